@@ -1,0 +1,37 @@
+# make test   set up, then run all tests, those on real crash dumps too
+# make demo   set up, crash a real kernel through kdump, print the verdict
+# make check  everything that needs no dump: format, lint, types, fast tests
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: setup check test demo lab-tools clean
+.DEFAULT_GOAL := check
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv" >&2; exit 7; }
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "not dump"
+
+lab-tools:
+	lab/install-tools
+
+test: lab-tools setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+demo: lab-tools setup
+	$(BIN)/python lab/lab.py demo --oopsight $(BIN)/oopsight
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
