@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TextIO
 
-from oopsight.kdump import apply, checks, plan, status, target
+from oopsight.kdump import apply, checks, last, plan, status, target
 from oopsight.kdump.checks import Host
 from oopsight.kdump.errors import KdumpError
 from oopsight.kdump.host import Root
@@ -85,6 +85,16 @@ def _setup(args: argparse.Namespace, host: Host, out: TextIO) -> int:
     if host.machine.cmdline and f"crashkernel={made.crashkernel}" not in host.machine.cmdline:
         _tell(out, "reboot, so that the memory is reserved; then: oopsight kdump status")
     return 0
+
+
+def run_last(root: str, out: TextIO) -> int:
+    """Print how the machine went down last: 0 if it was orderly, 1 if not, 3 if unknown."""
+    ending = last.find(Host(Root(root)))
+    _tell(out, ending.verdict)
+    out.writelines(f"  shown by {record}\n" for record in ending.because)
+    if ending.next_step:
+        _tell(out, f"  next: {ending.next_step}")
+    return {last.Cause.ORDERLY: 0, last.Cause.UNKNOWN: 3}.get(ending.cause, 1)
 
 
 def _test(args: argparse.Namespace, out: TextIO) -> int:

@@ -102,6 +102,13 @@ class Root:
         except (IndexError, ValueError):
             return None
 
+    def modified(self, path: str) -> float | None:
+        """Return when a file was last written, seconds since the epoch; ``None`` if it is gone."""
+        try:
+            return self.locate(path).stat().st_mtime
+        except OSError:
+            return None
+
     def glob(self, pattern: str) -> list[str]:
         """Return the host's paths that match an absolute pattern, sorted."""
         # The fixed part may lead through links; the rest of the pattern is taken as it stands.
