@@ -10,12 +10,14 @@ from oopsight.kdump.errors import KdumpError
 
 
 def main() -> int:
-    """Run the process's command line."""
+    """Run the process's command line: kdump's actions, and ``last``."""
     parser = argparse.ArgumentParser(
         prog="oopsight-kdump", description="Makes sure that a kernel crash leaves a dump."
     )
     commandline.configure(parser)
     try:
+        if sys.argv[1:] == ["last"]:
+            return commandline.run_last("/", sys.stdout)
         return commandline.run(parser.parse_args(), sys.stdout)
     except KdumpError as error:
         sys.stderr.write(f"oopsight-kdump: {' '.join(str(error).split())}\n")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TextIO
 
-from oopsight.kdump import apply, checks, last, plan, status, target
+from oopsight.kdump import apply, checks, collect, last, plan, status, target
 from oopsight.kdump.checks import Host
 from oopsight.kdump.errors import KdumpError
 from oopsight.kdump.host import Root
@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     setup.add_argument("--yes", action="store_true", help="ask nothing")
     back = sub.add_parser("undo", help="bring back every file that setup changed")
     back.add_argument("--force", action="store_true", help="also files changed since by others")
+    sub.add_parser("collect", help="analyse new dumps; systemd runs this after a crash")
     crash = sub.add_parser("test", help="crash this machine, to see whether there is a dump")
     crash.add_argument("--yes-crash-this-machine", action="store_true", dest="sure")
     for each in (show, setup, back):
@@ -46,6 +47,9 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     """
     if args.action == "test":
         return _test(args, out)
+    if args.action == "collect":
+        out.writelines(f"{each.line}\n" for each in collect.collect(Host(Root("/"))))
+        return 0
     host = Host(Root(args.root))
     if args.action == "status":
         results = checks.run(host)

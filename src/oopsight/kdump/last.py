@@ -85,7 +85,7 @@ def _dump(host: Host, booted: float | None) -> Ending | None:
     further = f"oopsight analyze {dump}"
     report = root.read(f"{beside}/report.json")
     if report is not None:
-        verdict = _verdict(report)
+        verdict = verdict_of(report)
         if verdict:
             return Ending(Cause.CRASH, verdict, (dump, f"{beside}/report.json"), further)
     for pattern in LOGS:
@@ -96,14 +96,15 @@ def _dump(host: Host, booted: float | None) -> Ending | None:
     return Ending(Cause.CRASH, "the kernel crashed and left a dump", (dump,), further)
 
 
-def _verdict(report: str) -> str | None:
+def verdict_of(report: str) -> str | None:
+    """Return the verdict of a JSON report in one line; ``None`` if it has none."""
     try:
         verdict = json.loads(report).get("verdict")
     except (ValueError, AttributeError):
         return None
     if isinstance(verdict, dict):
         verdict = verdict.get("text") or verdict.get("summary") or verdict.get("title")
-    return _clean(verdict) if isinstance(verdict, str) and verdict else None
+    return clean(verdict) if isinstance(verdict, str) and verdict else None
 
 
 def _pstore(root: Root) -> Ending | None:
@@ -127,18 +128,18 @@ def _from_journal(journal: list[str] | None) -> Ending:
     for line in reversed(journal):
         if PANIC.search(line):
             return Ending(
-                Cause.CRASH, f"the kernel crashed: {_last_words(line)}", (_clean(line),), look
+                Cause.CRASH, f"the kernel crashed: {_last_words(line)}", (clean(line),), look
             )
     tail = [line for line in journal[-200:] if ORDERLY.search(line)]
     if tail:
         who = [match for line in journal if (match := WHO.search(line))]
-        by = f" by {_clean(who[-1][1])}: {_clean(who[-1][2])}" if who else ""
-        return Ending(Cause.ORDERLY, f"an orderly shutdown{by}", (_clean(tail[-1]),), look)
+        by = f" by {clean(who[-1][1])}: {clean(who[-1][2])}" if who else ""
+        return Ending(Cause.ORDERLY, f"an orderly shutdown{by}", (clean(tail[-1]),), look)
     return Ending(
         Cause.CUT_OFF,
         "the journal breaks off without a shutdown or a panic: power loss, a watchdog, a reset, "
         "or a crash that left no record",
-        (_clean(journal[-1]),),
+        (clean(journal[-1]),),
         "look into the management controller's event log (ipmitool sel list)",
     )
 
@@ -156,9 +157,9 @@ def _boot_time(root: Root) -> float | None:
 def _last_words(text: str) -> str | None:
     """The first line that names a crash: what follows it is mostly its consequence."""
     match = PANIC.search(text)
-    return _clean(match[0]) if match else None
+    return clean(match[0]) if match else None
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Escape what a terminal would obey; records of a crash are nobody's to trust."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)[:LONGEST].strip()

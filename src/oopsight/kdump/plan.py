@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from oopsight.kdump import need
+from oopsight.kdump import collect, need
 from oopsight.kdump.checks import Host
 from oopsight.kdump.cmdline import MiB, size
 from oopsight.kdump.distros import Command, Wanted
@@ -65,7 +65,7 @@ def make(host: Host, target: Target | None = None, memory: str = "auto") -> Plan
     """
     distro, root = host.distro, host.root
     wanted = Wanted(_crashkernel(host, memory), target or distro.target(root))
-    texts = {**distro.edits(root, wanted), SYSCTL: SYSCTL_TEXT}
+    texts = {**distro.edits(root, wanted), SYSCTL: SYSCTL_TEXT, **collect.units()}
     changes = []
     for path, new in sorted(texts.items()):
         old = root.read(path)
