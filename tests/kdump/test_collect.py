@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from trees import FakeProbe, Tree
 
 from oopsight.kdump import collect
@@ -46,6 +47,14 @@ def test_a_dump_being_written_is_left_in_peace(tree: Tree) -> None:
     tree.put(f"{FOLDER}/dump-incomplete")
     tree.put(f"{FOLDER}/vmcore-incomplete")
     assert run(tree, Analyst()) == []
+
+
+def test_units_only_where_something_can_analyse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/opt/oopsight-kdump.pyz"])
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert collect.units() == {}
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert any("ExecStart=/usr/bin/oopsight kdump collect\n" in t for t in collect.units().values())
 
 
 def test_the_hook_is_run_with_dump_and_line(tree: Tree) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from oopsight.kdump import last
 from oopsight.kdump.checks import Host
@@ -29,8 +30,14 @@ class Collected:
 
 
 def units() -> dict[str, str]:
-    """The systemd units by path; enabled by a drop-in, which undo can take back as a file."""
-    program = shutil.which("oopsight") or sys.argv[0]
+    """The systemd units by path; enabled by a drop-in, which undo can take back as a file.
+
+    None where ``oopsight`` itself is not installed, as beside the zipapp: nothing could analyse.
+    """
+    started = Path(sys.argv[0])
+    program = str(started.resolve()) if started.name == "oopsight" else shutil.which("oopsight")
+    if program is None:
+        return {}
     return {
         "/etc/systemd/system/oopsight-dumps.service": (
             "[Unit]\nDescription=Analyse new kernel crash dumps\nAfter=local-fs.target\n"
