@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup check test demo lab-tools clean
+.PHONY: setup check test demo lab-tools clean oopsight-kdump.pyz
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/.ready
@@ -32,6 +32,10 @@ test: lab-tools setup
 
 demo: lab-tools setup
 	$(BIN)/python lab/lab.py demo --oopsight $(BIN)/oopsight
+
+# kdump alone, for hosts where nothing may be installed: dist/oopsight-kdump.pyz
+oopsight-kdump.pyz:
+	$(PYTHON) tools/build_zipapp.py
 
 clean:
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

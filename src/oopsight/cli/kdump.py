@@ -1,0 +1,28 @@
+"""make sure that a crash leaves a dump: check, set up, undo, test"""  # noqa: D400 - help
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from oopsight.errors import OopsightError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add kdump's own tree of arguments."""
+    from oopsight.kdump import commandline  # noqa: PLC0415 - imported when asked for
+
+    commandline.configure(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it, and pass its errors on in the form of the other commands."""
+    from oopsight.kdump import commandline  # noqa: PLC0415 - imported when asked for
+    from oopsight.kdump.errors import KdumpError  # noqa: PLC0415 - as above
+
+    try:
+        return commandline.run(args, sys.stdout)
+    except KdumpError as error:
+        translated = OopsightError(str(error))
+        translated.exit_code = error.exit_code
+        raise translated from error

@@ -1,0 +1,28 @@
+"""kdump alone: what the zipapp ``oopsight-kdump.pyz`` runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from oopsight.kdump import commandline
+from oopsight.kdump.errors import KdumpError
+
+
+def main() -> int:
+    """Run the process's command line: kdump's actions, and ``last``."""
+    parser = argparse.ArgumentParser(
+        prog="oopsight-kdump", description="Makes sure that a kernel crash leaves a dump."
+    )
+    commandline.configure(parser)
+    try:
+        if sys.argv[1:] == ["last"]:
+            return commandline.run_last("/", sys.stdout)
+        return commandline.run(parser.parse_args(), sys.stdout)
+    except KdumpError as error:
+        sys.stderr.write(f"oopsight-kdump: {' '.join(str(error).split())}\n")
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

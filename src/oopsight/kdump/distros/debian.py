@@ -1,0 +1,112 @@
+"""Debian: kdump-tools, GRUB from ``/etc/default/grub.d``, initrds of its own in /var/lib/kdump."""
+
+from __future__ import annotations
+
+import re
+
+from oopsight.kdump import cmdline, textfiles
+from oopsight.kdump.distros import Command, Distro, Wanted, grub_lines
+from oopsight.kdump.host import Root
+from oopsight.kdump.target import Kind, Target
+
+GRUB_PART = "/etc/default/grub.d/kdump-tools.cfg"
+GRUB_CFG = "/boot/grub/grub.cfg"
+VARIABLE = "GRUB_CMDLINE_LINUX_DEFAULT"
+
+
+class Debian(Distro):
+    """Debian 11 and later."""
+
+    ids: tuple[str, ...] = ("debian",)
+    packages: tuple[str, ...] = ("kdump-tools", "kexec-tools", "makedumpfile")
+    installer: tuple[str, ...] = ("apt-get", "install", "--yes")
+    service = "kdump-tools.service"
+    config = "/etc/default/kdump-tools"
+
+    def _values(self, root: Root) -> dict[str, str]:
+        return textfiles.shell_values(root.read(self.config) or "")
+
+    def target(self, root: Root) -> Target:
+        """NFS and SSH win over the folder, as in kdump-config."""
+        values = self._values(root)
+        path = values.get("KDUMP_COREDIR") or "/var/crash"
+        if values.get("SSH"):
+            key = values.get("SSH_KEY") or "/root/.ssh/kdump_id_rsa"
+            return Target(Kind.SSH, path=path, where=values["SSH"], key=key)
+        if values.get("NFS"):
+            return Target(Kind.NFS, path=path, where=values["NFS"])
+        if values.get("FTP"):
+            return Target(Kind.OTHER, path=path, where=f"ftp:{values['FTP']}")
+        return Target(Kind.PATH, path=path)
+
+    def dump_level(self, root: Root) -> int:
+        """``-d`` of MAKEDUMP_ARGS, 31 if unset."""
+        match = re.search(r"-d\s*(\d+)", self._values(root).get("MAKEDUMP_ARGS") or "-d 31")
+        return int(match[1]) if match else 0
+
+    def capture_initrds(self, kernel: str) -> tuple[str, ...]:
+        """kdump-tools builds a small one for each kernel."""
+        return (f"/var/lib/kdump/initrd.img-{kernel}",)
+
+    def switched_off(self, root: Root) -> str | None:
+        """USE_KDUMP decides, whatever systemd says."""
+        text = root.read(self.config)
+        if text is not None and self._values(root).get("USE_KDUMP", "0") in {"", "0"}:
+            return f"USE_KDUMP in {self.config} is not 1"
+        return None
+
+    def sources(self, root: Root) -> dict[str, str]:
+        """``/etc/default/grub`` and the parts that add to it."""
+        found = {}
+        for path in ("/etc/default/grub", *root.glob("/etc/default/grub.d/*.cfg")):
+            values = textfiles.shell_values(root.read(path) or "")
+            line = " ".join(values.get(name, "") for name in ("GRUB_CMDLINE_LINUX", VARIABLE))
+            if line.strip():
+                found[path] = line
+        return found
+
+    def boot_lines(self, root: Root) -> dict[str, str]:
+        """What update-grub wrote."""
+        return grub_lines(root, GRUB_CFG)
+
+    def edits(self, root: Root, wanted: Wanted) -> dict[str, str]:
+        """The package's part of the GRUB configuration, and its own configuration."""
+        edits = {GRUB_PART: self._grub_part(root, wanted)}
+        for path, line in self.sources(root).items():
+            # A crashkernel= elsewhere would come later or earlier by chance: one place sets it.
+            if path != GRUB_PART and cmdline.parameters(line, "crashkernel"):
+                text = root.read(path) or ""
+                edits[path] = re.sub(r"[ \t]?(?<![\w-])crashkernel=[^\s\"']*", "", text)
+        text = root.read(self.config) or ""
+        values = {"USE_KDUMP": "1"}
+        target = wanted.target
+        if target != self.target(root) or target.kind is Kind.PATH:
+            values["KDUMP_COREDIR"] = target.path
+        current = textfiles.shell_values(text)
+        servers = {
+            "NFS": target.where if target.kind is Kind.NFS else "",
+            "SSH": target.where if target.kind is Kind.SSH else "",
+        }
+        values |= {name: value for name, value in servers.items() if value or current.get(name)}
+        for name, value in values.items():
+            if current.get(name) != value:
+                text = textfiles.set_shell_value(text, name, value)
+        edits[self.config] = text
+        return edits
+
+    def _grub_part(self, root: Root, wanted: Wanted) -> str:
+        text = root.read(GRUB_PART) or f'{VARIABLE}="${VARIABLE}"\n'
+        current = textfiles.shell_values(text).get(VARIABLE, f"${VARIABLE}")
+        line = cmdline.set_crashkernel(current, wanted.crashkernel)
+        # Written by hand: a quoting function would hide $VARIABLE from the shell.
+        return re.sub(
+            rf"^{VARIABLE}=.*$", lambda _: f'{VARIABLE}="{line}"', text, count=1, flags=re.MULTILINE
+        )
+
+    def commands(self, root: Root) -> tuple[Command, ...]:
+        """update-grub, and kdump-tools enabled."""
+        grub = (Command(("update-grub",), rewrites=(GRUB_CFG,)),) if root.exists(GRUB_CFG) else ()
+        return (*grub, Command(("systemctl", "enable", self.service)))
+
+
+DISTRO = Debian()
