@@ -42,6 +42,9 @@ def _belongs(format_: Format, collected: list[Line], text: str, new: Format) -> 
     """Whether a second headline is part of the report that is open."""
     if new.rank >= _CONSEQUENCE:
         return True
+    if new is format_ and collected[-1].text.endswith("[inline]"):
+        # A symbolised headline is repeated for every inlined call.
+        return True
     if new.trigger in text and any(word in text for word in format_.leads_to):
         return len(collected) < 12 and not any(frame(line.text) for line in collected)
     return False
@@ -52,22 +55,26 @@ def parse_stream(lines: Iterable[str]) -> Iterator[CrashReport]:
     opened: tuple[Format, re.Match[str]] | None = None
     collected: list[Line] = []
     count = 0
-    for line in messages(lines):
-        found = _headline(line.text)
-        if opened and (
-            len(collected) >= MOST_LINES
-            or (found and not _belongs(opened[0], collected, line.text, found[0]))
-        ):
-            yield build(*opened, collected)
-            count += 1
-            opened, collected = None, []
-            if count >= MOST_REPORTS:
-                return
-        if opened is None:
-            if found:
+    words = triggers()
+    for number, raw in enumerate(lines):
+        # Between reports only what may be a headline is cleaned: cleaning is dear.
+        if opened is None and not any(word in raw for word in words):
+            continue
+        for line in messages((raw,), number):
+            found = _headline(line.text)
+            if opened and (
+                len(collected) >= MOST_LINES
+                or (found and not _belongs(opened[0], collected, line.text, found[0]))
+            ):
+                yield build(*opened, collected)
+                count += 1
+                opened, collected = None, []
+                if count >= MOST_REPORTS:
+                    return
+            if opened:
+                collected.append(line)
+            elif found:
                 opened, collected = found, [line]
-        else:
-            collected.append(line)
     if opened:
         yield build(*opened, collected)
 

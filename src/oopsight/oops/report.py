@@ -47,13 +47,14 @@ def _stacks(lines: Sequence[Line], blame_: Blame) -> tuple[list[Stack], Frame | 
     pointer: Frame | None = None
     inlined: list[Frame] = []
     after_note = ""
+    only_pointers = True
     for line in lines:
         if _TRACE.match(line.text):
             # The registers come before the trace: the faulting function is its innermost frame.
             if after_note:
                 stacks.append((after_note, []))
                 after_note = ""
-            elif stacks[-1][0] != "crash" or len(stacks[-1][1]) > len(inlined):
+            elif stacks[-1][0] != "crash" or not only_pointers:
                 stacks.append(("crash", []))
             continue
         if _NEXT_TRACE_IS_ANOTHERS.search(line.text):
@@ -72,6 +73,7 @@ def _stacks(lines: Sequence[Line], blame_: Blame) -> tuple[list[Stack], Frame | 
             continue
         one = frame(line.text)
         if one:
+            only_pointers = False
             stacks[-1][1].append(one)
     return [Stack(name, tuple(frames)) for name, frames in stacks if frames], pointer, inlined
 

@@ -23,7 +23,7 @@ FORMATS = (
         "nable to handle",
         re.compile(
             r"[Uu]nable to handle (?:kernel paging request|page fault for address"
-            r"|kernel (?:unaligned|execution|write|read|access)|paging request|0x\w+ fault)"
+            r"|kernel (?:unaligned|execut|write|read|access)|paging request|0x\w+ fault)"
         ),
         _PAGING + " in {function}",
         "a kernel address that is not mapped, or not that way",
