@@ -1,0 +1,92 @@
+"""Scores ``oopsight.oops`` on a directory of labelled console logs.
+
+The directory holds ``labels.jsonl`` and one ``ID.log`` per label; the fields are those of
+``KINDS.md`` beside them. ``--half`` takes the logs whose id hashes to one side only: mechanisms are
+developed on one half, and the other tells whether they generalise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from oopsight.oops import parse
+
+CLONE = re.compile(r"(\+0x.*|\.(isra|constprop|part|cold|llvm)(\.\w+)*)")
+WRAPPER = re.compile(r"^(__(x64|ia32|arm64|se|do)_)?(compat_)?(sys_|SyS_|SYSC_)")
+
+
+def half(name: str) -> str:
+    """Which half of the corpus a log belongs to."""
+    return "develop" if hashlib.sha256(name.encode()).digest()[0] % 2 == 0 else "validate"
+
+
+def plain(function: str) -> str:
+    """A function without compiler suffixes and system call wrappers, as KINDS.md compares."""
+    return WRAPPER.sub("", CLONE.sub("", function))
+
+
+def main() -> None:
+    """Parse, compare, print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--half", choices=("develop", "validate"))
+    parser.add_argument("--misses", action="store_true")
+    args = parser.parse_args()
+    right: collections.Counter[str] = collections.Counter()
+    of: collections.Counter[str] = collections.Counter()
+    kinds: dict[str, list[bool]] = collections.defaultdict(list)
+
+    def count(name: str, hit: bool, label: str, detail: object) -> None:
+        of[name] += 1
+        right[name] += hit
+        if not hit and args.misses:
+            print(f"{name:12} {label}  {detail}")
+
+    for raw in (args.directory / "labels.jsonl").read_text().splitlines():
+        label = json.loads(raw)
+        name = label["id"]
+        if label.get("scored") is False or (args.half and half(name) != args.half):
+            continue
+        text = (args.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        reports = parse(text)
+        first = reports[0] if reports else None
+        if label["kind"] == "not-a-crash":
+            count("silent", not reports, name, first and first.headline)
+            continue
+        count("detected", first is not None, name, label["title"])
+        got = first.kind.value if first else "not-a-crash"
+        if label["kind"]:
+            count(
+                "kind", got == label["kind"], name, (got, label["kind"], first and first.headline)
+            )
+            kinds[label["kind"]].append(got == label["kind"])
+        if label.get("function") and not label.get("function_unknowable"):
+            wanted = [label["function"], *label.get("functions_any", [])]
+            mine = first.function if first else None
+            hit = mine is not None and plain(mine) in {plain(one) for one in wanted}
+            count("function", hit, name, (mine, label["function"]))
+        if label["title"] and label["kind"]:
+            titles = [label["title"], *label.get("alt_titles", [])]
+            count(
+                "title",
+                bool(first and first.title in titles),
+                name,
+                (first and first.title, titles[0]),
+            )
+        if "guilty_file" in label:
+            mine = (first.guilty_file if first else None) or ""
+            count("guilty_file", mine == label["guilty_file"], name, (mine, label["guilty_file"]))
+    for name in of:
+        print(f"{name:12} {right[name]:4}/{of[name]:4} {100 * right[name] / of[name]:6.1f} %")
+    if kinds:
+        mean = sum(sum(hits) / len(hits) for hits in kinds.values()) / len(kinds)
+        print(f"{'mean kind':12} {'':9} {100 * mean:6.1f} %")
+
+
+if __name__ == "__main__":
+    main()
