@@ -10,15 +10,15 @@ from oopsight.errors import OopsightError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add kdump's own tree of arguments."""
-    from oopsight.kdump import commandline  # noqa: PLC0415 - imported when asked for
+    from oopsight.kdump import commandline
 
     commandline.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it, and pass its errors on in the form of the other commands."""
-    from oopsight.kdump import commandline  # noqa: PLC0415 - imported when asked for
-    from oopsight.kdump.errors import KdumpError  # noqa: PLC0415 - as above
+    from oopsight.kdump import commandline
+    from oopsight.kdump.errors import KdumpError
 
     try:
         return commandline.run(args, sys.stdout)

@@ -15,8 +15,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tell it; 0 if the shutdown was orderly, 1 if not, 3 if no record tells."""
-    from oopsight.kdump import commandline  # noqa: PLC0415 - imported when asked for
-    from oopsight.kdump.errors import KdumpError  # noqa: PLC0415 - as above
+    from oopsight.kdump import commandline
+    from oopsight.kdump.errors import KdumpError
 
     try:
         return commandline.run_last(args.root, sys.stdout)

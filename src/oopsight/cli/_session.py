@@ -1,0 +1,31 @@
+"""The arguments by which sub-commands open a dump."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from oopsight.session import Session
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the dump and the places to look for its symbols."""
+    parser.add_argument("vmcore", metavar="VMCORE", help="the kernel crash dump")
+    parser.add_argument("--vmlinux", metavar="FILE", type=Path, help="use this file's symbols")
+    parser.add_argument(
+        "--debug-dir",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="look for debug packages here first; may be given more than once",
+    )
+
+
+def open_from(args: argparse.Namespace) -> Session:
+    """Open the dump that the arguments name."""
+    from oopsight.session import open_session
+
+    return open_session(args.vmcore, vmlinux=args.vmlinux, debug_directories=tuple(args.debug_dir))

@@ -1,0 +1,66 @@
+"""Say why the machine went down, from its kernel crash dump."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from oopsight.cli import _session
+from oopsight.errors import OutputError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    _session.add_arguments(parser)
+    parser.add_argument(
+        "--format",
+        choices=("terminal", "json", "markdown"),
+        default="terminal",
+        help="of the report",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="instead of stdout")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole, or leave it as it was."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+        ) as file:
+            temporary = file.name
+            file.write(text)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(f"{path}: {error.strerror or error}; nothing was written") from None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyse the dump and write the report."""
+    session = _session.open_from(args)
+    if args.output and args.output.exists() and args.output.samefile(args.vmcore):
+        raise OutputError(f"{args.output} is the dump itself; name another file")
+    from oopsight.report import analyze
+
+    report = analyze(session)
+    out = io.StringIO() if args.output else sys.stdout
+    if args.format == "json":
+        from oopsight.report.to_json import to_json
+
+        out.write(to_json(report))
+    elif args.format == "markdown":
+        from oopsight.report.to_markdown import to_markdown
+
+        out.write(to_markdown(report))
+    else:
+        from oopsight.report.to_terminal import to_terminal
+
+        to_terminal(report, out)
+    if isinstance(out, io.StringIO):
+        _write(args.output, out.getvalue())
+    return 0

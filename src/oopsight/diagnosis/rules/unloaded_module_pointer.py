@@ -1,0 +1,176 @@
+"""A pointer into the memory of a module that is gone.
+
+Finds
+    The kernel followed a pointer, left behind in one of its registries, into memory where a module
+    had been before it was unloaded.
+
+Why it happens
+    A module's exit function forgets to take back what its init function registered: a slab cache,
+    a timer, a handler. The next reader of that registry crashes, long after and far away.
+
+How it is decided
+    The faulting address lies in the module area, in no loaded module, and the page tables map
+    nothing there. A registry of the kernel holds a pointer to that very address, or to less than a
+    page before it. That some module was unloaded is remembered in ``last_unloaded_module``.
+
+When it is wrong
+    The kernel remembers one unloaded name. Where several modules were unloaded, the one that owned
+    the address may be another; therefore the name is *inferred*, the rest is shown.
+
+Example
+    A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
+    ``/proc/slabinfo`` in ``string()``.
+
+Look next
+    ``p last_unloaded_module``, ``log`` for the unloading, ``kmem -s`` for the other caches.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import (
+    Certainty,
+    Clear,
+    Culprit,
+    Depth,
+    Finding,
+    Innocent,
+    Step,
+    Undecided,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.dangling import Dangling, DanglingPointers
+from oopsight.evidence.fault import PAGE_FAULT, Fault
+from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.log import Log
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.task import CrashedTask
+from oopsight.kinds import Kind
+
+_PAGE = 4096
+
+
+def _holder(fault: Fault, dangling: DanglingPointers) -> Dangling | None:
+    """The pointer that leads to the fault: the nearest at or less than a page before it."""
+    address = fault.address or 0
+    near = [d for d in dangling.found if d.target <= address < d.target + _PAGE]
+    return max(near, key=lambda d: d.target, default=None)
+
+
+def unloaded_module_pointer(
+    fault: Fault,
+    modules: Modules,
+    dangling: DanglingPointers,
+    log: Log | Missing,
+    task: CrashedTask | Missing,
+    accessed: FileAccessed | Missing,
+) -> Finding | Clear | Undecided:
+    """Decide whether the bad address belonged to an unloaded module."""
+    if fault.exception != PAGE_FAULT or fault.address is None:
+        return Clear("it was not a page fault")
+    if modules.area is None:
+        return Undecided("where modules are loaded is not known on this machine")
+    if not modules.in_area(fault.address):
+        return Clear(f"{fault.address} lies outside the module area")
+    owner = modules.owner(fault.address)
+    if owner:
+        return Clear(f"{fault.address} belongs to {owner.name}, which is loaded")
+    if modules.damaged:
+        return Undecided("the module list is damaged; the owner may still be loaded")
+    if fault.unmapped is None:
+        return Undecided(f"the page tables do not confirm that {fault.address} is unmapped")
+    holder = _holder(fault, dangling)
+    if holder is None and fault.access != "execute":
+        return Undecided(
+            f"{fault.address} is in the module area where no module is, but no registry that was "
+            "searched holds a pointer to it"
+        )
+    steps = [
+        Step(
+            f"{fault.function} tried to {fault.access or 'access'} {fault.address}: "
+            f"{fault.instruction or 'the instruction is not in the dump'}",
+            (fault.frame,),
+        ),
+        Step(
+            "the address lies in the module area, in no loaded module, and is mapped to nothing",
+            (fault.unmapped,),
+        ),
+    ]
+    thing = "a function"
+    if holder:
+        thing = f"{holder.memory.object_type.removeprefix('struct ')} {holder.label!r}"
+        steps.append(
+            Step(
+                f"{thing} on {holder.registry} still points there with its member "
+                f"{holder.memory.member!r}",
+                (holder.memory,),
+            )
+        )
+    name = modules.last_unloaded
+    gone = modules.last_unloaded_pointer
+    if name and gone:
+        because: list[Pointer] = [gone]
+        line = log.find(f"{name}:", f"{name} ") if isinstance(log, Log) else None
+        if line:
+            because.append(line)
+        steps.append(Step(f"the last module unloaded was {name}", tuple(because)))
+    steps.extend(_who(task, accessed))
+    innocent = tuple(
+        Innocent(
+            module.name,
+            "still loaded, the bad address is outside its memory"
+            + ("" if fault.module == module.name else ", and it is not on the crash path"),
+        )
+        for module in modules.loaded
+        if module.taints and module.name != name
+    )
+    others = [d for d in dangling.found if d is not holder]
+    advice = [
+        f"Do not unload {name or 'the module'} on running machines until its vendor has fixed it; "
+        "reboot machines where it was unloaded.",
+        f"Tell the vendor of {name or 'the module'}: its exit function leaves {thing} registered; "
+        "attach this report.",
+    ]
+    advice.extend(
+        f"The next crash is waiting: {other.memory.object_type}.{other.memory.member} of "
+        f"{other.label!r} on {other.registry} also points to {other.target}, where no module is."
+        for other in others
+    )
+    blamed = name or "an unloaded module"
+    return Finding(
+        title=f"pointer into unloaded module {name}" if name else "pointer into an unloaded module",
+        kind=Kind.PAGE_FAULT,
+        summary=f"{blamed} was unloaded and left {thing} behind, which still points into its "
+        f"memory; {fault.function} followed the pointer and crashed.",
+        certainty=Certainty.INFERRED if name else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=(
+            (
+                Culprit(
+                    module=name,
+                    function=None,
+                    source=None,
+                    object=thing if holder else None,
+                    why=f"was unloaded without taking back {thing}",
+                ),
+            )
+            if name
+            else ()
+        ),
+        innocent=innocent,
+        advice=tuple(advice),
+    )
+
+
+def _who(task: CrashedTask | Missing, accessed: FileAccessed | Missing) -> list[Step]:
+    if isinstance(task, Missing):
+        return []
+    if isinstance(accessed, FileAccessed):
+        return [
+            Step(
+                f"{task.comm} (pid {task.pid}) came upon it by using {accessed.file.path}",
+                (task.pointer, accessed.file, accessed.frame),
+            )
+        ]
+    return [Step(f"{task.comm} (pid {task.pid}) came upon it", (task.pointer,))]

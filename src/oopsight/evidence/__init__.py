@@ -1,0 +1,134 @@
+"""Facts about a crash: one file each, a frozen dataclass and the ``collect`` that makes it.
+
+A collector declares what it needs as parameter annotations: the :class:`Session`, or other facts.
+``Fact | Missing`` takes the reason where the fact is absent; a plain ``Fact`` makes the collector's
+own fact missing for the same reason. Facts are collected on demand, once, and timed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+import typing
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from oopsight.session import Session
+
+Fact = TypeVar("Fact")
+
+
+class Address(int):
+    """An address or register value; in JSON a hex string, since readers lose 64-bit numbers.
+
+    >>> str(Address(0xffffffffa0395070))
+    '0xffffffffa0395070'
+    """
+
+    def __str__(self) -> str:
+        return f"{int(self):#x}"
+
+
+class Why(str, Enum):
+    """Why a fact is absent."""
+
+    UNREADABLE = "unreadable"
+    """The page is filtered out, damaged or never mapped."""
+    NO_SYMBOLS = "no-symbols"
+    NOT_APPLICABLE = "not-applicable"
+    FAILED = "failed"
+    """A defect of Oopsight; ``detail`` has the traceback."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A fact that could not be had, with the reason."""
+
+    why: Why
+    detail: str
+    address: Address | None = None
+
+
+class Evidence:
+    """All facts of one session, collected when first asked for."""
+
+    def __init__(self, session: Session | None) -> None:
+        self.session = session
+        self.facts: dict[type, Any] = {}
+        """Each fact asked for so far, or the :class:`Missing` in its place."""
+        self.seconds: dict[str, float] = {}
+        """Wall time of each collector, its own needs not included."""
+
+    def get(self, kind: type[Fact]) -> Fact | Missing:
+        """Return a fact, collecting it on first use."""
+        if kind not in self.facts:
+            self.facts[kind] = Missing(Why.FAILED, f"{kind.__name__} needs itself")
+            self.facts[kind] = self._collect(kind)
+        return typing.cast("Fact | Missing", self.facts[kind])
+
+    def arguments(self, function: Any) -> dict[str, Any] | Missing:
+        """Facts for a collector's or rule's parameters; the reason where a required one is absent.
+
+        :param function: its parameters are annotated with ``Session``, ``Fact`` or
+            ``Fact | Missing``
+        """
+        result: dict[str, Any] = {}
+        for name, annotation in typing.get_type_hints(function).items():
+            if name == "return":
+                continue
+            if annotation is Session:
+                if self.session is None:
+                    return Missing(Why.NOT_APPLICABLE, "there is no dump, only its recording")
+                result[name] = self.session
+                continue
+            choices = typing.get_args(annotation) or (annotation,)
+            value: Any = self.get(choices[0])
+            if isinstance(value, Missing) and Missing not in choices:
+                return Missing(value.why, f"{choices[0].__name__}: {value.detail}", value.address)
+            result[name] = value
+        return result
+
+    def _collect(self, kind: type) -> Any:
+        collect = vars(sys.modules[kind.__module__])["collect"]
+        arguments = self.arguments(collect)
+        if isinstance(arguments, Missing):
+            return arguments
+        started = time.perf_counter()
+        try:
+            return collect(**arguments)
+        except Exception as error:  # noqa: BLE001  # one fact's failure must not stop the others
+            return missing_from(error)
+        finally:
+            name = kind.__module__.rpartition(".")[2]
+            self.seconds[name] = round(time.perf_counter() - started, 4)
+
+
+def missing_from(error: Exception) -> Missing:
+    """Turn what a read of the dump raised into the reason for an absence."""
+    from drgn import FaultError, ObjectNotFoundError
+
+    if isinstance(error, FaultError):
+        return Missing(Why.UNREADABLE, str(error), Address(error.address))
+    if isinstance(error, ObjectNotFoundError):
+        return Missing(Why.NO_SYMBOLS, str(error).strip("'\""))
+    return Missing(Why.FAILED, "".join(traceback.format_exception(error))[-2000:])
+
+
+def to_plain(value: Any) -> Any:
+    """Facts as JSON can hold them: dataclasses as objects, addresses as hex strings."""
+    if isinstance(value, Address):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        if hasattr(value, "command"):
+            plain["command"] = value.command
+        return {"type": value.TYPE, **plain} if hasattr(value, "TYPE") else plain
+    if isinstance(value, (tuple, list)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,126 @@
+"""Pointers into the dump, of which proofs are made: each can be read again by anybody.
+
+Every field is determined by the dump, and ``command`` by the fields, so that a pointer in a report
+holds exactly if reading it again gives the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Union
+
+from oopsight.evidence import Address
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A member of a kernel object, with the bytes that were read."""
+
+    TYPE: ClassVar[str] = "memory"
+    object_type: str
+    """C type, ``struct kmem_cache``."""
+    object: Address
+    member: str
+    address: Address
+    """``object`` plus the member's offset."""
+    bytes: str
+    """In hex, in memory order."""
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"{self.object_type}.{self.member} {self.object:x}"
+
+
+@dataclass(frozen=True)
+class Unmapped:
+    """An address that the kernel's page tables do not map."""
+
+    TYPE: ClassVar[str] = "unmapped"
+    address: Address
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"vtop {self.address:x}"
+
+
+@dataclass(frozen=True)
+class FramePointer:
+    """A frame of the crashed task's backtrace."""
+
+    TYPE: ClassVar[str] = "frame"
+    index: int
+    pc: Address
+    function: str
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return "bt"
+
+
+@dataclass(frozen=True)
+class LogPointer:
+    """A line of the kernel log."""
+
+    TYPE: ClassVar[str] = "log"
+    seconds: float
+    """Since boot."""
+    text: str
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return "log"
+
+
+@dataclass(frozen=True)
+class ModulePointer:
+    """A module, loaded or the last one unloaded."""
+
+    TYPE: ClassVar[str] = "module"
+    name: str
+    loaded: bool
+    base: Address | None
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return "mod -t" if self.loaded else "p last_unloaded_module"
+
+
+@dataclass(frozen=True)
+class TaskPointer:
+    """A task."""
+
+    TYPE: ClassVar[str] = "task"
+    pid: int
+    comm: str
+    address: Address
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"ps {self.pid}"
+
+
+@dataclass(frozen=True)
+class FileReference:
+    """An open file of the crashed task."""
+
+    TYPE: ClassVar[str] = "file"
+    path: str
+    fd: int | None
+    address: Address
+    """Of its ``struct file``."""
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"struct file.f_path {self.address:x}"
+
+
+Pointer = Union[  # noqa: UP007  # evaluated at run time on Python 3.10 in type hints
+    Memory, Unmapped, FramePointer, LogPointer, ModulePointer, TaskPointer, FileReference
+]

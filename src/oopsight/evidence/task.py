@@ -1,0 +1,102 @@
+"""The task that was running when the machine went down, its ancestry and open files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from oopsight.evidence import Address, Missing, missing_from
+from oopsight.evidence.pointers import FileReference, TaskPointer
+from oopsight.session import Session
+from oopsight.text import printable
+
+MOST_ANCESTORS = 64
+MOST_FILES = 4096
+
+
+@dataclass(frozen=True)
+class CrashedTask:
+    """The panicking CPU's current task."""
+
+    pid: int
+    comm: str
+    cpu: int
+    ancestry: tuple[TaskPointer, ...]
+    """The task itself, its parent … up to init."""
+    files: tuple[FileReference, ...]
+    files_missing: Missing | None
+    """Why the list of files is not whole."""
+
+    @property
+    def pointer(self) -> TaskPointer:
+        """For the proof."""
+        return self.ancestry[0]
+
+
+def _pointer(task: Any) -> TaskPointer:
+    comm = printable(task.comm.string_())
+    return TaskPointer(task.pid.value_(), comm, Address(task.value_()))
+
+
+def _ancestry(task: Any) -> tuple[TaskPointer, ...]:
+    from drgn import FaultError
+
+    found = [_pointer(task)]
+    seen = {task.value_()}
+    while len(found) < MOST_ANCESTORS:
+        try:
+            task = task.real_parent.read_()
+            if not task or task.value_() in seen:
+                break
+            seen.add(task.value_())
+            if task.pid.value_() == 0:
+                break
+            found.append(_pointer(task))
+        except FaultError:
+            break
+    return tuple(found)
+
+
+def file_path(file: Any) -> str:
+    """Path of a ``struct file *`` as its task would write it."""
+    from drgn.helpers.linux.fs import d_path
+
+    return printable(d_path(file.f_path.address_of_()))
+
+
+def _files(task: Any) -> tuple[tuple[FileReference, ...], Missing | None]:
+    from drgn import FaultError
+    from drgn.helpers.linux.fs import for_each_file
+
+    found: list[FileReference] = []
+    missing = None
+    try:
+        for fd, file in for_each_file(task):
+            if len(found) >= MOST_FILES:
+                break
+            try:
+                path = file_path(file)
+            except FaultError as error:
+                missing = missing_from(error)
+                continue
+            found.append(FileReference(path, fd, Address(file.value_())))
+    except FaultError as error:
+        missing = missing_from(error)
+    return tuple(found), missing
+
+
+def collect(session: Session) -> CrashedTask:
+    """Read the panic task."""
+    from drgn.helpers.linux.panic import panic_task
+    from drgn.helpers.linux.sched import task_cpu
+
+    task = panic_task(session.prog)
+    files, missing = _files(task) if task.files else ((), None)
+    return CrashedTask(
+        pid=task.pid.value_(),
+        comm=printable(task.comm.string_()),
+        cpu=task_cpu(task),
+        ancestry=_ancestry(task),
+        files=files,
+        files_missing=missing,
+    )

@@ -1,0 +1,128 @@
+"""The report: plain data, from which every output format is made.
+
+The schema is versioned; ``schema.json`` beside this file describes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from oopsight.diagnosis import Certainty, Finding, Undecided, diagnose, verdict
+from oopsight.evidence import Evidence, Missing, to_plain
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.log import Log
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.system import System
+from oopsight.evidence.task import CrashedTask
+from oopsight.kinds import Kind
+from oopsight.session import Session
+
+SCHEMA = "oopsight.report/1"
+# Facts that a reader of the report wants even where no rule asked for them.
+SHOWN = (System, Log, Backtrace, Fault, CrashedTask, FileAccessed, Modules)
+TIMELINE_LINES = 24
+
+Report = dict[str, Any]
+"""JSON-able; see ``schema.json``."""
+
+
+def analyze(session: Session) -> Report:
+    """Collect the facts, apply the rules, and draw the verdict."""
+    return build(Evidence(session))
+
+
+def build(evidence: Evidence) -> Report:
+    """Make the report of some evidence."""
+    for kind in SHOWN:
+        evidence.get(kind)
+    outcomes = diagnose(evidence)
+    best = verdict(outcomes)
+    chain = best[1].chain if best else ()
+    return {
+        "schema": SCHEMA,
+        "verdict": _verdict(evidence, best),
+        "chain": to_plain(chain),
+        "timeline": _timeline(evidence),
+        "findings": [
+            {"rule": name, **to_plain(outcome)}
+            for name, outcome in outcomes.items()
+            if isinstance(outcome, Finding)
+        ],
+        "undecided": [
+            {"rule": name, "why": outcome.why}
+            for name, outcome in outcomes.items()
+            if isinstance(outcome, Undecided)
+        ],
+        "evidence": {
+            kind.__module__.rpartition(".")[2]: _missing(fact)
+            if isinstance(fact, Missing)
+            else to_plain(fact)
+            for kind, fact in evidence.facts.items()
+        },
+        "timings": evidence.seconds,
+    }
+
+
+def _missing(fact: Missing) -> dict[str, Any]:
+    return {"missing": {field.name: to_plain(getattr(fact, field.name)) for field in fields(fact)}}
+
+
+def _fact(evidence: Evidence, kind: type) -> Any:
+    fact: Any = evidence.get(kind)
+    return None if isinstance(fact, Missing) else fact
+
+
+def _verdict(evidence: Evidence, best: tuple[str, Finding] | None) -> dict[str, Any]:
+    fault, task = _fact(evidence, Fault), _fact(evidence, CrashedTask)
+    accessed, log = _fact(evidence, FileAccessed), _fact(evidence, Log)
+    result: dict[str, Any] = {
+        "title": (log.title if log else None) or "unknown crash",
+        "kind": (log.kind if log else None) or str(Kind.OTHER),
+        "cause": None,
+        "summary": "No rule explains this crash; the evidence below is how far the analysis came.",
+        "certainty": Certainty.UNKNOWN.value,
+        "culprit": None,
+        "culprits": [],
+        "innocent": [],
+        "faulting_function": fault.function if fault else None,
+        "fault_address": str(fault.address) if fault and fault.address is not None else None,
+        "file_accessed": accessed.file.path if accessed else None,
+        "trigger": None,
+        "advice": [],
+    }
+    if task:
+        ancestry = [{"pid": t.pid, "comm": t.comm} for t in task.ancestry]
+        result["trigger"] = {"pid": task.pid, "comm": task.comm, "ancestry": ancestry}
+    if best:
+        name, found = best
+        culprits = to_plain(found.culprits)
+        result |= {
+            "title": found.title,
+            "kind": found.kind.value,
+            "cause": name,
+            "summary": found.summary,
+            "certainty": found.certainty.value,
+            "culprits": culprits,
+            "innocent": to_plain(found.innocent),
+            "advice": list(found.advice),
+        }
+        if culprits:
+            keys = ("module", "function", "source", "object")
+            result["culprit"] = {key: culprits[0][key] for key in keys}
+    return result
+
+
+def _timeline(evidence: Evidence) -> list[dict[str, Any]]:
+    """The log lines before the crash that speak of modules or processes, and the crash itself."""
+    log = _fact(evidence, Log)
+    if log is None:
+        return []
+    crash = next(
+        (i for i, line in enumerate(log.lines) if line.text.startswith(("BUG:", "Kernel panic"))),
+        len(log.lines) - 1,
+    )
+    lines = log.lines[max(0, crash - TIMELINE_LINES) : crash + 1]
+    return [{"seconds": line.seconds, "text": line.text} for line in lines]

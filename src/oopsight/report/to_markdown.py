@@ -1,0 +1,71 @@
+"""The report as Markdown, for tickets and mail."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from oopsight.report import Report
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+
+
+def _plain(text: Any) -> str:
+    return _SPECIAL.sub(r"\\\1", str(text))
+
+
+def _code(text: Any) -> str:
+    return f"`{str(text).replace('`', chr(39))}`"
+
+
+def to_markdown(report: Report) -> str:
+    """Render in the order in which it is read: verdict, events, proof, what to do, gaps."""
+    verdict = report["verdict"]
+    lines = [
+        f"# {_plain(verdict['title'])}",
+        "",
+        f"**{_plain(verdict['summary'])}**",
+        "",
+        f"Certainty: {verdict['certainty']}. Kind: {verdict['kind']}. "
+        f"Cause: {_plain(verdict['cause'] or 'unknown')}.",
+        "",
+    ]
+    if report["timeline"]:
+        lines += ["## What happened", ""]
+        lines += [f"- {e['seconds']:.6f} s: {_code(e['text'])}" for e in report["timeline"]]
+        lines.append("")
+    if report["chain"]:
+        lines += ["## Proof", ""]
+        for number, step in enumerate(report["chain"], 1):
+            shown = ", ".join(_code(pointer["command"]) for pointer in step["because"])
+            lines.append(f"{number}. {_plain(step['claim'])} ({shown})")
+        lines.append("")
+    if verdict["innocent"]:
+        lines += ["## Not to blame", ""]
+        lines += [f"- {_plain(i['module'])}: {_plain(i['why'])}" for i in verdict["innocent"]]
+        lines.append("")
+    if verdict["advice"]:
+        lines += ["## What to do", ""]
+        lines += [f"- {_plain(advice)}" for advice in verdict["advice"]]
+        lines.append("")
+    gaps = [(u["rule"], u["why"]) for u in report["undecided"]]
+    gaps += [
+        (name, fact["missing"]["detail"])
+        for name, fact in report["evidence"].items()
+        if "missing" in fact and fact["missing"]["why"] != "not-applicable"
+    ]
+    if gaps:
+        lines += ["## What could not be checked", ""]
+        lines += [f"- {_plain(name)}: {_plain(why)}" for name, why in gaps]
+        lines.append("")
+    lines += ["## Backtrace", "", "```"]
+    for frame in report["evidence"].get("backtrace", {}).get("frames", []):
+        inline = " (inlined)" if frame["inline"] else ""
+        module = f" [{frame['module']}]" if frame["module"] else ""
+        source = frame["source"] or ""
+        lines.append(
+            f"#{frame['index']:<3} {frame['role']:<10} {frame['pc']} "
+            f"{frame['function']}{module}{inline} {source}".replace("```", "'''").rstrip()
+        )
+    lines += ["```", ""]
+    return "\n".join(lines)

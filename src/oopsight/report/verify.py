@@ -1,0 +1,101 @@
+"""Read every pointer of a report's proof again from a dump."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from oopsight.errors import VerificationError
+from oopsight.evidence import Address, Evidence, to_plain
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.log import Log
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import Memory
+from oopsight.evidence.task import CrashedTask
+from oopsight.report import SCHEMA
+from oopsight.session import Session
+
+MOST_POINTERS = 10_000
+
+
+def _memory(session: Session, claimed: dict[str, Any]) -> Memory:
+    """Read a member again, its place computed from type and object alone."""
+    from drgn import Object
+
+    from oopsight.evidence.slab_caches import memory_of
+
+    name = str(claimed["object_type"])
+    if not name.startswith("struct "):
+        raise ValueError(f"{name} is no struct")
+    pointer = Object(session.prog, f"{name} *", int(claimed["object"], 16))
+    return memory_of(pointer, str(claimed["member"]))
+
+
+def _known(evidence: Evidence) -> Iterator[Any]:
+    """Every pointer but memory that the dump itself yields."""
+    backtrace, log, modules = (evidence.get(kind) for kind in (Backtrace, Log, Modules))
+    task, accessed, fault = (evidence.get(kind) for kind in (CrashedTask, FileAccessed, Fault))
+    if isinstance(backtrace, Backtrace):
+        yield from (frame.pointer for frame in backtrace.frames)
+    if isinstance(log, Log):
+        yield from log.lines
+    if isinstance(modules, Modules):
+        yield from (module.pointer for module in modules.loaded)
+        yield modules.last_unloaded_pointer
+    if isinstance(task, CrashedTask):
+        yield from task.ancestry
+        yield from task.files
+    if isinstance(accessed, FileAccessed):
+        yield accessed.file
+    if isinstance(fault, Fault):
+        yield fault.unmapped
+
+
+def verify(report: dict[str, Any], session: Session) -> int:
+    """Check a report against a dump.
+
+    :return: the number of pointers, all of which hold
+    :raises VerificationError: naming the first pointer that does not hold, or if the report is
+        malformed
+    """
+    if report.get("schema") != SCHEMA:
+        raise VerificationError(f"the report's schema is {report.get('schema')!r}, not {SCHEMA!r}")
+    evidence = Evidence(session)
+    known = [to_plain(pointer) for pointer in _known(evidence) if pointer is not None]
+    count = 0
+    try:
+        pointers = [
+            (f"step {number}", claimed)
+            for number, step in enumerate(report["chain"], 1)
+            for claimed in step["because"]
+        ]
+    except (KeyError, TypeError):
+        raise VerificationError("the report's chain is malformed") from None
+    for where, claimed in pointers[:MOST_POINTERS]:
+        count += 1
+        if not isinstance(claimed, dict):
+            raise VerificationError(f"{where}: {claimed!r} is no pointer")
+        if claimed.get("type") == Memory.TYPE:
+            found = _reread(session, claimed)
+            if found != claimed:
+                raise VerificationError(f"{where}: {_name(claimed)} does not hold: {found}")
+        elif claimed not in known:
+            raise VerificationError(f"{where}: {_name(claimed)} is not what this dump shows")
+    return count
+
+
+def _reread(session: Session, claimed: dict[str, Any]) -> Any:
+    from drgn import FaultError
+
+    try:
+        return to_plain(_memory(session, claimed))
+    except FaultError as error:
+        return f"unreadable at {Address(error.address)}"
+    except (LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        return f"no such thing: {error}"
+
+
+def _name(claimed: dict[str, Any]) -> str:
+    return f"{claimed.get('type')} pointer {claimed.get('command')!r}"

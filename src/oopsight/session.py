@@ -1,0 +1,93 @@
+"""A dump opened for reading: the only maker of a ``drgn.Program``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oopsight.dump import DumpInfo, identify
+from oopsight.errors import DamagedDumpError, SymbolError
+from oopsight.symbols import SymbolStatus, Wanted, find_vmlinux, package_hint
+
+if TYPE_CHECKING:
+    from drgn import Program
+
+
+@dataclass(frozen=True)
+class Session:
+    """A dump, what is known of the file, and the symbols it is read with."""
+
+    prog: Program
+    info: DumpInfo
+    symbols: SymbolStatus
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read virtual memory.
+
+        :raises drgn.FaultError: if any of it is not mapped or not in the dump
+        """
+        data: bytes = self.prog.read(address, size)
+        return data
+
+
+def open_session(
+    path: str | os.PathLike[str],
+    *,
+    vmlinux: Path | None = None,
+    debug_directories: tuple[Path, ...] = (),
+) -> Session:
+    """Open a dump with the symbols of its own build.
+
+    :param vmlinux: use this file and no other
+    :param debug_directories: searched before the system's own
+    :raises DumpError: if the dump cannot be opened
+    :raises SymbolError: if no symbols of its build are found
+    """
+    info = identify(path)
+    wanted = Wanted(info.release, info.build_id, vmlinux, debug_directories)
+    symbols = find_vmlinux(wanted)
+    if symbols.path is None:
+        tried = "; ".join(f"{a.source}: {a.detail or a.outcome}" for a in symbols.attempts)
+        raise SymbolError(
+            f"{info.path}: no symbols for kernel {info.release} (build ID {info.build_id}); "
+            f"install {package_hint(info.release)} or give --vmlinux; tried {tried}"
+        )
+    # Plugins of other packages are none of our business and cost 75 ms.
+    os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
+    import drgn
+
+    prog = drgn.Program()
+    try:
+        prog.set_core_dump(info.path)
+    except (drgn.FaultError, ValueError, OSError, LookupError) as error:
+        missing = f" ({'; '.join(info.problems)})" if info.problems else ""
+        raise DamagedDumpError(f"{info.path}: cannot be opened: {error}{missing}") from None
+    _load(prog, symbols.path, info)
+    return Session(prog, info, symbols)
+
+
+def _load(prog: Program, vmlinux: Path, info: DumpInfo) -> None:
+    import drgn
+
+    # Modules' debug information is not loaded: it costs 15-20 ms each, and names come from the
+    # modules' own kallsyms below.
+    prog.set_enabled_debug_info_finders([])
+    try:
+        prog.load_debug_info([vmlinux], main=True)
+    except drgn.MissingDebugInfoError:
+        pass  # said of the loadable modules; the kernel itself is checked next
+    except (drgn.FaultError, ValueError, OSError, LookupError) as error:
+        raise DamagedDumpError(f"{info.path}: {error}") from None
+    if prog.main_module().debug_file_status != drgn.ModuleFileStatus.HAVE:
+        raise SymbolError(
+            f"{vmlinux}: holds no debug information; install {package_hint(info.release)}"
+        )
+    from drgn.helpers.linux.kallsyms import load_module_kallsyms
+
+    try:
+        index = load_module_kallsyms(prog)
+    except (drgn.FaultError, LookupError, AttributeError, ValueError):
+        return  # a damaged module list: modules stay unnamed, all else works
+    prog.register_symbol_finder("module-kallsyms", index, enable_index=-1)
