@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ def open_session(
     os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
     import drgn
 
+    # What drgn would warn of becomes a missing fact with its reason.
+    logging.getLogger("drgn").setLevel(logging.ERROR)
     prog = drgn.Program()
     try:
         prog.set_core_dump(info.path)

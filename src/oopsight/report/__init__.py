@@ -43,6 +43,7 @@ def build(evidence: Evidence) -> Report:
     chain = best[1].chain if best else ()
     return {
         "schema": SCHEMA,
+        "dump": _dump(evidence),
         "verdict": _verdict(evidence, best),
         "chain": to_plain(chain),
         "timeline": _timeline(evidence),
@@ -63,6 +64,19 @@ def build(evidence: Evidence) -> Report:
             for kind, fact in evidence.facts.items()
         },
         "timings": evidence.seconds,
+    }
+
+
+def _dump(evidence: Evidence) -> dict[str, Any] | None:
+    if evidence.session is None:
+        return None
+    info = evidence.session.info
+    return {
+        "format": info.format,
+        "release": info.release,
+        "build_id": info.build_id,
+        "problems": list(info.problems),
+        "symbols": to_plain(evidence.session.symbols.attempts),
     }
 
 

@@ -30,6 +30,8 @@ def to_markdown(report: Report) -> str:
         f"Cause: {_plain(verdict['cause'] or 'unknown')}.",
         "",
     ]
+    for problem in (report["dump"] or {}).get("problems", []):
+        lines += [f"The dump is not whole: {_plain(problem)}.", ""]
     if report["timeline"]:
         lines += ["## What happened", ""]
         lines += [f"- {e['seconds']:.6f} s: {_code(e['text'])}" for e in report["timeline"]]

@@ -28,6 +28,8 @@ def to_terminal(report: Report, file: IO[str]) -> None:
         Text(f"kind: {verdict['kind']}  cause: {verdict['cause'] or 'unknown'}"),
         sep="  ",
     )
+    for problem in (report["dump"] or {}).get("problems", []):
+        console.print(Text(f"the dump is not whole: {problem}", style="bold yellow"))
     trigger = verdict["trigger"]
     if trigger:
         ancestry = " <- ".join(f"{t['comm']} ({t['pid']})" for t in trigger["ancestry"])

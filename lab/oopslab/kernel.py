@@ -1,0 +1,179 @@
+"""The kernels that are crashed: which ones Debian offers now, and their files.
+
+Versions move on in every suite, so none is named here: of each series the newest cloud kernel is
+taken whose image, debug symbols and headers are all offered.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from oopslab.cache import locked, new_directory, root
+from oopslab.errors import LabUnavailable
+from oopslab.packages import Suite
+
+# Where each series is looked for, in this order.
+SERIES: dict[str, tuple[str, ...]] = {
+    "6.1": ("bookworm",),
+    "6.12": ("bookworm", "trixie"),
+    "7.2": ("forky",),
+    "5.10": ("bullseye",),
+}
+_FLAVOUR = "cloud-amd64"
+_CHOICE_VALID = 24 * 3600  # seconds
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel as Debian offers it: series 6.1, release 6.1.0-56-cloud-amd64, suite bookworm."""
+
+    series: str
+    release: str
+    suite: str
+
+    @property
+    def directory(self) -> Path:
+        """Where its packages are unpacked."""
+        return root() / "kernels" / self.release
+
+    @property
+    def vmlinuz(self) -> Path:
+        """The compressed image that QEMU boots."""
+        return self.directory / "boot" / f"vmlinuz-{self.release}"
+
+    @property
+    def modules_dir(self) -> Path:
+        """``/lib/modules/RELEASE`` of its packages."""
+        usual = self.directory / "lib" / "modules" / self.release
+        if usual.exists():
+            return usual
+        return self.directory / "usr" / "lib" / "modules" / self.release
+
+    @property
+    def headers(self) -> Path:
+        """The folder out-of-tree modules are built against."""
+        return self.directory / "usr" / "src" / f"linux-headers-{self.release}"
+
+    @property
+    def debug_dir(self) -> Path:
+        """What ``/usr/lib/debug`` would be with the -dbg package installed."""
+        return root() / "debug" / self.release / "usr" / "lib" / "debug"
+
+    @property
+    def vmlinux(self) -> Path:
+        """The image with symbols and DWARF."""
+        return self.debug_dir / "boot" / f"vmlinux-{self.release}"
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Major and minor number, for what depends on the kernel's age."""
+        return tuple(int(part) for part in self.series.split("."))
+
+
+def _sort_key(release: str) -> list[int]:
+    """Numbers of a release name, so that 6.1.0-56 comes after 6.1.0-9."""
+    return [int(number) for number in re.findall(r"\d+", release.replace("deb", " "))]
+
+
+def newest_release(series: str, packages: Iterable[str]) -> str | None:
+    """The newest cloud kernel of *series* with image, -dbg and headers among *packages*.
+
+    >>> newest_release("6.1", ["linux-image-6.1.0-9-cloud-amd64",
+    ...     "linux-image-6.1.0-9-cloud-amd64-dbg", "linux-headers-6.1.0-9-cloud-amd64"])
+    '6.1.0-9-cloud-amd64'
+    """
+    offered = set(packages)
+    pattern = re.compile(rf"linux-image-({re.escape(series)}[.+~-].*{_FLAVOUR})$")
+    complete = []
+    for package in offered:
+        match = pattern.match(package)
+        if match and {f"{package}-dbg", f"linux-headers-{match[1]}"} <= offered:
+            complete.append(match[1])
+    return max(complete, key=_sort_key, default=None)
+
+
+def _choose(series: str) -> Kernel:
+    pattern = rf"^linux-(image|headers)-{re.escape(series)}.*{_FLAVOUR}"
+    reasons = []
+    for suite in SERIES[series]:
+        try:
+            release = newest_release(series, Suite(suite).names(pattern))
+        except LabUnavailable as error:
+            reasons.append(str(error))
+            continue
+        if release is not None:
+            return Kernel(series, release, suite)
+        reasons.append(f"Debian {suite} offers no complete {series} {_FLAVOUR} kernel now")
+    raise LabUnavailable("; ".join(reasons))
+
+
+def kernel(series: str) -> Kernel:
+    """The kernel of *series* that is offered now; asked of the archive once a day.
+
+    :raises LabUnavailable: none is offered, and none was.
+    """
+    if series not in SERIES:
+        raise LabUnavailable(f"no kernel series {series!r}: the lab knows {', '.join(SERIES)}")
+    record = root() / "kernels" / f"{series}.json"
+    with locked(record):
+        known = json.loads(record.read_text()) if record.exists() else None
+        if known and time.time() - record.stat().st_mtime < _CHOICE_VALID:
+            return Kernel(**known)
+        try:
+            chosen = _choose(series)
+        except LabUnavailable:
+            if known and Kernel(**known).vmlinuz.exists():
+                return Kernel(**known)  # the archive is out of reach, but this one is here
+            raise
+        record.write_text(
+            json.dumps({"series": series, "release": chosen.release, "suite": chosen.suite}),
+        )
+        return chosen
+
+
+def kernels() -> dict[str, str]:
+    """Series offered now, each with its release."""
+    found = {}
+    for series in SERIES:
+        try:
+            found[series] = kernel(series).release
+        except LabUnavailable:
+            continue
+    return found
+
+
+def fetch(chosen: Kernel, *, debug: bool = True) -> Kernel:
+    """Unpack image, headers and build tools of *chosen*, and with *debug* its symbols."""
+    with locked(chosen.directory):
+        if not chosen.vmlinuz.exists():
+            _fetch_image(chosen)
+    if debug:
+        target = root() / "debug" / chosen.release
+        with locked(target):
+            if not chosen.vmlinux.exists():
+                with new_directory(target) as work:
+                    Suite(chosen.suite).unpack([f"linux-image-{chosen.release}-dbg"], work)
+    return chosen
+
+
+def _fetch_image(chosen: Kernel) -> None:
+    suite = Suite(chosen.suite)
+    headers = f"linux-headers-{chosen.release}"
+    wanted = [
+        name
+        for name in suite.depends(headers)
+        if name.startswith(("linux-headers-", "linux-kbuild-"))
+    ]
+    with new_directory(chosen.directory) as work:
+        suite.unpack([f"linux-image-{chosen.release}", headers, *wanted], work)
+        for makefile in work.glob("usr/src/*/Makefile"):
+            # Debian's headers name each other by absolute path.
+            text = makefile.read_text()
+            if text.startswith("include /usr/src/"):
+                moved = text.replace("/usr/src/", f"{chosen.directory}/usr/src/")
+                makefile.write_text(moved)

@@ -1,0 +1,166 @@
+"""Scenarios: what is to go wrong in the guest, and the truth about it.
+
+A scenario is a folder under ``lab/scenarios``::
+
+    scenario.json   how the guest is set up and how its end is recognised (see Settings)
+    truth.json      the diagnosis, written by hand
+    init.sh         shell functions of the guest: boot (before the /proc snapshot), workload (after)
+    module/*.c      out-of-tree modules, one per file; *.h beside them
+    user/*.c        programs of the guest, linked statically, put into /usr/bin
+    files/          further files of the guest, by their path
+
+A scenario that is ``like`` another takes all of the other's files and settings that it lacks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from oopslab.errors import LabError
+
+LAB = Path(__file__).resolve().parent.parent
+SCENARIOS = LAB / "scenarios"
+GUEST = LAB / "guest"
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something done to the guest from outside once its console shows *after*."""
+
+    after: str  # regular expression
+    execute: str  # QMP command
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``scenario.json`` may say."""
+
+    summary: str  # one line, for ``lab.py list``
+    expect: tuple[str, ...]  # regular expressions, found on the console in this order
+    kernels: tuple[str, ...] = ("6.1", "6.12")  # series on which it is known to work
+    like: str | None = None  # the scenario it is a variant of
+    rename: tuple[str, ...] = ()  # beginnings of the identifiers which --rename changes
+    cmdline: str = ""  # added to the kernel's command line
+    sysctl: tuple[str, ...] = ()  # added to kernel.panic_on_oops=1
+    memory: int = 256  # MiB
+    cpus: int = 2
+    cpu: str = "max,la57=off"  # QEMU's model; with la57=on, five levels of page tables
+    kernel_modules: tuple[str, ...] = ()  # of the distribution, loaded at boot
+    packages: tuple[str, ...] = ()  # Debian packages whose files the guest has
+    end: str = r"---\[ end Kernel panic"  # regular expression: the guest is dead
+    timeout: int = 120  # seconds until the end
+    dump_level: int | None = None  # of makedumpfile; None: as much as is safe for the kernel
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario with its files, renamed if asked for."""
+
+    name: str
+    settings: Settings
+    truth: dict[str, Any]
+    texts: dict[str, str]  # path in the scenario's folder: content
+    seed: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Changes with whatever goes into the guest."""
+        shared = {path.name: path.read_text() for path in sorted(GUEST.iterdir())}
+        material = json.dumps([self.texts, shared], sort_keys=True)
+        return hashlib.sha256(material.encode()).hexdigest()[:12]
+
+    def under(self, folder: str) -> dict[str, str]:
+        """The files below *folder*, by their path in it."""
+        prefix = f"{folder}/"
+        return {
+            path.removeprefix(prefix): text
+            for path, text in self.texts.items()
+            if path.startswith(prefix)
+        }
+
+    def modules(self) -> list[str]:
+        """Names of the out-of-tree modules."""
+        return sorted(Path(path).stem for path in self.under("module") if path.endswith(".c"))
+
+
+def scenarios() -> list[str]:
+    """Names of all scenarios."""
+    return sorted(path.parent.name for path in SCENARIOS.glob("*/scenario.json"))
+
+
+def load(name: str, seed: str | None = None) -> Scenario:
+    """Read the scenario *name*; with a *seed*, all that its modules are called is replaced.
+
+    :raises LabError: there is none of that name, or its description is wrong.
+    """
+    texts = _texts(name)
+    settings = _settings(name, texts)
+    if seed is not None:
+        words = _new_names(texts, settings.rename, seed)
+        texts = {_renamed(path, words): _renamed(text, words) for path, text in texts.items()}
+        settings = _settings(name, texts)
+    truth = json.loads(texts["truth.json"])
+    truth["scenario"] = name
+    return Scenario(name, settings, truth, texts, seed)
+
+
+def _texts(name: str) -> dict[str, str]:
+    folder = SCENARIOS / name
+    if not (folder / "scenario.json").is_file():
+        raise LabError(f"no scenario {name!r}: see lab.py list")
+    own = {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    base = json.loads(own["scenario.json"]).get("like")
+    if base is None:
+        return own
+    inherited = _texts(base)
+    merged = {**inherited, **own}
+    for path in ("scenario.json", "truth.json"):
+        values = {**json.loads(inherited[path]), **json.loads(own.get(path, "{}"))}
+        merged[path] = json.dumps(values, indent=2)
+    return merged
+
+
+def _settings(name: str, texts: dict[str, str]) -> Settings:
+    values = json.loads(texts["scenario.json"])
+    unknown = set(values) - {field.name for field in fields(Settings)}
+    if unknown:
+        raise LabError(f"{name}/scenario.json: unknown {sorted(unknown)}")
+    values["actions"] = [Action(**action) for action in values.get("actions", [])]
+    frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return Settings(**frozen)
+
+
+def _new_names(texts: dict[str, str], prefixes: tuple[str, ...], seed: str) -> dict[str, str]:
+    """A new name for each identifier that begins with one of *prefixes*."""
+    if not prefixes:
+        return {}
+    material = [*texts, *texts.values()]
+    found = {word for text in material for word in _IDENTIFIER.findall(text)}
+    chance = random.Random(seed)
+    words: dict[str, str] = {}
+    for word in sorted(word for word in found if word.startswith(prefixes)):
+        while True:
+            # Five syllables: within the 15 bytes of a task's name, and no word of C.
+            new = "".join(chance.choices(_SYLLABLES, k=5))
+            if new not in found and new not in words.values():
+                break
+        words[word] = new.upper() if word.isupper() else new
+    return words
+
+
+def _renamed(text: str, words: dict[str, str]) -> str:
+    return _IDENTIFIER.sub(lambda match: words.get(match[0], match[0]), text)

@@ -1,0 +1,5 @@
+#!/bin/sh
+# Inventory: kernel memory.
+uptime >/tmp/inventory
+slabtop -o >>/tmp/inventory
+ps >>/tmp/inventory
