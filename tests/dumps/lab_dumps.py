@@ -17,8 +17,15 @@ Case = tuple[str, str, str]
 
 CASES: list[Case] = [
     ("incident", "6.1", "qmp"),
+    ("incident", "6.1", "kdump"),
+    ("incident", "6.12", "qmp"),
+    ("incident", "6.12", "kdump"),
+    ("incident-slabtop", "6.1", "qmp"),
+    ("incident-reloaded", "6.1", "qmp"),
     ("null-deref", "6.1", "qmp"),
+    ("null-deref", "6.1", "kdump"),
     ("sysrq", "6.1", "qmp"),
+    ("sysrq", "6.1", "kdump"),
 ]
 
 

@@ -60,6 +60,8 @@ class Backtrace:
     registers: tuple[tuple[str, Address], ...]
     interrupted: bool
     """Whether an exception interrupted kernel code; a deliberate panic is called instead."""
+    exception: str | None
+    """After its entry point: ``page_fault``, ``general_protection``, ``divide_error`` …"""
 
     @property
     def crash_path(self) -> tuple[Frame, ...]:
@@ -77,6 +79,8 @@ class Backtrace:
         return dict(self.registers).get(name)
 
 
+# x86's exception entry points are named so, arch/x86/include/asm/idtentry.h.
+_ENTRY = "asm_exc_"
 # The kernel's own functions that carry out a panic: they end the panic path of a call that was not
 # interrupted. kernel/panic.c, kernel/kexec_core.c and the delay and restart code they wait in.
 _PANIC_CODE = ("panic", "__crash_kexec", "crash_kexec", "crash_setup_regs", "machine_kexec")
@@ -86,18 +90,49 @@ def _user(pc: int) -> bool:
     return pc < 1 << 63
 
 
-def _exception_entry(frames: list[StackFrame]) -> int | None:
-    """Index of the physical frame interrupted by the exception that led here, or ``None``.
+def _exception_entry(session: Session, frames: list[StackFrame]) -> tuple[int, str | None] | None:
+    """Find the frame interrupted by the exception that led here, and that exception's name.
 
     An NMI or timer interrupt may lie above it (the panicking CPU is itself interrupted in a dump
-    taken from outside): the last interrupted kernel frame *below panic()* is wanted.
+    taken from outside): the first interrupted kernel frame *outside panic()* is wanted. A dump by
+    kdump may begin with the interrupted frame itself, or, where panic() was called, with a frame
+    that nothing interrupted: there the registers saved on the stack decide.
     """
     panicked = next((i for i, f in enumerate(frames) if f.name in _PANIC_CODE), None)
-    start = 0 if panicked is None else panicked
-    for index in range(start, len(frames)):
-        if frames[index].interrupted and not _user(frames[index].pc):
-            return index
+    for index in range(panicked or 0, len(frames)):
+        frame = frames[index]
+        if not frame.interrupted or _user(frame.pc):
+            continue
+        if frame.pc == frames[0].pc:
+            name = _saved_by(session, frame)
+            if name is None:
+                continue
+            return index, name.removeprefix(_ENTRY) if name.startswith(_ENTRY) else None
+        entry = frames[index - 1].name
+        return index, entry.removeprefix(_ENTRY) if entry.startswith(_ENTRY) else None
     return None
+
+
+def _saved_by(session: Session, frame: StackFrame) -> str | None:
+    """Name of the entry code that saved these registers below the interrupted stack pointer.
+
+    On x86-64 the CPU aligns the stack to 16 bytes and pushes; the entry code completes a ``struct
+    pt_regs`` and calls the handler, whose return address follows (arch/x86/entry/entry_64.S).
+
+    :return: ``None`` where no such registers lie there
+    """
+    from drgn import FaultError, Object, sizeof
+
+    prog = session.prog
+    try:
+        saved = (frame.sp & ~0xF) - sizeof(prog.type("struct pt_regs"))
+        registers = Object(prog, "struct pt_regs", address=saved)
+        if registers.ip.value_() != frame.pc or registers.sp.value_() != frame.sp:
+            return None
+        name: str = prog.symbol(prog.read_u64(saved - 8)).name
+    except (FaultError, LookupError, AttributeError):
+        return None
+    return name
 
 
 def crashed_trace(session: Session) -> list[StackFrame]:
@@ -111,17 +146,13 @@ def crashed_trace(session: Session) -> list[StackFrame]:
     return [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
 
 
-def fault_index(frames: list[StackFrame]) -> int | None:
-    """Index of the first frame, inlined ones included, of the code that was interrupted."""
-    return _exception_entry(frames)
-
-
 def collect(session: Session, modules: Modules) -> Backtrace | Missing:
     """Unwind the panic task."""
     frames = crashed_trace(session)
     if not frames:
         return Missing(Why.UNREADABLE, "the crashed task's stack cannot be unwound")
-    entry = _exception_entry(frames)
+    found = _exception_entry(session, frames)
+    entry, exception = found or (None, None)
     panic_end = entry
     if panic_end is None:
         named = [i for i, f in enumerate(frames) if f.name in _PANIC_CODE]
@@ -142,6 +173,7 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
         frames=tuple(rows),
         registers=tuple((name, Address(value)) for name, value in registers.items()),
         interrupted=entry is not None,
+        exception=exception,
     )
 
 

@@ -18,7 +18,6 @@ PAGE_FAULT = "page_fault"
 # x86 page fault error code, arch/x86/include/asm/trap_pf.h
 _ERROR_WRITE = 1 << 1
 _ERROR_FETCH = 1 << 4
-_ENTRY = "asm_exc_"
 _LONGEST_INSTRUCTION = 15
 
 
@@ -57,8 +56,8 @@ class Fault:
     frame: FramePointer
 
 
-def disassemble(code: bytes, pc: int) -> tuple[str, str, Operand] | None:
-    """First instruction: text, hex bytes, and its memory operand without register values."""
+def disassemble(code: bytes, pc: int) -> tuple[str, str, Operand, str | None] | None:
+    """First instruction: text, hex bytes, its memory operand without register values, access."""
     import capstone
 
     engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
@@ -67,6 +66,7 @@ def disassemble(code: bytes, pc: int) -> tuple[str, str, Operand] | None:
     if instruction is None:
         return None
     operand = Operand(None, None, None, 0, None)
+    access = None
     for item in instruction.operands:
         if item.type == capstone.x86.X86_OP_MEM:
             operand = Operand(
@@ -76,9 +76,10 @@ def disassemble(code: bytes, pc: int) -> tuple[str, str, Operand] | None:
                 displacement=item.mem.disp,
                 address=None,
             )
+            access = "read" if item.access & capstone.CS_AC_READ else "write"
             break
     text = f"{instruction.mnemonic} {instruction.op_str}".strip()
-    return text, instruction.bytes.hex(), operand
+    return text, instruction.bytes.hex(), operand, access
 
 
 def _with_values(operand: Operand, backtrace: Backtrace) -> Operand:
@@ -116,13 +117,6 @@ def _handler_value(frames: list[StackFrame], name: str) -> int | None:
     return None
 
 
-def _exception(backtrace: Backtrace) -> str | None:
-    for frame in backtrace.frames:
-        if frame.role is Role.PANIC_PATH and frame.function.startswith(_ENTRY):
-            return frame.function.removeprefix(_ENTRY)
-    return None
-
-
 def collect(session: Session, backtrace: Backtrace) -> Fault | Missing:
     """Read the exception's registers, and the handler's own variables where they survived."""
     from drgn import FaultError
@@ -134,7 +128,7 @@ def collect(session: Session, backtrace: Backtrace) -> Fault | Missing:
     with contextlib.suppress(FaultError):
         decoded = disassemble(session.read(frame.pc, _LONGEST_INSTRUCTION), frame.pc)
     operand = _with_values(decoded[2], backtrace) if decoded else None
-    exception = _exception(backtrace)
+    exception = backtrace.exception
     address = access = None
     if exception == PAGE_FAULT:
         handler = [
@@ -146,6 +140,8 @@ def collect(session: Session, backtrace: Backtrace) -> Fault | Missing:
         if error_code is not None:
             access = "write" if error_code & _ERROR_WRITE else "read"
             access = "execute" if error_code & _ERROR_FETCH else access
+        elif decoded:
+            access = decoded[3]
         value = _handler_value(handler, "address")
         if value is None:
             value = frame.pc if access == "execute" else operand.address if operand else None
