@@ -23,6 +23,8 @@ class Session:
     prog: Program
     info: DumpInfo
     symbols: SymbolStatus
+    source_tree: Path | None = None
+    """Kernel source of the same version, for source lines around the fault."""
 
     def read(self, address: int, size: int) -> bytes:
         """Read virtual memory.
@@ -38,11 +40,13 @@ def open_session(
     *,
     vmlinux: Path | None = None,
     debug_directories: tuple[Path, ...] = (),
+    source_tree: Path | None = None,
 ) -> Session:
     """Open a dump with the symbols of its own build.
 
     :param vmlinux: use this file and no other
     :param debug_directories: searched before the system's own
+    :param source_tree: kernel source of the same version
     :raises DumpError: if the dump cannot be opened
     :raises SymbolError: if no symbols of its build are found
     """
@@ -68,7 +72,7 @@ def open_session(
         missing = f" ({'; '.join(info.problems)})" if info.problems else ""
         raise DamagedDumpError(f"{info.path}: cannot be opened: {error}{missing}") from None
     _load(prog, symbols.path, info)
-    return Session(prog, info, symbols)
+    return Session(prog, info, symbols, source_tree)
 
 
 def _load(prog: Program, vmlinux: Path, info: DumpInfo) -> None:

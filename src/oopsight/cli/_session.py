@@ -22,10 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="look for debug packages here first; may be given more than once",
     )
+    parser.add_argument(
+        "--source", metavar="DIR", type=Path, help="kernel source, to show the lines at the fault"
+    )
 
 
 def open_from(args: argparse.Namespace) -> Session:
     """Open the dump that the arguments name."""
     from oopsight.session import open_session
 
-    return open_session(args.vmcore, vmlinux=args.vmlinux, debug_directories=tuple(args.debug_dir))
+    return open_session(
+        args.vmcore,
+        vmlinux=args.vmlinux,
+        debug_directories=tuple(args.debug_dir),
+        source_tree=args.source,
+    )

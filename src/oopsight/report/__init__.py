@@ -11,6 +11,7 @@ from typing import Any
 from oopsight.diagnosis import Certainty, Finding, Undecided, diagnose, verdict
 from oopsight.evidence import Evidence, Missing, to_plain
 from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.code import Code
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.log import Log
@@ -22,7 +23,7 @@ from oopsight.session import Session
 
 SCHEMA = "oopsight.report/1"
 # Facts that a reader of the report wants even where no rule asked for them.
-SHOWN = (System, Log, Backtrace, Fault, CrashedTask, FileAccessed, Modules)
+SHOWN = (System, Log, Backtrace, Fault, Code, CrashedTask, FileAccessed, Modules)
 TIMELINE_LINES = 24
 
 Report = dict[str, Any]

@@ -64,6 +64,17 @@ def to_terminal(report: Report, file: IO[str]) -> None:
         heading("What could not be checked")
         for name, why in gaps:
             console.print(f"  {name}: {why}")
+    code = report["evidence"].get("code", {})
+    if code.get("source"):
+        heading(f"Source: {code['source_file']}")
+        for line in code["source"]:
+            mark = ">" if line["faulted"] else " "
+            console.print(f"  {mark} {line['number']:>5}  {line['text']}")
+    if code.get("instructions"):
+        heading("Code")
+        for row in code["instructions"]:
+            mark = ">" if row["faulted"] else " "
+            console.print(f"  {mark} {row['address']}  {row['text']}")
     frames = report["evidence"].get("backtrace", {}).get("frames", [])
     if frames:
         heading("Backtrace")

@@ -1,0 +1,110 @@
+"""The code around the fault: disassembly, and source lines where a source tree is at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.session import Session
+from oopsight.text import printable
+
+BEFORE = 8
+AFTER = 4
+CONTEXT_LINES = 5
+_MOST_BYTES = 16384
+_MOST_SOURCE = 16 << 20
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction."""
+
+    address: Address
+    bytes: str
+    text: str
+    faulted: bool
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """One line of source."""
+
+    number: int
+    text: str
+    faulted: bool
+
+
+@dataclass(frozen=True)
+class Code:
+    """What the machine was carrying out."""
+
+    instructions: tuple[Instruction, ...]
+    source_file: str | None
+    source: tuple[SourceLine, ...]
+    """Empty where no source tree was given or the file is not in it."""
+
+
+def source_lines(tree: Path, location: str) -> tuple[SourceLine, ...]:
+    """Lines around ``file:line`` in a source tree.
+
+    :param location: from debug information; a path that leads out of the tree is refused
+    """
+    name, _, number = location.rpartition(":")
+    wanted = int(number) if number.isdigit() else 0
+    path = (tree / name.lstrip("/")).resolve()
+    if not wanted or not path.is_relative_to(tree.resolve()) or not path.is_file():
+        return ()
+    if path.stat().st_size > _MOST_SOURCE:
+        return ()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    first = max(1, wanted - CONTEXT_LINES)
+    return tuple(
+        SourceLine(index, printable(lines[index - 1].expandtabs(8)), index == wanted)
+        for index in range(first, min(len(lines), wanted + CONTEXT_LINES) + 1)
+    )
+
+
+def collect(session: Session, backtrace: Backtrace) -> Code | Missing:
+    """Disassemble from the function's start, so that the instructions are in step."""
+    from drgn import FaultError
+
+    frame = backtrace.fault
+    if frame is None:
+        return Missing(Why.NOT_APPLICABLE, "no exception interrupted kernel code")
+    source_file = next((f.source for f in backtrace.crash_path if f.source), None)
+    source: tuple[SourceLine, ...] = ()
+    if session.source_tree and source_file:
+        source = source_lines(session.source_tree, source_file)
+    try:
+        start = session.prog.symbol(frame.pc).address
+        if not start <= frame.pc < start + _MOST_BYTES:
+            start = frame.pc
+    except LookupError:
+        start = frame.pc
+    try:
+        code = session.read(start, frame.pc - start + 16 * AFTER)
+    except FaultError as error:
+        return Missing(Why.UNREADABLE, str(error), Address(error.address))
+    return Code(_around(code, start, frame.pc), source_file, source)
+
+
+def _around(code: bytes, start: int, pc: int) -> tuple[Instruction, ...]:
+    import capstone
+
+    rows = [
+        Instruction(
+            Address(address),
+            code[address - start :][:size].hex(),
+            f"{name} {operands}".strip(),
+            address == pc,
+        )
+        for address, size, name, operands in capstone.Cs(
+            capstone.CS_ARCH_X86, capstone.CS_MODE_64
+        ).disasm_lite(code, start)
+    ]
+    at = next((index for index, row in enumerate(rows) if row.faulted), None)
+    if at is None:
+        return ()
+    return tuple(rows[max(0, at - BEFORE) : at + AFTER + 1])
