@@ -26,6 +26,7 @@ SERIES: dict[str, tuple[str, ...]] = {
 }
 _FLAVOUR = "cloud-amd64"
 _CHOICE_VALID = 24 * 3600  # seconds
+_ATTEMPTS = 4  # releases tried where the newest is listed but gone
 
 
 @dataclass(frozen=True)
@@ -80,35 +81,40 @@ def _sort_key(release: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", release.replace("deb", " "))]
 
 
-def newest_release(series: str, packages: Iterable[str]) -> str | None:
-    """The newest cloud kernel of *series* with image, -dbg and headers among *packages*.
+def complete_releases(series: str, packages: Iterable[str]) -> list[str]:
+    """Cloud kernels of *series* with image, -dbg and headers among *packages*, newest first.
 
-    >>> newest_release("6.1", ["linux-image-6.1.0-9-cloud-amd64",
+    >>> complete_releases("6.1", ["linux-image-6.1.0-9-cloud-amd64",
     ...     "linux-image-6.1.0-9-cloud-amd64-dbg", "linux-headers-6.1.0-9-cloud-amd64"])
-    '6.1.0-9-cloud-amd64'
+    ['6.1.0-9-cloud-amd64']
     """
     offered = set(packages)
     pattern = re.compile(rf"linux-image-({re.escape(series)}[.+~-].*{_FLAVOUR})$")
-    complete = []
-    for package in offered:
-        match = pattern.match(package)
-        if match and {f"{package}-dbg", f"linux-headers-{match[1]}"} <= offered:
-            complete.append(match[1])
-    return max(complete, key=_sort_key, default=None)
+    matches = (pattern.match(package) for package in offered)
+    releases = [match[1] for match in matches if match]
+    found = [release for release in releases if set(_packages(release)) <= offered]
+    return sorted(found, key=_sort_key, reverse=True)
+
+
+def _packages(release: str) -> list[str]:
+    image = f"linux-image-{release}"
+    return [image, f"{image}-dbg", f"linux-headers-{release}"]
 
 
 def _choose(series: str) -> Kernel:
     pattern = rf"^linux-(image|headers)-{re.escape(series)}.*{_FLAVOUR}"
     reasons = []
-    for suite in SERIES[series]:
+    for name in SERIES[series]:
+        suite = Suite(name)
         try:
-            release = newest_release(series, Suite(suite).names(pattern))
+            releases = complete_releases(series, suite.names(pattern))
         except LabUnavailable as error:
             reasons.append(str(error))
             continue
-        if release is not None:
-            return Kernel(series, release, suite)
-        reasons.append(f"Debian {suite} offers no complete {series} {_FLAVOUR} kernel now")
+        for release in releases[:_ATTEMPTS]:
+            if suite.downloadable(_packages(release)):
+                return Kernel(series, release, name)
+        reasons.append(f"Debian {name} offers no complete {series} {_FLAVOUR} kernel now")
     raise LabUnavailable("; ".join(reasons))
 
 

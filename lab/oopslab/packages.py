@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+import urllib.request
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -124,6 +125,18 @@ Acquire::Retries "3";
         lines = run(["apt-cache", "depends", *options, package], env=self._env).splitlines()
         found = {line for line in lines if re.match(r"lib[a-z0-9]", line)}
         return sorted(found)
+
+    def downloadable(self, packages: list[str]) -> bool:
+        """Whether the archive really holds *packages*; old suites list some that are gone."""
+        self.refresh()
+        lines = run(["apt-get", "--print-uris", "download", *packages], env=self._env).splitlines()
+        for uri in re.findall(r"^'(http[^']+)'", "\n".join(lines), re.MULTILINE):
+            request = urllib.request.Request(uri, method="HEAD")
+            try:
+                urllib.request.urlopen(request, timeout=30).close()
+            except OSError:
+                return False
+        return True
 
     def unpack(self, packages: list[str], target: Path) -> None:
         """Download *packages* and unpack their files under *target*; nothing is installed.

@@ -24,8 +24,10 @@ CASES: list[Case] = [
     ("incident-reloaded", "6.1", "qmp"),
     ("null-deref", "6.1", "qmp"),
     ("null-deref", "6.1", "kdump"),
+    ("null-deref", "6.12", "qmp"),
     ("sysrq", "6.1", "qmp"),
     ("sysrq", "6.1", "kdump"),
+    ("sysrq", "6.12", "qmp"),
 ]
 
 

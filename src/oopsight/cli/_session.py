@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +35,23 @@ def open_from(args: argparse.Namespace) -> Session:
     """Open the dump that the arguments name."""
     from oopsight.session import open_session
 
-    return open_session(
-        args.vmcore,
-        vmlinux=args.vmlinux,
-        debug_directories=tuple(args.debug_dir),
-        source_tree=args.source,
-    )
+    with _patience(f"reading {args.vmcore} and its symbols"):
+        return open_session(
+            args.vmcore,
+            vmlinux=args.vmlinux,
+            debug_directories=tuple(args.debug_dir),
+            source_tree=args.source,
+        )
+
+
+@contextlib.contextmanager
+def _patience(work: str) -> Iterator[None]:
+    """Say what is going on where it takes over a second and somebody watches."""
+    timer = threading.Timer(1.0, lambda: print(f"oopsight: {work} ...", file=sys.stderr))  # noqa: T201
+    if sys.stderr.isatty():
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

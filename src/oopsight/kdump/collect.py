@@ -73,7 +73,7 @@ def collect(host: Host) -> list[Collected]:
 
 def _one(host: Host, dump: str) -> Collected:
     line = f"kernel crash dump {dump}: not analysed"
-    for form, name in (("text", "report.txt"), ("json", "report.json")):
+    for form, name in (("terminal", "report.txt"), ("json", "report.json")):
         argv = ("oopsight", "analyze", "--format", form, dump)
         ran = host.probe.run(argv, timeout=ANALYSIS_SECONDS)
         if ran is None or ran.code:

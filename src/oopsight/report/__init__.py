@@ -10,6 +10,7 @@ from typing import Any
 
 from oopsight.diagnosis import Certainty, Finding, Undecided, diagnose, verdict
 from oopsight.evidence import Evidence, Missing, to_plain
+from oopsight.evidence.address import BadAddress
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.code import Code
 from oopsight.evidence.fault import Fault
@@ -23,7 +24,7 @@ from oopsight.session import Session
 
 SCHEMA = "oopsight.report/1"
 # Facts that a reader of the report wants even where no rule asked for them.
-SHOWN = (System, Log, Backtrace, Fault, Code, CrashedTask, FileAccessed, Modules)
+SHOWN = (System, Log, Backtrace, Fault, BadAddress, Code, CrashedTask, FileAccessed, Modules)
 TIMELINE_LINES = 24
 
 Report = dict[str, Any]

@@ -36,6 +36,9 @@ def to_terminal(report: Report, file: IO[str]) -> None:
         console.print(f"task: {ancestry}")
     if verdict["file_accessed"]:
         console.print(f"file: {verdict['file_accessed']}")
+    address = report["evidence"].get("address", {})
+    if "kind" in address:
+        console.print(f"address: {address['address']}: {address['kind']}, {address['detail']}")
     if report["timeline"]:
         heading("What happened")
         for event in report["timeline"]:

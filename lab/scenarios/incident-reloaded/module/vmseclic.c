@@ -5,7 +5,7 @@
 static char vmseclic_key[32] = "A7-31-9F-66";
 
 /* Large enough to be put where the scanner was, small enough to leave the name's page unmapped. */
-u32 vmseclic_revoked[12288] = { 0xa731 };
+u32 vmseclic_revoked[32768] = { 0xa731 };
 
 static int __init vmseclic_init(void)
 {

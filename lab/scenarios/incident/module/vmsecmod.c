@@ -11,7 +11,7 @@ struct hash_info {
 };
 
 /* Signatures; they come before the name in the module's data. */
-static u32 vmsec_patterns[16384] = { 0x19273 };
+u32 vmsec_patterns[65536] = { 0x19273 };
 
 /* Its own section keeps it behind the patterns. */
 char hash_info_mempool_name[] __section(".data.hash_info") = "hash_info_mempool";

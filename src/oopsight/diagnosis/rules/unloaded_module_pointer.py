@@ -15,7 +15,8 @@ How it is decided
 
 When it is wrong
     The kernel remembers one unloaded name. Where several modules were unloaded, the one that owned
-    the address may be another; therefore the name is *inferred*, the rest is shown.
+    the address may be another; therefore the name is *inferred*, the rest is shown. Where code was
+    called in the module area and no registry holds the pointer, the whole is only *possible*.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -142,7 +143,7 @@ def unloaded_module_pointer(
         kind=Kind.PAGE_FAULT,
         summary=f"{blamed} was unloaded and left {thing} behind, which still points into its "
         f"memory; {fault.function} followed the pointer and crashed.",
-        certainty=Certainty.INFERRED if name else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if name and holder else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=(
