@@ -23,6 +23,7 @@ class Session:
     prog: Program
     info: DumpInfo
     symbols: SymbolStatus
+    debug_directories: tuple[Path, ...] = ()
     source_tree: Path | None = None
     """Kernel source of the same version, for source lines around the fault."""
 
@@ -72,7 +73,7 @@ def open_session(
         missing = f" ({'; '.join(info.problems)})" if info.problems else ""
         raise DamagedDumpError(f"{info.path}: cannot be opened: {error}{missing}") from None
     _load(prog, symbols.path, info)
-    return Session(prog, info, symbols, source_tree)
+    return Session(prog, info, symbols, debug_directories, source_tree)
 
 
 def _load(prog: Program, vmlinux: Path, info: DumpInfo) -> None:

@@ -47,8 +47,10 @@ def lab_dump(case: Case) -> oopslab.LabDump:
     return dump
 
 
-def opened(dump: oopslab.LabDump, vmcore: Path | None = None) -> Session:
-    return open_session(vmcore or dump.vmcore, debug_directories=(dump.debug_dir,))
+def opened(dump: oopslab.LabDump, vmcore: Path | None = None, *extra_directories: Path) -> Session:
+    return open_session(
+        vmcore or dump.vmcore, debug_directories=(dump.debug_dir, *extra_directories)
+    )
 
 
 @functools.cache

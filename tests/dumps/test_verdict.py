@@ -109,3 +109,13 @@ def _is_no_wrong_verdict(report: dict[str, Any], truth: dict[str, Any]) -> None:
     }
     assert not failed
     assert not [u for u in report["undecided"] if "defect" in u["why"]]
+
+
+def test_the_symbol_of_a_gone_module_is_named_from_its_file(case: Case) -> None:
+    dump = lab_dump(case)
+    symbol = dump.truth.get("object_symbol")
+    report = analyze(opened(dump, None, dump.modules_dir))
+    named = report["evidence"].get("gone_symbol", {}).get("name")
+    assert named == symbol
+    if symbol:
+        assert any(symbol in step["claim"] for step in report["chain"])

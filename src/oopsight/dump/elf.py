@@ -41,6 +41,19 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A section header."""
+
+    name: str
+    type: int
+    flags: int
+    offset: int
+    size: int
+    link: int
+    align: int
+
+
+@dataclass(frozen=True)
 class Note:
     """One ELF note."""
 
@@ -67,7 +80,7 @@ class ElfFile:
         self.machine_number: int = header[1]
         self._phoff, self._shoff = header[4], header[5]
         self._phentsize, self._phnum = header[8], header[9]
-        self._shentsize, self._shnum = header[10], header[11]
+        self._shentsize, self._shnum, self._shstrndx = header[10], header[11], header[12]
 
     def _unpack(self, layout: str, data: bytes) -> tuple[int, ...]:
         try:
@@ -102,15 +115,39 @@ class ElfFile:
             result.append(Segment(kind, offset, virtual, physical, file_size, memory_size))
         return result
 
+    def sections(self) -> list[Section]:
+        """All section headers; empty where there are none."""
+        if self._shentsize != 64:
+            return []
+        data = self._read(self._shoff, 64 * self._shnum)
+        rows = [
+            self._unpack("IIQQQQIIQQ", data[at : at + 64]) for at in range(0, len(data) - 63, 64)
+        ]
+        strings = b""
+        if self._shstrndx < len(rows):
+            strings = self._read(rows[self._shstrndx][4], min(rows[self._shstrndx][5], _MAX_NOTES))
+        return [
+            Section(
+                name=strings[row[0] : strings.find(b"\0", row[0])].decode("ascii", "replace"),
+                type=row[1],
+                flags=row[2],
+                offset=row[4],
+                size=row[5],
+                link=row[6],
+                align=row[8],
+            )
+            for row in rows
+        ]
+
+    def contents(self, section: Section) -> bytes:
+        """Bytes of a section, bounded."""
+        return self._read(section.offset, min(section.size, _MAX_NOTES))
+
     def notes(self) -> Iterator[Note]:
         """Notes of the program headers, or of the sections where there are none (``.ko``)."""
         ranges = [(s.offset, s.file_size) for s in self.segments() if s.type == PT_NOTE]
-        if not ranges and self._shentsize == 64:
-            data = self._read(self._shoff, 64 * self._shnum)
-            for index in range(len(data) // 64):
-                section = self._unpack("IIQQQQIIQQ", data[64 * index : 64 * index + 64])
-                if section[1] == _SHT_NOTE:
-                    ranges.append((section[4], section[5]))
+        if not ranges:
+            ranges = [(s.offset, s.size) for s in self.sections() if s.type == _SHT_NOTE]
         for offset, size in ranges:
             yield from parse_notes(self._read(offset, min(size, _MAX_NOTES)), self._order)
 

@@ -42,6 +42,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.dangling import Dangling, DanglingPointers
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.gone_symbol import GoneSymbol
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -65,6 +66,7 @@ def unloaded_module_pointer(
     log: Log | Missing,
     task: CrashedTask | Missing,
     accessed: FileAccessed | Missing,
+    gone_symbol: GoneSymbol | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the bad address belonged to an unloaded module."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -115,6 +117,14 @@ def unloaded_module_pointer(
         if line:
             because.append(line)
         steps.append(Step(f"the last module unloaded was {name}", tuple(because)))
+    if isinstance(gone_symbol, GoneSymbol) and gone:
+        steps.append(
+            Step(
+                "its file on disk has one symbol at that offset within a page: "
+                f"{gone_symbol.name} [{gone_symbol.module}]",
+                (fault.unmapped, gone),
+            )
+        )
     steps.extend(_who(task, accessed))
     innocent = tuple(
         Innocent(
