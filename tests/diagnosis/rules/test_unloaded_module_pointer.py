@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
+from oopsight.diagnosis.rules.unloaded_module_pointer import unloaded_module_pointer
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.dangling import Dangling, DanglingPointers
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.pointers import FramePointer, Memory, Unmapped
+
+BAD = Address(0xFFFFFFFFC0500040)
+NONE = Missing(Why.NOT_APPLICABLE, "not looked at")
+FAULT = Fault(
+    exception="page_fault",
+    address=BAD,
+    access="read",
+    pc=Address(0xFFFFFFFF81000010),
+    function="strnlen",
+    module=None,
+    instruction="movzx eax, byte ptr [rdx]",
+    code="0fb602",
+    operand=None,
+    unmapped=Unmapped(BAD),
+    frame=FramePointer(0, Address(0xFFFFFFFF81000010), "strnlen"),
+)
+NEIGHBOUR = Module(
+    "alpha", Address(0xFFFFFFFFC0400000), ((Address(0xFFFFFFFFC0400000), BAD - 0x40),), "O"
+)
+MODULES = Modules(
+    (NEIGHBOUR,), (), "beta", (Address(0xFFFFFFFFC0000000), Address(0xFFFFFFFFFF000000))
+)
+OBJECT = Address(0xFFFF888000001000)
+MEMORY = Memory(
+    "struct kmem_cache", OBJECT, "name", Address(OBJECT + 96), BAD.to_bytes(8, "little").hex()
+)
+HELD = DanglingPointers((Dangling("slab_caches", "cache", BAD, MEMORY),), ())
+
+
+def decide(fault: Fault = FAULT, modules: Modules = MODULES, held: Any = HELD) -> Any:
+    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, NONE)
+
+
+def test_a_registry_that_points_into_the_gap_is_the_cause() -> None:
+    finding = decide()
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.INFERRED
+    assert [culprit.module for culprit in finding.culprits] == ["beta"]
+    assert [innocent.module for innocent in finding.innocent] == ["alpha"]
+    assert MEMORY in [pointer for step in finding.chain for pointer in step.because]
+
+
+def test_without_an_unloaded_module_nobody_is_blamed() -> None:
+    finding = decide(modules=dataclasses.replace(MODULES, last_unloaded=None))
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.POSSIBLE
+    assert finding.culprits == ()
+
+
+def test_a_loaded_owner_clears() -> None:
+    owner = dataclasses.replace(NEIGHBOUR, ranges=((NEIGHBOUR.base, Address(BAD + 1)),))
+    outcome = decide(modules=dataclasses.replace(MODULES, loaded=(owner,)))
+    assert isinstance(outcome, Clear)
+    assert "alpha" in outcome.why
+
+
+def test_an_address_elsewhere_clears() -> None:
+    outcome = decide(dataclasses.replace(FAULT, address=Address(0x38)))
+    assert isinstance(outcome, Clear)
+
+
+def test_what_is_not_confirmed_stays_undecided() -> None:
+    nobody = DanglingPointers((), ())
+    far = DanglingPointers((Dangling("slab_caches", "c", Address(BAD - 4096), MEMORY),), ())
+    damaged = dataclasses.replace(MODULES, damaged=(Missing(Why.UNREADABLE, "page"),))
+    for outcome in (
+        decide(held=nobody),
+        decide(held=far),
+        decide(modules=damaged),
+        decide(modules=dataclasses.replace(MODULES, area=None)),
+        decide(dataclasses.replace(FAULT, unmapped=None)),
+    ):
+        assert isinstance(outcome, Undecided)
