@@ -90,6 +90,7 @@ def by_kdump(guest: Guest, work: Path, disk: Path, timeout: float) -> Path:
 def unpack_snapshot(disk: Path, target: Path) -> None:
     """Unpack the files of /proc that the guest saved just before its end."""
     target.mkdir()
+    count = 0
     try:
         with tarfile.open(disk) as archive:
             for member in archive:
@@ -99,5 +100,8 @@ def unpack_snapshot(disk: Path, target: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 content = archive.extractfile(member)
                 path.write_bytes(content.read() if content else b"")
+                count += 1
     except tarfile.TarError as error:
-        raise LabError(f"the guest saved no /proc files: {error}") from error
+        raise LabError(f"the guest's /proc files cannot be read: {error}") from error
+    if not count:
+        raise LabError("the guest saved no /proc files")

@@ -92,8 +92,8 @@ def guest(
     archive = Archive()
     _system(archive, kernel, _TRANSPORT + scenario.settings.kernel_modules)
     for source in sorted(GUEST.glob("*.c")):
-        path = build.program(source, work / "guest" / source.stem)
-        archive.file(f"usr/libexec/{source.stem}", path, 0o755)
+        binary = build.program(source, work / "guest" / source.stem)
+        archive.file(f"usr/libexec/{source.stem}", binary, 0o755)
     archive.file("init", GUEST / "init", 0o755)
     archive.file("etc/rc.local", scenario.texts["init.sh"], 0o755)
     sysctl = ["kernel.panic_on_oops=1", *scenario.settings.sysctl]

@@ -143,7 +143,8 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
 
     vmcore.rename(target / f"{scenario.name}.vmcore")
     (target / f"{scenario.name}.console.log").write_text(console)
-    unpack_snapshot(disks[0], target / f"{scenario.name}.guest")
+    if settings.snapshot:
+        unpack_snapshot(disks[0], target / f"{scenario.name}.guest")
     truth = {
         **scenario.truth,
         "kernel": kernel.series,

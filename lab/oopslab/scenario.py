@@ -58,6 +58,7 @@ class Settings:
     packages: tuple[str, ...] = ()  # Debian packages whose files the guest has
     end: str = r"---\[ end Kernel panic"  # regular expression: the guest is dead
     timeout: int = 120  # seconds until the end
+    snapshot: bool = True  # the guest lives long enough to save its /proc files
     dump_level: int | None = None  # of makedumpfile; None: as much as is safe for the kernel
     actions: tuple[Action, ...] = ()
 
@@ -140,7 +141,9 @@ def _settings(name: str, texts: dict[str, str]) -> Settings:
     if unknown:
         raise LabError(f"{name}/scenario.json: unknown {sorted(unknown)}")
     values["actions"] = [Action(**action) for action in values.get("actions", [])]
-    frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    frozen: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
+    }
     return Settings(**frozen)
 
 

@@ -29,8 +29,8 @@ _ROLES = (
 _NEXT_TRACE_IS_ANOTHERS = re.compile(r"RCU grace-period kthread stack dump")
 _TASK = re.compile(
     r"CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: "
-    r"(?P<name>.{1,32}?) (?P<taint>Not tainted|Tainted: .{1,30}?) "
-    r"+(?P<release>\S+)"
+    r"(?P<name>.{1,32}?) (?P<taint>Not tainted|Tainted: .{1,80}?) "
+    r"+(?P<release>\d+\.\S+)"
 )
 _REGISTER = re.compile(r"\b([A-Z][A-Z0-9]{1,3}|[rx]\d{1,2}) ?: ?(?:0x)?([0-9a-f]{8,16})\b")
 _LOCK = re.compile(r"\s*#\d+: .*")
