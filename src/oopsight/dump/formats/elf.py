@@ -41,7 +41,9 @@ def read(file: BinaryIO, path: Path) -> DumpInfo:
             "and a vmlinux with --vmlinux"
         )
     problems = []
-    end = max((s.offset + s.file_size for s in segments if s.type == PT_LOAD), default=0)
+    end = max(
+        (s.offset + s.file_size for s in segments if s.type == PT_LOAD and s.file_size), default=0
+    )
     if not end:
         problems.append("it holds no memory at all")
     elif size and end > size:  # /proc/vmcore may report size 0
