@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from oopsight import __version__
 from oopsight.errors import OopsightError
+from oopsight.text import printable
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -66,6 +67,11 @@ def _looks_like_a_file(word: str) -> bool:
     return os.path.lexists(word) or os.sep in word or "." in word
 
 
+def _one_line(error: Exception) -> str:
+    # The message may quote the dump, a kernel release for one.
+    return printable(" ".join(str(error).split()))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line.
 
@@ -82,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code)
     except OopsightError as error:
-        print(f"oopsight: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        print(f"oopsight: {_one_line(error)}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except KeyboardInterrupt:
         print("oopsight: interrupted", file=sys.stderr)  # noqa: T201
@@ -95,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("OOPSIGHT_DEBUG"):
             raise
         print(  # noqa: T201
-            f"oopsight: internal error, {type(error).__name__}: {' '.join(str(error).split())}; "
+            f"oopsight: internal error, {type(error).__name__}: {_one_line(error)}; "
             "please report it with the traceback that OOPSIGHT_DEBUG=1 shows",
             file=sys.stderr,
         )

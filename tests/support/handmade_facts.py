@@ -1,0 +1,123 @@
+"""Facts of a crash made by hand: a read fault in ``f()``, called by ``g()`` of the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from oopsight.evidence import Address, Evidence, Missing, Why
+from oopsight.evidence.backtrace import Backtrace, Frame, Role
+from oopsight.evidence.dangling import Dangling, DanglingPointers
+from oopsight.evidence.fault import Fault, Operand
+from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.log import Log
+from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.pointers import (
+    FileReference,
+    FramePointer,
+    LogPointer,
+    Memory,
+    TaskPointer,
+    Unmapped,
+)
+from oopsight.evidence.task import CrashedTask
+
+ABSENT = Missing(Why.UNREADABLE, "filtered out", Address(0x1000))
+AREA = (Address(0xFFFFFFFFC0000000), Address(0xFFFFFFFFFF000000))
+BAD = Address(0xFFFFFFFFC0395070)
+
+
+def frame(index: int, function: str, role: Role, module: str | None = None) -> Frame:
+    """A frame without source line."""
+    pc = Address(0xFFFFFFFF81000000 + index)
+    return Frame(index, pc, Address(0), function, f"{function}+0x9", module, None, False, role)
+
+
+def backtrace(*, interrupted: bool = True, **functions: Role) -> Backtrace:
+    """Frames by function name; the default is ``f`` faulting under ``g``."""
+    chosen = functions or {"f": Role.FAULT, "g": Role.CALLER}
+    frames = tuple(frame(i, name, role) for i, (name, role) in enumerate(chosen.items()))
+    return Backtrace(frames, (), interrupted, "page_fault" if interrupted else None)
+
+
+def fault(address: int | None = 0x38, **changes: Any) -> Fault:
+    """A read of ``[rdi + 0x38]`` with ``rdi`` = 0, unless changed."""
+    where = None if address is None else Address(address)
+    made = Fault(
+        exception="page_fault",
+        address=where,
+        access="read",
+        pc=Address(0xFFFFFFFF81000000),
+        function="f",
+        module=None,
+        instruction="mov rax, qword ptr [rdi + 0x38]",
+        code="488b4738",
+        operand=Operand("rdi", Address(0), None, 0x38, Address(0x38)),
+        unmapped=None if where is None else Unmapped(where),
+        frame=FramePointer(0, Address(0xFFFFFFFF81000000), "f"),
+    )
+    return replace(made, **changes)
+
+
+def module(name: str, start: int, end: int, taints: str = "") -> Module:
+    """A loaded module with one range."""
+    return Module(name, Address(start), ((Address(start), Address(end)),), taints)
+
+
+def modules(*loaded: Module, last: str | None = "gone", **changes: Any) -> Modules:
+    """Loaded modules, ``gone`` having been unloaded last."""
+    return replace(Modules(loaded, (), last, AREA), **changes)
+
+
+def dangling(*targets: int) -> DanglingPointers:
+    """Slab caches named by their order, whose name pointers lead to the targets."""
+    return DanglingPointers(
+        tuple(
+            Dangling(
+                "slab_caches",
+                f"cache{number}",
+                Address(target),
+                Memory(
+                    "struct kmem_cache",
+                    Address(0xFFFF888000000000 + number * 256),
+                    "name",
+                    Address(0xFFFF888000000060 + number * 256),
+                    target.to_bytes(8, "little").hex(),
+                ),
+            )
+            for number, target in enumerate(targets)
+        ),
+        (),
+    )
+
+
+def log(*texts: str) -> Log:
+    """A line each second."""
+    lines = tuple(LogPointer(float(at), text) for at, text in enumerate(texts, 1))
+    return Log(lines, None, None, None)
+
+
+def task(comm: str = "sh") -> CrashedTask:
+    """A shell, child of init."""
+    line = (
+        TaskPointer(42, comm, Address(0xFFFF888000010000)),
+        TaskPointer(1, "init", Address(0xFFFF888000020000)),
+    )
+    return CrashedTask(42, comm, 0, line, (), None)
+
+
+def accessed(path: str = "/proc/slabinfo") -> FileAccessed:
+    """A file held by ``g``."""
+    at = Address(0xFFFF888000030000)
+    return FileAccessed(FileReference(path, 3, at), backtrace().frames[1].pointer, "file")
+
+
+def evidence(**facts: Any) -> Evidence:
+    """Evidence that holds these facts and no others, without a dump behind it."""
+    from oopsight.evidence.system import System
+
+    made = Evidence(None)
+    kinds = (System, Log, Backtrace, Fault, CrashedTask, FileAccessed, Modules, DanglingPointers)
+    made.facts = dict.fromkeys(kinds, ABSENT)
+    made.facts |= {type(fact): fact for fact in facts.values()}
+    return made
