@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import random
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from lab_dumps import CASES, Case, lab_dump, opened, report_of
 
@@ -119,3 +121,8 @@ def test_the_symbol_of_a_gone_module_is_named_from_its_file(case: Case) -> None:
     assert named == symbol
     if symbol:
         assert any(symbol in step["claim"] for step in report["chain"])
+
+
+def test_the_report_of_a_real_dump_fits_its_schema(case: Case) -> None:
+    schema = resources.files("oopsight.report").joinpath("schema.json").read_text()
+    jsonschema.validate(json.loads(json.dumps(report_of(case))), json.loads(schema))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +51,8 @@ def candidates(wanted: Wanted) -> Iterator[Path]:
 
 
 def _download(url: str, path: Path) -> bool:
+    import urllib.request  # 14 ms that a search which ends on this machine does not pay
+
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
