@@ -103,7 +103,7 @@ def _verdict(evidence: Evidence, best: tuple[str, Finding] | None) -> dict[str, 
         "culprit": None,
         "culprits": [],
         "innocent": [],
-        "faulting_function": fault.function if fault else None,
+        "faulting_function": _function(fault),
         "fault_address": str(fault.address) if fault and fault.address is not None else None,
         "file_accessed": accessed.file.path if accessed else None,
         "trigger": None,
@@ -129,6 +129,11 @@ def _verdict(evidence: Evidence, best: tuple[str, Finding] | None) -> dict[str, 
             keys = ("module", "function", "source", "object")
             result["culprit"] = {key: culprits[0][key] for key in keys}
     return result
+
+
+def _function(fault: Fault | None) -> str | None:
+    """The faulting function's name; where the program counter itself was bad there is none."""
+    return None if fault is None or fault.function.startswith("0x") else fault.function
 
 
 def _timeline(evidence: Evidence) -> list[dict[str, Any]]:

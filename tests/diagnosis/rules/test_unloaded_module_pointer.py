@@ -76,10 +76,17 @@ def test_what_is_not_confirmed_stays_undecided() -> None:
     far = DanglingPointers((Dangling("slab_caches", "c", Address(BAD - 4096), MEMORY),), ())
     damaged = dataclasses.replace(MODULES, damaged=(Missing(Why.UNREADABLE, "page"),))
     for outcome in (
-        decide(held=nobody),
-        decide(held=far),
+        decide(modules=dataclasses.replace(MODULES, last_unloaded=None), held=nobody),
+        decide(modules=dataclasses.replace(MODULES, last_unloaded=None), held=far),
         decide(modules=damaged),
         decide(modules=dataclasses.replace(MODULES, area=None)),
         decide(dataclasses.replace(FAULT, unmapped=None)),
     ):
         assert isinstance(outcome, Undecided)
+
+
+def test_without_a_registry_the_unloaded_module_is_only_possible() -> None:
+    finding = decide(held=DanglingPointers((), ()))
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.POSSIBLE
+    assert [culprit.module for culprit in finding.culprits] == ["beta"]

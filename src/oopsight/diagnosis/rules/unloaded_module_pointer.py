@@ -15,8 +15,9 @@ How it is decided
 
 When it is wrong
     The kernel remembers one unloaded name. Where several modules were unloaded, the one that owned
-    the address may be another; therefore the name is *inferred*, the rest is shown. Where code was
-    called in the module area and no registry holds the pointer, the whole is only *possible*.
+    the address may be another; therefore the name is *inferred*, the rest is shown. Where no
+    registry that is searched holds the pointer, a wild pointer could have led there as well: then
+    the whole is only *possible*.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -83,10 +84,10 @@ def unloaded_module_pointer(
     if fault.unmapped is None:
         return Undecided(f"the page tables do not confirm that {fault.address} is unmapped")
     holder = _holder(fault, dangling)
-    if holder is None and fault.access != "execute":
+    if holder is None and modules.last_unloaded is None:
         return Undecided(
             f"{fault.address} is in the module area where no module is, but no registry that was "
-            "searched holds a pointer to it"
+            "searched holds a pointer to it, nor is any module known to have been unloaded"
         )
     steps = [
         Step(
@@ -99,7 +100,7 @@ def unloaded_module_pointer(
             (fault.unmapped,),
         ),
     ]
-    thing = "a function"
+    thing = "a function" if fault.access == "execute" else "something"
     if holder:
         thing = f"{holder.memory.object_type.removeprefix('struct ')} {holder.label!r}"
         steps.append(
