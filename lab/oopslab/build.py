@@ -21,7 +21,8 @@ def modules(scenario: Scenario, kernel: Kernel, work: Path) -> dict[str, Path]:
     work.mkdir(parents=True)
     for path, text in scenario.under("module").items():
         (work / path).write_text(text)
-    shutil.copy(GUEST / "compat.h", work)
+    for header in GUEST.glob("*.h"):
+        shutil.copy(header, work)
     (work / "Kbuild").write_text("".join(f"obj-m += {name}.o\n" for name in names))
     # Module BTF would need pahole; vendors' modules have none either.
     options = [f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES="]

@@ -1,0 +1,4 @@
+boot() {
+	load scrubber
+	rmmod scrubber
+}

@@ -1,0 +1,4 @@
+boot() {
+	load replog
+	service /usr/sbin/replicad -n -c /etc/replicad.conf
+}
