@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -24,7 +25,6 @@ from oopsight.diagnosis import (
     verdict,
 )
 from oopsight.evidence.fault import Fault
-from oopsight.kinds import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,7 +71,7 @@ def test_a_defect_in_a_rule_costs_that_rule_alone(monkeypatch: pytest.MonkeyPatc
 
 
 def finding(depth: Depth, certainty: Certainty) -> Finding:
-    return Finding("t", Kind.BUG, "s", certainty, depth, ())
+    return Finding(title="t", summary="s", certainty=certainty, depth=depth, chain=())
 
 
 def test_the_deepest_finding_wins_then_the_most_certain() -> None:
@@ -96,3 +96,27 @@ def test_the_documentation_of_the_rules_is_up_to_date() -> None:
     spec.loader.exec_module(generator)
     written = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
     assert written == generator.render(), "run tools/rule_docs.py"
+
+
+def test_what_is_established_beats_what_is_merely_possible_but_a_symptom_does_not() -> None:
+    guess = finding(Depth.ROOT_CAUSE, Certainty.POSSIBLE)
+    mechanism = finding(Depth.MECHANISM, Certainty.SHOWN)
+    symptom = finding(Depth.SYMPTOM, Certainty.SHOWN)
+    assert (verdict({"a": guess, "b": mechanism}) or ("",))[0] == "b"
+    assert (verdict({"a": guess, "b": symptom}) or ("",))[0] == "a"
+
+
+def test_a_special_case_is_never_beaten_by_the_general_one() -> None:
+    special = replace(finding(Depth.MECHANISM, Certainty.POSSIBLE), refines=("general",))
+    general = finding(Depth.ROOT_CAUSE, Certainty.SHOWN)
+    assert (verdict({"general": general, "special": special}) or ("",))[0] == "special"
+    circle = {"a": replace(special, refines=("b",)), "b": replace(special, refines=("a",))}
+    assert verdict(dict(circle)) is not None
+
+
+def test_the_rules_that_a_rule_refines_exist() -> None:
+    names = {name_of(module) for module in rule_modules()}
+    for module in rule_modules():
+        text = Path(module.__file__ or "").read_text(encoding="utf-8")
+        for listed in re.findall(r"refines=\(([^)]*)\)", text):
+            assert set(re.findall(r'"(\w+)"', listed)) <= names

@@ -26,7 +26,7 @@ LAYERS["report"] = {"signature", *LAYERS["signature"]}
 LAYERS["shell"] = LAYERS["fleet"] = {"report", *LAYERS["report"]}
 LAYERS["cli"] = {"report", "shell", "fleet", "kdump", *LAYERS["report"]}
 # Vocabulary that every layer but kdump may use.
-COMMON = {"errors", "kinds", "text"}
+COMMON = {"errors", "kinds", "plumbing", "text"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -15,7 +15,6 @@ from oopsight.diagnosis import (
 )
 from oopsight.evidence import Evidence, Missing, Why
 from oopsight.evidence.fault import Fault
-from oopsight.kinds import Kind
 
 RULES = {module.__name__.rpartition(".")[2]: module for module in rule_modules()}
 
@@ -36,7 +35,7 @@ def test_a_missing_fact_leaves_the_rule_undecided() -> None:
 
 
 def found(depth: Depth, certainty: Certainty) -> Finding:
-    return Finding("title", Kind.BUG, "summary", certainty, depth, ())
+    return Finding(title="t", summary="s", certainty=certainty, depth=depth, chain=())
 
 
 def test_the_deepest_finding_is_the_verdict_then_the_surest() -> None:

@@ -3,6 +3,27 @@
 A rule is the function named after its file under ``rules/``. Its parameters' annotations are the
 facts it needs; where a required one is missing, the answer is ``Undecided`` and the rule is not
 called. The file's docstring is its documentation, in fixed sections (:data:`SECTIONS`).
+
+Which finding becomes the verdict
+---------------------------------
+Rules know nothing of each other, and several may find. The verdict is the finding that comes
+closest to the cause, in this order:
+
+===  ============================================  =====================================
+  1  root cause, shown or inferred                 ``use_after_free``
+  2  mechanism, shown or inferred                  ``list_corruption``, ``null_dereference``
+  3  root cause that is only possible              ``bit_flip``
+  4  mechanism that is only possible
+  5  symptom                                       a BUG_ON, a lockup
+===  ============================================  =====================================
+
+Within a row the more certain one wins, then the one with the longer chain of proof. Before that, a
+finding removes those which it :attr:`~Finding.refines`: a rule for a special case names the rules
+for the general one, which then never beat it, however sure they are. A rule that is not sure that
+its special case is present says ``Undecided`` and leaves the field to the general one.
+
+The verdict's *kind* is the first crash's :class:`~oopsight.evidence.symptom.Symptom`, whichever
+rule wins; a finding's own ``kind`` is for rules which know better than the symptom.
 """
 
 from __future__ import annotations
@@ -44,11 +65,14 @@ class Certainty(str, Enum):
 
 
 class Depth(int, Enum):
-    """How close to the cause a finding comes; the deepest becomes the verdict."""
+    """How close to the cause a finding comes."""
 
     SYMPTOM = 1
+    """How the kernel noticed: a failed check, a lockup. Somebody else may have caused it."""
     MECHANISM = 2
+    """What went wrong at that place: a NULL pointer, a broken list. Why it was so stays open."""
     ROOT_CAUSE = 3
+    """The mistake itself: an object freed while in use, a module unloaded without cleaning up."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +102,24 @@ class Step:
     because: tuple[Pointer, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """The rule found what it looks for."""
 
     outcome: ClassVar[str] = "found"
     title: str
-    kind: Kind
+    kind: Kind | None = None
+    """``None``: the symptom's."""
     summary: str
     certainty: Certainty
     depth: Depth
     chain: tuple[Step, ...]
     culprits: tuple[Culprit, ...] = ()
+    """Most suspect first, each with the reason."""
     innocent: tuple[Innocent, ...] = ()
     advice: tuple[str, ...] = ()
+    refines: tuple[str, ...] = ()
+    """Names of rules of which this is a special case: where they find too, they are passed over."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +170,30 @@ def diagnose(evidence: Evidence) -> dict[str, Outcome]:
     return outcomes
 
 
+_STRENGTH = {
+    Certainty.SHOWN: 3,
+    Certainty.INFERRED: 2,
+    Certainty.POSSIBLE: 1,
+    Certainty.UNKNOWN: 0,
+}
+
+
+def rank(finding: Finding) -> tuple[int, int, int]:
+    """Order of findings by closeness to the cause; see the top of this file."""
+    established = _STRENGTH[finding.certainty] >= _STRENGTH[Certainty.INFERRED]
+    row = {
+        (Depth.ROOT_CAUSE, True): 5,
+        (Depth.MECHANISM, True): 4,
+        (Depth.ROOT_CAUSE, False): 3,
+        (Depth.MECHANISM, False): 2,
+    }.get((finding.depth, established), 1)
+    return row, _STRENGTH[finding.certainty], len(finding.chain)
+
+
 def verdict(outcomes: dict[str, Outcome]) -> tuple[str, Finding] | None:
     """The finding that comes closest to the cause, and its rule's name."""
-    strength = {Certainty.SHOWN: 3, Certainty.INFERRED: 2, Certainty.POSSIBLE: 1}
-    found = [(name, out) for name, out in outcomes.items() if isinstance(out, Finding)]
-    return max(
-        found,
-        key=lambda item: (item[1].depth, strength.get(item[1].certainty, 0)),
-        default=None,
-    )
+    found = {name: out for name, out in outcomes.items() if isinstance(out, Finding)}
+    refined = {general for name, out in found.items() for general in out.refines if general != name}
+    # Rules that refine each other in a circle must not leave nothing.
+    left = {name: out for name, out in found.items() if name not in refined} or found
+    return max(left.items(), key=lambda item: rank(item[1]), default=None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import FramePointer
+from oopsight.plumbing import why_plumbing
 from oopsight.session import Session
 from oopsight.text import printable
 
@@ -45,6 +46,8 @@ class Frame:
     """``file:line``."""
     inline: bool
     role: Role
+    plumbing: str | None = None
+    """Why it is passed over in the search for whom to blame; ``None`` if it can be to blame."""
 
     @property
     def pointer(self) -> FramePointer:
@@ -67,6 +70,11 @@ class Backtrace:
     def crash_path(self) -> tuple[Frame, ...]:
         """Frames from the fault outwards, the panic path and user space left out."""
         return tuple(f for f in self.frames if f.role in (Role.FAULT, Role.CALLER))
+
+    @property
+    def blamable(self) -> tuple[Frame, ...]:
+        """The crash path without plumbing: who can be to blame by place, innermost first."""
+        return tuple(f for f in self.crash_path if f.plumbing is None)
 
     @property
     def fault(self) -> Frame | None:
@@ -193,14 +201,22 @@ def _frame(index: int, frame: StackFrame, role: Role, modules: Modules) -> Frame
     except LookupError:
         pass
     owner = modules.owner(pc)
+    function, module = printable(frame.name), owner.name if owner else None
     return Frame(
         index=index,
         pc=Address(pc),
         sp=Address(frame.sp),
-        function=printable(frame.name),
+        function=function,
         symbol=symbol,
-        module=owner.name if owner else None,
+        module=module,
         source=source,
         inline=frame.is_inline,
         role=role,
+        plumbing=None if role is Role.USER else _passed_over(function, source, module),
     )
+
+
+def _passed_over(function: str, source: str | None, module: str | None) -> str | None:
+    if function.startswith("0x"):
+        return "no code is known there"
+    return why_plumbing(function, source, module)

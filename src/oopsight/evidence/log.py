@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.pointers import LogPointer
-from oopsight.oops import parse
+from oopsight.oops import CrashReport, parse
 from oopsight.session import Session
 from oopsight.text import printable
+
+MOST_CRASHES = 16
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Log:
     """Its symptom, a value of :class:`oopsight.kinds.Kind`."""
     function: str | None
     """The function that the text alone would blame."""
+    crashes: tuple[CrashReport, ...] = ()
+    """The crash reports in it, the first :data:`MOST_CRASHES`."""
 
     def find(self, *needles: str) -> LogPointer | None:
         """First line that contains one of the strings."""
@@ -47,4 +51,5 @@ def collect(session: Session) -> Log | Missing:
         title=first.title if first else None,
         kind=str(first.kind) if first else None,
         function=first.function if first else None,
+        crashes=reports[:MOST_CRASHES],
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from oopsight.diagnosis import Certainty, Finding, Undecided, diagnose, verdict
+from oopsight.diagnosis import Finding, Undecided, diagnose, verdict
+from oopsight.diagnosis.unknown import unknown
 from oopsight.evidence import Evidence, Missing, to_plain
 from oopsight.evidence.address import BadAddress
 from oopsight.evidence.backtrace import Backtrace
@@ -17,6 +18,7 @@ from oopsight.evidence.fault import Fault
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
+from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.system import System
 from oopsight.evidence.task import CrashedTask
 from oopsight.kinds import Kind
@@ -24,7 +26,18 @@ from oopsight.session import Session
 
 SCHEMA = "oopsight.report/1"
 # Facts that a reader of the report wants even where no rule asked for them.
-SHOWN = (System, Log, Backtrace, Fault, BadAddress, Code, CrashedTask, FileAccessed, Modules)
+SHOWN = (
+    System,
+    Symptom,
+    Log,
+    Backtrace,
+    Fault,
+    BadAddress,
+    Code,
+    CrashedTask,
+    FileAccessed,
+    Modules,
+)
 TIMELINE_LINES = 24
 
 Report = dict[str, Any]
@@ -41,16 +54,15 @@ def build(evidence: Evidence) -> Report:
     for kind in SHOWN:
         evidence.get(kind)
     outcomes = diagnose(evidence)
-    best = verdict(outcomes)
-    chain = best[1].chain if best else ()
+    cause, best = verdict(outcomes) or (None, unknown(evidence))
     return {
         "schema": SCHEMA,
         "dump": _dump(evidence),
-        "verdict": _verdict(evidence, best),
-        "chain": to_plain(chain),
+        "verdict": _verdict(evidence, cause, best),
+        "chain": to_plain(best.chain),
         "timeline": _timeline(evidence),
         "findings": [
-            {"rule": name, **to_plain(outcome)}
+            {"rule": name, **to_plain(outcome), "kind": _kind(evidence, outcome).value}
             for name, outcome in outcomes.items()
             if isinstance(outcome, Finding)
         ],
@@ -91,44 +103,36 @@ def _fact(evidence: Evidence, kind: type) -> Any:
     return None if isinstance(fact, Missing) else fact
 
 
-def _verdict(evidence: Evidence, best: tuple[str, Finding] | None) -> dict[str, Any]:
+def _kind(evidence: Evidence, finding: Finding) -> Kind:
+    """The finding's own symptom where it names one, else the crash's."""
+    symptom = _fact(evidence, Symptom)
+    return finding.kind or (symptom.kind if symptom else Kind.OTHER)
+
+
+def _verdict(evidence: Evidence, cause: str | None, found: Finding) -> dict[str, Any]:
     fault, task = _fact(evidence, Fault), _fact(evidence, CrashedTask)
-    accessed, log = _fact(evidence, FileAccessed), _fact(evidence, Log)
-    result: dict[str, Any] = {
-        "title": (log.title if log else None) or "unknown crash",
-        "kind": (log.kind if log else None) or str(Kind.OTHER),
-        "cause": None,
-        "summary": "No rule explains this crash; the evidence below is how far the analysis came.",
-        "certainty": Certainty.UNKNOWN.value,
-        "culprit": None,
-        "culprits": [],
-        "innocent": [],
+    accessed = _fact(evidence, FileAccessed)
+    culprits = to_plain(found.culprits)
+    keys = ("module", "function", "source", "object")
+    trigger = None
+    if task:
+        ancestry = [{"pid": t.pid, "comm": t.comm} for t in task.ancestry]
+        trigger = {"pid": task.pid, "comm": task.comm, "ancestry": ancestry}
+    return {
+        "title": found.title,
+        "kind": _kind(evidence, found).value,
+        "cause": cause,
+        "summary": found.summary,
+        "certainty": found.certainty.value,
+        "culprit": {key: culprits[0][key] for key in keys} if culprits else None,
+        "culprits": culprits,
+        "innocent": to_plain(found.innocent),
         "faulting_function": _function(fault),
         "fault_address": str(fault.address) if fault and fault.address is not None else None,
         "file_accessed": accessed.file.path if accessed else None,
-        "trigger": None,
-        "advice": [],
+        "trigger": trigger,
+        "advice": list(found.advice),
     }
-    if task:
-        ancestry = [{"pid": t.pid, "comm": t.comm} for t in task.ancestry]
-        result["trigger"] = {"pid": task.pid, "comm": task.comm, "ancestry": ancestry}
-    if best:
-        name, found = best
-        culprits = to_plain(found.culprits)
-        result |= {
-            "title": found.title,
-            "kind": found.kind.value,
-            "cause": name,
-            "summary": found.summary,
-            "certainty": found.certainty.value,
-            "culprits": culprits,
-            "innocent": to_plain(found.innocent),
-            "advice": list(found.advice),
-        }
-        if culprits:
-            keys = ("module", "function", "source", "object")
-            result["culprit"] = {key: culprits[0][key] for key in keys}
-    return result
 
 
 def _function(fault: Fault | None) -> str | None:

@@ -31,7 +31,6 @@ from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.log import Log
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.task import CrashedTask
-from oopsight.kinds import Kind
 
 _HANDLER = "sysrq_handle_crash"  # drivers/tty/sysrq.c
 
@@ -56,7 +55,6 @@ def deliberate_panic(
         through = f" by writing to {accessed.file.path}"
     return Finding(
         title="deliberate panic by sysrq",
-        kind=Kind.PANIC_OTHER,
         summary=f"{task.comm} (pid {task.pid}) crashed this machine on purpose{through}; "
         "nothing failed.",
         certainty=Certainty.SHOWN,

@@ -30,7 +30,6 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.kinds import Kind
 
 _FIRST_PAGE = 4096
 
@@ -79,7 +78,6 @@ def null_dereference(
         suspects.append(callers[0].function)
     return Finding(
         title=f"NULL pointer dereference in {fault.function}",
-        kind=Kind.NULL_DEREF,
         summary=f"{where} followed a NULL pointer to the member at {offset}.",
         certainty=Certainty.SHOWN,
         depth=Depth.MECHANISM,

@@ -48,7 +48,6 @@ from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.task import CrashedTask
-from oopsight.kinds import Kind
 
 _PAGE = 4096
 
@@ -151,7 +150,6 @@ def unloaded_module_pointer(
     blamed = name or "an unloaded module"
     return Finding(
         title=f"pointer into unloaded module {name}" if name else "pointer into an unloaded module",
-        kind=Kind.PAGE_FAULT,
         summary=f"{blamed} was unloaded and left {thing} behind, which still points into its "
         f"memory; {fault.function} followed the pointer and crashed.",
         certainty=Certainty.INFERRED if name and holder else Certainty.POSSIBLE,

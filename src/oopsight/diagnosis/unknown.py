@@ -1,0 +1,62 @@
+"""What is said where no rule explains the crash: how far the analysis came, and who is suspect."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
+from oopsight.evidence import Evidence, Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.symptom import Symptom
+
+_MOST_SUSPECTS = 3
+
+
+def unknown(evidence: Evidence) -> Finding:
+    """Say what is known without a cause; suspects are by place alone, and told so."""
+    symptom, backtrace = evidence.get(Symptom), evidence.get(Backtrace)
+    fault = evidence.get(Fault)
+    steps: list[Step] = []
+    if not isinstance(symptom, Missing) and symptom.headline is not None:
+        steps.append(Step(f"the kernel reported: {symptom.title}", (symptom.headline,)))
+    if not isinstance(fault, Missing):
+        where = f"{fault.function} [{fault.module}]" if fault.module else fault.function
+        what = f" at {fault.address}" if fault.address is not None else ""
+        steps.append(
+            Step(
+                f"{where} met {fault.exception or 'an exception'}{what}: "
+                f"{fault.instruction or 'the instruction is not in the dump'}",
+                (fault.frame,),
+            )
+        )
+    culprits: tuple[Culprit, ...] = ()
+    if not isinstance(backtrace, Missing) and backtrace.interrupted:
+        suspects = backtrace.blamable[:_MOST_SUSPECTS]
+        culprits = tuple(
+            Culprit(
+                module=frame.module,
+                function=frame.function,
+                source=frame.source,
+                object=None,
+                why="a suspect by its place on the crash path alone"
+                if number
+                else "the innermost function on the crash path that does not act for any caller",
+            )
+            for number, frame in enumerate(suspects)
+        )
+        if suspects:
+            steps.append(
+                Step(
+                    "on the crash path, the innermost function that does not act for any caller "
+                    f"is {suspects[0].function}",
+                    (suspects[0].pointer,),
+                )
+            )
+    title = symptom.title if not isinstance(symptom, Missing) else "unknown crash"
+    return Finding(
+        title=title,
+        summary="No rule explains this crash; the steps below are how far the analysis came.",
+        certainty=Certainty.UNKNOWN,
+        depth=Depth.SYMPTOM,
+        chain=tuple(steps),
+        culprits=culprits,
+    )

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from handmade_facts import ABSENT, backtrace, fault, log
+
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Role
+from oopsight.evidence.symptom import Symptom, collect
+from oopsight.kinds import Kind
+from oopsight.oops import parse
+
+LINES = (
+    "foreign: loading",
+    "WARNING: CPU: 0 PID: 7 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110",
+    "BUG: kernel NULL pointer dereference, address: 0000000000000038",
+    "RIP: 0010:f+0x9/0x20",
+)
+
+
+def test_the_first_crash_in_the_log_is_the_symptom() -> None:
+    from dataclasses import replace
+
+    symptom = collect(replace(log(*LINES), crashes=parse("\n".join(LINES))), fault(), backtrace())
+    assert isinstance(symptom, Symptom)
+    assert symptom.origin == "log"
+    assert symptom.kind in (Kind.WARNING, Kind.REFCOUNT)
+    assert symptom.headline is not None
+    assert symptom.headline.text == LINES[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, Kind.NULL_DEREF),
+        ({"address": 0xFFFFFFFFC0395070}, Kind.PAGE_FAULT),
+        ({"exception": "general_protection", "address": None}, Kind.GENERAL_PROTECTION),
+        ({"exception": "divide_error", "address": None}, Kind.DIVIDE_ERROR),
+        ({"exception": "made_by_hand", "address": None}, Kind.OTHER),
+    ],
+)
+def test_without_a_log_the_fault_is(changes: dict[str, object], kind: Kind) -> None:
+    symptom = collect(ABSENT, fault(**changes), ABSENT)  # type: ignore[arg-type]
+    assert isinstance(symptom, Symptom)
+    assert (symptom.kind, symptom.origin) == (kind, "fault")
+
+
+@pytest.mark.parametrize(
+    ("caller", "kind"),
+    [
+        ("sysrq_handle_crash", Kind.PANIC_OTHER),
+        ("watchdog_timer_fn", Kind.SOFT_LOCKUP),
+        ("some_driver", Kind.PANIC_OTHER),
+    ],
+)
+def test_without_a_fault_whoever_called_panic_is(caller: str, kind: Kind) -> None:
+    frames = {"panic": Role.PANIC_PATH, caller: Role.CALLER}
+    symptom = collect(ABSENT, ABSENT, backtrace(interrupted=False, **frames))
+    assert isinstance(symptom, Symptom)
+    assert (symptom.kind, symptom.origin) == (kind, "backtrace")
+
+
+def test_without_anything_it_is_missing() -> None:
+    assert isinstance(collect(ABSENT, ABSENT, ABSENT), Missing)
