@@ -89,11 +89,16 @@ def ensure(
         if force or not target.exists():
             with new_directory(target) as work:
                 _crash(described, chosen, capture, work)
+        truth = _truth(described, chosen, capture)
+        path = target / f"{scenario}.truth.json"
+        text = json.dumps(truth, indent=2) + "\n"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
     return LabDump(
         directory=target,
         vmcore=target / f"{scenario}.vmcore",
         console=target / f"{scenario}.console.log",
-        truth=json.loads((target / f"{scenario}.truth.json").read_text()),
+        truth=truth,
         guest=target / f"{scenario}.guest",
         vmlinux=chosen.vmlinux,
         debug_dir=chosen.debug_dir,
@@ -145,19 +150,21 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
     (target / f"{scenario.name}.console.log").write_text(console)
     if settings.snapshot:
         unpack_snapshot(disks[0], target / f"{scenario.name}.guest")
-    truth = {
-        **scenario.truth,
-        "kernel": kernel.series,
-        "release": kernel.release,
-        "capture": capture,
-        "dump_level": level,
-        "renamed_by": scenario.seed,
-    }
-    (target / f"{scenario.name}.truth.json").write_text(json.dumps(truth, indent=2) + "\n")
     (target / "modules").mkdir()
     for module in modules.values():
         shutil.copy(module, target / "modules")
     shutil.rmtree(work)
+
+
+def _truth(scenario: Scenario, kernel: Kernel, capture: str) -> dict[str, Any]:
+    return {
+        **scenario.truth,
+        "kernel": kernel.series,
+        "release": kernel.release,
+        "capture": capture,
+        "dump_level": dump_level(scenario, kernel),
+        "renamed_by": scenario.seed,
+    }
 
 
 def _cmdline(scenario: Scenario, kernel: Kernel, *, kdump: bool) -> str:

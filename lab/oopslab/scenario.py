@@ -29,6 +29,8 @@ SCENARIOS = LAB / "scenarios"
 GUEST = LAB / "guest"
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DESCRIPTIONS = ("scenario.json", "truth.json")
+_FOR_TESTS = ("summary", "kernels", "captures", "heavy")
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 
 
@@ -47,6 +49,8 @@ class Settings:
     summary: str  # one line, for ``lab.py list``
     expect: tuple[str, ...]  # regular expressions, found on the console in this order
     kernels: tuple[str, ...] = ("6.1", "6.12")  # series on which it is known to work
+    captures: tuple[str, ...] = ("qmp",)  # the ways to a dump which the tests take
+    heavy: bool = False  # made on demand only: too slow or too big for each run of the tests
     like: str | None = None  # the scenario it is a variant of
     rename: tuple[str, ...] = ()  # beginnings of the identifiers which --rename changes
     cmdline: str = ""  # added to the kernel's command line
@@ -75,9 +79,12 @@ class Scenario:
 
     @property
     def digest(self) -> str:
-        """Changes with whatever goes into the guest."""
+        """Changes with whatever makes another dump: not with what is told of it or of the tests."""
         shared = {path.name: path.read_text() for path in sorted(GUEST.iterdir())}
-        material = json.dumps([self.texts, shared], sort_keys=True)
+        texts = {path: text for path, text in self.texts.items() if path not in _DESCRIPTIONS}
+        settings = json.loads(self.texts["scenario.json"])
+        settings = {key: value for key, value in settings.items() if key not in _FOR_TESTS}
+        material = json.dumps([texts, settings, shared], sort_keys=True)
         return hashlib.sha256(material.encode()).hexdigest()[:12]
 
     def under(self, folder: str) -> dict[str, str]:

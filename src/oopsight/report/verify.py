@@ -53,37 +53,50 @@ def _known(evidence: Evidence) -> Iterator[Any]:
         yield fault.unmapped
 
 
-def verify(report: dict[str, Any], session: Session) -> int:
-    """Check a report against a dump.
+class Verifier:
+    """Verifies reports against one dump, whose facts are collected once."""
 
-    :return: the number of pointers, all of which hold
-    :raises VerificationError: naming the first pointer that does not hold, or if the report is
-        malformed
-    """
-    if report.get("schema") != SCHEMA:
-        raise VerificationError(f"the report's schema is {report.get('schema')!r}, not {SCHEMA!r}")
-    evidence = Evidence(session)
-    known = [to_plain(pointer) for pointer in _known(evidence) if pointer is not None]
-    count = 0
-    try:
-        pointers = [
-            (f"step {number}", claimed)
-            for number, step in enumerate(report["chain"], 1)
-            for claimed in step["because"]
-        ]
-    except (KeyError, TypeError):
-        raise VerificationError("the report's chain is malformed") from None
-    for where, claimed in pointers[:MOST_POINTERS]:
-        count += 1
-        if not isinstance(claimed, dict):
-            raise VerificationError(f"{where}: {claimed!r} is no pointer")
-        if claimed.get("type") == Memory.TYPE:
-            found = _reread(session, claimed)
-            if found != claimed:
-                raise VerificationError(f"{where}: {_name(claimed)} does not hold: {found}")
-        elif claimed not in known:
-            raise VerificationError(f"{where}: {_name(claimed)} is not what this dump shows")
-    return count
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        evidence = Evidence(session)
+        self._known = [to_plain(pointer) for pointer in _known(evidence) if pointer is not None]
+
+    def verify(self, report: dict[str, Any]) -> int:
+        """Check a report against the dump.
+
+        :return: the number of pointers, all of which hold
+        :raises VerificationError: naming the first pointer that does not hold, or if the report is
+            malformed
+        """
+        if report.get("schema") != SCHEMA:
+            raise VerificationError(
+                f"the report's schema is {report.get('schema')!r}, not {SCHEMA!r}"
+            )
+        count = 0
+        try:
+            pointers = [
+                (f"step {number}", claimed)
+                for number, step in enumerate(report["chain"], 1)
+                for claimed in step["because"]
+            ]
+        except (KeyError, TypeError):
+            raise VerificationError("the report's chain is malformed") from None
+        for where, claimed in pointers[:MOST_POINTERS]:
+            count += 1
+            if not isinstance(claimed, dict):
+                raise VerificationError(f"{where}: {claimed!r} is no pointer")
+            if claimed.get("type") == Memory.TYPE:
+                found = _reread(self._session, claimed)
+                if found != claimed:
+                    raise VerificationError(f"{where}: {_name(claimed)} does not hold: {found}")
+            elif claimed not in self._known:
+                raise VerificationError(f"{where}: {_name(claimed)} is not what this dump shows")
+        return count
+
+
+def verify(report: dict[str, Any], session: Session) -> int:
+    """Check a report against a dump that is used for nothing else; see :class:`Verifier`."""
+    return Verifier(session).verify(report)
 
 
 def _reread(session: Session, claimed: dict[str, Any]) -> Any:
