@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from oopsight.oops.facts import Frame, Skipped
-from oopsight.oops.plumbing import base_name, file_serves_any_caller, why_skipped
+from oopsight.plumbing import base_name, file_serves, why_serves
 
 # Calls through a pointer made for any driver or file system: what is called is at work.
 _DISPATCH = re.compile(
@@ -30,7 +30,7 @@ def innermost(frames: Sequence[Frame]) -> tuple[str | None, tuple[Skipped, ...]]
     for frame in frames:
         if not frame.reliable or frame.inline:
             continue
-        reason = why_skipped(frame.function)
+        reason = why_serves(frame.function)
         if reason is None:
             return base_name(frame.function), tuple(skipped)
         skipped.append(Skipped(frame.function, reason))
@@ -44,7 +44,7 @@ def outermost(frames: Sequence[Frame]) -> tuple[str | None, tuple[Skipped, ...]]
         if _DISPATCH.match(called[position].function):
             inner = [f for f in reversed(called[:position]) if not _DISPATCH.match(f.function)]
             for frame in inner:
-                if why_skipped(frame.function) is None:
+                if why_serves(frame.function) is None:
                     return base_name(frame.function), ()
             break
     for frame in reversed(called):
@@ -58,6 +58,6 @@ def outermost(frames: Sequence[Frame]) -> tuple[str | None, tuple[Skipped, ...]]
 def guilty_file(frames: Sequence[Frame]) -> str | None:
     """The first source file from the fault outwards that is not plumbing."""
     for frame in frames:
-        if frame.file and frame.reliable and not file_serves_any_caller(frame.file):
+        if frame.file and frame.reliable and not file_serves(frame.file):
             return frame.file
     return None

@@ -9,8 +9,8 @@ from oopsight.oops import blame
 from oopsight.oops.facts import CrashReport, Frame, Skipped, Stack, Task
 from oopsight.oops.families import Blame, Format
 from oopsight.oops.lines import Line
-from oopsight.oops.plumbing import base_name
 from oopsight.oops.trace import frame, instruction_pointer
+from oopsight.plumbing import base_name
 
 _TRACE = re.compile(
     r"\s*(?:Call Trace|Call trace|Backtrace|Stack trace|stack backtrace|  ?backtrace)\b.*:"
