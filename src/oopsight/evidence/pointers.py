@@ -33,6 +33,25 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Variable:
+    """A word of a global variable, with the bytes that were read."""
+
+    TYPE: ClassVar[str] = "variable"
+    name: str
+    """Of its symbol."""
+    offset: int
+    """From the symbol, bytes."""
+    address: Address
+    bytes: str
+    """In hex, in memory order."""
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"rd {self.address:x}"
+
+
+@dataclass(frozen=True)
 class Unmapped:
     """An address that the kernel's page tables do not map."""
 
@@ -122,5 +141,5 @@ class FileReference:
 
 
 Pointer = Union[  # noqa: UP007  # evaluated at run time on Python 3.10 in type hints
-    Memory, Unmapped, FramePointer, LogPointer, ModulePointer, TaskPointer, FileReference
+    Memory, Variable, Unmapped, FramePointer, LogPointer, ModulePointer, TaskPointer, FileReference
 ]

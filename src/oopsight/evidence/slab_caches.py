@@ -39,9 +39,10 @@ def memory_of(pointer: Any, member: str) -> Memory:
     """A member of the object behind a pointer, with its bytes.
 
     :param pointer: a pointer to a struct
+    :param member: a name or a designator, ``a.b[1].c``
     :raises drgn.FaultError: if the member cannot be read
     """
-    value = pointer.member_(member)
+    value = pointer[0].subobject_(member)
     return Memory(
         object_type=pointer.type_.type.type_name(),
         object=Address(pointer.value_()),

@@ -12,7 +12,7 @@ from oopsight.evidence.fault import Fault
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
-from oopsight.evidence.pointers import Memory
+from oopsight.evidence.pointers import Memory, Variable
 from oopsight.evidence.task import CrashedTask
 from oopsight.report import SCHEMA
 from oopsight.session import Session
@@ -31,6 +31,16 @@ def _memory(session: Session, claimed: dict[str, Any]) -> Memory:
         raise ValueError(f"{name} is no struct")
     pointer = Object(session.prog, f"{name} *", int(claimed["object"], 16))
     return memory_of(pointer, str(claimed["member"]))
+
+
+def _variable(session: Session, claimed: dict[str, Any]) -> Variable:
+    """Read a word of a global variable again, its place computed from symbol and offset alone."""
+    name, offset = str(claimed["name"]), int(claimed["offset"])
+    address = int(claimed["address"], 16)
+    symbol = session.prog.symbol(address)
+    if symbol.name != name or symbol.address + offset != address:
+        raise ValueError(f"{Address(address)} is {symbol.name} + {address - symbol.address}")
+    return Variable(name, offset, Address(address), session.read(address, 8).hex())
 
 
 def _known(evidence: Evidence) -> Iterator[Any]:
@@ -85,7 +95,7 @@ class Verifier:
             count += 1
             if not isinstance(claimed, dict):
                 raise VerificationError(f"{where}: {claimed!r} is no pointer")
-            if claimed.get("type") == Memory.TYPE:
+            if claimed.get("type") in (Memory.TYPE, Variable.TYPE):
                 found = _reread(self._session, claimed)
                 if found != claimed:
                     raise VerificationError(f"{where}: {_name(claimed)} does not hold: {found}")
@@ -103,7 +113,8 @@ def _reread(session: Session, claimed: dict[str, Any]) -> Any:
     from drgn import FaultError
 
     try:
-        return to_plain(_memory(session, claimed))
+        reader = _memory if claimed["type"] == Memory.TYPE else _variable
+        return to_plain(reader(session, claimed))
     except FaultError as error:
         return f"unreadable at {Address(error.address)}"
     except (LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:

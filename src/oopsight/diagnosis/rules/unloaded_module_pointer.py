@@ -10,14 +10,16 @@ Why it happens
 
 How it is decided
     The faulting address lies in the module area, in no loaded module, and the page tables map
-    nothing there. A registry of the kernel holds a pointer to that very address, or to less than a
-    page before it. That some module was unloaded is remembered in ``last_unloaded_module``.
+    nothing there. A registry of the kernel (some thirty kinds are walked) holds a pointer to that
+    very address, or to less than a page before it. That some module was unloaded is remembered in
+    ``last_unloaded_module``.
 
 When it is wrong
     The kernel remembers one unloaded name. Where several modules were unloaded, the one that owned
     the address may be another; therefore the name is *inferred*, the rest is shown. Where no
     registry that is searched holds the pointer, a wild pointer could have led there as well: then
-    the whole is only *possible*.
+    the whole is only *possible*. So it is where merely a word among the kernel's variables leads
+    there, which nobody may have followed.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -50,6 +52,7 @@ from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.task import CrashedTask
 
 _PAGE = 4096
+WORD_SEARCH = "kernel_data"
 
 
 def _holder(fault: Fault, dangling: DanglingPointers) -> Dangling | None:
@@ -101,11 +104,10 @@ def unloaded_module_pointer(
     ]
     thing = "a function" if fault.access == "execute" else "something"
     if holder:
-        thing = f"{holder.memory.object_type.removeprefix('struct ')} {holder.label!r}"
+        thing = holder.holder
         steps.append(
             Step(
-                f"{thing} on {holder.registry} still points there with its member "
-                f"{holder.memory.member!r}",
+                f"{thing} on {holder.registry} still points there: {holder.slot}",
                 (holder.memory,),
             )
         )
@@ -143,8 +145,8 @@ def unloaded_module_pointer(
         "attach this report.",
     ]
     advice.extend(
-        f"The next crash is waiting: {other.memory.object_type}.{other.memory.member} of "
-        f"{other.label!r} on {other.registry} also points to {other.target}, where no module is."
+        f"The next crash is waiting: {other.slot} of {other.label!r} on {other.registry} also "
+        f"points to {other.target}, where no module is."
         for other in others
     )
     blamed = name or "an unloaded module"
@@ -152,7 +154,11 @@ def unloaded_module_pointer(
         title=f"pointer into unloaded module {name}" if name else "pointer into an unloaded module",
         summary=f"{blamed} was unloaded and left {thing} behind, which still points into its "
         f"memory; {fault.function} followed the pointer and crashed.",
-        certainty=Certainty.INFERRED if name and holder else Certainty.POSSIBLE,
+        certainty=(
+            Certainty.INFERRED
+            if name and holder and holder.registry != WORD_SEARCH
+            else Certainty.POSSIBLE
+        ),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=(

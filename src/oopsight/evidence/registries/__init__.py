@@ -1,0 +1,410 @@
+"""Registries of the kernel that hold pointers which modules put there; one file each.
+
+Each file has ``search(look: Look) -> None``, which walks one kind of registry and shows every such
+pointer to the :class:`Look`; its name is the registry's. ``search_more``, which a file may have
+beside it or instead, is for what takes long: it is called where the bad address lies among the
+modules and no registry explains it. A failure in one never stops another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import pkgutil
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from oopsight.evidence import Address
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import Memory, Variable
+from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from drgn import Program, Type
+
+Label = str | Callable[[], str]
+"""What an entry calls itself; a function where finding that out costs something."""
+PAGE = 4096
+_RB_NODE = struct.Struct("<QQ")
+_MOST_PROGRAMS = 20_000
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Dangling:
+    """One pointer into the module area where no module is loaded."""
+
+    registry: str
+    """What it hangs on: ``slab_caches``, ``timers`` …"""
+    label: str
+    """What the object calls itself where that can still be read."""
+    target: Address
+    memory: Memory | Variable
+
+    @property
+    def holder(self) -> str:
+        """What holds the pointer, by type and name."""
+        kind = "variable"
+        if isinstance(self.memory, Memory):
+            kind = self.memory.object_type.removeprefix("struct ")
+        return f"{kind} {self.label!r}"
+
+    @property
+    def slot(self) -> str:
+        """The pointer itself, ``kmem_cache.name``."""
+        if isinstance(self.memory, Variable):
+            return f"{self.memory.name}+{self.memory.offset:#x}"
+        return f"{self.memory.object_type.removeprefix('struct ')}.{self.memory.member}"
+
+
+class ExhaustedError(Exception):
+    """A registry holds more entries than are looked at."""
+
+
+class Look:
+    """Reads pointers by C type, address and member, and keeps those that lead to a gone module.
+
+    Works on numbers: a ``drgn.Object`` for each of some ten thousand entries would cost seconds.
+    """
+
+    def __init__(self, prog: Program, modules: Modules, most: int, *, near: int | None) -> None:
+        self.prog = prog
+        self.modules = modules
+        self.near = near
+        """The bad address, where it lies in the module area: then no effort is spared."""
+        self.typed = "init_task" in prog and "tasklet_vec" in prog
+        """Whether the symbols tell the types of all variables, so that what is not found is not
+        there; symbols out of the dump itself tell only some."""
+        self.registry = ""
+        self.found: list[Dangling] = []
+        self.unchecked: list[str] = []
+        self._most = most
+        self._left = most
+        self._types: dict[str, Type] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
+        self._gone: dict[int, bool] = {}
+        self._seen: set[int] = set()
+        self._programs: list[tuple[int, int]] | None = None
+        self._low, self._high = modules.area or (0, 0)
+
+    def explains(self, address: int) -> bool:
+        """Whether a pointer was found that leads to an address, or to less than a page before."""
+        return any(found.target <= address < found.target + PAGE for found in self.found)
+
+    def start(self, registry: str) -> None:
+        """Begin with another registry."""
+        self.registry = registry
+        self._left = self._most
+
+    def type(self, name: str) -> Type:
+        """Look a C type up, once."""
+        if name not in self._types:
+            self._types[name] = self.prog.type(name)
+        return self._types[name]
+
+    def offset(self, type_name: str, member: str) -> int:
+        """Return a member's offset, ``a.b[1].c`` included.
+
+        :raises LookupError: if the kernel's type has no such member
+        """
+        key = type_name, member
+        if key not in self._offsets:
+            from drgn import offsetof
+
+            self._offsets[key] = offsetof(self.type(type_name), member)
+        return self._offsets[key]
+
+    def has(self, type_name: str, member: str) -> bool:
+        """Whether this kernel's type has the member."""
+        try:
+            self.offset(type_name, member)
+        except LookupError:
+            return False
+        return True
+
+    def variable(self, name: str, type_name: str | None = None) -> Any:
+        """Return a global variable; its type is needed where the symbols do not tell types.
+
+        :raises LookupError: if this kernel has none of that name
+        """
+        try:
+            return self.prog[name]
+        except KeyError:
+            if type_name is None:
+                raise
+            from drgn import Object
+
+            return Object(self.prog, type_name, address=self.prog.symbol(name).address)
+
+    def symbol(self, name: str) -> int:
+        """Return the address of a function or variable.
+
+        :raises LookupError: if this kernel has none of that name
+        """
+        try:
+            address: int | None = self.prog[name].address_
+        except KeyError:
+            address = None
+        # The symbol table has no index by name: a millisecond.
+        return int(self.prog.symbol(name).address) if address is None else address
+
+    def read(self, type_name: str, address: int, member: str) -> int:
+        """Read a pointer-sized member."""
+        value: int = self.prog.read_u64(address + self.offset(type_name, member))
+        return value
+
+    def words(self, address: int, count: int) -> tuple[int, ...]:
+        """Read several words, little endian, at once."""
+        data = self.prog.read(address, 8 * count)
+        return tuple(int.from_bytes(data[at : at + 8], "little") for at in range(0, 8 * count, 8))
+
+    def string(self, address: int) -> str:
+        """Read a name, escaped; ``unnamed`` where it cannot be read."""
+        from drgn import FaultError
+
+        if not address:
+            return "unnamed"
+        try:
+            raw = self.prog.read_c_string(address, max_size=64)
+        except FaultError:
+            return "unnamed"
+        return printable(raw) or "unnamed"
+
+    def gone(self, address: int) -> bool:
+        """Whether the address lies where modules are loaded, and none is, nor a BPF program."""
+        if not self._low <= address < self._high:
+            return False
+        if address not in self._gone:
+            self._gone[address] = self.modules.owner(address) is None and not any(
+                start <= address < end for start, end in self._bpf_programs()
+            )
+        return self._gone[address]
+
+    def at(
+        self, type_name: str, address: int, member: str, label: Label, *, mask: int = _MASK
+    ) -> int:
+        """Look at one pointer; keep it if it leads to a gone module.
+
+        :param mask: for pointers that carry flags
+        :return: its value, flags removed
+        :raises drgn.FaultError: if it cannot be read
+        :raises ExhaustedError: if the registry is too large
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise ExhaustedError
+        place = address + self.offset(type_name, member)
+        value: int = self.prog.read_u64(place)
+        if self._low <= value < self._high and self.gone(value & mask):
+            name = label if isinstance(label, str) else label()
+            self._keep(
+                name,
+                value & mask,
+                Memory(
+                    type_name,
+                    Address(address),
+                    member,
+                    Address(place),
+                    value.to_bytes(8, "little").hex(),
+                ),
+            )
+        return value & mask
+
+    def word(self, symbol: str, base: int, offset: int, value: int, label: str) -> None:
+        """Look at a pointer in a global variable that is no struct, already read.
+
+        :param base: address of the symbol
+        :param offset: of the pointer from there, bytes
+        """
+        if self.gone(value):
+            held = value.to_bytes(8, "little").hex()
+            memory = Variable(symbol, offset, Address(base + offset), held)
+            self._keep(label, value, memory)
+
+    def _keep(self, label: str, value: int, memory: Memory | Variable) -> None:
+        if memory.address not in self._seen:
+            self._seen.add(memory.address)
+            self.found.append(Dangling(self.registry, label, Address(value), memory))
+
+    def chain(
+        self,
+        head: tuple[str, int, str],
+        entry: tuple[str, str],
+        label: Label,
+        *,
+        end: int = 0,
+        embedded: bool = False,
+    ) -> Iterator[int]:
+        """Addresses of the entries of a list; a link to a gone module is kept and ends it.
+
+        :param head: C type, address, and the member that points to the first entry
+        :param entry: C type of the entries, and the member that points to the next
+        :param end: the link that ends the list, where it is not 0
+        :param embedded: whether links lead to the next link within its entry, not to the entry
+        """
+        entry_type, next_member = entry
+        node = self.offset(entry_type, next_member) if embedded else 0
+        place, seen = head, set()
+        while True:
+            link = self.at(*place, label)
+            if not link or link == end or link & 1 or self.gone(link) or link in seen:
+                return
+            seen.add(link)
+            yield link - node
+            place = entry_type, link - node, next_member
+
+    def entries(
+        self, head: tuple[str, int, str], entry: tuple[str, str], label: Label
+    ) -> Iterator[int]:
+        """Entries of a ``struct list_head``.
+
+        :param head: C type, address, and the member that is the list's head; ``""`` for a variable
+            that is one itself
+        :param entry: C type of the entries, and their ``struct list_head``
+        """
+        type_name, address, member = head
+        end = address + (self.offset(type_name, member) if member else 0)
+        first = f"{member}.next" if member else "next"
+        yield from self.chain(
+            (type_name, address, first),
+            (entry[0], f"{entry[1]}.next"),
+            label,
+            end=end,
+            embedded=True,
+        )
+
+    def hash_list(
+        self, head: tuple[str, int, str], entry: tuple[str, str], label: Label
+    ) -> Iterator[int]:
+        """Entries of a ``struct hlist_head``; parameters as for :meth:`entries`."""
+        type_name, address, member = head
+        first = f"{member}.first" if member else "first"
+        yield from self.chain(
+            (type_name, address, first), (entry[0], f"{entry[1]}.next"), label, embedded=True
+        )
+
+    def tree(
+        self, head: tuple[str, int, str], entry: tuple[str, str], label: Label
+    ) -> Iterator[int]:
+        """Entries of a ``struct rb_root``, in any order.
+
+        :param head: C type, address, and the member that points to the root
+        :param entry: C type of the entries, and their ``struct rb_node``
+        """
+        entry_type, member = entry
+        node = self.offset(entry_type, member)
+        # struct rb_node: parent and colour, right, left. Large trees are common: one read a node.
+        read, unpack, low, high = self.prog.read, _RB_NODE.unpack, self._low, self._high
+        waiting, seen = [self.at(*head, label)], set()
+        while waiting:
+            link = waiting.pop()
+            if not link or link in seen or (low <= link < high and self.gone(link)):
+                continue
+            seen.add(link)
+            yield link - node
+            self._left -= 1
+            if self._left < 0:
+                raise ExhaustedError
+            for side, child in zip(
+                ("rb_right", "rb_left"), unpack(read(link + 8, 16)), strict=True
+            ):
+                if low <= child < high:
+                    self.at(entry_type, link - node, f"{member}.{side}", label)
+                waiting.append(child)
+
+    def xarray(self, head: tuple[str, int, str], label: Label) -> Iterator[int]:
+        """Entries of a ``struct xarray``, which IDRs are made of, too.
+
+        :param head: C type, address, and the member that is the ``struct xarray``
+        """
+        node_type = "struct xa_node"
+        shift, slots = self.offset(node_type, "shift"), self.offset(node_type, "slots")
+        count = (self.type(node_type).size or 576) - slots >> 3
+        type_name, address, member = head
+        waiting = [(self.at(type_name, address, f"{member}.xa_head", label), 64)]
+        while waiting:
+            entry, above = waiting.pop()
+            # Internal pointers carry a 2; small ones are not nodes but signs (lib/xarray.c).
+            if entry & 3 != 2 or entry <= 4096:
+                if entry and not entry & 1 and not self.gone(entry):
+                    yield entry
+                continue
+            node = entry - 2
+            level = self.prog.read(node + shift, 1)[0]
+            if level >= above:
+                continue  # a node that holds its own parent
+            for slot, value in enumerate(self.words(node + slots, min(count, 64))):
+                if value:
+                    self.at(node_type, node, f"slots[{slot}]", label)
+                    waiting.append((value, level))
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Keep what cannot be read here from ending the whole registry."""
+        try:
+            yield
+        except ExhaustedError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a damaged list leads to
+            self.cannot(name, error)
+
+    def cannot(self, name: str, error: Exception) -> None:
+        """Note what could not be looked through."""
+        from drgn import FaultError
+
+        if isinstance(error, ExhaustedError):
+            why = f"it holds more than the {self._most} pointers that are looked at"
+        elif isinstance(error, FaultError):
+            why = f"unreadable at {Address(error.address)}"
+        elif isinstance(error, (LookupError, AttributeError)):
+            why = f"this kernel keeps it otherwise, or not at all ({error.args[0]})"
+        else:
+            why = f"{type(error).__name__}: {error}"
+        self.unchecked.append(f"{name}: {printable(why, 200)}")
+
+    def _bpf_programs(self) -> list[tuple[int, int]]:
+        """Half-open ranges of BPF programs and trampolines, which lie among the modules."""
+        if self._programs is None:
+            self._programs = []
+            with contextlib.suppress(Exception):  # without BPF, or too damaged to tell
+                head = self.prog["bpf_kallsyms"].address_
+                link = self.prog.read_u64(head)
+                for _ in range(_MOST_PROGRAMS):
+                    if link == head:
+                        break
+                    at = link - self.offset("struct bpf_ksym", "lnode")
+                    start = self.read("struct bpf_ksym", at, "start")
+                    self._programs.append((start, self.read("struct bpf_ksym", at, "end")))
+                    link = self.prog.read_u64(link)
+        return self._programs
+
+
+def registry_modules() -> Iterator[ModuleType]:
+    """All registries, by name."""
+    for info in pkgutil.iter_modules(__path__):
+        yield importlib.import_module(f"{__name__}.{info.name}")
+
+
+def search_all(look: Look) -> None:
+    """Look through every registry, and deeper where none explains the bad address."""
+    modules = list(registry_modules())
+    for module in modules:
+        _search(look, module, "search")
+    if look.near is not None and not look.explains(look.near):
+        for module in modules:
+            _search(look, module, "search_more")
+
+
+def _search(look: Look, module: ModuleType, how: str) -> None:
+    search = getattr(module, how, None)
+    if search is None:
+        return
+    name = module.__name__.rpartition(".")[2]
+    look.start(name)
+    try:
+        search(look)
+    except Exception as error:  # noqa: BLE001  # one registry must not hide the others
+        look.cannot(name, error)

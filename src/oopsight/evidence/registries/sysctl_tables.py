@@ -1,0 +1,44 @@
+"""Tables behind ``/proc/sys``."""
+
+from __future__ import annotations
+
+from oopsight.evidence.registries import Look
+
+_DIR, _NODE = "struct ctl_dir", "struct ctl_node"
+_HEADER, _TABLE = "struct ctl_table_header", "struct ctl_table"
+_IS_DIRECTORY = 0o040000
+
+
+def search(look: Look) -> None:
+    """``register_sysctl()`` leaves them, ``unregister_sysctl_table()`` takes them back."""
+    from drgn.helpers.linux.net import for_each_net
+
+    root = look.variable("sysctl_table_root", "struct ctl_table_root").address_
+    roots = [root + look.offset("struct ctl_table_root", "default_set.dir")]
+    with look.part("/proc/sys/net"):
+        roots += [
+            n.value_() + look.offset("struct net", "sysctls.dir") for n in for_each_net(look.prog)
+        ]
+    size, row = look.type(_NODE).size or 1, look.type(_TABLE).size or 1
+    waiting = [("/proc/sys", directory) for directory in roots]
+    seen = set()
+    while waiting:
+        path, directory = waiting.pop()
+        if directory in seen:
+            continue
+        seen.add(directory)
+        with look.part(path):
+            for node in look.tree((_DIR, directory, "root.rb_node"), (_NODE, "node"), path):
+                header = look.at(_NODE, node, "header", path)
+                if not header or look.gone(header):
+                    continue
+                table = look.at(_HEADER, header, "ctl_table", path)
+                if not table or look.gone(table):
+                    continue
+                entry = table + row * ((node - look.read(_HEADER, header, "node")) // size)
+                name = look.string(look.at(_TABLE, entry, "procname", path))
+                for member in ("data", "proc_handler", "extra1", "extra2"):
+                    look.at(_TABLE, entry, member, f"{path}/{name}")
+                mode = look.prog.read(entry + look.offset(_TABLE, "mode"), 2)
+                if int.from_bytes(mode, "little") & 0o170000 == _IS_DIRECTORY:
+                    waiting.append((f"{path}/{name}", header))
