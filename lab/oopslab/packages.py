@@ -55,7 +55,8 @@ class Suite:
         return root() / "apt" / self.name
 
     @property
-    def _env(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What makes apt's programs work on this suite."""
         return {"APT_CONFIG": str(self._base / "apt.conf"), "LC_ALL": "C"}
 
     def _configure(self) -> None:
@@ -97,7 +98,10 @@ Acquire::Retries "3";
                 return
             self._configure()
             try:
-                run(["apt-get", "-q", "update", "-o", "APT::Update::Error-Mode=any"], env=self._env)
+                run(
+                    ["apt-get", "-q", "update", "-o", "APT::Update::Error-Mode=any"],
+                    env=self.environment,
+                )
             except LabError as error:
                 if stamp.exists():
                     return
@@ -108,13 +112,13 @@ Acquire::Retries "3";
     def names(self, pattern: str) -> list[str]:
         """Names of the packages that match the regular expression *pattern*."""
         self.refresh()
-        found = run(["apt-cache", "search", "--names-only", pattern], env=self._env)
+        found = run(["apt-cache", "search", "--names-only", pattern], env=self.environment)
         return [line.split(" ", 1)[0] for line in found.splitlines()]
 
     def depends(self, package: str) -> list[str]:
         """Names that *package* depends on, alternatives included."""
         self.refresh()
-        lines = run(["apt-cache", "depends", package], env=self._env).splitlines()
+        lines = run(["apt-cache", "depends", package], env=self.environment).splitlines()
         return [line.split()[-1] for line in lines if "Depends:" in line]
 
     def libraries(self, package: str) -> list[str]:
@@ -122,14 +126,16 @@ Acquire::Retries "3";
         options = ["--recurse", "--no-recommends", "--no-suggests", "--no-conflicts"]
         options += ["--no-breaks", "--no-replaces", "--no-enhances"]
         self.refresh()
-        lines = run(["apt-cache", "depends", *options, package], env=self._env).splitlines()
+        lines = run(["apt-cache", "depends", *options, package], env=self.environment).splitlines()
         found = {line for line in lines if re.match(r"lib[a-z0-9]", line)}
         return sorted(found)
 
     def downloadable(self, packages: list[str]) -> bool:
         """Whether the archive really holds *packages*; old suites list some that are gone."""
         self.refresh()
-        lines = run(["apt-get", "--print-uris", "download", *packages], env=self._env).splitlines()
+        lines = run(
+            ["apt-get", "--print-uris", "download", *packages], env=self.environment
+        ).splitlines()
         for uri in re.findall(r"^'(http[^']+)'", "\n".join(lines), re.MULTILINE):
             request = urllib.request.Request(uri, method="HEAD")
             try:
@@ -149,7 +155,7 @@ Acquire::Retries "3";
         downloads.mkdir(exist_ok=True)
         try:
             command = ["apt-get", "-q", "download", *packages]
-            run(command, cwd=downloads, env=self._env, timeout=1800)
+            run(command, cwd=downloads, env=self.environment, timeout=1800)
         except LabError as error:
             (self._base / "updated").unlink(missing_ok=True)  # the lists are out of date
             raise LabUnavailable(f"Debian {self.name} does not give {packages}: {error}") from error

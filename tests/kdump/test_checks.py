@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from trees import Tree
+from trees import MAKEDUMPFILE, Tree, put_initrd
 
 from oopsight.kdump import checks, status
 from oopsight.kdump.checks import Level
@@ -115,6 +115,30 @@ def full_disk(tree: Tree) -> None:
     tree.probe.free = 20 << 20
 
 
+def old_makedumpfile(tree: Tree) -> None:
+    tree.put("/usr/sbin/makedumpfile", MAKEDUMPFILE.replace("1.7.6", "1.7.2"))
+    tree.put("/proc/sys/kernel/osrelease", "6.12.9-amd64\n")
+
+
+def zstd_not_built_in(tree: Tree) -> None:
+    tree.put("/usr/sbin/makedumpfile", MAKEDUMPFILE.replace("zstd\tenabled", "zstd\tdisabled"))
+    lines = {
+        "/etc/default/kdump-tools": 'MAKEDUMP_ARGS="-z -d 31"',
+        "/etc/kdump.conf": "core_collector makedumpfile -z -d 31",
+        "/etc/sysconfig/kdump": 'KDUMP_DUMPFORMAT="zstd"',
+    }
+    tree.put(tree.config, f"{tree.text(tree.config)}{lines[tree.config]}\n")
+
+
+def device_mapper(tree: Tree) -> None:
+    """The root on an encrypted device: its drivers are those of all that it stands on."""
+    tree.put("/proc/mounts", "/dev/mapper/root / ext4 rw 0 0\n")
+    tree.put("/sys/devices/virtual/block/dm-0/dm/name", "root\n")
+    tree.put("/sys/devices/virtual/block/dm-0/dm/uuid", "CRYPT-LUKS2-1234-root\n")
+    tree.link("/sys/devices/virtual/block/dm-0/slaves/vda1", "/sys/class/block/vda1")
+    tree.link("/sys/class/block/dm-0", "../../devices/virtual/block/dm-0")
+
+
 FAULTS: dict[str, tuple[str, Level, Callable[[Tree], None]]] = {
     "no kexec": ("tools", Level.FAIL, lambda t: t.remove("/usr/sbin/kexec")),
     "no makedumpfile": ("tools", Level.FAIL, lambda t: t.remove("/usr/sbin/makedumpfile")),
@@ -175,6 +199,14 @@ FAULTS: dict[str, tuple[str, Level, Callable[[Tree], None]]] = {
         lambda t: t.put("/proc/sys/kernel/panic_on_oops", "0\n"),
     ),
     "sysrq off": ("sysrq", Level.WARN, lambda t: t.put("/proc/sys/kernel/sysrq", "0\n")),
+    "no driver in the capture initrd": (
+        "capture_drivers",
+        Level.FAIL,
+        lambda t: put_initrd(t, "virtio_pci", "ext4"),
+    ),
+    "no dm-crypt in the capture initrd": ("capture_drivers", Level.FAIL, device_mapper),
+    "makedumpfile too old": ("makedumpfile_kernel", Level.WARN, old_makedumpfile),
+    "compression not built in": ("compression", Level.WARN, zstd_not_built_in),
     "no filter": ("dump_level", Level.WARN, no_filter),
 }
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from oopsight.kdump.checks import Host
 from oopsight.kdump.host import Ran, Root
+from oopslab.cpio import Archive
 
 RAM_KB = 8 * 1024 * 1024 - 512 * 1024
+MAKEDUMPFILE = (
+    "makedumpfile: version 1.7.6 (released on 1 Nov 2024)\n\0lzo\tenabled\n\0"
+    "snappy\tdisabled\n\0zstd\tenabled\n\0"
+)
 ROOT_ARGS = "root=UUID=1111-2222 ro quiet"
 
 
@@ -49,6 +55,10 @@ class Tree:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
 
+    def put_bytes(self, path: str, content: bytes) -> None:
+        self.put(path)
+        (self.folder / path.lstrip("/")).write_bytes(content)
+
     def link(self, path: str, target: str) -> None:
         place = self.folder / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +95,7 @@ def _common(tree: Tree, os_release: str, cmdline: str) -> None:
         "panic_on_oops": 1,
         "sysrq": 438 if tree.name in {"debian12", "ubuntu2404"} else 16,
         "softlockup_panic": 0,
+        "panic": 0,
         "kexec_load_disabled": 0,
     }.items():
         tree.put(f"/proc/sys/kernel/{name}", f"{value}\n")
@@ -92,8 +103,9 @@ def _common(tree: Tree, os_release: str, cmdline: str) -> None:
     tree.put("/sys/kernel/kexec_crash_size", f"{512 << 20}\n")
     tree.put("/sys/kernel/security/lockdown", "[none] integrity confidentiality\n")
     tree.put("/sys/block/vda/size", "0\n")
+    _devices(tree)
     tree.put("/usr/sbin/kexec")
-    tree.put("/usr/sbin/makedumpfile")
+    tree.put("/usr/sbin/makedumpfile", MAKEDUMPFILE)
     tree.put(f"/usr/lib/systemd/system/{tree.service}", "[Unit]\n")
     wants = "basic" if tree.service == "kdump-tools.service" else "multi-user"
     tree.link(
@@ -101,7 +113,33 @@ def _common(tree: Tree, os_release: str, cmdline: str) -> None:
         f"/usr/lib/systemd/system/{tree.service}",
     )
     (tree.folder / "var/crash").mkdir(parents=True)
-    tree.put(tree.initrd, "initrd")
+    put_initrd(tree, "virtio_pci", "virtio_blk", "ext4")
+
+
+def _devices(tree: Tree) -> None:
+    """A virtio disk as /sys shows it, and the modules of the kernel; ext4 is built into it."""
+    pci = "/sys/devices/pci0000:00/0000:00:04.0"
+    tree.put(f"{pci}/virtio1/block/vda/vda1/partition", "1\n")
+    tree.link(f"{pci}/driver", "../../../bus/pci/drivers/virtio-pci")
+    tree.link(f"{pci}/virtio1/driver", "../../../../bus/virtio/drivers/virtio_blk")
+    tree.link("/sys/bus/pci/drivers/virtio-pci/module", "../../../../module/virtio_pci")
+    tree.link("/sys/bus/virtio/drivers/virtio_blk/module", "../../../../module/virtio_blk")
+    tree.link("/sys/class/block/vda1", f"../../{pci.removeprefix('/sys/')}/virtio1/block/vda/vda1")
+    files = ("virtio/virtio_pci", "block/virtio_blk", "net/e1000", "md/dm-mod", "md/dm-crypt")
+    rows = [f"kernel/drivers/{name}.ko.xz: kernel/drivers/virtio/virtio.ko.xz\n" for name in files]
+    tree.put(f"/lib/modules/{tree.kernel}/modules.dep", "".join(rows))
+
+
+def put_initrd(tree: Tree, *modules: str) -> None:
+    """A capture initrd as distributions make them: microcode first, then what is compressed."""
+    microcode = Archive()
+    microcode.file("kernel/x86/microcode/AuthenticAMD.bin", "code")
+    rest = Archive()
+    for name in modules:
+        rest.file(f"usr/lib/modules/{tree.kernel}/kernel/{name}.ko.xz", "module")
+    first = microcode.to_bytes()
+    padding = bytes(-len(first) % 512)
+    tree.put_bytes(tree.initrd, first + padding + gzip.compress(rest.to_bytes()))
 
 
 def _grub_cfg(kernel: str, crashkernel: str) -> str:
@@ -194,7 +232,7 @@ def sles15(tree: Tree) -> None:
     crashkernel = "crashkernel=440M,high crashkernel=72M,low"
     _common(tree, 'ID="sles"\nID_LIKE="suse"\nVERSION_ID="15.6"\n', f"{ROOT_ARGS} {crashkernel}")
     tree.initrd = f"/boot/initrd-{tree.kernel}-kdump"
-    tree.put(tree.initrd, "initrd")
+    put_initrd(tree, "virtio_pci", "virtio_blk")
     tree.put(tree.config, 'KDUMP_SAVEDIR="file:///var/crash"\nKDUMP_DUMPLEVEL="31"\n')
     tree.put("/etc/default/grub", f'GRUB_CMDLINE_LINUX_DEFAULT="quiet {crashkernel}"\n')
     tree.put("/boot/grub2/grub.cfg", _grub_cfg(tree.kernel, crashkernel))

@@ -65,6 +65,10 @@ class Root:
             todo += [part for part in reversed(target.parts) if part != "/"]
         return self.directory.joinpath(*here)
 
+    def resolve(self, path: str) -> str:
+        """Return the host's own name of a path, all symbolic links on the way followed."""
+        return "/" + self.locate(path).relative_to(self.directory).as_posix()
+
     def exists(self, path: str) -> bool:
         """Whether the path leads to something."""
         return self.locate(path).exists()

@@ -45,6 +45,8 @@ class Distro(ABC):
     installer: tuple[str, ...]
     service: str
     config: str
+    # Whether the capture environment leaves its initrd for the host's root file system.
+    captures_in_root = False
 
     @abstractmethod
     def target(self, root: Root) -> Target:
@@ -53,6 +55,14 @@ class Distro(ABC):
     @abstractmethod
     def dump_level(self, root: Root) -> int:
         """The configured ``-d`` of makedumpfile."""
+
+    @abstractmethod
+    def compression(self, root: Root) -> str | None:
+        """The compression that makedumpfile is told to use: zlib, lzo, snappy, zstd, or none."""
+
+    @abstractmethod
+    def rebuild(self, kernel: str) -> str:
+        """The command line that builds the capture initrd anew."""
 
     @abstractmethod
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:

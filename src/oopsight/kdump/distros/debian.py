@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from oopsight.kdump import cmdline, textfiles
+from oopsight.kdump import cmdline, makedumpfile, textfiles
 from oopsight.kdump.distros import Command, Distro, Wanted, grub_lines
 from oopsight.kdump.host import Root
 from oopsight.kdump.target import Kind, Target
@@ -22,6 +22,7 @@ class Debian(Distro):
     installer: tuple[str, ...] = ("apt-get", "install", "--yes")
     service = "kdump-tools.service"
     config = "/etc/default/kdump-tools"
+    captures_in_root = True
 
     def _values(self, root: Root) -> dict[str, str]:
         return textfiles.shell_values(root.read(self.config) or "")
@@ -41,8 +42,19 @@ class Debian(Distro):
 
     def dump_level(self, root: Root) -> int:
         """``-d`` of MAKEDUMP_ARGS, 31 if unset."""
-        match = re.search(r"-d\s*(\d+)", self._values(root).get("MAKEDUMP_ARGS") or "-d 31")
+        match = re.search(r"-d\s*(\d+)", self._options(root))
         return int(match[1]) if match else 0
+
+    def compression(self, root: Root) -> str | None:
+        """As MAKEDUMP_ARGS has it; zlib if unset."""
+        return makedumpfile.compression(self._options(root))
+
+    def _options(self, root: Root) -> str:
+        return self._values(root).get("MAKEDUMP_ARGS") or "-c -d 31"
+
+    def rebuild(self, kernel: str) -> str:
+        """kdump-config makes the missing ones when it loads."""
+        return f"rm /var/lib/kdump/initrd.img-{kernel}; kdump-config unload; kdump-config load"
 
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:
         """kdump-tools builds a small one for each kernel."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from oopsight.kdump import cmdline, textfiles
+from oopsight.kdump import cmdline, makedumpfile, textfiles
 from oopsight.kdump.distros import Command, Distro, Wanted
 from oopsight.kdump.errors import KdumpError
 from oopsight.kdump.host import Root
@@ -53,9 +53,19 @@ class Rhel(Distro):
 
     def dump_level(self, root: Root) -> int:
         """``-d`` of core_collector; 31 if unset, 0 if it does not filter."""
-        collector = self._values(root).get("core_collector") or "makedumpfile -d 31"
-        match = re.search(r"-d\s*(\d+)", collector)
+        match = re.search(r"-d\s*(\d+)", self._collector(root))
         return int(match[1]) if match else 0
+
+    def compression(self, root: Root) -> str | None:
+        """As core_collector has it; lzo if unset."""
+        return makedumpfile.compression(self._collector(root))
+
+    def _collector(self, root: Root) -> str:
+        return self._values(root).get("core_collector") or "makedumpfile -l -d 31"
+
+    def rebuild(self, kernel: str) -> str:  # noqa: ARG002 - it is the running kernel's
+        """A task of kdumpctl."""
+        return "kdumpctl rebuild && kdumpctl restart"
 
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:
         """Beside the kernel, or in /var/lib/kdump where /boot cannot be written."""

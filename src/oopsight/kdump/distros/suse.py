@@ -12,6 +12,7 @@ from oopsight.kdump.target import Kind, Target
 
 DEFAULT_GRUB = "/etc/default/grub"
 GRUB_CFG = "/boot/grub2/grub.cfg"
+FORMATS = {"compressed": "zlib", "lzo": "lzo", "snappy": "snappy", "zstd": "zstd"}
 VARIABLE = "GRUB_CMDLINE_LINUX_DEFAULT"
 
 
@@ -54,6 +55,15 @@ class Suse(Distro):
         """KDUMP_DUMPLEVEL, 31 if unset."""
         text = self._values(root).get("KDUMP_DUMPLEVEL") or "31"
         return int(text) if text.isdecimal() else 0
+
+    def compression(self, root: Root) -> str | None:
+        """KDUMP_DUMPFORMAT; lzo if unset."""
+        form = (self._values(root).get("KDUMP_DUMPFORMAT") or "lzo").lower()
+        return FORMATS.get(form)
+
+    def rebuild(self, kernel: str) -> str:  # noqa: ARG002 - it is the running kernel's
+        """Its own program builds it."""
+        return "mkdumprd -f && systemctl restart kdump"
 
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:
         """Since SP4 in /var/lib/kdump, before beside the kernel."""
