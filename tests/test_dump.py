@@ -111,12 +111,6 @@ def test_no_dump(core: Path) -> None:
         identify(core.with_name("absent"))
 
 
-def test_a_flattened_dump_names_the_command_that_orders_it(core: Path) -> None:
-    core.write_bytes(b"makedumpfile\0" + b"\0" * 100)
-    with pytest.raises(DumpError, match="makedumpfile -R"):
-        identify(core)
-
-
 def test_no_permission(core: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     core.write_bytes(kdump())
 

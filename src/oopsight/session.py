@@ -68,12 +68,27 @@ def open_session(
     logging.getLogger("drgn").setLevel(logging.ERROR)
     prog = drgn.Program()
     try:
-        prog.set_core_dump(info.path)
-    except (drgn.FaultError, ValueError, OSError, LookupError) as error:
+        _set_core_dump(prog, info)
+    except Exception as error:  # noqa: BLE001  # libkdumpfile's errors are of the base class
         missing = f" ({'; '.join(info.problems)})" if info.problems else ""
         raise DamagedDumpError(f"{info.path}: cannot be opened: {error}{missing}") from None
     _load(prog, symbols.path, info)
     return Session(prog, info, symbols, debug_directories, source_tree)
+
+
+def _set_core_dump(prog: Program, info: DumpInfo) -> None:
+    if info.format != "kdump-flattened" or not info.problems:
+        prog.set_core_dump(info.path)
+        return
+    # libkdumpfile refuses a flattened dump that is cut off; put in order, most of it is readable.
+    import tempfile
+
+    from oopsight.dump.formats.kdump_flattened import Flattened
+
+    with info.path.open("rb") as file, tempfile.TemporaryFile() as ordered:
+        Flattened(file).copy_to(ordered)
+        # The descriptor stays open with the program, the file has no name.
+        prog.set_core_dump(os.dup(ordered.fileno()))
 
 
 def _load(prog: Program, vmlinux: Path, info: DumpInfo) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from oopsight.dump.info import DumpInfo, VmcoreInfo
 from oopsight.errors import DamagedDumpError
@@ -25,6 +25,16 @@ _HEADER_SIZE = 464
 _SUB_HEADER_SIZE = 104
 
 
+class Readable(Protocol):
+    """A file, or what behaves like one."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to an offset from the start."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most so many bytes."""
+
+
 def matches(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is in this format."""
     return head.startswith(_SIGNATURES)
@@ -34,7 +44,7 @@ def _string(field: bytes) -> str | None:
     return field.split(b"\0")[0].decode("ascii", "replace") or None
 
 
-def _dumped_pages(file: BinaryIO, offset: int, size: int) -> int:
+def _dumped_pages(file: Readable, offset: int, size: int) -> int:
     """Pages that the second bitmap says are in the dump.
 
     :param offset: of the second bitmap in the file
@@ -51,7 +61,7 @@ def _dumped_pages(file: BinaryIO, offset: int, size: int) -> int:
     return pages
 
 
-def _missing_data(file: BinaryIO, descriptors: int, pages: int, size: int) -> str | None:
+def _missing_data(file: Readable, descriptors: int, pages: int, size: int) -> str | None:
     """Say how the page data is cut off, or ``None``: data is written in the descriptors' order."""
     end = descriptors + pages * _PAGE_DESCRIPTOR
     if end > size:
@@ -72,7 +82,15 @@ def read(file: BinaryIO, path: Path) -> DumpInfo:
 
     :raises DamagedDumpError: if the headers are cut off or make no sense
     """
-    size = path.stat().st_size
+    return read_from(file, path, path.stat().st_size)
+
+
+def read_from(file: Readable, path: Path, size: int) -> DumpInfo:
+    """Do the same for a dump inside another file.
+
+    :param path: for messages
+    :param size: of the dump, bytes
+    """
     header = file.read(_HEADER_SIZE)
     if len(header) < _HEADER_SIZE:
         raise DamagedDumpError(f"{path}: the dump header is cut off; copy the dump again")
@@ -97,7 +115,11 @@ def read(file: BinaryIO, path: Path) -> DumpInfo:
     if status & _INCOMPLETE:
         problems.append("makedumpfile itself marked it incomplete (the target ran out of space)")
     if version >= 2 and split:
-        problems.append("it is one part of a split dump; join the parts with makedumpfile first")
+        first, last = struct.unpack_from("<qq", sub_header, 16)
+        problems.append(
+            f"it is one part of a split dump, with the page frames {first:#x} to {last:#x}; join "
+            "all parts first: makedumpfile --reassemble PART... WHOLE"
+        )
     bitmap = bitmap_blocks * block_size
     if sub_blocks < 0 or bitmap > _MAX_BITMAP:
         raise DamagedDumpError(f"{path}: the dump header is damaged (bitmap of {bitmap} bytes)")
