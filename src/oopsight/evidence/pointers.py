@@ -140,6 +140,62 @@ class FileReference:
         return f"struct file.f_path {self.address:x}"
 
 
+@dataclass(frozen=True)
+class BytesPointer:
+    """Memory without a type."""
+
+    TYPE: ClassVar[str] = "bytes"
+    address: Address
+    bytes: str
+    """In hex, in memory order."""
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"rd -8 {self.address:x} {len(self.bytes) // 2}"
+
+
+@dataclass(frozen=True)
+class InstructionPointer:
+    """An instruction of the kernel or a module."""
+
+    TYPE: ClassVar[str] = "instruction"
+    address: Address
+    bytes: str
+    """In hex."""
+    text: str
+    """Disassembled."""
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"dis {self.address:x} 1"
+
+
+@dataclass(frozen=True)
+class RegisterPointer:
+    """A register, as it was when the exception interrupted the code."""
+
+    TYPE: ClassVar[str] = "register"
+    register: str
+    value: Address
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return "bt"
+
+
 Pointer = Union[  # noqa: UP007  # evaluated at run time on Python 3.10 in type hints
-    Memory, Variable, Unmapped, FramePointer, LogPointer, ModulePointer, TaskPointer, FileReference
+    Memory,
+    Variable,
+    Unmapped,
+    FramePointer,
+    LogPointer,
+    ModulePointer,
+    TaskPointer,
+    FileReference,
+    BytesPointer,
+    InstructionPointer,
+    RegisterPointer,
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from oopsight.errors import VerificationError
@@ -12,12 +12,20 @@ from oopsight.evidence.fault import Fault
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
-from oopsight.evidence.pointers import Memory, Variable
+from oopsight.evidence.pointers import (
+    BytesPointer,
+    InstructionPointer,
+    Memory,
+    RegisterPointer,
+    Variable,
+)
 from oopsight.evidence.task import CrashedTask
 from oopsight.report import SCHEMA
 from oopsight.session import Session
 
 MOST_POINTERS = 10_000
+MOST_BYTES = 4096
+LONGEST_INSTRUCTION = 15
 
 
 def _memory(session: Session, claimed: dict[str, Any]) -> Memory:
@@ -43,12 +51,40 @@ def _variable(session: Session, claimed: dict[str, Any]) -> Variable:
     return Variable(name, offset, Address(address), session.read(address, 8).hex())
 
 
+def _bytes(session: Session, claimed: dict[str, Any]) -> BytesPointer:
+    """Read as many bytes again as are claimed."""
+    address, size = int(claimed["address"], 16), len(str(claimed["bytes"])) // 2
+    if not 0 < size <= MOST_BYTES:
+        raise ValueError(f"{size} bytes are not read again")
+    return BytesPointer(Address(address), session.read(address, size).hex())
+
+
+def _instruction(session: Session, claimed: dict[str, Any]) -> InstructionPointer:
+    """Disassemble again what is in memory now."""
+    from oopsight.evidence.flow.code import decode
+
+    address, size = int(claimed["address"], 16), len(str(claimed["bytes"])) // 2
+    rows = decode(session.read(address, min(size, LONGEST_INSTRUCTION)), address, 1)
+    if not rows:
+        raise ValueError("no instruction")
+    return InstructionPointer(Address(address), rows[0].bytes.hex(), rows[0].text)
+
+
+_READ_AGAIN: dict[str, Callable[[Session, dict[str, Any]], Any]] = {
+    Memory.TYPE: _memory,
+    Variable.TYPE: _variable,
+    BytesPointer.TYPE: _bytes,
+    InstructionPointer.TYPE: _instruction,
+}
+
+
 def _known(evidence: Evidence) -> Iterator[Any]:
     """Every pointer but memory that the dump itself yields."""
     backtrace, log, modules = (evidence.get(kind) for kind in (Backtrace, Log, Modules))
     task, accessed, fault = (evidence.get(kind) for kind in (CrashedTask, FileAccessed, Fault))
     if isinstance(backtrace, Backtrace):
         yield from (frame.pointer for frame in backtrace.frames)
+        yield from (RegisterPointer(name, value) for name, value in backtrace.registers)
     if isinstance(log, Log):
         yield from log.lines
     if isinstance(modules, Modules):
@@ -95,8 +131,9 @@ class Verifier:
             count += 1
             if not isinstance(claimed, dict):
                 raise VerificationError(f"{where}: {claimed!r} is no pointer")
-            if claimed.get("type") in (Memory.TYPE, Variable.TYPE):
-                found = _reread(self._session, claimed)
+            read_again = _READ_AGAIN.get(str(claimed.get("type")))
+            if read_again is not None:
+                found = _reread(self._session, read_again, claimed)
                 if found != claimed:
                     raise VerificationError(f"{where}: {_name(claimed)} does not hold: {found}")
             elif claimed not in self._known:
@@ -109,12 +146,13 @@ def verify(report: dict[str, Any], session: Session) -> int:
     return Verifier(session).verify(report)
 
 
-def _reread(session: Session, claimed: dict[str, Any]) -> Any:
+def _reread(
+    session: Session, read_again: Callable[[Session, dict[str, Any]], Any], claimed: dict[str, Any]
+) -> Any:
     from drgn import FaultError
 
     try:
-        reader = _memory if claimed["type"] == Memory.TYPE else _variable
-        return to_plain(reader(session, claimed))
+        return to_plain(read_again(session, claimed))
     except FaultError as error:
         return f"unreadable at {Address(error.address)}"
     except (LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:

@@ -1,0 +1,166 @@
+"""From the frames of a backtrace to contexts: the code, the call and the registers of each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oopsight.evidence.flow import Reader
+from oopsight.evidence.flow.code import (
+    CALLEE_SAVED,
+    LONGEST_FUNCTION,
+    Function,
+    function,
+)
+from oopsight.evidence.flow.trace import Context, Tracer
+
+# Several functions may call each other as their last act and leave no frame between two calls.
+MOST_TAIL_CALLS = 3
+_ENDBR = 4
+
+
+@dataclass(frozen=True)
+class PhysicalFrame:
+    """A frame as the unwinder gives it."""
+
+    index: int
+    """In the backtrace."""
+    pc: int
+    """Of the instruction that faulted, or the return address."""
+    sp: int
+    registers: dict[str, int]
+    faulted: bool
+    """``pc`` is an instruction's own address, not a return address."""
+
+
+class Calls:
+    """Contexts of a backtrace, made on demand."""
+
+    def __init__(
+        self, reader: Reader, frames: Sequence[PhysicalFrame], segments: dict[str, int]
+    ) -> None:
+        self.reader = reader
+        self.tracer = Tracer(reader)
+        self.frames = frames
+        self.segments = segments
+        self._contexts: dict[int, Context | None] = {}
+
+    @functools.lru_cache(maxsize=256)  # noqa: B019  # lives as long as the analysis
+    def function(self, address: int) -> Function | None:
+        """The function that holds an address, with its part moved aside."""
+        found = self.reader.function(address)
+        if found is None:
+            return None
+        name, start, size = found
+        if name.endswith(".cold"):
+            parent = self.reader.named(name.removesuffix(".cold"), near=start)
+            if parent is None:
+                return None
+            name, start, size = parent
+        parts = [(start, size)]
+        cold = self.reader.named(f"{name}.cold", near=start)
+        if cold is not None:
+            parts.append(cold[1:])
+        code = [(at, self.reader.read(at, min(length, LONGEST_FUNCTION))) for at, length in parts]
+        if code[0][1] is None or not size:
+            return None
+        return function(name, *((at, data) for at, data in code if data))
+
+    def context(self, position: int) -> Context | None:
+        """The context of the frame at a position of :attr:`frames`."""
+        if position not in self._contexts:
+            self._contexts[position] = None  # a frame cannot be its own caller
+            self._contexts[position] = self._make(position)
+        return self._contexts[position]
+
+    def _make(self, position: int) -> Context | None:
+        if position >= len(self.frames):
+            return None
+        frame = self.frames[position]
+        code = self.function(frame.pc if frame.faulted else frame.pc - 1)
+        if code is None:
+            return None
+        at = code.index(frame.pc) if frame.faulted else _call_before(code, frame.pc)
+        if at is None:
+            return None
+        registers = dict(frame.registers)
+        if not frame.faulted:
+            registers = {name: registers[name] for name in CALLEE_SAVED if name in registers}
+            inner = self.context(position - 1) if position else None
+            if inner is not None:
+                for name, value in self.tracer.saved_registers(inner).items():
+                    registers.setdefault(name, value)
+        depth = code.depth[at]
+        outer = self.frames[position + 1] if position + 1 < len(self.frames) else None
+        base = outer.sp if outer is not None else None if depth is None else frame.sp + depth
+        registers["rsp"] = frame.sp
+        context = Context(
+            function=code,
+            at=at,
+            registers=registers,
+            base=base,
+            frame=frame.index,
+            segments=self.segments,
+        )
+        context.caller = functools.cache(lambda: self._caller(context, position))
+        return context
+
+    def _caller(self, inner: Context, position: int) -> Context | None:
+        """The context that called ``inner``; one that left its frame in between is put there."""
+        outer = self.context(position + 1)
+        if outer is None:
+            return None
+        call = outer.function.instructions[outer.at]
+        if not call.is_call:
+            return None
+        target = call.target
+        if target is None or _enters(inner.function, target):
+            return outer
+        found = self.reader.function(target)
+        if found is not None and found[0].startswith("__x86_indirect"):
+            return outer
+        return self._through(inner, outer, target, MOST_TAIL_CALLS)
+
+    def _through(self, inner: Context, outer: Context, target: int, left: int) -> Context | None:
+        """A context for a function that jumped to ``inner`` as its last act."""
+        code = self.function(target)
+        if code is None or not left:
+            return None
+        jumps = [
+            index
+            for index, row in enumerate(code.instructions)
+            if row.is_jump and row.target is not None and _enters(inner.function, row.target)
+        ]
+        # Which of several was taken is not known.
+        if len(jumps) != 1 or not _enters(code, target):
+            return None
+        saved = {name: outer.registers[name] for name in CALLEE_SAVED if name in outer.registers}
+        return Context(
+            function=code,
+            at=jumps[0],
+            registers=saved,
+            base=inner.base,
+            frame=outer.frame,
+            caller=lambda: outer,
+            segments=self.segments,
+        )
+
+
+def _enters(code: Function, target: int) -> bool:
+    """Whether a call to the target enters the function; a direct call may skip ``endbr64``."""
+    return target in (code.start, code.start + _ENDBR)
+
+
+def _call_before(code: Function, return_address: int) -> int | None:
+    index = code.index(return_address)
+    if index is None:
+        # A call that does not return may be the last instruction.
+        last = len(code.instructions) - 1
+        if last >= 0 and code.instructions[last].end == return_address:
+            return last
+        return None
+    rows = code.instructions
+    if index and rows[index - 1].is_call and rows[index - 1].end == return_address:
+        return index - 1
+    return None
