@@ -151,7 +151,81 @@ def crashed_trace(session: Session) -> list[StackFrame]:
     from drgn.helpers.linux.panic import panic_task
 
     trace = session.prog.stack_trace(panic_task(session.prog))
-    return [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
+    frames = [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
+    return frames + _beyond_bad_counter(session, frames)
+
+
+def _beyond_bad_counter(session: Session, frames: list[StackFrame]) -> list[StackFrame]:
+    """Frames outside one whose program counter is no code, where the unwinder stops.
+
+    Nothing was carried out there, so the stack is as the call left it: the return address on top.
+    It is taken only if it follows a call instruction of known code.
+    """
+    from drgn import FaultError, Object
+
+    if not frames or _user(frames[-1].pc) or not frames[-1].interrupted:
+        return []
+    last, prog = frames[-1], session.prog
+    try:
+        prog.symbol(last.pc)
+    except LookupError:
+        pass
+    else:
+        return []
+    try:
+        back = prog.read_u64(last.sp)
+        prog.symbol(back - 1)
+        before = session.read(back - _LONGEST_CALL, _LONGEST_CALL)
+    except (FaultError, LookupError):
+        return []
+    if not _ends_in_call(before):
+        return []
+    known = {_PT_REGS.get(name, name): value for name, value in last.registers().items()}
+    try:
+        members = {member.name for member in prog.type("struct pt_regs").members}
+        values = {name: value for name, value in known.items() if name in members}
+        values |= {"ip": back, "sp": (last.sp + 8) & ((1 << 64) - 1)}
+        trace = prog.stack_trace(Object(prog, "struct pt_regs", values))
+    except (FaultError, LookupError, ValueError, TypeError):
+        return []
+    return [trace[index] for index in range(min(len(trace), MOST_FRAMES - len(frames)))]
+
+
+# drgn's register names where struct pt_regs has others, arch/x86/include/asm/ptrace.h
+_PT_REGS = {
+    "rax": "ax",
+    "rbx": "bx",
+    "rcx": "cx",
+    "rdx": "dx",
+    "rsi": "si",
+    "rdi": "di",
+    "rbp": "bp",
+    "rsp": "sp",
+    "rip": "ip",
+    "rflags": "flags",
+}
+_LONGEST_CALL = 8
+
+
+def _ends_in_call(code: bytes) -> bool:
+    """Whether some call instruction ends where the bytes end, as a return address demands.
+
+    >>> _ends_in_call(bytes.fromhex("9090900f1f00ffd0")), _ends_in_call(bytes(8))
+    (True, False)
+    """
+    if code[-5:-4] == b"\xe8":
+        return True
+    # ff /2: call through a register or memory; the ModRM byte's middle bits are 010. From Linux
+    # 5.17 on a call through a register is patched in place and padded with nops.
+    code = code.rstrip(b"\x90") if code[-1:] == b"\x90" else code
+    return (
+        any(
+            code[-length] == 0xFF and code[1 - length] >> 3 & 7 == 2
+            for length in (2, 3, 4, 6, 7)
+            if length <= len(code)
+        )
+        or code[-5:-4] == b"\xe8"
+    )
 
 
 def collect(session: Session, modules: Modules) -> Backtrace | Missing:

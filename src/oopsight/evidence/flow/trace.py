@@ -26,6 +26,8 @@ from oopsight.evidence.flow.effects import (
 
 MOST_VISITED = 4000
 MOST_STEPS = 64
+MOST_LIST_ENTRIES = 20_000
+FARTHEST_WALK = 1 << 20
 DEEPEST_VALUE = 12
 ENTRY = -1
 
@@ -67,6 +69,9 @@ class How(str, Enum):
     """To a number that stands in the code: the end."""
     RETURNED = "returned"
     """By a function that was called: the end."""
+    SAVED = "saved"
+    """The very value lies where a caller saved one of its arguments; the way from there to here,
+    through a list of variable arguments, is not seen."""
     LOST = "lost"
     """Not followed further."""
 
@@ -272,13 +277,7 @@ class Tracer:
         """
         if value is None:
             return None
-        if one.effect is None:
-            caller, source = self._outwards(context, place)
-            if caller is None or source is None:
-                return None
-            came = self.value(caller, source, caller.at, 1)
-        else:
-            came = self._evaluate(context, one.index, one.effect, 1)
+        came = self._came(context, place, one)
         return None if came is None else came != value
 
     def _choose(
@@ -287,6 +286,10 @@ class Tracer:
         """The definition that agrees with the value, and whether it was the only one."""
         if len(found) == 1:
             return found[0], True
+        # A loop that steps through memory: where it began is what matters.
+        begun = [one for one in found if not _steps(one, place)]
+        if len(begun) == 1 and self._walks(context, place, begun[0], value):
+            return begun[0], False
         verdicts = [(one, self._refuted(context, place, one, value)) for one in found]
         left = [one for one, refuted in verdicts if refuted is not True]
         if len(left) == 1:
@@ -298,13 +301,59 @@ class Tracer:
             return confirmed[0], False
         return None, False
 
+    def _walks(self, context: Context, place: Place, begun: _Definition, value: int | None) -> bool:
+        """Whether stepping from where it began can have come to the value."""
+        came = self._came(context, place, begun)
+        return came is None or value is None or abs(value - came) < FARTHEST_WALK
+
+    def _came(self, context: Context, place: Place, one: _Definition) -> int | None:
+        """What a definition gives, as far as the dump tells."""
+        if one.effect is None:
+            caller, source = self._outwards(context, place)
+            if caller is None or source is None:
+                return None
+            return self.value(caller, source, caller.at, 1)
+        return self._evaluate(context, one.index, one.effect, 1)
+
+    def _before_in_list(
+        self, context: Context, place: Place, at: int, value: int | None
+    ) -> int | None:
+        """Where ``mov reg, [reg + next]`` in a loop read a value, by walking from the first entry.
+
+        :return: address of the pointer that led to ``value``; ``None`` where it is not to be found
+        """
+        found = self.definitions(context.function, place, at)
+        row = context.function.instructions[at]
+        memory = next((o.memory for o in row.operands if o.memory), None)
+        if value is None or memory is None or found is None:
+            return None
+        heads = {
+            came
+            for one in found
+            if one.index != at and (came := self._came(context, place, one)) is not None
+        }
+        for head in heads:
+            entry = head
+            seen: set[int] = set()
+            while entry not in seen and len(seen) < MOST_LIST_ENTRIES:
+                seen.add(entry)
+                following = self._number(entry + memory.displacement, 8, signed_=False)
+                if following is None:
+                    break
+                if following == value:
+                    return (entry + memory.displacement) & MASK
+                entry = following
+        return None
+
     def trace(self, context: Context, place: Place, at: int, value: int | None) -> list[Move]:
         """The way of a value, back to the load, the constant or the call that it came from.
 
         :param value: what the place held before instruction ``at``
         """
         moves: list[Move] = []
+        last = value
         while len(moves) < MOST_STEPS:
+            last = value if value is not None else last
             found = self.definitions(context.function, place, at)
             if not found:
                 why = "no way leads here" if found is not None else "too many ways lead here"
@@ -312,10 +361,17 @@ class Tracer:
                 return moves
             one, certain = self._choose(context, place, found, value)
             if one is None:
+                saved = self._saved_argument(context, last)
+                if saved is not None:
+                    moves.append(saved)
+                    context, place, at, value = saved.context, str(saved.source), saved.index, last
+                    continue
                 where = sorted({row.index for row in found})
                 why = f"{len(where)} ways lead here, and the dump does not tell which was taken"
                 moves.append(Move(How.LOST, context, at, place, None, value, why=why))
                 return moves
+            if len(found) > 1 and any(_steps(other, place) for other in found):
+                value = self._came(context, place, one)
             if one.effect is None:
                 caller, source = self._outwards(context, place)
                 if caller is None or source is None:
@@ -328,11 +384,50 @@ class Tracer:
                 context, place, at = caller, source, caller.at
                 continue
             move, onwards = self._step(context, place, one, value, certain=certain)
+            if move.how is How.LOADED and move.address is None:
+                saved = self._saved_argument(context, last)
+                if saved is not None:
+                    moves.append(saved)
+                    context, place, at, value = saved.context, str(saved.source), saved.index, last
+                    continue
             moves.append(move)
             if onwards is None:
                 return moves
             place, at, value = onwards[0], one.index, onwards[1]
         return moves
+
+    def _saved_argument(self, context: Context, value: int | None) -> Move | None:
+        """Where a variadic function on the way here saved an argument that is this very value."""
+        if value is None or not value >> 32:
+            return None
+        outer: Context | None = context
+        for _ in range(_VARIADIC_CALLS):
+            outer = outer.caller() if outer is not None else None
+            if outer is None or outer.base is None:
+                return None
+            code = outer.function
+            for index, row in enumerate(code.instructions[:_PROLOGUE]):
+                if row.mnemonic != "mov" or row.operands[0].memory is None:
+                    continue
+                register = row.operands[1].register
+                slot = slot_of(code, index, row.operands[0].memory)
+                if slot is None or register not in ARGUMENTS:
+                    continue
+                if self.slot_value(outer, slot) == value and self._only_entry(
+                    code, register, index
+                ):
+                    return Move(
+                        How.SAVED,
+                        outer,
+                        index,
+                        slot,
+                        register,
+                        value,
+                        address=(outer.base + slot.offset) & MASK,
+                        found=value,
+                        certain=False,
+                    )
+        return None
 
     def _step(
         self, context: Context, place: Place, one: _Definition, value: int | None, *, certain: bool
@@ -348,6 +443,8 @@ class Tracer:
             return Move(How.RETURNED, context, one.index, place, None, value, certain=certain), None
         if isinstance(what, Load):
             address = self.address(context, what.memory, one.index)
+            if address is None and what.memory.base == place and not what.memory.index:
+                address = self._before_in_list(context, place, one.index, value)
             now = None
             if address is not None:
                 now = self._number(address, what.memory.size, signed_=what.signed)
@@ -444,8 +541,15 @@ class Tracer:
         return None
 
 
+# seq_printf, seq_vprintf, vsnprintf: so many calls carry a list of arguments.
+_VARIADIC_CALLS = 4
 # Functions save registers at their start; one that leaves early may do so later.
 _PROLOGUE = 400
+
+
+def _steps(one: _Definition, place: Place) -> bool:
+    """Whether a definition only adds a constant to what the place held."""
+    return isinstance(one.effect, Copy) and one.effect.source == place and one.effect.delta != 0
 
 
 def _narrowed(value: int, what: Copy) -> int:
