@@ -1,0 +1,208 @@
+"""Data flow on code assembled by hand (GNU as, Intel syntax beside each line)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oopsight.evidence.flow.calls import Calls, PhysicalFrame
+from oopsight.evidence.flow.trace import How, Move
+
+TEXT = 0xFFFFFFFF81000000
+STACK = 0xFFFFC90000003F00
+OBJECT = 0xFFFF888003400000
+BAD = 0x6B6B6B6B6B6B6B6B
+
+
+class Machine:
+    """Functions a page apart, and words of memory."""
+
+    def __init__(self, *functions: str) -> None:
+        self.code = [bytes.fromhex(text.replace(" ", "")) for text in functions]
+        self.words: dict[int, int] = {}
+        self.names = [f"f{number}" for number in range(len(functions))]
+
+    def start(self, number: int) -> int:
+        return TEXT + number * 0x1000
+
+    def read(self, address: int, size: int) -> bytes | None:
+        for number, code in enumerate(self.code):
+            inside = address - self.start(number)
+            if 0 <= inside and inside + size <= len(code):
+                return code[inside : inside + size]
+        word = self.words.get(address)
+        return None if word is None else word.to_bytes(8, "little")[:size]
+
+    def function(self, address: int) -> tuple[str, int, int] | None:
+        number = (address - TEXT) // 0x1000
+        if 0 <= number < len(self.code) and address - self.start(number) < len(self.code[number]):
+            return self.names[number], self.start(number), len(self.code[number])
+        return None
+
+    def named(self, name: str, near: int) -> tuple[str, int, int] | None:
+        if name not in self.names:
+            return None
+        number = self.names.index(name)
+        return name, self.start(number), len(self.code[number])
+
+
+def trace(
+    machine: Machine, place: str, at: int, *callers: tuple[int, int, int], **registers: int
+) -> list[Move]:
+    """Trace a register from byte ``at`` of f0; callers as function, return offset, stack."""
+    frames = [PhysicalFrame(0, TEXT + at, STACK, dict(registers), faulted=True)]
+    for index, (number, offset, sp) in enumerate(callers, 1):
+        frames.append(PhysicalFrame(index, machine.start(number) + offset, sp, {}, faulted=False))
+    calls = Calls(machine, frames, {"gs": 0xFFFF888007000000})
+    context = calls.context(0)
+    assert context is not None
+    return calls.tracer.trace(context, place, context.at, registers.get(place))
+
+
+def ways(moves: list[Move]) -> list[str]:
+    return [move.how.value for move in moves]
+
+
+def test_a_load_from_an_object() -> None:
+    # mov rbx,rdi; mov rax,[rbx+0x60]; movzx eax,byte ptr [rax]
+    machine = Machine("4889fb 488b4360 0fb600")
+    machine.words[OBJECT + 0x60] = BAD
+    moves = trace(machine, "rax", 7, rax=BAD, rbx=OBJECT, rdi=OBJECT)
+    assert ways(moves) == ["loaded"]
+    assert (moves[0].address, moves[0].found) == (OBJECT + 0x60, BAD)
+
+
+def test_memory_that_has_changed_since_is_told() -> None:
+    machine = Machine("4889fb 488b4360 0fb600")
+    machine.words[OBJECT + 0x60] = OBJECT
+    moves = trace(machine, "rax", 7, rax=BAD, rbx=OBJECT)
+    assert (moves[0].value, moves[0].found) == (BAD, OBJECT)
+
+
+def test_an_argument_through_its_caller_s_saved_register() -> None:
+    # f0: push rbx; mov rbx,rdi; mov eax,[rbx+8]
+    # f1: push rbx; mov rbx,rsi; mov rdi,[rbx+0x18]; call f0; pop rbx; ret
+    machine = Machine("53 4889fb 8b4308", "53 4889f3 488b7b18 e8f3efffff 5b c3")
+    # f0 saved its caller's rbx one word below its return address.
+    machine.words[STACK] = OBJECT
+    machine.words[OBJECT + 0x18] = 0
+    moves = trace(machine, "rbx", 4, (1, 13, STACK + 16), (1, 13, STACK + 64), rbx=0)
+    assert ways(moves) == ["copied", "passed", "loaded"]
+    assert moves[-1].address == OBJECT + 0x18
+    assert moves[-1].context.frame == 1
+
+
+def test_constants_are_added_and_zeroing_is_a_constant() -> None:
+    # xor edi,edi; add rdi,0x10; lea rax,[rdi+8]; mov ecx,[rax]
+    moves = trace(Machine("31ff 4883c710 488d4708 8b08"), "rax", 10, rax=0x18)
+    assert ways(moves) == ["computed", "computed", "set"]
+    assert [move.value for move in moves] == [0x18, 0x10, 0]
+
+
+def test_what_a_function_returned() -> None:
+    # call f1; mov ecx,[rax]
+    moves = trace(Machine("e8fb0f0000 8b08", "31c0c3"), "rax", 5, rax=0)
+    assert ways(moves) == ["returned"]
+    row = moves[0].context.function.instructions[moves[0].index]
+    assert row.target == TEXT + 0x1000
+
+
+def test_a_spill_to_the_frame_and_back() -> None:
+    # sub rsp,0x18; mov [rsp+8],rsi; call f1; mov rax,[rsp+8]; mov ecx,[rax]
+    machine = Machine("4883ec18 4889742408 e8f20f0000 488b442408 8b08", "c3")
+    machine.words[STACK + 8] = BAD
+    machine.words[STACK + 0x18] = 0
+    moves = trace(machine, "rax", 19, (1, 1, STACK + 0x20), rax=BAD)
+    assert ways(moves)[:2] == ["reloaded", "copied"]
+    assert moves[0].found == BAD
+    # Who called f0 is not known to have called: nothing is claimed beyond.
+    assert moves[-1].how is How.LOST
+
+
+def test_two_ways_are_told_apart_by_what_memory_holds() -> None:
+    # test edx,edx; je 1f; mov rax,[rdi]; jmp 2f; 1: mov rax,[rsi]; 2: mov ecx,[rax]
+    machine = Machine("85d2 7405 488b07 eb03 488b06 8b08")
+    machine.words |= {OBJECT: BAD, OBJECT + 64: 0x1234}
+    moves = trace(machine, "rax", 12, rax=BAD, rdi=OBJECT, rsi=OBJECT + 64)
+    assert ways(moves) == ["loaded"]
+    assert (moves[0].address, moves[0].certain) == (OBJECT, False)
+
+
+def test_two_ways_that_agree_are_not_guessed_between() -> None:
+    machine = Machine("85d2 7405 488b07 eb03 488b06 8b08")
+    machine.words |= {OBJECT: 0, OBJECT + 64: 0}
+    moves = trace(machine, "rax", 12, rax=0, rdi=OBJECT, rsi=OBJECT + 64)
+    assert ways(moves) == ["lost"]
+    assert "2 ways" in moves[0].why
+
+
+def test_a_walk_through_memory_goes_back_to_where_it_began() -> None:
+    # mov rdx,[rdi]; 1: movzx eax,byte ptr [rdx]; inc rdx; test al,al; jne 1b; ret
+    machine = Machine("488b17 0fb602 48ffc2 84c0 75f6 c3")
+    machine.words[OBJECT] = TEXT + 0x5000
+    moves = trace(machine, "rdx", 3, rdx=TEXT + 0x5003, rdi=OBJECT)
+    assert ways(moves) == ["loaded"]
+    assert (moves[0].address, moves[0].value) == (OBJECT, TEXT + 0x5000)
+
+
+def test_a_list_is_walked_to_the_entry_before() -> None:
+    # mov rax,[rdi]; 1: mov ecx,[rax+0x10]; mov rax,[rax]; jmp 1b
+    machine = Machine("488b07 8b4810 488b00 ebf8")
+    first, second = OBJECT + 0x100, OBJECT + 0x200
+    machine.words |= {OBJECT: first, first: second, second: BAD}
+    moves = trace(machine, "rax", 3, rax=BAD, rdi=OBJECT)
+    assert ways(moves) == ["loaded"]
+    assert moves[0].address == second
+
+
+def test_cmov_takes_what_agrees() -> None:
+    # xor eax,eax; mov rcx,[rdi]; test esi,esi; cmovne rax,rcx; mov edx,[rax]
+    machine = Machine("31c0 488b0f 85f6 480f45c1 8b10")
+    machine.words[OBJECT] = BAD
+    moves = trace(machine, "rax", 11, rax=BAD, rcx=BAD, rdi=OBJECT)
+    assert ways(moves)[-1] == "loaded"
+    assert moves[-1].address == OBJECT
+
+
+def test_a_tail_call_leaves_no_frame_but_a_context() -> None:
+    # f0: mov eax,[rdi]   f1: mov rdi,[rsi]; jmp f0   f2: push rbx; mov rbx,rsi; call f1; pop rbx
+    machine = Machine("8b07", "488b3e e9f8efffff", "53 4889f3 e8f7efffff 5b c3")
+    machine.words[STACK] = machine.start(2) + 9
+    moves = trace(machine, "rdi", 0, (2, 9, STACK + 8), (2, 9, STACK + 64), rdi=0)
+    assert ways(moves) == ["passed", "loaded"]
+    assert moves[1].context.function.name == "f1"
+
+
+def test_the_part_moved_aside_belongs_to_its_function() -> None:
+    # f0: mov rbx,[rdi]; test rbx,rbx; je f0.cold; ret   f0.cold: mov eax,[rbx+8]
+    machine = Machine("488b1f 4885db 0f84f40f0000 c3", "8b4308")
+    machine.names[1] = "f0.cold"
+    machine.words[OBJECT] = 0
+    frames = [PhysicalFrame(0, machine.start(1), STACK, {"rbx": 0, "rdi": OBJECT}, faulted=True)]
+    calls = Calls(machine, frames, {})
+    context = calls.context(0)
+    assert context is not None
+    moves = calls.tracer.trace(context, "rbx", context.at, 0)
+    assert ways(moves) == ["loaded"]
+    assert moves[0].address == OBJECT
+
+
+def test_per_cpu_memory_is_found_through_the_segment() -> None:
+    # mov rax, gs:[0x1c0]; mov ecx,[rax]
+    machine = Machine("65488b0425c0010000 8b08")
+    machine.words[0xFFFF8880070001C0] = BAD
+    moves = trace(machine, "rax", 9, rax=BAD)
+    assert moves[0].address == 0xFFFF8880070001C0
+
+
+@pytest.mark.parametrize("code", ["", "06", "ff", "48"])
+def test_bytes_that_are_no_code_give_no_context(code: str) -> None:
+    frames: list[Any] = [PhysicalFrame(0, TEXT, STACK, {}, faulted=True)]
+    assert Calls(Machine(code), frames, {}).context(0) is None
+
+
+def test_an_endless_loop_ends() -> None:
+    # 1: mov rax,rcx; mov rcx,rax; jmp 1b
+    moves = trace(Machine("4889c8 4889c1 ebf8"), "rax", 3, rax=1, rcx=1)
+    assert len(moves) <= 64
