@@ -29,7 +29,7 @@ class Machine:
     def read(self, address: int, size: int) -> bytes | None:
         for number, code in enumerate(self.code):
             inside = address - self.start(number)
-            if 0 <= inside and inside + size <= len(code):
+            if inside >= 0 and inside + size <= len(code):
                 return code[inside : inside + size]
         word = self.words.get(address)
         return None if word is None else word.to_bytes(8, "little")[:size]
