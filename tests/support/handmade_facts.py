@@ -75,6 +75,7 @@ def dangling(*targets: int) -> DanglingPointers:
         tuple(
             Dangling(
                 "slab_caches",
+                "slab cache",
                 f"cache{number}",
                 Address(target),
                 Memory(

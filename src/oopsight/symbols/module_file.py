@@ -98,19 +98,13 @@ def symbols(path: Path) -> list[ModuleSymbol]:
     return found
 
 
-def at_page_offset(paths: Iterator[Path], address: int, *, functions: bool) -> list[str]:
-    """Names of symbols that begin at the address's offset within its page.
-
-    :param functions: whether functions are wanted, or data objects
-    """
+def first_readable(paths: Iterator[Path]) -> list[ModuleSymbol]:
+    """Symbols of the first file that has any; empty where none has."""
     for path in paths:
         try:
             rows = symbols(path)
         except (OSError, MalformedElfError):
             continue
         if rows:
-            offset = address % _PAGE
-            return sorted(
-                {r.name for r in rows if r.page_offset == offset and r.function == functions}
-            )
+            return rows
     return []

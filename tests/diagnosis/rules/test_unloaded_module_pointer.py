@@ -36,7 +36,7 @@ OBJECT = Address(0xFFFF888000001000)
 MEMORY = Memory(
     "struct kmem_cache", OBJECT, "name", Address(OBJECT + 96), BAD.to_bytes(8, "little").hex()
 )
-HELD = DanglingPointers((Dangling("slab_caches", "cache", BAD, MEMORY),), ())
+HELD = DanglingPointers((Dangling("slab_caches", "slab cache", "pool", BAD, MEMORY),), ())
 
 
 def decide(fault: Fault = FAULT, modules: Modules = MODULES, held: Any = HELD) -> Any:
@@ -73,7 +73,9 @@ def test_an_address_elsewhere_clears() -> None:
 
 def test_what_is_not_confirmed_stays_undecided() -> None:
     nobody = DanglingPointers((), ())
-    far = DanglingPointers((Dangling("slab_caches", "c", Address(BAD - 4096), MEMORY),), ())
+    far = DanglingPointers(
+        (Dangling("slab_caches", "slab cache", "c", Address(BAD - 4096), MEMORY),), ()
+    )
     damaged = dataclasses.replace(MODULES, damaged=(Missing(Why.UNREADABLE, "page"),))
     for outcome in (
         decide(modules=dataclasses.replace(MODULES, last_unloaded=None), held=nobody),

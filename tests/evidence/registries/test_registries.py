@@ -25,7 +25,7 @@ def kernel() -> Kernel:
 def look_at(kernel: Kernel, most: int = 1000, near: int | None = None) -> Look:
     loaded = made.module("telemdrv", LOADED, LOADED + 0x1000)
     look = Look(kernel.prog, made.modules(loaded), most, near=near)
-    look.start("made")
+    look.start("made", "thing")
     return look
 
 
@@ -149,6 +149,7 @@ def test_the_long_search_is_for_what_the_short_ones_do_not_explain(
         raise RuntimeError("broken")
 
     first, second = ModuleType("registries.first"), ModuleType("registries.second")
+    first.THING = second.THING = "thing"  # type: ignore[attr-defined]
     first.search, first.search_more = search, lambda _: called.append("more")  # type: ignore[attr-defined]
     second.search = fail  # type: ignore[attr-defined]
 
@@ -165,11 +166,14 @@ def test_the_long_search_is_for_what_the_short_ones_do_not_explain(
 def test_every_registry_can_be_searched() -> None:
     for module in registries.registry_modules():
         assert hasattr(module, "search") or hasattr(module, "search_more"), module.__name__
+        assert module.THING
 
 
 def test_the_holder_of_a_variable_is_the_variable() -> None:
     from oopsight.evidence.pointers import Variable
 
     at = made.Address(BASE)
-    found = Dangling("system_calls", "system call 59", at, Variable("sys_call_table", 472, at, ""))
-    assert (found.holder, found.slot) == ("variable 'system call 59'", "sys_call_table+0x1d8")
+    found = Dangling(
+        "system_calls", "changed", "system call 59", at, Variable("sys_call_table", 472, at, "")
+    )
+    assert (found.holder, found.slot) == ("changed 'system call 59'", "sys_call_table+0x1d8")

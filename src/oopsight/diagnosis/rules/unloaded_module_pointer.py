@@ -119,12 +119,22 @@ def unloaded_module_pointer(
         if line:
             because.append(line)
         steps.append(Step(f"the last module unloaded was {name}", tuple(because)))
-    if isinstance(gone_symbol, GoneSymbol) and gone:
+    again = next((module for module in modules.loaded if module.name == name), None)
+    if again:
         steps.append(
             Step(
-                "its file on disk has one symbol at that offset within a page: "
-                f"{gone_symbol.name} [{gone_symbol.module}]",
-                (fault.unmapped, gone),
+                f"{name} has been loaded again since, elsewhere: the bad address is outside it",
+                (again.pointer,),
+            )
+        )
+    symbol = None
+    if isinstance(gone_symbol, GoneSymbol) and gone:
+        symbol = gone_symbol.name
+        steps.append(
+            Step(
+                f"{gone_symbol.source} has one symbol at that offset within a page: "
+                f"{symbol} [{gone_symbol.module}]",
+                (fault.unmapped, again.pointer if again else gone),
             )
         )
     steps.extend(_who(task, accessed))

@@ -1,9 +1,10 @@
 """Registries of the kernel that hold pointers which modules put there; one file each.
 
-Each file has ``search(look: Look) -> None``, which walks one kind of registry and shows every such
-pointer to the :class:`Look`; its name is the registry's. ``search_more``, which a file may have
-beside it or instead, is for what takes long: it is called where the bad address lies among the
-modules and no registry explains it. A failure in one never stops another.
+Each file has ``THING``, what hangs there, and ``search(look: Look) -> None``, which walks one kind
+of registry and shows every such pointer to the :class:`Look`; its name is the registry's.
+``search_more``, which a file may have beside it or instead, is for what takes long: it is called
+where the bad address lies among the modules and no registry explains it. A failure in one never
+stops another.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Dangling:
 
     registry: str
     """What it hangs on: ``slab_caches``, ``timers`` …"""
+    thing: str
+    """What hangs there: ``slab cache``, ``timer`` …"""
     label: str
     """What the object calls itself where that can still be read."""
     target: Address
@@ -46,11 +49,10 @@ class Dangling:
 
     @property
     def holder(self) -> str:
-        """What holds the pointer, by type and name."""
-        kind = "variable"
-        if isinstance(self.memory, Memory):
-            kind = self.memory.object_type.removeprefix("struct ")
-        return f"{kind} {self.label!r}"
+        """What holds the pointer, by kind and name: ``slab cache 'inodes'``."""
+        if self.label not in self.thing:
+            return f"{self.thing} {self.label!r}"
+        return f"{'an' if self.thing[0] in 'aeioR' else 'a'} {self.thing}"
 
     @property
     def slot(self) -> str:
@@ -78,7 +80,7 @@ class Look:
         self.typed = "init_task" in prog and "tasklet_vec" in prog
         """Whether the symbols tell the types of all variables, so that what is not found is not
         there; symbols out of the dump itself tell only some."""
-        self.registry = ""
+        self.registry = self.thing = ""
         self.found: list[Dangling] = []
         self.unchecked: list[str] = []
         self._most = most
@@ -94,9 +96,9 @@ class Look:
         """Whether a pointer was found that leads to an address, or to less than a page before."""
         return any(found.target <= address < found.target + PAGE for found in self.found)
 
-    def start(self, registry: str) -> None:
+    def start(self, registry: str, thing: str) -> None:
         """Begin with another registry."""
-        self.registry = registry
+        self.registry, self.thing = registry, thing
         self._left = self._most
 
     def type(self, name: str) -> Type:
@@ -227,7 +229,7 @@ class Look:
     def _keep(self, label: str, value: int, memory: Memory | Variable) -> None:
         if memory.address not in self._seen:
             self._seen.add(memory.address)
-            self.found.append(Dangling(self.registry, label, Address(value), memory))
+            self.found.append(Dangling(self.registry, self.thing, label, Address(value), memory))
 
     def chain(
         self,
@@ -403,7 +405,7 @@ def _search(look: Look, module: ModuleType, how: str) -> None:
     if search is None:
         return
     name = module.__name__.rpartition(".")[2]
-    look.start(name)
+    look.start(name, module.THING)
     try:
         search(look)
     except Exception as error:  # noqa: BLE001  # one registry must not hide the others

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "character device"
+
 _PROBE, _CDEV, _MISC = "struct probe", "struct cdev", "struct miscdevice"
 _HASH = 255  # drivers/base/map.c
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from oopsight.evidence.registries import Look
 
+THING = "console or terminal driver"
+
 _CONSOLE, _TTY, _LDISC = "struct console", "struct tty_driver", "struct tty_ldisc_ops"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "CPU hotplug callback"
+
 _STEP = "struct cpuhp_step"
 _MOST = 1024
 

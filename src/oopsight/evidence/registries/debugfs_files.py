@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from oopsight.evidence.registries import Look
 
+THING = "debugfs file"
+
 _DENTRY, _INODE = "struct dentry", "struct inode"
 _FLAG = 1  # of d_fsdata: it is the file's operations; fs/debugfs/internal.h
 _MASK = (1 << 64) - 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "driver"
+
 _SUBSYS, _DRIVER = "struct subsys_private", "struct device_driver"
 _PRIVATE, _KSET, _DEVICE = "struct driver_private", "struct kset", "struct device"
 _DEVICE_PRIVATE = "struct device_private"

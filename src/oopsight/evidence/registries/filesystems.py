@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "file system"
+
 _TYPE, _SUPER, _FORMAT = "struct file_system_type", "struct super_block", "struct linux_binfmt"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "handler of"
+
 _DESC, _ACTION = "struct irq_desc", "struct irqaction"
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from oopsight.evidence.registries import PAGE, Look
 from oopsight.text import printable
 
+THING = "kernel variable"
+
 _RANGES = (("_sdata", "_edata"), ("__bss_start", "__bss_stop"))
 # The sorting of a module's unwind tables keeps these beyond the module's end.
 _STALE = ("cur_orc_table", "cur_orc_ip_table")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "kernel thread"
+
 _KTHREAD = "struct kthread"
 
 

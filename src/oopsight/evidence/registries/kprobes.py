@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "kprobe"
+
 _PROBE, _RETURN = "struct kprobe", "struct kretprobe"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "network device"
+
 _DEVICE = "struct net_device"
 _POINTERS = [
     "netdev_ops",

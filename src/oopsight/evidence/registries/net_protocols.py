@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "network protocol"
+
 _TABLES: tuple[tuple[str, int, str, tuple[str, ...]], ...] = (
     # variable, how many, what an entry is, the pointers in it
     ("net_families", 46, "struct net_proto_family", ("create",)),

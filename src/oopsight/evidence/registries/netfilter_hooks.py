@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "netfilter hook"
+
 _NET, _ENTRIES = "struct net", "struct nf_hook_entries"
 _POINTS = {"ipv4": 5, "ipv6": 5, "arp": 3, "bridge": 6}
 _NAMES = ("PRE_ROUTING", "LOCAL_IN", "FORWARD", "LOCAL_OUT", "POST_ROUTING", "BROUTING")

@@ -10,6 +10,8 @@ import contextlib
 
 from oopsight.evidence.registries import Look
 
+THING = "notifier on"
+
 _BLOCK = "struct notifier_block"
 _HEADS = tuple(f"struct {kind}_notifier_head" for kind in ("atomic", "blocking", "raw", "srcu"))
 # The chains that modules hang on most often, by the order of _HEADS.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "packet handler on"
+
 _TYPE, _DEVICE = "struct packet_type", "struct net_device"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "proc entry"
+
 _ENTRY = "struct proc_dir_entry"
 # Anonymous unions hold several of these at the same place; a pointer is kept once.
 _POINTERS = ("proc_ops", "proc_fops", "proc_iops", "seq_ops", "single_show", "data", "write")

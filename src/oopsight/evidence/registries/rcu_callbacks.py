@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "RCU callback"
+
 _HEAD, _DATA = "struct callback_head", "struct rcu_data"
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "security hook"
+
 _HEADS, _HOOK = "struct security_hook_heads", "struct security_hook_list"
 
 

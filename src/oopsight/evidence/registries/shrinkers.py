@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "shrinker"
+
 _SHRINKER = "struct shrinker"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "slab cache"
+
 _CACHE = "struct kmem_cache"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "sysctl"
+
 _DIR, _NODE = "struct ctl_dir", "struct ctl_node"
 _HEADER, _TABLE = "struct ctl_table_header", "struct ctl_table"
 _IS_DIRECTORY = 0o040000

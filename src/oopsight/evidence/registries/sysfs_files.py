@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "sysfs file"
+
 _NODE, _KOBJECT = "struct kernfs_node", "struct kobject"
 _DIRECTORY, _FILE, _KIND = 1, 2, 0xF  # enum kernfs_node_type, include/linux/kernfs.h
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "changed"
+
 _TABLES = ("sys_call_table", "ia32_sys_call_table")
 _MOST = 1024
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "tasklet or irq_work"
+
 _HEAD, _TASKLET, _WORK = "struct tasklet_head", "struct tasklet_struct", "struct irq_work"
 
 

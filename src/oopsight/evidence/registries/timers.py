@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "timer"
+
 _BASE, _TIMER, _DELAYED = "struct timer_base", "struct timer_list", "struct delayed_work"
 
 

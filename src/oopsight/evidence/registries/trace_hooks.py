@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oopsight.evidence.registries import Look
 
+THING = "tracing hook"
+
 _OPS, _POINT, _FUNC = "struct ftrace_ops", "struct tracepoint", "struct tracepoint_func"
 _MOST_PROBES = 256
 
