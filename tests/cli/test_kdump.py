@@ -31,6 +31,21 @@ def test_prometheus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 'oopsight_kdump_check{check="tools"} 2' in lines
 
 
+def test_one_line_for_monitoring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kdump", "status", "--format", "line", "--root", str(host(tmp_path))]) == 2
+    out = capsys.readouterr().out
+    assert out.startswith("KDUMP CRITICAL: ")
+    assert out.count("\n") == 1
+
+
+def test_a_file_for_node_exporter_appears_whole(tmp_path: Path) -> None:
+    goal = tmp_path / "metrics" / "kdump.prom"
+    root = str(host(tmp_path / "host"))
+    main(["kdump", "status", "--format", "prometheus", "-o", str(goal), "--root", root])
+    assert goal.read_text().startswith("# HELP oopsight_kdump_ready")
+    assert [path.name for path in goal.parent.iterdir()] == ["kdump.prom"]
+
+
 def test_an_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kdump", "status", "--root", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1

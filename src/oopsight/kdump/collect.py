@@ -14,11 +14,14 @@ from pathlib import Path
 
 from oopsight.kdump import last
 from oopsight.kdump.checks import Host
+from oopsight.kdump.target import Kind, Target
 
 MOTD = "/etc/motd.d/oopsight"
 HOOK = "/etc/oopsight/dump-hook"
 ANALYSIS_SECONDS = 3600.0
 MAX_DUMPS = 16
+# The report that is written last marks a dump as done.
+REPORTS = (("terminal", "report.txt"), ("json", "report.json"))
 
 
 @dataclass(frozen=True)
@@ -29,25 +32,34 @@ class Collected:
     line: str
 
 
-def units() -> dict[str, str]:
+def program() -> str | None:
+    """The path of ``oopsight`` itself; ``None`` beside the zipapp: nothing could analyse."""
+    started = Path(sys.argv[0])
+    if started.name == "oopsight" and started.is_absolute():
+        return str(started.resolve())
+    return shutil.which("oopsight", path="/usr/local/bin:/usr/bin:/bin") or shutil.which("oopsight")
+
+
+def units(target: Target) -> dict[str, str]:
     """The systemd units by path; enabled by a drop-in, which undo can take back as a file.
 
-    None where ``oopsight`` itself is not installed, as beside the zipapp: nothing could analyse.
+    None where dumps do not stay in a folder of this host, or nothing could analyse them.
     """
-    started = Path(sys.argv[0])
-    program = str(started.resolve()) if started.name == "oopsight" else shutil.which("oopsight")
-    if program is None:
+    path = program()
+    if path is None or target.kind is not Kind.PATH:
         return {}
+    # In systemd's units a percent sign begins a specifier.
+    folder = target.path.replace("%", "%%")
     return {
         "/etc/systemd/system/oopsight-dumps.service": (
             "[Unit]\nDescription=Analyse new kernel crash dumps\nAfter=local-fs.target\n"
             "# The capture environment boots from the same disk: leave the dump to it.\n"
             "ConditionPathExists=!/proc/vmcore\n\n"
-            f"[Service]\nType=oneshot\nExecStart={program} kdump collect\nNice=10\n"
+            f"[Service]\nType=oneshot\nExecStart={path} kdump collect\nNice=10\n"
         ),
         "/etc/systemd/system/oopsight-dumps.path": (
             "[Unit]\nDescription=Wait for kernel crash dumps\n\n"
-            "[Path]\nPathChanged=/var/crash\nUnit=oopsight-dumps.service\n"
+            f"[Path]\nPathChanged={folder}\nUnit=oopsight-dumps.service\n"
         ),
         "/etc/systemd/system/multi-user.target.d/oopsight.conf": (
             "[Unit]\nWants=oopsight-dumps.service oopsight-dumps.path\n"
@@ -56,25 +68,30 @@ def units() -> dict[str, str]:
 
 
 def new_dumps(host: Host) -> list[str]:
-    """Return the dumps that have no report.json beside them; incomplete ones are left out."""
+    """Return the dumps without report.json beside them, newest first; incomplete ones left out."""
     folder = host.distro.target(host.root).path or "/var/crash"
     found = [
-        path
+        (host.root.modified(path) or 0.0, path)
         for pattern in ("dump.*", "vmcore", "vmcore.[0-9]*")
         for path in host.root.glob(f"{folder}/*/{pattern}")
     ]
-    return [path for path in found if not host.root.exists(f"{_beside(path)}/report.json")]
+    done = REPORTS[-1][1]
+    return [
+        path
+        for _, path in sorted(found, reverse=True)
+        if not host.root.exists(f"{_beside(path)}/{done}")
+    ]
 
 
 def collect(host: Host) -> list[Collected]:
-    """Analyse every new dump, 16 at most at a time."""
-    return [_one(host, dump) for dump in new_dumps(host)[:MAX_DUMPS]]
+    """Analyse every new dump, 16 at most at a time; the newest last, so that it is what is told."""
+    return [_one(host, dump) for dump in reversed(new_dumps(host)[:MAX_DUMPS])]
 
 
 def _one(host: Host, dump: str) -> Collected:
     line = f"kernel crash dump {dump}: not analysed"
-    for form, name in (("terminal", "report.txt"), ("json", "report.json")):
-        argv = ("oopsight", "analyze", "--format", form, dump)
+    for form, name in REPORTS:
+        argv = (program() or "oopsight", "analyze", "--format", form, dump)
         ran = host.probe.run(argv, timeout=ANALYSIS_SECONDS)
         if ran is None or ran.code:
             why = "it did not run" if ran is None else (ran.err.strip() or f"exit {ran.code}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TextIO
 
@@ -11,7 +12,12 @@ from oopsight.kdump.checks import Host
 from oopsight.kdump.errors import KdumpError
 from oopsight.kdump.host import Root
 
-FORMATS = {"text": status.to_text, "json": status.to_json, "prometheus": status.to_prometheus}
+FORMATS = {
+    "text": status.to_text,
+    "line": status.to_line,
+    "json": status.to_json,
+    "prometheus": status.to_prometheus,
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     show = sub.add_parser("status", help="check every link of the chain to a dump")
     show.add_argument("--format", choices=sorted(FORMATS), default="text")
+    show.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="instead of stdout; replaced as a whole, as node_exporter wants it",
+    )
     show.add_argument(
         "--json", dest="format", action="store_const", const="json", help="short for --format json"
     )
@@ -48,12 +60,18 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     if args.action == "test":
         return _test(args, out)
     if args.action == "collect":
-        out.writelines(f"{each.line}\n" for each in collect.collect(Host(Root("/"))))
+        # systemd's journal takes the number for the line's priority: critical.
+        mark = "<2>" if "JOURNAL_STREAM" in os.environ else ""
+        out.writelines(f"{mark}{each.line}\n" for each in collect.collect(Host(Root("/"))))
         return 0
     host = Host(Root(args.root))
     if args.action == "status":
         results = checks.run(host)
-        out.write(FORMATS[args.format](results))
+        text = FORMATS[args.format](results)
+        if args.output:
+            Root("/").write(os.path.abspath(args.output), text.encode())  # noqa: PTH100 - links stay
+        else:
+            out.write(text)
         return status.EXIT[status.worst(results)]
     if args.action == "undo":
         restored, kept = apply.undo(host.root, force=args.force)
@@ -110,9 +128,12 @@ def _test(args: argparse.Namespace, out: TextIO) -> int:
     _tell(out, "crashing now")
     out.flush()
     host.probe.run(("sync",), timeout=60)
-    host.root.locate("/proc/sys/kernel/sysrq").write_text("1")
-    host.root.locate("/proc/sysrq-trigger").write_text("c")
-    return 1
+    try:
+        # Writing to the trigger is allowed to root whatever kernel.sysrq says.
+        host.root.locate("/proc/sysrq-trigger").write_text("c")
+    except OSError as error:
+        raise KdumpError(f"/proc/sysrq-trigger: {error.strerror}; this needs root") from error
+    raise KdumpError("the kernel did not crash: it is built without SysRq, or locked down")
 
 
 def _tell(out: TextIO, line: str) -> None:

@@ -21,6 +21,7 @@ from typing import Protocol
 from oopsight.kdump.errors import KdumpError
 
 MAX_READ = 64 << 20
+PIECE = 64 << 10
 TEMPORARY = ".oopsight-new"
 MAX_LINKS = 16
 
@@ -82,7 +83,11 @@ class Root:
         """Return a file's content, 64 MiB at most; ``None`` if it cannot be read."""
         try:
             with self.locate(path).open("rb") as file:
-                return file.read(MAX_READ)
+                # In pieces: files of /proc/sys refuse to be read with a buffer of many megabytes.
+                content = bytearray()
+                while len(content) < MAX_READ and (piece := file.read(PIECE)):
+                    content += piece
+                return bytes(content)
         except OSError:
             return None
 

@@ -10,7 +10,7 @@ from oopsight.kdump.checks import Host
 from oopsight.kdump.cmdline import MiB, size
 from oopsight.kdump.distros import Command, Wanted
 from oopsight.kdump.errors import KdumpError
-from oopsight.kdump.target import Target
+from oopsight.kdump.target import Kind, Target
 
 SYSCTL = "/etc/sysctl.d/90-oopsight-kdump.conf"
 SYSCTL_TEXT = """\
@@ -65,7 +65,8 @@ def make(host: Host, target: Target | None = None, memory: str = "auto") -> Plan
     """
     distro, root = host.distro, host.root
     wanted = Wanted(_crashkernel(host, memory), target or distro.target(root))
-    texts = {**distro.edits(root, wanted), SYSCTL: SYSCTL_TEXT, **collect.units()}
+    units = collect.units(wanted.target)
+    texts = {**distro.edits(root, wanted), SYSCTL: SYSCTL_TEXT, **units}
     changes = []
     for path, new in sorted(texts.items()):
         old = root.read(path)
@@ -77,6 +78,8 @@ def make(host: Host, target: Target | None = None, memory: str = "auto") -> Plan
         for line in distro.boot_lines(root).values()
     )
     commands = distro.commands(root) if changes or missing or stale else ()
+    if wanted.target.kind is Kind.PATH and not missing and not root.exists(wanted.target.path):
+        commands = (Command(("mkdir", "-p", "-m", "700", wanted.target.path)), *commands)
     return Plan(missing, tuple(changes), commands, wanted.crashkernel)
 
 

@@ -29,6 +29,11 @@ def summary(results: Sequence[Named]) -> str:
     return f"KDUMP {word.get(level, 'UNKNOWN')}: {', '.join(bad)}"
 
 
+def to_line(results: Sequence[Named]) -> str:
+    """The summary alone, for monitoring plugins."""
+    return summary(results) + "\n"
+
+
 def to_text(results: Sequence[Named]) -> str:
     """Every link, the broken ones first, each with its meaning and remedy."""
     lines = []
