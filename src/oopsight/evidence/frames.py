@@ -78,8 +78,13 @@ def segments(session: Session, cpu: int) -> dict[str, int]:
         return {}
 
 
-def calls(session: Session, backtrace: Backtrace, cpu: int | None) -> Calls:
-    """The crash path's calls, innermost first."""
+def calls(
+    session: Session, backtrace: Backtrace, cpu: int | None, *, no_code: bool = False
+) -> Calls:
+    """The crash path's calls, innermost first.
+
+    :param no_code: the fault was to carry out an instruction where there is none
+    """
     frames = crashed_trace(session)
     physical = [
         PhysicalFrame(
@@ -88,6 +93,7 @@ def calls(session: Session, backtrace: Backtrace, cpu: int | None) -> Calls:
             sp=row.sp,
             registers=dict(frames[row.index].registers()),
             faulted=row.role is Role.FAULT,
+            no_code=no_code and row.role is Role.FAULT,
         )
         for row in backtrace.frames
         if row.role in (Role.FAULT, Role.CALLER) and not row.inline

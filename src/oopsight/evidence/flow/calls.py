@@ -11,7 +11,10 @@ from oopsight.evidence.flow.code import (
     CALLEE_SAVED,
     LONGEST_FUNCTION,
     Function,
+    Instruction,
+    Memory,
     function,
+    whole_register,
 )
 from oopsight.evidence.flow.trace import Context, Tracer
 
@@ -32,6 +35,8 @@ class PhysicalFrame:
     registers: dict[str, int]
     faulted: bool
     """``pc`` is an instruction's own address, not a return address."""
+    no_code: bool = False
+    """The machine jumped here and nothing was carried out: ``pc`` is a bad pointer."""
 
 
 class Calls:
@@ -86,8 +91,14 @@ class Calls:
             return None
         registers = dict(frame.registers)
         if not frame.faulted:
-            registers = {name: registers[name] for name in CALLEE_SAVED if name in registers}
-            inner = self.context(position - 1) if position else None
+            beyond = position and self.frames[position - 1].no_code
+            if beyond:
+                # The call was the last instruction: every register is as it was then.
+                registers = dict(self.frames[position - 1].registers)
+            registers = {
+                name: value for name, value in registers.items() if beyond or name in CALLEE_SAVED
+            }
+            inner = self.context(position - 1) if position and not beyond else None
             if inner is not None:
                 for name, value in self.tracer.saved_registers(inner).items():
                     registers.setdefault(name, value)
@@ -105,6 +116,55 @@ class Calls:
         )
         context.caller = functools.cache(lambda: self._caller(context, position))
         return context
+
+    def jump_nowhere(self) -> tuple[Context, str | Memory] | None:
+        """Where the machine took a program counter at which there is no code.
+
+        :return: the context that called or jumped, and the register or memory that it took the
+            address from
+        """
+        outer = self.context(1)
+        if not self.frames or not self.frames[0].no_code or outer is None:
+            return None
+        call = outer.function.instructions[outer.at]
+        taken = self._taken_from(call)
+        if taken is not None:
+            return outer, taken
+        # A function called directly, which jumped on as its last act.
+        code = None if call.target is None else self.function(call.target)
+        if code is None:
+            return None
+        jumps = [
+            (index, taken)
+            for index, row in enumerate(code.instructions)
+            if row.is_jump and (taken := self._taken_from(row)) is not None
+        ]
+        if len(jumps) != 1:
+            return None
+        context = Context(
+            function=code,
+            at=jumps[0][0],
+            registers=dict(self.frames[0].registers),
+            base=self.frames[0].sp + 8,
+            frame=self.frames[1].index,
+            caller=lambda: outer,
+            segments=self.segments,
+        )
+        return context, jumps[0][1]
+
+    def _taken_from(self, row: Instruction) -> str | Memory | None:
+        """What an indirect call or jump takes its target from."""
+        if not row.operands:
+            return None
+        operand = row.operands[0]
+        if operand.memory is not None:
+            return operand.memory
+        if operand.register is not None:
+            return whole_register(operand.register)
+        found = None if row.target is None else self.reader.function(row.target)
+        if found is None or not found[0].startswith("__x86_indirect"):
+            return None
+        return whole_register(found[0].rpartition("_")[2])
 
     def _caller(self, inner: Context, position: int) -> Context | None:
         """The context that called ``inner``; one that left its frame in between is put there."""

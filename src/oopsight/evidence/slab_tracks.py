@@ -1,0 +1,113 @@
+"""SLUB's own record of who allocated and who freed an object (slub_debug=U)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from oopsight.evidence import Address
+from oopsight.session import Session
+from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from drgn import Program
+
+_STORE_USER = 1 << 16  # SLAB_STORE_USER, include/linux/slab.h
+_MOST_FRAMES = 32
+
+
+@dataclass(frozen=True)
+class TrackFrame:
+    """One call of the recorded stack."""
+
+    pc: Address
+    function: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """A ``struct track`` behind an object."""
+
+    what: str
+    """``allocated`` or ``freed``."""
+    address: Address
+    """Of the record itself."""
+    caller: TrackFrame | None
+    """Who called the allocator."""
+    pid: int
+    cpu: int
+    jiffies: int
+    frames: tuple[TrackFrame, ...]
+    """Innermost first; empty where no stack was recorded."""
+
+
+def _frame(prog: Program, pc: int) -> TrackFrame:
+    try:
+        return TrackFrame(Address(pc), printable(prog.symbol(pc - 1).name))
+    except LookupError:
+        return TrackFrame(Address(pc), f"{pc:#x}")
+
+
+def _frames(prog: Program, track: Any) -> tuple[TrackFrame, ...]:
+    from drgn import FaultError
+    from drgn.helpers.linux.stackdepot import stack_depot_fetch
+
+    pcs: list[int] = []
+    try:
+        # Since Linux 5.19 (commit 5cf909c553e9) the stack is in the depot.
+        handle = track.handle
+    except AttributeError:
+        try:
+            pcs = [pc.value_() for pc in track.addrs]
+        except (AttributeError, FaultError):
+            return ()
+    else:
+        try:
+            trace = stack_depot_fetch(handle.read_()) if handle else None
+            pcs = [frame.pc for frame in trace] if trace is not None else []
+        except (FaultError, LookupError, ValueError, AttributeError, IndexError):
+            return ()
+    return tuple(_frame(prog, pc) for pc in pcs[:_MOST_FRAMES] if pc)
+
+
+def tracks(session: Session, cache: Any, address: int) -> tuple[Track, ...]:
+    """Read the records behind an object: they follow its data and free pointer.
+
+    :param cache: ``struct kmem_cache *``
+    :param address: of the object
+    :return: empty where the cache keeps none, or they cannot be read
+    """
+    from drgn import FaultError, Object
+
+    prog = session.prog
+    try:
+        if not cache.flags.value_() & _STORE_USER:
+            return ()
+        inuse, offset = cache.inuse.value_(), cache.offset.value_()
+        kind = prog.type("struct track")
+        # mm/slub.c, get_info_end(): a free pointer outside the object lies before the records.
+        end = inuse + 8 if offset >= inuse else inuse
+        size = kind.size or 0
+    except (FaultError, LookupError, AttributeError):
+        return ()
+    result = []
+    for number, what in enumerate(("allocated", "freed")):
+        try:
+            track = Object(prog, kind, address=address + end + number * size)
+            caller = track.addr.value_()
+            if not caller:
+                continue
+            result.append(
+                Track(
+                    what=what,
+                    address=Address(address + end + number * size),
+                    caller=_frame(prog, caller),
+                    pid=track.pid.value_(),
+                    cpu=track.cpu.value_(),
+                    jiffies=track.when.value_(),
+                    frames=_frames(prog, track),
+                )
+            )
+        except (FaultError, AttributeError):
+            continue
+    return tuple(result)
