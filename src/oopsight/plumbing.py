@@ -58,7 +58,8 @@ MECHANISMS = (
         check_stack_object check_page_span report_usercopy kmemleak_* type_mismatch_*
         rmqueue*bad object_err slab_err slab_bug slab_fix slab_pad_check bad_page*
         free_page_is_bad* check_free_page* check_new_page* print_bad_pte dump_page
-        stack_chk_fail fortify_*""",
+        stack_chk_fail fortify_*
+        sanitizer_cov_* read_word_at_a_time create_object delete_object*""",
     ),
     Mechanism(
         "enters the kernel on an exception, interrupt or system call",
@@ -114,7 +115,9 @@ MECHANISMS = (
         debug_hrtimer_* debug_timer_* debug_work_* debug_rcu_* debug_init
         debug_deactivate debug_activate sched_annotate_* rcu_lockdep_* rcu_note_*
         rcu_is_watching rcu_dynticks_* rcu_preempt_deferred_* do_task_blocked
-        schedule_bug schedule_debug rcu_read_*""",
+        schedule_bug schedule_debug rcu_read_*
+        *_is_static_object *_fixup_activate *_fixup_free *_fixup_init
+        *_fixup_assert_init *_fixup_destroy""",
     ),
     Mechanism(
         "takes or releases a lock for its caller",
@@ -132,12 +135,14 @@ MECHANISMS = (
         hlist_bl_lock hlist_bl_unlock bh_lock_sock* local_bh_* local_lock* local_unlock*
         raw_local_* arch_local_* preempt_count_* task_rq_lock* rq_lock* raw_rq_lock*
         double_lock* double_rq_* atomic_dec_and_*lock* refcount_dec_and_*lock* wake_q_*
-        queued_* release_sock""",
+        queued_* release_sock
+        ldsem_* *_write_lock *_write_unlock *_read_lock *_read_unlock""",
     ),
     Mechanism(
         "waits, sleeps or wakes for its caller",
         """kernel/sched/wait* kernel/sched/completion.c kernel/sched/swait.c
-        include/linux/wait* kernel/time/sleep_timeout.c""",
+        include/linux/wait* kernel/time/sleep_timeout.c
+        arch/*/kernel/process.c arch/*/kernel/stacktrace.c""",
         """schedule schedule_timeout* schedule_hrtimeout* schedule_preempt_* schedule_idle
         schedule_user schedule_rtlock io_schedule* preempt_schedule* cond_resched*
         context_switch switch_to* pick_next_task* preempt_latency_* yield yield_to
@@ -149,7 +154,8 @@ MECHANISMS = (
         autoremove_wake_* default_wake_function finish_wait prepare_to_wait*
         prepare_to_swait* finish_swait swake_up* add_wait_queue* remove_wait_queue*
         msleep* usleep_range* ssleep rcuwait_* pollwake ep_poll_callback folio_wait_*
-        folio_lock* lock_page* folio_unlock unlock_page lock_buffer""",
+        folio_lock* lock_page* folio_unlock unlock_page lock_buffer
+        filemap_fdatawait*""",
     ),
     Mechanism(
         "defers work for its caller",
@@ -170,7 +176,8 @@ MECHANISMS = (
         mm/percpu* mm/dmapool.c mm/kmemleak.c mm/page_isolation.c mm/swap.c
         include/linux/slab.h include/linux/gfp.h mm/mempolicy.c mm/swap_state.c
         mm/mmzone.c lib/stackdepot.c mm/memcontrol.c include/linux/kasan.h kernel/dma/
-        include/linux/mm.h mm/early_ioremap.c lib/percpu*""",
+        include/linux/mm.h mm/early_ioremap.c lib/percpu*
+        arch/*/mm/physaddr.c""",
         """kmalloc* kzalloc* kcalloc* krealloc* kfree kfree_sensitive kfree_const kvfree*
         kvmalloc* kvzalloc* kvrealloc* kmem_* kmemdup* kstrdup* kvmemdup* kasprintf
         kvasprintf* kzfree memdup_* vmemdup_* strndup_user cache_alloc* cache_free*
@@ -194,7 +201,8 @@ MECHANISMS = (
         sk_alloc reqsk_alloc* kmap* kunmap* clear_page* clear_highpage copy_page
         copy_highpage do_krealloc put_partials free_consistency_checks
         alloc_consistency_checks check_pad_bytes verify_slab memcg_* cache_from_obj
-        ksize free_pcp* release_pages rcu_free_sheaf* pcs_* barn_*""",
+        ksize free_pcp* release_pages rcu_free_sheaf* pcs_* barn_*
+        alloc_inode""",
     ),
     Mechanism(
         "handles socket buffers for its caller",
@@ -203,7 +211,7 @@ MECHANISMS = (
         kmalloc_reserve* kfree_skb* consume_skb* consume_stateless_* skb_put* skb_push*
         skb_pull* skb_panic skb_over_panic skb_under_panic skb_free_* skb_release_*
         skb_clone* skb_copy* pskb_expand_* pskb_copy* pskb_trim* pskb_pull* pskb_may_*
-        skb_pad* skb_trim* skb_realloc_* skb_unref skb_queue_purge* skb_queue_head
+        skb_pad* skb_trim* skb_realloc_* skb_queue_purge* skb_queue_head
         skb_queue_tail skb_dequeue* skb_unlink skb_unclone skb_header_* skb_orphan*
         skb_cow* skb_ensure_* dev_kfree_skb* sock_alloc_send_* sock_wmalloc sock_wfree
         sock_rfree sock_kmalloc sock_kfree_* dev_consume_* nlmsg_new genlmsg_new""",
@@ -220,6 +228,21 @@ MECHANISMS = (
         kset_* add_uevent_var ref_tracker_* percpu_ref_put* percpu_ref_get*
         percpu_count* device_add_to* sysfs_warn_dup get_device put_device dec_and_test*
         klist_*""",
+    ),
+    Mechanism(
+        "keeps the device model for its caller",
+        """drivers/base/core.c drivers/base/class.c drivers/base/devres.c""",
+        """device_add device_del device_register device_unregister device_release device_create*
+        device_destroy device_initialize device_rename get_device_parent cleanup_glue_dir
+        bus_add_device bus_remove_device class_dir_create_and_add device_create_file
+        device_remove_file* device_add_attrs device_add_groups""",
+    ),
+    Mechanism(
+        "keeps inodes, names and cached pages for its file system",
+        """fs/dcache.c""",
+        """drop_nlink inc_nlink clear_nlink set_nlink ihold dput fast_dput dput_to_list dentry_free
+        find_lock_entries find_get_entries find_get_pages* filemap_get_* truncate_inode_pages*
+        invalidate_mapping_pages* invalidate_inode_pages2* add_to_page_cache* kill_fasync*""",
     ),
     Mechanism(
         "handles a list, tree or map for its caller",
@@ -280,7 +303,10 @@ MECHANISMS = (
         udiv* do_div delay delay_tsc const_udelay udelay ndelay copy_page* rep_*
         sysfs_streq match_string vbin_printf bstr_printf print_hex_dump seq_printf
         seq_vprintf seq_puts seq_putc seq_write seq_put_* seq_escape* sw_hweight*
-        check_pointer* valid_string* do_csum sysfs_emit*""",
+        check_pointer* valid_string* do_csum sysfs_emit*
+        va_format address_val *_addr_string hex_string bitmap_string mac_address_string uuid_string
+        dentry_name file_dentry_name bdev_name flags_string time_and_date rtc_str escaped_string
+        ip4_string ip6_string default_pointer pointer_string ptr_to_id fwnode_string""",
     ),
     Mechanism(
         "writes to the log for its caller",

@@ -3,80 +3,58 @@ r"""Console text in, crash reports out: dmesg, serial and netconsole logs, pstor
 >>> [report.kind.value for report in parse("divide error: 0000 [#1] SMP\nRIP: 0010:f+0x1/0x2")]
 ['divide-error']
 
-The text is read as a stream: a log of any size takes the memory of one report. Importing this
-package imports no other layer of Oopsight and nothing heavy.
+The text is read as a stream: a log of any size takes the memory of one report for each CPU or task
+that prints one at the same time. Importing this package imports no other layer of Oopsight and
+nothing heavy; patterns are compiled when a line first needs them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
-from oopsight.oops.facts import CrashReport, Frame, Skipped, Stack, Task
-from oopsight.oops.families import Format, formats, triggers
-from oopsight.oops.lines import Line, messages
-from oopsight.oops.report import build
-from oopsight.oops.trace import frame
+from oopsight.oops.facts import (
+    Access,
+    CrashReport,
+    Frame,
+    Instruction,
+    Skipped,
+    Stack,
+    Taint,
+    Task,
+)
 
-__all__ = ["CrashReport", "Frame", "Skipped", "Stack", "Task", "parse", "parse_stream"]
-
-# A report is a screenful to a few hundred lines (every CPU's backtrace); the rest is the log.
-MOST_LINES = 800
-MOST_REPORTS = 200
-# Headlines of this rank tell how a report ends, where one is open.
-_CONSEQUENCE = 80
-
-
-def _headline(text: str) -> tuple[Format, re.Match[str]] | None:
-    if not any(trigger in text for trigger in triggers()):
-        return None
-    for format_ in formats():
-        if format_.trigger in text:
-            match = format_.pattern.search(text)
-            if match:
-                return format_, match
-    return None
-
-
-def _belongs(format_: Format, collected: list[Line], text: str, new: Format) -> bool:
-    """Whether a second headline is part of the report that is open."""
-    if new.rank >= _CONSEQUENCE:
-        return True
-    if new is format_ and collected[-1].text.endswith("[inline]"):
-        # A symbolised headline is repeated for every inlined call.
-        return True
-    if new.trigger in text and any(word in text for word in format_.leads_to):
-        return len(collected) < 12 and not any(frame(line.text) for line in collected)
-    return False
+__all__ = [
+    "Access",
+    "CrashReport",
+    "Frame",
+    "Instruction",
+    "Skipped",
+    "Stack",
+    "Taint",
+    "Task",
+    "parse",
+    "parse_blocks",
+    "parse_stream",
+]
 
 
 def parse_stream(lines: Iterable[str]) -> Iterator[CrashReport]:
     """Crash reports in the order of their headlines, each as soon as it is complete."""
-    opened: tuple[Format, re.Match[str]] | None = None
-    collected: list[Line] = []
-    count = 0
-    words = triggers()
-    for number, raw in enumerate(lines):
-        # Between reports only what may be a headline is cleaned: cleaning is dear.
-        if opened is None and not any(word in raw for word in words):
-            continue
-        for line in messages((raw,), number):
-            found = _headline(line.text)
-            if opened and (
-                len(collected) >= MOST_LINES
-                or (found and not _belongs(opened[0], collected, line.text, found[0]))
-            ):
-                yield build(*opened, collected)
-                count += 1
-                opened, collected = None, []
-                if count >= MOST_REPORTS:
-                    return
-            if opened:
-                collected.append(line)
-            elif found:
-                opened, collected = found, [line]
-    if opened:
-        yield build(*opened, collected)
+    from oopsight.oops.stream import Reader
+
+    reader = Reader()
+    for raw in lines:
+        yield from reader.line(raw)
+        if reader.full:
+            return
+    yield from reader.close()
+
+
+def parse_blocks(blocks: Iterable[bytes]) -> Iterator[CrashReport]:
+    """As :func:`parse_stream`, from pieces of a file of any size: most lines are never decoded."""
+    from oopsight.oops.stream import read_blocks
+
+    return read_blocks(blocks)
 
 
 def parse(text: str | Iterable[str]) -> tuple[CrashReport, ...]:

@@ -2,62 +2,143 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oopsight.oops.facts import Frame, Skipped
-from oopsight.plumbing import base_name, file_serves, why_serves
+from oopsight.plumbing import base_name, file_serves, why_plumbing, why_serves
 
-# Calls through a pointer made for any driver or file system: what is called is at work.
-_DISPATCH = re.compile(
-    r"(?:__|new_sync_|do_|ksys_)?(?:vfs_(?:read|write|ioctl|readv|"
-    r"writev|iter_\w+|fsync\w*|poll)|sync_(?:read|write))$"
-    r"|do_vfs_ioctl$|(?:SyS|compat_SyS|SYSC|__se_sys|__x64_sys|"
-    r"__ia32_compat_sys|__ia32_sys|__arm64_sys|sys)_(?:ioctl|read|"
-    r"write)$|do_(?:loop_|iter_|)(?:readv|writev|read|write)\w*$|"
-    r"do_iter_\w+$|_*fput$"
-    r"|do_dentry_open$|vfs_open$|(?:_*sock_(?:send|recv)msg\w*)$|"
-    r"process_one_work$|call_timer_fn$|task_work_run$"
+# Where the kernel calls, through a pointer, what a driver, a file system or a protocol registered:
+# whatever is called there is the entry of the subsystem at work. By kind of call.
+DISPATCHERS = {
+    "ioctl": r"(?:vfs|do_vfs|do_compat|compat)_ioctl|\w*[sS][yY][sS]C?_ioctl",
+    "reading and writing": r"_*vfs_(?:read|write|readv|writev|iter_\w+)|new_sync_(?:read|write)|"
+    r"call_(?:read|write)_iter|do_(?:loop|iter)_readv_writev|do_iter_(?:read|write)|"
+    r"do_readv_writev|_*kernel_(?:read|write)|do_sync_(?:read|write)|aio_(?:read|write)|io_(?:read|write)",
+    "opening and closing": r"do_dentry_open|vfs_open|_*fput|filp_close|vfs_fsync(?:_range)?|"
+    r"vfs_fallocate|vfs_mmap|call_mmap|mmap_file|vfs_poll",
+    "a fault on mapped memory": r"_*do_fault|_*do_(?:read|cow|shared)_fault",
+    "a timer that expired": r"call_timer_fn|expire_timers",
+    "deferred work": r"process_one_work|task_work_run|tasklet_(?:hi_)?action(?:_common)?|"
+    r"rcu_do_batch|rcu_core|irq_work_single|hrtimer_run_softirq",
+    "packets that arrived": r"_*netif_receive_skb(?:_\w+)?|deliver_skb|_*napi_poll|net_rx_action|process_backlog",
+    "messages to the kernel's networking": r"rtnetlink_rcv_msg|genl_(?:family_)?rcv_msg(?:_\w+)?|nfnetlink_rcv_msg|"
+    r"xfrm_user_rcv_msg",
+    "bringing devices and modules up": r"do_one_initcall|really_probe|call_driver_probe",
+}
+_SYSTEM_CALL = r"(?:__(?:x64|ia32|arm64|arm|riscv|s390x?|se|do)_(?:compat_)?)?(?:compat_)?(?:sys|SyS|SYSC)_|ksys_"
+_COMPATIBLE = re.compile(r"(?:^|_)compat_")
+_SYS = re.compile(
+    r"__(?:x64|ia32|arm64|riscv|s390x?|ia32_compat|x64_compat|arm64_compat)_(?:compat_)?sys_(\w+)$"
 )
-_SYSTEM_CALL = re.compile(
-    r"(?:__(?:x64|ia32|arm64|s390x?|se|do)_(?:compat_)?)?(?:compat_)?[sS]y[sS]C?_|SYSC_"
+_CALL = re.compile(r"(?:(?:compat_)?(?:SyS|SYSC)_|__(?:se|do)_(?:compat_)?sys_|ksys_)(\w+)$")
+# Frames that may stand in for nobody better: the report's own machinery never does.
+_OWN = (
+    "reports the crash",
+    "checks memory accesses for all code",
+    "checks the use of locks for all code",
+    "enters the kernel on an exception, interrupt or system call",
+    "waits, sleeps or wakes for its caller",
 )
 
 
-def innermost(frames: Sequence[Frame]) -> tuple[str | None, tuple[Skipped, ...]]:
+@functools.cache
+def _dispatcher() -> re.Pattern[str]:
+    return re.compile("(?:" + "|".join(DISPATCHERS.values()) + r")\Z")
+
+
+@functools.cache
+def _system_call() -> re.Pattern[str]:
+    return re.compile(_SYSTEM_CALL)
+
+
+def title_name(function: str) -> str:
+    """A function as titles name it: a system call's wrappers are the call.
+
+    >>> title_name("__x64_sys_mount"), title_name("SyS_mount")
+    ('sys_mount', 'mount')
+    """
+    name = base_name(function)
+    match = _SYS.match(name)
+    if match:
+        return f"sys_{match[1]}"
+    match = _CALL.match(name)
+    return match[1] if match else name
+
+
+def _found(frame: Frame) -> str:
+    return title_name(frame.function)
+
+
+def called(frames: Sequence[Frame]) -> list[Frame]:
+    """The calls in progress, without the leftovers and the inlined."""
+    return [frame for frame in frames if frame.reliable and not frame.inline]
+
+
+def innermost(
+    frames: Sequence[Frame], also: Callable[[str], str | None] | None = None
+) -> tuple[str | None, tuple[Skipped, ...]]:
     """The first frame from the fault outwards that can be to blame, and those passed over."""
     skipped: list[Skipped] = []
-    for frame in frames:
-        if not frame.reliable or frame.inline:
-            continue
-        reason = why_serves(frame.function)
+    for frame in called(frames):
+        reason = why_serves(frame.function) or (also(frame.function) if also else None)
         if reason is None:
-            return base_name(frame.function), tuple(skipped)
+            return _found(frame), tuple(skipped)
         skipped.append(Skipped(frame.function, reason))
     return None, tuple(skipped)
 
 
-def outermost(frames: Sequence[Frame]) -> tuple[str | None, tuple[Skipped, ...]]:
+def last_resort(frames: Sequence[Frame]) -> str | None:
+    """Where all frames serve any caller: the first that is not the report's own."""
+    for frame in called(frames):
+        if why_serves(frame.function) not in _OWN:
+            return _found(frame)
+    return None
+
+
+def outermost(frames: Sequence[Frame]) -> str | None:
     """The operation a stalled CPU was at: what a dispatcher called, or the system call."""
-    called = [frame for frame in frames if frame.reliable and not frame.inline]
-    for position in range(len(called) - 1, 0, -1):
-        if _DISPATCH.match(called[position].function):
-            inner = [f for f in reversed(called[:position]) if not _DISPATCH.match(f.function)]
-            for frame in inner:
-                if why_serves(frame.function) is None:
-                    return base_name(frame.function), ()
-            break
-    for frame in reversed(called):
-        if frame.function == "__do_softirq":
-            return frame.function, ()
-        if _SYSTEM_CALL.match(frame.function):
-            return base_name(frame.function), ()
-    return innermost(frames)
+    path = called(frames)
+    is_dispatcher = _dispatcher().match
+    for inner, outer in zip(path, path[1:], strict=False):
+        name = base_name(inner.function)
+        if not is_dispatcher(base_name(outer.function)) or is_dispatcher(name):
+            continue
+        if why_plumbing(name) and not why_serves(name) and not _system_call().match(name):
+            # Another CPU's line between the two: what runs others' work is no entry.
+            continue
+        if why_serves(name) or _COMPATIBLE.search(name) or _system_call().match(name):
+            # A wrapper for 32-bit callers, or a lock that the dispatcher itself takes.
+            position = path.index(inner)
+            below = path[position - 1] if position else None
+            if _COMPATIBLE.search(name) and below and not why_serves(below.function):
+                return _found(below)
+            continue
+        return _found(inner)
+    for frame in path:
+        if _system_call().match(base_name(frame.function)):
+            return _found(frame)
+    return None
+
+
+def thread_of(frames: Sequence[Frame]) -> str | None:
+    """What a kernel thread runs, or the soft interrupt that a CPU is in."""
+    path = called(frames)
+    for inner, outer in zip(path, path[1:], strict=False):
+        if outer.function in ("kthread", "kernel_thread_helper"):
+            name = base_name(inner.function)
+            if name not in ("worker_thread", "smpboot_thread_fn") and not why_serves(name):
+                return _found(inner)
+    return next(
+        (f.function for f in path if f.function in ("__do_softirq", "handle_softirqs")), None
+    )
 
 
 def guilty_file(frames: Sequence[Frame]) -> str | None:
     """The first source file from the fault outwards that is not plumbing."""
-    for frame in frames:
-        if frame.file and frame.reliable and not file_serves(frame.file):
+    known = [frame for frame in frames if frame.file and frame.reliable]
+    for frame in known:
+        if frame.file and not file_serves(frame.file):
             return frame.file
     return None

@@ -55,6 +55,47 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Access:
+    """The access that failed, as the headline and the lines under it tell."""
+
+    address: int | None = None
+    kind: str | None = None
+    """``read``, ``write`` or ``execute``."""
+    size: int | None = None
+    """In bytes."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """The instruction at fault, from the ``Code:`` line."""
+
+    text: str
+    """Disassembly."""
+    bytes: str
+    """Hex."""
+    access: str | None
+    """``read`` or ``write``; ``None`` if it accesses no memory."""
+    size: int | None
+    """Of the access, in bytes."""
+    base: str | None
+    index: str | None
+    scale: int
+    displacement: int
+    address: int | None
+    """What the operand comes to; ``None`` where a register's value is not in the text."""
+    words: str
+    """The same, in words: ``read of 8 bytes at rax+0x10, rax = 0``."""
+
+
+@dataclass(frozen=True)
+class Taint:
+    """One letter of the kernel's taint flags."""
+
+    letter: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class CrashReport:
     """One crash report. ``first_line`` counts from 0 in the text that was given."""
 
@@ -69,11 +110,19 @@ class CrashReport:
     registers: tuple[tuple[str, int], ...] = ()
     code: str | None = None
     instruction: Frame | None = None
+    """The function that the program counter was in."""
+    decoded: Instruction | None = None
+    """What the ``Code:`` line holds; filled by :func:`oopsight.oops.decoded`."""
+    access: Access | None = None
+    machine: str | None = None
+    """The processor's family as the registers tell: ``x86_64``, ``arm64`` …"""
     task: Task | None = None
     release: str | None = None
     taints: str | None = None
+    tainted: tuple[Taint, ...] = ()
     hardware: str | None = None
     modules: tuple[str, ...] = ()
+    last_unloaded: str | None = None
     locks_held: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 

@@ -6,33 +6,38 @@ none fits, because loggers stack up: a serial console's log can pass through net
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 # A longer line is no kernel message (LOG_LINE_MAX is 1 KiB); what lies beyond is cut off.
 LONGEST = 4096
+MOST_PREFIXES = 10
 
-_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])|[\x00\x07\x08]")
+_CLOCK = r"\[ {0,12}\d{1,10}\.\d{1,9}(?:[@,]\d{1,3})?\]"
+_CALLER = r"\[ {0,8}(?P<context>[TC]\d{1,10})\]"
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_TIME = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 
-_PREFIXES = (
-    # printk's level: <6>, and /dev/kmsg's record header: 6,1234,5678901,-;
-    re.compile(r"<\d{1,3}>|\d{1,3},\d+,\d+,[-c+][^;]{0,40};"),
-    # printk's clock, with the caller of CONFIG_PRINTK_CALLER: [   12.345678][ T123]
-    re.compile(r"\[ *\d{1,8}\.\d{1,9}\](?:\[ *(?P<context>[TC]\d+)\])? ?"),
-    re.compile(r"\[ *(?P<context>[TC]\d+)\] ?"),
-    # dmesg -T, and journalctl -k: a date; Android's console: a bare clock and CPU
-    re.compile(r"\[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\] ?"),
-    re.compile(r"\w{3} [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,64} (?:kernel|klogd)(?:\[\d+\])?: ?"),
-    re.compile(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[.,]?\d{0,9}(?:Z|[+-]\d\d:?\d\d)? ?"),
-    # a collector's name for the line
-    re.compile(r"(?:[\w.-]{1,64} )?kernel: ?"),
-    re.compile(r"(?:KERN|console|kern\.\w{1,8})\s?[:|]\s?"),
-    # lost output, told in the same line
-    re.compile(r"\*\* \d+ printk messages dropped \*\* ?"),
-)
-# A console line that starts in the middle of another program's output.
-_EMBEDDED = re.compile(r"\[ *\d{1,6}\.\d{6}\](?:\[ *[TC]\d+\])? ")
+PREFIXES = {
+    "printk's level": r"<\d{1,3}>",
+    "/dev/kmsg and extended netconsole": r"\d{1,3},\d{1,12},\d{1,16},[-c+][^;]{0,60};",
+    "printk's clock": _CLOCK + r" ?",
+    "the task or CPU that printed (CONFIG_PRINTK_CALLER)": _CALLER + r" ?",
+    "MediaTek's CPU and task": r"-?\(\d\)\[\d{1,7}:[^\]]{1,20}\] ?",
+    "dmesg -T": rf"\[{_DAY} {_MONTH} [ \d]\d {_TIME} \d{{4}}\] ?",
+    "dmesg -x": r"(?:kern|user|daemon) {0,4}: ?(?:emerg|alert|crit|err|warn|notice|info|debug) {0,4}: ",
+    "syslog and journalctl": rf"{_MONTH} [ \d]\d {_TIME} [\w.:-]{{1,64}} "
+    r"(?:kernel|klogd|vmunix)(?:\[\d{1,7}\])?: ?",
+    "a date": rf"\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_TIME}(?:Z| ?[+-]\d\d:?\d\d)?\]?:? {{0,4}}",
+    "a time of day": rf"\[?(?:\d\d-\d\d )?{_TIME}\]? {{1,4}}",
+    "a receiver of netconsole": r"\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?:? {1,4}",
+    "a collector's name for the line": r"(?:[\w.-]{1,64} )?kernel: ?",
+    "a test bench's name for the console": r"(?:KERN|console|kern\.\w{1,8}) ?[:|] ?",
+    "lost output": r"\*\* \d{1,9} printk messages dropped \*\* ?",
+}  # fmt: skip
 
 
 class Line(NamedTuple):
@@ -43,36 +48,55 @@ class Line(NamedTuple):
     context: str | None
 
 
+@functools.cache
+def _escape() -> re.Pattern[str]:
+    return re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-Z\\-_])|[\x00-\x08\x0e-\x1a]")
+
+
+@functools.cache
+def _prefix() -> re.Pattern[str]:
+    # A group may have its name but once: the alternatives that have none stand around it.
+    return re.compile("|".join(PREFIXES.values()))
+
+
+@functools.cache
+def _embedded() -> re.Pattern[str]:
+    """A console message that starts in the middle of another program's line."""
+    return re.compile(rf"{_CLOCK}(?:\[ {{0,8}}[TC]\d{{1,10}}\])? ")
+
+
 def clean(raw: str) -> tuple[str, str | None]:
     """Take off what is not the kernel's message.
 
     >>> clean("<4>[    1.250000][ T41] Oops: 0000 [#1] SMP")
     ('Oops: 0000 [#1] SMP', 'T41')
     """
-    text = _ESCAPE.sub("", raw[:LONGEST]).rstrip()
+    text = raw[:LONGEST].rstrip()
+    if "\x1b" in text or not text.isprintable():
+        text = _escape().sub("", text).rstrip()
     context: str | None = None
     position = 0
-    for _ in range(8):
-        for prefix in _PREFIXES:
-            match = prefix.match(text, position)
-            if match and match.end() > position:
-                context = match.groupdict().get("context") or context
-                position = match.end()
-                break
-        else:
+    match = _prefix().match
+    for _ in range(MOST_PREFIXES):
+        found = match(text, position)
+        if found is None:
             break
+        context = found["context"] or context
+        position = found.end()
     return text[position:], context
 
 
-def messages(raw: Iterable[str], first: int = 0) -> Iterator[Line]:
+def messages(number: int, raw: str) -> Iterator[Line]:
     r"""Clean lines; ``\r`` ends a line as ``\n`` does, and a message inside a line is its own."""
-    for number, whole in enumerate(raw, first):
-        for part in whole[:LONGEST].replace("\r", "\n").split("\n"):
-            if not part.strip():
-                continue
-            text, context = clean(part)
-            embedded = _EMBEDDED.search(text)
-            if embedded and embedded.start() > 0:
-                yield Line(number, text[: embedded.start()].rstrip(), context)
-                text, context = clean(text[embedded.start() :])
-            yield Line(number, text, context)
+    raw = raw[:LONGEST]
+    for part in raw.split("\r") if "\r" in raw else (raw,):
+        if not part.strip():
+            continue
+        text, context = clean(part)
+        embedded = _embedded().search(text, 1)
+        while embedded:
+            yield Line(number, text[: embedded.start()].rstrip(), context)
+            text, inner = clean(text[embedded.start() :])
+            context = inner or context
+            embedded = _embedded().search(text, 1)
+        yield Line(number, text, context)
