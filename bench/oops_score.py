@@ -40,10 +40,12 @@ def main() -> None:
     part.add_argument("--develop", action="store_true", help="the four folds that are looked at")
     part.add_argument("--unseen", action="store_true", help="the fifth fold")
     parser.add_argument("--misses", action="store_true")
+    parser.add_argument("--by-kind", action="store_true", help="functions and titles by kind")
     args = parser.parse_args()
     right: collections.Counter[str] = collections.Counter()
     of: collections.Counter[str] = collections.Counter()
     kinds: dict[str, list[bool]] = collections.defaultdict(list)
+    by_kind: dict[tuple[str, str], list[bool]] = collections.defaultdict(list)
 
     def count(name: str, hit: bool, label: str, detail: object) -> None:
         of[name] += 1
@@ -76,8 +78,10 @@ def main() -> None:
             mine = first.function if first else None
             hit = mine is not None and plain(mine) in {plain(one) for one in wanted}
             count("function", hit, name, (mine, label["function"]))
+            by_kind[label["kind"], "function"].append(hit)
         if label["title"] and label["kind"]:
             titles = [label["title"], *label.get("alt_titles", [])]
+            by_kind[label["kind"], "title"].append(bool(first and first.title in titles))
             count(
                 "title",
                 bool(first and first.title in titles),
@@ -89,6 +93,8 @@ def main() -> None:
             count("guilty_file", mine == label["guilty_file"], name, (mine, label["guilty_file"]))
     for name in of:
         print(f"{name:12} {right[name]:4}/{of[name]:4} {100 * right[name] / of[name]:6.1f} %")
+    for (kind, field), hits in sorted(by_kind.items()) if args.by_kind else ():
+        print(f"{kind:20} {field:10} {sum(hits):3}/{len(hits):3}")
     if kinds:
         mean = sum(sum(hits) / len(hits) for hits in kinds.values()) / len(kinds)
         print(f"{'mean kind':12} {'':9} {100 * mean:6.1f} %")

@@ -286,7 +286,7 @@ def build(format_: Format, match: re.Match[str], lines: Sequence[Line]) -> Crash
     if mixed:
         missing.append(mixed)
         function, skipped = None, ()
-    if function is None and format_.lost:
+    if function is None and format_.lost and groups.get("word") != "INFO":
         title = format_.lost
     alone = format_.stacked and not any(one.role == "crash" for one in done)
     named = (None if alone else function) or (
