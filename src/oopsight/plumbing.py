@@ -36,16 +36,16 @@ MECHANISMS = (
         arch/*/kernel/reboot.c kernel/reboot.c arch/*/include/asm/bug.h
         kernel/stacktrace.c""",
         """*core*panicking* add_taint arch_trigger_* assertfail bug bug_get_file_line
-        check_hung_* check_panic_on_warn crash_save_* crash_setup_regs die die_*
-        dump_backtrace* dump_cpu_task dump_header dump_stack* dump_trace*
+        check_hung_* check_panic_on_warn crash_kexec* crash_save_* crash_setup_regs die
+        die_* dump_backtrace* dump_cpu_task dump_header dump_stack* dump_trace*
         emergency_restart fail_dump fixup_bug* handle_bug* is_valid_bugaddr
-        machine_crash_shutdown machine_kexec machine_restart machine_halt crash_kexec* machine_emergency_restart machine_power_off
-        machine_shutdown nmi_cpu_backtrace* nmi_panic* nmi_trigger_* oops_* panic
-        panic_smp* print_cpu_stall* print_other_cpu_stall rcu_dump_cpu_stacks
-        rcu_print_* report_bug* rust_begin_unwind rust_helper_BUG rust_panic*
-        sched_show_task should_fail* show_free_areas show_mem* show_regs* show_stack*
-        show_task* show_trace* stack_trace_print* trigger_*_backtrace vpanic warn
-        warn_alloc* warn_bogus* warn_printk warn_slowpath* watchdog
+        machine_crash_shutdown machine_emergency_restart machine_halt machine_kexec
+        machine_power_off machine_restart machine_shutdown nmi_cpu_backtrace* nmi_panic*
+        nmi_trigger_* oops_* panic panic_smp* print_cpu_stall* print_other_cpu_stall
+        rcu_dump_cpu_stacks rcu_print_* report_bug* rust_begin_unwind rust_helper_BUG
+        rust_panic* sched_show_task should_fail* show_free_areas show_mem* show_regs*
+        show_stack* show_task* show_trace* stack_trace_print* trigger_*_backtrace vpanic
+        warn warn_alloc* warn_bogus* warn_printk warn_slowpath* watchdog
         watchdog_hardlockup_check watchdog_overflow_callback watchdog_timer_fn""",
     ),
     Mechanism(
@@ -72,60 +72,63 @@ MECHANISMS = (
         arch/*/kernel/smp.c kernel/extable.c arch/*/mm/extable.c""",
         """*call_init_calls alignment_* apic_timer_interrupt arch_timer_handler_* asm_*
         async_page_fault atomic_notifier_call_chain bad_area* brk_handler bug_handler
-        call_break_hook call_on_irq_stack call_on_stack call_softirq common_exception_*
-        common_interrupt dabt_* data_access_* default_do_nmi divide_error do_DataAbort
-        do_IRQ do_PrefetchAbort do_ade do_alignment* do_asce_* do_bad do_bad_area
-        do_cp15* do_dat_exception do_debug* do_divide_error do_double_fault do_el0_*
-        do_error_trap* do_fast_syscall_* do_general_protection do_int3* do_int80_*
-        do_invalid_op do_kern_addr_fault do_kernel_fault do_mem_abort do_nmi*
-        do_notify_resume do_page_fault* do_permission_fault do_report_trap do_sect_fault
-        do_softirq_own_stack do_sp_pc_abort do_syscall_* do_tag_* do_tr  do_trap* do_translation_fault do_trap_or_bp
-        do_unaligned do_undef* do_user_addr_fault do_user_fault double_fault early_brk64
-        el0_* el0t_* el1_* el1h_* el1t_* end_repeat_nmi enter_from_user_mode entry_FRED*
-        entry_INT80* entry_SYSCALL* entry_SYSENTER* error_entry error_exit error_return
-        ex_handler_* exc_* exit_to_user_mode exit_to_user_mode_loop fiq_*
-        fixup_exception fpu_exception* fred_* ftrace_call ftrace_caller ftrace_regs_* ftrace_graph_* ftrace_ops_* ftrace_stub general_protection
-        generic_handle_* gic_handle_irq handle_bad_stack handle_domain_irq
-        handle_edge_irq handle_exception* handle_fasteoi* handle_int handle_irq_event*
-        handle_level_irq handle_page_fault handle_percpu_devid_irq handle_simple_irq
-        handle_stack_overflow handle_sys* hypervisor_callback ia32_sys_call
-        idt_exit_to_user_mode idtentry_* indirect_thunk* instruction_access_* int3
-        interrupt_entry interrupt_handler* invalid_op invoke_syscall iret* irq_enter*
-        irq_exit* irq_svc irq_usr irqentry_* kernelmode_fixup* ktime_get_with_*irq
-        local_apic_timer_interrupt math_error mm_fault_error nmi_handle no_context
-        notifier_call_chain notify_die pabt_* page_fault page_fault_oops paranoid_*
-        pgm_check_* pgtable_bad program_check_* reschedule_interrupt reserved_fault*
-        restore_all* ret_fast_* ret_from_* ret_slow_* ret_to_user retint_*
-        secondary_startup* smp_*_interrupt smp_apic_* spurious_kernel_fault*
-        stack_segment start_secondary* stub_clone* stub_execve* stub_fork
-        stub_rt_sigreturn stub_vfork syscall_* sysenter_* sysret_* system_call* sysvec_*
-        tracesys* unaligned_* und_* vector_* vectors x64_sys_call x86_indirect_*
-        x86_return_thunk xen_do_hypervisor_callback xen_hypervisor_callback
-        xen_pv_evtchn_do_upcall""",
+        call_break_hook call_on_irq_stack call_on_stack call_softirq clear_bhb_loop
+        common_exception_* common_interrupt dabt_* data_access_* default_do_nmi
+        divide_error do_DataAbort do_IRQ do_PrefetchAbort do_ade do_alignment* do_asce_*
+        do_bad do_bad_area do_cp15* do_dat_exception do_debug* do_divide_error
+        do_double_fault do_el0_* do_error_trap* do_fast_syscall_* do_general_protection
+        do_int3* do_int80_* do_invalid_op do_kern_addr_fault do_kernel_fault
+        do_mem_abort do_nmi* do_notify_resume do_page_fault* do_permission_fault
+        do_report_trap do_sect_fault do_softirq_own_stack do_sp_pc_abort do_syscall_*
+        do_tag_* do_tr do_translation_fault do_trap* do_unaligned do_undef*
+        do_user_addr_fault do_user_fault double_fault early_brk64 el0_* el0t_* el1_*
+        el1h_* el1t_* end_repeat_nmi enter_from_user_mode entry_FRED* entry_INT80*
+        entry_SYSCALL* entry_SYSENTER* error_entry error_exit error_return ex_handler_*
+        exc_* exit_to_user_mode exit_to_user_mode_loop fiq_* fixup_exception
+        fpu_exception* fred_* ftrace_call ftrace_caller ftrace_graph_* ftrace_ops_*
+        ftrace_regs_* ftrace_stub general_protection generic_handle_* gic_handle_irq
+        handle_bad_stack handle_domain_irq handle_edge_irq handle_exception*
+        handle_fasteoi* handle_int handle_irq_event* handle_level_irq handle_page_fault
+        handle_percpu_devid_irq handle_simple_irq handle_stack_overflow handle_sys*
+        hypervisor_callback ia32_sys_call idt_exit_to_user_mode idtentry_*
+        indirect_thunk* instruction_access_* int3 interrupt_entry interrupt_handler*
+        invalid_op invoke_syscall iret* irq_enter* irq_exit* irq_svc irq_usr irqentry_*
+        kernelmode_fixup* ktime_get_with_*irq local_apic_timer_interrupt math_error
+        mm_fault_error nmi_handle no_context notifier_call_chain notify_die pabt_*
+        page_fault page_fault_oops paranoid_* pgm_check_* pgtable_bad program_check_*
+        reschedule_interrupt reserved_fault* restore_all* ret_fast_* ret_from_*
+        ret_slow_* ret_to_user retint_* secondary_startup* smp_*_interrupt smp_apic_*
+        spurious_kernel_fault* stack_segment start_secondary* stub_clone* stub_execve*
+        stub_fork stub_rt_sigreturn stub_vfork syscall_* sysenter_* sysret_*
+        system_call* sysvec_* tracesys* unaligned_* und_* vector_* vectors x64_sys_call
+        x86_indirect_* x86_return_thunk xen_do_hypervisor_callback
+        xen_hypervisor_callback xen_pv_evtchn_do_upcall""",
     ),
     Mechanism(
         "checks the use of locks for all code",
         """kernel/locking/lockdep* kernel/locking/spinlock_debug.c
         kernel/locking/mutex-debug* include/linux/lockdep* lib/smp_processor_id.c""",
-        """*_fixup_activate *_fixup_assert_init *_fixup_destroy *_fixup_free *_fixup_init
-        *_is_static_object add_lock_to_list assign_lock_key bfs bfs_error cant_migrate
-        cant_sleep check_chain_key check_deadlock check_flags check_irq_usage
-        check_noncircular check_preemption_disabled check_prev_* check_prevs_*
-        check_redundant check_unmap check_usage* check_wait_context count_matching_names
-        debug_activate debug_check_no_locks* debug_check_no_obj* debug_deactivate
-        debug_hrtimer_* debug_init debug_locks_off debug_mutex_* debug_object*
-        debug_print_object debug_rcu_* debug_read_* debug_smp_processor_id debug_spin_*
-        debug_timer_* debug_work_* debug_write_* do_task_blocked graph_lock graph_unlock
-        hlock_class lock_acquire* lock_contended lock_downgrade lock_is_held* lock_pin*
+        """*_fixup_activate *_fixup_assert_init *_fixup_destroy *_fixup_free
+        *_fixup_init *_is_static_object add_lock_to_list assign_lock_key bfs bfs_error
+        cant_migrate cant_sleep check_chain_key check_deadlock check_flags
+        check_irq_usage check_noncircular check_preemption_disabled check_prev_*
+        check_prevs_* check_redundant check_unmap check_usage* check_wait_context
+        count_matching_names debug_activate debug_check_no_locks* debug_check_no_obj*
+        debug_deactivate debug_hrtimer_* debug_init debug_locks_off debug_mutex_*
+        debug_object* debug_print_object debug_rcu_* debug_read_* debug_show_*
+        debug_smp_processor_id debug_spin_* debug_timer_* debug_work_* debug_write_*
+        do_task_blocked find_held_lock fs_reclaim_* graph_lock graph_unlock hlock_class
+        lock_acquire* lock_contended lock_downgrade lock_is_held* lock_pin*
         lock_release* lock_set_class lock_unpin* lockdep_* look_up_lock_class
         mark_held_locks mark_lock* mark_usage might_fault* might_lock* might_resched
         might_sleep* print_bad_irq* print_circular_bug* print_collision print_deadlock*
-        print_freed_lock* print_held* print_irq_inversion* print_kernel_ident
-        print_lock* print_unlock_* print_usage_bug* rcu_dynticks_* rcu_is_watching
-        rcu_lockdep_* rcu_note_* rcu_preempt_deferred_* rcu_read_* register_lock_class
-        rwlock_bug save_trace sched_annotate_* schedule_bug schedule_debug spin_bug
-        spin_dump static_obj this_cpu_preempt_check trace_hardirqs_* trace_irq*
-        trace_preempt_* trace_softirqs_* usage_accumulate* usage_match* validate_chain*""",
+        print_freed_lock* print_held* print_irq_inversion* print_irqtrace_events
+        print_kernel_ident print_lock* print_unlock_* print_usage_bug* rcu_dynticks_*
+        rcu_is_watching rcu_lockdep_* rcu_note_* rcu_preempt_deferred_* rcu_read_*
+        reacquire_held_locks register_lock_class rwlock_bug save_trace sched_annotate_*
+        schedule_bug schedule_debug spin_bug spin_dump static_obj this_cpu_preempt_check
+        trace_hardirqs_* trace_irq* trace_preempt_* trace_softirqs_* usage_accumulate*
+        usage_match* validate_chain*""",
     ),
     Mechanism(
         "takes or releases a lock for its caller",
@@ -138,8 +141,8 @@ MECHANISMS = (
         double_lock* double_rq_* down down_interruptible* down_killable* down_read*
         down_timeout* down_trylock* down_write* downgrade_write* grab_mcs_node
         hlist_bl_lock hlist_bl_unlock inode_lock* inode_unlock* ldsem_* local_bh_*
-        local_lock* local_unlock* lock_sock* lock_two_* mcs_spin_* mutex_* osq_*
-        percpu_down_* percpu_rwsem_* percpu_up_* preempt_count_* pv_hash pv_kick*
+        local_irq_* local_lock* local_unlock* lock_sock* lock_two_* mcs_spin_* mutex_*
+        osq_* percpu_down_* percpu_rwsem_* percpu_up_* preempt_count_* pv_hash pv_kick*
         pv_queued_* pv_wait* queue_read_* queue_write_* queued_* raw_local_* raw_read_*
         raw_rq_lock* raw_spin_* raw_write_* read_lock* read_seq* read_trylock*
         read_unlock* refcount_dec_and_*lock* release_sock remove_waiter rq_lock*
@@ -157,39 +160,40 @@ MECHANISMS = (
         """add_wait_queue* autoremove_wake_* bit_wait* complete complete_all*
         complete_with_flags completion_done cond_resched* context_switch
         default_wake_function do_wait_for_* do_wait_intr* ep_poll_callback fdatawait_*
-        filemap_fdatawait* finish_swait finish_wait folio_lock* folio_unlock
-        folio_wait_* fsleep io_schedule* lock_buffer lock_page* msleep*
-        out_of_line_wait_* pick_next_task* pollwake preempt_latency_* preempt_schedule*
-        prepare_to_swait* prepare_to_wait* rcuwait_* remove_wait_queue* schedule
-        schedule_hrtimeout* schedule_idle schedule_preempt_* schedule_rtlock
-        schedule_timeout* schedule_user ssleep swake_up* switch_to* try_to_wake_up
-        unlock_page usleep_range* wait_event* wait_for_* wait_on_* wait_woken wake_up
-        wake_up_all wake_up_bit wake_up_common* wake_up_interruptible* wake_up_klogd*
-        wake_up_locked* wake_up_poll* wake_up_process wake_up_q wake_up_state
-        wake_up_sync* wake_up_var woken_wake_* yield yield_to""",
+        filemap_fdatawait* finish_swait finish_task_switch finish_wait folio_lock*
+        folio_unlock folio_wait_* fsleep init_wait* io_schedule* lock_buffer lock_page*
+        msleep* out_of_line_wait_* pick_next_task* pollwake preempt_latency_*
+        preempt_schedule* prepare_to_swait* prepare_to_wait* rcuwait_*
+        remove_wait_queue* schedule schedule_hrtimeout* schedule_idle schedule_preempt_*
+        schedule_rtlock schedule_timeout* schedule_user ssleep swake_up* switch_to*
+        try_to_wake_up unlock_page usleep_range* wait_event* wait_for_* wait_on_*
+        wait_woken wake_up wake_up_all wake_up_bit wake_up_common*
+        wake_up_interruptible* wake_up_klogd* wake_up_locked* wake_up_poll*
+        wake_up_process wake_up_q wake_up_state wake_up_sync* wake_up_var woken_wake_*
+        yield yield_to""",
     ),
     Mechanism(
         "defers work for its caller",
         """include/linux/timer.h include/linux/workqueue.h""",
-        """add_timer* call_rcu_bh call_rcu_sched call_timer_fn cancel_delayed_work* expire_timers cancel_work*
-        del_timer* delayed_work_timer_fn flush_delayed_work flush_work hrtimer_active
-        hrtimer_cancel hrtimer_init* hrtimer_start* hrtimer_try_to_cancel insert_work
-        insert_wq_barrier irq_work_queue* kthread_flush_work* kthread_stop*
-        lock_timer_base mod_delayed_work* mod_timer* queue_delayed_work* queue_work*
-        rcu_barrier* start_flush_work synchronize_net synchronize_rcu*
-        synchronize_sched* synchronize_srcu* task_work_add tasklet_kill
+        """add_timer* call_rcu_bh call_rcu_sched call_timer_fn cancel_delayed_work*
+        cancel_work* del_timer* delayed_work_timer_fn expire_timers flush_delayed_work
+        flush_work hrtimer_active hrtimer_cancel hrtimer_init* hrtimer_start*
+        hrtimer_try_to_cancel insert_work insert_wq_barrier irq_work_queue*
+        kthread_flush_work* kthread_stop* lock_timer_base mod_delayed_work* mod_timer*
+        queue_delayed_work* queue_work* rcu_barrier* start_flush_work synchronize_net
+        synchronize_rcu* synchronize_sched* synchronize_srcu* task_work_add tasklet_kill
         tasklet_schedule* timer_delete* timer_shutdown* timer_wait_running
         try_to_del_timer* try_to_grab_pending wait_rcu_gp*""",
     ),
     Mechanism(
         "allocates or frees memory for its caller",
-        """mm/slab* mm/slub.c mm/slob.c mm/page_alloc.c mm/vmalloc.c mm/util.c mm/mempool.c
-        mm/percpu* mm/dmapool.c mm/kmemleak.c mm/page_isolation.c mm/swap.c
+        """mm/slab* mm/slub.c mm/slob.c mm/page_alloc.c mm/vmalloc.c mm/util.c
+        mm/mempool.c mm/percpu* mm/dmapool.c mm/kmemleak.c mm/page_isolation.c mm/swap.c
         include/linux/slab.h include/linux/gfp.h mm/mempolicy.c mm/swap_state.c
         mm/mmzone.c lib/stackdepot.c mm/memcontrol.c include/linux/kasan.h
         include/linux/mm.h mm/early_ioremap.c lib/percpu* arch/*/mm/physaddr.c""",
-        """acquire_slab add_partial alloc_consistency_checks alloc_contig_* alloc_debug_*
-        alloc_frozen_* alloc_inode alloc_page* alloc_percpu* alloc_slab*
+        """acquire_slab add_partial alloc_consistency_checks alloc_contig_*
+        alloc_debug_* alloc_frozen_* alloc_inode alloc_page* alloc_percpu* alloc_slab*
         alloc_vmap_area* allocate_slab barn_* build_detached_freelist
         bulkfree_pcp_prepare cache_alloc* cache_flush* cache_free* cache_from_obj
         cache_grow* cache_reap check_bytes* check_object check_pad_bytes
@@ -206,13 +210,16 @@ MECHANISMS = (
         freelist_* gen_pool_* get_any_partial get_free_page* get_freelist
         get_freepointer* get_page_from_freelist* get_partial* get_vm_area*
         get_zeroed_page* init_object ioremap_page_range kasprintf kcalloc* kfree
-        kfree_const kfree_debugcheck kfree_sensitive kmalloc kmalloc_array* kmalloc_cache* kmalloc_large* kmalloc_node* kmalloc_noprof kmalloc_obj* kmalloc_order* kmalloc_slab kmalloc_trace* kmalloc_track* kmalloc_reserve* kmalloc_type kmalloc_index kmalloc_nolock* kmap* kmem_* kmemdup*
-        krealloc* ksize kstrdup* kstrndup kunmap* kvasprintf* kvfree* kvmalloc*
-        kvmemdup* kvrealloc* kvzalloc* kzalloc* kzfree lru_add_* maple_node_*
-        maybe_wipe* mem_cgroup_charge* memcg_* memdup_* mempool_* mt_alloc_* new_slab*
-        obj_cgroup_* on_freelist page_cache_alloc page_frag_* page_pool_* page_to_*
-        pagevec_* pcpu_* pcs_replace_* percpu_alloc* percpu_ref_* phys_addr* phys_to_*
-        poison_obj post_alloc_hook prefetch_freepointer prep_compound_* prep_new_page*
+        kfree_const kfree_debugcheck kfree_sensitive kmalloc kmalloc_array*
+        kmalloc_cache* kmalloc_index kmalloc_large* kmalloc_node* kmalloc_nolock*
+        kmalloc_noprof kmalloc_obj* kmalloc_order* kmalloc_reserve* kmalloc_slab
+        kmalloc_trace* kmalloc_track* kmalloc_type kmap* kmem_* kmemdup* krealloc* ksize
+        kstrdup* kstrndup kunmap* kvasprintf* kvfree* kvmalloc* kvmemdup* kvrealloc*
+        kvzalloc* kzalloc* kzfree lru_add_* maple_node_* maybe_wipe* mem_cgroup_charge*
+        memcg_* memdup_* mempool_* mt_alloc_* new_slab* obj_cgroup_* on_freelist
+        page_cache_alloc page_frag_* page_pool_* page_to_* pagevec_* pcpu_*
+        pcs_replace_* percpu_alloc* percpu_ref_* phys_addr* phys_to_* poison_obj
+        post_alloc_hook prefetch_freepointer prep_compound_* prep_new_page*
         print_objinfo print_track* print_trailer purge_* put_cpu_partial* put_page*
         put_partials qlist_* quarantine_* radix_tree_node_* rcu_free_sheaf*
         rcu_free_slab refill_obj_stock release_nodes release_pages remap_vmalloc_range*
@@ -274,25 +281,25 @@ MECHANISMS = (
     ),
     Mechanism(
         "handles a list, tree or map for its caller",
-        """lib/list_debug.c lib/list* lib/llist.c lib/rbtree* lib/radix-tree.c lib/xarray.c
-        lib/maple_tree.c lib/idr.c lib/rhashtable.c lib/plist.c lib/timerqueue.c
-        lib/interval_tree* lib/assoc_array.c lib/bitmap* lib/find_bit* lib/sort.c
-        lib/sbitmap.c lib/kfifo.c include/linux/list* include/linux/rculist*
+        """lib/list_debug.c lib/list* lib/llist.c lib/rbtree* lib/radix-tree.c
+        lib/xarray.c lib/maple_tree.c lib/idr.c lib/rhashtable.c lib/plist.c
+        lib/timerqueue.c lib/interval_tree* lib/assoc_array.c lib/bitmap* lib/find_bit*
+        lib/sort.c lib/sbitmap.c lib/kfifo.c include/linux/list* include/linux/rculist*
         include/linux/rbtree* include/linux/hash* include/linux/llist.h
         include/linux/bit* include/linux/plist.h include/linux/xarray.h
         include/linux/radix* include/linux/idr.h include/linux/rhashtable*
         include/linux/klist.h arch/*/include/asm/bitops.h include/asm-generic/bitops/
         lib/generic-radix-tree.c include/linux/find.h include/linux/maple_tree.h
         include/linux/kfifo.h""",
-        """assoc_array_* bsearch bucket_table_* find_*_bit* genradix_* hlist_* ida_* idr_*
-        interval_tree_* kfifo_* klist_* lc_* list_add* list_del* list_empty*
+        """assoc_array_* bsearch bucket_table_* find_*_bit* genradix_* hlist_* ida_*
+        idr_* interval_tree_* kfifo_* klist_* lc_* list_add* list_del* list_empty*
         list_lru_add* list_lru_del* list_move* list_replace* list_rotate* list_sort
-        list_splice* llist_* lockref_* ma_* mab_* mas_* mast_* mat_* mt_find* mt_alloc_* mt_next
-        mt_prev mte_* mtree_* nested_table_* plist_* radix_tree_* rb_add* rb_erase*
-        rb_find* rb_first* rb_insert* rb_rotate* rb_last rb_link* rb_next* rb_prev
-        rb_replace_node* rhashtable_* rhltable_* rht_* sbitmap_* sg_alloc_* sg_copy_*
-        sg_free* sg_init* sg_miter_* sg_next sg_pcopy* sort sort_r stack_depot_*
-        stackdepot_* timerqueue_add timerqueue_iter* xa_* xas_*""",
+        list_splice* llist_* lockref_* ma_* mab_* mas_* mast_* mat_* mt_alloc_* mt_find*
+        mt_next mt_prev mte_* mtree_* nested_table_* plist_* radix_tree_* rb_add*
+        rb_erase* rb_find* rb_first* rb_insert* rb_last rb_link* rb_next* rb_prev
+        rb_replace_node* rb_rotate* rhashtable_* rhltable_* rht_* sbitmap_* sg_alloc_*
+        sg_copy_* sg_free* sg_init* sg_miter_* sg_next sg_pcopy* sort sort_r
+        stack_depot_* stackdepot_* timerqueue_add timerqueue_iter* xa_* xas_*""",
     ),
     Mechanism(
         "copies between the kernel and user space for its caller",
@@ -302,11 +309,12 @@ MECHANISMS = (
         copy_from_kernel_* copy_from_user* copy_in_user copy_mc_* copy_overflow
         copy_page_from_* copy_page_to_* copy_safe_* copy_struct_from_* copy_to_iter*
         copy_to_kernel_* copy_to_user* copy_user copy_user_* copyin* copyout*
-        csum_and_copy_* do_strncpy_from_user do_strnlen_user fault_in_* get_user*
-        hash_and_copy_* import_iovec instrument_copy_* iov_iter_copy* iov_iter_zero
-        iterate_and_advance* memcpy_from_* memcpy_fromio memcpy_to_* memcpy_toio
-        probe_kernel_* probe_user_* put_user* raw_copy_* simple_copy_to_* strncpy_from_*
-        strnlen_user zero_user*""",
+        csum_and_copy_* do_strncpy_from_user do_strnlen_user fault_in_* get_itimerspec64
+        get_timespec64 get_user* hash_and_copy_* import_iovec instrument_copy_*
+        iov_iter_copy* iov_iter_zero iterate_and_advance* memcpy_from_* memcpy_fromio
+        memcpy_to_* memcpy_toio move_addr_to_* probe_kernel_* probe_user_*
+        put_itimerspec64 put_timespec64 put_user* raw_copy_* simple_copy_to_*
+        strncpy_from_* strnlen_user zero_user*""",
     ),
     Mechanism(
         "handles strings or copies memory for its caller",
@@ -332,18 +340,18 @@ MECHANISMS = (
         match_int match_number match_string match_token memchr* memcmp* memcpy* memmove*
         memparse memscan* memset* memweight memzero* ndelay num_to_str number pointer
         pointer_string print_hex_dump ptr_to_hashval ptr_to_id put_dec* put_unaligned*
-        read_once* read_overflow* rep_movs* rep_stos* resource_string restricted_pointer rtc_str scnprintf
-        seq_buf_* seq_escape* seq_printf seq_put_* seq_putc seq_puts seq_vprintf
-        seq_write set_bit sg_nents* sg_zero_buffer simple_strto* siphash* sized_strscpy
-        skip_atoi skip_spaces snprintf special_hex_number sprintf sscanf strcasecmp*
-        strcat* strchr* strcmp* strcpy* strcspn* strim* string string_escape_mem
-        string_get_size string_nocheck string_unescape strlcat* strlcpy* strlen*
-        strncasecmp* strncat* strnchr* strncmp* strncpy* strnlen* strnstr* strpbrk*
-        strrchr* strreplace strscpy* strsep* strspn* strstr* sw_hweight* swab*
-        symbol_string sync_test_* sysfs_emit* sysfs_streq test_and_* test_bit*
-        time_and_date time_str udelay udiv* uuid_string va_format valid_string*
-        variable_test_* vbin_printf vscnprintf vsnprintf vsprintf vsscanf widen_string
-        write_once* write_overflow* xchg* xor_blocks*""",
+        read_once* read_overflow* rep_movs* rep_stos* resource_string restricted_pointer
+        rtc_str scnprintf seq_buf_* seq_escape* seq_printf seq_put_* seq_putc seq_puts
+        seq_vprintf seq_write set_bit sg_nents* sg_zero_buffer simple_strto* siphash*
+        sized_strscpy skip_atoi skip_spaces snprintf special_hex_number sprintf sscanf
+        strcasecmp* strcat* strchr* strcmp* strcpy* strcspn* strim* string
+        string_escape_mem string_get_size string_nocheck string_unescape strlcat*
+        strlcpy* strlen* strncasecmp* strncat* strnchr* strncmp* strncpy* strnlen*
+        strnstr* strpbrk* strrchr* strreplace strscpy* strsep* strspn* strstr*
+        sw_hweight* swab* symbol_string sync_test_* sysfs_emit* sysfs_streq test_and_*
+        test_bit* time_and_date time_str udelay udiv* uuid_string va_format
+        valid_string* variable_test_* vbin_printf vscnprintf vsnprintf vsprintf vsscanf
+        widen_string write_once* write_overflow* xchg* xor_blocks*""",
     ),
     Mechanism(
         "writes to the log for its caller",
@@ -371,6 +379,15 @@ MECHANISMS = (
         writeb writel writeq writew""",
     ),
     Mechanism(
+        "traces an event, or reads a clock, for any code",
+        """kernel/trace/ kernel/events/ kernel/time/timekeeping.c kernel/sched/clock.c
+        arch/*/kernel/tsc.c arch/*/kernel/pvclock.c arch/*/kernel/kvmclock.c""",
+        """arch_counter_* depot_save_stack getnstimeofday* kernel_text_address
+        ktime_get* kvm_clock_* kvm_sched_clock_read perf_tp_event perf_trace_* pvclock_*
+        read_tsc save_stack_trace* sched_clock* stack_trace_save* trace_event_buffer_*
+        trace_event_raw_event_* trace_sys_*""",
+    ),
+    Mechanism(
         "runs a cipher or digest for its caller",
         """lib/crypto/ crypto/skcipher.c crypto/shash.c crypto/ahash.c crypto/cipher.c
         crypto/aead.c crypto/cbc.c crypto/ctr.c crypto/ecb.c crypto/xts.c
@@ -388,15 +405,15 @@ MECHANISMS = (
         kernel/smpboot.c kernel/fork.c kernel/exit.c kernel/cpu.c kernel/irq_work.c
         include/linux/wait* include/linux/sched* kernel/async.c kernel/notifier.c
         kernel/tracepoint.c include/linux/timer.h kernel/freezer.c kernel/signal.c""",
-        """async_run_entry_fn blocking_notifier_call_chain call_rcu* 
-        cpu_idle* cpu_startup_entry cpuidle_* default_idle* detach_if_pending do_exit
-        do_group_exit do_idle do_softirq* enqueue_timer 
-        flush_smp_call_function_queue flush_workqueue generic_smp_call_function_*
-        handle_softirqs hrtimer_* irq_work_* kthread kthread_* on_each_cpu_*
-        process_one_work process_scheduled_works raw_notifier_call_chain rcu_core*
-        rcu_do_batch rcu_process_callbacks run_ksoftirqd run_timer_* run_timers*
-        schedule_* smp_call_function_* smpboot_thread_fn srcu_notifier_call_chain
-        synchronize_* task_work_run tasklet_* tick_* update_process_times worker_thread""",
+        """async_run_entry_fn blocking_notifier_call_chain call_rcu* cpu_idle*
+        cpu_startup_entry cpuidle_* default_idle* detach_if_pending do_exit
+        do_group_exit do_idle do_softirq* enqueue_timer flush_smp_call_function_queue
+        flush_workqueue generic_smp_call_function_* handle_softirqs hrtimer_* irq_work_*
+        kthread kthread_* on_each_cpu_* process_one_work process_scheduled_works
+        raw_notifier_call_chain rcu_core* rcu_do_batch rcu_process_callbacks
+        run_ksoftirqd run_timer_* run_timers* schedule_* smp_call_function_*
+        smpboot_thread_fn srcu_notifier_call_chain synchronize_* task_work_run tasklet_*
+        tick_* update_process_times worker_thread""",
         runs=True,
     ),
     Mechanism(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Sequence
 
@@ -12,22 +13,35 @@ from oopsight.plumbing import base_name, file_serves, why_plumbing, why_serves
 # Where the kernel calls, through a pointer, what a driver, a file system or a protocol registered:
 # whatever is called there is the entry of the subsystem at work. By kind of call.
 DISPATCHERS = {
-    "ioctl": r"(?:vfs|do_vfs|do_compat|compat)_ioctl|\w*[sS][yY][sS]C?_ioctl",
-    "reading and writing": r"_*vfs_(?:read|write|readv|writev|iter_\w+)|new_sync_(?:read|write)|"
-    r"call_(?:read|write)_iter|do_(?:loop|iter)_readv_writev|do_iter_(?:read|write)|"
-    r"do_readv_writev|_*kernel_(?:read|write)|do_sync_(?:read|write)|aio_(?:read|write)|io_(?:read|write)",
-    "opening and closing": r"do_dentry_open|vfs_open|_*fput|filp_close|vfs_fsync(?:_range)?|"
-    r"vfs_fallocate|vfs_mmap|call_mmap|mmap_file|vfs_poll",
+    "ioctl": (r"(?:vfs|do_vfs|do_compat|compat)_ioctl|\w*[sS][yY][sS]C?_ioctl|ksys_ioctl"),
+    "reading and writing": (
+        r"_*vfs_(?:read|write|readv|writev|iter_\w+)|new_sync_(?:read|write)|"
+        r"call_(?:read|write)_iter|do_(?:loop|iter)_readv_writev|do_iter_(?:read|write)|"
+        r"do_readv_writev|_*kernel_(?:read|write)|do_sync_(?:read|write)|"
+        r"aio_(?:read|write)|io_(?:read|write)"
+    ),
+    "opening and closing": (
+        r"do_dentry_open|vfs_open|_*fput|filp_close|vfs_fsync(?:_range)?|vfs_fallocate|"
+        r"vfs_mmap|call_mmap|mmap_file|vfs_poll"
+    ),
     "a fault on mapped memory": r"_*do_fault|_*do_(?:read|cow|shared)_fault",
     "a timer that expired": r"call_timer_fn|expire_timers",
-    "deferred work": r"process_one_work|task_work_run|tasklet_(?:hi_)?action(?:_common)?|"
-    r"rcu_do_batch|rcu_core|irq_work_single|hrtimer_run_softirq",
-    "packets that arrived": r"_*netif_receive_skb(?:_\w+)?|deliver_skb|_*napi_poll|net_rx_action|process_backlog",
-    "messages to the kernel's networking": r"rtnetlink_rcv_msg|genl_(?:family_)?rcv_msg(?:_\w+)?|nfnetlink_rcv_msg|"
-    r"xfrm_user_rcv_msg",
+    "deferred work": (
+        r"process_one_work|task_work_run|tasklet_(?:hi_)?action(?:_common)?|rcu_do_batch|"
+        r"rcu_core|irq_work_single|hrtimer_run_softirq"
+    ),
+    "packets that arrived": (
+        r"_*netif_receive_skb(?:_\w+)?|deliver_skb|_*napi_poll|net_rx_action|process_backlog"
+    ),
+    "messages to the kernel's networking": (
+        r"rtnetlink_rcv_msg|genl_(?:family_)?rcv_msg(?:_\w+)?|nfnetlink_rcv_msg|xfrm_user_rcv_msg"
+    ),
     "bringing devices and modules up": r"do_one_initcall|really_probe|call_driver_probe",
 }
-_SYSTEM_CALL = r"(?:__(?:x64|ia32|arm64|arm|riscv|s390x?|se|do)_(?:compat_)?)?(?:compat_)?(?:sys|SyS|SYSC)_|ksys_"
+_SYSTEM_CALL = (
+    r"(?:__(?:x64|ia32|arm64|arm|riscv|s390x?|se|do)_(?:compat_)?)?(?:compat_)?"
+    r"(?:sys|SyS|SYSC)_|ksys_"
+)
 _COMPATIBLE = re.compile(r"(?:^|_)compat_")
 _SYS = re.compile(
     r"__(?:x64|ia32|arm64|riscv|s390x?|ia32_compat|x64_compat|arm64_compat)_(?:compat_)?sys_(\w+)$"
@@ -101,7 +115,7 @@ def outermost(frames: Sequence[Frame]) -> str | None:
     """The operation a stalled CPU was at: what a dispatcher called, or the system call."""
     path = called(frames)
     is_dispatcher = _dispatcher().match
-    for inner, outer in zip(path, path[1:], strict=False):
+    for inner, outer in itertools.pairwise(path):
         name = base_name(inner.function)
         if not is_dispatcher(base_name(outer.function)) or is_dispatcher(name):
             continue
@@ -125,7 +139,7 @@ def outermost(frames: Sequence[Frame]) -> str | None:
 def thread_of(frames: Sequence[Frame]) -> str | None:
     """What a kernel thread runs, or the soft interrupt that a CPU is in."""
     path = called(frames)
-    for inner, outer in zip(path, path[1:], strict=False):
+    for inner, outer in itertools.pairwise(path):
         if outer.function in ("kthread", "kernel_thread_helper"):
             name = base_name(inner.function)
             if name not in ("worker_thread", "smpboot_thread_fn") and not why_serves(name):

@@ -28,7 +28,10 @@ PREFIXES = {
     "the task or CPU that printed (CONFIG_PRINTK_CALLER)": _CALLER + r" ?",
     "MediaTek's CPU and task": r"-?\(\d\)\[\d{1,7}:[^\]]{1,20}\] ?",
     "dmesg -T": rf"\[{_DAY} {_MONTH} [ \d]\d {_TIME} \d{{4}}\] ?",
-    "dmesg -x": r"(?:kern|user|daemon) {0,4}: ?(?:emerg|alert|crit|err|warn|notice|info|debug) {0,4}: ",
+    "dmesg -x": (
+        r"(?:kern|user|daemon) {0,4}: ?(?:emerg|alert|crit|err|warn|notice|info|debug)"
+        r" {0,4}: "
+    ),
     "syslog and journalctl": rf"{_MONTH} [ \d]\d {_TIME} [\w.:-]{{1,64}} "
     r"(?:kernel|klogd|vmunix)(?:\[\d{1,7}\])?: ?",
     "a date": rf"\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_TIME}(?:Z| ?[+-]\d\d:?\d\d)?\]?:? {{0,4}}",

@@ -9,15 +9,22 @@ from oopsight.oops.families import compiled
 
 MOST_REGISTERS = 80
 
-_NAMED = r"\b([A-Z][A-Z0-9]{1,3}|[rxf]\d{1,2}|[astg]\d{1,2}|sp|pc|lr|ra|gp|tp|fp|ip|epc|e[a-d]x|e[sd]i|e[bs]p|badaddr|cause|status) {0,3}: {0,2}(?:0x)?([0-9a-f]{8,16})\b"
+_NAMED = (
+    r"\b([A-Z][A-Z0-9]{1,3}|[rxf]\d{1,2}|[astg]\d{1,2}|sp|pc|lr|ra|gp|tp|fp|ip"
+    r"|epc|e[a-d]x|e[sd]i|e[bs]p|badaddr|cause|status) {0,3}: {0,2}(?:0x)?([0-9a-f]"
+    r"{8,16})\b"
+)
 _GROUPS = (
     # powerpc: GPR00: value value value value; mips: $ 0   : value ...; s390: Krnl GPRS: value ...
     (r"\bGPR(\d\d): ((?:[0-9a-f]{8,16}[ ]{0,2}){1,8})", "r{}"),
     (r"\$ ?(\d{1,2}) {0,3}: ((?:[0-9a-f]{8,16}[ ]{0,2}){1,8})", "${}"),
 )
 _ADDRESSES = (
-    r"(?:page fault for address|dereference, address|virtual address|at address|paging request at"
-    r"|dereference at|access at|memory access at|for data at address|fetch at):? (?:0x)?([0-9a-f]{1,16})\b",
+    (
+        r"(?:page fault for address|dereference, address|virtual address|at address"
+        r"|paging request at|dereference at|access at|for data at address|fetch at):?"
+        r" (?:0x)?([0-9a-f]{1,16})\b"
+    ),
     r"^\s{0,8}(?:Read|Write) (?:of size \d{1,9} )?at addr ([0-9a-f]{8,16})",
     r"(?:non-canonical|maybe for) address (?:0x)?([0-9a-f]{8,16})",
     r"^(?:Failing|Fault) address: ([0-9a-f]{8,16})",
@@ -27,15 +34,24 @@ _ADDRESSES = (
 _KINDS = (
     (
         "execute",
-        r"#PF: supervisor instruction fetch|instruction fetch|execute from|execution of|Unhandled prefetch",
+        (
+            r"#PF: supervisor instruction fetch|instruction fetch|execute from|execution"
+            r" of|Unhandled prefetch"
+        ),
     ),
     (
         "write",
-        r"#PF: supervisor write|^\s{0,8}Write (?:of|at)|when write|WnR = 1|out-of-bounds write|use-after-free write|invalid write|dereference on write|data write",
+        (
+            r"#PF: supervisor write|^\s{0,8}Write (?:of|at)|when write|WnR = 1|out-of-bound"
+            r"s write|use-after-free write|invalid write|dereference on write|data write"
+        ),
     ),
     (
         "read",
-        r"#PF: supervisor read|^\s{0,8}Read (?:of|at)|when read|WnR = 0|out-of-bounds read|use-after-free read|invalid read|dereference on read|data read",
+        (
+            r"#PF: supervisor read|^\s{0,8}Read (?:of|at)|when read|WnR = 0|out-of-bounds"
+            r" read|use-after-free read|invalid read|dereference on read|data read"
+        ),
     ),
 )
 _SIZE = r"^\s{0,8}(?:Read|Write) of size (\d{1,9})"

@@ -38,12 +38,20 @@ _TASK = (
     r"CPU: ?(?P<cpu>\d{1,5}) (?:UID: \d{1,10} )?PID: (?P<pid>\d{1,10}) Comm: "
     r"(?P<name>.{1,32}?) (?P<taint>Not tainted|Tainted: .{1,80}?) {1,4}(?P<release>\S{3,100})"
 )
-_TASK_OLD = r"Pid: (?P<pid>\d{1,10}), comm: (?P<name>.{1,32}?) (?P<taint>Not tainted|Tainted: .{1,60}?) {1,4}\(?(?P<release>[\w.+~-]{3,80})"
+_TASK_OLD = (
+    r"Pid: (?P<pid>\d{1,10}), comm: (?P<name>.{1,32}?) (?P<taint>Not tainted"
+    r"|Tainted: .{1,60}?) {1,4}\(?(?P<release>[\w.+~-]{3,80})"
+)
 _TASK_HUNG = r"INFO: task (?P<name>.{1,32}):(?P<pid>\d{1,10}) (?:blocked|can't)"
 _LOCK = r"\s{0,4}#\d{1,3}: {1,3}\S.{0,400}"
-_AT = r"\bat: (?:\[?<[0-9a-fp]{4,18}>\]? )?(?P<function>[A-Za-z_][\w.$]{0,255})(?:\+0x[0-9a-f]{1,8}(?:/0x[0-9a-f]{1,8})?|\s)?(?: ?(?P<file>[\w./+-]{1,255}\.[chS]):(?P<line>\d{1,7}))?"
+_AT = (
+    r"\bat: (?:\[?<[0-9a-fp]{4,18}>\]? )?(?P<function>[A-Za-z_][\w.$]{0,255})"
+    r"(?:\+0x[0-9a-f]{1,8}(?:/0x[0-9a-f]{1,8})?|\s)?(?: ?(?P<file>[\w./+-]{1,255}\."
+    r"[chS]):(?P<line>\d{1,7}))?"
+)
 _HEAD = (
-    r"(?: in | at (?:\S{1,300}:\d{1,7} )?(?:at )?|:\d{1,7} (?:at )?|IP: (?:\[?<[0-9a-f]{8,16}>\]? )?)"
+    r"(?: in | at (?:\S{1,300}:\d{1,7} )?(?:at )?|:\d{1,7} (?:at )?|IP: (?:\[?<[0-9a-f]"
+    r"{8,16}>\]? )?)"
     r"(?P<function>[A-Za-z_][\w.$]{0,255})\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}"
     r"(?: (?P<file>[\w./+-]{1,255}\.(?:[chS]|rs)):(?P<line>\d{1,7}))?"
 )
@@ -143,7 +151,7 @@ def _lock_frames(lines: Sequence[Line]) -> list[Frame]:
 
 
 def _lock_of(text: str) -> str:
-    return text.split(" at: ")[0]
+    return text.split(" at: ", maxsplit=1)[0]
 
 
 def _mixed(format_: Format, lines: Sequence[Line]) -> str | None:

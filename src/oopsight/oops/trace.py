@@ -42,11 +42,12 @@ def _arm() -> re.Pattern[str]:
 
 @functools.cache
 def _pointer() -> re.Pattern[str]:
+    inlined = _FILE.replace("file", "file2").replace("<line", "<line2")
     return re.compile(
         r"\s{0,8}(?:E?IP is at|RIP|EIP|IP|pc|PC is at|NIP|epc|Krnl PSW)\b[ :]{0,4}"
         r"(?:[0-9a-f]{4}:)?(?:\[?<[0-9a-fp_]{4,18}>\]?\s{0,3}){0,2}(?:[0-9a-f]{16} )?"
         r"(?:[0-9a-f]{8,16} )?[\[(]?"
-        rf"{_SYMBOL}(?:{_WHERE}{_MODULE}[\])]?(?:{_FILE})?|{_FILE.replace('file', 'file2').replace('<line', '<line2')} \[inline\])"
+        rf"{_SYMBOL}(?:{_WHERE}{_MODULE}[\])]?(?:{_FILE})?|{inlined} \[inline\])"
     )
 
 
@@ -58,8 +59,9 @@ def demangled(name: str) -> str:
     """
     if not name.startswith("_Z"):
         return name
-    position, parts = 3 if name.startswith("_ZN") else 2, []
-    while position < len(name) and len(parts) < 32:  # noqa: PLR2004 - no name has so many parts
+    position = 3 if name.startswith("_ZN") else 2
+    parts: list[str] = []
+    while position < len(name) and len(parts) < 32:
         digits = re.match(r"\d{1,3}", name[position:])
         if digits is None:
             break

@@ -18,14 +18,14 @@ _DIE = r"(?:^|[\w:\]-] )(?:Oops: )?"
 def _bad_area(after: list[str], match: re.Match[str]) -> tuple[Kind, str] | None:
     """A fault address in the first page is a NULL pointer with an offset, as fault.c says."""
     address = compiled(r"(?:address|at|access at):? (?:0x)?([0-9a-f]{1,16})\b").search(match.string)
-    if address and int(address[1], 16) < 4096:  # noqa: PLR2004 - a page
+    if address and int(address[1], 16) < 4096:
         return Kind.NULL_DEREF, _NULL + " in {function}"
     del after
     return None
 
 
 def _trap(kind: Kind, words: str, title: str, why: str, rank: int = 50) -> Format:
-    first = words.split("(?:")[0].split("[")[0]
+    first = words.split("(?:", maxsplit=1)[0].split("[", maxsplit=1)[0]
     pattern = _DIE + words + r"(?:, [^:]{1,200})?: (?:[0-9a-f]{4}\b|\S{1,60} \[#)"
     return Format(kind, first, pattern, title + " in {function}", why, rank=rank)
 
@@ -214,7 +214,8 @@ FORMATS = (
         "Oops",
         (
             r"(?:^|[\]:] )Oops(?: - [\w /()-]{1,60})?(?::? \w{0,20}.{0,80})? ?\[#\d{1,4}\]"
-            r"|(?:^|[\]:] )Oops(?:\[#\d{1,4}\]|: (?:[0-9a-f]{4,16} |Kernel access|Exception in kernel"
+                r"|(?:^|[\]:] )Oops(?:\[#\d{1,4}\]|: (?:[0-9a-f]{4,16} |Kernel access|Exception"
+                r" in kernel"
             r"|Machine check|Bad kernel stack))"
         ),
         "Oops in {function}",

@@ -78,7 +78,10 @@ FORMATS = (
     Format(
         Kind.DEADLOCK,
         "BUG: ",
-        r"BUG: (?P<what>spinlock|rwlock)(?P<dash>[ -])(?P<why>recursion|cpu recursion|lockup suspected|lockup) on ",
+        (
+            r"BUG: (?P<what>spinlock|rwlock)(?P<dash>[ -])(?P<why>recursion|cpu recursion"
+            r"|lockup suspected|lockup) on "
+        ),
         "BUG: {what} {why} in {function}",
         "spinlock debugging: its owner takes it again, or nobody lets it go",
         rank=20,
@@ -112,7 +115,8 @@ FORMATS = (
         "a system call left with a lock held",
     ),
     _lockdep(
-        Kind.LOCK_MISUSE, "lock held at task exit time", "{word}: lock held at task exit time in {function}",
+        Kind.LOCK_MISUSE, "lock held at task exit time",
+        "{word}: lock held at task exit time in {function}",
         "a task ended with a lock held",
     ),
     _lockdep(
@@ -181,9 +185,10 @@ FORMATS = (
         "rcu_dereference() outside its critical section",
         rank=20,
         lost="WARNING: suspicious RCU usage",
-        refine=lambda after, match: (
+        refine=lambda _after, match: (
             Kind.SUSPICIOUS_RCU,
-            ("INFO" if match["word"] == "INFO" else "WARNING") + ": suspicious RCU usage in {function}",
+            f"{'INFO' if match['word'] == 'INFO' else 'WARNING'}"
+            ": suspicious RCU usage in {function}",
         ),
     ),
     Format(
@@ -206,8 +211,7 @@ FORMATS = (
     Format(
         Kind.SLEEPING_IN_ATOMIC,
         "function called from invalid context",
-        r"BUG: (?:sleeping|assuming non migratable|\w{1,20}) ?\w{0,20} ?function called from invalid context"
-        r"|BUG: sleeping function called from invalid context",
+        r"BUG: (?:sleeping|assuming non migratable) ?function called from invalid context",
         "BUG: sleeping function called from invalid context in {function}",
         "might_sleep() with preemption off",
         rank=20,

@@ -106,7 +106,7 @@ FORMATS = (
         "a line of SLUB's report, its head lost",
         blame=Blame.NOBODY,
         rank=90,
-        refine=lambda after, match: (
+        refine=lambda _after, match: (
             Kind.MEMORY_CORRUPTION,
             "INFO: " + match["what"].split("+")[0] + " age=NUM cpu=NUM pid=NUM",
         ),
@@ -122,7 +122,10 @@ FORMATS = (
     Format(
         Kind.STACK_CORRUPTION,
         "stack-protector: ",
-        r"stack-protector: Kernel stack is corrupted in: (?:\[?<?[0-9a-f]{8,16}>?\]?|(?P<first>[\w.]{1,128}))?",
+        (
+            r"stack-protector: Kernel stack is corrupted in: (?:\[?<?[0-9a-f]{8,16}>?\]?"
+            r"|(?P<first>[\w.]{1,128}))?"
+        ),
         "kernel panic: stack is corrupted in {function}",
         "the canary was overwritten; the headline names the function",
         blame=Blame.HEADLINE,
