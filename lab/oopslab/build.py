@@ -24,8 +24,10 @@ def modules(scenario: Scenario, kernel: Kernel, work: Path) -> dict[str, Path]:
     for header in GUEST.glob("*.h"):
         shutil.copy(header, work)
     (work / "Kbuild").write_text("".join(f"obj-m += {name}.o\n" for name in names))
-    # Module BTF would need pahole; vendors' modules have none either.
-    options = [f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES="]
+    # Module BTF would need pahole; vendors' modules have none either. BUG() prints the path of its
+    # source, which is to tell no more than a vendor's would.
+    flags = f"KCFLAGS=-ffile-prefix-map={work}=/usr/src/dkms"
+    options = [f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES=", flags]
     run(["make", "-s", "-C", kernel.headers, *options, "modules"], timeout=300)
     return {name: work / f"{name}.ko" for name in names}
 

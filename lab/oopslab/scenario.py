@@ -80,7 +80,7 @@ class Scenario:
     @property
     def digest(self) -> str:
         """Changes with whatever makes another dump: not with what is told of it or of the tests."""
-        shared = {path.name: path.read_text() for path in sorted(GUEST.iterdir())}
+        shared = {path.name: path.read_text() for path in guest_files(self.texts)}
         texts = {path: text for path, text in self.texts.items() if path not in _DESCRIPTIONS}
         settings = json.loads(self.texts["scenario.json"])
         settings = {key: value for key, value in settings.items() if key not in _FOR_TESTS}
@@ -99,6 +99,20 @@ class Scenario:
     def modules(self) -> list[str]:
         """Names of the out-of-tree modules."""
         return sorted(Path(path).stem for path in self.under("module") if path.endswith(".c"))
+
+
+def guest_files(texts: dict[str, str]) -> list[Path]:
+    """The shared files that a scenario with *texts* uses: of the headers, only what it includes."""
+    headers = {path.name: path for path in GUEST.glob("*.h")}
+    used: dict[str, Path] = {}
+    waiting = list(texts.values())
+    while waiting:
+        for name in re.findall(r'#include "(\w+\.h)"', waiting.pop()):
+            if name in headers and name not in used:
+                used[name] = headers[name]
+                waiting.append(headers[name].read_text())
+    others = [path for path in GUEST.iterdir() if path.suffix != ".h"]
+    return sorted([*others, *used.values()])
 
 
 def scenarios() -> list[str]:

@@ -1,0 +1,7 @@
+boot() {
+	load pwrmeter
+}
+
+workload() {
+	service /usr/sbin/energyd -c /etc/energyd.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load fwupload
+}
+
+workload() {
+	service /usr/bin/fwupdmgr -c /etc/fwupd.steps
+}

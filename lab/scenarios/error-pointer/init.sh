@@ -1,0 +1,7 @@
+boot() {
+	load certstore
+}
+
+workload() {
+	service /usr/sbin/certd -c /etc/certd.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load wdtbridge
+}
+
+workload() {
+	service /usr/sbin/hwwatch -c /etc/hwwatch.steps
+}

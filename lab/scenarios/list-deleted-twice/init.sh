@@ -1,0 +1,7 @@
+boot() {
+	load printq
+}
+
+workload() {
+	service /usr/sbin/cupsd -c /etc/cupsd.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load nbrtab
+}
+
+workload() {
+	service /usr/sbin/lldpd -c /etc/lldpd.steps
+}

@@ -1,0 +1,4 @@
+boot() {
+	load lcdpanel delay=2500
+	load segment7
+}

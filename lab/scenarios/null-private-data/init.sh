@@ -1,0 +1,7 @@
+boot() {
+	load tapechg
+}
+
+workload() {
+	service /usr/sbin/mtx-daemon -c /etc/mtx-daemon.steps
+}

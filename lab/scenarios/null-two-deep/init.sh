@@ -1,0 +1,7 @@
+boot() {
+	load volmgr
+}
+
+workload() {
+	cat /proc/volmgr >/tmp/volumes
+}

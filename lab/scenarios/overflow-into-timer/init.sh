@@ -1,0 +1,7 @@
+boot() {
+	load shelfmon
+}
+
+workload() {
+	service /usr/sbin/shelfd -c /etc/shelfd.steps
+}

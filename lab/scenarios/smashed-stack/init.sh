@@ -1,0 +1,7 @@
+boot() {
+	load hexcfg
+}
+
+workload() {
+	service /usr/sbin/bootcfg -c /etc/bootcfg.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load camctl
+}
+
+workload() {
+	(sleep 0.3; camera-agent) &
+}
