@@ -29,6 +29,8 @@ from oopslab.scenario import Scenario, load
 
 _SNAPSHOT_SIZE = 64 << 20  # bytes; the files are sparse
 _DUMP_SIZE = 2 << 30
+PATIENCE = 300
+"""Seconds that every guest is given: a slow or busy machine takes ten times as long as usual."""
 _KDUMP_CMDLINE = "console=ttyS0 nr_cpus=1 irqpoll reset_devices rdinit=/init panic=10"
 
 
@@ -113,6 +115,7 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
     work.mkdir()
     modules = build.modules(scenario, kernel, work / "module")
     level = dump_level(scenario, kernel)
+    patience = max(PATIENCE, settings.timeout)
     kdump = capture == "kdump"
     second = initramfs.capture_system(kernel, makedumpfile(level)) if kdump else None
     initrd = work / "initrd.img"
@@ -133,12 +136,12 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
     try:
         with machine.running() as guest:
             for action in settings.actions:
-                guest.wait_for(action.after, settings.timeout)
+                guest.wait_for(action.after, patience)
                 guest.monitor.execute(action.execute)
             if kdump:
-                vmcore = by_kdump(guest, work, disks[1], settings.timeout)
+                vmcore = by_kdump(guest, work, disks[1], patience)
             else:
-                vmcore = by_qmp(guest, work, level, settings.timeout, settings.end)
+                vmcore = by_qmp(guest, work, level, patience, settings.end)
     except LabError as error:
         kept = _keep_console(machine.console, scenario.name)
         what = f"{scenario.name} on {kernel.release} ({capture})"

@@ -61,7 +61,7 @@ class Settings:
     kernel_modules: tuple[str, ...] = ()  # of the distribution, loaded at boot
     packages: tuple[str, ...] = ()  # Debian packages whose files the guest has
     end: str = r"---\[ end Kernel panic"  # regular expression: the guest is dead
-    timeout: int = 120  # seconds until the end
+    timeout: int = 120  # seconds until the end, where that is more than PATIENCE
     snapshot: bool = True  # the guest lives long enough to save its /proc files
     dump_level: int | None = None  # of makedumpfile; None: as much as is safe for the kernel
     actions: tuple[Action, ...] = ()
