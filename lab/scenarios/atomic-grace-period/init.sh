@@ -1,0 +1,7 @@
+boot() {
+	load tagmap
+}
+
+workload() {
+	service /usr/sbin/collectord -c /etc/collectord.steps
+}

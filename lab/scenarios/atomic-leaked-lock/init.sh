@@ -1,0 +1,7 @@
+boot() {
+	load quotad
+}
+
+workload() {
+	service /usr/sbin/rpc.rquotad -F -c /etc/rquotad.steps
+}

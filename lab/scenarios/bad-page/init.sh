@@ -1,0 +1,7 @@
+boot() {
+	load dmaring
+}
+
+workload() {
+	service /usr/sbin/dpdk-proxy -c /etc/dpdk.steps
+}

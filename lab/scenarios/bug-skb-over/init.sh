@@ -1,0 +1,7 @@
+boot() {
+	load tlmxport
+}
+
+workload() {
+	service /usr/sbin/telegraf --quiet -c /etc/telegraf.steps
+}

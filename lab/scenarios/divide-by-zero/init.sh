@@ -1,0 +1,7 @@
+boot() {
+	load shaper
+}
+
+workload() {
+	service /usr/sbin/tcd -c /etc/tcd.steps
+}

@@ -1,0 +1,4 @@
+boot() {
+	load ctrlxp
+	service /usr/sbin/mcelogd --daemon -c /etc/mcelogd.steps
+}

@@ -1,0 +1,4 @@
+boot() {
+	load mirrorfs
+	service /usr/sbin/lsyncd -nodaemon -c /etc/lsyncd.steps
+}

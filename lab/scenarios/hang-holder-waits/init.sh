@@ -1,0 +1,6 @@
+boot() {
+	load probehub
+	service /usr/sbin/sensord -f -c /etc/sensord.steps
+	service /usr/bin/node_exporter --collector.hwmon -c /etc/exporter.steps
+	service /usr/sbin/zabbix_agentd -f -c /etc/exporter.steps
+}

@@ -1,0 +1,4 @@
+workload() {
+	log "init: re-executing"
+	exec /usr/bin/initctl --reexec
+}

@@ -1,0 +1,4 @@
+boot() {
+	load doorbell
+	service /usr/sbin/ibacm -c /etc/ibacm.steps
+}

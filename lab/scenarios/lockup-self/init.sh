@@ -1,0 +1,4 @@
+boot() {
+	load policyd
+	service /usr/sbin/policy-agent --foreground -c /etc/policy.steps
+}

@@ -1,0 +1,3 @@
+workload() {
+	(sleep 1; echo "nginx ready" >/dev/console) &
+}

@@ -1,0 +1,7 @@
+boot() {
+	load sesstrack
+}
+
+workload() {
+	service /usr/sbin/haproxy -W -c /etc/haproxy.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load pollq
+}
+
+workload() {
+	echo start >/proc/pollq
+}

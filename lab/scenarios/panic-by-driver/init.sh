@@ -1,0 +1,3 @@
+workload() {
+	load hbdisk dead_after=3
+}

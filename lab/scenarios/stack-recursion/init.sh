@@ -1,0 +1,7 @@
+boot() {
+	load exprs
+}
+
+workload() {
+	service /usr/sbin/ruleset-compiler -c /etc/ruleset.steps
+}

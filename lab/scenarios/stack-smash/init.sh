@@ -1,0 +1,7 @@
+boot() {
+	load volident
+}
+
+workload() {
+	service /usr/sbin/blkidd -c /etc/blkidd.steps
+}

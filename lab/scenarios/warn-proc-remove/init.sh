@@ -1,0 +1,7 @@
+boot() {
+	load gwconfig
+}
+
+workload() {
+	(sleep 1; rmmod gwconfig) &
+}
