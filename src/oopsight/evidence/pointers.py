@@ -125,6 +125,24 @@ class TaskPointer:
 
 
 @dataclass(frozen=True)
+class TaskFrame:
+    """A frame of the stack of any task, inlined calls not counted."""
+
+    TYPE: ClassVar[str] = "task-frame"
+    pid: int
+    task: Address
+    """Of its ``struct task_struct``."""
+    index: int
+    pc: Address
+    function: str
+
+    @property
+    def command(self) -> str:
+        """Shows it at the prompt."""
+        return f"bt {self.task:x}"
+
+
+@dataclass(frozen=True)
 class FileReference:
     """An open file of the crashed task."""
 
@@ -194,6 +212,7 @@ Pointer = Union[  # noqa: UP007  # evaluated at run time on Python 3.10 in type 
     LogPointer,
     ModulePointer,
     TaskPointer,
+    TaskFrame,
     FileReference,
     BytesPointer,
     InstructionPointer,

@@ -17,6 +17,8 @@ from oopsight.evidence.pointers import (
     InstructionPointer,
     Memory,
     RegisterPointer,
+    TaskFrame,
+    TaskPointer,
     Variable,
 )
 from oopsight.evidence.task import CrashedTask
@@ -70,12 +72,40 @@ def _instruction(session: Session, claimed: dict[str, Any]) -> InstructionPointe
     return InstructionPointer(Address(address), rows[0].bytes.hex(), rows[0].text)
 
 
+def _task(session: Session, claimed: dict[str, Any]) -> TaskPointer:
+    """Read a task again, at its address."""
+    from oopsight.evidence.stacks import task_pointer
+
+    return task_pointer(_task_struct(session, claimed["address"]))
+
+
+def _task_frame(session: Session, claimed: dict[str, Any]) -> TaskFrame:
+    """Unwind a task again and take the frame of the same number."""
+    from oopsight.evidence.modules import Modules
+    from oopsight.evidence.stacks import StackReader
+
+    modules = Evidence(session).get(Modules)
+    stack = StackReader(session, modules).read(
+        _task_struct(session, claimed["task"]), look_into=False
+    )
+    return stack.pointer(stack.calls[int(claimed["index"])])
+
+
+def _task_struct(session: Session, address: str) -> Any:
+    from drgn import Object
+
+    return Object(session.prog, "struct task_struct *", int(address, 16))
+
+
 _READ_AGAIN: dict[str, Callable[[Session, dict[str, Any]], Any]] = {
     Memory.TYPE: _memory,
     Variable.TYPE: _variable,
     BytesPointer.TYPE: _bytes,
     InstructionPointer.TYPE: _instruction,
+    TaskPointer.TYPE: _task,
+    TaskFrame.TYPE: _task_frame,
 }
+"""Pointers that are found by their own fields; the others must be among what the facts hold."""
 
 
 def _known(evidence: Evidence) -> Iterator[Any]:

@@ -1,0 +1,113 @@
+"""A deadlock.
+
+Finds
+    Tasks or CPUs that wait for each other in a circle, or one that waits for what it holds itself.
+
+Why it happens
+    Two locks are taken in one order here and in the other order there; or a function that takes a
+    lock is called with that lock held.
+
+How it is decided
+    For each blocked task the lock it waits for is read from its own entry on the lock's list, and
+    the holder from the lock. A spinlock names no holder: there the code of the functions on each
+    CPU's stack is followed, and one that has taken that very address and not given it back holds
+    it. The circle closes.
+
+When it is wrong
+    A semaphore or a spinlock taken by one task and meant to be given back by another is no
+    deadlock. A rw_semaphore remembers only the last of its readers; a circle through that
+    memory alone is *possible*.
+
+Example
+    ``stripe_resync()`` holds ``map_mutex`` and waits for ``log_mutex``, ``stripe_trim()`` the other
+    way round.
+
+Look next
+    ``bt`` of the tasks in the circle; the order of the two locks in all their users.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import (
+    Certainty,
+    Clear,
+    Culprit,
+    Depth,
+    Finding,
+    Step,
+    Undecided,
+)
+from oopsight.diagnosis.stalls import (
+    absent,
+    blame,
+    distinct,
+    holds_step,
+    victims_step,
+    waits_step,
+    who,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
+
+_GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "lock_held", "workqueue_stall")
+
+
+def deadlock(waits: Waits | Missing) -> Finding | Clear | Undecided:
+    """Decide whether tasks wait in a circle."""
+    if isinstance(waits, Missing):
+        return absent(waits)
+    cycles = waits.cycles()
+    if not cycles:
+        return Clear(f"none of {len(waits.victims)} waiting tasks waits in a circle")
+    circle = max(cycles, key=len)
+    links = [(wait, *_held(wait, circle)) for wait in circle]
+    steps: list[Step] = []
+    culprits: list[Culprit] = []
+    for wait, lock, holder, owner in links:
+        steps += [waits_step(wait), holds_step(lock, holder, owner)]
+        taker = owner.holding(lock)
+        if taker is not None:
+            what = "it took" if owner is wait else "it holds"
+            culprits.append(blame(taker, f"{what} {lock.title} and waits for more", lock.name))
+    culprits += [
+        blame(w.call, f"waits for {lock.title}", lock.name)
+        for w, lock, _, _ in links
+        if w.call is not None
+    ]
+    behind = victims_step(waits.victims, {w.task.address for w in circle})
+    steps += [behind] if behind else []
+    sure = all(holder.known_by == "owner" for _, _, holder, _ in links)
+    hint = any(
+        holder.known_by == "last reader" and owner.holding(lock) is None
+        for _, lock, holder, owner in links
+    )
+    certainty = Certainty.SHOWN if sure else Certainty.POSSIBLE if hint else Certainty.INFERRED
+    locks = " and ".join(dict.fromkeys(lock.title for _, lock, _, _ in links))
+    if len(circle) == 1:
+        title = f"deadlock: {who(circle[0])} waits for {locks}, which it holds itself"
+    else:
+        title = f"deadlock of {' and '.join(who(w) for w in circle)}"
+    return Finding(
+        title=title,
+        summary=f"{title}: {locks}."
+        if len(circle) > 1
+        else f"{who(circle[0])} took {locks} and wants it a second time.",
+        certainty=certainty,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=distinct(culprits),
+        advice=("Take these locks in one order everywhere, or release the one first.",)
+        if len(circle) > 1
+        else ("Release the lock before the call, or call a variant that expects it held.",),
+        refines=_GENERAL,
+    )
+
+
+def _held(wait: Wait, circle: tuple[Wait, ...]) -> tuple[Lock, Holder, Wait]:
+    """What a member of the circle waits for, and the member that holds it."""
+    members = {w.task.address: w for w in circle}
+    lock = wait.lock
+    holder = next((h for h in lock.holders if h.task.address in members), None) if lock else None
+    if lock is None or holder is None:
+        raise ValueError("a task in a circle waits for nobody in it")
+    return lock, holder, members[holder.task.address]

@@ -1,0 +1,80 @@
+"""A task that has been blocked too long.
+
+Finds
+    A task in uninterruptible sleep that nothing wakes, where no lock and no holder explains it.
+
+Why it happens
+    The event it waits for never comes: a completion nobody signals, a lost interrupt, a device or
+    server that does not answer.
+
+How it is decided
+    The kernel's detector reported a hung task; the longest blocked tasks' stacks are read and what
+    they wait for is found from their own entries on its list.
+
+When it is wrong
+    The function that waits may be right to wait, and the one that should have woken it be at fault;
+    the dump does not show who that is.
+
+Example
+    ``ctrlx_wait_ready()`` waits for ``ctrlx_port+0x28``, a completion whose timer was deleted.
+
+Look next
+    ``bt`` of the task; who calls ``complete()`` for that object.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
+from oopsight.diagnosis.stalls import absent, blame, distinct, victims_step, waits_step, who
+from oopsight.evidence import Missing
+from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.waiting import Wait, Waits
+from oopsight.kinds import Kind
+
+
+def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Undecided:
+    """Decide what the reported task waits for."""
+    if symptom.kind is not Kind.HUNG_TASK:
+        return Clear(f"no hung task was reported, but {symptom.kind}")
+    if isinstance(waits, Missing):
+        return absent(waits)
+    wait = _reported(symptom, waits)
+    if wait is None:
+        return Undecided("the hung task's stack cannot be read")
+    what = wait.lock.title if wait.lock is not None else "something unknown"
+    where = f" in {wait.call.name}" if wait.call is not None else ""
+    behind = victims_step(waits.victims, {wait.task.address})
+    named = wait.lock is not None and wait.call is not None
+    return Finding(
+        title=f"{who(wait)} hangs{where}",
+        summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it.",
+        certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
+        depth=Depth.MECHANISM,
+        chain=(waits_step(wait), *((behind,) if behind else ())),
+        culprits=distinct(
+            [
+                blame(
+                    call,
+                    f"waits for {what}" if call is wait.call else "called what waits",
+                    wait.lock.name if wait.lock is not None else None,
+                )
+                for call in wait.stack.blamable
+                if wait.call is not None and call.module == wait.call.module
+            ]
+        ),
+        advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
+    )
+
+
+def _reported(symptom: Symptom, waits: Waits) -> Wait | None:
+    """The task that the kernel named, else the one that has waited longest."""
+    victims = [w for w in waits.victims if w.stack.calls]
+    named = next(
+        (w for w in victims if f"{w.task.comm}:{w.task.pid} " in _text(symptom)),
+        None,
+    )
+    return named or next(iter(victims), None)
+
+
+def _text(symptom: Symptom) -> str:
+    return f"{symptom.headline.text} " if symptom.headline is not None else ""

@@ -1,0 +1,232 @@
+"""A lock that is not given back.
+
+Finds
+    The one holder behind which tasks pile up or CPUs spin: it sleeps or loops with the lock held,
+    has exited, or returned without unlocking.
+
+Why it happens
+    Something slow or endless is done inside a critical section: waiting for a device's answer
+    without a limit, polling. Or an error path returns without the unlock.
+
+How it is decided
+    The lock is found from the waiting tasks, its owner from the lock, or, for a spinlock, from the
+    code on each CPU's stack. The root of the chain is taken: a holder that itself waits for a lock
+    only passes the blame on. Where the owner has exited, has left the code that took the lock, or
+    no CPU holds a spinlock that is locked, the functions of the module are followed for a path
+    that returns with such a lock held while another path releases it.
+
+When it is wrong
+    The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
+    is handed over to another context on purpose is held by nobody's code. Where several functions
+    could have leaked the lock, the first of them is a guess, and the verdict only *possible*.
+
+Example
+    ``sensord`` waits in ``probe_query()`` for an answer that never comes, with the bus mutex held;
+    two others hang in ``probe_reset()``.
+
+Look next
+    ``bt`` of the holder; what it waits for.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.stalls import (
+    absent,
+    blame,
+    distinct,
+    doing,
+    holds_step,
+    victims_step,
+    waits_step,
+    who,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
+from oopsight.kinds import Kind
+
+_LOCKS = ("mutex", "rwsem", "semaphore", "rtmutex", "spinlock")
+_STALLS = (Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE)
+_GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall")
+
+
+def lock_held(
+    symptom: Symptom, waits: Waits | Missing, leaks: LockLeaks | Missing
+) -> Finding | Clear | Undecided:
+    """Decide whether one holder stands in everybody's way."""
+    if symptom.kind not in _STALLS:
+        return Clear(f"{symptom.kind} does not come from a lock that is held")
+    if isinstance(waits, Missing):
+        return absent(waits)
+    if waits.cycles():
+        return Clear("the tasks wait in a circle")
+    for lock, victims in waits.piles():
+        if lock.kind in _LOCKS:
+            return _held(lock, victims, waits, leaks)
+    orphan = next(
+        (w for w in waits.victims if w.lock and w.lock.kind in _LOCKS and not w.lock.holders), None
+    )
+    if orphan is not None and orphan.lock is not None:
+        return _orphaned(orphan.lock, orphan, waits, leaks)
+    return Clear("nobody waits for a lock")
+
+
+def _held(
+    lock: Lock, victims: tuple[Wait, ...], waits: Waits, leaks: LockLeaks | Missing
+) -> Finding | Undecided:
+    holder = lock.holders[0]
+    owner = waits.of(holder.task.address) if holder.alive else None
+    first = next((w for w in victims if w.lock is lock), victims[0])
+    taker = owner.holding(lock) if owner is not None else None
+    if owner is not None and (taker is not None or holder.known_by != "last reader"):
+        if taker is None and owner.call is None:
+            return _left(lock, holder, first, victims, leaks)
+        return _busy(lock, holder, owner, first, victims)
+    if holder.known_by == "last reader":
+        return Undecided(f"{lock.title} is held by a reader that the lock no longer names")
+    return _left(lock, holder, first, victims, leaks)
+
+
+def _busy(
+    lock: Lock, holder: Holder, owner: Wait, first: Wait, victims: tuple[Wait, ...]
+) -> Finding:
+    """The holder is in code that needs the lock."""
+    taker = owner.holding(lock)
+    caught = owner.call
+    culprits: list[Culprit] = []
+    if taker is not None:
+        culprits.append(blame(taker, f"took {lock.title} and {doing(owner)}", lock.name))
+    if caught is not None:
+        culprits.append(blame(caught, f"{doing(owner)} with {lock.title} held", lock.name))
+    because = [owner.task, *((owner.stack.pointer(caught),) if caught is not None else ())]
+    if owner.lock is not None:
+        because += owner.lock.because
+    steps = [
+        waits_step(first),
+        holds_step(lock, holder, owner),
+        Step(f"{who(owner)} {doing(owner)}", tuple(because)),
+    ]
+    behind = victims_step(victims, {first.task.address})
+    steps += [behind] if behind else []
+    sure = holder.known_by == "owner" and taker is not None
+    return Finding(
+        title=f"{lock.title} is held by {who(owner)}, which {doing(owner)}",
+        summary=f"{who(owner)} {doing(owner)} with {lock.title} held; {len(victims)} "
+        f"{'waits' if len(victims) == 1 else 'wait'} behind it.",
+        certainty=Certainty.SHOWN if sure else Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=distinct(culprits),
+        advice=(
+            f"Find out why {who(owner)} does not get on, and limit what is done under the lock.",
+        ),
+        refines=_GENERAL,
+    )
+
+
+def _left(
+    lock: Lock,
+    holder: Holder,
+    first: Wait,
+    victims: tuple[Wait, ...],
+    leaks: LockLeaks | Missing,
+) -> Finding:
+    """The holder has left the code that needs the lock."""
+    gone = "has exited" if not holder.alive else "is in no code that needs it any more"
+    steps = [waits_step(first), holds_step(lock, holder, None)]
+    because = (holder.task,) if holder.alive else lock.because
+    steps.append(Step(f"{who(holder)} {gone}: it never gave the lock back", because))
+    found = _leaking(lock, first, leaks)
+    steps += [_leak_step(leak) for leak in found]
+    behind = victims_step(victims, {first.task.address})
+    steps += [behind] if behind else []
+    return Finding(
+        title=f"{lock.title} was left locked by {who(holder)}, which {gone}",
+        summary=f"{who(holder)} {gone}, and left {lock.title} locked; {len(victims)} "
+        f"{'waits' if len(victims) == 1 else 'wait'} for it.",
+        certainty=Certainty.INFERRED if len(found) == 1 else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=_leakers(found, lock) or _takers(lock, first),
+        advice=("Release the lock on every path out of the function, or take it with a guard.",),
+        refines=_GENERAL,
+    )
+
+
+def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
+    """A lock without an owner in it, which nobody's code holds."""
+    found = _leaking(lock, first, leaks)
+    if not found:
+        return Clear(f"who holds {lock.title} is not known")
+    steps = [
+        waits_step(first),
+        Step(
+            "no code on any CPU's stack has taken it and not given it back: whoever took it has "
+            "returned",
+            (first.task,),
+        ),
+        *(_leak_step(leak) for leak in found),
+    ]
+    behind = victims_step(waits.victims, {first.task.address})
+    steps += [behind] if behind else []
+    names = " or ".join(leak.function for leak in found)
+    return Finding(
+        title=f"{lock.title} was left locked by {names}",
+        summary=f"{lock.title} is locked and nobody holds it; {names} can return with it held.",
+        certainty=Certainty.INFERRED if len(found) == 1 else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=_leakers(found, lock),
+        advice=("Release the lock on every path out of the function.",),
+        refines=_GENERAL,
+    )
+
+
+def _leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLeak]:
+    """Functions that can have left it: at its address, else in the module that waits for it."""
+    if isinstance(leaks, Missing):
+        return []
+    address = None if lock.address is None else int(lock.address)
+    found = list(leaks.of(lock.kind, address))
+    fixed = [leak for leak in found if leak.lock is not None]
+    module = first.call.module if first.call is not None else None
+    near = [leak for leak in found if leak.module.name == module]
+    return list({leak.function: leak for leak in fixed or near}.values())
+
+
+def _leak_step(leak: LockLeak) -> Step:
+    return Step(
+        f"{leak.function} [{leak.module.name}] takes a {leak.kind} at {leak.taken_at} and can "
+        f"return at {leak.returns_at} without releasing it, which its other paths do",
+        (leak.module,),
+    )
+
+
+def _leakers(found: list[LockLeak], lock: Lock) -> tuple[Culprit, ...]:
+    return tuple(
+        Culprit(
+            leak.module.name,
+            leak.function,
+            None,
+            lock.name,
+            f"can return at {leak.returns_at} with the lock held",
+        )
+        for leak in found
+    )
+
+
+def _takers(lock: Lock, first: Wait) -> tuple[Culprit, ...]:
+    """Nothing better than the code that uses the lock."""
+    if first.call is None:
+        return ()
+    return (
+        Culprit(
+            first.call.module,
+            None,
+            None,
+            lock.name,
+            "its code uses the lock; who left it locked is not known",
+        ),
+    )

@@ -1,0 +1,90 @@
+"""A grace period that does not end.
+
+Finds
+    The CPU or task that keeps RCU from finishing a grace period, and the function it is in.
+
+Why it happens
+    A loop inside ``rcu_read_lock()``, or anywhere in the kernel without ``cond_resched()``.
+
+How it is decided
+    The kernel reported an RCU stall and panics on it. The CPUs that still owe a quiescent state are
+    read from RCU's own tree, and from the report. On the stack of such a CPU the code is followed;
+    the innermost function which can come back to where it was caught is the loop.
+
+When it is wrong
+    As with every sample the loop may be further out than the one caught. A starved virtual CPU or
+    a starved grace period thread also stalls RCU; then no CPU is in a loop.
+
+Example
+    ``neighx_find()`` probes a full hash table without end inside ``rcu_read_lock()``.
+
+Look next
+    ``bt`` of that CPU; ``log`` for the report.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.stalls import blame, distinct, looping
+from oopsight.evidence import Missing
+from oopsight.evidence.cpus import Cpu, Cpus
+from oopsight.evidence.grace_period import GracePeriod
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+
+def rcu_stall(
+    symptom: Symptom, cpus: Cpus | Missing, grace: GracePeriod | Missing
+) -> Finding | Clear | Undecided:
+    """Decide who keeps the grace period from ending."""
+    if symptom.kind is not Kind.RCU_STALL:
+        return Clear(f"no RCU stall was reported, but {symptom.kind}")
+    if isinstance(cpus, Missing):
+        return Undecided(cpus.detail)
+    found = _blocking(cpus, grace)
+    if found is None:
+        return Undecided("no CPU that keeps the grace period from ending is in a loop")
+    cpu, proof = found
+    call = looping(cpu.stack)
+    if call is None:
+        return Undecided("no function on the stack of the CPU that is stuck can be to blame")
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
+    return Finding(
+        title=f"RCU stall: CPU {cpu.number} loops in {call.name}",
+        summary=f"{call.name} on CPU {cpu.number} does not get on, so that no grace period ends.",
+        certainty=Certainty.INFERRED if call.in_loop else Certainty.POSSIBLE,
+        depth=Depth.MECHANISM,
+        chain=(
+            Step("a grace period of RCU did not end", (*headline, *proof)),
+            Step(
+                f"CPU {cpu.number}, which owes it a quiescent state, was caught "
+                f"{'in a loop ' if call.in_loop else ''}in {call.name}",
+                (cpu.task, cpu.stack.pointer(call)),
+            ),
+        ),
+        culprits=distinct(
+            [
+                blame(call, "the loop that the CPU was caught in"),
+                *(blame(c, "on the same stack") for c in others),
+            ]
+        ),
+        advice=(f"Find out which condition ends the loop in {call.name}, and why it never came.",),
+    )
+
+
+def _blocking(cpus: Cpus, grace: GracePeriod | Missing) -> tuple[Cpu, tuple[Pointer, ...]] | None:
+    """A busy CPU that owes a quiescent state, a looping one first; else the only one in a loop."""
+    busy = [c for c in cpus.cpus if not c.idle and not c.in_user and c.stack.blamable]
+    owing = {}
+    if isinstance(grace, GracePeriod):
+        owing = {debt.cpu: debt.because for debt in grace.owing}
+    ranked = sorted(
+        (c for c in busy if c.number in owing),
+        key=lambda c: not ((call := looping(c.stack)) and call.in_loop),
+    )
+    if ranked:
+        return ranked[0], owing[ranked[0].number]
+    looped = [c for c in busy if (call := looping(c.stack)) and call.in_loop]
+    return (looped[0], ()) if len(looped) == 1 else None

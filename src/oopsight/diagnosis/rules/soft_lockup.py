@@ -1,0 +1,88 @@
+"""A CPU that does not get out of the kernel.
+
+Finds
+    The function in which a CPU ran for so long that nothing else could be scheduled on it.
+
+Why it happens
+    A loop whose end never comes: a list turned into a ring, a bit that is never set, a table
+    without a free slot; or a loop over too much without ``cond_resched()``.
+
+How it is decided
+    The kernel's watchdog reported a soft lockup. On the stack of the CPU that it names, the code
+    of each function is followed; the innermost one which can come back to where it was caught is
+    the loop. A loop in a module goes before one in the kernel's own code, which serves it.
+
+When it is wrong
+    The dump is one sample: the loop may be further out than the one caught. On an overcommitted
+    virtual machine the CPU may just not have been given time.
+
+Example
+    ``flow_find()`` follows a list whose head is no longer in it.
+
+Look next
+    ``bt`` of the CPU; the data that the loop runs over.
+"""
+
+from __future__ import annotations
+
+import re
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.stalls import blame, distinct, looping
+from oopsight.evidence import Missing
+from oopsight.evidence.cpus import Cpu, Cpus
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+_STUCK = re.compile(r"soft lockup - CPU#(\d+) stuck")
+
+
+def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Undecided:
+    """Decide where the CPU is caught."""
+    if symptom.kind is not Kind.SOFT_LOCKUP:
+        return Clear(f"no soft lockup was reported, but {symptom.kind}")
+    if isinstance(cpus, Missing):
+        return Undecided(cpus.detail)
+    cpu = _stuck(symptom, cpus)
+    if cpu is None:
+        return Undecided("the stack of the CPU that is stuck cannot be read")
+    call = looping(cpu.stack)
+    because: list[Pointer] = [symptom.headline] if symptom.headline is not None else []
+    steps = [
+        Step(
+            f"CPU {cpu.number} ran {cpu.task.comm} (pid {cpu.task.pid}) without end",
+            (*because, cpu.task),
+        )
+    ]
+    if call is None:
+        return Undecided("no function on the stack of the CPU that is stuck can be to blame")
+    how = "in a loop" if call.in_loop else "on the stack"
+    steps.append(Step(f"it was caught {how} in {call.name}", (cpu.stack.pointer(call),)))
+    if cpu.spins_on is not None:
+        name = cpu.spins_on.name or cpu.spins_on.address
+        steps.append(Step(f"it spins on spinlock {name}; who holds it is not known", (cpu.task,)))
+    others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
+    sure = call.in_loop and cpu.spins_on is None
+    return Finding(
+        title=f"soft lockup in {call.name}",
+        summary=f"CPU {cpu.number} did not get out of {call.name}.",
+        certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
+        depth=Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=distinct(
+            [
+                blame(
+                    call, "the loop that the CPU was caught in" if sure else "it was caught here"
+                ),
+                *(blame(c, "on the same stack") for c in others),
+            ]
+        ),
+        advice=(f"Find out which condition ends the loop in {call.name}, and why it never came.",),
+    )
+
+
+def _stuck(symptom: Symptom, cpus: Cpus) -> Cpu | None:
+    match = _STUCK.search(symptom.headline.text) if symptom.headline is not None else None
+    cpu = cpus.number(int(match[1])) if match else cpus.panicking
+    return cpu if cpu is not None and cpu.stack.calls else None

@@ -1,0 +1,107 @@
+"""What the rules for lockups, hangs and deadlocks have in common: saying who waits for whom."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Clear, Culprit, Step, Undecided
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.stacks import Call, TaskStack
+from oopsight.evidence.waiting import Holder, Lock, Wait
+
+_MOST_VICTIMS = 4
+
+
+def absent(missing: Missing) -> Clear | Undecided:
+    """A rule's answer where a fact it needs is not there."""
+    if missing.why is Why.NOT_APPLICABLE:
+        return Clear(missing.detail)
+    return Undecided(missing.detail)
+
+
+def who(wait: Wait | Holder) -> str:
+    """A task by name and number."""
+    return f"{wait.task.comm} (pid {wait.task.pid})"
+
+
+def blame(call: Call, why: str, thing: str | None = None) -> Culprit:
+    """A function on somebody's stack as the culprit."""
+    return Culprit(call.module, call.function, None, thing, why)
+
+
+def distinct(culprits: list[Culprit]) -> tuple[Culprit, ...]:
+    """Each function once, for the first of its reasons."""
+    found: dict[tuple[str | None, str | None], Culprit] = {}
+    for culprit in culprits:
+        found.setdefault((culprit.module, culprit.function), culprit)
+    return tuple(found.values())
+
+
+def waits_step(wait: Wait) -> Step:
+    """Who waits where and for what."""
+    because: list[Pointer] = [wait.task]
+    where = ""
+    if wait.call is not None:
+        because.append(wait.stack.pointer(wait.call))
+        where = f" in {wait.call.name}"
+    if wait.lock is None:
+        return Step(f"{who(wait)} does not get on{where}", tuple(because))
+    because += wait.lock.because
+    verb = "spins on" if wait.lock.kind == "spinlock" else "waits for"
+    since = f", for {wait.seconds:.0f} s" if wait.seconds else ""
+    mode = f" to {wait.lock.mode}" if wait.lock.mode else ""
+    return Step(f"{who(wait)} {verb} {wait.lock.title}{mode}{where}{since}", tuple(because))
+
+
+def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
+    """Who holds it, and how that is known."""
+    because: list[Pointer] = [*lock.because]
+    known = {
+        "owner": "the lock names its owner",
+        "last reader": "the lock names its last reader",
+        "code": "its code has taken it and not given it back",
+        "worker": "it carries out work of that queue",
+    }[holder.known_by]
+    if holder.alive:
+        because.append(holder.task)
+    taken = ""
+    call = wait.holding(lock) if wait is not None else None
+    if wait is not None and call is not None:
+        site = next(h.taken_at for h in call.holds if h.address == lock.address)
+        taken = f"; it took it at {site}"
+        because.append(wait.stack.pointer(call))
+    return Step(f"{lock.title} is held by {who(holder)}: {known}{taken}", tuple(because))
+
+
+def victims_step(waits: tuple[Wait, ...], but: set[int]) -> Step | None:
+    """The others that wait as well."""
+    others = [w for w in waits if w.task.address not in but]
+    if not others:
+        return None
+    names = ", ".join(who(w) for w in others[:_MOST_VICTIMS])
+    more = f" and {len(others) - _MOST_VICTIMS} more" if len(others) > _MOST_VICTIMS else ""
+    return Step(f"behind it wait {names}{more}", tuple(w.task for w in others[:_MOST_VICTIMS]))
+
+
+def doing(wait: Wait) -> str:
+    """What a task that holds something is doing, in words."""
+    call = wait.call
+    where = f" in {call.name}" if call is not None else ""
+    if wait.lock is None:
+        busy = "runs" if wait.stack.state == "R" else "sleeps"
+        loop = ", in a loop" if call is not None and call.in_loop and busy == "runs" else ""
+        return f"{busy}{where}{loop}"
+    if wait.lock.kind == "time":
+        return f"sleeps for a time{where}" + (", in a loop" if call and call.in_loop else "")
+    if wait.lock.kind == "spinlock":
+        return f"spins on {wait.lock.title}{where}"
+    return f"waits for {wait.lock.title}{where}"
+
+
+def looping(stack: TaskStack) -> Call | None:
+    """The function that a running task is caught in.
+
+    The innermost that can be to blame and whose code comes back to the same place, a module's
+    before the kernel's own; failing that, the innermost that can be to blame.
+    """
+    loops = [c for c in stack.blamable if c.in_loop]
+    return next((c for c in loops if c.module), loops[0] if loops else stack.culprit)

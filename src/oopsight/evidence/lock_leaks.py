@@ -1,0 +1,163 @@
+"""Functions that can return with a lock held which they release on another path.
+
+Found in machine code, for the modules that a stall or a sleep in atomic context points to: a
+spinlock that nobody on any CPU holds was kept by code that has long returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.cpus import Cpus
+from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.pointers import ModulePointer
+from oopsight.evidence.stacks import StackReader, TaskStack
+from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.waiting import Waits
+from oopsight.kernel.code_locks import ALL_ACQUIRES
+from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_PAGE = 4096
+_MOST_BYTES = 4 << 20
+_MOST_FUNCTIONS = 300
+_CALL = 0xE8
+_CALL_SIZE = 5
+_KINDS = (
+    Kind.HUNG_TASK,
+    Kind.SOFT_LOCKUP,
+    Kind.HARD_LOCKUP,
+    Kind.RCU_STALL,
+    Kind.SLEEPING_IN_ATOMIC,
+    Kind.LOCK_MISUSE,
+)
+
+
+@dataclass(frozen=True)
+class LockLeak:
+    """A path through a function that returns with a lock held."""
+
+    module: ModulePointer
+    function: str
+    kind: str
+    lock: Address | None
+    """Where the code names a fixed address; else it depends on the argument."""
+    taken_at: str
+    returns_at: str
+
+
+@dataclass(frozen=True)
+class LockLeaks:
+    """What was found in the modules that were searched."""
+
+    leaks: tuple[LockLeak, ...]
+    searched: tuple[str, ...]
+    """Modules."""
+    functions: int
+    """Functions of theirs that take a lock, all of whose paths were followed."""
+
+    def of(self, kind: str, lock: int | None) -> tuple[LockLeak, ...]:
+        """Leaks of that kind of lock, at that address or at none that is fixed."""
+        return tuple(
+            leak
+            for leak in self.leaks
+            if leak.kind == kind and (leak.lock is None or lock is None or leak.lock == lock)
+        )
+
+
+def collect(
+    session: Session,
+    modules: Modules,
+    symptom: Symptom,
+    cpus: Cpus | Missing,
+    waits: Waits | Missing,
+) -> LockLeaks | Missing:
+    """Search the modules on the stacks of all that wait, spin or run.
+
+    A sleep in atomic context may come from any: then those from outside the kernel's tree.
+    """
+    if symptom.kind not in _KINDS:
+        return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} does not come from a lock")
+    stacks = [w.stack for w in waits.victims] if isinstance(waits, Waits) else []
+    stacks += [cpu.stack for cpu in cpus.cpus] if isinstance(cpus, Cpus) else []
+    wanted = _implicated(modules, stacks)
+    if symptom.kind is Kind.SLEEPING_IN_ATOMIC:
+        wanted += [m for m in modules.loaded if "O" in m.taints and m not in wanted]
+    search = _Search(session, modules)
+    for module in wanted:
+        search.module(module)
+    return LockLeaks(tuple(search.leaks), tuple(m.name for m in wanted), search.followed)
+
+
+def _implicated(modules: Modules, stacks: list[TaskStack]) -> list[Module]:
+    names = {call.module for stack in stacks for call in stack.calls}
+    return [m for m in modules.loaded if m.name in names]
+
+
+class _Search:
+    def __init__(self, session: Session, modules: Modules) -> None:
+        self._prog: Any = session.prog
+        self._reader = StackReader(session, modules)
+        self._left = _MOST_BYTES
+        self._targets = self._addresses()
+        self.leaks: list[LockLeak] = []
+        self.followed = 0
+
+    def _addresses(self) -> set[int]:
+        found = set()
+        for name in ALL_ACQUIRES:
+            try:
+                found.add(self._prog.symbol(name).address)
+            except LookupError:
+                continue
+        return found
+
+    def module(self, module: Module) -> None:
+        """Follow each function of a module that calls a lock function."""
+        starts: dict[int, str] = {}
+        for start, end in module.ranges:
+            size = min(end - start, self._left)
+            self._left -= size
+            for site in self._calls(start, size):
+                name, begin, _ = self._reader.names.code(site)
+                if begin is not None and module.holds(begin):
+                    starts.setdefault(begin, name)
+        for begin, name in list(starts.items())[:_MOST_FUNCTIONS]:
+            function = self._reader.function(begin)
+            if function is None:
+                continue
+            self.followed += function.followed
+            for leak in function.leaks:
+                lock = leak.held.lock
+                self.leaks.append(
+                    LockLeak(
+                        module=module.pointer,
+                        function=base_name(name),
+                        kind=leak.held.kind,
+                        lock=Address(lock.offset) if lock is not None and not lock.base else None,
+                        taken_at=f"{name}+{leak.held.site - begin:#x}",
+                        returns_at=f"{name}+{leak.returns - begin:#x}",
+                    )
+                )
+
+    def _calls(self, start: int, size: int) -> list[int]:
+        """Addresses of instructions that look like calls of a lock function."""
+        from drgn import FaultError
+
+        code = bytearray()
+        for offset in range(0, size, _PAGE):
+            try:
+                code += self._prog.read(start + offset, min(_PAGE, size - offset))
+            except FaultError:
+                code += bytes(min(_PAGE, size - offset))
+        found = []
+        at = code.find(_CALL)
+        while 0 <= at <= len(code) - _CALL_SIZE:
+            distance = int.from_bytes(code[at + 1 : at + _CALL_SIZE], "little", signed=True)
+            if start + at + _CALL_SIZE + distance in self._targets:
+                found.append(start + at)
+            at = code.find(_CALL, at + 1)
+        return found

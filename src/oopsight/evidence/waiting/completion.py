@@ -1,0 +1,191 @@
+"""``struct completion``: nobody holds it; somebody should have completed it.
+
+Much of the kernel waits by a completion for something more definite: a work item, a grace period, a
+thread's end. What encloses the completion tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from oopsight.evidence import Address
+from oopsight.evidence.pointers import Memory
+from oopsight.evidence.waiting import Holder, Lock
+from oopsight.evidence.waiting.scan import Scan
+
+FUNCTIONS = (
+    "wait_for_completion*",
+    "__wait_for_common",
+    "wait_for_common*",
+    "__flush_work*",
+    "flush_work*",
+    "__flush_workqueue",
+    "flush_workqueue",
+    "synchronize_rcu*",
+    "__wait_rcu_gp",
+    "synchronize_srcu*",
+    "kthread_stop",
+)
+_PWQ_FLAGS = 0xFF  # include/linux/workqueue.h: WORK_STRUCT_FLAG_MASK, at most eight bits
+_IS_PWQ = 0x4
+_WORKER = 0x20  # PF_WQ_WORKER
+
+
+def find(scan: Scan) -> Lock | None:
+    """The completion on whose queue the task's ``struct swait_queue`` is, and what has it."""
+    shape = scan.shape("struct swait_queue", "task", "task_list")
+    offset = scan.offset("struct completion", "wait.task_list")
+    if shape is None or offset is None:
+        return None
+    for waiter in scan.waiters(shape):
+        head = scan.head(shape, waiter.node)
+        done = scan.memory("struct completion", head - offset, "done") if head else None
+        if head is None or done is None:
+            continue
+        return _meaning(scan, head - offset, done)
+    return None
+
+
+def _meaning(scan: Scan, completion: int, done: Memory) -> Lock:
+    inside = scan.stack.inside
+    if inside("__flush_work*", "flush_work*", "__cancel_work*", "cancel_*work_sync"):
+        barrier = _barrier(scan, completion)
+        if barrier is not None:
+            return barrier
+    if inside("synchronize_rcu*", "__wait_rcu_gp", "synchronize_srcu*"):
+        return Lock("grace period", Address(completion), None, because=(done,))
+    if inside("__flush_workqueue", "flush_workqueue", "drain_workqueue", "destroy_workqueue"):
+        queue = _flushed_queue(scan, completion)
+        if queue is not None:
+            return queue
+    if inside("kthread_stop"):
+        thread = _thread(scan, completion)
+        if thread is not None:
+            return thread
+    return Lock("completion", Address(completion), scan.name(completion), because=(done,))
+
+
+def _barrier(scan: Scan, completion: int) -> Lock | None:
+    """The work item behind which ``flush_work()`` has put a barrier, and who carries it out."""
+    from drgn import FaultError, Object
+
+    offset = scan.offset("struct wq_barrier", "done")
+    if offset is None:
+        return None
+    barrier = Object(scan.prog, "struct wq_barrier *", completion - offset)
+    try:
+        data = barrier.work.data.counter.value_()
+    except FaultError:
+        return None
+    if not data & _IS_PWQ:
+        return None
+    pwq = data & ~_PWQ_FLAGS & ((1 << 64) - 1)
+    memory = scan.memory("struct work_struct", barrier.work.address_of_().value_(), "data")
+    return _queue(scan, pwq, completion, (memory,) if memory else ())
+
+
+def _flushed_queue(scan: Scan, completion: int) -> Lock | None:
+    """The workqueue that has this flusher."""
+    from drgn import FaultError
+
+    offset = scan.offset("struct wq_flusher", "done")
+    if offset is None:
+        return None
+    flusher = completion - offset
+    for worker in busy_workers(scan):
+        try:
+            queue = worker.current_pwq.wq
+            if queue.first_flusher.value_() == flusher:
+                first = scan.memory("struct workqueue_struct", queue.value_(), "first_flusher")
+                pwq = worker.current_pwq.value_()
+                return _queue(scan, pwq, completion, (first,) if first else ())
+        except FaultError:
+            continue
+    return None
+
+
+def _queue(scan: Scan, pwq: int, completion: int, because: tuple[Memory, ...]) -> Lock:
+    """A work item on a queue: those which carry out the queue's items hold it up."""
+    from drgn import FaultError, Object
+
+    from oopsight.evidence.stacks import task_pointer
+    from oopsight.text import printable
+
+    holders = []
+    memories = list(because)
+    name = None
+    with contextlib.suppress(FaultError):
+        name = printable(Object(scan.prog, "struct pool_workqueue *", pwq).wq.name.string_())
+    for worker in busy_workers(scan):
+        try:
+            if worker.current_pwq.value_() != pwq:
+                continue
+            holders.append(Holder(task_pointer(worker.task), alive=True, known_by="worker"))
+        except FaultError:
+            continue
+        current = scan.memory("struct worker", worker.value_(), "current_pwq")
+        memories += [current] if current else []
+    return Lock(
+        kind="work",
+        address=Address(completion),
+        name=f"on workqueue {name}" if name else None,
+        holders=tuple(holders),
+        because=tuple(memories),
+    )
+
+
+def busy_workers(scan: Scan) -> list[Any]:
+    """Workers that carry out a work item: ``struct worker *``; found once for all waiters."""
+    from drgn import FaultError, cast
+    from drgn.helpers.linux.kthread import kthread_data
+    from drgn.helpers.linux.pid import for_each_task
+
+    if "oopsight busy workers" not in scan.prog.cache:
+        found = []
+        try:
+            for task in for_each_task(scan.prog):
+                if not task.flags.value_() & _WORKER:
+                    continue
+                try:
+                    worker = cast("struct worker *", kthread_data(task))
+                    if worker and worker.current_pwq:
+                        found.append(worker)
+                except (FaultError, AttributeError):
+                    continue
+        except FaultError:
+            pass  # those found before stand
+        scan.prog.cache["oopsight busy workers"] = found
+    workers: list[Any] = scan.prog.cache["oopsight busy workers"]
+    return workers
+
+
+def _thread(scan: Scan, completion: int) -> Lock | None:
+    """The kernel thread for whose end ``kthread_stop()`` waits."""
+    from drgn import FaultError
+    from drgn.helpers.linux.kthread import to_kthread
+    from drgn.helpers.linux.pid import for_each_task
+
+    from oopsight.evidence.stacks import task_pointer
+
+    try:
+        for task in for_each_task(scan.prog):
+            try:
+                if not task.flags.value_() & 0x200000:  # PF_KTHREAD
+                    continue
+                thread = to_kthread(task)
+                if thread and thread.exited.value_() == completion:
+                    found = Holder(task_pointer(task), alive=True, known_by="worker")
+                    link = scan.memory("struct kthread", thread.value_(), "exited")
+                    return Lock(
+                        "thread",
+                        Address(completion),
+                        f"{found.task.comm} to end",
+                        holders=(found,),
+                        because=(link,) if link else (),
+                    )
+            except (FaultError, AttributeError):
+                continue
+    except FaultError:
+        return None
+    return None

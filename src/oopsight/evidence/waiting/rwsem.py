@@ -1,0 +1,44 @@
+"""``struct rw_semaphore``: a writer is its owner; of readers it remembers the last one."""
+
+from __future__ import annotations
+
+from oopsight.evidence import Address
+from oopsight.evidence.waiting import Lock, holder
+from oopsight.evidence.waiting.scan import Scan, value
+
+FUNCTIONS = ("rwsem_down_read_slowpath", "rwsem_down_write_slowpath", "__down_*", "down_*")
+# kernel/locking/rwsem.c
+_WRITER_LOCKED = 0x1
+_OWNER_FLAGS = 0x7
+_READERS_SHIFT = 8
+
+
+def find(scan: Scan) -> Lock | None:
+    """The semaphore on whose list the task's ``struct rwsem_waiter`` is."""
+    shape = scan.shape("struct rwsem_waiter", "task", "list")
+    offset = scan.offset("struct rw_semaphore", "wait_list")
+    if shape is None or offset is None:
+        return None
+    for waiter in scan.waiters(shape):
+        head = scan.head(shape, waiter.node)
+        if head is None:
+            continue
+        address = head - offset
+        owner = scan.memory("struct rw_semaphore", address, "owner")
+        count = scan.memory("struct rw_semaphore", address, "count")
+        if owner is None or count is None:
+            continue
+        written = bool(value(count) & _WRITER_LOCKED)
+        readers = 0 if written else value(count) >> _READERS_SHIFT & 0xFFFFFF
+        task = value(owner) & ~_OWNER_FLAGS if written or readers else 0
+        mine = scan.memory("struct rwsem_waiter", waiter.address, "task")
+        return Lock(
+            kind="rwsem",
+            address=Address(address),
+            name=scan.name(address),
+            mode="write" if scan.stack.inside("rwsem_down_write_slowpath") else "read",
+            holders=holder(scan, task, "owner" if written else "last reader"),
+            because=(count, owner, *((mine,) if mine else ())),
+            detail="held by a writer" if written else f"held by {readers} readers",
+        )
+    return None

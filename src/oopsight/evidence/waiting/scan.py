@@ -1,0 +1,171 @@
+"""Finding the structure by which a sleeping task is linked to what it waits for.
+
+Whoever waits puts a small structure on its own stack, with a pointer to its task, and links it into
+the list of the lock or queue. That structure is found by its task pointer, and proved by the list:
+its neighbours point back to it. The list's head, the only member that is not on the stack of the
+task that it names, is inside the lock. Nothing depends on the compiler or on debug information.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from oopsight.evidence.pointers import Memory
+from oopsight.evidence.slab_caches import memory_of
+from oopsight.evidence.stacks import StackReader, TaskStack
+
+_MOST_WAITERS = 20_000
+_KERNEL = 1 << 63
+
+
+class Waiter(NamedTuple):
+    """A structure on the waiting task's stack, linked into a list."""
+
+    address: int
+    node: int
+    """Of its ``struct list_head``."""
+
+
+class Shape(NamedTuple):
+    """Where a waiting structure keeps its task and its list entry."""
+
+    type_name: str
+    task: int
+    node: int
+
+
+@dataclass
+class Scan:
+    """A sleeping task's stack, searched."""
+
+    prog: Any
+    reader: StackReader
+    stack: TaskStack
+    stack_range: tuple[int, int]
+    """From the innermost frame to the top."""
+    heads: dict[int, int]
+    """List heads by node, shared by all tasks: a list is walked once."""
+
+    @property
+    def task(self) -> int:
+        """Address of the task."""
+        return self.stack.task.address
+
+    def shape(self, type_name: str, task: str, node: str) -> Shape | None:
+        """Offsets of a structure's members; ``None`` where this kernel lacks them."""
+        from drgn import offsetof
+
+        try:
+            kind = self.prog.type(type_name)
+            return Shape(type_name, offsetof(kind, task), offsetof(kind, node))
+        except LookupError:
+            return None
+
+    def offset(self, type_name: str, member: str) -> int | None:
+        """Offset of a member; ``None`` where this kernel lacks it."""
+        from drgn import offsetof
+
+        try:
+            return int(offsetof(self.prog.type(type_name), member))
+        except LookupError:
+            return None
+
+    def words(self) -> Iterator[tuple[int, int]]:
+        """The stack's words, innermost first: address and value."""
+        from drgn import FaultError
+
+        start, end = self.stack_range
+        try:
+            data = self.prog.read(start, end - start)
+        except FaultError:
+            return
+        for index, (value,) in enumerate(struct.iter_unpack("<Q", data)):
+            yield start + 8 * index, value
+
+    def waiters(self, shape: Shape) -> Iterator[Waiter]:
+        """Structures of this shape that name the task and hang on a list."""
+        for address, value in self.words():
+            if value != self.task:
+                continue
+            base = address - shape.task
+            node = base + shape.node
+            if self._linked(node):
+                yield Waiter(base, node)
+
+    def _linked(self, node: int) -> bool:
+        following, before = self._pair(node)
+        if following < _KERNEL or before < _KERNEL or following == node:
+            return False
+        return self._pair(following)[1] == node and self._pair(before)[0] == node
+
+    def _pair(self, address: int) -> tuple[int, int]:
+        from drgn import FaultError
+
+        try:
+            pair: tuple[int, int] = struct.unpack("<QQ", self.prog.read(address, 16))
+        except FaultError:
+            return 0, 0
+        return pair
+
+    def head(self, shape: Shape, node: int) -> int | None:
+        """The list's head: the member that is not in a structure on its own task's stack."""
+        if node in self.heads:
+            return self.heads[node]
+        walked = [node]
+        current = self._pair(node)[0]
+        while current not in (node, 0) and len(walked) < _MOST_WAITERS:
+            if not self._is_waiter(shape, current):
+                for member in walked:
+                    self.heads[member] = current
+                return current
+            walked.append(current)
+            current = self._pair(current)[0]
+        return None
+
+    def _is_waiter(self, shape: Shape, node: int) -> bool:
+        """Whether the node lies on the stack of the task that its structure names."""
+        from drgn import FaultError, Object
+
+        try:
+            task = self.prog.read_u64(node - shape.node + shape.task)
+            if task < _KERNEL or task % 8:
+                return False
+            bottom = Object(self.prog, "struct task_struct *", task).stack.value_()
+        except FaultError:
+            return False
+        size: int = stack_size(self.prog)
+        return bool(bottom <= node < bottom + size)
+
+    def memory(self, type_name: str, address: int, member: str) -> Memory | None:
+        """A member, for the proof; ``None`` where it cannot be read."""
+        from drgn import FaultError, Object
+
+        try:
+            return memory_of(Object(self.prog, f"{type_name} *", address), member)
+        except (FaultError, AttributeError, LookupError):
+            return None
+
+    def name(self, address: int) -> str | None:
+        """What lies at an address."""
+        return self.reader.names.data(address)
+
+
+def stack_size(prog: Any) -> int:
+    """Bytes of a task's kernel stack.
+
+    The object-like macro is known to drgn; ``union thread_union`` holds it for certain.
+    """
+    from drgn import sizeof
+
+    try:
+        return int(sizeof(prog.type("union thread_union")))
+    except LookupError:
+        return 16384  # x86-64's THREAD_SIZE without KASAN
+
+
+def value(memory: Memory) -> int:
+    """The number that the bytes are."""
+    return int.from_bytes(bytes.fromhex(memory.bytes), "little")

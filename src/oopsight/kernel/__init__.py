@@ -1,0 +1,1 @@
+"""Helpers for the kernel's own structures and code, by subsystem, which drgn lacks."""

@@ -1,0 +1,385 @@
+"""Which locks a function holds at a place in its code, from the machine code alone.
+
+No debug information is needed: the function is followed along all its paths, from its entry to the
+place asked for, and each call of a lock or unlock function changes what is held. Registers are
+followed as expressions of the function's arguments, constants and loads, so that a lock taken by
+``lea 0x8(%rbx), %rdi; call _raw_spin_lock`` is recognised where it is released, and has an address
+wherever the register is still known. x86-64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from oopsight.kernel.machine_code import (
+    FRAME,
+    MASK,
+    SLOT,
+    Expression,
+    Instruction,
+    Registers,
+    assign,
+    decode,
+    direct_target,
+)
+
+MOST_STATES = 4000
+_MOST_HELD = 8
+
+# Functions by what they do to the lock that their first argument points to.
+_SPIN = ("", "_irq", "_irqsave", "_bh")
+ACQUIRES: dict[str, str] = {
+    **{f"_raw_{kind}_lock{how}": "spinlock" for kind in ("spin", "read", "write") for how in _SPIN},
+    "_raw_spin_lock_nested": "spinlock",
+    "mutex_lock": "mutex",
+    "mutex_lock_nested": "mutex",
+    "mutex_lock_io": "mutex",
+    "rt_mutex_lock": "rtmutex",
+    "down": "semaphore",
+    "down_read": "rwsem",
+    "down_write": "rwsem",
+    "down_read_nested": "rwsem",
+    "down_write_nested": "rwsem",
+}
+# These take the lock only if they return zero, or only if they do not.
+ACQUIRES_IF_ZERO: dict[str, str] = {
+    "mutex_lock_interruptible": "mutex",
+    "mutex_lock_killable": "mutex",
+    "down_interruptible": "semaphore",
+    "down_killable": "semaphore",
+    "down_timeout": "semaphore",
+    "down_trylock": "semaphore",
+    "down_read_interruptible": "rwsem",
+    "down_read_killable": "rwsem",
+    "down_write_killable": "rwsem",
+}
+ACQUIRES_UNLESS_ZERO: dict[str, str] = {
+    "mutex_trylock": "mutex",
+    "down_read_trylock": "rwsem",
+    "down_write_trylock": "rwsem",
+    **{f"_raw_{kind}_trylock": "spinlock" for kind in ("spin", "read", "write")},
+    "_raw_spin_trylock_bh": "spinlock",
+}
+RELEASES: dict[str, str] = {
+    **{
+        f"_raw_{kind}_unlock{how}": "spinlock"
+        for kind in ("spin", "read", "write")
+        for how in ("", "_irq", "_irqrestore", "_bh")
+    },
+    "mutex_unlock": "mutex",
+    "rt_mutex_unlock": "rtmutex",
+    "up": "semaphore",
+    "up_read": "rwsem",
+    "up_write": "rwsem",
+}
+_RETURNS = (
+    "__x86_return_thunk",
+    "srso_return_thunk",
+    "srso_alias_return_thunk",
+    "retbleed_return_thunk",
+)
+_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+CALLEE_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+
+
+class Held(NamedTuple):
+    """A lock that the code has taken and not given back."""
+
+    kind: str
+    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore`` or ``rtmutex``."""
+    lock: Expression | None
+    """Which one; ``None`` where the code does not tell."""
+    site: int
+    """Address of the call that took it."""
+    by: str
+    """The function called."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What holds whenever the code is at a place."""
+
+    held: tuple[Held, ...]
+    """Held on every path to it."""
+    wanted: Held | None
+    """The lock that a call in progress is to take."""
+    registers: Registers
+    """What registers hold there, as expressions, on every path."""
+
+    def address(self, held: Held, values: Callable[[str], int | None]) -> int | None:
+        """The address of a lock, where the code and the registers tell.
+
+        :param values: the real values at the place of callee-saved registers (``rbx``) and stack
+            slots (``@-24``: at that offset from the caller's stack pointer)
+        """
+        lock = held.lock
+        if lock is None:
+            return None
+        if not lock.base:
+            return lock.offset
+        for place, known in self.registers.items():
+            if known.base == lock.base and (place in CALLEE_SAVED or place.startswith(SLOT)):
+                value = values(place)
+                if value is not None:
+                    return (value + lock.offset - known.offset) & MASK
+        return None
+
+    def saved(self, register: str) -> int | None:
+        """Where the caller's value of a callee-saved register is kept.
+
+        :return: the slot's offset from the canonical frame address, the caller's stack pointer;
+            0 where the register still holds it; ``None`` where it is lost
+        """
+        entry = Expression(f"entry {register}", 0)
+        if self.registers.get(register) == entry:
+            return 0
+        return next(
+            (int(k[1:]) for k, v in self.registers.items() if v == entry and k[0] == SLOT), None
+        )
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A way through the function that returns with a lock which another way gives back."""
+
+    held: Held
+    returns: int
+    """Address of the return."""
+
+
+class _State(NamedTuple):
+    held: tuple[Held, ...]
+    maybe: tuple[Held, bool] | None
+    """A lock that depends on what the last call returned, and whether zero means success."""
+
+
+class Function:
+    """The code of one function, followed.
+
+    :param code: its bytes, from its first one
+    :param start: its address
+    :param name_of: names the function at an address, ``None`` where none begins there
+    """
+
+    def __init__(self, code: bytes, start: int, name_of: Callable[[int], str | None]) -> None:
+        self.start = start
+        self._name_of = name_of
+        self._code = decode(code, start)
+        self._before: dict[int, list[tuple[_State, Registers]]] = {}
+        self.leaks: tuple[Leak, ...] = ()
+        self.followed = False
+        """Whether all paths could be followed."""
+        self._follow()
+
+    def at(self, address: int, *, calling: bool) -> Place | None:
+        """What holds just before the instruction at an address is carried out.
+
+        :param calling: the address is the return address of a call in progress; a lock which that
+            call is about to take is not held yet, but :attr:`Place.wanted`
+        """
+        states = self._before.get(address)
+        if not states:
+            return None
+        held = set(states[0][0].held)
+        registers = dict(states[0][1])
+        for state, known in states[1:]:
+            held &= set(state.held)
+            registers = {k: v for k, v in registers.items() if known.get(k) == v}
+        wanted = None
+        if calling:
+            asked = {h for h in held if self._code[h.site].end == address}
+            held -= asked
+            maybe = {state.maybe[0] for state, _ in states if state.maybe is not None}
+            wanted = next(iter(asked | maybe), None)
+        return Place(tuple(sorted(held, key=lambda h: h.site)), wanted, registers)
+
+    def calls_lock_functions(self) -> bool:
+        """Whether it calls any function that takes a lock."""
+        return any(
+            direct_target(i) is not None
+            and (self._name_of(direct_target(i) or 0) or "") in ALL_ACQUIRES
+            for i in self._code.values()
+            if i.mnemonic == "call"
+        )
+
+    def in_loop(self, address: int) -> bool:
+        """Whether the code at an address can come to the same address again.
+
+        :param address: of an instruction, or a return address
+        """
+        first = self._code.get(address)
+        if first is None:
+            return False
+        seen: set[int] = set()
+        waiting = [address]
+        while waiting:
+            current = waiting.pop()
+            for successor in self._successors(current):
+                if successor == address:
+                    return True
+                if successor not in seen:
+                    seen.add(successor)
+                    waiting.append(successor)
+        return False
+
+    def _successors(self, address: int) -> list[int]:
+        instruction = self._code.get(address)
+        if instruction is None:
+            return []
+        name = instruction.mnemonic
+        if name in ("ret", "ud2", "int3", "hlt"):
+            return []
+        target = direct_target(instruction)
+        if name == "jmp":
+            return [target] if target in self._code else []
+        if name.startswith(("j", "loop")):
+            return [t for t in (target, instruction.end) if t in self._code]
+        return [instruction.end] if instruction.end in self._code else []
+
+    def _follow(self) -> None:
+        """Follow every path; states with the same locks held are joined."""
+        entry = _State((), None)
+        arguments = {r: Expression(r, 0) for r in ("rdi", "rsi", "rdx", "rcx", "r8", "r9")}
+        arguments |= {r: Expression(f"entry {r}", 0) for r in CALLEE_SAVED}
+        arguments["rsp"] = Expression(FRAME, -8 & MASK)
+        waiting: list[tuple[int, _State, Registers]] = [(self.start, entry, arguments)]
+        joined: dict[tuple[int, _State], Registers] = {}
+        returns: list[tuple[int, tuple[Held, ...]]] = []
+        released: set[int] = set()
+        whole = bool(self._code)
+        while waiting:
+            address, state, registers = waiting.pop()
+            if len(joined) > MOST_STATES:
+                return
+            known = joined.get((address, state))
+            if known is not None:
+                common = {k: v for k, v in known.items() if registers.get(k) == v}
+                if common == known:
+                    continue
+                registers = common
+            instruction = self._code.get(address)
+            if instruction is None:
+                whole = False
+                continue
+            joined[address, state] = dict(registers)
+            for item in self._step(instruction, state, registers, returns, released):
+                if item is None:
+                    whole = False
+                else:
+                    waiting.append(item)
+        for (address, state), registers in joined.items():
+            self._before.setdefault(address, []).append((state, registers))
+        self.followed = whole
+        self.leaks = _leaks(returns, released)
+
+    def _step(
+        self,
+        instruction: Instruction,
+        state: _State,
+        registers: Registers,
+        returns: list[tuple[int, tuple[Held, ...]]],
+        released: set[int],
+    ) -> Iterator[tuple[int, _State, Registers] | None]:
+        name = instruction.mnemonic
+        if name == "ret":
+            returns.append((instruction.address, state.held))
+            return
+        if name in ("ud2", "int3", "hlt"):
+            return
+        after = dict(registers)
+        target = direct_target(instruction)
+        if name == "jmp":
+            if target in self._code:
+                yield target, state, after
+                return
+            called = self._name_of(target) if target is not None else None
+            if called is None:
+                yield None  # a jump table, or into another part of the function
+            elif called in _RETURNS:
+                returns.append((instruction.address, state.held))
+            elif called.endswith(".cold") or ".cold." in called:
+                yield None
+            else:
+                done = self._call(called, instruction, state, after, released)
+                returns.append((instruction.address, done.held))
+            return
+        if name.startswith(("j", "loop")):
+            for there, taken in ((target, True), (instruction.end, False)):
+                if there is None or there not in self._code:
+                    yield None
+                else:
+                    yield there, _decided(state, name, taken=taken), dict(after)
+            return
+        if name == "call":
+            called = self._name_of(target) if target is not None else None
+            state = self._call(called, instruction, state, after, released)
+            for register in _CALLER_SAVED:
+                after.pop(register, None)
+        else:
+            assign(instruction, after)
+        yield instruction.end, state, after
+
+    def _call(
+        self,
+        called: str | None,
+        instruction: Instruction,
+        state: _State,
+        registers: Registers,
+        released: set[int],
+    ) -> _State:
+        if called is None:
+            return _State(state.held, None)
+        lock = registers.get("rdi")
+        if called in RELEASES:
+            left = list(state.held)
+            match = next((h for h in reversed(left) if h.lock == lock and lock is not None), None)
+            match = match or next((h for h in reversed(left) if _may_be(h, called, lock)), None)
+            if match:
+                left.remove(match)
+                released.add(match.site)
+            return _State(tuple(left), None)
+        kind = ACQUIRES.get(called)
+        if kind is not None:
+            taken = Held(kind, lock, instruction.address, called)
+            if taken in state.held or len(state.held) >= _MOST_HELD:
+                return _State(state.held, None)  # the same call again, in a loop
+            return _State((*state.held, taken), None)
+        for table, zero in ((ACQUIRES_IF_ZERO, True), (ACQUIRES_UNLESS_ZERO, False)):
+            if called in table:
+                return _State(
+                    state.held, (Held(table[called], lock, instruction.address, called), zero)
+                )
+        return _State(state.held, None)
+
+
+ALL_ACQUIRES = {**ACQUIRES, **ACQUIRES_IF_ZERO, **ACQUIRES_UNLESS_ZERO}
+
+
+def _may_be(held: Held, released_by: str, lock: Expression | None) -> bool:
+    """Whether an unlock may be of that lock, where the code does not tell one of the two."""
+    return held.kind == RELEASES[released_by] and (held.lock is None or lock is None)
+
+
+def _decided(state: _State, jump: str, *, taken: bool) -> _State:
+    """The state behind a branch on the result of a call that may have taken a lock."""
+    if state.maybe is None:
+        return state
+    held, zero_means_taken = state.maybe
+    if jump not in ("je", "jne", "jz", "jnz", "js", "jns"):
+        return _State(state.held, None)
+    zero = taken if jump in ("je", "jz", "jns") else not taken
+    if zero == zero_means_taken and held not in state.held:
+        return _State((*state.held, held), None)
+    return _State(state.held, None)
+
+
+def _leaks(returns: list[tuple[int, tuple[Held, ...]]], released: set[int]) -> tuple[Leak, ...]:
+    """Returns with a lock that other paths give back; a function that always keeps it means to."""
+    found: dict[tuple[int, int], Leak] = {}
+    for address, held in returns:
+        for lock in held:
+            if lock.site in released:
+                found.setdefault((lock.site, address), Leak(lock, address))
+    return tuple(found.values())

@@ -1,0 +1,209 @@
+"""x86-64 machine code, one instruction at a time: what each leaves in registers and stack slots.
+
+Values are kept as expressions of the function's arguments, constants and loads, not as numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+MASK = (1 << 64) - 1
+MOST_INSTRUCTIONS = 8000
+FRAME = "frame"
+"""The base of addresses on the own stack: the caller's stack pointer."""
+SLOT = "@"
+"""Begins the names of stack slots."""
+
+
+class Expression(NamedTuple):
+    """A value as the code makes it: a base, by name, plus an offset."""
+
+    base: str
+    """``""`` for a constant; ``rdi`` for the argument; ``[...]`` for a load."""
+    offset: int
+
+    def plus(self, offset: int) -> Expression:
+        """The same, further on."""
+        return Expression(self.base, (self.offset + offset) & MASK)
+
+    def __str__(self) -> str:
+        if not self.base:
+            return f"{self.offset:#x}"
+        signed = self.offset - (1 << 64) if self.offset >> 63 else self.offset
+        return f"{self.base}{signed:+#x}" if signed else self.base
+
+
+Registers = dict[str, Expression]
+"""By name; stack slots as ``@`` and their offset from the caller's stack pointer."""
+
+
+@dataclass
+class Instruction:
+    """A decoded instruction."""
+
+    address: int
+    size: int
+    mnemonic: str
+    operands: list[Any]
+    written: tuple[str, ...]
+
+    @property
+    def end(self) -> int:
+        """Address of the next one."""
+        return self.address + self.size
+
+
+def direct_target(instruction: Instruction) -> int | None:
+    """Where a call or jump leads; ``None`` where a register or memory tells."""
+    import capstone.x86
+
+    if len(instruction.operands) != 1:
+        return None
+    operand = instruction.operands[0]
+    return operand.imm & MASK if operand.type == capstone.x86.X86_OP_IMM else None
+
+
+def assign(instruction: Instruction, registers: Registers) -> None:
+    """What an instruction that neither calls nor jumps leaves in the registers."""
+    import capstone.x86
+
+    value: Expression | None = None
+    name, operands = instruction.mnemonic, instruction.operands
+    if name in ("push", "pop", "leave"):
+        _stack(instruction, registers)
+        return
+    if operands and operands[0].type == capstone.x86.X86_OP_MEM:
+        _store(instruction, registers)
+    destination: str | None = None
+    if len(operands) == 2 and operands[0].type == capstone.x86.X86_OP_REG:
+        destination = instruction.written[0] if instruction.written else None
+        wide = operands[0].size == 8
+        if name in ("mov", "movabs") and wide:
+            value = _source(instruction, operands[1], registers)
+        elif name == "lea" and wide:
+            value = _place(instruction, operands[1], registers)
+        elif name in ("add", "sub") and wide and operands[1].type == capstone.x86.X86_OP_IMM:
+            known = registers.get(destination or "")
+            change = operands[1].imm if name == "add" else -operands[1].imm
+            value = known.plus(change) if known is not None else None
+        elif name == "mov" and operands[1].type == capstone.x86.X86_OP_IMM:
+            value = Expression("", operands[1].imm & 0xFFFFFFFF)
+    for register in instruction.written:
+        registers.pop(register, None)
+    if value is not None and destination is not None:
+        registers[destination] = value
+
+
+def _slot(place: Expression | None) -> str | None:
+    """The name of the stack slot at an address; ``None`` where it is not on the own stack."""
+    if place is None or place.base != FRAME:
+        return None
+    signed = place.offset - (1 << 64) if place.offset >> 63 else place.offset
+    return f"{SLOT}{signed}"
+
+
+def _put(registers: Registers, place: str | None, value: Expression | None) -> None:
+    if place is None:
+        return
+    registers.pop(place, None)
+    if value is not None:
+        registers[place] = value
+
+
+def _stack(instruction: Instruction, registers: Registers) -> None:
+    """``push``, ``pop`` and ``leave``."""
+    pointer = registers.get("rsp")
+    if instruction.mnemonic == "leave":
+        pointer = registers.get("rbp")
+        slot = _slot(pointer)
+        _put(registers, "rbp", registers.get(slot) if slot else None)
+    elif instruction.mnemonic == "push":
+        pointer = pointer.plus(-8) if pointer is not None else None
+        _put(registers, _slot(pointer), _source(instruction, instruction.operands[0], registers))
+        _put(registers, "rsp", pointer)
+        return
+    else:
+        slot = _slot(pointer)
+        name = _NAMES.get(instruction.operands[0].reg)
+        _put(registers, name, registers.get(slot) if slot else None)
+    _put(registers, "rsp", pointer.plus(8) if pointer is not None else None)
+
+
+def _store(instruction: Instruction, registers: Registers) -> None:
+    """A store to the own stack is remembered; one to elsewhere is taken not to reach there."""
+    slot = _slot(_place(instruction, instruction.operands[0], registers))
+    if slot is None or instruction.mnemonic in ("cmp", "test"):
+        return
+    value = None
+    if instruction.mnemonic == "mov" and instruction.operands[0].size == 8:
+        value = _source(instruction, instruction.operands[1], registers)
+    _put(registers, slot, value)
+
+
+def _source(instruction: Instruction, operand: Any, registers: Registers) -> Expression | None:
+    import capstone.x86
+
+    if operand.type == capstone.x86.X86_OP_IMM:
+        return Expression("", operand.imm & MASK)
+    if operand.type == capstone.x86.X86_OP_REG:
+        return registers.get(_NAMES.get(operand.reg, ""))
+    place = _place(instruction, operand, registers)
+    slot = _slot(place)
+    if slot is not None:
+        return registers.get(slot)
+    return Expression(f"[{place}]", 0) if place is not None else None
+
+
+def _place(instruction: Instruction, operand: Any, registers: Registers) -> Expression | None:
+    """The address that a memory operand means."""
+    import capstone.x86
+
+    if operand.type != capstone.x86.X86_OP_MEM or operand.mem.index or operand.mem.segment:
+        return None
+    if operand.mem.base == capstone.x86.X86_REG_RIP:
+        return Expression("", (instruction.end + operand.mem.disp) & MASK)
+    if not operand.mem.base:
+        return Expression("", operand.mem.disp & MASK)
+    base = registers.get(_NAMES.get(operand.mem.base, ""))
+    return base.plus(operand.mem.disp) if base is not None else None
+
+
+_NAMES: dict[int, str] = {}
+"""Capstone's numbers of the 64-bit registers; of the parts of them as well, see decode()."""
+_WHOLE = {
+    **{f"{p}{r}{s}": f"r{r}{s}" for r in "abcd" for p, s in (("r", "x"), ("e", "x"), ("", "x"))},
+    **{f"{r}{part}": f"r{r}x" for r in "abcd" for part in "lh"},
+    **{f"{p}{r}": f"r{r}" for r in ("si", "di", "bp", "sp") for p in ("r", "e", "")},
+    **{f"{r}l": f"r{r}" for r in ("si", "di", "bp", "sp")},
+    **{f"r{n}{part}": f"r{n}" for n in range(8, 16) for part in ("", "d", "w", "b")},
+}
+
+
+def decode(code: bytes, start: int) -> dict[int, Instruction]:
+    """Instructions by address; a padding of zeros or an unknown one ends the function."""
+    import capstone
+
+    engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    engine.detail = True
+    if not _NAMES:
+        for number in range(1, capstone.x86.X86_REG_ENDING):
+            whole = _WHOLE.get(engine.reg_name(number) or "")
+            if whole:
+                _NAMES[number] = whole
+    found: dict[int, Instruction] = {}
+    for instruction in engine.disasm(code, start):
+        if len(found) >= MOST_INSTRUCTIONS:
+            break
+        _, written = instruction.regs_access()
+        names = dict.fromkeys(_NAMES[r] for r in written if r in _NAMES)
+        operands = list(instruction.operands)
+        if operands and operands[0].type == capstone.x86.X86_OP_REG:
+            first = _NAMES.get(operands[0].reg)
+            if first in names:
+                names = {first: None, **names}
+        mnemonic = instruction.mnemonic.removeprefix("lock ").removeprefix("notrack ")
+        found[instruction.address] = Instruction(
+            instruction.address, instruction.size, mnemonic, operands, tuple(names)
+        )
+    return found

@@ -1,0 +1,50 @@
+"""Tasks that wait in a circle."""
+
+from __future__ import annotations
+
+from handmade_facts import ABSENT
+from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, waits
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
+from oopsight.diagnosis.rules.deadlock import deadlock
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.waiting import Wait
+
+ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
+TWO = Wait(stack(2, call(3, "g", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
+VICTIM = Wait(stack(3, call(3, "h")), lock(LOCK_A, 2), 7.0)
+
+
+def test_two_orders_of_two_locks() -> None:
+    found = deadlock(waits(VICTIM, ONE, TWO))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.SHOWN
+    assert found.depth is Depth.ROOT_CAUSE
+    assert {c.function for c in found.culprits} == {"f", "g"}
+    assert "hung_task" in found.refines
+    assert "worker3 (pid 3)" in found.chain[-1].claim
+    assert all(step.because for step in found.chain)
+
+
+def test_a_spinlock_taken_twice_is_inferred_from_code() -> None:
+    spin = lock(LOCK_A, 1, kind="spinlock", known_by="code")
+    inner, outer = call(3, "remove"), call(4, "flush", holds=(held(LOCK_A, "spinlock"),))
+    found = deadlock(waits(Wait(stack(1, inner, outer, state="R"), spin, None)))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert [c.function for c in found.culprits] == ["flush", "remove"]
+
+
+def test_a_circle_through_a_readers_hint_is_only_possible() -> None:
+    reader = Wait(stack(2, call(3, "g")), lock(LOCK_B, 1), 8.0)
+    one = Wait(ONE.stack, lock(LOCK_A, 2, kind="rwsem", known_by="last reader"), 9.0)
+    found = deadlock(waits(one, reader))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+
+
+def test_no_circle() -> None:
+    holder = Wait(stack(2, call(3, "g"), state="S"), None, None, victim=False)
+    assert isinstance(deadlock(waits(VICTIM, holder)), Clear)
+    assert isinstance(deadlock(ABSENT), Undecided)
+    assert isinstance(deadlock(Missing(Why.NOT_APPLICABLE, "a page fault")), Clear)

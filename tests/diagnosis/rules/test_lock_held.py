@@ -1,0 +1,86 @@
+"""A lock that is not given back, by somebody who is still there and by somebody who is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handmade_facts import ABSENT
+from handmade_waits import (
+    LOCK_A,
+    call,
+    held,
+    leak,
+    leaks,
+    lock,
+    stack,
+    symptom,
+    task,
+    waits,
+)
+
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
+from oopsight.diagnosis.rules.lock_held import lock_held
+from oopsight.evidence.waiting import Holder, Lock, Wait
+from oopsight.kinds import Kind
+
+HUNG = symptom(Kind.HUNG_TASK)
+VICTIM = Wait(stack(3, call(3, "reset")), lock(LOCK_A, 1), 9.0)
+HOLDER = Wait(
+    stack(1, call(3, "query", holds=(held(LOCK_A),)), state="S"),
+    Lock("event", None, "hub+0x20"),
+    10.0,
+    victim=False,
+)
+
+
+def test_a_sleeping_holder_is_to_blame_not_its_victim() -> None:
+    found = lock_held(HUNG, waits(HOLDER, VICTIM), leaks())
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.SHOWN
+    assert [c.function for c in found.culprits] == ["query"]
+    assert "hub+0x20" in found.summary
+    assert all(step.because for step in found.chain)
+
+
+def test_a_last_reader_counts_only_if_its_code_confirms() -> None:
+    victim = Wait(VICTIM.stack, lock(LOCK_A, 1, kind="rwsem", known_by="last reader"), 9.0)
+    confirmed = lock_held(HUNG, waits(HOLDER, victim), leaks())
+    assert isinstance(confirmed, Finding)
+    assert confirmed.certainty is Certainty.INFERRED
+    stale = replace(HOLDER, stack=stack(1, call(3, "elsewhere"), state="S"))
+    assert isinstance(lock_held(HUNG, waits(stale, victim), leaks()), Undecided)
+
+
+def test_a_holder_that_has_exited_leaves_the_function_that_leaks() -> None:
+    dead = Lock(
+        "mutex", LOCK_A, "lock", None, (Holder(task(8), alive=False, known_by="owner"),), ()
+    )
+    victim = Wait(VICTIM.stack, replace(dead, because=VICTIM.lock.because), 9.0)  # type: ignore[union-attr]
+    one = lock_held(HUNG, waits(victim), leaks(leak("give_back")))
+    assert isinstance(one, Finding)
+    assert one.certainty is Certainty.INFERRED
+    assert [c.function for c in one.culprits] == ["give_back"]
+    two = lock_held(HUNG, waits(victim), leaks(leak("give_back"), leak("other")))
+    assert isinstance(two, Finding)
+    assert two.certainty is Certainty.POSSIBLE
+    none = lock_held(HUNG, waits(victim), ABSENT)
+    assert isinstance(none, Finding)
+    assert none.certainty is Certainty.POSSIBLE
+    assert [(c.module, c.function) for c in none.culprits] == [("drv", None)]
+
+
+def test_a_spinlock_that_nobody_holds_was_leaked() -> None:
+    spin = Lock("spinlock", LOCK_A, "wear_lock")
+    spinner = Wait(stack(1, call(3, "total"), state="R"), spin, None)
+    soft = symptom(Kind.SOFT_LOCKUP)
+    found = lock_held(soft, waits(spinner), leaks(leak("submit", "spinlock", LOCK_A)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["submit"]
+    other = leak("submit", "spinlock", LOCK_A + 64)
+    assert isinstance(lock_held(soft, waits(spinner), leaks(other)), Clear)
+
+
+def test_clear() -> None:
+    assert isinstance(lock_held(symptom(Kind.NULL_DEREF), ABSENT, ABSENT), Clear)
+    assert isinstance(lock_held(HUNG, waits(), leaks()), Clear)
+    assert isinstance(lock_held(HUNG, ABSENT, leaks()), Undecided)

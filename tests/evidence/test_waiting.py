@@ -1,0 +1,58 @@
+"""The graph of who waits for whom."""
+
+from __future__ import annotations
+
+from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, waits
+
+from oopsight.evidence.waiting import Wait, kinds
+
+ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
+TWO = Wait(stack(2, call(3, "g", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
+THREE = Wait(stack(3, call(3, "h")), lock(LOCK_A, 2), 7.0)
+
+
+def test_a_circle_is_found_once_whoever_leads_into_it() -> None:
+    graph = waits(ONE, TWO, THREE)
+    (circle,) = graph.cycles()
+    assert {w.task.pid for w in circle} == {1, 2}
+    assert graph.piles() == []
+
+
+def test_one_that_waits_for_itself_is_a_circle() -> None:
+    own = Wait(stack(1, call(3, "f", holds=(held(LOCK_A),))), lock(LOCK_A, 1), 9.0)
+    assert waits(own).cycles() == [(own,)]
+
+
+def test_the_root_of_a_pile_is_the_last_lock_of_the_chain() -> None:
+    holder = Wait(stack(1, call(3, "f"), state="S"), None, 9.0, victim=False)
+    middle = Wait(stack(2, call(3, "g")), lock(LOCK_A, 1), 8.0)
+    last = Wait(stack(3, call(3, "h")), lock(LOCK_B, 2), 7.0)
+    graph = waits(holder, middle, last)
+    assert graph.cycles() == []
+    ((root, victims),) = graph.piles()
+    assert root.address == LOCK_A
+    assert [w.task.pid for w in victims] == [2, 3]
+    assert graph.victims == (middle, last)
+
+
+def test_the_function_that_took_a_lock_is_found_on_the_holders_stack() -> None:
+    inner, outer = call(3, "inner"), call(4, "outer", holds=(held(LOCK_A),))
+    wait = Wait(stack(1, inner, outer), None, None)
+    assert wait.holding(lock(LOCK_A)) == outer
+    assert wait.holding(lock(LOCK_B)) is None
+    assert wait.call == inner
+
+
+def test_a_modules_function_is_suspected_before_the_kernels() -> None:
+    kernel = call(2, "generic_thing", module=None)
+    plumbing = call(1, "mutex_lock", module=None, plumbing="locks")
+    driver = call(3, "drv_write")
+    assert stack(1, plumbing, kernel, driver).culprit == driver
+    assert stack(1, plumbing, kernel).culprit == kernel
+    assert stack(1, plumbing).culprit is None
+
+
+def test_every_kind_of_waiting_says_where_it_is_found() -> None:
+    found = list(kinds())
+    assert len(found) >= 6
+    assert all(kind.FUNCTIONS and callable(kind.find) and kind.__doc__ for kind in found)

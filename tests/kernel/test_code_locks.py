@@ -1,0 +1,164 @@
+"""Functions as a compiler made them, with calls of lock functions at made-up addresses."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from oopsight.kernel.code_locks import Function
+
+START = 0xFFFFFFFFC0000000
+NAMES = {
+    START + 0x1000: "mutex_lock",
+    START + 0x1100: "mutex_unlock",
+    START + 0x1200: "_raw_spin_lock",
+    START + 0x1300: "_raw_spin_unlock",
+    START + 0x1400: "helper",
+    START + 0x1500: "down_interruptible",
+    START + 0x1600: "up",
+    START + 0x1700: "mutex_trylock",
+}
+ADDRESSES = {name: address for address, name in NAMES.items()}
+
+
+def assemble(*parts: str) -> bytes:
+    """Code from hex, with ``call NAME`` and ``jmp NAME`` for direct ones."""
+    code = b""
+    for part in parts:
+        word, _, name = part.partition(" ")
+        if word in ("call", "jmp") and name in ADDRESSES:
+            opcode = b"\xe8" if word == "call" else b"\xe9"
+            distance = ADDRESSES[name] - (START + len(code) + 5)
+            code += opcode + struct.pack("<i", distance)
+        else:
+            code += bytes.fromhex(part)
+    return code
+
+
+def function(*parts: str) -> Function:
+    return Function(assemble(*parts), START, NAMES.get)
+
+
+# int license_return(struct license_pool *pool, unsigned int count)
+LEAKING = (
+    "0f1f440000 4154 4c8d6708 55 89f5 53 4889fb 4c89e7",  # lea r12, [rdi + 8]; mov rdi, r12
+    "call mutex_lock",  # at 0x15
+    "8b03 39e8 7217",  # jb 0x37
+    "29e8 4c89e7 8903",
+    "call mutex_unlock",
+    "31c0 5b 5d 415c c3",
+    "cccccccc",
+    "b8eaffffff ebf0",  # mov eax, -22; jmp to the pops
+)
+
+
+def test_a_path_that_returns_with_the_lock_is_found() -> None:
+    found = function(*LEAKING)
+    assert found.followed
+    (leak,) = found.leaks
+    assert (leak.held.kind, str(leak.held.lock)) == ("mutex", "rdi+0x8")
+    assert leak.held.site == START + 0x15
+    assert leak.returns == START + 0x32
+
+
+def test_a_function_that_always_keeps_its_lock_means_to() -> None:
+    assert not function("53 4889fb", "call mutex_lock", "5b c3").leaks
+
+
+# policy_flush() holds rdi + 8 while it calls helper() in a loop.
+LOOP = (
+    "4156 4155 4c8d6f08 4154 4989fc 4c89ef 55",
+    "call _raw_spin_lock",  # at 0x11
+    "4c89e7",  # 0x16
+    "call helper",  # returns to 0x1e
+    "85c0 75f4",  # jne 0x16
+    "4c89ef",
+    "call _raw_spin_unlock",
+    "5d 415c 415d 415e c3",
+)
+IN_CALL = START + 0x1E
+
+
+def test_a_lock_is_held_across_a_call_and_has_an_address() -> None:
+    place = function(*LOOP).at(IN_CALL, calling=True)
+    assert place is not None
+    (held,) = place.held
+    assert held.by == "_raw_spin_lock"
+    values = {"r12": 0xFFFF888000001000}
+    assert place.address(held, values.get) == 0xFFFF888000001008
+    assert place.address(held, {}.get) is None
+
+
+def test_before_and_after_the_critical_section_nothing_is_held() -> None:
+    code = function(*LOOP)
+    for offset in (0, 0x11, len(assemble(*LOOP)) - 1):
+        place = code.at(START + offset, calling=False)
+        assert place is not None
+        assert place.held == ()
+
+
+def test_a_lock_about_to_be_taken_is_wanted_not_held() -> None:
+    code = function(*LOOP)
+    place = code.at(START + 0x16, calling=True)
+    assert place is not None
+    assert place.held == ()
+    assert place.wanted is not None
+    assert str(place.wanted.lock) == "rdi+0x8"
+    # The same address, not in a call but interrupted there: the call has returned.
+    interrupted = code.at(START + 0x16, calling=False)
+    assert interrupted is not None
+    assert len(interrupted.held) == 1
+
+
+def test_loops_are_told_from_straight_code() -> None:
+    code = function(*LOOP)
+    assert code.in_loop(IN_CALL)
+    assert not code.in_loop(START + 0x11)
+    assert not code.in_loop(START + 0x5000)
+
+
+def test_saved_registers_are_found_on_the_stack() -> None:
+    place = function(*LOOP).at(IN_CALL, calling=True)
+    assert place is not None
+    # Pushed in this order below the return address: r14, r13, r12, rbp; two are unchanged.
+    assert [place.saved(r) for r in ("r14", "r13", "r12", "rbp")] == [0, -24, -32, 0]
+
+
+@pytest.mark.parametrize(
+    ("taking", "jump", "held_on_fall_through"),
+    [
+        ("down_interruptible", "75", True),  # jne: not zero means not taken
+        ("down_interruptible", "74", False),
+        ("mutex_trylock", "74", True),  # je: zero means not taken
+        ("mutex_trylock", "75", False),
+    ],
+)
+def test_the_result_decides_whether_a_lock_was_taken(
+    taking: str, jump: str, held_on_fall_through: bool
+) -> None:
+    code = function("53 4889fb", f"call {taking}", f"85c0 {jump}02", "9090", "5b c3")
+    place = code.at(START + 0xD, calling=False)
+    assert place is not None
+    assert bool(place.held) is held_on_fall_through
+
+
+def test_a_tail_call_that_unlocks_releases() -> None:
+    code = function("53 4889fb", "call mutex_lock", "4889df 5b", "jmp mutex_unlock")
+    assert code.followed
+    assert not code.leaks
+
+
+def test_a_global_lock_is_a_constant() -> None:
+    # mov rdi, 0xffffffffc0002000
+    code = function("48c7c7002000c0", "call mutex_lock", "90 c3")
+    place = code.at(START + 12, calling=False)
+    assert place is not None
+    (held,) = place.held
+    assert place.address(held, {}.get) == 0xFFFFFFFFC0002000
+
+
+def test_code_that_cannot_be_followed_is_told() -> None:
+    assert not function("ffe0").followed  # jmp rax
+    assert not function("").followed
+    assert function("").at(START, calling=False) is None
