@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from oopsight.dump import DumpInfo, identify
 from oopsight.errors import DamagedDumpError, SymbolError
-from oopsight.symbols import SymbolStatus, Wanted, find_vmlinux, package_hint
+from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, package_hint
+from oopsight.symbols.lookup import SymbolTable
 
 if TYPE_CHECKING:
     from drgn import Program
@@ -42,17 +44,27 @@ def open_session(
     vmlinux: Path | None = None,
     debug_directories: tuple[Path, ...] = (),
     source_tree: Path | None = None,
+    own_symbols: bool = False,
 ) -> Session:
     """Open a dump with the symbols of its own build.
 
-    :param vmlinux: use this file and no other
+    :param vmlinux: use this file and no other; a vmlinux or a symbol pack
     :param debug_directories: searched before the system's own
     :param source_tree: kernel source of the same version
+    :param own_symbols: use what the dump itself holds, even where a debug package is at hand
     :raises DumpError: if the dump cannot be opened
     :raises SymbolError: if no symbols of its build are found
     """
     info = identify(path)
-    wanted = Wanted(info.release, info.build_id, vmlinux, debug_directories)
+    opened = functools.cache(functools.partial(_open, info))
+    wanted = Wanted(
+        release=info.release,
+        build_id=info.build_id,
+        vmlinux=vmlinux,
+        debug_directories=debug_directories,
+        own=own_symbols,
+        memory=lambda: _memory(opened(), info),
+    )
     symbols = find_vmlinux(wanted)
     if symbols.path is None:
         tried = "; ".join(f"{a.source}: {a.detail or a.outcome}" for a in symbols.attempts)
@@ -60,6 +72,13 @@ def open_session(
             f"{info.path}: no symbols for kernel {info.release} (build ID {info.build_id}); "
             f"install {package_hint(info.release)} or give --vmlinux; tried {tried}"
         )
+    prog = opened()
+    _load(prog, symbols.path, info)
+    _name_symbols(prog, symbols, info)
+    return Session(prog, info, symbols, debug_directories, source_tree)
+
+
+def _open(info: DumpInfo) -> Program:
     # Plugins of other packages are none of our business and cost 75 ms.
     os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
     import drgn
@@ -72,8 +91,20 @@ def open_session(
     except Exception as error:  # noqa: BLE001  # libkdumpfile's errors are of the base class
         missing = f" ({'; '.join(info.problems)})" if info.problems else ""
         raise DamagedDumpError(f"{info.path}: cannot be opened: {error}{missing}") from None
-    _load(prog, symbols.path, info)
-    return Session(prog, info, symbols, debug_directories, source_tree)
+    return prog
+
+
+def _memory(prog: Program, info: DumpInfo) -> DumpMemory:
+    import drgn
+
+    def read(address: int, size: int) -> bytes:
+        try:
+            data: bytes = prog.read(address, size)
+        except drgn.FaultError as error:
+            raise SymbolError(f"{address:#x}, {size} bytes: {error}") from None
+        return data
+
+    return DumpMemory(read, info.vmcoreinfo, info.machine)
 
 
 def _set_core_dump(prog: Program, info: DumpInfo) -> None:
@@ -107,6 +138,17 @@ def _load(prog: Program, vmlinux: Path, info: DumpInfo) -> None:
         raise SymbolError(
             f"{vmlinux}: holds no debug information; install {package_hint(info.release)}"
         )
+
+
+def _name_symbols(prog: Program, symbols: SymbolStatus, info: DumpInfo) -> None:
+    """Set how names are found: in a pack by bisection, in modules by their own kallsyms."""
+    import drgn
+
+    if symbols.pack and symbols.path:
+        table = SymbolTable(symbols.path, info.vmcoreinfo.kaslr_offset or 0)
+        prog.register_symbol_finder("pack", table, enable_index=0)
+        prog.set_enabled_symbol_finders(["pack"])
+        prog.register_object_finder("untyped", table.refuse_untyped, enable_index=-1)
     from drgn.helpers.linux.kallsyms import load_module_kallsyms
 
     try:

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the dump and the places to look for its symbols."""
     parser.add_argument("vmcore", metavar="VMCORE", help="the kernel crash dump")
-    parser.add_argument("--vmlinux", metavar="FILE", type=Path, help="use this file's symbols")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--vmlinux", metavar="FILE", type=Path, help="use this file's symbols")
+    given.add_argument(
+        "--symbols",
+        metavar="auto|dump|FILE",
+        default="auto",
+        help="auto: a debug package if there is one, else what the dump itself holds; "
+        "dump: only that; FILE: a vmlinux or symbol pack",
+    )
     parser.add_argument(
         "--debug-dir",
         metavar="DIR",
@@ -35,12 +43,16 @@ def open_from(args: argparse.Namespace) -> Session:
     """Open the dump that the arguments name."""
     from oopsight.session import open_session
 
+    vmlinux = args.vmlinux
+    if args.symbols not in ("auto", "dump"):
+        vmlinux = Path(args.symbols)
     with _patience(f"reading {args.vmcore} and its symbols"):
         return open_session(
             args.vmcore,
-            vmlinux=args.vmlinux,
+            vmlinux=vmlinux,
             debug_directories=tuple(args.debug_dir),
             source_tree=args.source,
+            own_symbols=args.symbols == "dump",
         )
 
 

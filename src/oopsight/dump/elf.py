@@ -50,6 +50,7 @@ class Section:
     offset: int
     size: int
     link: int
+    info: int
     align: int
 
 
@@ -134,6 +135,7 @@ class ElfFile:
                 offset=row[4],
                 size=row[5],
                 link=row[6],
+                info=row[7],
                 align=row[8],
             )
             for row in rows

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from oopsight.errors import SymbolError
 from oopsight.session import Session
 
 Fact = TypeVar("Fact")
@@ -111,7 +112,7 @@ def missing_from(error: Exception) -> Missing:
 
     if isinstance(error, FaultError):
         return Missing(Why.UNREADABLE, str(error), Address(error.address))
-    if isinstance(error, ObjectNotFoundError):
+    if isinstance(error, (ObjectNotFoundError, SymbolError)):
         return Missing(Why.NO_SYMBOLS, str(error).strip("'\""))
     return Missing(Why.FAILED, "".join(traceback.format_exception(error))[-2000:])
 

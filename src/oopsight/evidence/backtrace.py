@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -259,6 +260,19 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
     )
 
 
+# What the compiler made of a function and named after it: a part, a clone, its unlikely half.
+_CLONE = re.compile(r"(\.(cold|part|isra|constprop|llvm)(\.\d+)?)+$")
+
+
+def _function(name: str) -> str:
+    """Name of the function as it is in the source, where only its symbol is known.
+
+    >>> _function("oops_end.cold"), _function("alloc.isra.0.constprop.0"), _function("0x401000")
+    ('oops_end', 'alloc', '0x401000')
+    """
+    return _CLONE.sub("", name)
+
+
 def _frame(index: int, frame: StackFrame, role: Role, modules: Modules) -> Frame:
     pc = frame.pc
     symbol = None
@@ -275,7 +289,7 @@ def _frame(index: int, frame: StackFrame, role: Role, modules: Modules) -> Frame
     except LookupError:
         pass
     owner = modules.owner(pc)
-    function, module = printable(frame.name), owner.name if owner else None
+    function, module = _function(printable(frame.name)), owner.name if owner else None
     return Frame(
         index=index,
         pc=Address(pc),

@@ -9,21 +9,37 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from oopsight.dump import VmcoreInfo
 from oopsight.dump.elf import ElfFile, MalformedElfError
 from oopsight.errors import SymbolError, WrongBuildError
 from oopsight.symbols import sources
+from oopsight.symbols.seal import check_seal, is_pack
 
-__all__ = ["Attempt", "SymbolStatus", "Wanted", "build_id_of", "find_vmlinux"]
+__all__ = ["Attempt", "DumpMemory", "SymbolStatus", "Wanted", "build_id_of", "find_vmlinux"]
 
 USED = "used"
 ABSENT = "absent"
 WRONG_BUILD = "wrong build"
 UNUSABLE = "unusable"
 SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class DumpMemory:
+    """The memory of an opened dump, before there are any symbols."""
+
+    read: Callable[[int, int], bytes]
+    """Virtual address, bytes.
+
+    :raises SymbolError: where the dump has no memory
+    """
+    vmcoreinfo: VmcoreInfo
+    machine: str | None
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,12 @@ class Wanted:
     """``--vmlinux``: this file and no other."""
     debug_directories: tuple[Path, ...] = ()
     """``--debug-dir``: searched before the system's own."""
+    own: bool = False
+    """``--symbols dump``: no debug packages, only what dumps themselves hold."""
+    memory: Callable[[], DumpMemory] | None = None
+    """Opens the dump, where only its own memory is left to look into."""
+    remarks: list[str] = field(default_factory=list)
+    """What a source wants to say of the file that it yields next."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,9 @@ class SymbolStatus:
     source: str | None
     """Name of the source that had it."""
     attempts: tuple[Attempt, ...]
+    pack: bool = False
+    """Whether it is a symbol pack, which knows no inlined calls, local variables or source lines
+    unless it was made from a vmlinux."""
 
 
 def build_id_of(path: Path) -> str | None:
@@ -100,6 +125,8 @@ def _ladder() -> list[ModuleType]:
 def _check(source: str, path: Path, wanted: Wanted) -> Attempt:
     try:
         found = build_id_of(path)
+        if is_pack(path):
+            check_seal(path)
     except SymbolError as error:
         return Attempt(source, str(path), UNUSABLE, str(error))
     if wanted.build_id is None:
@@ -107,7 +134,7 @@ def _check(source: str, path: Path, wanted: Wanted) -> Attempt:
         return Attempt(source, str(path), USED, detail)
     if found != wanted.build_id:
         return Attempt(source, str(path), WRONG_BUILD, f"its build ID is {found or 'missing'}")
-    return Attempt(source, str(path), USED)
+    return Attempt(source, str(path), USED, "; ".join(wanted.remarks))
 
 
 def find_vmlinux(wanted: Wanted) -> SymbolStatus:
@@ -121,18 +148,26 @@ def find_vmlinux(wanted: Wanted) -> SymbolStatus:
     for module in _ladder():
         source = module.__name__.rpartition(".")[2].replace("_", "-")
         reason = module.unavailable(wanted)
+        if wanted.own and not getattr(module, "OWN", False):
+            reason = "--symbols dump was given"
         if reason:
             attempts.append(Attempt(source, "", SKIPPED, reason))
             continue
         found = False
-        for path in module.candidates(wanted):
-            found = True
-            attempt = _check(source, path, wanted)
-            attempts.append(attempt)
-            if attempt.outcome == USED:
-                return SymbolStatus(path, source, tuple(attempts))
+        try:
+            for path in module.candidates(wanted):
+                found = True
+                attempt = _check(source, path, wanted)
+                attempts.append(attempt)
+                if attempt.outcome == USED:
+                    return SymbolStatus(path, source, tuple(attempts), is_pack(path))
+                if module.DECISIVE:
+                    _refuse(attempt, wanted)
+        except SymbolError as error:
             if module.DECISIVE:
-                _refuse(attempt, wanted)
+                raise
+            attempts.append(Attempt(source, module.searched(wanted), UNUSABLE, str(error)))
+            continue
         if not found:
             attempts.append(Attempt(source, module.searched(wanted), ABSENT))
     return SymbolStatus(None, None, tuple(attempts))

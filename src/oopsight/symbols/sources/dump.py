@@ -1,0 +1,61 @@
+"""The dump itself: its kallsyms, BTF and ORC, made into a pack that is kept for the next time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from oopsight.errors import SymbolError
+from oopsight.symbols import Wanted, cache
+
+ORDER = 50
+DECISIVE = False
+OWN = True
+
+
+def unavailable(wanted: Wanted) -> str | None:
+    """Only a dump has memory."""
+    return None if wanted.memory else "there is no dump"
+
+
+def candidates(wanted: Wanted) -> Iterator[Path]:
+    """Build the pack.
+
+    :raises SymbolError: if the dump lacks a part of it
+    """
+    from oopsight.symbols.pack.build import build_pack
+
+    memory = wanted.memory() if wanted.memory else None
+    if memory is None:
+        return
+    if memory.machine != "x86_64":
+        raise SymbolError(f"only of x86-64 dumps, this is {memory.machine}")
+    image = build_pack(memory.read, memory.vmcoreinfo)
+    try:
+        yield cache.store(str(wanted.build_id), image)
+    except OSError as error:
+        wanted.remarks.append(
+            f"the pack could not be kept in {cache.directory()} ({error.strerror or error}), "
+            "so the next run makes it anew"
+        )
+        yield _in_memory(image)
+
+
+def _in_memory(image: bytes) -> Path:
+    """A file without a place on disk, for as long as this process runs.
+
+    :raises SymbolError: if there is not enough memory for it
+    """
+    try:
+        handle = os.memfd_create("oopsight-pack")
+        with os.fdopen(handle, "wb", closefd=False) as file:
+            file.write(image)
+    except OSError as error:
+        raise SymbolError(f"no room for a pack of {len(image)} bytes: {error.strerror}") from None
+    return Path(f"/proc/self/fd/{handle}")
+
+
+def searched(wanted: Wanted) -> str:  # noqa: ARG001  # every source has this signature
+    """Name the dump."""
+    return "the dump's memory"
