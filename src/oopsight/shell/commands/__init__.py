@@ -1,0 +1,1 @@
+"""Commands of the prompt, one file each; see :mod:`oopsight.shell.registry`."""

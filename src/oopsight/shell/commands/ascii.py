@@ -1,0 +1,25 @@
+"""Translate hexadecimal numbers to characters; without arguments, the table.
+
+Examples
+    crash> ascii 62697370
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oopsight.shell import drgn_crash
+
+if TYPE_CHECKING:
+    from oopsight.shell import Shell
+    from oopsight.shell.arguments import Args
+    from oopsight.shell.output import Out
+
+SYNOPSIS = "ascii [value ...]"
+OPTIONS: dict[str, str] = {}
+RAW = True
+
+
+def run(shell: Shell, args: Args, out: Out) -> None:
+    """As drgn shows it."""
+    drgn_crash.run(shell, "ascii", args.rest, out)

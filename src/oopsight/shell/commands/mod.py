@@ -1,0 +1,190 @@
+"""Display information about loaded modules.
+
+Debug information of a module is not loaded until asked for (-s, -S): names in modules come from the
+dump's own symbol tables.
+
+Examples
+The modules that are out of tree, unsigned or proprietary:
+
+    crash> mod -t
+
+Load the debug information of one module, from the debug packages or from a file:
+
+    crash> mod -s virtio_blk
+    crash> mod -s syshook_linux /root/syshook_linux.ko.debug
+
+Where each section of the loaded modules lies:
+
+    crash> mod -g
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oopsight.evidence import Address
+from oopsight.shell.output import Gap, readable_errors
+from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from oopsight.shell import Shell
+    from oopsight.shell.arguments import Args
+    from oopsight.shell.output import Out
+
+SYNOPSIS = "mod [-s module [objfile] | -d module | -S [directory]] [-D|-t|-r|-R|-o|-g]"
+OPTIONS = {
+    "-s MODULE": "load the debug information of a module",
+    "-d MODULE": "forget it (kept: what is loaded costs nothing)",
+    "-S": "load that of all modules, from a directory where one is named",
+    "-D": "forget that of all",
+    "-t": "modules with taints, and their letters",
+    "-r": "load again (as -s)",
+    "-R": "load all again (as -S)",
+    "-o": "modules in the order of their addresses",
+    "-g": "the memory of each module by its kind",
+}
+# include/linux/module.h, enum mod_mem_type (Linux 6.4, commit ac3b43283923)
+_MEMORY = ("TEXT", "DATA", "RODATA", "RO_AFTER_INIT", "INIT_TEXT", "INIT_DATA", "INIT_RODATA")
+_OLD_MEMORY = (("core_layout", "CORE"), ("init_layout", "INIT"))
+
+
+def run(shell: Shell, args: Args, out: Out) -> None:
+    """List modules, or load debug information."""
+    from drgn.helpers.linux.module import for_each_module
+
+    if args.has("-s", "-S", "-r", "-R"):
+        _load(shell, args, out)
+    modules = list(out.walk(for_each_module(shell.prog), "list of modules", 10_000))
+    if args.has("-d", "-D"):
+        out.line("what is loaded costs nothing and stays")
+        return
+    if args.has("-t"):
+        _taints(shell, modules, out)
+        return
+    rows = []
+    for module in modules:
+        with out.item(f"module {module.value_():x}"):
+            rows.append(_row(shell, module, out))
+    # The kernel's list has the newest first.
+    rows.sort(key=lambda row: row["base"] if args.has("-o") else 0)
+    if not args.has("-o"):
+        rows.reverse()
+    wanted = set(args.rest) | ({args.value("-s")} if args.has("-s") else set())
+    width = max([len("NAME"), *(len(str(row["name"])) for row in rows)])
+    out.line(f"     MODULE       {'NAME':<{width}}  {'BASE':^16}  {'SIZE':>8}  OBJECT FILE")
+    for row in rows:
+        if args.has("-s") and row["name"] not in wanted:
+            continue
+        out.row(
+            f"{row['module']:016x}  {row['name']!s:<{width}}  {row['base']:016x}  {row['size']:>8}"
+            f"  {row['file'] or '(not loaded)  [CONFIG_KALLSYMS]'}",
+            **row,
+        )
+        if args.has("-g"):
+            _memory(row, modules, out)
+
+
+def _row(shell: Shell, module: Any, out: Out) -> dict[str, Any]:
+    from drgn.helpers.linux.module import module_address_regions
+
+    name = out.got(lambda: printable(module.name.string_()), "name")
+    regions = [(start, size) for start, size in module_address_regions(module) if size]
+    file = None
+    try:
+        found = shell.prog.module(module)
+        file = found.debug_file_path or found.loaded_file_path
+    except readable_errors():
+        pass
+    init = _init_regions(module)
+    core = [r for r in regions if r not in init] or regions
+    base = min(start for start, _ in core)
+    return {
+        "module": Address(module.value_()),
+        "name": name,
+        "base": Address(base),
+        "size": sum(size for _, size in core),
+        "file": file,
+    }
+
+
+def _init_regions(module: Any) -> list[tuple[int, int]]:
+    try:
+        memory = module.mem
+    except AttributeError:
+        return []
+    return [
+        (int(memory[i].base.value_()), int(memory[i].size.value_())) for i in range(4, len(memory))
+    ]
+
+
+def _taints(shell: Shell, modules: list[Any], out: Out) -> None:
+    from drgn.helpers.linux.module import module_taints
+
+    rows = []
+    for module in modules:
+        name = out.got(lambda module=module: printable(module.name.string_()), "name")  # type: ignore[misc]
+        taints = out.got(lambda module=module: module_taints(module), "taints")  # type: ignore[misc]
+        if taints:
+            rows.append((name, taints))
+    if not rows:
+        out.line("no tainted modules")
+        return
+    width = max([len("NAME"), *(len(str(name)) for name, _ in rows)])
+    out.line(f"{'NAME':<{width}}  TAINTS")
+    for name, taints in reversed(rows):
+        out.row(f"{name!s:<{width}}  {taints}", name=name, taints=taints)
+
+
+def _memory(row: dict[str, Any], modules: list[Any], out: Out) -> None:
+    module = next(m for m in modules if m.value_() == row["module"])
+    try:
+        parts = [(kind, module.mem[i]) for i, kind in enumerate(_MEMORY)]
+    except AttributeError:
+        parts = [(kind, module.member_(name)) for name, kind in _OLD_MEMORY]
+    for kind, part in parts:
+        with out.item(kind, indent="    "):
+            size = int(part.size.value_())
+            if size:
+                out.line(f"    {kind:<14} {part.base.value_():016x}  {size:>8}")
+
+
+def _load(shell: Shell, args: Args, out: Out) -> None:
+    import drgn
+
+    prog = shell.prog
+    wanted = None if args.has("-S", "-R") else args.value("-s") or next(iter(args.rest), None)
+    place = args.rest[-1] if args.rest else None
+    modules = [
+        module
+        for module, _ in prog.loaded_modules()
+        if wanted in (None, module.name) and isinstance(module, drgn.RelocatableModule)
+    ]
+    if not modules:
+        out.line(f"mod: no module {wanted!r} is loaded in the dump")
+        return
+    for module in modules:
+        found = _file_of(shell, module, place)
+        if found is None:
+            out.line(f"mod: {module.name}: no file with its debug information is at hand")
+            continue
+        try:
+            module.try_file(found)
+        except (OSError, ValueError, drgn.FaultError, LookupError) as error:
+            out.line(f"mod: {found}: {error}")
+            continue
+        if module.debug_file_status != drgn.ModuleFileStatus.HAVE:
+            out.line(f"mod: {found}: not the file of this module, or without debug information")
+
+
+def _file_of(shell: Shell, module: Any, place: str | None) -> Path | Gap | Any | None:
+    from oopsight.symbols.module_file import find
+
+    if place is not None and Path(place).is_file():
+        return Path(place)
+    folders = [Path(place)] if place is not None and Path(place).is_dir() else []
+    release = shell.session.info.release or ""
+    roots = [*folders, *shell.session.debug_directories, Path("/usr/lib/debug")]
+    roots = [root / "lib/modules" / release if (root / "lib/modules" / release).is_dir() else root
+             for root in roots]  # fmt: skip
+    return next(find(module.name, tuple(roots)), None)

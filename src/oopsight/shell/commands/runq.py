@@ -1,0 +1,25 @@
+"""Display the tasks on the run queues of each CPU.
+
+Examples
+    crash> runq -m
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oopsight.shell import drgn_crash
+
+if TYPE_CHECKING:
+    from oopsight.shell import Shell
+    from oopsight.shell.arguments import Args
+    from oopsight.shell.output import Out
+
+SYNOPSIS = "runq [-t] [-T] [-m] [-g] [-c cpus]"
+OPTIONS: dict[str, str] = {}
+RAW = True
+
+
+def run(shell: Shell, args: Args, out: Out) -> None:
+    """As drgn shows it."""
+    drgn_crash.run(shell, "runq", args.rest, out)
