@@ -14,7 +14,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.dangling import DanglingPointers
 from oopsight.evidence.modules import Modules
 from oopsight.shell.output import readable_errors
-from oopsight.symbols.module_file import at_page_offset, find
+from oopsight.symbols.module_file import find, first_readable
 from oopsight.text import printable
 
 if TYPE_CHECKING:
@@ -89,16 +89,17 @@ def former_owner(shell: Shell, address: int) -> Former:
     pointers = shell.evidence.get(DanglingPointers)
     if not isinstance(pointers, Missing):
         lines += [
-            f"pointed to by {p.registry}: {p.label}, {p.memory.object_type}.{p.memory.member} "
-            f"of {p.memory.object:x}"
+            f"pointed to by {p.registry}: {p.label}; {p.memory.command} shows it"
             for p in pointers.found
             if p.target >> 12 == address >> 12
         ][:8]
     symbol = None
-    names = set()
-    for functions in (True, False):
-        files = find(last, shell.session.debug_directories)
-        names |= set(at_page_offset(files, address, functions=functions))
+    # A module begins at a page boundary: the offset in the page is the same wherever it lies.
+    names = {
+        s.name
+        for s in first_readable(find(last, shell.session.debug_directories))
+        if s.page_offset == address % 4096
+    }
     if len(names) == 1:
         symbol = names.pop()
         lines.append(f"{symbol} [{last}] is what its .ko has at this offset in a page")
