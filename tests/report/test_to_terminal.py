@@ -47,6 +47,14 @@ def test_a_terminal_of_any_width_shows_the_whole_proof(
     assert "\x1b" not in text  # a pipe gets no colour
 
 
+def test_in_a_pipe_lines_of_the_log_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    made = report()
+    text = "BUG: " + "word " * 100 + "end"
+    made["timeline"] = [{"seconds": 2.5, "what": "crash", "text": text, "again": 3, "because": {}}]
+    assert f"{text} (and 3 more like it)" in shown(made)
+
+
 def test_what_a_dump_says_cannot_steer_the_terminal() -> None:
     text = shown(report("BUG: \x1b[2J\x9b31m [bold]x[/bold] :smile:"))
     assert not set(text) & {"\x1b", "\x9b"}
@@ -57,10 +65,11 @@ def test_what_a_dump_says_cannot_steer_the_terminal() -> None:
 def test_markdown_is_escaped() -> None:
     made = report()
     made["verdict"]["title"] = "<script> *x* [a](b) `c`"
-    made["timeline"][0]["text"] = "`a` ``` b"
+    event = {"seconds": 1.0, "what": "crash", "text": "`a` ``` b | c", "again": 0, "because": {}}
+    made["timeline"] = [event]
     text = to_markdown(made)
     assert text.startswith(r"# \<script\> \*x\* \[a\](b) \`c\`")
-    assert "`'a' ''' b`" in text
+    assert r"`'a' ''' b \| c`" in text
     assert text.count("```") == 2
 
 

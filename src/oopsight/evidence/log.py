@@ -26,6 +26,10 @@ class Log:
     """The function that the text alone would blame."""
     crashes: tuple[CrashReport, ...] = ()
     """The crash reports in it, the first :data:`MOST_CRASHES`."""
+    levels: tuple[int, ...] = ()
+    """Of each line, as syslog numbers them: 3 is an error, 6 information."""
+    user: tuple[int, ...] = ()
+    """Which lines were written by programs, through ``/dev/kmsg``."""
 
     def find(self, *needles: str) -> LogPointer | None:
         """First line that contains one of the strings."""
@@ -37,10 +41,9 @@ def collect(session: Session) -> Log | Missing:
     from drgn.helpers.linux.printk import get_printk_records
 
     records = get_printk_records(session.prog)
+    rows = [(record, line) for record in records for line in record.text.split(b"\n")]
     lines = tuple(
-        LogPointer(round(record.timestamp / 1e9, 6), printable(line))
-        for record in records
-        for line in record.text.split(b"\n")
+        LogPointer(round(record.timestamp / 1e9, 6), printable(line)) for record, line in rows
     )
     if not lines:
         return Missing(Why.UNREADABLE, "the log buffer is empty")
@@ -52,4 +55,6 @@ def collect(session: Session) -> Log | Missing:
         kind=str(first.kind) if first else None,
         function=first.function if first else None,
         crashes=reports[:MOST_CRASHES],
+        levels=tuple(record.level for record, _ in rows),
+        user=tuple(index for index, (record, _) in enumerate(rows) if record.facility),
     )

@@ -47,6 +47,8 @@ class Modules:
     """``last_unloaded_module``: the kernel remembers one name."""
     area: tuple[Address, Address] | None
     """Half-open range of the module area, ``MODULES_VADDR`` to ``MODULES_END``."""
+    unloaded_tainted: tuple[tuple[str, str], ...] = ()
+    """Unloaded modules that tainted, with their taint mask; only some kernels remember them."""
 
     def owner(self, address: int) -> Module | None:
         """The loaded module whose memory holds the address."""
@@ -74,6 +76,23 @@ def _last_unloaded(prog: Any) -> str | None:
     except AttributeError:
         raw = last.string_()  # a string, with the taints behind the name
     return printable(raw).split("(")[0].strip() or None
+
+
+def _unloaded_tainted(prog: Any) -> tuple[tuple[str, str], ...]:
+    """``unloaded_tainted_modules``, since 5.18 with CONFIG_MODULE_UNLOAD_TAINT_TRACKING."""
+    from drgn import FaultError
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    found: list[tuple[str, str]] = []
+    try:
+        head = prog["unloaded_tainted_modules"].address_of_()
+        for entry in list_for_each_entry("struct mod_unload_taint", head, "list"):
+            if len(found) >= MOST_MODULES:
+                break
+            found.append((printable(entry.name.string_()), f"{entry.taints.value_():#x}"))
+    except (LookupError, FaultError, AttributeError):
+        pass  # not in this kernel, or damaged: what was read counts
+    return tuple(found)
 
 
 def _area(prog: Any) -> tuple[Address, Address] | None:
@@ -124,4 +143,5 @@ def collect(session: Session) -> Modules:
         damaged=tuple(damaged),
         last_unloaded=_or_none(_last_unloaded, session.prog),
         area=_or_none(_area, session.prog),
+        unloaded_tainted=_unloaded_tainted(session.prog),
     )

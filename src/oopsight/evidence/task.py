@@ -26,6 +26,8 @@ class CrashedTask:
     files: tuple[FileReference, ...]
     files_missing: Missing | None
     """Why the list of files is not whole."""
+    started: tuple[float | None, ...] = ()
+    """When each of the ancestry was started, seconds since boot."""
 
     @property
     def pointer(self) -> TaskPointer:
@@ -55,6 +57,17 @@ def _ancestry(task: Any) -> tuple[TaskPointer, ...]:
         except FaultError:
             break
     return tuple(found)
+
+
+def _started(session: Session, task: TaskPointer) -> float | None:
+    """In the monotonic clock, which the log's clock follows closely."""
+    from drgn import FaultError, Object
+
+    try:
+        started = Object(session.prog, "struct task_struct *", int(task.address)).start_time
+        return round(float(started.value_()) / 1e9, 6)
+    except (FaultError, LookupError, AttributeError):
+        return None
 
 
 def file_path(file: Any) -> str:
@@ -92,11 +105,13 @@ def collect(session: Session) -> CrashedTask:
 
     task = panic_task(session.prog)
     files, missing = _files(task) if task.files else ((), None)
+    ancestry = _ancestry(task)
     return CrashedTask(
         pid=task.pid.value_(),
         comm=printable(task.comm.string_()),
         cpu=task_cpu(task),
-        ancestry=_ancestry(task),
+        ancestry=ancestry,
         files=files,
         files_missing=missing,
+        started=tuple(_started(session, ancestor) for ancestor in ancestry),
     )

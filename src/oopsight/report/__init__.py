@@ -21,7 +21,10 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.system import System
 from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.timeline import Timeline
+from oopsight.evidence.unloaded_modules import UnloadedModules
 from oopsight.kinds import Kind
+from oopsight.report.mail import mail
 from oopsight.session import Session
 
 SCHEMA = "oopsight.report/1"
@@ -37,8 +40,9 @@ SHOWN = (
     CrashedTask,
     FileAccessed,
     Modules,
+    UnloadedModules,
+    Timeline,
 )
-TIMELINE_LINES = 24
 
 Report = dict[str, Any]
 """JSON-able; see ``schema.json``."""
@@ -55,11 +59,14 @@ def build(evidence: Evidence) -> Report:
         evidence.get(kind)
     outcomes = diagnose(evidence)
     cause, best = verdict(outcomes) or (None, unknown(evidence))
+    summed_up, chain = _verdict(evidence, cause, best), to_plain(best.chain)
+    system = _fact(evidence, System)
     return {
         "schema": SCHEMA,
         "dump": _dump(evidence),
-        "verdict": _verdict(evidence, cause, best),
-        "chain": to_plain(best.chain),
+        "verdict": summed_up,
+        "chain": chain,
+        "mail": mail(summed_up, chain, system.release if system else None),
         "timeline": _timeline(evidence),
         "findings": [
             {"rule": name, **to_plain(outcome), "kind": _kind(evidence, outcome).value}
@@ -141,13 +148,5 @@ def _function(fault: Fault | None) -> str | None:
 
 
 def _timeline(evidence: Evidence) -> list[dict[str, Any]]:
-    """The log lines before the crash that speak of modules or processes, and the crash itself."""
-    log = _fact(evidence, Log)
-    if log is None:
-        return []
-    crash = next(
-        (i for i, line in enumerate(log.lines) if line.text.startswith(("BUG:", "Kernel panic"))),
-        len(log.lines) - 1,
-    )
-    lines = log.lines[max(0, crash - TIMELINE_LINES) : crash + 1]
-    return [{"seconds": line.seconds, "text": line.text} for line in lines]
+    timeline = _fact(evidence, Timeline)
+    return to_plain(timeline.events) if timeline else []

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from oopsight.report import Report
+from oopsight.report.words import CERTAINTY, ago, crash_seconds, event_text, gaps, machine
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
@@ -18,6 +19,11 @@ def _code(text: Any) -> str:
     return f"`{str(text).replace('`', chr(39))}`"
 
 
+def _cell(text: Any) -> str:
+    """Code in a table, where a bar would end the cell."""
+    return _code(text).replace("|", r"\|")
+
+
 def to_markdown(report: Report) -> str:
     """Render in the order in which it is read: verdict, events, proof, what to do, gaps."""
     verdict = report["verdict"]
@@ -26,15 +32,22 @@ def to_markdown(report: Report) -> str:
         "",
         f"**{_plain(verdict['summary'])}**",
         "",
-        f"Certainty: {verdict['certainty']}. Kind: {verdict['kind']}. "
-        f"Cause: {_plain(verdict['cause'] or 'unknown')}.",
+        f"Certainty: {verdict['certainty']} ({CERTAINTY[verdict['certainty']]}). "
+        f"Kind: {verdict['kind']}. Cause: {_plain(verdict['cause'] or 'unknown')}.",
         "",
     ]
     for problem in (report["dump"] or {}).get("problems", []):
         lines += [f"The dump is not whole: {_plain(problem)}.", ""]
+    where = machine(report)
+    if where:
+        lines += [f"Machine: {_plain(where)}.", ""]
     if report["timeline"]:
-        lines += ["## What happened", ""]
-        lines += [f"- {e['seconds']:.6f} s: {_code(e['text'])}" for e in report["timeline"]]
+        crash = crash_seconds(report)
+        lines += ["## What happened", "", "| before the crash | what | |", "| ---: | --- | --- |"]
+        lines += [
+            f"| {ago(crash - e['seconds'])} | {e['what']} | {_cell(event_text(e))} |"
+            for e in report["timeline"]
+        ]
         lines.append("")
     if report["chain"]:
         lines += ["## Proof", ""]
@@ -50,15 +63,15 @@ def to_markdown(report: Report) -> str:
         lines += ["## What to do", ""]
         lines += [f"- {_plain(advice)}" for advice in verdict["advice"]]
         lines.append("")
-    gaps = [(u["rule"], u["why"]) for u in report["undecided"]]
-    gaps += [
-        (name, fact["missing"]["detail"])
-        for name, fact in report["evidence"].items()
-        if "missing" in fact and fact["missing"]["why"] != "not-applicable"
-    ]
-    if gaps:
+    if report["mail"]:
+        module = _plain(verdict["culprit"]["module"])
+        lines += [f"## Mail to the vendor of {module}", "", "```text"]
+        lines += [line.replace("```", "'''") for line in report["mail"].splitlines()]
+        lines += ["```", ""]
+    missing = gaps(report)
+    if missing:
         lines += ["## What could not be checked", ""]
-        lines += [f"- {_plain(name)}: {_plain(why)}" for name, why in gaps]
+        lines += [f"- {_plain(name)}: {_plain(why)}" for name, why in missing]
         lines.append("")
     lines += ["## Backtrace", "", "```"]
     for frame in report["evidence"].get("backtrace", {}).get("frames", []):

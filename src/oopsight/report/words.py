@@ -1,0 +1,75 @@
+"""Words and layout that the formats of the report share."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from oopsight.report import Report
+
+CERTAINTY = {
+    "shown": "every step is read from the dump",
+    "inferred": "the steps are read from the dump; one conclusion between them is drawn, and named",
+    "possible": "it agrees with the dump, and so may other causes",
+    "unknown": "no rule explains this crash",
+}
+
+
+def ago(seconds: float) -> str:
+    """A time before the crash, short.
+
+    >>> ago(0.0), ago(2.5412), ago(75.0), ago(7325.0), ago(200000.0), ago(-0.3)
+    ('0', '-2.54 s', '-75 s', '-2 h 2 min', '-2 d 7 h', '+0.30 s')
+    """
+    sign, value = ("-", seconds) if seconds > 0 else ("+", -seconds)
+    if value < 0.005:
+        return "0"
+    if value < 10:
+        return f"{sign}{value:.2f} s"
+    if value < 100:
+        return f"{sign}{value:.0f} s"
+    minutes = int(value // 60)
+    if minutes < 60:
+        return f"{sign}{minutes} min {int(value % 60)} s"
+    hours = minutes // 60
+    if hours < 48:
+        return f"{sign}{hours} h {minutes % 60} min"
+    return f"{sign}{hours // 24} d {hours % 24} h"
+
+
+def crash_seconds(report: Report) -> float:
+    """When it crashed, seconds since boot; else the last event."""
+    events = report["timeline"]
+    crash = next((e for e in events if e["what"] in ("crash", "panic")), events[-1])
+    return float(crash["seconds"])
+
+
+def event_text(event: dict[str, Any]) -> str:
+    """An event's text, and how often it came again."""
+    again = f" (and {event['again']} more like it)" if event["again"] else ""
+    return f"{event['text']}{again}"
+
+
+def machine(report: Report) -> str | None:
+    """The machine in a line: name, kernel, CPUs, uptime, when."""
+    system = report["evidence"].get("system", {})
+    if "release" not in system:
+        return None
+    parts = [system["node"], f"Linux {system['release']}", f"{system['cpus']} CPUs"]
+    parts.append("up " + ago(system["uptime"]).lstrip("-+"))
+    if system["crash_time"]:
+        when = datetime.fromtimestamp(system["crash_time"], tz=timezone.utc)
+        parts.append(f"crashed {when:%Y-%m-%d %H:%M:%S} UTC")
+    if system["tainted"]:
+        parts.append(f"tainted {' '.join(system['tainted'].split())}")
+    return ", ".join(parts)
+
+
+def gaps(report: Report) -> list[tuple[str, str]]:
+    """What could not be checked, and why."""
+    found = [(item["rule"], item["why"]) for item in report["undecided"]]
+    for name, fact in report["evidence"].items():
+        if "missing" in fact and fact["missing"]["why"] != "not-applicable":
+            found.append((name, fact["missing"]["detail"].strip().splitlines()[-1]))
+        found += [(name, why) for why in fact.get("unchecked") or ()]
+    return found

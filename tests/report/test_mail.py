@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oopsight.report.mail import mail
+
+CHAIN = [
+    {"claim": "string read 0x10", "because": [{"type": "frame"}]},
+    {"claim": "ss (pid 7) used /srv/secret", "because": [{"type": "task"}, {"type": "file"}]},
+]
+
+
+def verdict(**changes: Any) -> dict[str, Any]:
+    made = {
+        "title": "pointer left behind",
+        "summary": "vmsecmod was unloaded.",
+        "certainty": "inferred",
+        "faulting_function": "string",
+        "culprit": {"module": "vmsecmod"},
+    }
+    return made | changes
+
+
+def test_it_says_what_is_shown_and_nothing_of_the_machine() -> None:
+    text = mail(verdict(), CHAIN, "6.1.0")
+    assert text is not None
+    assert text.splitlines()[0] == "Subject: vmsecmod: pointer left behind, Linux 6.1.0"
+    assert "1. string read 0x10" in text
+    assert "secret" not in text
+    assert "one conclusion" in text
+
+
+@pytest.mark.parametrize(
+    "changes", [{"culprit": None}, {"culprit": {"module": None}}, {"certainty": "unknown"}]
+)
+def test_there_is_none_to_nobody(changes: dict[str, Any]) -> None:
+    assert mail(verdict(**changes), CHAIN, None) is None
