@@ -22,6 +22,7 @@ from oopsight.evidence.pointers import (
     Variable,
 )
 from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.unloaded_modules import UnloadedModules
 from oopsight.report import SCHEMA
 from oopsight.session import Session
 
@@ -111,6 +112,7 @@ _READ_AGAIN: dict[str, Callable[[Session, dict[str, Any]], Any]] = {
 def _known(evidence: Evidence) -> Iterator[Any]:
     """Every pointer but memory that the dump itself yields."""
     backtrace, log, modules = (evidence.get(kind) for kind in (Backtrace, Log, Modules))
+    unloaded = evidence.get(UnloadedModules)
     task, accessed, fault = (evidence.get(kind) for kind in (CrashedTask, FileAccessed, Fault))
     if isinstance(backtrace, Backtrace):
         yield from (frame.pointer for frame in backtrace.frames)
@@ -120,6 +122,8 @@ def _known(evidence: Evidence) -> Iterator[Any]:
     if isinstance(modules, Modules):
         yield from (module.pointer for module in modules.loaded)
         yield modules.last_unloaded_pointer
+    if isinstance(unloaded, UnloadedModules):
+        yield from (module.because for module in unloaded.modules)
     if isinstance(task, CrashedTask):
         yield from task.ancestry
         yield from task.files

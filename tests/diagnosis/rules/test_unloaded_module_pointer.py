@@ -10,6 +10,7 @@ from oopsight.evidence.dangling import Dangling, DanglingPointers
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import FramePointer, Memory, Unmapped
+from oopsight.evidence.unloaded_modules import collect
 
 BAD = Address(0xFFFFFFFFC0500040)
 NONE = Missing(Why.NOT_APPLICABLE, "not looked at")
@@ -40,7 +41,19 @@ HELD = DanglingPointers((Dangling("slab_caches", "slab cache", "pool", BAD, MEMO
 
 
 def decide(fault: Fault = FAULT, modules: Modules = MODULES, held: Any = HELD) -> Any:
-    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, NONE)
+    unloaded = collect(modules, NONE)
+    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, NONE, unloaded)
+
+
+def test_other_unloaded_modules_are_named_after_the_last() -> None:
+    finding = decide(modules=dataclasses.replace(MODULES, unloaded_tainted=(("older", "0x3000"),)))
+    assert [culprit.module for culprit in finding.culprits] == ["beta", "older"]
+
+
+def test_a_jump_into_it_is_called_a_jump() -> None:
+    finding = decide(dataclasses.replace(FAULT, access="execute"))
+    assert "the kernel jumped there" in finding.summary
+    assert finding.chain[0].claim == f"the kernel jumped to {BAD}"
 
 
 def test_a_registry_that_points_into_the_gap_is_the_cause() -> None:

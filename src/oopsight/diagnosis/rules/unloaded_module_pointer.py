@@ -15,11 +15,11 @@ How it is decided
     ``last_unloaded_module``.
 
 When it is wrong
-    The kernel remembers one unloaded name. Where several modules were unloaded, the one that owned
-    the address may be another; therefore the name is *inferred*, the rest is shown. Where no
-    registry that is searched holds the pointer, a wild pointer could have led there as well: then
-    the whole is only *possible*. So it is where merely a word among the kernel's variables leads
-    there, which nobody may have followed.
+    Where several modules were unloaded, the one that owned the address may be another than the last
+    (the others that are known are named as well); therefore the name is *inferred*, the rest is
+    shown. Where no registry that is searched holds the pointer, a wild pointer could have led there
+    as well: then the whole is only *possible*. So it is where merely a word among the kernel's
+    variables leads there, which nobody may have followed.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -50,6 +50,7 @@ from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.unloaded_modules import UnloadedModules
 
 _PAGE = 4096
 WORD_SEARCH = "kernel_data"
@@ -70,6 +71,7 @@ def unloaded_module_pointer(
     task: CrashedTask | Missing,
     accessed: FileAccessed | Missing,
     gone_symbol: GoneSymbol | Missing,
+    unloaded: UnloadedModules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the bad address belonged to an unloaded module."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -93,7 +95,9 @@ def unloaded_module_pointer(
         )
     steps = [
         Step(
-            f"{fault.function} tried to {fault.access or 'access'} {fault.address}: "
+            f"the kernel jumped to {fault.address}"
+            if fault.access == "execute"
+            else f"{fault.function} tried to {fault.access or 'access'} {fault.address}: "
             f"{fault.instruction or 'the instruction is not in the dump'}",
             (fault.frame,),
         ),
@@ -160,10 +164,31 @@ def unloaded_module_pointer(
         for other in others
     )
     blamed = name or "an unloaded module"
+    followed = f"{fault.function} followed the pointer and crashed"
+    if fault.access == "execute":
+        followed = "the kernel jumped there and crashed"
+    function = None
+    if isinstance(gone_symbol, GoneSymbol) and gone_symbol.function:
+        function = gone_symbol.name
+    culprits = [
+        Culprit(
+            module=name,
+            function=function,
+            source=None,
+            object=thing if holder else None,
+            why=f"was unloaded without taking back {thing}",
+        )
+    ]
+    if isinstance(unloaded, UnloadedModules):
+        culprits += [
+            Culprit(other.name, None, None, None, f"was unloaded, too: {other.known_from}")
+            for other in unloaded.modules
+            if other.name != name
+        ]
     return Finding(
         title=f"pointer into unloaded module {name}" if name else "pointer into an unloaded module",
         summary=f"{blamed} was unloaded and left {thing} behind, which still points into its "
-        f"memory; {fault.function} followed the pointer and crashed.",
+        f"memory; {followed}.",
         certainty=(
             Certainty.INFERRED
             if name and holder and holder.registry != WORD_SEARCH
@@ -171,19 +196,7 @@ def unloaded_module_pointer(
         ),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
-        culprits=(
-            (
-                Culprit(
-                    module=name,
-                    function=None,
-                    source=None,
-                    object=thing if holder else None,
-                    why=f"was unloaded without taking back {thing}",
-                ),
-            )
-            if name
-            else ()
-        ),
+        culprits=tuple(culprit for culprit in culprits if culprit.module),
         innocent=innocent,
         advice=tuple(advice),
     )
