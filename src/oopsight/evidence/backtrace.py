@@ -95,8 +95,12 @@ _ENTRY = "asm_exc_"
 _PANIC_CODE = ("panic", "__crash_kexec", "crash_kexec", "crash_setup_regs", "machine_kexec")
 
 
-def _user(pc: int) -> bool:
-    return pc < 1 << 63
+def _user(frame: StackFrame) -> bool:
+    """Whether a frame is of user space: a bad pointer may have led the kernel's counter there too.
+
+    Then the stack is still the kernel's.
+    """
+    return bool(frame.pc < 1 << 63) and bool(frame.sp < 1 << 63)
 
 
 def _exception_entry(session: Session, frames: list[StackFrame]) -> tuple[int, str | None] | None:
@@ -110,7 +114,7 @@ def _exception_entry(session: Session, frames: list[StackFrame]) -> tuple[int, s
     panicked = next((i for i, f in enumerate(frames) if f.name in _PANIC_CODE), None)
     for index in range(panicked or 0, len(frames)):
         frame = frames[index]
-        if not frame.interrupted or _user(frame.pc):
+        if not frame.interrupted or _user(frame):
             continue
         if frame.pc == frames[0].pc:
             name = _saved_by(session, frame)
@@ -156,6 +160,19 @@ def crashed_trace(session: Session) -> list[StackFrame]:
     return frames + _beyond_bad_counter(session, frames)
 
 
+def _is_code(session: Session, pc: int) -> bool:
+    """Whether a function of the kernel or of a module is there; at 0 lie per-CPU symbols."""
+    from drgn import SymbolKind
+
+    if pc < 1 << 63:
+        return False
+    try:
+        symbol = session.prog.symbol(pc)
+    except LookupError:
+        return False
+    return symbol.kind in (SymbolKind.FUNC, SymbolKind.NOTYPE)
+
+
 def _beyond_bad_counter(session: Session, frames: list[StackFrame]) -> list[StackFrame]:
     """Frames outside one whose program counter is no code, where the unwinder stops.
 
@@ -164,14 +181,10 @@ def _beyond_bad_counter(session: Session, frames: list[StackFrame]) -> list[Stac
     """
     from drgn import FaultError, Object
 
-    if not frames or _user(frames[-1].pc) or not frames[-1].interrupted:
+    if not frames or _user(frames[-1]) or not frames[-1].interrupted:
         return []
     last, prog = frames[-1], session.prog
-    try:
-        prog.symbol(last.pc)
-    except LookupError:
-        pass
-    else:
+    if _is_code(session, last.pc):
         return []
     try:
         back = prog.read_u64(last.sp)
@@ -242,7 +255,7 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
         panic_end = named[-1] + 1 if named else 0
     rows = []
     for index, frame in enumerate(frames):
-        if _user(frame.pc):
+        if _user(frame):
             role = Role.USER
         elif index < panic_end:
             role = Role.PANIC_PATH

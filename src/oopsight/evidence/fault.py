@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace, Role, crashed_trace
+from oopsight.evidence.log import Log
 from oopsight.evidence.pointers import FramePointer, Unmapped
 from oopsight.session import Session
 
@@ -23,7 +25,10 @@ _LONGEST_INSTRUCTION = 15
 
 @dataclass(frozen=True)
 class Operand:
-    """A memory operand ``base + index * scale + displacement`` with the registers' values."""
+    """A memory operand ``base + index * scale + displacement`` with the registers' values.
+
+    Of several (``movs`` has two) the one that can have faulted.
+    """
 
     base: str | None
     base_value: Address | None
@@ -31,6 +36,8 @@ class Operand:
     displacement: int
     address: Address | None
     """What the operand comes to; ``None`` where a register is not known."""
+    index_value: Address | None = None
+    scale: int = 1
 
 
 @dataclass(frozen=True)
@@ -56,38 +63,59 @@ class Fault:
     frame: FramePointer
 
 
-def disassemble(code: bytes, pc: int) -> tuple[str, str, Operand, str | None] | None:
-    """First instruction: text, hex bytes, its memory operand without register values, access."""
-    import capstone
+def disassemble(
+    code: bytes, pc: int, registers: dict[str, int], address: int | None = None
+) -> tuple[str, str, Operand, str | None] | None:
+    """First instruction: text, hex bytes, its memory operand, and whether that is read or written.
 
-    engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    engine.detail = True
-    instruction = next(engine.disasm(code, pc, 1), None)
-    if instruction is None:
+    :param registers: as far as known
+    :param address: what faulted, to choose between two operands
+
+    >>> text, _, operand, access = disassemble(bytes.fromhex("488b04cf"), 0, {"rdi": 1, "rcx": 2})
+    >>> text, str(operand.address), access
+    ('mov rax, qword ptr [rdi + rcx*8]', '0x11', 'read')
+    """
+    from oopsight.evidence.flow.code import decode
+
+    rows = decode(code, pc, 1)
+    if not rows:
         return None
-    operand = Operand(None, None, None, 0, None)
-    access = None
-    for item in instruction.operands:
-        if item.type == capstone.x86.X86_OP_MEM:
-            operand = Operand(
-                base=instruction.reg_name(item.mem.base) if item.mem.base else None,
-                base_value=None,
-                index=instruction.reg_name(item.mem.index) if item.mem.index else None,
-                displacement=item.mem.disp,
-                address=None,
-            )
-            access = "read" if item.access & capstone.CS_AC_READ else "write"
-            break
-    text = f"{instruction.mnemonic} {instruction.op_str}".strip()
-    return text, instruction.bytes.hex(), operand, access
+    row = rows[0]
+    found = []
+    for operand in row.operands:
+        memory = operand.memory
+        if memory is None:
+            continue
+        known = {**registers, "rip": row.end}
+        parts = [known.get(name) for name in (memory.base, memory.index) if name]
+        total = None
+        if None not in parts and memory.segment not in ("gs", "fs"):
+            base = known.get(memory.base, 0) if memory.base else 0
+            index = known.get(memory.index, 0) if memory.index else 0
+            total = Address((base + index * memory.scale + memory.displacement) & ((1 << 64) - 1))
+        chosen = Operand(
+            base=memory.base,
+            base_value=_address(known.get(memory.base)) if memory.base else None,
+            index=memory.index,
+            displacement=memory.displacement,
+            address=total,
+            index_value=_address(known.get(memory.index)) if memory.index else None,
+            scale=memory.scale,
+        )
+        found.append((chosen, "read" if operand.reads else "write"))
+    if not found:
+        return row.text, row.bytes.hex(), Operand(None, None, None, 0, None), None
+    hit = [
+        one
+        for one in found
+        if address is not None and one[0].address is not None and 0 <= address - one[0].address < 64
+    ]
+    operand_, access = (hit or found)[0]
+    return row.text, row.bytes.hex(), operand_, access
 
 
-def _with_values(operand: Operand, backtrace: Backtrace) -> Operand:
-    value = backtrace.register(operand.base) if operand.base else None
-    address = None
-    if value is not None and operand.index is None:
-        address = Address((value + operand.displacement) & ((1 << 64) - 1))
-    return Operand(operand.base, value, operand.index, operand.displacement, address)
+def _address(value: int | None) -> Address | None:
+    return None if value is None else Address(value)
 
 
 def _unmapped(session: Session, address: int) -> Unmapped | None:
@@ -117,17 +145,38 @@ def _handler_value(frames: list[StackFrame], name: str) -> int | None:
     return None
 
 
-def collect(session: Session, backtrace: Backtrace) -> Fault | Missing:
+_LOGGED_ADDRESS = re.compile(r"address:? ([0-9a-f]{16}|[0-9a-f]{8})\b")
+_LOGGED_ACCESS = re.compile(r"#PF: \w+ (read|write|instruction fetch)")
+
+
+def logged(log: Log) -> tuple[int | None, str | None]:
+    """Address and access of the last page fault that the log tells of.
+
+    >>> from oopsight.evidence.pointers import LogPointer
+    >>> texts = ("BUG: unable to handle page fault for address: ffffc90000400000",
+    ...          "#PF: supervisor write access in kernel mode")
+    >>> lines = tuple(LogPointer(1.0, text) for text in texts)
+    >>> logged(Log(lines, None, None, None)) == (0xffffc90000400000, "write")
+    True
+    """
+    access = None
+    for line in reversed(log.lines):
+        how = _LOGGED_ACCESS.match(line.text)
+        if how and access is None:
+            access = "execute" if how[1] == "instruction fetch" else how[1]
+        if line.text.startswith("BUG: ") and (found := _LOGGED_ADDRESS.search(line.text)):
+            return int(found[1], 16), access
+    return None, None
+
+
+def collect(session: Session, backtrace: Backtrace, log: Log | Missing) -> Fault | Missing:
     """Read the exception's registers, and the handler's own variables where they survived."""
     from drgn import FaultError
 
     frame = backtrace.fault
     if frame is None:
         return Missing(Why.NOT_APPLICABLE, "no exception interrupted kernel code")
-    decoded = None
-    with contextlib.suppress(FaultError):
-        decoded = disassemble(session.read(frame.pc, _LONGEST_INSTRUCTION), frame.pc)
-    operand = _with_values(decoded[2], backtrace) if decoded else None
+    told = logged(log) if isinstance(log, Log) else (None, None)
     exception = backtrace.exception
     address = access = None
     if exception == PAGE_FAULT:
@@ -140,15 +189,25 @@ def collect(session: Session, backtrace: Backtrace) -> Fault | Missing:
         if error_code is not None:
             access = "write" if error_code & _ERROR_WRITE else "read"
             access = "execute" if error_code & _ERROR_FETCH else access
-        elif decoded:
+        else:
+            access = told[1]
+        address = _handler_value(handler, "address")
+        if address is None:
+            address = frame.pc if access == "execute" else told[0]
+    decoded = None
+    if access != "execute":
+        with contextlib.suppress(FaultError):
+            code = session.read(frame.pc, _LONGEST_INSTRUCTION)
+            decoded = disassemble(code, frame.pc, dict(backtrace.registers), address)
+    operand = decoded[2] if decoded else None
+    if exception == PAGE_FAULT:
+        if access is None and decoded:
             access = decoded[3]
-        value = _handler_value(handler, "address")
-        if value is None:
-            value = frame.pc if access == "execute" else operand.address if operand else None
-        address = None if value is None else Address(value)
+        if address is None and operand:
+            address = operand.address
     return Fault(
         exception=exception,
-        address=address,
+        address=_address(address),
         access=access,
         pc=frame.pc,
         function=frame.function,

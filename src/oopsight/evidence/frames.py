@@ -44,6 +44,8 @@ class SessionReader:
 
     def function(self, address: int) -> tuple[str, int, int] | None:
         """Name, start and size in bytes of the function that holds the address."""
+        if address < 1 << 63:
+            return None
         if address not in self._functions:
             self._functions[address] = self._symbol(address)
         return self._functions[address]

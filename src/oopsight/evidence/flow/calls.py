@@ -13,6 +13,7 @@ from oopsight.evidence.flow.code import (
     Function,
     Instruction,
     Memory,
+    decode,
     function,
     whole_register,
 )
@@ -21,6 +22,8 @@ from oopsight.evidence.flow.trace import Context, Tracer
 # Several functions may call each other as their last act and leave no frame between two calls.
 MOST_TAIL_CALLS = 3
 _ENDBR = 4
+_THUNK = "__x86_indirect"
+_THUNK_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,16 @@ class Calls:
         if operand.register is not None:
             return whole_register(operand.register)
         found = None if row.target is None else self.reader.function(row.target)
-        if found is None or not found[0].startswith("__x86_indirect"):
+        if row.target is None or found is None or not found[0].startswith(_THUNK):
             return None
-        return whole_register(found[0].rpartition("_")[2])
+        # One symbol may stand for the thunks of all registers: the code says which this is
+        # (arch/x86/lib/retpoline.S): "mov [rsp], REGISTER; ret", or patched to "jmp REGISTER".
+        for step in decode(self.reader.read(row.target, _THUNK_SIZE) or b"", row.target):
+            if step.mnemonic == "jmp" and step.operands[0].register:
+                return whole_register(step.operands[0].register)
+            if step.mnemonic == "mov" and len(step.operands) == 2:
+                return whole_register(step.operands[1].register or "")
+        return None
 
     def _caller(self, inner: Context, position: int) -> Context | None:
         """The context that called ``inner``; one that left its frame in between is put there."""
@@ -178,7 +188,7 @@ class Calls:
         if target is None or _enters(inner.function, target):
             return outer
         found = self.reader.function(target)
-        if found is not None and found[0].startswith("__x86_indirect"):
+        if found is not None and found[0].startswith(_THUNK):
             return outer
         return self._through(inner, outer, target, MOST_TAIL_CALLS)
 
