@@ -8,13 +8,17 @@ from typing import Any
 from oopsight.evidence import Address, Evidence, Missing, Why
 from oopsight.evidence.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.dangling import Dangling, DanglingPointers
+from oopsight.evidence.data_flow import DataFlow, FlowStep, Way
 from oopsight.evidence.fault import Fault, Operand
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import (
+    BytesPointer,
     FileReference,
     FramePointer,
+    InstructionPointer,
     LogPointer,
     Memory,
     TaskPointer,
@@ -56,6 +60,78 @@ def fault(address: int | None = 0x38, **changes: Any) -> Fault:
         unmapped=None if where is None else Unmapped(where),
         frame=FramePointer(0, Address(0xFFFFFFFF81000000), "f"),
     )
+    return replace(made, **changes)
+
+
+_MASK = (1 << 64) - 1
+
+
+def flow_step(
+    how: str, function: str, value: int | None = None, module: str | None = None, **changes: Any
+) -> FlowStep:
+    """A step back, of a value in ``rdi``."""
+    made = FlowStep(
+        how=how,
+        place="rdi",
+        value=None if value is None else Address(value & _MASK),
+        function=function,
+        module=module,
+        frame=1,
+        instruction=InstructionPointer(Address(0xFFFFFFFF81000100), "488b3f", "mov rdi, [rdi]"),
+        memory=None,
+        agrees=None,
+        certain=True,
+        source=None,
+        text=f"{function} {how} it",
+    )
+    return replace(made, **changes)
+
+
+def way(*steps: FlowStep, **changes: Any) -> Way:
+    """The way of a value through these steps, ending as the last one does."""
+    last = steps[-1]
+    made = Way(
+        place="rdi",
+        value=steps[0].value,
+        steps=steps,
+        ended=last.how,
+        why="" if last.how != "lost" else "by hand",
+        function=last.function,
+        module=last.module,
+        frame=FramePointer(last.frame, Address(0xFFFFFFFF81000001), last.function),
+        held_in=None,
+        name=None,
+        returned_by=None,
+    )
+    return replace(made, **changes)
+
+
+def owner(address: int, kind: str, **changes: Any) -> Owner:
+    """What an address is."""
+    return replace(Owner(Address(address), kind, f"{kind} by hand"), **changes)
+
+
+def slab_object(state: str = "allocated", **changes: Any) -> SlabObject:
+    """An object of kmalloc-64."""
+    at = Address(0xFFFF888000040000)
+    made = SlabObject(
+        cache="kmalloc-64",
+        address=at,
+        size=64,
+        stride=64,
+        state=state,
+        poisoned=False,
+        cache_address=Address(0xFFFF888000001000),
+        head=BytesPointer(at, "00" * 64),
+        tracks=(),
+        refers=(),
+    )
+    return replace(made, **changes)
+
+
+def data_flow(*ways: Way, **changes: Any) -> DataFlow:
+    """The operand's way, and that of the pointers it was read through."""
+    made = DataFlow("operand", None, ways, (), None, None, None)
     return replace(made, **changes)
 
 

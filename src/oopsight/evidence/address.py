@@ -36,6 +36,15 @@ class BadAddress:
     detail: str
 
 
+def error_number(value: int) -> int | None:
+    """The errno of an ``ERR_PTR``.
+
+    >>> error_number(0xFFFFFFFFFFFFFFFE), error_number(0xFFFF888000000000)
+    (2, None)
+    """
+    return _MASK + 1 - value if _MASK - _MAX_ERRNO < value <= _MASK else None
+
+
 def nonsense(address: int) -> tuple[str, str] | None:
     """Kinds of address that no memory can be at, by value alone: kind and detail.
 

@@ -28,6 +28,8 @@ class Role(str, Enum):
     FAULT = "fault"
     """The code that was interrupted by the exception."""
     CALLER = "caller"
+    INTERRUPTED = "interrupted"
+    """What an interrupt had stopped when the crash came in its handler: it has no part in it."""
     USER = "user"
 
 
@@ -253,10 +255,16 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
     if panic_end is None:
         named = [i for i, f in enumerate(frames) if f.name in _PANIC_CODE]
         panic_end = named[-1] + 1 if named else 0
-    rows = []
+    rows: list[Frame] = []
+    stopped = False
     for index, frame in enumerate(frames):
+        inner = rows[-1].function if rows else ""
+        if entry is not None and index > entry and frame.interrupted and inner.startswith("asm_"):
+            stopped = True
         if _user(frame):
             role = Role.USER
+        elif stopped:
+            role = Role.INTERRUPTED
         elif index < panic_end:
             role = Role.PANIC_PATH
         elif entry is not None and frame.interrupted and frame.pc == frames[entry].pc:

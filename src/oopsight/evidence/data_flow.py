@@ -121,6 +121,10 @@ class DataFlow:
     """For an argument, the ways of the further arguments."""
     bad: Owner | None
     """What the bad value itself is."""
+    wanted: str | None
+    """The member that the faulting instruction wanted, ``struct file.f_mode``."""
+    expected: str | None
+    """The type that the bad pointer should have pointed to."""
 
     @property
     def first(self) -> Way:
@@ -216,6 +220,9 @@ def _words(namer: _Namer, move: Move, inner: Context) -> str:
 class _Follower:
     """Follows values and names what it finds."""
 
+    pointed_to: tuple[Type, int] | None = None
+    """What the value followed last should point to, and how far past its beginning."""
+
     def __init__(self, session: Session, namer: _Namer, found: Calls) -> None:
         self.session = session
         self.namer = namer
@@ -291,6 +298,7 @@ class _Follower:
                 )
             )
             typed = self._type(moves, start, loaded)
+        self.pointed_to = typed
         return tuple(reversed(result))
 
     def _callee(self, move: Move) -> str | None:
@@ -424,6 +432,18 @@ def _start(fault: Fault, found: Calls) -> tuple[Context, str | Memory, int | Non
     return context, place, context.registers.get(place), "operand"
 
 
+def _wanted(fault: Fault, typed: tuple[Type, int] | None) -> tuple[str | None, str | None]:
+    """The member at the operand's displacement, and the type that holds it."""
+    from oopsight.evidence.type_names import member_at, short_name
+
+    if typed is None or fault.operand is None:
+        return None, None
+    kind, beyond = typed
+    found = member_at(kind, beyond + fault.operand.displacement)
+    name = short_name(kind).removeprefix("const ")
+    return (f"{name}.{found[0]}" if found else None), name
+
+
 def bad_register(fault: Fault, context: Context) -> str | None:
     """The register that made the operand's address bad: base or index, or a string pointer."""
     row = context.function.instructions[context.at]
@@ -500,12 +520,13 @@ def collect(
         ways = follower.ways(context, what, value)
         if ways:
             bad = None if value is None else owner_of(session, known, value)
-            return DataFlow(subject, None, ways, (), bad)
+            wanted, expected = _wanted(fault, follower.pointed_to)
+            return DataFlow(subject, None, ways, (), bad, wanted, expected)
     if fault.operand is None or fault.operand.address is None:
         given = _argument(found, backtrace, follower)
         if given is not None and given[1]:
             checker, ways, others = given
             value = ways[0].value
             bad = None if value is None else owner_of(session, known, value)
-            return DataFlow("argument", checker, ways, others, bad)
+            return DataFlow("argument", checker, ways, others, bad, None, None)
     return Missing(Why.NOT_APPLICABLE, "the faulting instruction has no operand to follow")

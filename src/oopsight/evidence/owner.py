@@ -28,6 +28,18 @@ _STACK_MAKERS = {
     "copy_process": "the stack of another task",
 }
 _SHOWN_BYTES = 64
+MOST_REFERENCES = 8
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A pointer to a module's code or data that lies in an object: whose object it is."""
+
+    offset: int
+    value: Address
+    symbol: str
+    module: str
+    memory: BytesPointer
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,8 @@ class SlabObject:
     """Its first bytes, as they are in the dump."""
     tracks: tuple[Track, ...]
     """Who allocated and who freed it last, where slub_debug=U keeps that."""
+    refers: tuple[Reference, ...]
+    """Its pointers to modules, the first :data:`MOST_REFERENCES`."""
 
     @property
     def freed(self) -> bool:
@@ -123,7 +137,7 @@ def _per_cpu(session: Session, address: int) -> tuple[int, str, int] | None:
     return None
 
 
-def _slab(session: Session, address: int) -> SlabObject | None:
+def _slab(session: Session, modules: Modules | None, address: int) -> SlabObject | None:
     from drgn import FaultError
     from drgn.helpers import ValidationError
     from drgn.helpers.linux.slab import slab_object_info
@@ -134,10 +148,10 @@ def _slab(session: Session, address: int) -> SlabObject | None:
         return None
     if info is None or not info.address:
         return None
-    return slab_object(session, info)
+    return slab_object(session, modules, info)
 
 
-def slab_object(session: Session, info: Any) -> SlabObject | None:
+def slab_object(session: Session, modules: Modules | None, info: Any) -> SlabObject | None:
     """Describe what drgn's ``slab_object_info`` found."""
     from drgn import FaultError
 
@@ -169,13 +183,36 @@ def slab_object(session: Session, info: Any) -> SlabObject | None:
         poisoned=poisoned,
         cache_address=Address(cache.value_()),
         head=head,
-        tracks=tracks(session, cache, info.address),
+        tracks=tracks(session, modules, cache, info.address),
+        refers=_references(session, modules, info.address, data),
     )
 
 
-def neighbour(session: Session, one: SlabObject, steps: int) -> SlabObject | None:
+def _references(
+    session: Session, modules: Modules | None, address: int, data: bytes
+) -> tuple[Reference, ...]:
+    found: list[Reference] = []
+    for offset in range(0, len(data) - 7, 8):
+        value = int.from_bytes(data[offset : offset + 8], "little")
+        if modules is None or not modules.in_area(value):
+            continue
+        owner = modules.owner(value)
+        symbol, inside = _symbol(session, value)
+        if owner is None or symbol is None:
+            continue
+        name = f"{symbol}+{inside:#x}" if inside else symbol
+        memory = BytesPointer(Address(address + offset), data[offset : offset + 8].hex())
+        found.append(Reference(offset, Address(value), name, owner.name, memory))
+        if len(found) >= MOST_REFERENCES:
+            break
+    return tuple(found)
+
+
+def neighbour(
+    session: Session, modules: Modules | None, one: SlabObject, steps: int
+) -> SlabObject | None:
     """The object that many places further in the same slab."""
-    other = _slab(session, one.address + steps * one.stride)
+    other = _slab(session, modules, one.address + steps * one.stride)
     if other is None or other.cache_address != one.cache_address:
         return None
     return other if other.address == one.address + steps * one.stride else None
@@ -202,6 +239,9 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
     """Say what an address is."""
     where = Address(address & ((1 << 64) - 1))
     known = nonsense(int(where))
+    if known and known[0] == "user":
+        area = _user_area(session, where)
+        return Owner(where, "user", area or known[1], mapped=area is not None)
     if known:
         return Owner(where, *known)
     mapped = _mapped(session, where)
@@ -223,7 +263,7 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
             f"{cpu[1]}+{cpu[2]:#x} of CPU {cpu[0]}" if cpu[1] else f"per-CPU data of CPU {cpu[0]}"
         )
         return Owner(where, "per-cpu", text, None, cpu[1] or None, cpu[2], mapped=mapped)
-    found = _slab(session, where)
+    found = _slab(session, modules, where)
     if found is not None:
         begin = where - found.address
         state = "free" if found.freed else found.state
@@ -232,6 +272,23 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
         )
         return Owner(where, "slab", text, offset=begin, slab=found, mapped=mapped)
     return _other(session, where, mapped=mapped)
+
+
+def _user_area(session: Session, address: int) -> str | None:
+    """The area of the crashed task's address space that holds an address."""
+    from drgn import FaultError
+    from drgn.helpers.linux.mm import vma_find
+    from drgn.helpers.linux.panic import panic_task
+
+    try:
+        task = panic_task(session.prog)
+        area = vma_find(task.mm, address) if task.mm else None
+        if not area:
+            return None
+        begin, end = area.vm_start.value_(), area.vm_end.value_()
+        return f"in the address space of {printable(task.comm.string_())}, {begin:#x}-{end:#x}"
+    except (FaultError, LookupError, AttributeError, ValueError):
+        return None
 
 
 def _symbol(session: Session, address: int) -> tuple[str | None, int | None]:
@@ -272,7 +329,21 @@ def _other(session: Session, where: Address, *, mapped: bool) -> Owner:
             return Owner(where, "stack", _STACK_MAKERS[caller], mapped=mapped)
         by = f" allocated by {printable(caller)}" if caller else ""
         return Owner(where, "vmalloc", f"a vmalloc area{by}", mapped=mapped)
+    if _in_vmalloc(session, where):
+        return Owner(where, "vmalloc-hole", "the vmalloc range, where nothing is allocated now")
     return Owner(where, "unknown", "belongs to nothing that is known", mapped=mapped)
+
+
+def _in_vmalloc(session: Session, address: int) -> bool:
+    from drgn import FaultError
+
+    try:
+        # x86-64 places the range at random; a terabyte is its least size, 32 its usual.
+        start = session.prog["vmalloc_base"].value_()
+        size = 12800 << 40 if session.prog["pgdir_shift"].value_() > 39 else 32 << 40
+    except (LookupError, FaultError):
+        return False
+    return bool(start <= address < start + size)
 
 
 def _stack(session: Session, address: int) -> str | None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import why_plumbing
 from oopsight.session import Session
 from oopsight.text import printable
 
@@ -22,6 +25,9 @@ class TrackFrame:
 
     pc: Address
     function: str
+    module: str | None
+    plumbing: str | None
+    """As of a backtrace's frame."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,27 @@ class Track:
     frames: tuple[TrackFrame, ...]
     """Innermost first; empty where no stack was recorded."""
 
+    memory: BytesPointer
+    """The record's first bytes."""
 
-def _frame(prog: Program, pc: int) -> TrackFrame:
+    @property
+    def blamable(self) -> tuple[TrackFrame, ...]:
+        """Who can be to blame for it, innermost first."""
+        frames = self.frames or ((self.caller,) if self.caller else ())
+        return tuple(frame for frame in frames if frame.plumbing is None)
+
+
+def _frame(prog: Program, modules: Modules | None, pc: int) -> TrackFrame:
+    owner = modules.owner(pc) if modules else None
+    module = owner.name if owner else None
     try:
-        return TrackFrame(Address(pc), printable(prog.symbol(pc - 1).name))
+        name = printable(prog.symbol(pc - 1).name)
     except LookupError:
-        return TrackFrame(Address(pc), f"{pc:#x}")
+        return TrackFrame(Address(pc), f"{pc:#x}", module, "no code is known there")
+    return TrackFrame(Address(pc), name, module, why_plumbing(name, None, module))
 
 
-def _frames(prog: Program, track: Any) -> tuple[TrackFrame, ...]:
+def _frames(prog: Program, modules: Modules | None, track: Any) -> tuple[TrackFrame, ...]:
     from drgn import FaultError
     from drgn.helpers.linux.stackdepot import stack_depot_fetch
 
@@ -67,10 +85,12 @@ def _frames(prog: Program, track: Any) -> tuple[TrackFrame, ...]:
             pcs = [frame.pc for frame in trace] if trace is not None else []
         except (FaultError, LookupError, ValueError, AttributeError, IndexError):
             return ()
-    return tuple(_frame(prog, pc) for pc in pcs[:_MOST_FRAMES] if pc)
+    return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)
 
 
-def tracks(session: Session, cache: Any, address: int) -> tuple[Track, ...]:
+def tracks(
+    session: Session, modules: Modules | None, cache: Any, address: int
+) -> tuple[Track, ...]:
     """Read the records behind an object: they follow its data and free pointer.
 
     :param cache: ``struct kmem_cache *``
@@ -101,11 +121,15 @@ def tracks(session: Session, cache: Any, address: int) -> tuple[Track, ...]:
                 Track(
                     what=what,
                     address=Address(address + end + number * size),
-                    caller=_frame(prog, caller),
+                    caller=_frame(prog, modules, caller),
                     pid=track.pid.value_(),
                     cpu=track.cpu.value_(),
                     jiffies=track.when.value_(),
-                    frames=_frames(prog, track),
+                    frames=_frames(prog, modules, track),
+                    memory=BytesPointer(
+                        Address(address + end + number * size),
+                        session.read(address + end + number * size, min(size, 32)).hex(),
+                    ),
                 )
             )
         except (FaultError, AttributeError):

@@ -8,25 +8,32 @@ Why it happens
     after it is torn down.
 
 How it is decided
-    A page fault at an address within the first page; the faulting instruction's memory operand
-    takes its base from a register that holds zero, and base plus displacement is the address.
+    A page fault within the first page, or just below address 0, where the pointer came from a zero:
+    the faulting instruction's register holds zero, or data flow leads from it to a zero that
+    somebody read, got or set, with constants added on the way (the offset of an inner member,
+    ``container_of``). Types name the member where debug information has them.
 
 When it is wrong
-    The pointer may have been overwritten with zeros rather than never set; the register tells not
-    which. The blamed function is the one that followed the pointer; its caller may have passed it.
+    The pointer may have been overwritten with zeros rather than never set; the zero tells not
+    which. First blamed is the function that brought the zero in; whoever should have set the
+    pointer ran earlier and is not on the stack.
 
 Example
-    ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56.
+    ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
+    from a module's variable by the caller.
 
 Look next
-    ``dis -l`` of the function, for where the register was loaded.
+    ``dis -l`` of the function that read it, ``rd`` of where it was read.
 """
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
 from oopsight.evidence import Missing
+from oopsight.evidence.address import error_number
 from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -34,65 +41,70 @@ from oopsight.evidence.pointers import Pointer
 _FIRST_PAGE = 4096
 
 
+def _zero(fault: Fault, flow: DataFlow | Missing) -> str | None:
+    """How the zero is known: ``register`` or ``flow``; ``None`` where the pointer was none."""
+    operand = fault.operand
+    if isinstance(flow, DataFlow) and flow.subject == "operand":
+        end = flow.first.end
+        if end is not None and end.how != "lost" and end.value is not None:
+            return "flow" if end.value == 0 else None
+        if any(step.value == 0 for step in flow.first.steps):
+            return "flow"
+    if operand is None or operand.base is None or operand.base_value is None:
+        return None
+    if operand.address is not None and operand.address != fault.address:
+        return None
+    if operand.address is None:
+        return None
+    return "register" if operand.base_value < _FIRST_PAGE else None
+
+
 def null_dereference(
-    fault: Fault, backtrace: Backtrace, modules: Modules | Missing
+    fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
 ) -> Finding | Clear:
     """Decide whether a NULL pointer was followed."""
     if fault.exception != PAGE_FAULT or fault.address is None:
         return Clear("it was not a page fault")
-    if fault.address >= _FIRST_PAGE:
+    below = error_number(fault.address) is not None
+    if fault.address >= _FIRST_PAGE and not below:
         return Clear(f"the address {fault.address} is not within the first page")
-    if fault.access == "execute":
+    if fault.access == "execute" or fault.address == fault.pc:
         return Clear("a function pointer was NULL, not a pointer to data")
-    operand = fault.operand
-    if operand is None or operand.base is None or operand.base_value != 0:
-        return Clear("the instruction's base register does not hold zero")
-    if operand.address != fault.address:
-        return Clear("the instruction's operand does not come to the address that faulted")
-    where = f"{fault.function} [{fault.module}]" if fault.module else fault.function
-    offset = f"offset {operand.displacement:#x} ({operand.displacement})"
-    frame = next((f for f in backtrace.frames if f.index == fault.frame.index), None)
-    because: list[Pointer] = [fault.frame]
+    known = _zero(fault, flow)
+    if known is None or (below and known != "flow"):
+        return Clear("the pointer did not come from a zero")
+    offset = fault.address if not below else fault.address - (1 << 64)
+    member = f"offset {offset:#x} ({int(offset)})"
+    if isinstance(flow, DataFlow) and flow.wanted:
+        member = f"{flow.wanted}, {member}"
+    steps = [fault_step(fault)]
     if fault.unmapped:
-        because.append(fault.unmapped)
-    steps = [
-        Step(
-            f"{where} tried to {fault.access or 'access'} address {fault.address}: "
-            f"{fault.instruction} with {operand.base} = 0",
-            tuple(because),
-        ),
-        Step(
-            f"{operand.base} should point to an object, of which the member at {offset} was "
-            "wanted: the pointer is NULL",
-            (fault.frame,),
-        ),
-    ]
-    callers = [f for f in backtrace.crash_path if f.index > fault.frame.index and not f.inline]
-    if callers:
-        steps.append(Step(f"it was called by {callers[0].function}", (callers[0].pointer,)))
+        steps[0] = Step(steps[0].claim, (*steps[0].because, fault.unmapped))
+    source = ""
+    culprits = flow_culprits(flow, backtrace, what="the NULL pointer")
+    if isinstance(flow, DataFlow):
+        steps.extend(flow_steps(flow))
+        way = flow.first
+        if way.ended == "loaded" and way.name:
+            source = f" It was read from {way.name}."
+        elif way.returned_by:
+            source = f" {way.returned_by} had returned it."
+        elif way.ended == "set":
+            source = f" {where(way.function, way.module)} had set it itself."
+    because: list[Pointer] = [fault.frame]
+    steps.append(Step(f"the member wanted was at {member} from NULL", tuple(because)))
     owner = modules.owner(fault.pc) if isinstance(modules, Modules) else None
     if owner:
         steps.append(Step(f"the code belongs to module {owner.name}", (owner.pointer,)))
-    suspects = [fault.function]
-    if callers and callers[0].module == fault.module:
-        suspects.append(callers[0].function)
+    followed = where(fault.function, fault.module)
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else followed
     return Finding(
         title=f"NULL pointer dereference in {fault.function}",
-        summary=f"{where} followed a NULL pointer to the member at {offset}.",
+        summary=f"{followed} followed a NULL pointer to the member at {member}.{source}",
         certainty=Certainty.SHOWN,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
-        culprits=tuple(
-            Culprit(
-                module=fault.module,
-                function=name,
-                source=frame.source if frame and name == fault.function else None,
-                object=None,
-                why="followed the NULL pointer" if name == fault.function else "passed it on",
-            )
-            for name in suspects
-        ),
-        advice=(
-            f"Find in {where} and its callers who leaves the pointer NULL, and check it there.",
-        ),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(f"Find who leaves the pointer NULL, and check it in {blamed} before it is used.",),
     )

@@ -1,0 +1,185 @@
+"""What rules about a bad value have in common: its proof, and who is to blame, by data.
+
+The function that brought the bad value in, by reading it from memory, by getting it from a call or
+by setting it, comes before those that it was handed to; code that serves any caller never comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oopsight.diagnosis import Culprit, Innocent, Step
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow, FlowStep, Way
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.pointers import InstructionPointer, Pointer, RegisterPointer
+from oopsight.evidence.slab_tracks import Track
+from oopsight.plumbing import base_name, why_plumbing
+
+MOST_CULPRITS = 5
+# What adds nothing for a reader: the value is where it was, under another name.
+_SILENT = ("copied",)
+
+
+def where(function: str, module: str | None) -> str:
+    """A function as it is written in sentences."""
+    return f"{function} [{module}]" if module else function
+
+
+def fault_step(fault: Fault) -> Step:
+    """What the machine could not do."""
+    name = where(fault.function, fault.module)
+    because: list[Pointer] = [fault.frame]
+    if fault.code is not None and fault.instruction is not None:
+        because.append(InstructionPointer(fault.pc, fault.code, fault.instruction))
+    if fault.address is None:
+        met = (fault.exception or "an exception").replace("_", " ")
+        text = f"{name} met a {met}: {fault.instruction or 'an instruction not in the dump'}"
+    elif fault.address == fault.pc:
+        text = f"the machine was sent to {fault.address}, where no code is"
+    else:
+        does = f"tried to {fault.access or 'access'} address {fault.address}"
+        text = f"{name} {does}: {fault.instruction or 'the instruction is not in the dump'}"
+    operand = fault.operand
+    if operand is not None and operand.base is not None and operand.base_value is not None:
+        text += f" with {operand.base} = {operand.base_value}"
+        because.append(RegisterPointer(operand.base, operand.base_value))
+    return Step(text, tuple(because))
+
+
+def _pointers(step: FlowStep, way: Way) -> tuple[Pointer, ...]:
+    because: list[Pointer] = [step.instruction]
+    if step.memory is not None:
+        because.append(step.memory)
+    if step is way.end and way.frame is not None:
+        because.append(way.frame)
+    return tuple(because)
+
+
+def flow_steps(flow: DataFlow, most_ways: int = 2) -> list[Step]:
+    """The ways of the bad value and of the pointer it was read through, as steps of the proof."""
+    steps = []
+    for number, way in enumerate(flow.ways[:most_ways]):
+        for step in way.steps:
+            # Where a trace of the second pointer is lost says nothing about the crash.
+            if step.how in _SILENT or (step.how == "lost" and number):
+                continue
+            steps.append(Step(step.text, _pointers(step, way)))
+    return steps
+
+
+def _culprit(step: FlowStep, function: str, module: str | None, why: str) -> Culprit:
+    return Culprit(module, base_name(function), step.source, None, why)
+
+
+def _can_be_to_blame(step: FlowStep) -> bool:
+    return why_plumbing(step.function, step.source, step.module) is None
+
+
+def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) -> list[Culprit]:
+    """Who brought the value in, then those who were handed it, then who called them.
+
+    :param what: the value in words, ``the NULL pointer``
+    """
+    found: list[Culprit] = []
+    outermost = -1
+    if isinstance(flow, DataFlow):
+        way = flow.first
+        if way.end is not None and way.ended != "lost" and _can_be_to_blame(way.end):
+            verbs = {
+                "loaded": f"read {what} from {way.name or 'memory'}",
+                "returned": f"got {what} from {way.returned_by or 'a function it called'} and did "
+                "not check it",
+                "set": f"set {what} itself",
+            }
+            why = verbs.get(way.ended, f"had {what}")
+            found.append(_culprit(way.end, way.function, way.module, why))
+        if way.frame is not None:
+            outermost = way.frame.index
+        found.extend(
+            _culprit(step, step.function, step.module, f"passed {what} on")
+            for step in reversed(way.steps)
+            if step.how in ("passed", "saved") and _can_be_to_blame(step)
+        )
+    frames = frame_culprits(backtrace, f"was given {what}")
+    # A value whose trace was lost in the callers of the fault came from there or from further out.
+    if not found and outermost >= 0:
+        outer = [f for f in backtrace.blamable if f.index >= outermost]
+        found.extend(
+            Culprit(f.module, base_name(f.function), f.source, None, f"had {what} first, as far "
+                    "as it could be followed")
+            for f in outer[:1]
+        )  # fmt: skip
+    return merge(found, frames)
+
+
+def frame_culprits(backtrace: Backtrace, why: str, most: int = 3) -> list[Culprit]:
+    """Who is on the crash path and acts on its own account, innermost first."""
+    return [
+        Culprit(frame.module, base_name(frame.function), frame.source, None, why)
+        for frame in backtrace.blamable[:most]
+    ]
+
+
+def track_culprits(track: Track | None, why: str, most: int = 2) -> list[Culprit]:
+    """Who allocated or freed an object, after the allocator's own record."""
+    if track is None:
+        return []
+    return [
+        Culprit(frame.module, base_name(frame.function), None, None, why)
+        for frame in track.blamable[:most]
+    ]
+
+
+def track_step(track: Track, thing: str) -> Step:
+    """The allocator's record as a step of the proof."""
+    frames = track.frames or ((track.caller,) if track.caller else ())
+    calls = " <- ".join(where(f.function, f.module) for f in frames[:6])
+    return Step(
+        f"{thing} was {track.what} by process {track.pid} on CPU {track.cpu}: {calls}",
+        (track.memory,),
+    )
+
+
+def reference_step(one: SlabObject) -> Step | None:
+    """Whose object it is, after the pointers to a module that it holds."""
+    if not one.refers:
+        return None
+    first = one.refers[0]
+    return Step(
+        f"the object {one.address} points to {first.symbol} [{first.module}] at offset "
+        f"{first.offset:#x}: it is that module's",
+        (first.memory,),
+    )
+
+
+def merge(*lists: Iterable[Culprit]) -> list[Culprit]:
+    """One list, each function once, the first reason kept."""
+    seen: set[tuple[str | None, str | None]] = set()
+    result = []
+    for one in (culprit for several in lists for culprit in several):
+        if (one.module, one.function) in seen:
+            continue
+        seen.add((one.module, one.function))
+        result.append(one)
+    return result[:MOST_CULPRITS]
+
+
+def modules_first(culprits: list[Culprit]) -> list[Culprit]:
+    """Modules before the kernel's own code, which the same mistake would have broken elsewhere."""
+    return sorted(culprits, key=lambda one: one.module is None)
+
+
+def innocent(modules: Modules | Missing, culprits: Iterable[Culprit]) -> tuple[Innocent, ...]:
+    """The out-of-tree modules that were loaded, and are not among the suspects."""
+    if isinstance(modules, Missing):
+        return ()
+    blamed = {culprit.module for culprit in culprits}
+    return tuple(
+        Innocent(module.name, "loaded, but no step of the proof leads to it")
+        for module in modules.loaded
+        if module.taints and module.name not in blamed
+    )

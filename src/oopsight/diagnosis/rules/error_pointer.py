@@ -1,0 +1,99 @@
+"""An error code was followed as if it were a pointer.
+
+Finds
+    Code follows what a function returned, an error code in the form of a pointer (``ERR_PTR``).
+
+Why it happens
+    Many kernel functions return ``ERR_PTR(-errno)`` on failure. The caller compares with NULL or
+    does not check at all, where ``IS_ERR()`` is needed.
+
+How it is decided
+    The value that came in, before members' offsets were added to it, lies within the last 4095
+    addresses. Data flow tells which function returned it to whom, or where it was kept. Where it
+    cannot be followed to its end, the register's own value decides, and the verdict is *inferred*.
+
+When it is wrong
+    A pointer filled with ones (memset with 0xff, a removed device's register) looks like
+    ``ERR_PTR(-1)``; -1 alone is therefore only *inferred*. With a member's offset added the
+    address wraps around to a small one, and the kernel speaks of a NULL pointer.
+
+Example
+    ``kernel_read(filp_open(path))`` where the file is not there: ``ERR_PTR(-2)``, -ENOENT.
+
+Look next
+    ``dis`` of the function that got it; the failing call's reason is the code's name.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
+from oopsight.evidence import Missing
+from oopsight.evidence.address import error_number
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import Pointer
+
+
+def _code(fault: Fault, flow: DataFlow | Missing) -> tuple[int, bool] | None:
+    """The errno, and whether it is known to be what came in rather than what was computed.
+
+    ``container_of(NULL, …)`` gives a small negative number too: where the data flow ends, the
+    value there decides.
+    """
+    if isinstance(flow, DataFlow):
+        end = flow.first.end
+        if end is not None and end.how != "lost" and end.value is not None:
+            code = error_number(end.value)
+            return None if code is None else (code, True)
+        values = [step.value for step in reversed(flow.first.steps)]
+    else:
+        values = []
+    if fault.operand is not None:
+        values.append(fault.operand.base_value)
+    codes = [code for value in values if value is not None and (code := error_number(value))]
+    return (codes[0], False) if codes else None
+
+
+def error_pointer(
+    fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
+) -> Finding | Clear:
+    """Decide whether the bad pointer is an error code."""
+    if isinstance(flow, DataFlow) and flow.subject == "argument":
+        return Clear("the fault was not an access through a pointer")
+    found = _code(fault, flow)
+    if found is None:
+        return Clear("the bad pointer did not come from a value within the last 4095 addresses")
+    code, followed = found
+    name = f"-{errno.errorcode.get(code, code)}"
+    steps = [fault_step(fault)]
+    culprits = flow_culprits(flow, backtrace, what=f"the error code {name}")
+    source = ""
+    if isinstance(flow, DataFlow):
+        steps.extend(flow_steps(flow))
+        way = flow.first
+        if way.returned_by:
+            source = f", which {way.returned_by} had returned to {where(way.function, way.module)},"
+        elif way.name:
+            source = f", which was kept in {way.name},"
+    carried: tuple[Pointer, ...] = steps[-1].because or (fault.frame,)
+    steps.append(Step(f"as a pointer that value is ERR_PTR(-{code}), {name}: no object", carried))
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    return Finding(
+        title=f"error code {name} followed as a pointer in {fault.function}",
+        summary=f"{blamed} used the error code {name}{source} as a pointer.",
+        certainty=Certainty.SHOWN if followed and code != 1 else Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            f"Check with IS_ERR() in {blamed} before the pointer is used; then find why the call "
+            f"failed with {name}.",
+        ),
+        refines=("null_dereference", "wild_pointer", "bad_function_pointer"),
+    )

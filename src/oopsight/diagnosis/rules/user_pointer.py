@@ -1,0 +1,93 @@
+"""The kernel followed a pointer of user space.
+
+Finds
+    Kernel code reads or writes through an address that a process gave it, as if it were the
+    kernel's own.
+
+Why it happens
+    An ioctl's or write's argument is a user address. It must go through ``copy_from_user()`` and
+    its kin; followed directly it faults under SMAP, and without SMAP it is a hole in security.
+
+How it is decided
+    The bad address is one of user space, and the crashed task's address space has memory there, or
+    data flow leads to the registers with which the task entered the kernel.
+
+When it is wrong
+    A pointer overwritten by chance can look like a user address; one that the task does not map,
+    and that did not come with the system call, is left to other rules.
+
+Example
+    ``strscpy(label, (char *)argument, size)`` in an ioctl handler.
+
+Look next
+    ``vm`` of the task, ``dis`` of the handler.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    frame_culprits,
+    innocent,
+    merge,
+    where,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import PAGE_FAULT, Fault
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.task import CrashedTask
+
+
+def user_pointer(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    modules: Modules | Missing,
+    task: CrashedTask | Missing,
+) -> Finding | Clear:
+    """Decide whether a process's pointer was followed."""
+    if fault.exception != PAGE_FAULT or flow.subject != "operand" or flow.bad is None:
+        return Clear("it was not a page fault through a pointer to data")
+    if flow.bad.kind != "user":
+        return Clear(f"{flow.bad.address} is not an address of user space")
+    way = flow.first
+    given = (way.name or "").removeprefix("const ").startswith("struct pt_regs.")
+    if not given and not flow.bad.mapped:
+        return Clear(
+            f"{flow.bad.address} looks like an address of user space, but the task has no memory "
+            "there, nor is it known to have come with the system call"
+        )
+    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    who = f"{task.comm} (pid {task.pid})" if isinstance(task, CrashedTask) else "the task"
+    if given and way.end is not None:
+        steps.append(
+            Step(f"it came with the system call of {who}", (way.end.instruction, fault.frame))
+        )
+    elif fault.unmapped is not None:
+        steps.append(Step(f"{flow.bad.address} is {flow.bad.detail}", (fault.unmapped,)))
+    # Who passed it on knew that it was a user's only by contract; who followed it should have.
+    culprits = merge(
+        frame_culprits(backtrace, "followed the user's pointer, or had it followed", 2),
+        flow_culprits(flow, backtrace, what="the user's pointer"),
+    )
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    return Finding(
+        title=f"pointer of user space followed in {fault.function}",
+        summary=f"{blamed} followed a pointer of {who}, {flow.bad.address}, as if it were the "
+        "kernel's.",
+        certainty=Certainty.SHOWN if given else Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            f"{blamed} must copy from user space with copy_from_user() or strncpy_from_user(). "
+            "Without SMAP any process could make the kernel read or write at will there.",
+        ),
+        refines=("wild_pointer",),
+    )

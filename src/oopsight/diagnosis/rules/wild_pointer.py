@@ -1,0 +1,73 @@
+"""A pointer held nonsense.
+
+Finds
+    Code follows a value that is no address of any object: neither NULL, nor an error code, nor a
+    user's pointer, nor memory that is known to have been freed.
+
+Why it happens
+    A variable is used before it is set, an object is read as another type, memory was overwritten,
+    or an index ran far out of its array.
+
+How it is decided
+    The fault's address is not canonical, or it is one at which nothing is mapped and which belongs
+    to nothing that is known; more special rules have found nothing. Where it was read from, and
+    whether that still holds it, comes from the data flow.
+
+When it is wrong
+    It says only what is shown: the pointer is bad. Memory that was freed and given to somebody
+    else since looks the same.
+
+Example
+    ``struct entry *e;`` without a value, followed in an error path.
+
+Look next
+    ``kmem`` and ``rd`` of the address where the pointer was kept; who else writes there.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import PAGE_FAULT, Fault
+from oopsight.evidence.modules import Modules
+
+GENERAL_PROTECTION = "general_protection"
+_NONSENSE = ("non-canonical", "unknown", "user", "vmalloc-hole", "poison")
+
+
+def wild_pointer(
+    fault: Fault, backtrace: Backtrace, flow: DataFlow, modules: Modules | Missing
+) -> Finding | Clear:
+    """Decide whether a pointer is nonsense."""
+    if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
+        return Clear("it was not an access to memory that failed")
+    bad = flow.bad
+    if flow.subject != "operand" or bad is None:
+        return Clear("it was not an access through a pointer to data")
+    if bad.kind not in _NONSENSE:
+        return Clear(f"{bad.address} is {bad.kind}: {bad.detail}")
+    steps = [fault_step(fault), *flow_steps(flow)]
+    steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
+    culprits = flow_culprits(flow, backtrace, what="the bad pointer")
+    way = flow.first
+    changed = ""
+    if way.changed:
+        changed = " The memory has changed since it was read: somebody wrote to it meanwhile."
+    kept = f" It was read from {way.name}." if way.name else ""
+    blamed = where(fault.function, fault.module)
+    return Finding(
+        title=f"wild pointer followed in {fault.function}",
+        summary=f"{blamed} followed {bad.address}, which is no pointer.{kept}{changed}",
+        certainty=Certainty.SHOWN,
+        depth=Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            "Find who sets the pointer, and whether all ways to its use pass there; a kernel built "
+            "with KASAN, or booted with slub_debug=FZPU, tells who overwrites it.",
+        ),
+    )

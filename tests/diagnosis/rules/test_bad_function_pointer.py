@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from handmade_facts import (
+    ABSENT,
+    backtrace,
+    data_flow,
+    fault,
+    flow_step,
+    module,
+    modules,
+    owner,
+    way,
+)
+
+from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.diagnosis.rules.bad_function_pointer import bad_function_pointer
+from oopsight.evidence import Address
+from oopsight.evidence.backtrace import Role
+
+TARGET = Address(0xFFFFFFFFC0395070)
+NULL = fault(0, access="execute", pc=Address(0), function="0x0", operand=None)
+
+
+def test_the_table_that_lacks_the_function_comes_second() -> None:
+    held = owner(0xFFFFFFFFC0001008, "module", module="segment")
+    step = flow_step("loaded", "refresh", 0, "panel")
+    flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
+    finding = bad_function_pointer(NULL, backtrace(), flow, ABSENT)
+    assert isinstance(finding, Finding)
+    assert [c.module for c in finding.culprits][:1] == ["panel"]
+    assert "segment" in [c.module for c in finding.culprits]
+    assert "NULL" in finding.title
+
+
+def test_a_target_in_an_unloaded_module_is_another_rule_s() -> None:
+    made = fault(TARGET, access="execute", pc=TARGET, operand=None)
+    there = modules(module("still", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0401000))
+    assert isinstance(bad_function_pointer(made, backtrace(), ABSENT, there), Clear)
+
+
+def test_code_that_was_being_carried_out_is_none() -> None:
+    assert isinstance(bad_function_pointer(fault(), backtrace(), ABSENT, ABSENT), Clear)
+
+
+def test_with_nobody_on_the_stack_it_is_undecided() -> None:
+    alone = backtrace(nowhere=Role.PANIC_PATH)
+    assert isinstance(bad_function_pointer(NULL, alone, ABSENT, ABSENT), Undecided)

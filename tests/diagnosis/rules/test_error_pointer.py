@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, way
+
+from oopsight.diagnosis import Certainty, Clear, Finding
+from oopsight.diagnosis.rules.error_pointer import error_pointer
+from oopsight.evidence import Address
+from oopsight.evidence.fault import Operand
+
+WRAPPED = fault(22, operand=Operand("rdi", Address((1 << 64) - 2), None, 24, Address(22)))
+
+
+def test_the_code_and_who_returned_it_are_named() -> None:
+    flow = data_flow(way(flow_step("returned", "reload", -2, "certs"), returned_by="filp_open"))
+    finding = error_pointer(WRAPPED, backtrace(), flow, ABSENT)
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.SHOWN
+    assert "-ENOENT" in finding.title
+    assert "filp_open" in finding.summary
+    assert (finding.culprits[0].module, finding.culprits[0].function) == ("certs", "reload")
+    assert "null_dereference" in finding.refines
+
+
+def test_without_its_origin_it_is_inferred() -> None:
+    finding = error_pointer(WRAPPED, backtrace(), ABSENT, ABSENT)
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.INFERRED
+
+
+def test_container_of_null_is_none() -> None:
+    flow = data_flow(way(flow_step("computed", "f", -2), flow_step("loaded", "f", 0)))
+    assert isinstance(error_pointer(WRAPPED, backtrace(), flow, ABSENT), Clear)
+
+
+def test_a_null_pointer_is_none() -> None:
+    assert isinstance(error_pointer(fault(), backtrace(), ABSENT, ABSENT), Clear)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, owner, task, way
+
+from oopsight.diagnosis import Certainty, Clear, Finding
+from oopsight.diagnosis.rules.user_pointer import user_pointer
+
+USER = 0x7FFE15343500
+FAULT = fault(USER, operand=None)
+STEP = flow_step("loaded", "__x64_sys_ioctl", USER)
+
+
+def test_what_came_with_the_system_call_is_shown() -> None:
+    flow = data_flow(way(STEP, name="const struct pt_regs.dx"), bad=owner(USER, "user"))
+    finding = user_pointer(FAULT, backtrace(), flow, ABSENT, task("camd"))
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.SHOWN
+    assert finding.culprits[0].function == "f"
+    assert "camd" in finding.summary
+
+
+def test_what_the_task_has_mapped_is_inferred() -> None:
+    flow = data_flow(way(STEP), bad=owner(USER, "user", mapped=True))
+    finding = user_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT)
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.INFERRED
+
+
+@pytest.mark.parametrize("kind", ["user", "slab", "null"])
+def test_anything_else_is_left_to_others(kind: str) -> None:
+    flow = data_flow(way(STEP), bad=owner(USER, kind))
+    assert isinstance(user_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT), Clear)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, owner, way
+
+from oopsight.diagnosis import Clear, Depth, Finding
+from oopsight.diagnosis.rules.wild_pointer import wild_pointer
+
+TEXT = 0x61622D7265707075
+FAULT = fault(None, exception="general_protection")
+
+
+def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
+    step = flow_step("loaded", "walk", TEXT, agrees=False)
+    flow = data_flow(way(step, name="struct node.next"), bad=owner(TEXT, "non-canonical"))
+    finding = wild_pointer(FAULT, backtrace(), flow, ABSENT)
+    assert isinstance(finding, Finding)
+    assert finding.depth is Depth.MECHANISM
+    assert "struct node.next" in finding.summary
+    assert "changed since" in finding.summary
+    assert finding.culprits[0].function == "walk"
+
+
+def test_memory_that_is_there_is_not() -> None:
+    flow = data_flow(way(flow_step("loaded", "f", 1)), bad=owner(0xFFFF888000000000, "slab"))
+    assert isinstance(wild_pointer(FAULT, backtrace(), flow, ABSENT), Clear)
+
+
+def test_other_exceptions_are_not() -> None:
+    flow = data_flow(way(flow_step("loaded", "f", TEXT)), bad=owner(TEXT, "non-canonical"))
+    other = fault(None, exception="divide_error")
+    assert isinstance(wild_pointer(other, backtrace(), flow, ABSENT), Clear)
