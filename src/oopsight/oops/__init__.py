@@ -32,10 +32,18 @@ __all__ = [
     "Stack",
     "Taint",
     "Task",
+    "decoded",
     "parse",
     "parse_blocks",
     "parse_stream",
 ]
+
+
+def decoded(report: CrashReport) -> CrashReport:
+    """The report with the instruction at fault disassembled, where its text carries the bytes."""
+    from oopsight.oops import code
+
+    return code.decoded(report)
 
 
 def parse_stream(lines: Iterable[str]) -> Iterator[CrashReport]:
@@ -63,4 +71,6 @@ def parse(text: str | Iterable[str]) -> tuple[CrashReport, ...]:
     :param text: the log, whole or in lines; whoever reads bytes decodes with ``errors="replace"``
     :return: no report if the log holds no crash
     """
-    return tuple(parse_stream(text.split("\n") if isinstance(text, str) else text))
+    if isinstance(text, str):
+        return tuple(parse_blocks((text.encode("utf-8", "replace"),)))
+    return tuple(parse_stream(text))

@@ -67,6 +67,11 @@ def _system_call() -> re.Pattern[str]:
     return re.compile(_SYSTEM_CALL)
 
 
+def is_entry(name: str) -> bool:
+    """Whether a function is known by name as a way into the kernel or on to a subsystem."""
+    return bool(_dispatcher().match(name) or _system_call().match(name))
+
+
 def title_name(function: str) -> str:
     """A function as titles name it: a system call's wrappers are the call.
 

@@ -90,7 +90,8 @@ def access(texts: Sequence[str]) -> Access | None:
     """Which address was accessed, and how."""
     near = texts[:60]
     address = size = kind = None
-    for pattern in _ADDRESSES:
+    faulted = any(word in text for text in near[:4] for word in ("nable to handle", "Oops: "))
+    for pattern in _ADDRESSES if faulted else _ADDRESSES[:-1]:
         match = next((m for t in near if (m := compiled(pattern).search(t))), None)
         if match:
             address = int(match[1], 16)

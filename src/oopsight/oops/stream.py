@@ -6,6 +6,7 @@ has its own open report; where it does not, lines go to the report opened last.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Reader:
         self._open: dict[str | None, _Open] = {}
         self._waiting: list[_Open] = []
         self._last: int | None = None
+        self._taken = 0
+        """Lines before this one belong to a report, should they come again."""
         self._words = triggers()
 
     @property
@@ -65,11 +68,15 @@ class Reader:
         """Take one line without its end."""
         number = self.number
         self.number += 1
+        if number < self._taken:
+            return
         # Between reports only what may be a headline is cleaned: cleaning is dear.
         if not self._open and not any(word in raw for word in self._words):
             return
         for line in messages(number, raw):
             self._message(line)
+        if self._open or self._waiting:
+            self._taken = number + 1
         yield from self._done()
 
     def close(self) -> Iterator[CrashReport]:
@@ -153,11 +160,36 @@ def _ends(report: _Open, text: str) -> bool:
     )
 
 
+# Words of which any report shows one, in its headline or within LOOK_BACK lines of it. Few first
+# characters, and such as are rare in a log, let one search for all of them run fast.
+SIGNS = (
+    rb"B(?:UG|ad mode in|adness at)",
+    rb"C(?:omm: |all [Tt]race|FI failure)",
+    rb"I(?:NFO: |nternal error|nsufficient stack|llegal context|RQ: stack)",
+    rb"Kernel (?:panic|bug|stack|memory)",
+    rb"LOCKUP",
+    rb"O(?:ops|bject already free)",
+    rb"P(?:ANIC|id: \d)",
+    rb"U(?:nable to|nhandled |BSAN|sage count)",
+    rb"VFS: Busy",
+    rb"WARNING",
+    rb"#\d{1,4}\]",  # die() counts: general protection fault: 0000 [#1]
+    rb"\(size \d",  # unreferenced object 0xffff8881 (size 64)
+)
+LOOK_BACK = 8
+
+
+@functools.cache
+def signs() -> re.Pattern[bytes]:
+    """All of :data:`SIGNS` at once."""
+    return re.compile(b"|".join(SIGNS))
+
+
 def read_blocks(blocks: Iterable[bytes]) -> Iterator[CrashReport]:
-    """Read a log in pieces; where no report is open, look for triggers in the bytes alone."""
+    """Read a log in pieces; where no report is open, look for signs in the bytes alone."""
     reader = Reader()
-    words = tuple(word.encode() for word in triggers())
-    rest = b""
+    # The last lines of the piece before stay at hand, for a sign soon after them.
+    seen = rest = b""
     for block in blocks:
         data = rest + block
         end = data.rfind(b"\n") + 1
@@ -166,36 +198,64 @@ def read_blocks(blocks: Iterable[bytes]) -> Iterator[CrashReport]:
             continue
         end = end or len(data)
         rest = data[end:]
-        yield from _feed(reader, data, end, words)
+        yield from _feed(reader, seen + data[:end], len(seen))
         if reader.full:
             return
+        tail = _lines_back(data, end)
+        seen = data[tail:end] if reader.idle else b""
     if rest:
-        yield from _feed(reader, rest, len(rest), words)
+        yield from _feed(reader, seen + rest, len(seen))
     yield from reader.close()
 
 
-def _feed(reader: Reader, data: bytes, end: int, words: tuple[bytes, ...]) -> Iterator[CrashReport]:
-    """Lines of ``data[:end]``; stretches without a trigger are only counted."""
-    position = 0
-    following = {word: data.find(word, 0, end) for word in words}
-    while position < end:
+def _lines_back(data: bytes, position: int, least: int = 0) -> int:
+    """Start of the line that stands LOOK_BACK lines before the one at a position."""
+    for _ in range(LOOK_BACK + 1):
+        at = data.rfind(b"\n", least, max(position - 1, least))
+        if at < 0:
+            return least
+        position = at + 1
+    return position
+
+
+def _feed(reader: Reader, data: bytes, fresh: int) -> Iterator[CrashReport]:
+    """Lines of ``data``; stretches without a sign are only counted.
+
+    :param fresh: what stands before was counted already, and held no sign
+    """
+    position = fresh
+    while position < len(data):
         if reader.idle:
-            for word, at in following.items():
-                if 0 <= at < position:
-                    following[word] = data.find(word, position, end)
-            nearest = min((at for at in following.values() if at >= 0), default=-1)
-            if nearest < 0:
-                reader.number += data.count(b"\n", position, end)
+            sign = signs().search(data, position)
+            stop = _lines_back(data, sign.start()) if sign else len(data)
+            if stop < position:
+                # The lines before, once more, for the sign they lead to.
+                reader.number -= data.count(b"\n", stop, position)
+            else:
+                reader.number += data.count(b"\n", position, stop)
+            if sign is None:
                 return
-            start = data.rfind(b"\n", position, nearest) + 1
-            if start > position:
-                reader.number += data.count(b"\n", position, start)
-                position = start
-        stop = data.find(b"\n", position, end)
-        stop = end if stop < 0 else stop
-        yield from reader.line(
-            data[position : min(stop, position + LONGEST)].decode("utf-8", "replace")
-        )
+            # Read up to the sign whatever comes, or it would be found again.
+            yield from _lines(reader, data, stop, sign.end())
+            position = _next_line(data, sign.start())
+        else:
+            position = _next_line(data, position)
+            yield from reader.line(_text(data, data.rfind(b"\n", 0, position - 1) + 1, position))
         if reader.full:
             return
-        position = stop + 1
+
+
+def _next_line(data: bytes, position: int) -> int:
+    at = data.find(b"\n", position)
+    return len(data) if at < 0 else at + 1
+
+
+def _text(data: bytes, start: int, stop: int) -> str:
+    return data[start : min(stop, start + LONGEST)].rstrip(b"\n").decode("utf-8", "replace")
+
+
+def _lines(reader: Reader, data: bytes, start: int, stop: int) -> Iterator[CrashReport]:
+    while start < stop:
+        after = _next_line(data, start)
+        yield from reader.line(_text(data, start, after))
+        start = after
