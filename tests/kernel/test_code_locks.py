@@ -1,44 +1,9 @@
-"""Functions as a compiler made them, with calls of lock functions at made-up addresses."""
+"""Which locks the code of a function holds, and where."""
 
 from __future__ import annotations
 
-import struct
-
 import pytest
-
-from oopsight.kernel.code_locks import Function
-
-START = 0xFFFFFFFFC0000000
-NAMES = {
-    START + 0x1000: "mutex_lock",
-    START + 0x1100: "mutex_unlock",
-    START + 0x1200: "_raw_spin_lock",
-    START + 0x1300: "_raw_spin_unlock",
-    START + 0x1400: "helper",
-    START + 0x1500: "down_interruptible",
-    START + 0x1600: "up",
-    START + 0x1700: "mutex_trylock",
-}
-ADDRESSES = {name: address for address, name in NAMES.items()}
-
-
-def assemble(*parts: str) -> bytes:
-    """Code from hex, with ``call NAME`` and ``jmp NAME`` for direct ones."""
-    code = b""
-    for part in parts:
-        word, _, name = part.partition(" ")
-        if word in ("call", "jmp") and name in ADDRESSES:
-            opcode = b"\xe8" if word == "call" else b"\xe9"
-            distance = ADDRESSES[name] - (START + len(code) + 5)
-            code += opcode + struct.pack("<i", distance)
-        else:
-            code += bytes.fromhex(part)
-    return code
-
-
-def function(*parts: str) -> Function:
-    return Function(assemble(*parts), START, NAMES.get)
-
+from handmade_code import START, assemble, function
 
 # int license_return(struct license_pool *pool, unsigned int count)
 LEAKING = (

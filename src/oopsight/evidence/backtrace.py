@@ -105,13 +105,32 @@ def _user(frame: StackFrame) -> bool:
     return bool(frame.pc < 1 << 63) and bool(frame.sp < 1 << 63)
 
 
-def _exception_entry(session: Session, frames: list[StackFrame]) -> tuple[int, str | None] | None:
+# Who calls panic() from an interrupt for what the interrupted code does: that code is wanted then,
+# kernel/watchdog.c, kernel/rcu/tree_stall.h and the like.
+_WATCHERS = (
+    "watchdog_timer_fn",
+    "watchdog_overflow_callback",
+    "watchdog_hardlockup_check",
+    "panic_on_rcu_stall",
+    "print_cpu_stall",
+    "print_other_cpu_stall",
+    "check_cpu_stall",
+    "rcu_sched_clock_irq",
+    "rcu_check_callbacks",
+)
+
+
+def _exception_entry(
+    session: Session, frames: list[StackFrame], modules: Modules
+) -> tuple[int, str | None] | None:
     """Find the frame interrupted by the exception that led here, and that exception's name.
 
     An NMI or timer interrupt may lie above it (the panicking CPU is itself interrupted in a dump
     taken from outside): the first interrupted kernel frame *outside panic()* is wanted. A dump by
     kdump may begin with the interrupted frame itself, or, where panic() was called, with a frame
-    that nothing interrupted: there the registers saved on the stack decide.
+    that nothing interrupted: there the registers saved on the stack decide. Where somebody calls
+    panic() in an interrupt, of which the interrupted code knows nothing, the caller is wanted, and
+    there is no such frame.
     """
     panicked = next((i for i, f in enumerate(frames) if f.name in _PANIC_CODE), None)
     for index in range(panicked or 0, len(frames)):
@@ -124,8 +143,21 @@ def _exception_entry(session: Session, frames: list[StackFrame]) -> tuple[int, s
                 continue
             return index, name.removeprefix(_ENTRY) if name.startswith(_ENTRY) else None
         entry = frames[index - 1].name
+        if not entry.startswith(_ENTRY) and _called(frames[panicked or 0 : index], modules):
+            return None
         return index, entry.removeprefix(_ENTRY) if entry.startswith(_ENTRY) else None
     return None
+
+
+def _called(frames: list[StackFrame], modules: Modules) -> bool:
+    """Whether panic() was called, within these frames, by code that acts on its own account."""
+    names = [frame.name for frame in frames]
+    if any(name.partition(".")[0] in _WATCHERS for name in names):
+        return False
+    return any(
+        modules.owner(frame.pc) is not None or _passed_over(name, None, None) is None
+        for frame, name in zip(frames, names, strict=True)
+    )
 
 
 def _saved_by(session: Session, frame: StackFrame) -> str | None:
@@ -249,7 +281,7 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
     frames = crashed_trace(session)
     if not frames:
         return Missing(Why.UNREADABLE, "the crashed task's stack cannot be unwound")
-    found = _exception_entry(session, frames)
+    found = _exception_entry(session, frames, modules)
     entry, exception = found or (None, None)
     panic_end = entry
     if panic_end is None:

@@ -9,6 +9,8 @@ from oopsight.evidence import Address, Missing, Why, missing_from
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskPointer
 from oopsight.evidence.stacks import StackReader, TaskStack, register
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
 from oopsight.session import Session
 
 MOST_CPUS = 4096
@@ -40,6 +42,16 @@ _STOPPED = (
     "rcu_sched_clock_irq",
     "check_panic_on_warn",
     "__schedule_bug",
+)
+_CONCERNED = (
+    Kind.HUNG_TASK,
+    Kind.SOFT_LOCKUP,
+    Kind.HARD_LOCKUP,
+    Kind.RCU_STALL,
+    Kind.WORKQUEUE_LOCKUP,
+    Kind.DEADLOCK,
+    Kind.LOCK_MISUSE,
+    Kind.SLEEPING_IN_ATOMIC,
 )
 _SPIN = (
     "native_queued_spin_lock_slowpath",
@@ -126,8 +138,10 @@ def broken_in(frames: list[tuple[str, bool, bool]]) -> int:
     return last + 1
 
 
-def collect(session: Session, modules: Modules | Missing) -> Cpus | Missing:
-    """Read the current task of each CPU."""
+def collect(session: Session, modules: Modules | Missing, symptom: Symptom) -> Cpus | Missing:
+    """Read the current task of each CPU, for crashes that other CPUs can have a part in."""
+    if symptom.kind not in _CONCERNED:
+        return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} is of the crashed CPU alone")
     from drgn import FaultError
     from drgn.helpers.linux.cpumask import for_each_present_cpu
     from drgn.helpers.linux.panic import panic_task

@@ -166,7 +166,8 @@ class Function:
     def __init__(self, code: bytes, start: int, name_of: Callable[[int], str | None]) -> None:
         self.start = start
         self._name_of = name_of
-        self._code = decode(code, start)
+        self.code = decode(code, start)
+        """Its instructions by address."""
         self._before: dict[int, list[tuple[_State, Registers]]] = {}
         self.leaks: tuple[Leak, ...] = ()
         self.followed = False
@@ -189,7 +190,7 @@ class Function:
             registers = {k: v for k, v in registers.items() if known.get(k) == v}
         wanted = None
         if calling:
-            asked = {h for h in held if self._code[h.site].end == address}
+            asked = {h for h in held if self.code[h.site].end == address}
             held -= asked
             maybe = {state.maybe[0] for state, _ in states if state.maybe is not None}
             wanted = next(iter(asked | maybe), None)
@@ -200,7 +201,7 @@ class Function:
         return any(
             direct_target(i) is not None
             and (self._name_of(direct_target(i) or 0) or "") in ALL_ACQUIRES
-            for i in self._code.values()
+            for i in self.code.values()
             if i.mnemonic == "call"
         )
 
@@ -209,7 +210,7 @@ class Function:
 
         :param address: of an instruction, or a return address
         """
-        first = self._code.get(address)
+        first = self.code.get(address)
         if first is None:
             return False
         seen: set[int] = set()
@@ -225,7 +226,7 @@ class Function:
         return False
 
     def _successors(self, address: int) -> list[int]:
-        instruction = self._code.get(address)
+        instruction = self.code.get(address)
         if instruction is None:
             return []
         name = instruction.mnemonic
@@ -233,10 +234,10 @@ class Function:
             return []
         target = direct_target(instruction)
         if name == "jmp":
-            return [target] if target in self._code else []
+            return [target] if target in self.code else []
         if name.startswith(("j", "loop")):
-            return [t for t in (target, instruction.end) if t in self._code]
-        return [instruction.end] if instruction.end in self._code else []
+            return [t for t in (target, instruction.end) if t in self.code]
+        return [instruction.end] if instruction.end in self.code else []
 
     def _follow(self) -> None:
         """Follow every path; states with the same locks held are joined."""
@@ -248,7 +249,7 @@ class Function:
         joined: dict[tuple[int, _State], Registers] = {}
         returns: list[tuple[int, tuple[Held, ...]]] = []
         released: set[int] = set()
-        whole = bool(self._code)
+        whole = bool(self.code)
         while waiting:
             address, state, registers = waiting.pop()
             if len(joined) > MOST_STATES:
@@ -259,7 +260,7 @@ class Function:
                 if common == known:
                     continue
                 registers = common
-            instruction = self._code.get(address)
+            instruction = self.code.get(address)
             if instruction is None:
                 whole = False
                 continue
@@ -291,7 +292,7 @@ class Function:
         after = dict(registers)
         target = direct_target(instruction)
         if name == "jmp":
-            if target in self._code:
+            if target in self.code:
                 yield target, state, after
                 return
             called = self._name_of(target) if target is not None else None
@@ -307,7 +308,7 @@ class Function:
             return
         if name.startswith(("j", "loop")):
             for there, taken in ((target, True), (instruction.end, False)):
-                if there is None or there not in self._code:
+                if there is None or there not in self.code:
                     yield None
                 else:
                     yield there, _decided(state, name, taken=taken), dict(after)

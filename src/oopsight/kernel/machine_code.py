@@ -47,6 +47,10 @@ class Instruction:
     mnemonic: str
     operands: list[Any]
     written: tuple[str, ...]
+    read: tuple[str, ...]
+    """Registers, by their 64-bit names."""
+    text: str
+    """The operands, disassembled."""
 
     @property
     def end(self) -> int:
@@ -195,7 +199,7 @@ def decode(code: bytes, start: int) -> dict[int, Instruction]:
     for instruction in engine.disasm(code, start):
         if len(found) >= MOST_INSTRUCTIONS:
             break
-        _, written = instruction.regs_access()
+        read, written = instruction.regs_access()
         names = dict.fromkeys(_NAMES[r] for r in written if r in _NAMES)
         operands = list(instruction.operands)
         if operands and operands[0].type == capstone.x86.X86_OP_REG:
@@ -204,6 +208,12 @@ def decode(code: bytes, start: int) -> dict[int, Instruction]:
                 names = {first: None, **names}
         mnemonic = instruction.mnemonic.removeprefix("lock ").removeprefix("notrack ")
         found[instruction.address] = Instruction(
-            instruction.address, instruction.size, mnemonic, operands, tuple(names)
+            instruction.address,
+            instruction.size,
+            mnemonic,
+            operands,
+            tuple(names),
+            tuple(dict.fromkeys(_NAMES[r] for r in read if r in _NAMES)),
+            instruction.op_str,
         )
     return found

@@ -24,6 +24,7 @@ from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.timeline import Timeline
 from oopsight.evidence.unloaded_modules import UnloadedModules
 from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
 from oopsight.report.mail import mail
 from oopsight.session import Session
 
@@ -144,7 +145,7 @@ def _verdict(evidence: Evidence, cause: str | None, found: Finding) -> dict[str,
 
 def _function(fault: Fault | None) -> str | None:
     """The faulting function's name; where the program counter itself was bad there is none."""
-    return None if fault is None or fault.function.startswith("0x") else fault.function
+    return None if fault is None or fault.function.startswith("0x") else base_name(fault.function)
 
 
 def _timeline(evidence: Evidence) -> list[dict[str, Any]]:

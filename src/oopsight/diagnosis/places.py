@@ -1,0 +1,42 @@
+"""Whom to blame by place: what the rules for failed checks and panics have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oopsight.diagnosis import Culprit
+from oopsight.evidence.backtrace import Backtrace, Frame
+from oopsight.plumbing import base_name
+
+_MOST = 3
+
+
+def suspects(backtrace: Backtrace) -> tuple[Frame, ...]:
+    """Frames of the crash path that can be to blame: of one owner, innermost first.
+
+    A module's go before the kernel's own, which serves all; without a module, the innermost alone
+    and its callers in the kernel.
+    """
+    frames = [f for f in backtrace.blamable if not f.inline]
+    first = next((f for f in frames if f.module), frames[0] if frames else None)
+    if first is None:
+        return ()
+    return tuple(f for f in frames if f.module == first.module and f.index >= first.index)
+
+
+def culprits(
+    frames: Sequence[Frame], why: str, *, others: str = "called it", thing: str | None = None
+) -> tuple[Culprit, ...]:
+    """The first frames as culprits, each function once."""
+    found: dict[str, Culprit] = {}
+    for frame in frames:
+        name = base_name(frame.function)
+        reason = others if found else why
+        found.setdefault(name, Culprit(frame.module, name, frame.source, thing, reason))
+    return tuple(found.values())[:_MOST]
+
+
+def title_of(frame: Frame) -> str:
+    """Function, and module in brackets."""
+    name = base_name(frame.function)
+    return f"{name} [{frame.module}]" if frame.module else name

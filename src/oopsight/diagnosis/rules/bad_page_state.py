@@ -1,0 +1,116 @@
+"""A page that is not fit to be freed or used.
+
+Finds
+    A page whose bookkeeping the page allocator found wrong: still mapped, still counted, still
+    somebody's.
+
+Why it happens
+    A driver frees a page twice, or frees one that it or somebody else still uses; or its ``struct
+    page`` was overwritten.
+
+How it is decided
+    The kernel reported "Bad page state". The function that freed the page is the innermost of a
+    module, or else of the kernel, on the stack; what was wrong is in the report. A stale
+    ``mapping`` that points into a module's memory names that module.
+
+When it is wrong
+    The check can come long after the mistake, when the page is handed out again: then who is on the
+    stack is innocent, and the verdict only *possible*.
+
+Example
+    ``dmar_drain()`` frees pages whose ``mapping`` it never cleared.
+
+Look next
+    ``kmem -p`` of the page, ``log`` for the dump of it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.log import Log
+from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.pointers import LogPointer, Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+_HEADLINE = "BUG: Bad page state"
+_FREES = (
+    "free_pages_prepare",
+    "__free_pages_ok",
+    "free_unref_page",
+    "free_pcp_prepare",
+    "__free_pages",
+    "free_pages_ok",
+    "free_frozen_pages",
+    "free_unref_folios",
+    "__folio_put",
+    "free_page_is_bad",
+    "free_the_page",
+)
+_WORD = re.compile(r"\bf{4}[0-9a-f]{12}\b")
+_REPORT_LINES = 12
+
+
+def bad_page_state(
+    symptom: Symptom, backtrace: Backtrace, log: Log | Missing, modules: Modules | Missing
+) -> Finding | Clear | Undecided:
+    """Decide who handed the page back."""
+    if symptom.kind is not Kind.MEMORY_CORRUPTION or isinstance(log, Missing):
+        return Clear("no page was reported as bad")
+    headline = log.find(_HEADLINE)
+    if headline is None:
+        return Clear("no page was reported as bad")
+    report = _report(log, headline)
+    because = next((x for x in report if "page dumped because:" in x.text), None)
+    reason = because.text.partition("because: ")[2] if because is not None else "its state"
+    first: list[Pointer] = [headline, *((because,) if because is not None else ())]
+    steps = [Step(f"the page allocator found a page in a bad state: {reason}", tuple(first))]
+    owner, line = _owner(report, modules)
+    if owner is not None and line is not None:
+        steps.append(Step(f"the page still points into module {owner.name}", (line, owner.pointer)))
+    freeing = any(f.function.partition(".")[0] in _FREES for f in backtrace.frames)
+    blamed = suspects(backtrace) if freeing else ()
+    sure = bool(blamed) and blamed[0].module is not None
+    who: tuple[Culprit, ...] = ()
+    if blamed:
+        steps.append(Step(f"{title_of(blamed[0])} freed it", (blamed[0].pointer,)))
+        who = culprits(blamed, f"freed the page, whose state was bad: {reason}")
+    elif owner is not None:
+        who = (Culprit(owner.name, None, None, None, "the page still points into it"),)
+    agree = owner is None or not sure or owner.name == blamed[0].module
+    return Finding(
+        title="bad page state" + (f": freed by {title_of(blamed[0])}" if blamed else ""),
+        summary=f"A page came back in a bad state: {reason}"
+        + (f"; {title_of(blamed[0])} freed it." if blamed else "."),
+        certainty=Certainty.INFERRED if sure and agree else Certainty.POSSIBLE,
+        depth=Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=who,
+        advice=("Look at how often and by whom the page is freed, and what still uses it.",),
+    )
+
+
+def _report(log: Log, headline: LogPointer) -> list[LogPointer]:
+    index = log.lines.index(headline)
+    return list(log.lines[index : index + _REPORT_LINES])
+
+
+def _owner(
+    report: list[LogPointer], modules: Modules | Missing
+) -> tuple[Module | None, LogPointer | None]:
+    """The module that a raw word of the ``struct page`` leads into."""
+    if isinstance(modules, Missing):
+        return None, None
+    for line in report:
+        if not line.text.startswith("raw:"):
+            continue
+        for word in _WORD.findall(line.text):
+            owner = modules.owner(int(word, 16) & ~0x3)
+            if owner is not None:
+                return owner, line
+    return None, None

@@ -1,0 +1,113 @@
+"""A check with BUG() or BUG_ON() failed.
+
+Finds
+    Code that stopped the machine itself, as it found a state that must not be.
+
+Why it happens
+    The check's author did not know how to go on. The mistake is in what led to the state: a caller
+    that hands over too much, an object used twice, a counter that went wrong.
+
+How it is decided
+    The exception was the trap instruction of BUG(). File and line come from the kernel's table of
+    checks, the comparison from the code that led to the trap, the values from the registers. Where
+    the check is in the kernel's own code and a module is among its callers, the module's innermost
+    function is suspect: it used the kernel's function wrongly.
+
+When it is wrong
+    The state may have been damaged by somebody who is not on the stack. A rule that finds how goes
+    before this one.
+
+Example
+    ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
+
+Look next
+    The source at the place; the object that was checked.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.diagnosis.stalls import absent
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.bug_site import BugSite, where
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.log import Log
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+_KINDS = (Kind.BUG, Kind.OTHER, Kind.LIST_CORRUPTION, Kind.OUT_OF_BOUNDS, Kind.MEMORY_CORRUPTION)
+# What the kernel prints before some of its BUG()s.
+_EXPLANATIONS = (
+    "skb_over_panic",
+    "skb_under_panic",
+    "usercopy:",
+    "list_add corruption",
+    "list_del corruption",
+    "kmem_cache_destroy",
+    "fortify:",
+)
+
+
+def bug_on(
+    fault: Fault | Missing,
+    backtrace: Backtrace,
+    symptom: Symptom,
+    site: BugSite | Missing,
+    log: Log | Missing,
+) -> Finding | Clear | Undecided:
+    """Decide whether a BUG() stopped the machine."""
+    if isinstance(fault, Missing):
+        return absent(fault)
+    if fault.exception != "invalid_op" or symptom.kind not in _KINDS:
+        return Clear("no BUG() stopped the machine")
+    if isinstance(site, BugSite) and site.warning:
+        return Clear("the check that failed is a WARN()")
+    blamed = suspects(backtrace)
+    if not blamed:
+        return Undecided("no function on the crash path can be to blame")
+    checked = next((f for f in backtrace.frames if f.index == fault.frame.index), blamed[0])
+    steps = [Step(f"BUG() in {title_of(checked)}{where(site)}", _first(symptom, fault.frame))]
+    steps += _conditions(site)
+    line = log.find(*_EXPLANATIONS) if isinstance(log, Log) else None
+    if line is not None:
+        steps.append(Step(f"the kernel explained: {line.text}", (line,)))
+    innocent = blamed[0].index != checked.index and not checked.module
+    if innocent:
+        steps.append(
+            Step(
+                f"the check serves all; it was called for {title_of(blamed[0])}",
+                (blamed[0].pointer,),
+            )
+        )
+    elif len(blamed) > 1:
+        steps.append(Step(f"it was called by {title_of(blamed[1])}", (blamed[1].pointer,)))
+    return Finding(
+        title=f"BUG in {title_of(checked)}"
+        + (f", called for {title_of(blamed[0])}" if innocent else ""),
+        summary=f"A check in {title_of(checked)}{where(site)} failed"
+        + (f"; {title_of(blamed[0])} called it." if innocent else "."),
+        certainty=Certainty.INFERRED,
+        depth=Depth.SYMPTOM,
+        chain=tuple(steps),
+        culprits=culprits(
+            blamed,
+            "called the kernel's function whose check failed" if innocent else "its check failed",
+            others="called it",
+        ),
+        advice=("Read the check at its place, and find out who brought the state about.",),
+    )
+
+
+def _first(symptom: Symptom, frame: Pointer) -> tuple[Pointer, ...]:
+    return (symptom.headline, frame) if symptom.headline is not None else (frame,)
+
+
+def _conditions(site: BugSite | Missing) -> list[Step]:
+    """What was compared, where the code tells and the registers prove it."""
+    if isinstance(site, Missing) or site.condition is None or not site.values:
+        return []
+    values = ", ".join(f"{v.register} = {int(v.value):#x} ({int(v.value)})" for v in site.values)
+    return [Step(f"it is reached where {site.condition.text}: {values}", tuple(site.values))]

@@ -1,0 +1,190 @@
+"""Sleeping where it is not allowed.
+
+Finds
+    A task that slept, or was about to, with preemption disabled: in an interrupt, or with a
+    spinlock held.
+
+Why it happens
+    A function that may sleep is called inside a critical section; or a function returned without
+    unlocking, and its task sleeps later, innocently, anywhere.
+
+How it is decided
+    The kernel reported "scheduling while atomic" or "sleeping function called from invalid
+    context". The code of each function on the stack is followed: one that has taken a spinlock and
+    not given it back is where it is held. Where none is, and no interrupt is on the stack, somebody
+    who has returned kept it: the functions of the modules from outside the kernel are searched for
+    a path that returns with a spinlock which another path releases.
+
+When it is wrong
+    Preemption disabled by other means than a lock is not found in code; then the innermost function
+    of a module is suspect, and the verdict *possible*. A leaked lock may be none of the modules'
+    that were searched.
+
+Example
+    ``tagm_clear()`` holds ``tagm_lock`` and calls ``tagm_drop()``, which waits in
+    ``synchronize_rcu()``.
+
+Look next
+    ``bt``; ``p preempt_count`` of the task's thread_info.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.stalls import blame, distinct
+from oopsight.evidence import Missing
+from oopsight.evidence.cpus import Cpu, Cpus
+from oopsight.evidence.lock_leaks import LockLeaks
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.stacks import Call
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+_INTERRUPT = (
+    "asm_sysvec_*",
+    "asm_common_interrupt",
+    "handle_softirqs",
+    "__do_softirq",
+    "do_softirq*",
+    "handle_irq_event*",
+    "asm_exc_nmi",
+    "call_timer_fn",
+    "tasklet_action*",
+)
+
+
+def sleeping_in_atomic(
+    symptom: Symptom, cpus: Cpus | Missing, leaks: LockLeaks | Missing
+) -> Finding | Clear | Undecided:
+    """Decide who disabled preemption."""
+    if symptom.kind is not Kind.SLEEPING_IN_ATOMIC:
+        return Clear(f"nothing slept in atomic context; the first report is {symptom.kind}")
+    if isinstance(cpus, Missing):
+        return Undecided(cpus.detail)
+    cpu = cpus.panicking
+    if cpu is None or not cpu.stack.calls:
+        return Undecided("the stack of the task that slept cannot be read")
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    slept = Step(
+        f"{cpu.task.comm} (pid {cpu.task.pid}) slept with preemption disabled",
+        (*headline, cpu.task),
+    )
+    holder = next((c for c in cpu.stack.calls if any(_spins(c))), None)
+    if holder is not None:
+        return _held(slept, cpu, holder)
+    if cpu.stack.inside(*_INTERRUPT) is not None:
+        return _in_interrupt(slept, cpu)
+    return _leaked(slept, cpu, leaks)
+
+
+def _spins(call: Call) -> list[bool]:
+    return [lock.kind == "spinlock" for lock in call.holds]
+
+
+def _held(slept: Step, cpu: Cpu, holder: Call) -> Finding:
+    lock = next(h for h in holder.holds if h.kind == "spinlock")
+    name = lock.name or lock.address or "a spinlock"
+    between = [c for c in cpu.stack.blamable if c.index < holder.index]
+    steps = [
+        slept,
+        Step(
+            f"{holder.name} took spinlock {name} with {lock.by}() at {lock.taken_at} and still "
+            "holds it",
+            (cpu.stack.pointer(holder),),
+        ),
+    ]
+    if between:
+        steps.append(
+            Step(
+                f"it called {between[-1].name}, which led to the sleep",
+                (cpu.stack.pointer(between[-1]),),
+            )
+        )
+    return Finding(
+        title=f"{holder.name} sleeps with spinlock {name} held",
+        summary=f"{holder.name} holds spinlock {name} and calls what sleeps.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=distinct(
+            [
+                blame(holder, "holds a spinlock across a sleep", lock.name),
+                *(blame(c, "sleeps, called with the lock held") for c in between),
+            ]
+        ),
+        advice=("Do the sleeping part outside the lock, or use a mutex.",),
+    )
+
+
+def _in_interrupt(slept: Step, cpu: Cpu) -> Finding | Undecided:
+    call = cpu.stack.culprit
+    if call is None:
+        return Undecided("no function on the stack can be to blame")
+    return Finding(
+        title=f"{call.name} sleeps in an interrupt",
+        summary=f"{call.name} runs in an interrupt, timer or tasklet, and calls what sleeps.",
+        certainty=Certainty.INFERRED if call.module else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            slept,
+            Step(f"{call.name} ran in an interrupt", (cpu.stack.pointer(call),)),
+        ),
+        culprits=distinct(
+            [
+                blame(c, "runs in an interrupt")
+                for c in cpu.stack.blamable
+                if c.module == call.module
+            ]
+        ),
+        advice=("Hand the sleeping part to a workqueue.",),
+    )
+
+
+def _leaked(slept: Step, cpu: Cpu, leaks: LockLeaks | Missing) -> Finding | Undecided:
+    found = () if isinstance(leaks, Missing) else leaks.of("spinlock", None)
+    names = {(leak.module.name, leak.function): leak for leak in found}
+    if not names:
+        call = next((c for c in cpu.stack.blamable if c.module), None)
+        if call is None:
+            return Undecided("who disabled preemption is neither on the stack nor found in modules")
+        return Finding(
+            title=f"sleep in atomic context under {call.name}",
+            summary=f"{call.name} slept with preemption disabled; by whom is not found.",
+            certainty=Certainty.POSSIBLE,
+            depth=Depth.SYMPTOM,
+            chain=(slept, Step(f"on its stack is {call.name}", (cpu.stack.pointer(call),))),
+            culprits=distinct([blame(c, "on the stack") for c in cpu.stack.blamable if c.module]),
+        )
+    steps = [
+        slept,
+        Step(
+            "no function on its stack holds a spinlock: one that has returned kept it", (cpu.task,)
+        ),
+        *(
+            Step(
+                f"{leak.function} [{leak.module.name}] takes a spinlock at {leak.taken_at} and can "
+                f"return at {leak.returns_at} without releasing it, which its other paths do",
+                (leak.module,),
+            )
+            for leak in names.values()
+        ),
+    ]
+    who = " or ".join(leak.function for leak in names.values())
+    return Finding(
+        title=f"{who} returned with a spinlock held, and its task slept",
+        summary=f"{cpu.task.comm} slept with preemption disabled, which {who} left so.",
+        certainty=Certainty.INFERRED if len(names) == 1 else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(
+            Culprit(
+                leak.module.name,
+                leak.function,
+                None,
+                None,
+                f"can return at {leak.returns_at} with a spinlock held",
+            )
+            for leak in names.values()
+        ),
+        advice=("Release the lock on every path out of the function.",),
+    )

@@ -1,0 +1,78 @@
+"""A function's stack frame was written over.
+
+Finds
+    The function whose canary no longer held the right value when it returned.
+
+Why it happens
+    A local buffer is too short for what is copied into it, mostly by the function itself or by one
+    that it handed the buffer to.
+
+How it is decided
+    The compiler's check called ``__stack_chk_fail()``; whoever called that is the function whose
+    frame is damaged. What lies in its callers' place on the stack is what was written there.
+
+When it is wrong
+    A stray pointer from elsewhere can hit a frame as well, which is rare.
+
+Example
+    ``volid_set()`` has 65 bytes copied into a label of 32.
+
+Look next
+    ``dis -l`` of the function; ``rd`` of its stack, for the bytes that were written.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.places import culprits, title_of
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+_CHECK = "__stack_chk_fail"
+
+
+def stack_corruption(symptom: Symptom, backtrace: Backtrace) -> Finding | Clear | Undecided:
+    """Decide whose frame was damaged."""
+    if symptom.kind is not Kind.STACK_CORRUPTION:
+        return Clear("no stack frame was found damaged")
+    frames = [f for f in backtrace.frames if not f.inline]
+    at = next((i for i, f in enumerate(frames) if f.function == _CHECK), None)
+    if at is None or at + 1 >= len(frames) or frames[at + 1].function.startswith("0x"):
+        return Undecided(f"{_CHECK} is not on the stack that could be unwound")
+    damaged = frames[at + 1]
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    steps = [
+        Step(
+            f"{title_of(damaged)} found its stack canary changed as it returned",
+            (*headline, frames[at].pointer, damaged.pointer),
+        )
+    ]
+    beyond = frames[at + 2] if at + 2 < len(frames) else None
+    text = _as_text(beyond.pc) if beyond is not None else None
+    if beyond is not None and text is not None:
+        steps.append(
+            Step(f"where its return address was there is text: {text!r}", (beyond.pointer,))
+        )
+    return Finding(
+        title=f"stack buffer overflow in {title_of(damaged)}",
+        summary=f"A buffer on the stack of {title_of(damaged)} was written beyond its end.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=culprits([damaged], "its own frame is damaged: its buffer overflowed"),
+        advice=(f"Check what is copied into the local buffers of {title_of(damaged)}.",),
+    )
+
+
+def _as_text(value: int) -> str | None:
+    """The word as characters, where all of them can be read.
+
+    >>> _as_text(0x30322D45524F4645)
+    'EFORE-20'
+    >>> _as_text(0xFFFFFFFF81000000) is None
+    True
+    """
+    raw = value.to_bytes(8, "little").rstrip(b"\0")
+    return raw.decode("ascii") if len(raw) >= 4 and all(32 <= b < 127 for b in raw) else None

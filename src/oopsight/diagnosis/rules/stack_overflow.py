@@ -1,0 +1,154 @@
+"""A kernel stack that is used up.
+
+Finds
+    Recursion or big frames that ran a task's stack into its guard page.
+
+Why it happens
+    A function calls itself, directly or round a circle, over data that has no end; or several
+    layers with large local arrays add up to more than the 16 KiB there are.
+
+How it is decided
+    The kernel reported the guard page hit, or the exception was a double fault with the stack
+    pointer at the end of the stack. The frames are searched for a sequence of functions that
+    repeats; its length in bytes is the difference of the stack pointers. Without a repetition the
+    functions with the largest frames are named.
+
+When it is wrong
+    The unwinder stops after some hundred frames; the innermost are the ones looked at.
+
+Example
+    ``expr_eval()`` and ``expr_child()``, 104 bytes each time round, 150 times.
+
+Look next
+    ``bt`` of the task; the data that the recursion follows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.evidence.backtrace import Backtrace, Frame
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
+
+_KINDS = (Kind.STACK_OVERFLOW, Kind.DOUBLE_FAULT)
+_FEWEST = 4
+"""Times that a sequence must repeat to be called recursion."""
+_LONGEST_CYCLE = 64
+_LARGE = 1024
+
+
+def stack_overflow(symptom: Symptom, backtrace: Backtrace) -> Finding | Clear | Undecided:
+    """Decide what used the stack up."""
+    if symptom.kind not in _KINDS and backtrace.exception != "double_fault":
+        return Clear("no stack was used up")
+    frames = [f for f in backtrace.crash_path if not f.inline]
+    found = _cycle(frames)
+    if found is not None:
+        return _recursion(symptom, *found)
+    if symptom.kind is not Kind.STACK_OVERFLOW:
+        return Clear("the exception was a double fault, and nothing on the stack repeats")
+    return _big_frames(symptom, backtrace, frames)
+
+
+def _recursion(symptom: Symptom, cycle: list[Frame], times: int, size: int) -> Finding:
+    names = list(dict.fromkeys(title_of(f) for f in cycle))
+    own = [f for f in cycle if f.plumbing is None]
+    blamed = [f for f in own if f.module] or own or cycle
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    each = f", {size} bytes each time"
+    return Finding(
+        title=f"stack overflow: {' and '.join(names)} without end",
+        summary=f"{' and '.join(names)} called {'itself' if len(names) == 1 else 'each other'} "
+        f"until the stack was used up{each}.",
+        certainty=Certainty.SHOWN,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            *(
+                (Step("the kernel reported that the stack is used up", headline),)
+                if headline
+                else ()
+            ),
+            Step(
+                f"the calls {' -> '.join(title_of(f) for f in reversed(cycle))} repeat at least "
+                f"{times} times{each}",
+                tuple(f.pointer for f in cycle),
+            ),
+        ),
+        culprits=culprits(blamed, "recurses without a limit", others="part of the circle"),
+        advice=(
+            "Limit the depth, or turn the recursion into a loop; look for a ring in the data.",
+        ),
+    )
+
+
+def _big_frames(symptom: Symptom, backtrace: Backtrace, frames: list[Frame]) -> Finding | Undecided:
+    sizes = [
+        (outer.sp - inner.sp, inner)
+        for inner, outer in pairwise(frames)
+        if 0 < outer.sp - inner.sp < 1 << 16
+    ]
+    large = sorted((s for s in sizes if s[0] >= _LARGE), key=lambda item: -item[0])
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    if not large:
+        blamed = suspects(backtrace)
+        if not blamed or not headline:
+            return Undecided("nothing on the stack repeats, and no frame is large")
+        return Finding(
+            title=f"stack overflow under {title_of(blamed[0])}",
+            summary="The stack is used up; nothing on it repeats.",
+            certainty=Certainty.POSSIBLE,
+            depth=Depth.SYMPTOM,
+            chain=(Step("the kernel reported that the stack is used up", headline),),
+            culprits=culprits(blamed, "innermost on the stack"),
+        )
+    return Finding(
+        title=f"stack overflow: {title_of(large[0][1])} takes {large[0][0]} bytes",
+        summary=f"The stack is used up; {title_of(large[0][1])} alone takes {large[0][0]} bytes.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.MECHANISM,
+        chain=(
+            *(
+                (Step("the kernel reported that the stack is used up", headline),)
+                if headline
+                else ()
+            ),
+            *(
+                Step(f"{title_of(f)} takes {size} bytes of it", (f.pointer,))
+                for size, f in large[:3]
+            ),
+        ),
+        culprits=tuple(
+            Culprit(f.module, base_name(f.function), f.source, None, f"its frame is {size} bytes")
+            for size, f in large[:3]
+        ),
+        advice=("Move large local arrays to the heap.",),
+    )
+
+
+def _cycle(frames: list[Frame]) -> tuple[list[Frame], int, int] | None:
+    """The innermost sequence that repeats, how often it does, and the bytes that it takes."""
+    names = [f.function for f in frames]
+    counts = Counter(names)
+    start = next((i for i, name in enumerate(names) if counts[name] >= _FEWEST), None)
+    while start is not None and start < len(names):
+        for length in range(1, min(_LONGEST_CYCLE, len(names) - start) + 1):
+            times = _repeats(names, start, length)
+            if times >= _FEWEST:
+                cycle = frames[start : start + length]
+                return cycle, times, frames[start + length].sp - cycle[0].sp
+        start = next((i for i in range(start + 1, len(names)) if counts[names[i]] >= _FEWEST), None)
+    return None
+
+
+def _repeats(names: list[str], start: int, length: int) -> int:
+    pattern = names[start : start + length]
+    times = 0
+    while names[start + times * length : start + (times + 1) * length] == pattern:
+        times += 1
+    return times

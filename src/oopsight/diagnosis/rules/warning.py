@@ -1,0 +1,108 @@
+"""A warning that panics.
+
+Finds
+    A WARN() whose report brought the machine down because ``panic_on_warn`` is set.
+
+Why it happens
+    Code met a state that should not be. Without the setting the machine would have gone on.
+
+How it is decided
+    The first report is a warning, and the panic was called for it. Where the check is in the
+    kernel's own code, the innermost function of a module that called it is suspect; a module whose
+    init or exit function left no frame, as it ended in a jump, is found by its state.
+
+When it is wrong
+    As with a BUG(), the state may have been brought about by somebody who is not on the stack.
+
+Example
+    ``remove_proc_entry()`` warns of a name that ``gwcon_exit()`` never created.
+
+Look next
+    The lines of the log before the warning; ``p panic_on_warn``.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.bug_site import BugSite, where
+from oopsight.evidence.log import Log
+from oopsight.evidence.module_transition import ModuleTransition
+from oopsight.evidence.pointers import LogPointer, Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+_KINDS = (Kind.WARNING, Kind.REFCOUNT)
+
+
+def warning(  # each is a fact
+    symptom: Symptom,
+    backtrace: Backtrace,
+    log: Log | Missing,
+    site: BugSite | Missing,
+    transition: ModuleTransition | Missing,
+) -> Finding | Clear | Undecided:
+    """Decide whether a warning brought the machine down, and whose it is."""
+    if symptom.kind not in _KINDS:
+        return Clear(f"the first report is no warning, but {symptom.kind}")
+    panic = log.find("panic_on_warn set") if isinstance(log, Log) else None
+    if panic is None:
+        return Clear("a warning was printed, but the panic was not for it")
+    blamed = suspects(backtrace)
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    checked = backtrace.fault
+    place = title_of(checked) if checked is not None else symptom.title
+    at = (*headline, *((checked.pointer,) if checked is not None else ()))
+    steps = [Step(f"WARN() in {place}{where(site)}", at)] if at else []
+    before = _before(log, symptom)
+    if before is not None:
+        steps.append(Step(f"printed just before: {before.text}", (before,)))
+    who: tuple[Culprit, ...] = ()
+    if isinstance(transition, ModuleTransition) and not any(f.module for f in blamed):
+        steps.append(
+            Step(
+                f"module {transition.module} was in its {transition.phase} function",
+                (transition.state,),
+            )
+        )
+        who = tuple(
+            Culprit(
+                transition.module,
+                name,
+                None,
+                None,
+                f"part of the module's {transition.phase}; it ends in a jump and leaves no frame",
+            )
+            for name in transition.functions
+        ) or (Culprit(transition.module, None, None, None, "it was in its exit function"),)
+    elif blamed:
+        if checked is None or blamed[0].index != checked.index:
+            steps.append(Step(f"called for {title_of(blamed[0])}", (blamed[0].pointer,)))
+        who = culprits(blamed, "its call, or its check, raised the warning")
+    else:
+        return Undecided("no function on the crash path can be to blame")
+    steps.append(Step("panic_on_warn is set: the warning became a panic", (panic,)))
+    return Finding(
+        title=f"warning in {place}, with panic_on_warn",
+        summary=f"{place} warned{where(site)}; the machine panics on warnings.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.SYMPTOM,
+        chain=tuple(steps),
+        culprits=who,
+        advice=("Mend what the warning complains of; panic_on_warn is meant for testing.",),
+    )
+
+
+def _before(log: Log | Missing, symptom: Symptom) -> LogPointer | None:
+    """The line before the report, which often says what is wrong, printed in the same instant."""
+    if isinstance(log, Missing) or symptom.headline is None or symptom.headline not in log.lines:
+        return None
+    index = log.lines.index(symptom.headline)
+    line = log.lines[index - 1] if index else None
+    if line is not None and line.text.startswith("------------"):
+        line = log.lines[index - 2] if index > 1 else None
+    if line is None or symptom.headline.seconds - line.seconds > 0.01 or not line.text.strip():
+        return None
+    return line

@@ -1,0 +1,72 @@
+"""A BUG() in a driver, and one of the kernel's own that a driver ran into."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from handmade_facts import ABSENT, backtrace, fault, log
+from handmade_waits import symptom
+
+from oopsight.diagnosis import Clear, Depth, Finding, Undecided
+from oopsight.diagnosis.rules.bug_on import bug_on
+from oopsight.evidence import Address
+from oopsight.evidence.backtrace import Backtrace, Role
+from oopsight.evidence.bug_site import BugSite
+from oopsight.evidence.pointers import RegisterPointer
+from oopsight.kernel.conditions import Condition
+from oopsight.kinds import Kind
+
+BUG = symptom(Kind.BUG, "kernel BUG at net/core/skbuff.c:120!")
+TRAP = fault(None, exception="invalid_op")
+SITE = BugSite(
+    "drv.c:15",
+    warning=False,
+    condition=Condition("esi < (unsigned) edi", ("rsi", "rdi")),
+    values=(RegisterPointer("rsi", Address(8)), RegisterPointer("rdi", Address(9))),
+)
+
+
+def trace(**of_modules: str) -> Backtrace:
+    made = backtrace(skb_panic=Role.FAULT, append=Role.CALLER, export=Role.CALLER)
+    frames: list[Any] = [
+        replace(
+            f,
+            module=of_modules.get(f.function),
+            plumbing="buffers" if f.function == "skb_panic" else None,
+        )
+        for f in made.frames
+    ]
+    return replace(made, frames=tuple(frames), exception="invalid_op")
+
+
+DRIVER = trace(append="drv", export="drv")
+
+
+def test_the_module_that_called_the_kernels_check_is_suspect() -> None:
+    explained = log("skbuff: skb_over_panic: text:1 len:900")
+    found = bug_on(TRAP, DRIVER, BUG, ABSENT, explained)
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits] == [
+        ("drv", "append"),
+        ("drv", "export"),
+    ]
+    assert "skb_over_panic" in found.chain[1].claim
+    assert found.depth is Depth.SYMPTOM
+    assert all(step.because for step in found.chain)
+
+
+def test_place_comparison_and_values_are_told() -> None:
+    found = bug_on(TRAP, DRIVER, BUG, SITE, ABSENT)
+    assert isinstance(found, Finding)
+    assert "drv.c:15" in found.summary
+    assert "rsi = 0x8 (8), rdi = 0x9 (9)" in found.chain[1].claim
+
+
+def test_clear_and_undecided() -> None:
+    assert isinstance(bug_on(fault(), DRIVER, BUG, SITE, ABSENT), Clear)
+    assert isinstance(bug_on(TRAP, DRIVER, BUG, replace(SITE, warning=True), ABSENT), Clear)
+    assert isinstance(bug_on(TRAP, DRIVER, symptom(Kind.WARNING), SITE, ABSENT), Clear)
+    assert isinstance(bug_on(ABSENT, DRIVER, BUG, SITE, ABSENT), Undecided)
+    nobody = replace(DRIVER, frames=DRIVER.frames[:1])
+    assert isinstance(bug_on(TRAP, nobody, BUG, SITE, ABSENT), Undecided)

@@ -1,0 +1,63 @@
+"""Who disabled preemption before a sleep."""
+
+from __future__ import annotations
+
+from handmade_facts import ABSENT
+from handmade_waits import LOCK_A, call, cpu, cpus, held, leak, leaks, stack, symptom
+
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
+from oopsight.diagnosis.rules.sleeping_in_atomic import sleeping_in_atomic
+from oopsight.evidence.cpus import Cpus
+from oopsight.evidence.stacks import Call
+from oopsight.kinds import Kind
+
+SLEPT = symptom(Kind.SLEEPING_IN_ATOMIC, "BUG: scheduling while atomic: collector/9/0x00000002")
+SCHEDULE = call(2, "schedule", None, plumbing="sleeps")
+DROP = call(3, "drop")
+CLEAR = call(4, "clear", holds=(held(LOCK_A, "spinlock", "_raw_spin_lock"),))
+
+
+def machine(*calls: Call) -> Cpus:
+    return cpus(cpu(0, stack(9, *calls, state="R"), panicking=True))
+
+
+def test_the_function_that_holds_the_lock_is_to_blame() -> None:
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, CLEAR), leaks())
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["clear", "drop"]
+    assert found.certainty is Certainty.INFERRED
+    assert all(step.because for step in found.chain)
+
+
+def test_a_mutex_may_be_held_over_a_sleep() -> None:
+    mutex = call(4, "clear", holds=(held(LOCK_A),))
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, mutex), leaks())
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+
+
+def test_in_an_interrupt() -> None:
+    entry = call(5, "asm_sysvec_apic_timer_interrupt", None, plumbing="enters the kernel")
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, entry), leaks())
+    assert isinstance(found, Finding)
+    assert "interrupt" in found.title
+    assert found.culprits[0].function == "drop"
+
+
+def test_a_lock_kept_by_who_has_returned() -> None:
+    one = sleeping_in_atomic(SLEPT, machine(SCHEDULE), leaks(leak("grant", "spinlock")))
+    assert isinstance(one, Finding)
+    assert one.certainty is Certainty.INFERRED
+    assert [c.function for c in one.culprits] == ["grant"]
+    more = leaks(leak("grant", "spinlock"), leak("take", "spinlock"), leak("keep", "mutex"))
+    two = sleeping_in_atomic(SLEPT, machine(SCHEDULE), more)
+    assert isinstance(two, Finding)
+    assert two.certainty is Certainty.POSSIBLE
+    assert len(two.culprits) == 2
+
+
+def test_clear_and_undecided() -> None:
+    assert isinstance(sleeping_in_atomic(symptom(Kind.BUG), ABSENT, ABSENT), Clear)
+    assert isinstance(sleeping_in_atomic(SLEPT, ABSENT, ABSENT), Undecided)
+    assert isinstance(sleeping_in_atomic(SLEPT, machine(SCHEDULE), ABSENT), Undecided)
+    assert isinstance(sleeping_in_atomic(SLEPT, machine(), leaks()), Undecided)

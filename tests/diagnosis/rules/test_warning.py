@@ -1,0 +1,61 @@
+"""A warning that panics, with and without the guilty module's frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handmade_facts import ABSENT, backtrace, log
+from handmade_waits import symptom
+
+from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.diagnosis.rules.warning import warning
+from oopsight.evidence import Address
+from oopsight.evidence.backtrace import Role
+from oopsight.evidence.log import Log
+from oopsight.evidence.module_transition import ModuleTransition
+from oopsight.evidence.pointers import Memory
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+PANIC = "Kernel panic - not syncing: kernel: panic_on_warn set ..."
+HEADLINE = "WARNING: CPU: 0 PID: 128 at fs/proc/generic.c:734 remove_proc_entry+0x140/0x1b0"
+TRACE = backtrace(remove_proc_entry=Role.FAULT, delete_module=Role.CALLER)
+LEAVING = ModuleTransition(
+    "drv",
+    "exit",
+    ("drv_files", "drv_exit"),
+    Memory("struct module", Address(1 << 63), "state", Address(1 << 63), "02000000"),
+)
+
+
+def reported(*before: str) -> tuple[Symptom, Log]:
+    lines = log(*before, HEADLINE, PANIC)
+    instant = tuple(replace(line, seconds=5.0) for line in lines.lines)
+    made = replace(lines, lines=instant)
+    return replace(symptom(Kind.WARNING), headline=instant[len(before)]), made
+
+
+def test_a_module_that_left_no_frame_is_found_by_its_state() -> None:
+    first, lines = reported("name 'drv_mode'")
+    kernel = replace(TRACE, frames=tuple(replace(f, plumbing="x") for f in TRACE.frames))
+    found = warning(first, kernel, lines, ABSENT, LEAVING)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["drv_files", "drv_exit"]
+    assert "name 'drv_mode'" in found.chain[1].claim
+    assert all(step.because for step in found.chain)
+
+
+def test_a_frame_of_a_module_goes_first() -> None:
+    first, lines = reported()
+    frames = (TRACE.frames[0], replace(TRACE.frames[1], module="other"))
+    found = warning(first, replace(TRACE, frames=frames), lines, ABSENT, LEAVING)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].module == "other"
+
+
+def test_clear_and_undecided() -> None:
+    first, lines = reported()
+    assert isinstance(warning(symptom(Kind.BUG), TRACE, lines, ABSENT, ABSENT), Clear)
+    assert isinstance(warning(first, TRACE, log(HEADLINE), ABSENT, ABSENT), Clear)
+    nobody = replace(TRACE, frames=())
+    assert isinstance(warning(first, nobody, lines, ABSENT, ABSENT), Undecided)
