@@ -24,6 +24,7 @@ from oopslab.capture import (
 from oopslab.errors import LabError
 from oopslab.kernel import Kernel, fetch
 from oopslab.kernel import kernel as offered
+from oopslab.poke import poke
 from oopslab.qemu import Machine
 from oopslab.scenario import Scenario, load
 
@@ -85,7 +86,9 @@ def ensure(
     :raises LabError: the guest did not crash as it should have
     """
     described = load(scenario, rename)
-    chosen = fetch(offered(kernel), debug=debug)
+    # Where to poke is found with the kernel's symbols.
+    pokes = any(action.poke for action in described.settings.actions)
+    chosen = fetch(offered(kernel), debug=debug or pokes)
     target = _directory(described, chosen, capture)
     with locked(target):
         if force or not target.exists():
@@ -132,12 +135,16 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
         cpus=settings.cpus,
         cpu=settings.cpu,
         disks=disks,
+        pokable=any(action.poke for action in settings.actions),
     )
     try:
         with machine.running() as guest:
             for action in settings.actions:
                 guest.wait_for(action.after, patience)
-                guest.monitor.execute(action.execute)
+                if action.execute:
+                    guest.monitor.execute(action.execute)
+                if action.poke:
+                    poke(guest, work, kernel, scenario.texts[action.poke])
             if kdump:
                 vmcore = by_kdump(guest, work, disks[1], patience)
             else:

@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class Machine:
     cpus: int
     cpu: str  # QEMU's model with its options
     disks: list[Path] = field(default_factory=list)
+    pokable: bool = False  # its memory is written from outside
 
     @property
     def console(self) -> Path:
@@ -87,6 +88,8 @@ class Machine:
             *("-qmp", "unix:qmp,server=on,wait=off"),
             *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", self.cmdline),
         ]
+        if self.pokable:
+            argv += ["-gdb", "unix:gdb,server=on,wait=off"]
         for number, disk in enumerate(self.disks):
             argv += ["-drive", f"file={disk},if=none,format=raw,cache=unsafe,id=disk{number}"]
             argv += ["-device", f"virtio-blk-pci,drive=disk{number}"]
@@ -136,6 +139,20 @@ class Guest:
             self._monitor.close()
             self._monitor = None
 
+    def poke(self, writes: Mapping[int, bytes]) -> None:
+        """Write into virtual memory, through QEMU's gdb server; the guest is held meanwhile.
+
+        :param writes: bytes by address
+        """
+        with _short_path(self.machine.work) as short, socket.socket(socket.AF_UNIX) as stub:
+            stub.settimeout(30)
+            stub.connect(str(short / "gdb"))
+            for address, data in writes.items():
+                answer = _gdb(stub, f"M{address:x},{len(data):x}:{data.hex()}")
+                if answer != "OK":
+                    raise LabError(f"QEMU does not write at {address:#x}: {answer!r}")
+            _gdb(stub, "D")
+
     def text(self) -> str:
         """The console until now."""
         return self.machine.console.read_text(errors="replace")
@@ -162,6 +179,19 @@ class Guest:
     def _tail(self) -> str:
         lines = self.text().splitlines()[-12:]
         return "\n".join(lines + (self.machine.work / "qemu.log").read_text().splitlines()[-3:])
+
+
+def _gdb(stub: socket.socket, command: str) -> str:
+    """Send a packet of the gdb remote protocol, and give the answer."""
+    stub.sendall(f"${command}#{sum(command.encode()) % 256:02x}".encode())
+    received = b""
+    while (packet := re.search(rb"\$([^#]*)#[0-9a-f]{2}", received)) is None:
+        part = stub.recv(4096)
+        if not part:
+            raise LabError(f"QEMU's gdb server ended the connection after {command[:20]!r}")
+        received += part
+    stub.sendall(b"+")
+    return packet[1].decode()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ A scenario is a folder under ``lab/scenarios``::
     module/*.c      out-of-tree modules, one per file; *.h beside them
     user/*.c        programs of the guest, linked statically, put into /usr/bin
     files/          further files of the guest, by their path
+    *.py            poke(prog), for actions: bytes by the address where the host writes them, found
+                    in a drgn.Program of the guest as it is then; a fault of the hardware
 
 A scenario that is ``like`` another takes all of the other's files and settings that it lacks.
 """
@@ -39,7 +41,8 @@ class Action:
     """Something done to the guest from outside once its console shows *after*."""
 
     after: str  # regular expression
-    execute: str  # QMP command
+    execute: str | None = None  # QMP command
+    poke: str | None = None  # file of the scenario: what to write into the guest's memory
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ def test_settings_are_sound(name: str) -> None:
     for pattern in (*settings.expect, settings.end, *(action.after for action in settings.actions)):
         re.compile(pattern)
     assert "init.sh" in scenario.texts
+    for action in settings.actions:
+        assert action.execute or action.poke in scenario.texts
     for path, text in scenario.under("module").items():
         assert text.startswith(("// SPDX-License-Identifier: GPL-2.0", "/* SPDX")), path
     culprit = scenario.truth["culprit_module"]

@@ -1,0 +1,7 @@
+boot() {
+	load nsalias
+}
+
+workload() {
+	service /usr/sbin/nscd -c /etc/nscd.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load vlnk
+}
+
+workload() {
+	service /usr/sbin/linkmgr -c /etc/linkmgr.steps
+}

@@ -1,0 +1,4 @@
+workload() {
+	load ratelog seconds=2
+	load execaudit
+}

@@ -1,0 +1,7 @@
+boot() {
+	load ringnet
+}
+
+workload() {
+	(sleep 0.3; ringd) &
+}

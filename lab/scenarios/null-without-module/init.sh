@@ -1,0 +1,3 @@
+workload() {
+	service /usr/sbin/logship -c /etc/logship.steps
+}

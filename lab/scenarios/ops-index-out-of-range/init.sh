@@ -1,0 +1,7 @@
+boot() {
+	load codecmux
+}
+
+workload() {
+	service /usr/bin/recorder -c /etc/recorder.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load strmbuf
+}
+
+workload() {
+	service /usr/sbin/mediad -c /etc/mediad.steps
+}

@@ -1,0 +1,8 @@
+boot() {
+	load thumbcache
+}
+
+workload() {
+	rmmod thumbcache
+	service /usr/sbin/crond -c /etc/crond.steps
+}

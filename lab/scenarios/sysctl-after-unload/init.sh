@@ -1,0 +1,8 @@
+boot() {
+	load netburst
+}
+
+workload() {
+	rmmod netburst
+	service /usr/sbin/tuned -c /etc/tuned.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load dmaring
+}
+
+workload() {
+	service /usr/sbin/copyd -c /etc/copyd.steps
+}
