@@ -88,7 +88,7 @@ class Format:
             text = self._member(value, member, depth)
             parts.append(f"{pad}{member.name} = {text}" if member.name else f"{pad}{text}")
         if not parts:
-            return "{}"
+            return "{<No data fields>}"
         return "{\n" + ",\n".join(parts) + "\n" + "  " * depth + "}"
 
     def _member(self, value: Any, member: Any, depth: int) -> str:
@@ -130,7 +130,8 @@ class Format:
             return self._characters(value, length)
         nested = element.kind in (TypeKind.STRUCT, TypeKind.UNION, TypeKind.ARRAY)
         texts = list(self._elements(value, length, depth, nested=nested))
-        return "{" + ", ".join(texts) + "}"
+        tail = texts.pop() if texts and texts[-1] == "..." else ""
+        return "{" + ", ".join(texts) + tail + "}"
 
     def _elements(self, value: Any, length: int, depth: int, *, nested: bool) -> Iterator[str]:
         """Elements as text."""
@@ -262,14 +263,14 @@ def definition(
     plain = unaliased(type_)
     head = _base_name(plain)
     yield f"{head} {{"
-    width = 16 if base is not None else len(str(plain.size or 0))
+    width = 16 if base is not None else max(3, len(str(plain.size or 0)))
 
     def mark(offset_bits: int | None, depth: int) -> str:
         pad = "    " * depth
         if not offsets:
             return pad
         if offset_bits is None:
-            return " " * (width + 3) + pad[4:]
+            return " " * (width + 4) + pad[4:]
         offset = offset_bits // 8 + (base or 0)
         shown = f"[{offset:x}]" if base is not None else f"[{offset}]"
         return f"{shown:>{width + 3}} " + pad[4:]

@@ -52,10 +52,17 @@ def gap_from(error: Exception, what: str) -> Gap:
     from drgn import FaultError
 
     if isinstance(error, FaultError):
-        # The message repeats the address, which is kept apart.
-        reason = str(error).rpartition(": 0x")[0] or str(error)
-        return Gap(what, Address(error.address), printable(reason))
+        return Gap(what, Address(error.address), _reason(str(error)))
     return Gap(what, None, printable(str(error).strip("'\"")) or type(error).__name__)
+
+
+def _reason(message: str) -> str:
+    """Why memory could not be read, in the fewest words; the address is kept apart."""
+    if "xcluded" in message:
+        return "filtered out of the dump"
+    if "not present" in message or "not mapped" in message:
+        return "nothing is mapped there"
+    return printable(message.rpartition(": 0x")[0] or message)
 
 
 def plain(value: Any) -> Any:

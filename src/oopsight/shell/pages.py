@@ -31,6 +31,15 @@ def flag_names(shell: Shell) -> list[tuple[int, str]]:
     return result
 
 
+def all_flag_names(shell: Shell) -> list[tuple[int, str]]:
+    """As :func:`flag_names`, with the other names that some bits have."""
+    return flag_names(shell) + [
+        (int(item.value), item.name)
+        for item in shell.prog.type("enum pageflags").enumerators or ()
+        if item.name != "__NR_PAGEFLAGS" and (item.value, item.name) not in flag_names(shell)
+    ]
+
+
 def flags_text(shell: Shell, flags: int) -> str:
     """Names of the flags that are set."""
     return ",".join(name.removeprefix("PG_") for bit, name in flag_names(shell) if flags >> bit & 1)
@@ -51,7 +60,7 @@ def page_row(shell: Shell, page: Any, out: Out) -> None:
     names = "" if isinstance(flags, Gap) else flags_text(shell, flags)
     where = mapping if isinstance(mapping, Gap) else f"{mapping:x}"
     out.row(
-        f"{page.value_():016x} {physical:8x} {where!s:>16} {index:>8} {count:>2} "
+        f"{page.value_():016x} {physical:8x} {where!s:>16} {index:8x} {count:>2} "
         f"{flags:x} {names}".rstrip(),
         page=Address(page.value_()),
         physical=Address(physical),

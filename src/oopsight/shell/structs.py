@@ -222,13 +222,28 @@ def members(shell: Shell, value: Any, paths: list[str], args: Args, out: Out) ->
                 _pointed(member, path, form, out)
             else:
                 text = form.value(member, 1)
-                out.line(f"  {path} = {text},")
+                comma = "" if _is_last(value.type_, path) else ","
+                out.line(f"  {path} = {text}{comma}")
             data[path] = _data(member)
         except readable_errors() as error:
             gap = out.count(gap_from(error, path))
             out.line(f"  {path} = {gap}: {gap.why},")
             data[path] = gap
     out.row(None, address=_address(value), type=value.type_.type_name(), members=data)
+
+
+def _is_last(type_: Any, path: str) -> bool:
+    """Whether a member is its struct's last, behind which gdb puts no comma."""
+    current = unaliased(type_)
+    name = ""
+    for part in path.split("."):
+        if name:
+            current = unaliased(current.member(name).type)
+        name = part.partition("[")[0]
+        if current.kind.name == "POINTER":
+            return False
+    rows = list(current.members or ())
+    return bool(rows) and rows[-1].name == name and "[" not in path
 
 
 def _pointed(member: Any, path: str, form: Format, out: Out) -> None:
@@ -267,7 +282,8 @@ def _data(value: Any, depth: int = 0) -> Any:
                 from oopsight.text import printable
 
                 return printable(value.string_())
-            return [_data(value[i], depth + 1) for i in range(min(len(value), 256))]
+            length = unaliased(value.type_).length or 0
+            return [_data(value[i], depth + 1) for i in range(min(length, 256))]
         number = value.value_()
     except readable_errors() as error:
         return gap_from(error, "member")

@@ -20,6 +20,7 @@ Ten instructions from an address:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -86,12 +87,61 @@ def decode(shell: Shell, data: bytes, address: int) -> Iterator[Instruction]:
                 last = operands.rpartition(" ")[2].lstrip("#")
                 if last.startswith("0x"):
                     target = int(last, 16)
-            yield Instruction(start, data[start - address :][:size], mnemonic, operands, target)
+            if arch == Architecture.X86_64:
+                mnemonic, operands = as_binutils(mnemonic, operands)  # noqa: PLW2901  # rewritten
+            raw = data[start - address :][:size]
+            yield Instruction(start, raw, mnemonic, operands, target)
         if done == at:
             bad = data[at : at + smallest]
             yield Instruction(address + at, bad, "(bad)", "", None)
             done = at + len(bad)
         at = done
+
+
+_SUFFIXED = re.compile(
+    r"(mov|lea|add|sub|and|or|xor|cmp|test|push|pop|inc|dec|neg|not|shl|shr|sar|sal|rol|ror|adc|"
+    r"sbb|imul|mul|div|idiv|xchg|cmpxchg|xadd|bt|bts|btr|btc|bsf|bsr|bswap|movabs|shld|shrd)[bwlq]"
+)
+_ALWAYS = {"callq": "call", "jmpq": "jmp", "retq": "ret", "leaveq": "leave", "iretq": "iretq"}
+_DECIMAL = re.compile(r"(?<![\w%$])(-?)(\d+)(?=\()|(?<=\$)(-?)(\d+)(?![\dx])")
+_NO_SCALE = re.compile(r"\((%\w+)?, ?(%\w+)\)")
+
+
+_NEGATIVE = re.compile(r"\$(-0x[0-9a-f]+)")
+
+
+def _bits(mnemonic: str, operands: str) -> int:
+    """Width of an instruction's operands."""
+    last = operands.rpartition("%")[2].rstrip(")")
+    if "%" in operands and not operands.endswith(")"):
+        if re.fullmatch(r"[abcd][lh]|[sd]il|[sb]pl|r\d+b", last):
+            return 8
+        if re.fullmatch(r"[abcd]x|[sd]i|[sb]p|r\d+w", last):
+            return 16
+        return 32 if re.fullmatch(r"e\w\w|r\d+d", last) else 64
+    return {"b": 8, "w": 16, "l": 32}.get(mnemonic[-1:], 64)
+
+
+def as_binutils(mnemonic: str, operands: str) -> tuple[str, str]:
+    """AT&T syntax as binutils writes it: no suffix where a register tells the size.
+
+    >>> as_binutils("leaq", "(%rdi, %rsi), %rdx")
+    ('lea', '(%rdi, %rsi, 1), %rdx')
+    >>> as_binutils("cmpb", "$0, 8(%rax)")
+    ('cmpb', '$0x0, 0x8(%rax)')
+    """
+    mnemonic = _ALWAYS.get(mnemonic, mnemonic)
+    if (_SUFFIXED.fullmatch(mnemonic) and re.search(r"(^|, )%", operands)) or mnemonic in (
+        "pushq",
+        "popq",
+    ):
+        mnemonic = mnemonic[:-1]
+    operands = _DECIMAL.sub(
+        lambda m: f"{m.group(1) or m.group(3) or ''}{int(m.group(2) or m.group(4)):#x}", operands
+    )
+    bits = _bits(mnemonic, operands)
+    operands = _NEGATIVE.sub(lambda m: f"${int(m.group(1), 16) & (1 << bits) - 1:#x}", operands)
+    return mnemonic, _NO_SCALE.sub(lambda m: f"({m.group(1) or ''}, {m.group(2)}, 1)", operands)
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:

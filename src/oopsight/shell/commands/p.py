@@ -96,7 +96,7 @@ def show(shell: Shell, value: Any, name: str, form: Format, out: Out) -> None:
         text = f"{{{declaration(value.type_, '')}}} {value.address_:#x}"
         text += f" <{found.name}>" if found else ""
     elif kind == TypeKind.ARRAY and value.type_.length is None:
-        text = form.pointer(value.address_of_()[0] + 0, value.address_) if value.address_ else "{}"
+        text = _unbounded(shell, value)
     else:
         text = form.value(value)
     out.line(f"{name}${number} = {cast}{text}")
@@ -107,6 +107,17 @@ def show(shell: Shell, value: Any, name: str, form: Format, out: Out) -> None:
         address=None if value.address_ is None else Address(value.address_),
         value=plain(text),
     )
+
+
+def _unbounded(shell: Shell, value: Any) -> str:
+    """An array of unknown length: where it lies, and the text where it is one."""
+    from drgn import Object
+
+    if not value.address_:
+        return "{}"
+    form = Format(shell.names)
+    pointer = Object(value.prog_, value.prog_.pointer_type(value.type_.type), value.address_)
+    return form.pointer(pointer, value.address_)
 
 
 def _show_per_cpu(shell: Shell, text: str, spec: str, form: Format, out: Out) -> None:

@@ -219,8 +219,8 @@ def resident_pages(shell: Shell, task: Any) -> int:
 def _table(shell: Shell, args: Args, out: Out, tasks: list[Any]) -> None:
     stack = args.has("-s")
     if not args.has("-H"):
-        column = "KSTACKP" if stack else "TASK"
-        out.line(f"      PID    PPID  CPU  {column:^16}  ST  %MEM      VSZ      RSS  COMM")
+        column = "    KSTACKP    " if stack else "     TASK      "
+        out.line(f"      PID    PPID  CPU  {column}  ST  %MEM      VSZ      RSS  COMM")
     running = {t.value_() for t in current_tasks(shell.prog).values()}
     total = memory_pages(shell) * 4096
     for task in tasks:

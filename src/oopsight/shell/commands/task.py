@@ -1,14 +1,17 @@
-"""Display the task_struct and thread_info of tasks.
+"""Display the task_struct of tasks, or members of it, and the thread_info.
 
 Examples
     crash> task -R pid,comm
+    crash> task -R thread_info.flags -x 143
+    crash> task 1
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from oopsight.shell import drgn_crash
+from oopsight.shell import structs
+from oopsight.shell.show import header
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -16,10 +19,34 @@ if TYPE_CHECKING:
     from oopsight.shell.output import Out
 
 SYNOPSIS = "task [-R member[,member]] [-dx] [pid | task] ..."
-OPTIONS: dict[str, str] = {}
-RAW = True
+OPTIONS = {
+    "-R MEMBER": "only these members, of task_struct or of thread_info",
+    "-x": "numbers in hexadecimal",
+    "-d": "numbers in decimal",
+}
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
-    """As drgn shows it."""
-    drgn_crash.run(shell, "task", args.rest, out)
+    """Show each task."""
+    for number, task in enumerate([shell.find_task(w) for w in args.rest] or [shell.task]):
+        if number:
+            out.line()
+        header(out, task)
+        _one(shell, task, args, out)
+
+
+def _one(shell: Shell, task: Any, args: Args, out: Out) -> None:
+    from drgn.helpers.linux.sched import task_thread_info
+
+    paths = args.values("-R")
+    if not paths:
+        structs.one(shell, task[0], [], args, out)
+        info = task_thread_info(task)
+        out.line()
+        structs.one(shell, info[0], [], args, out)
+        return
+    type_ = shell.prog.type("struct task_struct")
+    for path in paths:
+        name = path.partition(".")[0].partition("[")[0]
+        owner = task[0] if type_.has_member(name) else task_thread_info(task)[0]
+        structs.members(shell, owner, [path], args, out)

@@ -1,0 +1,1 @@
+"""Parts of the ``kmem`` command, one kind of table each."""
