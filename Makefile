@@ -1,11 +1,12 @@
 # make test   set up, then run all tests, those on real crash dumps too
 # make demo   set up, crash a real kernel through kdump, print the verdict
+# make test-e2e   a whole server: set up, crashed, rebooted, its report there (QEMU, many minutes)
 # make check  everything that needs no dump: format, lint, types, fast tests
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup check test demo lab-tools clean oopsight-kdump.pyz
+.PHONY: setup check test test-e2e demo lab-tools clean oopsight-kdump.pyz
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/.ready
@@ -29,6 +30,9 @@ test: lab-tools setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+test-e2e: lab-tools setup
+	$(BIN)/python -m pytest -x tests/e2e
 
 demo: lab-tools setup
 	$(BIN)/python lab/lab.py demo --oopsight $(BIN)/oopsight

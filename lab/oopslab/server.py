@@ -23,6 +23,7 @@ class Server:
     """A virtual machine with disks, which may reboot as it likes.
 
     :param work: folder for its console, its log and its sockets; made if it is not there
+    :param patience: multiplies every timeout, for a machine that has much else to do
     :param kernel: boot this kernel, with *initrd* and *cmdline*, instead of the first disk
     """
 
@@ -32,6 +33,7 @@ class Server:
         disks: list[Path],
         *,
         memory: int = 2048,
+        patience: float = 1,
         kernel: Path | None = None,
         initrd: Path | None = None,
         cmdline: str = "",
@@ -39,6 +41,7 @@ class Server:
         self.work = work
         self.disks = disks
         self.memory = memory  # MiB
+        self.patience = patience
         self.direct = [("-kernel", kernel), ("-initrd", initrd), ("-append", cmdline)]
         self.greeting = ""  # what the login showed
         self._sockets: list[socket.socket] = []
@@ -147,7 +150,7 @@ class Server:
         assert self._process is not None
         self._send("poweroff")
         try:
-            self._process.wait(timeout)
+            self._process.wait(timeout * self.patience)
         except subprocess.TimeoutExpired as error:
             raise LabError("it does not switch off") from error
 
@@ -158,7 +161,7 @@ class Server:
 
     def wait_for(self, pattern: str, timeout: float, *, start: int = 0) -> int:
         """Wait until the console shows *pattern* after position *start*; return where it ends."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * self.patience
         while time.monotonic() < deadline:
             match = re.compile(pattern).search(self.console, start)
             if match:
@@ -171,7 +174,7 @@ class Server:
 
     def _read_until(self, pattern: re.Pattern[bytes], timeout: float, what: str = "") -> bytes:
         seat = self._sockets[0]
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * self.patience
         text = b""
         while not pattern.search(text):
             seat.settimeout(max(deadline - time.monotonic(), 0.01))

@@ -6,6 +6,7 @@ See Documentation/admin-guide/kdump/kdump.rst of the kernel. Sizes are bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -55,6 +56,15 @@ def set_crashkernel(line: str, value: str) -> str:
     if placed:
         return " ".join(kept)
     return f"{line.rstrip()} {wanted}".strip()
+
+
+def without(line: str, names: Collection[str]) -> str:
+    """Take parameters out, with and without a value.
+
+    >>> without("ro crashkernel=1G quiet hugepages=8", ("crashkernel", "hugepages"))
+    'ro quiet'
+    """
+    return " ".join(word for word in line.split() if word.partition("=")[0] not in names)
 
 
 @dataclass(frozen=True)

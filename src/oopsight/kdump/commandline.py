@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from oopsight.kdump import apply, checks, collect, last, plan, status, target
 from oopsight.kdump.checks import Host
+from oopsight.kdump.cmdline import size
 from oopsight.kdump.errors import KdumpError
 from oopsight.kdump.host import Root
 
@@ -44,10 +46,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     setup.add_argument("--yes", action="store_true", help="ask nothing")
     back = sub.add_parser("undo", help="bring back every file that setup changed")
     back.add_argument("--force", action="store_true", help="also files changed since by others")
+    trial = sub.add_parser("rehearse", help="crash a virtual machine with this capture kernel")
+    trial.add_argument("--memory", metavar="SIZE", help="instead of what the host has reserved")
+    trial.add_argument(
+        "--disk",
+        metavar="IMAGE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a raw image instead of the host's own disks; may be given more than once",
+    )
+    trial.add_argument("--accel", choices=("kvm", "tcg"), help="by itself what works")
+    trial.add_argument("--timeout", type=float, metavar="SECONDS")
+    trial.add_argument("--console", metavar="FILE", help="keep what the virtual machine said")
+    trial.add_argument("--json", action="store_true", help="the result as JSON")
     sub.add_parser("collect", help="analyse new dumps; systemd runs this after a crash")
     crash = sub.add_parser("test", help="crash this machine, to see whether there is a dump")
     crash.add_argument("--yes-crash-this-machine", action="store_true", dest="sure")
-    for each in (show, setup, back):
+    for each in (show, setup, back, trial):
         each.add_argument("--root", default="/", metavar="DIR", help="another host's file tree")
 
 
@@ -80,7 +96,31 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         if restored:
             _tell(out, "run the boot loader's generator if there is one, then reboot")
         return 1 if kept else 0
+    if args.action == "rehearse":
+        return _rehearse(args, host, out)
     return _setup(args, host, out)
+
+
+def _rehearse(args: argparse.Namespace, host: Host, out: TextIO) -> int:
+    from oopsight.kdump import rehearse
+    from oopsight.kdump.rehearse import output
+
+    reserved = size(args.memory) if args.memory else None
+    if args.memory and not reserved:
+        raise KdumpError(f"{args.memory!r} is no size; give 192M or the like", 2)
+    result = rehearse.rehearse(
+        host,
+        reserved=reserved,
+        disks=tuple(args.disk),
+        accelerator=args.accel,
+        timeout=args.timeout,
+        tell=lambda line: _tell(sys.stderr, line),
+    )
+    if args.console:
+        path = os.path.abspath(args.console)  # noqa: PTH100 - links stay
+        Root("/").write(path, result.console.encode(), mode=0o600)
+    out.write(output.to_json(result) if args.json else output.to_text(result))
+    return output.exit_code(result)
 
 
 def _setup(args: argparse.Namespace, host: Host, out: TextIO) -> int:

@@ -92,7 +92,7 @@ def _of_block(root: Root, name: str, depth: int) -> frozenset[str]:
     if depth > MAX_DEPTH:
         return frozenset()
     folder = f"/sys/class/block/{name}"
-    found = set(_drivers(root, folder))
+    found = set(drivers(root, folder))
     if name.startswith("dm-"):
         found.add("dm_mod")
         if (root.read(f"{folder}/dm/uuid") or "").startswith("CRYPT-"):
@@ -115,11 +115,25 @@ def _of_network(root: Root) -> frozenset[str]:
         # Bonds, bridges and VLANs stand on others.
         lowers = [path.rsplit("/lower_", 1)[1] for path in root.glob(f"{folder}/lower_*")]
         for each in lowers or [name]:
-            found |= set(_drivers(root, f"/sys/class/net/{each}/device"))
+            found |= set(drivers(root, f"/sys/class/net/{each}/device"))
     return frozenset(found)
 
 
-def _drivers(root: Root, path: str) -> list[str]:
+def whole_disks(root: Root, name: str, depth: int = 0) -> frozenset[str]:
+    """Return the disks that a block device is, or is made of."""
+    if depth > MAX_DEPTH:
+        return frozenset()
+    folder = f"/sys/class/block/{name}"
+    slaves = root.glob(f"{folder}/slaves/*")
+    if slaves:
+        each = (whole_disks(root, path.rsplit("/", 1)[1], depth + 1) for path in slaves)
+        return frozenset(disk for disks in each for disk in disks)
+    if root.exists(f"{folder}/partition"):
+        return frozenset({root.resolve(folder).rsplit("/", 2)[1]})
+    return frozenset({name})
+
+
+def drivers(root: Root, path: str) -> list[str]:
     """Modules of the drivers from a device upwards to the root of all devices."""
     found = []
     here = root.resolve(path)

@@ -56,7 +56,7 @@ def memory(ram: int, cpus: int, devices: int, target: Target, luks: int = 0) -> 
     """
     parts = [
         Part("kernel, initrd and the programs that save the dump", BASE),
-        Part("bitmap and page tables for the RAM", math.ceil(ram * PER_TIB / (1 << 40))),
+        Part("bitmap and page tables for the RAM", ram_part(ram)),
         Part("per-CPU areas", cpus * PER_64_CPUS // 64),
         Part("block devices", devices * PER_DEVICE),
     ]
@@ -65,6 +65,11 @@ def memory(ram: int, cpus: int, devices: int, target: Target, luks: int = 0) -> 
     if luks:
         parts.append(Part("opening the LUKS key slot", luks))
     return Need(tuple(part for part in parts if part.size))
+
+
+def ram_part(ram: int) -> int:
+    """Return the part of the need that grows with the RAM, in bytes."""
+    return math.ceil(ram * PER_TIB / (1 << 40))
 
 
 def luks_memory(metadata: Iterable[bytes]) -> int:

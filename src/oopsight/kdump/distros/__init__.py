@@ -37,6 +37,15 @@ class Command:
     rewrites: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class CaptureSystem:
+    """What kexec loads for a panic: files of the host, and the capture kernel's command line."""
+
+    kernel: str
+    initrd: str
+    command_line: str
+
+
 class Distro(ABC):
     """What a distribution must tell. Paths are the host's, absolute."""
 
@@ -65,6 +74,10 @@ class Distro(ABC):
         """The command line that builds the capture initrd anew."""
 
     @abstractmethod
+    def capture_command_line(self, root: Root, line: str) -> str:
+        """The capture kernel's command line, made of the running one."""
+
+    @abstractmethod
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:
         """Places where the capture initrd of a kernel may be, the likeliest first."""
 
@@ -91,6 +104,22 @@ class Distro(ABC):
     def capture_initrd(self, root: Root, kernel: str) -> str | None:
         """The capture initrd of a kernel that exists."""
         return next((path for path in self.capture_initrds(kernel) if root.exists(path)), None)
+
+    def capture_kernels(self, kernel: str) -> tuple[str, ...]:
+        """Places where the capture kernel may be, the likeliest first."""
+        return (f"/boot/vmlinuz-{kernel}", f"/usr/lib/modules/{kernel}/vmlinuz")
+
+    def capture_system(self, root: Root, kernel: str, line: str) -> CaptureSystem:
+        """What a panic of the kernel would start.
+
+        :raises KdumpError: its kernel or initrd is not there
+        """
+        image = next((path for path in self.capture_kernels(kernel) if root.exists(path)), None)
+        initrd = self.capture_initrd(root, kernel)
+        if image is None or initrd is None:
+            missing = "kernel" if image is None else "initrd"
+            raise KdumpError(f"there is no capture {missing} for {kernel}: see kdump status")
+        return CaptureSystem(image, initrd, self.capture_command_line(root, line))
 
     def unit_installed(self, root: Root) -> bool:
         """Whether the service's unit file is there."""

@@ -11,6 +11,8 @@ from oopsight.kdump.target import Kind, Target
 
 GRUB_PART = "/etc/default/grub.d/kdump-tools.cfg"
 GRUB_CFG = "/boot/grub/grub.cfg"
+DROPPED = ("crashkernel", "hugepages", "hugepagesz", "abm")
+APPENDED = "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb"
 VARIABLE = "GRUB_CMDLINE_LINUX_DEFAULT"
 
 
@@ -59,6 +61,20 @@ class Debian(Distro):
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:
         """kdump-tools builds a small one for each kernel."""
         return (f"/var/lib/kdump/initrd.img-{kernel}",)
+
+    def capture_kernels(self, kernel: str) -> tuple[str, ...]:
+        """The one that the link leads to, which mostly is that of the system."""
+        return ("/var/lib/kdump/vmlinuz", *super().capture_kernels(kernel))
+
+    def capture_command_line(self, root: Root, line: str) -> str:
+        """As kdump-config noted when it loaded; else made in the same way."""
+        values = self._values(root)
+        noted = root.read(f"{values.get('KDUMP_COREDIR') or '/var/crash'}/kexec_cmd")
+        match = re.search(r'--command-line="([^"]*)"', noted or "")
+        if match:
+            return match[1]
+        base = values.get("KDUMP_CMDLINE") or cmdline.without(line, DROPPED)
+        return f"{base} {values.get('KDUMP_CMDLINE_APPEND') or APPENDED}"
 
     def switched_off(self, root: Root) -> str | None:
         """USE_KDUMP decides, whatever systemd says."""

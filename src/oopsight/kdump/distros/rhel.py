@@ -20,6 +20,12 @@ DEFAULT_GRUB = "/etc/default/grub"
 KERNEL_CMDLINE = "/etc/kernel/cmdline"
 GRUBENV = "/boot/grub2/grubenv"
 ENTRIES = "/boot/loader/entries/*.conf"
+SYSCONFIG = "/etc/sysconfig/kdump"
+REMOVED = "hugepages hugepagesz slub_debug quiet log_buf_len swiotlb"
+APPENDED = (
+    "irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off udev.children-max=2 "
+    "panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr"
+)
 FILESYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix", "virtiofs")
 
 
@@ -66,6 +72,14 @@ class Rhel(Distro):
     def rebuild(self, kernel: str) -> str:  # noqa: ARG002 - it is the running kernel's
         """A task of kdumpctl."""
         return "kdumpctl rebuild && kdumpctl restart"
+
+    def capture_command_line(self, root: Root, line: str) -> str:
+        """As kdumpctl makes it, from /etc/sysconfig/kdump."""
+        values = textfiles.shell_values(root.read(SYSCONFIG) or "")
+        remove = values.get("KDUMP_COMMANDLINE_REMOVE", REMOVED).split()
+        base = values.get("KDUMP_COMMANDLINE") or line
+        append = values.get("KDUMP_COMMANDLINE_APPEND") or APPENDED
+        return f"{cmdline.without(base, ('crashkernel', *remove))} {append}"
 
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:
         """Beside the kernel, or in /var/lib/kdump where /boot cannot be written."""

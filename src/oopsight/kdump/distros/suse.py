@@ -12,6 +12,11 @@ from oopsight.kdump.target import Kind, Target
 
 DEFAULT_GRUB = "/etc/default/grub"
 GRUB_CFG = "/boot/grub2/grub.cfg"
+DROPPED = ("crashkernel", "mem", "hugepages", "hugepagesz", "splash", "root", "rootflags")
+APPENDED = (
+    "reset_devices acpi_no_memhotplug cgroup_disable=memory nokaslr numa=off irqpoll nr_cpus=1 "
+    "root=kdump rootflags=bind rd.udev.children-max=8 panic=1"
+)
 FORMATS = {"compressed": "zlib", "lzo": "lzo", "snappy": "snappy", "zstd": "zstd"}
 VARIABLE = "GRUB_CMDLINE_LINUX_DEFAULT"
 
@@ -64,6 +69,16 @@ class Suse(Distro):
     def rebuild(self, kernel: str) -> str:  # noqa: ARG002 - it is the running kernel's
         """Its own program builds it."""
         return "mkdumprd -f && systemctl restart kdump"
+
+    def capture_kernels(self, kernel: str) -> tuple[str, ...]:
+        """The one that the link leads to, since SP4."""
+        return ("/var/lib/kdump/kernel", *super().capture_kernels(kernel))
+
+    def capture_command_line(self, root: Root, line: str) -> str:
+        """As kdump(5) says that it is made."""
+        values = self._values(root)
+        base = values.get("KDUMP_COMMANDLINE") or f"{cmdline.without(line, DROPPED)} {APPENDED}"
+        return f"{base} {values.get('KDUMP_COMMANDLINE_APPEND', '')}".rstrip()
 
     def capture_initrds(self, kernel: str) -> tuple[str, ...]:
         """Since SP4 in /var/lib/kdump, before beside the kernel."""
