@@ -125,6 +125,8 @@ class DataFlow:
     """The member that the faulting instruction wanted, ``struct file.f_mode``."""
     expected: str | None
     """The type that the bad pointer should have pointed to."""
+    checker_module: str | None = None
+    """The module of :attr:`checker`."""
 
     @property
     def first(self) -> Way:
@@ -481,7 +483,7 @@ def bad_register(fault: Fault, context: Context) -> str | None:
 
 def _argument(
     found: Calls, backtrace: Backtrace, follower: _Follower
-) -> tuple[str, tuple[Way, ...], tuple[Way, ...]] | None:
+) -> tuple[tuple[str, int], tuple[Way, ...], tuple[Way, ...]] | None:
     """The arguments that the innermost function to blame handed to what found fault with them."""
     plumbing = {f.index: f.plumbing for f in backtrace.crash_path if not f.inline}
     position = next(
@@ -498,7 +500,7 @@ def _argument(
         follower.ways(context, register, found.tracer.value(context, register, context.at))
         for register in ARGUMENTS[:2]
     ]
-    return target[0], results[0], tuple(ways[0] for ways in results[1:] if ways)
+    return target[:2], results[0], tuple(ways[0] for ways in results[1:] if ways)
 
 
 def collect(
@@ -525,8 +527,10 @@ def collect(
     if fault.operand is None or fault.operand.address is None:
         given = _argument(found, backtrace, follower)
         if given is not None and given[1]:
-            checker, ways, others = given
+            (checker, checker_at), ways, others = given
+            owner = known.owner(checker_at) if known else None
             value = ways[0].value
             bad = None if value is None else owner_of(session, known, value)
-            return DataFlow("argument", checker, ways, others, bad, None, None)
+            module = owner.name if owner else None
+            return DataFlow("argument", checker, ways, others, bad, None, None, module)
     return Missing(Why.NOT_APPLICABLE, "the faulting instruction has no operand to follow")

@@ -50,6 +50,18 @@ class SessionReader:
             self._functions[address] = self._symbol(address)
         return self._functions[address]
 
+    def code_symbol(self, address: int) -> tuple[str, int, int] | None:
+        """As :meth:`function`, but only if the symbol is one of code."""
+        from drgn import SymbolKind
+
+        try:
+            symbol = self._session.prog.symbol(address)
+        except LookupError:
+            return None
+        if symbol.kind != SymbolKind.FUNC:
+            return None
+        return printable(symbol.name), symbol.address, symbol.size
+
     def _symbol(self, where: int | str) -> tuple[str, int, int] | None:
         try:
             symbol = self._session.prog.symbol(where)

@@ -40,6 +40,9 @@ class Machine:
             return self.names[number], self.start(number), len(self.code[number])
         return None
 
+    def code_symbol(self, address: int) -> tuple[str, int, int] | None:
+        return self.function(address)
+
     def named(self, name: str, near: int) -> tuple[str, int, int] | None:
         if name not in self.names:
             return None

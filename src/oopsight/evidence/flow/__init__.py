@@ -22,3 +22,6 @@ class Reader(Protocol):
 
     def named(self, name: str, near: int) -> tuple[str, int, int] | None:
         """The function of a name; of several (static ones) that in the same object as ``near``."""
+
+    def code_symbol(self, address: int) -> tuple[str, int, int] | None:
+        """As :meth:`function`, but only if the symbol is one of code."""

@@ -1,0 +1,120 @@
+"""Memory was freed that was free already.
+
+Finds
+    The allocator stops, or reports, because the object that it is given is free.
+
+Why it happens
+    An error path frees what the normal path frees as well, or a pointer stays behind after its
+    object was freed.
+
+How it is decided
+    The allocator's own check ended the kernel (``BUG_ON(object == fp)`` in mm/slub.c), or it
+    reported "Object already free". The function that called it is on the stack; data flow finds
+    what it passed, and the free lists say that this object is free.
+
+When it is wrong
+    Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
+    Who freed it first is known only from the allocator's records.
+
+Example
+    A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
+
+Look next
+    ``kmem -s`` of the object, ``dis`` of the caller; the object's other users.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    frame_culprits,
+    innocent,
+    merge,
+    track_culprits,
+    track_step,
+    where,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.log import Log
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import Pointer
+from oopsight.plumbing import base_name
+
+_INVALID_OPCODE = "invalid_op"
+_ALLOCATOR = "allocates or frees memory for its caller"
+_SAID = ("Object already free", "double-free", "double free")
+
+
+def double_free(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow | Missing,
+    log: Log | Missing,
+    modules: Modules | Missing,
+) -> Finding | Clear | Undecided:
+    """Decide whether a free object was freed."""
+    inner = next((f for f in backtrace.crash_path if not f.inline), None)
+    in_allocator = (
+        fault.exception == _INVALID_OPCODE and inner is not None and inner.plumbing == _ALLOCATOR
+    )
+    said = log.find(*_SAID) if isinstance(log, Log) else None
+    if not in_allocator and said is None:
+        return Clear("the allocator did not stop at, nor report, an object that was free")
+    bug = log.find("kernel BUG at mm/sl") if isinstance(log, Log) else None
+    if not isinstance(flow, DataFlow) or flow.subject != "argument":
+        return Undecided("what was passed to the allocator cannot be followed")
+    slab = flow.bad.slab if flow.bad is not None else None
+    if slab is None or flow.bad is None:
+        return Undecided("what was passed to the allocator is not known to be one of its objects")
+    if not slab.freed and said is None:
+        return Clear(f"the object {slab.address} that was passed is not free")
+    steps = [fault_step(fault)]
+    reports: tuple[Pointer, ...] = tuple(line for line in (bug, said) if line is not None)
+    if reports:
+        steps.append(Step("the allocator itself found fault with what it was given", reports))
+    steps.extend(flow_steps(flow, 1))
+    thing = f"{slab.cache} object {slab.address}"
+    carried: tuple[Pointer, ...] = (slab.head,) if slab.head is not None else (fault.frame,)
+    steps.append(Step(f"{flow.checker} was given {thing}, which is free already", carried))
+    track = slab.track("freed")
+    if track is not None:
+        steps.append(track_step(track, thing))
+    second = "freed the object that was free already"
+    culprits = merge(
+        _checker(flow, backtrace, second),
+        frame_culprits(backtrace, second, 2),
+        track_culprits(track, "freed the object before, after the allocator's record"),
+        flow_culprits(flow, backtrace, what="the object"),
+    )
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    shown = slab.freed
+    return Finding(
+        title=f"double free of a {slab.cache} object by {blamed}",
+        summary=f"{blamed} freed {thing} although it was free already.",
+        certainty=Certainty.SHOWN if shown else Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            "Set the pointer to NULL where the object is freed first, and find which of the two "
+            "frees is the one too many; slub_debug=FPZU lets the allocator record both.",
+        ),
+        refines=("bug_on", "use_after_free", "warning"),
+    )
+
+
+def _checker(flow: DataFlow, backtrace: Backtrace, why: str) -> list[Culprit]:
+    """A function of a module that jumped on to the allocator as its last act: it left no frame."""
+    if flow.checker is None or flow.checker_module is None:
+        return []
+    on_stack = {frame.function for frame in backtrace.crash_path}
+    if flow.checker in on_stack:
+        return []
+    return [Culprit(flow.checker_module, base_name(flow.checker), None, None, why)]

@@ -1,0 +1,192 @@
+"""An object was written over from the one before it.
+
+Finds
+    The bad pointer lies in an object of the slab allocator whose beginning, up to and over the
+    pointer, is the continuation of what was written into the object before it; or code ran past
+    the end of an area of vmalloc.
+
+Why it happens
+    A copy is longer than the memory it goes to: a length taken from a user, a string without its
+    end, a wrong size in the allocation.
+
+How it is decided
+    Data flow leads to the object that the bad pointer was read from. A run of text, or of one byte
+    repeated, begins in the object before it and goes on without a break over the border and over
+    the pointer. Whose the first object is tell pointers in it, module variables that hold its
+    address, and the allocator's records. An address in the guard page behind an area of vmalloc is
+    an overflow by itself.
+
+When it is wrong
+    Binary data that runs over is not recognised. Text that legitimately fills both objects up to
+    their borders would look the same, but would not be a pointer. Which function wrote is chosen
+    by what the module's functions can do.
+
+Example
+    A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
+
+Look next
+    ``rd -a`` across the border; boot with ``slub_debug=FZPU``, or build with KASAN.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    frame_culprits,
+    innocent,
+    merge,
+    reference_step,
+    track_culprits,
+    track_step,
+    where,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import PAGE_FAULT, Fault
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.object_users import ObjectUsers
+from oopsight.evidence.pointers import Pointer
+
+_REFINED = (
+    "wild_pointer",
+    "use_after_free",
+    "list_corruption",
+    "bad_function_pointer",
+    "user_pointer",
+    "refcount_error",
+)
+
+
+def heap_overflow(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    users: ObjectUsers | Missing,
+    modules: Modules | Missing,
+) -> Finding | Clear | Undecided:
+    """Decide whether the object was written over from its neighbour."""
+    if isinstance(users, ObjectUsers) and users.overrun is not None:
+        return _slab(fault, backtrace, flow, users, modules)
+    bad = flow.bad
+    if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
+        if not bad.mapped:
+            return _vmalloc(fault, backtrace, flow, modules)
+        return Clear(f"{bad.address} is mapped")
+    return Clear("the bad pointer's object does not continue what was written before it")
+
+
+def _writers(users: ObjectUsers) -> list[Culprit]:
+    found: list[Culprit] = []
+    for use in users.modules:
+        # Who writes and uses the very variable comes first, then who writes, then who uses it.
+        both = [name for name in use.writes if name in use.uses]
+        order = dict.fromkeys((*both, *use.writes, *use.uses))
+        why = f"copies memory; {use.why}"
+        found.extend(
+            Culprit(use.module, name, None, None, why if name in use.writes else use.why)
+            for name in order
+        )
+        if not order:
+            found.append(Culprit(use.module, None, None, None, use.why))
+    return found
+
+
+def _slab(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    users: ObjectUsers,
+    modules: Modules | Missing,
+) -> Finding | Undecided:
+    overrun = users.overrun
+    if overrun is None:
+        return Undecided("no overwritten object was found")
+    before, one = overrun.before, users.object
+    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    inside = overrun.start - before.address
+    beyond = overrun.end - one.address
+    steps.append(
+        Step(
+            f"a run of {overrun.kind} begins at offset {inside:#x} of the {before.cache} object "
+            f"{before.address} and goes on {beyond} bytes into the next object {one.address}, over "
+            f"the pointer: {overrun.text!r}",
+            (overrun.memory,),
+        )
+    )
+    for slab, what in ((before, "the object it begins in"), (one, "the object it runs into")):
+        track = slab.track("allocated")
+        if track is not None:
+            steps.append(track_step(track, what))
+        owned = reference_step(slab)
+        if owned is not None:
+            steps.append(owned)
+    steps.extend(
+        Step(f"{use.module}: {use.why}", (use.because,))
+        for use in users.modules
+        if use.because is not None and not before.tracks and not before.refers
+    )
+    culprits = merge(
+        _writers(users),
+        track_culprits(before.track("allocated"), "allocated the object that was too small"),
+    )
+    if not culprits:
+        owners = [ref.module for ref in one.refers[:1]]
+        culprits = [
+            Culprit(name, None, None, None, "its object was written over") for name in owners
+        ]
+    victims = flow_culprits(flow, backtrace, what="the overwritten pointer")
+    blamed = "somebody"
+    if culprits:
+        first = culprits[0]
+        blamed = where(first.function, first.module) if first.function else f"module {first.module}"
+    return Finding(
+        title=f"heap overflow from a {before.cache} object into the next one",
+        summary=f"{blamed} wrote past the end of the object {before.address} into the next one, "
+        f"{one.address}; {where(fault.function, fault.module)} then followed a pointer made of "
+        f"{overrun.kind}.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits or victims),
+        innocent=innocent(modules, culprits or victims),
+        advice=(
+            f"Check every length that is written to such objects ({before.size} bytes each); "
+            "slub_debug=FZPU catches the next one where it is freed, KASAN where it happens.",
+        ),
+        refines=_REFINED,
+    )
+
+
+def _vmalloc(
+    fault: Fault, backtrace: Backtrace, flow: DataFlow, modules: Modules | Missing
+) -> Finding:
+    bad = flow.bad
+    because: list[Pointer] = [fault.frame]
+    if fault.unmapped is not None:
+        because.append(fault.unmapped)
+    detail = bad.detail if bad is not None else ""
+    steps = [
+        fault_step(fault),
+        Step(f"the address is behind the last page of {detail}: its guard page", tuple(because)),
+        *flow_steps(flow, 1),
+    ]
+    culprits = merge(
+        frame_culprits(backtrace, "ran past the end of the area"),
+        flow_culprits(flow, backtrace, what="the pointer"),
+    )
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    return Finding(
+        title=f"access past the end of a vmalloc area in {blamed}",
+        summary=f"{blamed} ran past the end of {detail} into its guard page.",
+        certainty=Certainty.SHOWN,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Check the length of the copy, or the size of the allocation.",),
+        refines=_REFINED,
+    )

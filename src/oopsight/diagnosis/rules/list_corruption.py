@@ -1,0 +1,126 @@
+"""A linked list was broken.
+
+Finds
+    The kernel's list check (CONFIG_DEBUG_LIST) stopped at an entry whose neighbours do not point
+    back to it, or code followed the poison that ``list_del()`` leaves in an entry.
+
+Why it happens
+    An entry is deleted or added twice, used after it was deleted, changed without the lock, or the
+    memory it lies in was overwritten.
+
+How it is decided
+    The check's own report in the log is read: which operation, which pointer, what it held.
+    ``LIST_POISON1`` and ``LIST_POISON2`` mean that the entry had been deleted before. Without the
+    check, an access at these addresses means the same.
+
+When it is wrong
+    The function on the stack found the list broken; a list broken by overwriting was broken
+    elsewhere. Only where the entry had been deleted or added before is the mistake itself shown.
+
+Example
+    ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
+
+Look next
+    ``list`` from the head, ``rd`` of the entry; all places that delete from this list.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    frame_culprits,
+    innocent,
+    merge,
+    reference_step,
+    where,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.list_report import ListReport
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import BytesPointer, Pointer
+
+_POISON = "LIST_POISON"
+
+
+def _words(report: ListReport) -> tuple[str, Depth]:
+    """What the report means."""
+    entry = report.entry("entry")
+    who = f"entry {entry.owner.address}" if entry else "the entry"
+    if report.poison is not None:
+        return f"{who} had been deleted from its list before", Depth.ROOT_CAUSE
+    if report.double_add:
+        return f"{who} was on the list already when it was added", Depth.ROOT_CAUSE
+    was, should = report.entry("was"), report.entry("should")
+    if report.field and was and should:
+        held = "NULL" if was.owner.address == 0 else str(was.owner.address)
+        return (
+            f"{report.field} should have been {should.owner.address} and was {held} "
+            f"({was.owner.detail})",
+            Depth.MECHANISM,
+        )
+    return "the neighbours of the entry do not point to it", Depth.MECHANISM
+
+
+def list_corruption(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow | Missing,
+    report: ListReport | Missing,
+    modules: Modules | Missing,
+) -> Finding | Clear:
+    """Decide whether a list is broken."""
+    poisoned = (
+        isinstance(flow, DataFlow) and flow.bad is not None and _POISON in flow.bad.detail
+        and flow.subject == "operand"
+    )  # fmt: skip
+    if not isinstance(report, ListReport) and not poisoned:
+        return Clear("no list check reported, and the bad value is no list poison")
+    steps: list[Step] = [fault_step(fault)]
+    refines: tuple[str, ...] = ("wild_pointer", "bug_on", "warning")
+    objects: list[BytesPointer] = []
+    if isinstance(report, ListReport):
+        steps.append(Step(f"the list check reported: {report.text.text}", (report.text,)))
+        meaning, depth = _words(report)
+        for entry in report.entries:
+            slab = entry.owner.slab
+            if slab is not None and slab.head is not None and entry.role != "should":
+                objects.append(slab.head)
+                owned = reference_step(slab)
+                if owned is not None:
+                    steps.append(owned)
+        carried: tuple[Pointer, ...] = (report.text, *objects[:1])
+        steps.append(Step(meaning, carried))
+    else:
+        meaning, depth = (
+            "an entry was used after it had been deleted from its list",
+            Depth.ROOT_CAUSE,
+        )
+    if isinstance(flow, DataFlow):
+        steps.extend(flow_steps(flow))
+    if not isinstance(report, ListReport):
+        steps.append(Step(meaning, steps[0].because))
+    culprits = merge(
+        frame_culprits(backtrace, "worked on the list when it was found broken"),
+        flow_culprits(flow, backtrace, what="the entry"),
+    )
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    return Finding(
+        title=f"list corruption in {blamed}",
+        summary=f"{blamed} worked on a list that is broken: {meaning}.",
+        certainty=Certainty.SHOWN,
+        depth=depth,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            "Find all code that adds to and deletes from this list, and whether the same lock is "
+            "held in each; list_del_init() and list_empty() make a second deletion harmless.",
+        ),
+        refines=refines,
+    )

@@ -1,0 +1,115 @@
+"""A reference count was wrong.
+
+Finds
+    ``refcount_t`` was taken below zero, up from zero, or beyond its limit.
+
+Why it happens
+    An object is put once more than it was got, or got when nobody holds it any more.
+
+How it is decided
+    ``refcount_warn_saturate()`` reported it. The function on the stack, helpers left out, did the
+    last put or get; data flow names the object that holds the count.
+
+When it is wrong
+    The put on the stack may be the right one, and an earlier one the one too many.
+
+Example
+    ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
+
+Look next
+    ``struct`` of the object; all puts of it.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
+from oopsight.diagnosis.blame import (
+    flow_culprits,
+    flow_steps,
+    frame_culprits,
+    innocent,
+    merge,
+    where,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.log import Log
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+from oopsight.plumbing import base_name, why_plumbing
+
+_CHECKS = ("refcount_warn_saturate", "refcount_error_report")
+# lib/refcount.c
+_REPORTS = {
+    "underflow; use-after-free": "was put more often than it was got",
+    "addition on 0; use-after-free": "was got although nobody held it any more",
+    "decrement hit 0; leaking memory": "fell to zero where it must not",
+    "saturated; leaking memory": "was got too often and has reached its limit",
+}
+
+
+def _reported(symptom: Symptom, why: str) -> list[Culprit]:
+    """Whom the report in the log names, where the kernel lived on and died of something else."""
+    frames = symptom.report.trace if symptom.report else ()
+    found = [
+        Culprit(frame.module, base_name(frame.function), None, None, why)
+        for frame in frames
+        if frame.reliable and why_plumbing(frame.function, None, frame.module) is None
+    ]
+    return found[:3]
+
+
+def refcount_error(
+    symptom: Symptom,
+    fault: Fault | Missing,
+    backtrace: Backtrace | Missing,
+    flow: DataFlow | Missing,
+    log: Log | Missing,
+    modules: Modules | Missing,
+) -> Finding | Clear:
+    """Decide whether a reference count is wrong."""
+    path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
+    here = any(frame.function in _CHECKS for frame in path[:4])
+    if symptom.kind is not Kind.REFCOUNT and not here:
+        return Clear("refcount_t reported nothing")
+    line = log.find("refcount_t: ") if isinstance(log, Log) else None
+    text = line.text.partition("refcount_t: ")[2].rstrip(".") if line else "its check failed"
+    meaning = _REPORTS.get(text, f"was wrong: {text}")
+    because: list[Pointer] = [one for one in (symptom.headline, line) if one is not None]
+    if isinstance(fault, Fault) and here:
+        because.append(fault.frame)
+    steps = [Step(f"the kernel reported: refcount_t {text}", tuple(because))]
+    last = "did the put or get that was reported"
+    culprits: list[Culprit] = []
+    thing = ""
+    if here and isinstance(backtrace, Backtrace):
+        culprits = frame_culprits(backtrace, last)
+        first = next(iter(backtrace.blamable), None)
+        if first is not None:
+            steps.append(Step(f"{where(first.function, first.module)} {last}", (first.pointer,)))
+        if isinstance(flow, DataFlow) and flow.subject == "argument":
+            steps.extend(flow_steps(flow, 1))
+            culprits = merge(culprits, flow_culprits(flow, backtrace, what="the object"))
+            if flow.bad is not None and flow.bad.slab is not None:
+                thing = f" of the {flow.bad.slab.cache} object {flow.bad.slab.address}"
+    else:
+        culprits = _reported(symptom, last)
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    return Finding(
+        title=f"reference count error in {blamed}",
+        summary=f"A reference count{thing} {meaning}; {blamed} {last}.",
+        certainty=Certainty.SHOWN,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            "Match each get with one put. The count may have been wrong before: look at all paths "
+            "that put the object.",
+        ),
+        refines=("warning", "bug_on"),
+    )

@@ -1,0 +1,172 @@
+"""Memory was used after it had been freed.
+
+Finds
+    The bad value was read from an object that the slab allocator holds as free, or it is the
+    pattern that the allocator writes over freed objects; or such an object is still on a list.
+
+Why it happens
+    The last user frees an object while a timer, a list, a work item or another task still has a
+    pointer to it.
+
+How it is decided
+    Data flow leads from the fault to the object that the bad value was read from. The allocator's
+    free lists say whether it is free, or its bytes are the pattern 0x6b (``slub_debug=P``). Where
+    the allocator keeps records (``slub_debug=U``) they name who freed it. Else the module is found
+    to which the object belongs: by the pointers to a module that still lie in it, by the module's
+    variables that hold its address, or by the crash path; and of its functions those that free.
+
+When it is wrong
+    The object may have been freed after the value was read: without the pattern the verdict is
+    *inferred*. Freed memory that was given to somebody else since is not recognised. Without the
+    allocator's records the freeing function is chosen by what it can do, not by what it did.
+
+Example
+    A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds
+    0x6b6b6b6b6b6b6b6b in it.
+
+Look next
+    ``kmem -s`` and ``rd`` of the object; boot with ``slub_debug=FPZU`` for the allocator's records.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    innocent,
+    merge,
+    reference_step,
+    track_culprits,
+    track_step,
+    where,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.list_report import ListReport
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.object_users import ObjectUsers
+from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.pointers import Pointer
+
+_FREED_PATTERN = "POISON_FREE)"
+
+
+def _poison(flow: DataFlow | Missing, report: ListReport | Missing) -> str | None:
+    """Whether the bad value is the pattern of freed memory, in words."""
+    if isinstance(flow, DataFlow) and flow.bad is not None and _FREED_PATTERN in flow.bad.detail:
+        return f"{flow.bad.address} is the pattern that the allocator fills freed objects with"
+    was = report.entry("was") if isinstance(report, ListReport) else None
+    if was is not None and _FREED_PATTERN in was.owner.detail:
+        return f"{was.owner.address} is the pattern that the allocator fills freed objects with"
+    return None
+
+
+def _freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
+    """Who freed the object; where nobody recorded it, who can have."""
+    recorded = track_culprits(one.track("freed"), "freed the object, after the allocator's record")
+    if recorded:
+        return recorded
+    found: list[Culprit] = []
+    for use in users.modules:
+        thing = f"{one.cache} object {one.address}"
+        if len(use.frees) == 1:
+            why = f"the only function of {use.module} that frees memory; {use.why}"
+        else:
+            why = f"can free such objects; {use.why}"
+        found.extend(Culprit(use.module, name, None, thing, why) for name in use.frees)
+        if not use.frees:
+            found.append(Culprit(use.module, None, None, thing, use.why))
+    return found
+
+
+def use_after_free(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow | Missing,
+    report: ListReport | Missing,
+    users: ObjectUsers | Missing,
+    modules: Modules | Missing,
+) -> Finding | Clear | Undecided:
+    """Decide whether freed memory was used."""
+    pattern = _poison(flow, report)
+    freed = users if isinstance(users, ObjectUsers) and users.question == "freed" else None
+    if freed is None and pattern is None:
+        return Clear("the bad value was not read from freed memory, as far as it can be followed")
+    steps = [fault_step(fault)]
+    if isinstance(report, ListReport):
+        steps.append(Step(f"the list check reported: {report.text.text}", (report.text,)))
+    if isinstance(flow, DataFlow):
+        steps.extend(flow_steps(flow))
+    because: tuple[Pointer, ...] = steps[-1].because
+    if pattern is not None:
+        steps.append(Step(pattern, because))
+    followers = flow_culprits(flow, backtrace, what="the pointer to freed memory")
+    if freed is None:
+        # The object itself is not found: who freed it stays open.
+        return Finding(
+            title=f"use of freed memory in {fault.function}",
+            summary=f"{where(fault.function, fault.module)} met the pattern of freed memory; the "
+            "object is not to be found in the dump.",
+            certainty=Certainty.INFERRED,
+            depth=Depth.ROOT_CAUSE,
+            chain=tuple(steps),
+            culprits=tuple(followers),
+            innocent=innocent(modules, followers),
+            advice=("Boot with slub_debug=FPZU: the allocator then records who freed it.",),
+            refines=_REFINED,
+        )
+    one = freed.object
+    thing = f"{one.cache} object {one.address}"
+    state = "is filled with the pattern of freed objects" if one.poisoned else "is on the free list"
+    carried: list[Pointer] = [one.head] if one.head is not None else list(because)
+    steps.append(Step(f"{thing} {state}: it was free, yet {freed.role}", tuple(carried)))
+    for what in ("allocated", "freed"):
+        track = one.track(what)
+        if track is not None:
+            steps.append(track_step(track, thing))
+    owner = reference_step(one)
+    if owner is not None:
+        steps.append(owner)
+    steps.extend(
+        Step(f"{use.module}: {use.why}", (use.because,))
+        for use in freed.modules
+        if use.because is not None and not one.tracks and not one.refers
+    )
+    freers = _freers(freed, one)
+    certain = one.track("freed") is not None
+    users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
+    culprits = merge(followers, freers) if users_first else merge(freers, followers)
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    if culprits and culprits[0].function is None:
+        blamed = f"module {culprits[0].module}"
+    verb = "freed" if certain else "uses, and somebody freed,"
+    return Finding(
+        title=f"use after free of a {one.cache} object in {fault.function}",
+        summary=f"{blamed} {verb} {thing}, which was still in use: {freed.role}.",
+        certainty=Certainty.SHOWN if pattern or one.poisoned else Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            "Take the object off every list, and stop its timers and work, before it is freed; "
+            "count its users.",
+            *(() if certain else ("slub_debug=FPZU lets the allocator record who frees it.",)),
+        ),
+        refines=_REFINED,
+    )
+
+
+_REFINED = (
+    "null_dereference",
+    "wild_pointer",
+    "bad_function_pointer",
+    "list_corruption",
+    "refcount_error",
+    "error_pointer",
+    "user_pointer",
+)

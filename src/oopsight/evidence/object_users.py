@@ -1,0 +1,257 @@
+"""Which object's memory went wrong, which modules use it, and which of their functions could have.
+
+Two questions are answered, where the data flow or the list check asks them: a freed object that is
+still in use (who frees such objects?), and an object that was written over from the one before it
+(who writes to that one?).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.frames import SessionReader
+from oopsight.evidence.list_report import ListReport
+from oopsight.evidence.module_code import ModuleFunction, functions
+from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.overrun import Overrun, overrun_of
+from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+from oopsight.text import printable
+
+MOST_SUSPECT_MODULES = 3
+_MOST_DATA = 1 << 20
+_FREES = (
+    "kfree",
+    "kmem_cache_free",
+    "kvfree",
+    "vfree",
+    "kfree_sensitive",
+    "kvfree_call_rcu",
+    "call_rcu",
+    "mempool_free",
+    "kfree_call_rcu",
+    "__free_pages",
+    "free_pages",
+)
+_COPIES = (
+    "memcpy",
+    "memmove",
+    "memset",
+    "strcpy",
+    "strncpy",
+    "strcat",
+    "strncat",
+    "strscpy",
+    "strlcpy",
+    "sized_strscpy",
+    "sprintf",
+    "snprintf",
+    "vsprintf",
+    "_copy_from_user",
+    "_copy_from_iter",
+    "copy_from_kernel_nofault",
+    "sscanf",
+    "hex2bin",
+    "skb_copy_bits",
+)
+
+
+@dataclass(frozen=True)
+class ModuleUse:
+    """A module that has to do with the object."""
+
+    module: str
+    why: str
+    because: BytesPointer | None
+    """What in the dump says so; ``None`` where the module is on the crash path."""
+    frees: tuple[str, ...]
+    """Its functions that free memory, initialisation and exit left out."""
+    writes: tuple[str, ...]
+    """Its functions that copy or fill memory."""
+    uses: tuple[str, ...]
+    """Its functions that refer to the variable which holds the object."""
+
+
+@dataclass(frozen=True)
+class ObjectUsers:
+    """The object and who uses it."""
+
+    question: str
+    """``freed`` or ``overrun``."""
+    role: str
+    """What the object is to the crash, in words."""
+    object: SlabObject
+    """The freed one, or the one that was run over from its predecessor."""
+    overrun: Overrun | None
+    modules: tuple[ModuleUse, ...]
+    """Most closely bound first."""
+
+
+def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabObject] | None:
+    """The object that is free and in use, and what it is to the crash."""
+    for number, way in enumerate(flow.ways[:2] if flow else ()):
+        held = way.held_in
+        if held is not None and held.slab is not None and held.slab.freed:
+            what = "the bad pointer" if number == 0 else "the pointer to it"
+            return f"{what} was read from it", held.slab
+    if flow is not None and flow.subject == "argument" and flow.checker is not None:
+        slab = flow.bad.slab if flow.bad else None
+        if slab is not None and slab.freed:
+            return f"it was handed to {flow.checker}", slab
+    for entry in report.entries if report else ():
+        slab = entry.owner.slab
+        if slab is not None and slab.freed and entry.role in ("prev", "next", "entry", "was"):
+            return "it is on the list", slab
+    return None
+
+
+def _overran(
+    session: Session, modules: Modules | None, flow: DataFlow | None
+) -> tuple[str, SlabObject, Overrun] | None:
+    if flow is None or flow.first.end is None or flow.first.end.memory is None:
+        return None
+    for way in flow.ways[:2]:
+        held, end = way.held_in, way.end
+        if held is None or held.slab is None or end is None or end.memory is None:
+            continue
+        found = overrun_of(session, modules, held.slab, int(held.address))
+        if found is not None:
+            return "the bad pointer was read from it", held.slab, found
+    return None
+
+
+def _holding_variables(
+    session: Session, modules: Modules, one: SlabObject
+) -> Iterator[tuple[Module, Address, str, BytesPointer]]:
+    """Variables of out-of-tree modules that hold a pointer to the object."""
+    from drgn import FaultError
+
+    for module in modules.loaded:
+        if not module.taints:
+            continue
+        for begin, end in module.ranges:
+            try:
+                data = session.read(begin, min(end - begin, _MOST_DATA))
+            except FaultError:
+                continue
+            for offset in range(0, len(data) - 7, 8):
+                value = int.from_bytes(data[offset : offset + 8], "little")
+                if not one.address <= value < one.address + one.size:
+                    continue
+                at = Address(begin + offset)
+                try:
+                    symbol = printable(session.prog.symbol(at).name)
+                except LookupError:
+                    symbol = f"{module.name} + {at - module.base:#x}"
+                memory = BytesPointer(at, data[offset : offset + 8].hex())
+                yield module, at, symbol, memory
+                break
+
+
+def _suspects(
+    session: Session,
+    modules: Modules,
+    backtrace: Backtrace | None,
+    flow: DataFlow | None,
+    one: SlabObject,
+) -> Iterator[tuple[str, str, BytesPointer | None, Address | None]]:
+    """Module, reason, what says so, and the address of a variable that holds the object."""
+    for track in one.tracks:
+        for frame in track.blamable[:1]:
+            if frame.module is not None:
+                yield frame.module, f"{track.what} it", track.memory, None
+    for reference in one.refers:
+        text = f"the object points to its {reference.symbol}"
+        yield reference.module, text, reference.memory, None
+    for module, at, symbol, memory in _holding_variables(session, modules, one):
+        yield module.name, f"its variable {symbol} holds the object", memory, at
+    for step in (step for way in flow.ways[:2] for step in way.steps) if flow else ():
+        if step.module is not None:
+            yield step.module, f"its {step.function} uses the object", None, None
+    for frame_ in backtrace.blamable if backtrace else ():
+        if frame_.module is not None:
+            yield frame_.module, f"its {frame_.function} is on the crash path", None, None
+
+
+def _start_and_end(session: Session, name: str) -> set[int]:
+    """Addresses of a module's initialisation and exit functions."""
+    from drgn import FaultError
+    from drgn.helpers.linux.module import find_module
+
+    try:
+        module = find_module(session.prog, name)
+        return {module.init.value_(), module.exit.value_()} if module else set()
+    except (FaultError, LookupError, AttributeError):
+        return set()
+
+
+def _named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
+
+
+def collect(
+    session: Session,
+    modules: Modules,
+    flow: DataFlow | Missing,
+    report: ListReport | Missing,
+    backtrace: Backtrace | Missing,
+) -> ObjectUsers | Missing:
+    """Find the object, then the modules bound to it, then what their code does."""
+    known_flow = flow if isinstance(flow, DataFlow) else None
+    overrun = None
+    question = "freed"
+    freed = _freed(known_flow, report if isinstance(report, ListReport) else None)
+    ran = _overran(session, modules, known_flow)
+    if ran is not None:
+        question, (role, one, overrun) = "overrun", ran
+    elif freed is not None:
+        role, one = freed
+    else:
+        return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
+    path = backtrace if isinstance(backtrace, Backtrace) else None
+    subject = overrun.before if overrun is not None else one
+    bound: dict[str, tuple[str, BytesPointer | None, list[Address]]] = {}
+    # What ran over an object is not on the path of whoever came upon it.
+    for name, why, because, at in _suspects(
+        session, modules, None if overrun else path, None if overrun else known_flow, subject
+    ):
+        if name not in bound:
+            if len(bound) >= MOST_SUSPECT_MODULES:
+                continue
+            bound[name] = (why, because, [])
+        if at is not None:
+            bound[name][2].append(at)
+    reader = SessionReader(session)
+    uses = []
+    for name, (why, because, variables) in bound.items():
+        module = next((m for m in modules.loaded if m.name == name), None)
+        code = functions(reader, module) if module is not None else ()
+        edges = _start_and_end(session, name)
+        inner = [one for one in code if one.start not in edges]
+        near = {int(at) for at in variables}
+        bases = {_symbol_start(session, at) for at in variables} | near
+        uses.append(
+            ModuleUse(
+                module=name,
+                why=why,
+                because=because,
+                frees=_named(f for f in inner if f.calls & set(_FREES)),
+                writes=_named(f for f in inner if f.copies or f.calls & set(_COPIES)),
+                uses=_named(f for f in inner if f.refers & bases),
+            )
+        )
+    return ObjectUsers(question, role, one, overrun, tuple(uses))
+
+
+def _symbol_start(session: Session, address: int) -> int:
+    try:
+        start: int = session.prog.symbol(address).address
+    except LookupError:
+        return address
+    return start
