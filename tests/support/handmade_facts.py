@@ -11,8 +11,11 @@ from oopsight.evidence.dangling import Dangling, DanglingPointers
 from oopsight.evidence.data_flow import DataFlow, FlowStep, Way
 from oopsight.evidence.fault import Fault, Operand
 from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.list_report import ListEntry, ListReport, parse
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.object_users import ModuleUse, ObjectUsers
+from oopsight.evidence.overrun import Overrun
 from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import (
     BytesPointer,
@@ -24,6 +27,7 @@ from oopsight.evidence.pointers import (
     TaskPointer,
     Unmapped,
 )
+from oopsight.evidence.slab_tracks import Track, TrackFrame
 from oopsight.evidence.task import CrashedTask
 
 ABSENT = Missing(Why.UNREADABLE, "filtered out", Address(0x1000))
@@ -127,6 +131,43 @@ def slab_object(state: str = "allocated", **changes: Any) -> SlabObject:
         refers=(),
     )
     return replace(made, **changes)
+
+
+def track(what: str, function: str, module: str | None = None) -> Track:
+    """The allocator's record of one call."""
+    at = Address(0xFFFF888000040050)
+    frame_ = TrackFrame(Address(0xFFFFFFFFC0400010), function, module, None)
+    return Track(what, at, frame_, 7, 0, 4295, (frame_,), BytesPointer(at, "00" * 16))
+
+
+def users(one: SlabObject) -> ObjectUsers:
+    """Module ``mod`` uses an object."""
+    because = BytesPointer(Address(0xFFFFFFFFC0400100), "00" * 8)
+    use = ModuleUse(
+        "mod", "its variable holds the object", because, ("mod_free",), ("mod_copy",), ()
+    )
+    return ObjectUsers("freed", "the bad pointer was read from it", one, None, (use,))
+
+
+def overrun() -> Overrun:
+    """Text that runs from one object into the next."""
+    before = slab_object()
+    start = Address(before.address + 40)
+    return Overrun(
+        before, start, Address(start + 40), "text", "upper-bay", BytesPointer(start, "61" * 40)
+    )
+
+
+def list_report(text: str) -> ListReport:
+    """The list check's report, every address in it unknown memory."""
+    found = parse(text)
+    assert found is not None
+    operation, field, poison, double, addresses = found
+    entries = tuple(
+        ListEntry(role, owner(value, "null" if value < 4096 else "unknown"))
+        for role, value in addresses.items()
+    )
+    return ListReport(operation, LogPointer(1.0, text), field, poison, double, entries)
 
 
 def data_flow(*ways: Way, **changes: Any) -> DataFlow:

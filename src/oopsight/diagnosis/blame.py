@@ -88,6 +88,13 @@ def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) 
     outermost = -1
     if isinstance(flow, DataFlow):
         way = flow.first
+        # What a module left in its caller's structure is the module's doing, not the caller's.
+        found.extend(
+            Culprit(one.module, base_name(one.function), None, None, f"was called just before, and "
+                    f"{what} was read from what it had been given to fill")
+            for one in way.written_by
+            if way.module is None
+        )  # fmt: skip
         if way.end is not None and way.ended != "lost" and _can_be_to_blame(way.end):
             verbs = {
                 "loaded": f"read {what} from {way.name or 'memory'}",
@@ -136,8 +143,7 @@ def track_culprits(track: Track | None, why: str, most: int = 2) -> list[Culprit
 
 def track_step(track: Track, thing: str) -> Step:
     """The allocator's record as a step of the proof."""
-    frames = track.frames or ((track.caller,) if track.caller else ())
-    calls = " <- ".join(where(f.function, f.module) for f in frames[:6])
+    calls = " <- ".join(where(f.function, f.module) for f in track.calls[:6])
     return Step(
         f"{thing} was {track.what} by process {track.pid} on CPU {track.cpu}: {calls}",
         (track.memory,),

@@ -17,14 +17,16 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.code import ARGUMENTS, Memory
+from oopsight.evidence.flow.code import ARGUMENTS, Function, Memory
 from oopsight.evidence.flow.effects import MASK, Load
 from oopsight.evidence.flow.trace import Context, How, Move
 from oopsight.evidence.frames import calls
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner, owner_of
 from oopsight.evidence.pointers import BytesPointer, FramePointer, InstructionPointer
+from oopsight.evidence.slab_tracks import TrackFrame
 from oopsight.evidence.task import CrashedTask
+from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.text import printable
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 MOST_WAYS = 6
 _FARTHEST_MEMBER = 1 << 20
+_MOST_CALLBACKS = 4
+_MOST_INSTRUCTIONS = 4000
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ class Way:
     """What that memory is called: ``kmem_cache.name``, ``telem_current`` …"""
     returned_by: str | None
     """The function that returned it."""
+    written_by: tuple[TrackFrame, ...] = ()
+    """Functions that were called through pointers before it was read from the caller's stack, and
+    so can have left it there."""
 
     @property
     def certain(self) -> bool:
@@ -127,6 +134,8 @@ class DataFlow:
     """The type that the bad pointer should have pointed to."""
     checker_module: str | None = None
     """The module of :attr:`checker`."""
+    installed_by: tuple[str, ...] = ()
+    """For a target read from a module's table, that module's functions which refer to the table."""
 
     @property
     def first(self) -> Way:
@@ -297,11 +306,51 @@ class _Follower:
                     held_in=held_in,
                     name=name,
                     returned_by=returned_by,
+                    written_by=self._written_by(last, held_in),
                 )
             )
             typed = self._type(moves, start, loaded)
         self.pointed_to = typed
         return tuple(reversed(result))
+
+    def _written_by(self, move: Move, held_in: Owner | None) -> tuple[TrackFrame, ...]:
+        """Module functions that were called through a pointer before the value was read."""
+        if held_in is None or held_in.kind != "stack" or move.how is not How.LOADED:
+            return ()
+        context, code = move.context, move.context.function
+        found: dict[str, TrackFrame] = {}
+        for index, row in enumerate(code.instructions):
+            if not row.is_call or len(found) >= _MOST_CALLBACKS:
+                continue
+            taken = self.calls.taken_from(row)
+            if taken is None or not _leads_to(code, index, move.index):
+                continue
+            target = self._value_of(context, taken, index)
+            known = None if target is None else self.calls.reader.function(target)
+            owner = self.namer.modules.owner(target) if target and self.namer.modules else None
+            if known is not None and owner is not None and target == known[1]:
+                found[known[0]] = TrackFrame(Address(target), known[0], owner.name, None)
+        return tuple(found.values())
+
+    def _value_of(self, context: Context, taken: str | Memory, index: int) -> int | None:
+        if isinstance(taken, str):
+            return self.calls.tracer.value(context, taken, index)
+        address = self.calls.tracer.address(context, taken, index)
+        data = None if address is None else self.calls.reader.read(address, 8)
+        return None if data is None else int.from_bytes(data, "little")
+
+    def installers(self, held_in: Owner | None) -> tuple[str, ...]:
+        """Functions of a module that refer to the table which holds a function pointer."""
+        from oopsight.evidence.module_code import functions
+
+        if held_in is None or held_in.module is None or self.namer.modules is None:
+            return ()
+        module = self.namer.modules.owner(held_in.address)
+        if module is None:
+            return ()
+        begin = held_in.address - (held_in.offset or 0)
+        found = functions(self.calls.reader, module)
+        return tuple(base_name(one.name) for one in found if begin in one.refers)
 
     def _callee(self, move: Move) -> str | None:
         row = move.context.function.instructions[move.index]
@@ -383,6 +432,20 @@ class _Follower:
                 inside = move.value - symbol.address
                 return None if kind is None else (kind, beyond + inside)
         return None
+
+
+def _leads_to(code: Function, index: int, other: int) -> bool:
+    """Whether one instruction may be carried out some time after another."""
+    seen = {index}
+    work = [index]
+    while work and len(seen) < _MOST_INSTRUCTIONS:
+        for following in code.after[work.pop()]:
+            if following == other:
+                return True
+            if following not in seen:
+                seen.add(following)
+                work.append(following)
+    return False
 
 
 def _delta(move: Move) -> int:
@@ -523,7 +586,8 @@ def collect(
         if ways:
             bad = None if value is None else owner_of(session, known, value)
             wanted, expected = _wanted(fault, follower.pointed_to)
-            return DataFlow(subject, None, ways, (), bad, wanted, expected)
+            installed = follower.installers(ways[0].held_in) if subject == "target" else ()
+            return DataFlow(subject, None, ways, (), bad, wanted, expected, installed_by=installed)
     if fault.operand is None or fault.operand.address is None:
         given = _argument(found, backtrace, follower)
         if given is not None and given[1]:

@@ -7,6 +7,8 @@ still in use (who frees such objects?), and an object that was written over from
 
 from __future__ import annotations
 
+import array
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -36,7 +38,6 @@ _FREES = (
     "call_rcu",
     "mempool_free",
     "kfree_call_rcu",
-    "__free_pages",
     "free_pages",
 )
 _COPIES = (
@@ -53,13 +54,15 @@ _COPIES = (
     "sprintf",
     "snprintf",
     "vsprintf",
-    "_copy_from_user",
-    "_copy_from_iter",
+    "copy_from_user",
+    "copy_from_iter",
     "copy_from_kernel_nofault",
     "sscanf",
     "hex2bin",
     "skb_copy_bits",
 )
+# Variants that the CPU's features choose between.
+_ALIAS = re.compile(r"(?:_orig|_erms|_noprof)$")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class ObjectUsers:
     """The object and who uses it."""
 
     question: str
-    """``freed`` or ``overrun``."""
+    """``freed``, ``reused`` (freed, and allocated again for somebody else) or ``overrun``."""
     role: str
     """What the object is to the crash, in words."""
     object: SlabObject
@@ -104,11 +107,56 @@ def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabO
         slab = flow.bad.slab if flow.bad else None
         if slab is not None and slab.freed:
             return f"it was handed to {flow.checker}", slab
+    fresh = _fresh_on_list(flow, report)
+    if fresh is not None:
+        return fresh
     for entry in report.entries if report else ():
         slab = entry.owner.slab
         if slab is not None and slab.freed and entry.role in ("prev", "next", "entry", "was"):
             return "it is on the list", slab
     return None
+
+
+def _fresh_on_list(
+    flow: DataFlow | None, report: ListReport | None
+) -> tuple[str, SlabObject] | None:
+    """An object just allocated, to be added to a list on which its memory already is.
+
+    Its former life ended while it was on the list: the list still leads to the same address.
+    """
+    if flow is None or report is None or report.operation != "add" or report.double_add:
+        return None
+    neighbour, was = report.entry("prev") or report.entry("next"), report.entry("was")
+    added = flow.first.value if flow.subject == "argument" else None
+    if neighbour is None or was is None or added is None or neighbour.owner.slab is None:
+        return None
+    one = neighbour.owner.slab
+    if neighbour.owner.address != added or one.track("freed") is None or was.owner.address != 0:
+        return None
+    return "its memory was still on the list when it was allocated again", one
+
+
+def _reused(
+    session: Session, modules: Modules, flow: DataFlow | None
+) -> tuple[str, SlabObject] | None:
+    """An object that two modules hold, of which one found nonsense in it: freed and given away."""
+    way = flow.first if flow is not None else None
+    if flow is None or way is None or way.held_in is None or way.held_in.slab is None:
+        return None
+    if flow.subject == "argument" or way.module is None or flow.bad is None:
+        return None
+    one = way.held_in.slab
+    if one.freed or flow.bad.kind not in ("non-canonical", "unknown", "vmalloc-hole", "poison"):
+        return None
+    holders = [
+        module.name
+        for module, _, _, memory in _holding_variables(session, modules, one)
+        if int.from_bytes(bytes.fromhex(memory.bytes), "little") == one.address
+    ]
+    if way.module not in holders or all(name == way.module for name in holders):
+        return None
+    other = next(name for name in holders if name != way.module)
+    return f"{way.module} reads pointers from it, and {other} has it for its own", one
 
 
 def _overran(
@@ -140,10 +188,11 @@ def _holding_variables(
                 data = session.read(begin, min(end - begin, _MOST_DATA))
             except FaultError:
                 continue
-            for offset in range(0, len(data) - 7, 8):
-                value = int.from_bytes(data[offset : offset + 8], "little")
+            words = array.array("Q", data[: len(data) & ~7])
+            for number, value in enumerate(words):
                 if not one.address <= value < one.address + one.size:
                     continue
+                offset = number * 8
                 at = Address(begin + offset)
                 try:
                     symbol = printable(session.prog.symbol(at).name)
@@ -191,6 +240,11 @@ def _start_and_end(session: Session, name: str) -> set[int]:
         return set()
 
 
+def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:
+    """Whether it calls one of some functions, under whichever of their aliases."""
+    return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.calls)
+
+
 def _named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
 
@@ -206,12 +260,16 @@ def collect(
     known_flow = flow if isinstance(flow, DataFlow) else None
     overrun = None
     question = "freed"
-    freed = _freed(known_flow, report if isinstance(report, ListReport) else None)
+    listed = report if isinstance(report, ListReport) else None
+    freed = _freed(known_flow, listed)
     ran = _overran(session, modules, known_flow)
     if ran is not None:
         question, (role, one, overrun) = "overrun", ran
     elif freed is not None:
         role, one = freed
+        question = "freed" if one.freed else "reused"
+    elif (reused := _reused(session, modules, known_flow)) is not None:
+        question, (role, one) = "reused", reused
     else:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
     path = backtrace if isinstance(backtrace, Backtrace) else None
@@ -241,8 +299,8 @@ def collect(
                 module=name,
                 why=why,
                 because=because,
-                frees=_named(f for f in inner if f.calls & set(_FREES)),
-                writes=_named(f for f in inner if f.copies or f.calls & set(_COPIES)),
+                frees=_named(f for f in inner if _does(f, _FREES)),
+                writes=_named(f for f in inner if f.copies or _does(f, _COPIES)),
                 uses=_named(f for f in inner if f.refers & bases),
             )
         )

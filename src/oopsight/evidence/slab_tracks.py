@@ -15,7 +15,7 @@ from oopsight.text import printable
 if TYPE_CHECKING:
     from drgn import Program
 
-_STORE_USER = 1 << 16  # SLAB_STORE_USER, include/linux/slab.h
+_STORE_USER = 1 << 16  # SLAB_STORE_USER, include/linux/slab.h, before Linux 6.9
 _MOST_FRAMES = 32
 
 
@@ -52,8 +52,18 @@ class Track:
     @property
     def blamable(self) -> tuple[TrackFrame, ...]:
         """Who can be to blame for it, innermost first."""
-        frames = self.frames or ((self.caller,) if self.caller else ())
-        return tuple(frame for frame in frames if frame.plumbing is None)
+        return tuple(frame for frame in self.calls if frame.plumbing is None)
+
+    @property
+    def calls(self) -> tuple[TrackFrame, ...]:
+        """The stack with the allocator's caller at its top.
+
+        The kernel leaves out a fixed number of frames, which with inlining may be one too many.
+        """
+        known = {frame.function for frame in self.frames}
+        if self.caller is None or self.caller.function in known:
+            return self.frames
+        return (self.caller, *self.frames)
 
 
 def _frame(prog: Program, modules: Modules | None, pc: int) -> TrackFrame:
@@ -88,6 +98,15 @@ def _frames(prog: Program, modules: Modules | None, track: Any) -> tuple[TrackFr
     return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)
 
 
+def _store_user(prog: Program) -> int:
+    """SLAB_STORE_USER: since Linux 6.9 (commit cc61eb851461) flags are numbered by an enum."""
+    try:
+        number: int = prog.constant("_SLAB_STORE_USER").value_()
+    except LookupError:
+        return _STORE_USER
+    return 1 << number
+
+
 def tracks(
     session: Session, modules: Modules | None, cache: Any, address: int
 ) -> tuple[Track, ...]:
@@ -101,7 +120,7 @@ def tracks(
 
     prog = session.prog
     try:
-        if not cache.flags.value_() & _STORE_USER:
+        if not cache.flags.value_() & _store_user(prog):
             return ()
         inuse, offset = cache.inuse.value_(), cache.offset.value_()
         kind = prog.type("struct track")

@@ -65,16 +65,16 @@ def bad_function_pointer(
     culprits = flow_culprits(flow, backtrace, what="the function pointer")
     if called is not None and called.first.held_in is not None:
         holder = called.first.held_in
-        # Whose table it is comes second: it may be right to leave a function out.
+        # Whose table it is comes second: it may be right to leave a function out. But what runs
+        # any module's functions is not to blame for the one that is missing.
+        table = f"its table {called.first.name} has the bad function pointer"
         if holder.module is not None and holder.module not in {c.module for c in culprits}:
-            owner = Culprit(
-                holder.module,
-                None,
-                None,
-                called.first.name,
-                "its table has the bad function pointer",
-            )
-            culprits = merge(culprits, [owner])
+            owners = [
+                Culprit(holder.module, name, None, called.first.name, f"refers to {table}")
+                for name in called.installed_by
+            ] or [Culprit(holder.module, None, None, called.first.name, table)]
+            by_module = any(culprit.module is not None for culprit in culprits)
+            culprits = merge(culprits, owners) if by_module else merge(owners, culprits)
     kept = f" read from {called.first.name}" if called and called.first.name else ""
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "the kernel"
     return Finding(

@@ -106,7 +106,7 @@ def double_free(
             "Set the pointer to NULL where the object is freed first, and find which of the two "
             "frees is the one too many; slub_debug=FPZU lets the allocator record both.",
         ),
-        refines=("bug_on", "use_after_free", "warning"),
+        refines=("use_after_free",),
     )
 
 

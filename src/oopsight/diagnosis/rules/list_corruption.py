@@ -82,7 +82,7 @@ def list_corruption(
     if not isinstance(report, ListReport) and not poisoned:
         return Clear("no list check reported, and the bad value is no list poison")
     steps: list[Step] = [fault_step(fault)]
-    refines: tuple[str, ...] = ("wild_pointer", "bug_on", "warning")
+    refines: tuple[str, ...] = ("wild_pointer",)
     objects: list[BytesPointer] = []
     if isinstance(report, ListReport):
         steps.append(Step(f"the list check reported: {report.text.text}", (report.text,)))

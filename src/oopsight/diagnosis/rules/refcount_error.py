@@ -111,5 +111,4 @@ def refcount_error(
             "Match each get with one put. The count may have been wrong before: look at all paths "
             "that put the object.",
         ),
-        refines=("warning", "bug_on"),
     )

@@ -17,7 +17,8 @@ How it is decided
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
-    *inferred*. Freed memory that was given to somebody else since is not recognised. Without the
+    *inferred*. Freed memory that was given to somebody else since is recognised only where two
+    modules hold it, or where it was on a list as it was allocated again. Without the
     allocator's records the freeing function is chosen by what it can do, not by what it did.
 
 Example
@@ -93,7 +94,7 @@ def use_after_free(
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     pattern = _poison(flow, report)
-    freed = users if isinstance(users, ObjectUsers) and users.question == "freed" else None
+    freed = users if isinstance(users, ObjectUsers) and users.overrun is None else None
     if freed is None and pattern is None:
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = [fault_step(fault)]
@@ -121,9 +122,15 @@ def use_after_free(
         )
     one = freed.object
     thing = f"{one.cache} object {one.address}"
-    state = "is filled with the pattern of freed objects" if one.poisoned else "is on the free list"
     carried: list[Pointer] = [one.head] if one.head is not None else list(because)
-    steps.append(Step(f"{thing} {state}: it was free, yet {freed.role}", tuple(carried)))
+    if freed.question == "reused":
+        carried.extend(use.because for use in freed.modules if use.because is not None)
+        text = f"{thing} was freed and allocated again: {freed.role}"
+    elif one.poisoned:
+        text = f"{thing} is filled with the pattern of freed objects, yet {freed.role}"
+    else:
+        text = f"{thing} is on the free list, yet {freed.role}"
+    steps.append(Step(text, tuple(carried)))
     for what in ("allocated", "freed"):
         track = one.track(what)
         if track is not None:
@@ -137,6 +144,10 @@ def use_after_free(
         if use.because is not None and not one.tracks and not one.refers
     )
     freers = _freers(freed, one)
+    if freed.question == "reused" and isinstance(flow, DataFlow):
+        # Whoever has it now got it from the allocator in good faith.
+        mine = {flow.first.module} | {f.module for f in backtrace.blamable}
+        freers = [one for one in freers if one.module in mine] or freers
     certain = one.track("freed") is not None
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     culprits = merge(followers, freers) if users_first else merge(freers, followers)

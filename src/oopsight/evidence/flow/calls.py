@@ -130,7 +130,7 @@ class Calls:
         if not self.frames or not self.frames[0].no_code or outer is None:
             return None
         call = outer.function.instructions[outer.at]
-        taken = self._taken_from(call)
+        taken = self.taken_from(call)
         if taken is not None:
             return outer, taken
         # A function called directly, which jumped on as its last act.
@@ -140,7 +140,7 @@ class Calls:
         jumps = [
             (index, taken)
             for index, row in enumerate(code.instructions)
-            if row.is_jump and (taken := self._taken_from(row)) is not None
+            if row.is_jump and (taken := self.taken_from(row)) is not None
         ]
         if len(jumps) != 1:
             return None
@@ -155,7 +155,7 @@ class Calls:
         )
         return context, jumps[0][1]
 
-    def _taken_from(self, row: Instruction) -> str | Memory | None:
+    def taken_from(self, row: Instruction) -> str | Memory | None:
         """What an indirect call or jump takes its target from."""
         if not row.operands:
             return None

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handmade_facts import (
+    ABSENT,
+    backtrace,
+    data_flow,
+    fault,
+    flow_step,
+    log,
+    owner,
+    slab_object,
+    way,
+)
+
+from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.diagnosis.rules.double_free import double_free
+from oopsight.evidence.backtrace import Backtrace, Role
+from oopsight.evidence.data_flow import DataFlow
+
+STOPPED = fault(None, exception="invalid_op", operand=None)
+
+
+def trace() -> Backtrace:
+    made = backtrace(kfree=Role.FAULT, up_release=Role.CALLER)
+    plumbing = "allocates or frees memory for its caller"
+    return replace(made, frames=(replace(made.frames[0], plumbing=plumbing), *made.frames[1:]))
+
+
+def flow(state: str) -> DataFlow:
+    slab = slab_object(state)
+    bad = owner(slab.address, "slab", slab=slab)
+    step = flow_step("loaded", "up_release", slab.address, "up")
+    return data_flow(way(step), subject="argument", checker="kfree", bad=bad)
+
+
+def test_the_allocator_stopped_at_a_free_object() -> None:
+    answer = double_free(STOPPED, trace(), flow("free"), log("kernel BUG at mm/slub.c:1"), ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "up_release"
+    assert all(step.because for step in answer.chain)
+
+
+def test_a_helper_that_left_no_frame_is_blamed_first() -> None:
+    made = replace(flow("free"), checker="up_done", checker_module="up")
+    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["up_done", "up_release"]
+
+
+def test_an_object_in_use_was_not_freed_twice() -> None:
+    assert isinstance(double_free(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT), Clear)
+
+
+def test_an_argument_that_cannot_be_followed_leaves_it_open() -> None:
+    assert isinstance(double_free(STOPPED, trace(), ABSENT, ABSENT, ABSENT), Undecided)
+
+
+def test_a_fault_elsewhere_is_clear() -> None:
+    assert isinstance(double_free(fault(), backtrace(), flow("free"), ABSENT, ABSENT), Clear)

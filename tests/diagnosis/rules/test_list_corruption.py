@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, list_report, owner, way
+
+from oopsight.diagnosis import Clear, Depth, Finding
+from oopsight.diagnosis.rules.list_corruption import list_corruption
+
+STOPPED = fault(None, exception="invalid_op", operand=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "depth", "words"),
+    [
+        (
+            "list_del corruption, ffff888003400000->next is LIST_POISON1 (dead000000000100)",
+            Depth.ROOT_CAUSE,
+            "deleted from its list before",
+        ),
+        (
+            "list_add double add: new=ffff888003400000, prev=ffff888003400000, "
+            "next=ffffffffc0301030.",
+            Depth.ROOT_CAUSE,
+            "on the list already",
+        ),
+        (
+            "list_add corruption. prev->next should be next (ffffffffc0301030), but was "
+            "ffff888003400abc. (prev=ffff888003400000).",
+            Depth.MECHANISM,
+            "prev->next should have been 0xffffffffc0301030",
+        ),
+        (
+            "list_del corruption. next->prev should be ffff888003400000, but was NULL. "
+            "(next=ffff888003400040)",
+            Depth.MECHANISM,
+            "was NULL",
+        ),
+    ],
+)
+def test_the_kernel_s_report_is_understood(text: str, depth: Depth, words: str) -> None:
+    answer = list_corruption(STOPPED, backtrace(), ABSENT, list_report(text), ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.depth is depth
+    assert words in answer.summary
+
+
+def test_poison_that_is_followed_is_a_deleted_entry() -> None:
+    bad = owner(0xDEAD000000000100, "poison", detail="LIST_POISON1: the next pointer +0x0")
+    flow = data_flow(way(flow_step("loaded", "walk", 0xDEAD000000000100, "jobs")), bad=bad)
+    answer = list_corruption(fault(None), backtrace(), flow, ABSENT, ABSENT)
+    assert isinstance(answer, Finding)
+    assert "walk" in [c.function for c in answer.culprits]
+
+
+def test_without_either_it_is_clear() -> None:
+    assert isinstance(list_corruption(fault(), backtrace(), ABSENT, ABSENT, ABSENT), Clear)

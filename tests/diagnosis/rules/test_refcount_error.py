@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handmade_facts import ABSENT, backtrace, fault, log
+
+from oopsight.diagnosis import Clear, Finding
+from oopsight.diagnosis.rules.refcount_error import refcount_error
+from oopsight.evidence.backtrace import Role
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+from oopsight.oops.facts import CrashReport, Frame, Stack
+
+LINES = log("refcount_t: underflow; use-after-free.", "WARNING: CPU: 0 PID: 7 at lib/refcount.c:28")
+SYMPTOM = Symptom(Kind.REFCOUNT, "refcount bug", "log", LINES.lines[1], None)
+
+
+def test_the_put_on_the_stack_is_blamed() -> None:
+    trace = backtrace(refcount_warn_saturate=Role.FAULT, tun_put=Role.CALLER)
+    frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
+    trace = replace(trace, frames=frames)
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "tun_put"
+    assert "more often than it was got" in answer.summary
+
+
+def test_where_the_kernel_lived_on_the_log_s_trace_is_read() -> None:
+    frames = (Frame("refcount_warn_saturate", 1, 2), Frame("tun_put", 1, 2, module="tun"))
+    report = CrashReport(
+        Kind.REFCOUNT, "refcount bug", "WARNING: ", 1, stacks=(Stack("crash", frames),)
+    )
+    symptom = replace(SYMPTOM, report=report)
+    answer = refcount_error(symptom, fault(), backtrace(), ABSENT, LINES, ABSENT)
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("tun", "tun_put")
+
+
+def test_any_other_warning_is_clear() -> None:
+    symptom = replace(SYMPTOM, kind=Kind.WARNING)
+    assert isinstance(
+        refcount_error(symptom, fault(), backtrace(), ABSENT, log("hello"), ABSENT), Clear
+    )
