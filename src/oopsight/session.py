@@ -15,7 +15,7 @@ from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, pac
 from oopsight.symbols.lookup import SymbolTable
 
 if TYPE_CHECKING:
-    from drgn import Program
+    from drgn import FindObjectFlags, Object, Program
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,22 @@ def _load(prog: Program, vmlinux: Path, info: DumpInfo) -> None:
         )
 
 
+def _vmemmap(
+    prog: Program, name: str, flags: FindObjectFlags, filename: str | None
+) -> Object | None:
+    """As an object finder: the array of all pages, which drgn itself finds in DWARF alone."""
+    import drgn
+
+    del flags, filename
+    if name != "vmemmap":
+        return None
+    try:
+        base = prog["vmemmap_base"].value_()  # arch/x86/kernel/head64.c
+    except (LookupError, drgn.FaultError):
+        return None
+    return drgn.Object(prog, "struct page *", value=base)
+
+
 def _name_symbols(prog: Program, symbols: SymbolStatus, info: DumpInfo) -> None:
     """Set how names are found: in a pack by bisection, in modules by their own kallsyms."""
     import drgn
@@ -148,6 +164,7 @@ def _name_symbols(prog: Program, symbols: SymbolStatus, info: DumpInfo) -> None:
         table = SymbolTable(symbols.path, info.vmcoreinfo.kaslr_offset or 0)
         prog.register_symbol_finder("pack", table, enable_index=0)
         prog.set_enabled_symbol_finders(["pack"])
+        prog.register_object_finder("vmemmap", _vmemmap, enable_index=-1)
         prog.register_object_finder("untyped", table.refuse_untyped, enable_index=-1)
     from drgn.helpers.linux.kallsyms import load_module_kallsyms
 
