@@ -1,0 +1,66 @@
+"""One bit of a pointer was wrong.
+
+Finds
+    A pointer that is no address, and would be the right one if a single bit were turned.
+
+Why it happens
+    Memory, a cache or a bus is defective; more rarely, code sets a bit in a word that it takes for
+    a mask of its own.
+
+How it is decided
+    The bad value differs in one bit from what the memory holds that it was read from, from what
+    several objects beside it hold at the same offset, or from the address of a list entry that
+    points back to it. Failing these, exactly one bit leads to any memory at all, and there to the
+    very beginning of an allocated object: that alone makes it *possible* only.
+
+When it is wrong
+    Software that turns a bit leaves the same trace. A single crash never convicts the hardware:
+    look for others on this machine, with other values and in other places.
+
+Example
+    ``0xfff7888003400000``, where the next object holds ``0xffff888003400000``: bit 51.
+
+Look next
+    Logs of corrected memory errors (EDAC, mcelog), other crashes of this machine, a memory test.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
+from oopsight.diagnosis.blame import fault_step, flow_steps
+from oopsight.evidence import Missing
+from oopsight.evidence.bit_flip import BitFlip
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+
+
+def bit_flip(fault: Fault, flow: DataFlow, flip: BitFlip | Missing) -> Finding | Clear:
+    """Decide whether a single bit is wrong."""
+    if isinstance(flip, Missing):
+        return Clear(flip.detail)
+    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    steps.append(
+        Step(
+            f"bit {flip.bit} of {flip.value} turned gives {flip.intended.address}: "
+            f"{flip.intended.detail}; {flip.text}",
+            flip.memory,
+        )
+    )
+    strong = flip.reason != "only"
+    thing = flow.first.name or f"the pointer read by {flow.first.function}"
+    return Finding(
+        title=f"one bit of a pointer is wrong in {fault.function}",
+        summary=f"Bit {flip.bit} of {thing} was turned: {flip.value} instead of "
+        f"{flip.intended.address}. The hardware is under suspicion.",
+        certainty=Certainty.INFERRED if strong else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=(
+            Culprit(None, None, None, "memory hardware", "a single bit of a pointer is wrong"),
+        ),
+        advice=(
+            "Look for corrected memory errors and for other crashes of this machine; test its "
+            "memory before software is blamed.",
+        ),
+        refines=("wild_pointer",),
+    )

@@ -1,0 +1,135 @@
+"""Whether the bad value is one bit away from what should have stood there.
+
+One bit alone proves little: of the 64 neighbours of a random number some may be addresses. Only
+what is known from elsewhere counts: that the memory still holds the other value, that other objects
+of the same kind do, that a list entry points back, or that no other bit would give any memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.owner import Owner, SlabObject, neighbour, owner_of
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.session import Session
+
+_CANONICAL = 47
+_SIBLINGS = (-4, -3, -2, -1, 1, 2, 3, 4)
+_LEAST_SIBLINGS = 2
+_SUSPECT = ("non-canonical", "unknown", "vmalloc-hole", "user", "module-area-gap")
+
+
+@dataclass(frozen=True)
+class BitFlip:
+    """The value, the bit, and what speaks for it."""
+
+    value: Address
+    bit: int
+    intended: Owner
+    """What the value is with that bit turned."""
+    reason: str
+    """``memory``, ``siblings``, ``back-pointer`` or ``only``."""
+    text: str
+    memory: tuple[BytesPointer, ...]
+    """What carries the reason."""
+
+
+def one_bit(first: int, second: int) -> int | None:
+    """The bit in which two numbers differ, if it is the only one.
+
+    >>> one_bit(0xFFFF888003400000, 0xFFF7888003400000), one_bit(1, 2)
+    (51, None)
+    """
+    difference = first ^ second
+    return difference.bit_length() - 1 if difference and not difference & difference - 1 else None
+
+
+def _word(session: Session, address: int) -> int | None:
+    from drgn import FaultError
+
+    try:
+        return int.from_bytes(session.read(address, 8), "little")
+    except (FaultError, OverflowError):
+        return None
+
+
+def _siblings(
+    session: Session, modules: Modules | None, one: SlabObject, offset: int, value: int
+) -> tuple[int, list[BytesPointer]] | None:
+    """What other objects of the slab hold at the same offset, where that is one bit away."""
+    held: dict[int, list[BytesPointer]] = {}
+    for step in _SIBLINGS:
+        other = neighbour(session, modules, one, step)
+        if other is None or other.state != "allocated":
+            continue
+        word = _word(session, other.address + offset)
+        if word is not None and one_bit(word, value) is not None:
+            pointer = BytesPointer(
+                Address(other.address + offset), word.to_bytes(8, "little").hex()
+            )
+            held.setdefault(word, []).append(pointer)
+    best = max(held.items(), key=lambda item: len(item[1]), default=None)
+    return best if best is not None and len(best[1]) >= _LEAST_SIBLINGS else None
+
+
+def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> BitFlip | Missing:
+    """Look for one bit between the bad value and a right one."""
+    known = None if isinstance(modules, Missing) else modules
+    way, end = flow.first, flow.first.end
+    nothing = Missing(Why.NOT_APPLICABLE, "no single bit leads from the bad value to a right one")
+    if end is None or end.how != "loaded" or end.value is None or flow.bad is None:
+        return Missing(Why.NOT_APPLICABLE, "the bad value was not read from memory")
+    if flow.subject == "argument" or flow.bad.kind not in _SUSPECT:
+        return nothing
+    value = int(end.value)
+    if end.agrees is False and end.memory is not None and len(end.memory.bytes) == 16:
+        now = int.from_bytes(bytes.fromhex(end.memory.bytes), "little")
+        bit = one_bit(now, value)
+        owner = owner_of(session, known, now)
+        if bit is not None and owner.is_memory and owner.mapped:
+            text = f"the memory that it was read from holds {owner.address}, one bit away"
+            return BitFlip(end.value, bit, owner, "memory", text, (end.memory,))
+    held = way.held_in
+    slab = held.slab if held is not None else None
+    if held is not None and slab is not None and held.offset is not None:
+        found = _siblings(session, known, slab, held.offset, value)
+        if found is not None and (bit := one_bit(found[0], value)) is not None:
+            owner = owner_of(session, known, found[0])
+            if owner.is_memory:
+                text = f"{len(found[1])} objects beside it hold {owner.address} there"
+                return BitFlip(end.value, bit, owner, "siblings", text, tuple(found[1]))
+    return _alone(session, known, end.value, held) or nothing
+
+
+def _alone(
+    session: Session, modules: Modules | None, value: Address, held: Owner | None
+) -> BitFlip | None:
+    """The only bit whose turning gives the address of an allocated object's very beginning."""
+    candidates: list[tuple[int, Owner]] = []
+    for bit in range(64):
+        turned = value ^ 1 << bit
+        if turned >> _CANONICAL != 0x1FFFF:
+            continue
+        owner = owner_of(session, modules, turned)
+        if owner.is_memory and owner.mapped:
+            candidates.append((bit, owner))
+    # A list entry's neighbour points back to it.
+    for bit, owner in candidates:
+        back = _word(session, owner.address + 8)
+        if held is not None and back == held.address:
+            pointer = BytesPointer(
+                Address(owner.address + 8), (back or 0).to_bytes(8, "little").hex()
+            )
+            text = f"the list entry at {owner.address} points back to where the value was read"
+            return BitFlip(value, bit, owner, "back-pointer", text, (pointer,))
+    if len(candidates) != 1:
+        return None
+    bit, owner = candidates[0]
+    slab = owner.slab
+    if slab is None or slab.state != "allocated" or owner.offset != 0 or slab.head is None:
+        return None
+    text = f"no other bit gives an address of memory, and {owner.address} is an object's beginning"
+    return BitFlip(value, bit, owner, "only", text, (slab.head,))

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from handmade_facts import ABSENT, data_flow, fault, flow_step, owner, way
+
+from oopsight.diagnosis import Certainty, Clear, Finding
+from oopsight.diagnosis.rules.bit_flip import bit_flip
+from oopsight.evidence import Address
+from oopsight.evidence.bit_flip import BitFlip, one_bit
+from oopsight.evidence.pointers import BytesPointer
+
+VALUE = Address(0xFFF7888003400000)
+RIGHT = owner(0xFFFF888003400000, "slab")
+MEMORY = (BytesPointer(Address(0xFFFF888003400100), "00" * 8),)
+FLOW = data_flow(way(flow_step("loaded", "walk", VALUE), name="struct node.next"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "certainty"),
+    [
+        ("memory", Certainty.INFERRED),
+        ("siblings", Certainty.INFERRED),
+        ("back-pointer", Certainty.INFERRED),
+        ("only", Certainty.POSSIBLE),
+    ],
+)
+def test_what_speaks_for_it_decides_how_sure_it_is(reason: str, certainty: Certainty) -> None:
+    flip = BitFlip(VALUE, 51, RIGHT, reason, "by hand", MEMORY)
+    answer = bit_flip(fault(None), FLOW, flip)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is certainty
+    assert "struct node.next" in answer.summary
+    assert answer.culprits[0].module is None
+
+
+def test_without_a_bit_it_is_clear() -> None:
+    assert isinstance(bit_flip(fault(None), FLOW, ABSENT), Clear)
+
+
+def test_one_bit() -> None:
+    assert one_bit(VALUE, RIGHT.address) == 51
+    assert one_bit(VALUE, VALUE) is None
+    assert one_bit(0, 3) is None
