@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
+from oopsight.diagnosis.blame import flow_steps
 from oopsight.evidence import Evidence, Missing
 from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.symptom import Symptom
 
@@ -28,6 +30,9 @@ def unknown(evidence: Evidence) -> Finding:
                 (fault.frame,),
             )
         )
+    flow = evidence.get(DataFlow)
+    if not isinstance(flow, Missing):
+        steps.extend(flow_steps(flow))
     culprits: tuple[Culprit, ...] = ()
     if not isinstance(backtrace, Missing) and backtrace.interrupted:
         suspects = backtrace.blamable[:_MOST_SUSPECTS]

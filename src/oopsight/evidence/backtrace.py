@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -191,7 +191,12 @@ def crashed_trace(session: Session) -> list[StackFrame]:
 
     trace = session.prog.stack_trace(panic_task(session.prog))
     frames = [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
-    return frames + _beyond_bad_counter(session, frames)
+    for position, frame in enumerate(frames):
+        if frame.interrupted and not _user(frame) and not _is_code(session, frame.pc):
+            # What the unwinder gives from here on, by following rbp, is guesswork.
+            beyond = _beyond_bad_counter(session, frame)
+            return frames[: position + 1] + beyond[:MOST_FRAMES] if beyond else frames
+    return frames
 
 
 def _is_code(session: Session, pc: int) -> bool:
@@ -204,29 +209,24 @@ def _is_code(session: Session, pc: int) -> bool:
         symbol = session.prog.symbol(pc)
     except LookupError:
         return False
-    return symbol.kind in (SymbolKind.FUNC, SymbolKind.NOTYPE)
+    return symbol.kind in (SymbolKind.FUNC, SymbolKind.UNKNOWN)
 
 
-def _beyond_bad_counter(session: Session, frames: list[StackFrame]) -> list[StackFrame]:
-    """Frames outside one whose program counter is no code, where the unwinder stops.
+def _beyond_bad_counter(session: Session, last: StackFrame) -> list[StackFrame]:
+    """Frames outside one whose program counter is no code.
 
     Nothing was carried out there, so the stack is as the call left it: the return address on top.
     It is taken only if it follows a call instruction of known code.
     """
     from drgn import FaultError, Object
 
-    if not frames or _user(frames[-1]) or not frames[-1].interrupted:
-        return []
-    last, prog = frames[-1], session.prog
-    if _is_code(session, last.pc):
-        return []
+    prog = session.prog
     try:
         back = prog.read_u64(last.sp)
-        prog.symbol(back - 1)
         before = session.read(back - _LONGEST_CALL, _LONGEST_CALL)
-    except (FaultError, LookupError):
+    except FaultError:
         return []
-    if not _ends_in_call(before):
+    if not _is_code(session, back - 1) or not _ends_in_call(before):
         return []
     known = {_PT_REGS.get(name, name): value for name, value in last.registers().items()}
     try:
@@ -236,7 +236,7 @@ def _beyond_bad_counter(session: Session, frames: list[StackFrame]) -> list[Stac
         trace = prog.stack_trace(Object(prog, "struct pt_regs", values))
     except (FaultError, LookupError, ValueError, TypeError):
         return []
-    return [trace[index] for index in range(min(len(trace), MOST_FRAMES - len(frames)))]
+    return [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
 
 
 # drgn's register names where struct pt_regs has others, arch/x86/include/asm/ptrace.h
@@ -303,7 +303,10 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
             role = Role.FAULT
         else:
             role = Role.CALLER
-        rows.append(_frame(index, frame, role, modules))
+        row = _frame(index, frame, role, modules)
+        if role is Role.FAULT and not _is_code(session, row.pc):
+            row = replace(row, plumbing="no code is there")
+        rows.append(row)
     registers = frames[entry].registers() if entry is not None else {}
     return Backtrace(
         frames=tuple(rows),

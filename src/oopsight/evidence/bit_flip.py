@@ -19,6 +19,7 @@ from oopsight.session import Session
 _CANONICAL = 47
 _SIBLINGS = (-4, -3, -2, -1, 1, 2, 3, 4)
 _LEAST_SIBLINGS = 2
+_LEAST_TEXT = 3
 _SUSPECT = ("non-canonical", "unknown", "vmalloc-hole", "user", "module-area-gap")
 
 
@@ -107,7 +108,7 @@ def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> Bit
 def _alone(
     session: Session, modules: Modules | None, value: Address, held: Owner | None
 ) -> BitFlip | None:
-    """The only bit whose turning gives the address of an allocated object's very beginning."""
+    """The only bit whose turning gives memory, if that is the very beginning of something."""
     candidates: list[tuple[int, Owner]] = []
     for bit in range(64):
         turned = value ^ 1 << bit
@@ -125,11 +126,31 @@ def _alone(
             )
             text = f"the list entry at {owner.address} points back to where the value was read"
             return BitFlip(value, bit, owner, "back-pointer", text, (pointer,))
-    if len(candidates) != 1:
+    if len(candidates) != 1 or (modules is not None and modules.in_area(value)):
         return None
     bit, owner = candidates[0]
-    slab = owner.slab
-    if slab is None or slab.state != "allocated" or owner.offset != 0 or slab.head is None:
+    begins = _begins(session, owner)
+    if begins is None:
         return None
-    text = f"no other bit gives an address of memory, and {owner.address} is an object's beginning"
-    return BitFlip(value, bit, owner, "only", text, (slab.head,))
+    text = f"no other bit gives an address of memory, and {owner.address} is {begins[0]}"
+    return BitFlip(value, bit, owner, "only", text, (begins[1],))
+
+
+def _begins(session: Session, owner: Owner) -> tuple[str, BytesPointer] | None:
+    """What begins just there: an allocated object, a variable or a text."""
+    from drgn import FaultError
+
+    slab = owner.slab
+    if slab is not None and slab.state == "allocated" and owner.offset == 0 and slab.head:
+        return "the beginning of an object", slab.head
+    try:
+        around = session.read(owner.address - 1, 16)
+    except FaultError:
+        return None
+    pointer = BytesPointer(Address(owner.address - 1), around.hex())
+    if owner.symbol is not None and owner.offset == 0:
+        return f"the beginning of {owner.symbol}", pointer
+    text = around[1:].split(b"\0")[0]
+    if around[0] == 0 and len(text) >= _LEAST_TEXT and all(0x20 <= char < 0x7F for char in text):
+        return "the beginning of a text", pointer
+    return None

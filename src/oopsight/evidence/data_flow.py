@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.fault import PAGE_FAULT, Fault
+from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import ARGUMENTS, Function, Memory
 from oopsight.evidence.flow.effects import MASK, Load
@@ -575,7 +575,10 @@ def collect(
 ) -> DataFlow | Missing:
     """Follow the bad value of a memory access or call; of a failed check, the arguments."""
     known = None if isinstance(modules, Missing) else modules
-    no_code = fault.exception == PAGE_FAULT and fault.address == fault.pc
+    # A jump to an address that is not canonical is a general protection fault, at the target or
+    # at the jump, as the CPU likes.
+    nowhere = fault.exception == GENERAL_PROTECTION and fault.code is None
+    no_code = (fault.exception == PAGE_FAULT and fault.address == fault.pc) or nowhere
     cpu = None if isinstance(task, Missing) else task.cpu
     found = calls(session, backtrace, cpu, no_code=no_code)
     follower = _Follower(session, _Namer(session, known, backtrace), found)

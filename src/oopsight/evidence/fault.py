@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drgn import StackFrame
 
 PAGE_FAULT = "page_fault"
+GENERAL_PROTECTION = "general_protection"
 # x86 page fault error code, arch/x86/include/asm/trap_pf.h
 _ERROR_WRITE = 1 << 1
 _ERROR_FETCH = 1 << 4

@@ -244,6 +244,8 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
         return Owner(where, "user", area or known[1], mapped=area is not None)
     if known:
         return Owner(where, *known)
+    if where >> 47 != 0x1FFFF and not _five_levels(session):
+        return Owner(where, "non-canonical", "no address at all: its upper bits are not all 1")
     mapped = _mapped(session, where)
     symbol, offset = _symbol(session, where)
     if modules is not None:
@@ -272,6 +274,16 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
         )
         return Owner(where, "slab", text, offset=begin, slab=found, mapped=mapped)
     return _other(session, where, mapped=mapped)
+
+
+def _five_levels(session: Session) -> bool:
+    """Whether addresses have 57 bits; they have where that is not known."""
+    from drgn import FaultError
+
+    try:
+        return bool(session.prog["pgdir_shift"].value_() > 39)
+    except (LookupError, FaultError):
+        return True
 
 
 def _user_area(session: Session, address: int) -> str | None:
@@ -340,7 +352,7 @@ def _in_vmalloc(session: Session, address: int) -> bool:
     try:
         # x86-64 places the range at random; a terabyte is its least size, 32 its usual.
         start = session.prog["vmalloc_base"].value_()
-        size = 12800 << 40 if session.prog["pgdir_shift"].value_() > 39 else 32 << 40
+        size = 12800 << 40 if _five_levels(session) else 32 << 40
     except (LookupError, FaultError):
         return False
     return bool(start <= address < start + size)

@@ -31,10 +31,9 @@ from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, inno
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import PAGE_FAULT, Fault
+from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 
-GENERAL_PROTECTION = "general_protection"
 _NONSENSE = ("non-canonical", "unknown", "user", "vmalloc-hole", "poison")
 
 
