@@ -16,16 +16,14 @@ from oopsight.evidence.pointers import ModulePointer
 from oopsight.evidence.stacks import StackReader, TaskStack
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Waits
+from oopsight.kernel.call_sites import addresses, call_sites
 from oopsight.kernel.code_locks import ALL_ACQUIRES
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_PAGE = 4096
 _MOST_BYTES = 4 << 20
 _MOST_FUNCTIONS = 300
-_CALL = 0xE8
-_CALL_SIZE = 5
 _KINDS = (
     Kind.HUNG_TASK,
     Kind.SOFT_LOCKUP,
@@ -102,18 +100,9 @@ class _Search:
         self._prog: Any = session.prog
         self._reader = StackReader(session, modules)
         self._left = _MOST_BYTES
-        self._targets = self._addresses()
+        self._targets = addresses(session.prog, ALL_ACQUIRES)
         self.leaks: list[LockLeak] = []
         self.followed = 0
-
-    def _addresses(self) -> set[int]:
-        found = set()
-        for name in ALL_ACQUIRES:
-            try:
-                found.add(self._prog.symbol(name).address)
-            except LookupError:
-                continue
-        return found
 
     def module(self, module: Module) -> None:
         """Follow each function of a module that calls a lock function."""
@@ -121,7 +110,7 @@ class _Search:
         for start, end in module.ranges:
             size = min(end - start, self._left)
             self._left -= size
-            for site in self._calls(start, size):
+            for site in call_sites(self._prog, start, size, self._targets):
                 name, begin, _ = self._reader.names.code(site)
                 if begin is not None and module.holds(begin):
                     starts.setdefault(begin, name)
@@ -142,22 +131,3 @@ class _Search:
                         returns_at=f"{name}+{leak.returns - begin:#x}",
                     )
                 )
-
-    def _calls(self, start: int, size: int) -> list[int]:
-        """Addresses of instructions that look like calls of a lock function."""
-        from drgn import FaultError
-
-        code = bytearray()
-        for offset in range(0, size, _PAGE):
-            try:
-                code += self._prog.read(start + offset, min(_PAGE, size - offset))
-            except FaultError:
-                code += bytes(min(_PAGE, size - offset))
-        found = []
-        at = code.find(_CALL)
-        while 0 <= at <= len(code) - _CALL_SIZE:
-            distance = int.from_bytes(code[at + 1 : at + _CALL_SIZE], "little", signed=True)
-            if start + at + _CALL_SIZE + distance in self._targets:
-                found.append(start + at)
-            at = code.find(_CALL, at + 1)
-        return found

@@ -5,18 +5,29 @@
 #include "control.h"
 
 struct pollq_request {
+	struct list_head link;
 	void (*done)(struct pollq_request *request);
 	unsigned long number;
 	char payload[400];
 };
 
 static struct task_struct *pollq_thread;
+static LIST_HEAD(pollq_pending);
 static unsigned long pollq_number;
 
 /* The mistake: nobody frees the request. */
-static noinline void pollq_done(struct pollq_request *request)
+static void pollq_done(struct pollq_request *request)
 {
-	request->payload[0] = 1;
+	list_del(&request->link);
+}
+
+/* Every request that is pending has its answer. */
+static noinline void pollq_poll(void)
+{
+	struct pollq_request *request, *next;
+
+	list_for_each_entry_safe(request, next, &pollq_pending, link)
+		request->done(request);
 }
 
 static noinline int pollq_send(void)
@@ -27,7 +38,7 @@ static noinline int pollq_send(void)
 		return -ENOMEM;
 	request->done = pollq_done;
 	request->number = pollq_number++;
-	request->done(request);
+	list_add_tail(&request->link, &pollq_pending);
 	return 0;
 }
 
@@ -38,6 +49,7 @@ static int pollq_loop(void *unused)
 	while (!kthread_should_stop()) {
 		for (i = 0; i < 2000; i++)
 			pollq_send();
+		pollq_poll();
 		usleep_range(1000, 2000);
 	}
 	return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Captures packets into buffers. */
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 #include "control.h"
 
 struct capb_buffer {
@@ -22,9 +23,18 @@ static noinline int capb_snap(unsigned long size)
 	return 0;
 }
 
+static void capb_tick(struct work_struct *work)
+{
+	capb_snap(480 << 10);
+	schedule_delayed_work(to_delayed_work(work), 1);
+}
+
+static DECLARE_DELAYED_WORK(capb_work, capb_tick);
+
 static int capb_command(char *text)
 {
-	return capb_snap(480 << 10);
+	schedule_delayed_work(&capb_work, 1);
+	return 0;
 }
 
 CONTROL_FILE(capb, capb_command);
@@ -37,6 +47,7 @@ static int __init capb_init(void)
 static void __exit capb_exit(void)
 {
 	CONTROL_REMOVE("capbuf");
+	cancel_delayed_work_sync(&capb_work);
 	vfree(capb_last);
 }
 

@@ -1,0 +1,47 @@
+"""Memory by who has it, as the rules for exhaustion need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oopsight.evidence.memory_use import CacheUse, MemoryUse, ProcessUse, VmallocUse
+
+MUCH = 0.25
+"""Share of all memory from which on one holder is called the cause."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """One holder of memory in the kernel."""
+
+    pages: int
+    what: str
+    source: CacheUse | VmallocUse | None
+
+
+def user_pages(use: MemoryUse) -> int:
+    """What processes hold, in their own memory and in shared memory."""
+    return use.pages.anonymous + use.pages.shmem
+
+
+def kernel_share(use: MemoryUse) -> Share:
+    """The largest single holder in the kernel."""
+    shares = [Share(c.pages, f"slab cache {c.name}", c) for c in use.caches[:1]]
+    shares += [Share(v.pages, f"vmalloc() by {v.function}", v) for v in use.vmalloc[:1]]
+    shares += [
+        Share(use.pages.unaccounted, "pages that the kernel took one by one", None),
+        Share(use.pages.page_tables, "page tables", None),
+        Share(use.pages.kernel_stacks, "kernel stacks", None),
+    ]
+    return max(shares, key=lambda share: share.pages)
+
+
+def size(use: MemoryUse, pages: int) -> str:
+    """Pages as MiB and as a share of the whole."""
+    mib = pages * use.page_size / (1 << 20)
+    return f"{mib:.0f} MiB ({pages * 100 // max(use.pages.total, 1)} % of all)"
+
+
+def largest(use: MemoryUse) -> ProcessUse | None:
+    """The processes of one name that hold most."""
+    return use.processes[0] if use.processes else None

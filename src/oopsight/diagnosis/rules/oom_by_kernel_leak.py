@@ -1,0 +1,154 @@
+"""The kernel itself, mostly a driver, has used the memory up.
+
+Finds
+    A slab cache, a caller of ``vmalloc()`` or pages taken one by one that hold most of the memory.
+
+Why it happens
+    Objects are allocated and never freed: a missing free on one path, a queue without a limit.
+
+How it is decided
+    The kernel panicked for lack of memory, and its largest single holder is in the kernel. Whose it
+    is: for ``vmalloc()`` the caller is recorded; a cache is somebody's whose constructor lies in a
+    module, or whose address a module's variable holds; of a cache that all share, a sample of its
+    objects is read, and the module that most of them point into is suspect.
+
+When it is wrong
+    A large cache can be in use rather than leaked. Pages that the kernel took one by one have no
+    owner unless ``page_owner`` is on; then no module is named. That objects point into a module
+    shows that it uses them, not that it allocated them.
+
+Example
+    ``capb_snap()`` holds 185 MiB in 393 areas of ``vmalloc()``.
+
+Look next
+    ``kmem -s``, ``kmem -v``; booting with ``slub_debug=U`` or ``page_owner=on``.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.exhaustion import MUCH, Share, kernel_share, size, user_pages
+from oopsight.diagnosis.stalls import absent
+from oopsight.evidence import Missing
+from oopsight.evidence.allocators import Allocators
+from oopsight.evidence.memory_use import CacheUse, MemoryUse, VmallocUse
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+
+_MOST = 0.5
+"""Share of the sampled objects from which on a module is suspect."""
+
+
+def oom_by_kernel_leak(
+    symptom: Symptom, use: MemoryUse | Missing, allocators: Allocators | Missing
+) -> Finding | Clear | Undecided:
+    """Decide whether one holder in the kernel has the memory."""
+    if symptom.kind is not Kind.OOM:
+        return Clear(f"memory did not run out; the first report is {symptom.kind}")
+    if isinstance(use, Missing):
+        return absent(use)
+    share, user = kernel_share(use), user_pages(use)
+    if share.pages <= user or share.pages < MUCH * use.pages.total:
+        return Clear(
+            f"{size(use, share.pages)} are in {share.what}, {size(use, user)} in processes"
+        )
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    steps = [Step("the kernel ran out of memory", headline)] if headline else []
+    steps.append(
+        Step(
+            f"{size(use, share.pages)} are in {share.what}; {size(use, user)} in processes",
+            (*use.pages.because, *(share.source.because if share.source is not None else ())),
+        )
+    )
+    proof, culprits, certainty = _whose(share)
+    steps += proof
+    if isinstance(share.source, CacheUse) and isinstance(allocators, Allocators) and proof:
+        culprits = _allocating(allocators, share.source, culprits)
+    who = culprits[0].function or culprits[0].module if culprits else None
+    return Finding(
+        title=f"out of memory: {size(use, share.pages)} are in {share.what}"
+        + (f", of {who}" if who and who not in share.what else ""),
+        summary="The kernel itself used the memory up: "
+        f"{size(use, share.pages)} are in {share.what}.",
+        certainty=certainty,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(step for step in steps if step.because),
+        culprits=culprits,
+        advice=("Find out which path does not free what it allocated.",),
+    )
+
+
+def _whose(share: Share) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:
+    if isinstance(share.source, VmallocUse):
+        return _of_vmalloc(share.source)
+    if isinstance(share.source, CacheUse):
+        return _of_cache(share.source)
+    return [], (), Certainty.POSSIBLE
+
+
+def _allocating(
+    allocators: Allocators, cache: CacheUse, culprits: tuple[Culprit, ...]
+) -> tuple[Culprit, ...]:
+    """The functions that allocate from the cache go before those that merely lead to it."""
+    found = tuple(
+        Culprit(allocators.module, a.function, None, cache.name, f"allocates from it at {a.at}")
+        for a in allocators.functions
+    )
+    return found + culprits
+
+
+def _of_vmalloc(use: VmallocUse) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:
+    module = use.module.name if use.module is not None else None
+    where = f" [{module}]" if module else ""
+    step = Step(
+        f"{use.function}{where} asked for {use.areas} areas of it",
+        (*use.because, *((use.module,) if use.module is not None else ())),
+    )
+    why = f"asked for {use.areas} areas of vmalloc() that are still there"
+    return [step], (Culprit(module, use.function, None, "vmalloc", why),), Certainty.INFERRED
+
+
+def _of_cache(cache: CacheUse) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:
+    steps: list[Step] = []
+    culprits: list[Culprit] = []
+    if cache.variable is not None and cache.variable_module is not None:
+        module = cache.variable_module
+        steps.append(
+            Step(
+                f"{cache.variable.name} of module {module.name} is that cache",
+                (cache.variable, module),
+            )
+        )
+        culprits.append(
+            Culprit(module.name, None, None, cache.name, "the cache that is full is its own")
+        )
+    if cache.constructor_module is not None:
+        module = cache.constructor_module
+        steps.append(Step(f"its constructor is {cache.constructor} [{module.name}]", (module,)))
+        culprits.insert(
+            0,
+            Culprit(
+                module.name,
+                cache.constructor,
+                None,
+                cache.name,
+                "made the cache that is full, with this constructor",
+            ),
+        )
+    if culprits:
+        return steps, tuple(culprits), Certainty.INFERRED
+    hint = cache.hint
+    if hint is not None and hint.sampled and hint.objects >= _MOST * hint.sampled:
+        name = hint.symbol or hint.module.name
+        steps.append(
+            Step(
+                f"{hint.objects} of {hint.sampled} objects sampled point into module "
+                f"{hint.module.name}, most to {name}",
+                (hint.module,),
+            )
+        )
+        why = f"most objects of {cache.name} point to it"
+        culprit = Culprit(hint.module.name, hint.symbol, None, cache.name, why)
+        return steps, (culprit,), Certainty.INFERRED
+    return steps, (), Certainty.POSSIBLE

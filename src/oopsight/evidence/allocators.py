@@ -1,0 +1,116 @@
+"""Functions of a module that allocate from the slab cache that has filled the memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.memory_use import CacheUse, MemoryUse
+from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.stacks import StackReader
+from oopsight.kernel.call_sites import addresses, call_sites
+from oopsight.kernel.machine_code import Expression
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_BYTES = 4 << 20
+_MOST_SITES = 400
+# The first argument is the cache.
+_FROM_CACHE = (
+    "kmem_cache_alloc",
+    "kmem_cache_alloc_noprof",
+    "kmem_cache_alloc_node",
+    "kmem_cache_alloc_node_noprof",
+    "kmem_cache_alloc_lru",
+    "kmem_cache_alloc_lru_noprof",
+    "kmem_cache_alloc_trace",
+    "kmem_cache_alloc_node_trace",
+    "kmalloc_trace",
+    "kmalloc_node_trace",
+    "__kmalloc_cache_noprof",
+    "__kmalloc_cache_node_noprof",
+)
+# The first argument is the size.
+_BY_SIZE = (
+    "__kmalloc",
+    "__kmalloc_noprof",
+    "__kmalloc_node",
+    "__kmalloc_node_noprof",
+    "__kmalloc_track_caller",
+)
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """A function that allocates objects of the cache."""
+
+    function: str
+    at: str
+    """Symbol and offset of the call."""
+
+
+@dataclass(frozen=True)
+class Allocators:
+    """Of the module that the cache or its objects lead to."""
+
+    module: str
+    functions: tuple[Allocator, ...]
+
+
+def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> Allocators | Missing:
+    """Follow the module's functions to where they allocate, and see from which cache."""
+    cache = use.caches[0] if use.caches else None
+    name = _module(cache) if cache is not None else None
+    if cache is None or name is None or isinstance(modules, Missing):
+        return Missing(Why.NOT_APPLICABLE, "no module is known to use the largest cache")
+    module = next((m for m in modules.loaded if m.name == name), None)
+    if module is None:
+        return Missing(Why.NOT_APPLICABLE, f"{name} is not loaded")
+    return Allocators(name, _search(session, modules, module, cache))
+
+
+def _module(cache: CacheUse) -> str | None:
+    if cache.constructor_module is not None:
+        return cache.constructor_module.name
+    if cache.variable_module is not None:
+        return cache.variable_module.name
+    return cache.hint.module.name if cache.hint is not None else None
+
+
+def _search(
+    session: Session, modules: Modules, module: Module, cache: CacheUse
+) -> tuple[Allocator, ...]:
+    prog: Any = session.prog
+    reader = StackReader(session, modules)
+    targets = addresses(prog, (*_FROM_CACHE, *_BY_SIZE))
+    found: dict[str, Allocator] = {}
+    left = _MOST_BYTES
+    for start, end in module.ranges:
+        size = min(end - start, left)
+        left -= size
+        for site in call_sites(prog, start, size, targets, jumps=True)[:_MOST_SITES]:
+            name, begin, _ = reader.names.code(site)
+            function = reader.function(begin) if begin is not None else None
+            place = function.at(site, calling=False) if function is not None else None
+            if begin is None or place is None:
+                continue
+            argument = place.registers.get("rdi")
+            if argument is not None and _fits(prog, argument, cache):
+                own = base_name(name)
+                found.setdefault(own, Allocator(own, f"{name}+{site - begin:#x}"))
+    return tuple(found.values())
+
+
+def _fits(prog: Any, argument: Expression, cache: CacheUse) -> bool:
+    """Whether the first argument is the cache, from a variable, or a size that comes from it."""
+    from drgn import FaultError
+
+    if not argument.base:
+        return cache.object_size // 2 < argument.offset <= cache.object_size
+    if argument.offset or not argument.base.startswith("[0x"):
+        return False
+    try:
+        return bool(prog.read_u64(int(argument.base[1:-1], 16)) == cache.address)
+    except (FaultError, ValueError):
+        return False

@@ -1,0 +1,78 @@
+"""The kernel's own use of memory, and whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handmade_exhaustion import COUNTER, HINT, MODULE, use
+from handmade_facts import ABSENT
+from handmade_waits import symptom
+
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
+from oopsight.diagnosis.rules.oom_by_kernel_leak import oom_by_kernel_leak
+from oopsight.evidence.allocators import Allocator, Allocators
+from oopsight.evidence.memory_use import MemoryUse
+from oopsight.kinds import Kind
+
+OOM = symptom(Kind.OOM, "ls invoked oom-killer: gfp_mask=0x1100cca")
+
+
+def with_cache(**changes: object) -> MemoryUse:
+    made = use(cache=8000)
+    return replace(made, caches=(replace(made.caches[0], **changes),))  # type: ignore[arg-type]
+
+
+def found_in(memory: MemoryUse) -> Finding:
+    found = oom_by_kernel_leak(OOM, memory, ABSENT)
+    assert isinstance(found, Finding)
+    assert all(step.because for step in found.chain)
+    return found
+
+
+def test_vmalloc_names_its_caller() -> None:
+    found = found_in(use(vmalloc=8000))
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "snap")]
+    assert found.certainty is Certainty.INFERRED
+
+
+def test_a_cache_belongs_to_its_constructor_or_to_the_variable_that_holds_it() -> None:
+    own = replace(COUNTER, name="sess_cache")
+    found = found_in(
+        with_cache(
+            constructor="sess_construct",
+            constructor_module=MODULE,
+            variable=own,
+            variable_module=MODULE,
+        )
+    )
+    assert found.culprits[0].function == "sess_construct"
+    by_variable = found_in(with_cache(variable=own, variable_module=MODULE))
+    assert [(c.module, c.function) for c in by_variable.culprits] == [("drv", None)]
+
+
+def test_a_shared_cache_belongs_to_whom_most_objects_point_to() -> None:
+    found = found_in(with_cache(hint=HINT))
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "done")]
+    few = found_in(with_cache(hint=replace(HINT, objects=10)))
+    assert few.culprits == ()
+    assert few.certainty is Certainty.POSSIBLE
+
+
+def test_functions_that_allocate_from_it_go_first() -> None:
+    allocators = Allocators("drv", (Allocator("send", "send+0x18"),))
+    found = oom_by_kernel_leak(OOM, with_cache(hint=HINT), allocators)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["send", "done"]
+
+
+def test_pages_taken_one_by_one_have_no_owner() -> None:
+    found = found_in(use(unaccounted=8000))
+    assert found.culprits == ()
+    assert found.certainty is Certainty.POSSIBLE
+
+
+def test_clear_and_undecided() -> None:
+    assert isinstance(oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(OOM, ABSENT, ABSENT), Undecided)
+    assert isinstance(oom_by_kernel_leak(OOM, use(hog=8000), ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(OOM, use(cache=1000), ABSENT), Clear)
