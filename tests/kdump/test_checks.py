@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from trees import MAKEDUMPFILE, Tree, put_initrd
+from trees import MAKEDUMPFILE, Tree, put_initrd, uefi_program
 
 from oopsight.kdump import checks, status
 from oopsight.kdump.checks import Level
@@ -81,6 +81,18 @@ def stale_link(tree: Tree) -> None:
 def forbidden(tree: Tree) -> None:
     tree.put("/proc/sys/kernel/kexec_load_disabled", "1\n")
     tree.put("/sys/kernel/kexec_crash_loaded", "0\n")
+
+
+def auto_unknown(tree: Tree) -> None:
+    tree.put("/proc/sys/kernel/osrelease", "6.12.0-55.el10.x86_64\n")
+    for path in boot_config(tree):
+        tree.put(path, re.sub(r"crashkernel=[^\s\"]*", "crashkernel=auto", tree.text(path)))
+
+
+def unsigned(tree: Tree) -> None:
+    tree.put("/sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
+    tree.link("/var/lib/kdump/kernel", f"/boot/vmlinuz-{tree.kernel}")
+    tree.put_bytes(f"/boot/vmlinuz-{tree.kernel}", uefi_program(signed=False))
 
 
 def locked_down(tree: Tree) -> None:
@@ -174,6 +186,8 @@ FAULTS: dict[str, tuple[str, Level, Callable[[Tree], None]]] = {
     "service masked": ("service", Level.FAIL, masked),
     "kexec forbidden": ("kexec_allowed", Level.FAIL, forbidden),
     "lockdown": ("secure_boot", Level.FAIL, locked_down),
+    "Secure Boot and an unsigned kernel": ("secure_boot", Level.FAIL, unsigned),
+    "crashkernel=auto without RHEL's patch": ("crashkernel_configured", Level.FAIL, auto_unknown),
     "target in memory": (
         "target_mount",
         Level.FAIL,
@@ -227,6 +241,26 @@ def test_a_fault_is_found_by_name(tree: Tree, fault: str) -> None:
     assert results[name].level is level
     assert results[name].meaning
     assert results[name].remedy
+
+
+def test_a_later_part_that_forgets_crashkernel_is_found(tree: Tree) -> None:
+    """As images of clouds have it: the variable is set, not added to."""
+    if tree.config != "/etc/default/kdump-tools":
+        pytest.skip("GRUB's configuration in parts is Debian's")
+    part = "/etc/default/grub.d/zy-cloud.cfg"
+    tree.put(part, 'GRUB_CMDLINE_LINUX_DEFAULT="console=ttyS0"\n')
+    results = {named.name: named.result for named in checks.run(tree.host)}
+    assert results["crashkernel_configured"].level is Level.FAIL
+    tree.put(part, 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT console=ttyS0"\n')
+    results = {named.name: named.result for named in checks.run(tree.host)}
+    assert results["crashkernel_configured"].level is Level.OK
+
+
+def test_a_signed_kernel_that_is_loaded_is_no_fault(tree: Tree) -> None:
+    unsigned(tree)
+    tree.put_bytes(f"/boot/vmlinuz-{tree.kernel}", uefi_program(signed=True))
+    results = {named.name: named.result for named in checks.run(tree.host)}
+    assert results["secure_boot"].level is Level.OK
 
 
 def test_use_kdump_off_is_found(tree: Tree) -> None:

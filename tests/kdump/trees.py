@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,21 @@ def _devices(tree: Tree) -> None:
     files = ("virtio/virtio_pci", "block/virtio_blk", "net/e1000", "md/dm-mod", "md/dm-crypt")
     rows = [f"kernel/drivers/{name}.ko.xz: kernel/drivers/virtio/virtio.ko.xz\n" for name in files]
     tree.put(f"/lib/modules/{tree.kernel}/modules.dep", "".join(rows))
+
+
+def uefi_program(*, signed: bool, cmdline: str | None = None) -> bytes:
+    """A UEFI program of one section: a kernel, or with a command line a unified kernel image."""
+    headers = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 64)
+    optional = struct.pack("<H", 0x20B).ljust(112, b"\0") + bytes(4 * 8)
+    optional += struct.pack("<II", 4096, 16) if signed else bytes(8)
+    optional = optional.ljust(240, b"\0")
+    headers += b"PE\0\0" + struct.pack(
+        "<HH12xHH", 0x8664, int(cmdline is not None), len(optional), 0
+    )
+    if cmdline is None:
+        return headers + optional
+    place = struct.pack("<8sIIII16x", b".cmdline", len(cmdline), 0, 512, 512)
+    return (headers + optional + place).ljust(512, b"\0") + cmdline.encode().ljust(512, b"\0")
 
 
 def put_initrd(tree: Tree, *modules: str) -> None:

@@ -14,11 +14,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="oopsight-kdump", description="Makes sure that a kernel crash leaves a dump."
     )
-    commandline.configure(parser)
+    actions = commandline.configure(parser)
+    last = actions.add_parser("last", help="what brought this machine down last")
+    last.add_argument("--root", default="/", metavar="DIR", help="another host's file tree")
     try:
-        if sys.argv[1:] == ["last"]:
-            return commandline.run_last("/", sys.stdout)
-        return commandline.run(parser.parse_args(), sys.stdout)
+        args = parser.parse_args()
+        if args.action == "last":
+            return commandline.run_last(args.root, sys.stdout)
+        return commandline.run(args, sys.stdout)
     except KdumpError as error:
         sys.stderr.write(f"oopsight-kdump: {' '.join(str(error).split())}\n")
         return error.exit_code

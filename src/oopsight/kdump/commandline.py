@@ -6,13 +6,17 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from oopsight.kdump import apply, checks, collect, last, plan, status, target
 from oopsight.kdump.checks import Host
 from oopsight.kdump.cmdline import size
 from oopsight.kdump.errors import KdumpError
 from oopsight.kdump.host import Root
+
+if TYPE_CHECKING:
+    # There is no public name for it.
+    Actions = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - see above
 
 FORMATS = {
     "text": status.to_text,
@@ -22,8 +26,11 @@ FORMATS = {
 }
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the sub-commands."""
+def configure(parser: argparse.ArgumentParser) -> Actions:
+    """Add the sub-commands.
+
+    :return: what more of them can be added to
+    """
     sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     show = sub.add_parser("status", help="check every link of the chain to a dump")
     show.add_argument("--format", choices=sorted(FORMATS), default="text")
@@ -65,6 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     crash.add_argument("--yes-crash-this-machine", action="store_true", dest="sure")
     for each in (show, setup, back, trial):
         each.add_argument("--root", default="/", metavar="DIR", help="another host's file tree")
+    return sub
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 
 
 def shell_values(text: str) -> dict[str, str]:
@@ -27,6 +28,28 @@ def shell_values(text: str) -> dict[str, str]:
         except ValueError:
             continue
         values[name] = words[0] if words else ""
+    return values
+
+
+def evaluate(texts: Iterable[str]) -> dict[str, str]:
+    r"""Return the variables after several files were sourced in order, ``$NAME`` filled in.
+
+    >>> evaluate(['A="x"\n', 'A="$A y"\n', 'A+=" z"\n'])
+    {'A': 'x y z'}
+    """
+    values: dict[str, str] = {}
+    for text in texts:
+        for name, plus, raw in re.findall(
+            r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)(\+?)=(.*)$", text, re.MULTILINE
+        ):
+            try:
+                words = shlex.split(raw, comments=True)
+            except ValueError:
+                continue
+            value = words[0] if words else ""
+            # A name without a value is empty, as for the shell.
+            filled = re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda m: values.get(m[1] or m[2], ""), value)
+            values[name] = values.get(name, "") + filled if plus else filled
     return values
 
 

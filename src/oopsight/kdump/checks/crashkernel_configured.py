@@ -22,6 +22,12 @@ def check(host: Host) -> Result:
         found = f"crashkernel={asked.text} in {path}"
         if not asked.valid:
             return fail(found, "the kernel does not understand this and reserves nothing", REMEDY)
+        if asked.text.endswith("auto") and not host.distro.knows_auto(host.machine.kernel):
+            return fail(
+                found,
+                "only the kernels of RHEL up to 8 know auto; this one reserves nothing",
+                REMEDY,
+            )
         if asked.reserved == 0 and ram:
             return fail(
                 f"{found}: no range covers {ram >> 20} MiB of RAM",
@@ -33,4 +39,12 @@ def check(host: Host) -> Result:
         if not boot or not all(cmdline.parameters(line, "crashkernel") for line in boot):
             return fail("no crashkernel= is configured", "no memory is reserved", REMEDY)
         found = "crashkernel= in the boot entries"
+    whole = host.distro.effective_line(host.root)
+    overridden = whole is not None and not cmdline.parameters(whole, "crashkernel")
+    if overridden and " in /etc/default/" in found:
+        return fail(
+            f"{found}, but a later part of the configuration sets the variable anew",
+            "the boot loader is generated without it, and the kernel reserves nothing",
+            f"{REMEDY}, or let that part begin with the variable's old value",
+        )
     return ok(found)

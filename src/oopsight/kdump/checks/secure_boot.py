@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from oopsight.kdump import pe
 from oopsight.kdump.checks import Host, Result, fail, ok
 
 
@@ -19,10 +20,27 @@ def check(host: Host) -> Result:
     ]
     is_secure = any(len(content) > 4 and content[4] == 1 for content in secure)
     state = f"lockdown {mode}, Secure Boot {'on' if is_secure else 'off'}"
-    if (mode != "none" or is_secure) and host.machine.loaded is False:
+    if mode == "none" and not is_secure:
+        return ok(state)
+    kernel = next(
+        (
+            path
+            for path in host.distro.capture_kernels(host.machine.kernel)
+            if host.root.exists(path)
+        ),
+        None,
+    )
+    signed = pe.is_signed(host.root.read_bytes(kernel) or b"") if kernel else None
+    if signed is False:
+        return fail(
+            f"{state}, and the capture kernel {kernel} is not signed",
+            "the kernel refuses to load it",
+            "use the distribution's signed kernel, or sign it and enrol the key (mokutil)",
+        )
+    if host.machine.loaded is False:
         return fail(
             f"{state}, and no capture kernel is loaded",
             "the kernel refuses an unsigned capture kernel and the old kexec_load call",
             "use the distribution's signed kernel and kexec -s (KEXEC_ARGS, KDUMP_KEXEC_ARGS)",
         )
-    return ok(state)
+    return ok(f"{state}; a capture kernel is loaded all the same")

@@ -97,6 +97,14 @@ class Distro(ABC):
     def commands(self, root: Root) -> tuple[Command, ...]:
         """What must be run after the files are written."""
 
+    def effective_line(self, root: Root) -> str | None:  # noqa: ARG002 - only some tell
+        """The command line that all sources together make; ``None`` if that is not known."""
+        return None
+
+    def knows_auto(self, kernel: str) -> bool:  # noqa: ARG002 - a patch of one vendor
+        """Whether the kernel understands ``crashkernel=auto``; upstream's never did."""
+        return False
+
     def switched_off(self, root: Root) -> str | None:  # noqa: ARG002 - only some can be
         """Say by which setting kdump is off although its service is enabled."""
         return None

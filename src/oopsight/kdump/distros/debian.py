@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-from oopsight.kdump import cmdline, makedumpfile, textfiles
+from oopsight.kdump import cmdline, loader, makedumpfile, textfiles
 from oopsight.kdump.distros import Command, Distro, Wanted, grub_lines
 from oopsight.kdump.host import Root
 from oopsight.kdump.target import Kind, Target
 
 GRUB_PART = "/etc/default/grub.d/kdump-tools.cfg"
+LAST_PART = "/etc/default/grub.d/zz-oopsight-kdump.cfg"
+KERNEL_CMDLINE = "/etc/kernel/cmdline"
 GRUB_CFG = "/boot/grub/grub.cfg"
 DROPPED = ("crashkernel", "hugepages", "hugepagesz", "abm")
 APPENDED = "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb"
@@ -84,9 +86,12 @@ class Debian(Distro):
         return None
 
     def sources(self, root: Root) -> dict[str, str]:
-        """``/etc/default/grub`` and the parts that add to it."""
+        """``/etc/default/grub`` and the parts that add to it; /etc/kernel/cmdline without GRUB."""
         found = {}
-        for path in ("/etc/default/grub", *root.glob("/etc/default/grub.d/*.cfg")):
+        text = root.read(KERNEL_CMDLINE)
+        if text is not None:
+            found[KERNEL_CMDLINE] = text.strip()
+        for path in self._grub_files(root):
             values = textfiles.shell_values(root.read(path) or "")
             line = " ".join(values.get(name, "") for name in ("GRUB_CMDLINE_LINUX", VARIABLE))
             if line.strip():
@@ -94,17 +99,32 @@ class Debian(Distro):
         return found
 
     def boot_lines(self, root: Root) -> dict[str, str]:
-        """What update-grub wrote."""
-        return grub_lines(root, GRUB_CFG)
+        """What update-grub wrote, and the entries of systemd-boot."""
+        return {**grub_lines(root, GRUB_CFG), **loader.lines(root)}
+
+    def effective_line(self, root: Root) -> str | None:
+        """The parts of GRUB's configuration in their order: a later one may forget an earlier."""
+        texts = [root.read(path) or "" for path in self._grub_files(root)]
+        if not root.exists("/etc/default/grub"):
+            return None
+        values = textfiles.evaluate(texts)
+        return f"{values.get('GRUB_CMDLINE_LINUX', '')} {values.get(VARIABLE, '')}"
+
+    def _grub_files(self, root: Root) -> tuple[str, ...]:
+        return ("/etc/default/grub", *root.glob("/etc/default/grub.d/*.cfg"))
 
     def edits(self, root: Root, wanted: Wanted) -> dict[str, str]:
         """The package's part of the GRUB configuration, and its own configuration."""
-        edits = {GRUB_PART: self._grub_part(root, wanted)}
-        for path, line in self.sources(root).items():
+        edits = {**self._grub_parts(root, wanted), **loader.edits(root, wanted.crashkernel)}
+        sources = self.sources(root)
+        if KERNEL_CMDLINE in sources:
+            line = cmdline.set_crashkernel(sources.pop(KERNEL_CMDLINE), wanted.crashkernel)
+            edits[KERNEL_CMDLINE] = f"{line}\n"
+        for path, line in sources.items():
             # A crashkernel= elsewhere would come later or earlier by chance: one place sets it.
-            if path != GRUB_PART and cmdline.parameters(line, "crashkernel"):
+            if path not in edits and cmdline.parameters(line, "crashkernel"):
                 text = root.read(path) or ""
-                edits[path] = re.sub(r"[ \t]?(?<![\w-])crashkernel=[^\s\"']*", "", text)
+                edits[path] = _without_crashkernel(text)
         text = root.read(self.config) or ""
         values = {"USE_KDUMP": "1"}
         target = wanted.target
@@ -122,6 +142,20 @@ class Debian(Distro):
         edits[self.config] = text
         return edits
 
+    def _grub_parts(self, root: Root, wanted: Wanted) -> dict[str, str]:
+        """The package's part; and one that comes last, where a later one forgets all before it."""
+        part = self._grub_part(root, wanted)
+        files = [path for path in self._grub_files(root) if path != LAST_PART]
+        texts = {path: _without_crashkernel(root.read(path) or "") for path in files}
+        texts[GRUB_PART] = part
+        order = sorted(texts, key=lambda path: (path != "/etc/default/grub", path))
+        line = textfiles.evaluate(texts[path] for path in order).get(VARIABLE, "")
+        if cmdline.parameters(line, "crashkernel"):
+            return {GRUB_PART: part}
+        made = cmdline.set_crashkernel(f"${VARIABLE}", wanted.crashkernel)
+        text = f'# The parts before this one set the variable anew.\n{VARIABLE}="{made}"\n'
+        return {LAST_PART: text}
+
     def _grub_part(self, root: Root, wanted: Wanted) -> str:
         text = root.read(GRUB_PART) or f'{VARIABLE}="${VARIABLE}"\n'
         current = textfiles.shell_values(text).get(VARIABLE, f"${VARIABLE}")
@@ -135,6 +169,10 @@ class Debian(Distro):
         """update-grub, and kdump-tools enabled."""
         grub = (Command(("update-grub",), rewrites=(GRUB_CFG,)),) if root.exists(GRUB_CFG) else ()
         return (*grub, Command(("systemctl", "enable", self.service)))
+
+
+def _without_crashkernel(text: str) -> str:
+    return re.sub(r"[ \t]?(?<![\w-])crashkernel=[^\s\"']*", "", text)
 
 
 DISTRO = Debian()

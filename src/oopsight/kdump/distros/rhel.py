@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from oopsight.kdump import cmdline, makedumpfile, textfiles
+from oopsight.kdump import cmdline, loader, makedumpfile, textfiles
 from oopsight.kdump.distros import Command, Distro, Wanted
 from oopsight.kdump.errors import KdumpError
 from oopsight.kdump.host import Root
@@ -19,13 +19,14 @@ from oopsight.kdump.target import Kind, Target
 DEFAULT_GRUB = "/etc/default/grub"
 KERNEL_CMDLINE = "/etc/kernel/cmdline"
 GRUBENV = "/boot/grub2/grubenv"
-ENTRIES = "/boot/loader/entries/*.conf"
 SYSCONFIG = "/etc/sysconfig/kdump"
 REMOVED = "hugepages hugepagesz slub_debug quiet log_buf_len swiotlb"
 APPENDED = (
     "irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off udev.children-max=2 "
     "panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr"
 )
+# RHEL 9 begins with Linux 5.14; Oracle's own kernels of RHEL 8's age are 5.4.
+AUTO_ENDS = (5, 14)
 FILESYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix", "virtiofs")
 
 
@@ -87,6 +88,11 @@ class Rhel(Distro):
             f"{folder}/initramfs-{kernel}kdump.img" for folder in ("/boot", "/var/lib/kdump")
         )
 
+    def knows_auto(self, kernel: str) -> bool:
+        """Up to RHEL 8, whose kernels are 4.18 or older."""
+        match = re.match(r"(\d+)\.(\d+)", kernel)
+        return match is not None and (int(match[1]), int(match[2])) < AUTO_ENDS
+
     def sources(self, root: Root) -> dict[str, str]:
         """What new kernels will get."""
         found = {}
@@ -101,22 +107,14 @@ class Rhel(Distro):
     def boot_lines(self, root: Root) -> dict[str, str]:
         """The options of each boot entry, ``$kernelopts`` filled in; rescue entries left out."""
         kernelopts = _kernelopts(root.read(GRUBENV) or "") or ""
-        lines = {}
-        for path in root.glob(ENTRIES):
-            options = textfiles.directives(root.read(path) or "").get("options")
-            if options is not None and "-rescue" not in path and "0-rescue" not in path:
-                lines[path] = options.replace("$kernelopts", kernelopts)
-        return lines
+        return {
+            path: options.replace("$kernelopts", kernelopts)
+            for path, options in loader.lines(root).items()
+        }
 
     def edits(self, root: Root, wanted: Wanted) -> dict[str, str]:
         """Boot entries, what new kernels get, and kdump.conf."""
-        edits = {}
-        for path in root.glob(ENTRIES):
-            text = root.read(path) or ""
-            options = textfiles.directives(text).get("options", "")
-            if options and "$kernelopts" not in options and "-rescue" not in path:
-                line = cmdline.set_crashkernel(options, wanted.crashkernel)
-                edits[path] = textfiles.set_directive(text, "options", line)
+        edits = loader.edits(root, wanted.crashkernel)
         environment = root.read(GRUBENV) or ""
         kernelopts = _kernelopts(environment)
         if kernelopts is not None:

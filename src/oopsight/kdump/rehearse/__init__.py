@@ -241,17 +241,19 @@ def _first_kernel(host: Host, kernel: str, capture: CaptureSystem) -> str:
 
 
 def _own_disks(host: Host) -> tuple[Disk, ...]:
-    """The disks of the host on which its root and its target lie.
+    """The disks of the host that its capture environment mounts.
 
     :raises KdumpError: none is found, or QEMU has no device for one's driver
     """
     if not host.root.is_live:
         raise KdumpError("a tree has no disks of its own: give --disk IMAGE", 2)
     target = host.distro.target(host.root)
-    mounts = [mount_of(host.machine, "/")]
-    if target.kind is Kind.PATH:
-        mounts.append(mount_of(host.machine, target.path))
-    sources = [mount.source for mount in mounts if mount]
+    if host.distro.captures_in_root:
+        # It mounts all that /etc/fstab names, and waits for what is not there.
+        sources = [mount.source for mount in host.machine.mounts]
+    else:
+        mount = mount_of(host.machine, target.path) if target.kind is Kind.PATH else None
+        sources = [mount.source] if mount else []
     if target.kind is Kind.DEVICE:
         sources.append(target.where)
     names = {name for source in sources if (name := devices.block_name(host.root, source))}

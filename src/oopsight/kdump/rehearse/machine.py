@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,23 +89,19 @@ class Machine:
         self._replies = self._monitor.makefile("r")
         self._replies.readline()
         self._command("qmp_capabilities")
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     @property
     def console(self) -> str:
         """Everything that it has said."""
-        self._hear()
-        return self._said.decode(errors="replace")
+        return bytes(self._said).decode(errors="replace")
 
-    def _hear(self) -> None:
-        # The machine stands still where nobody takes what it says.
-        while True:
-            try:
-                piece = self._serial.recv(CHUNK, socket.MSG_DONTWAIT)
-            except OSError:
-                return
-            if not piece:
-                return
-            self._said += piece[: MAX_CONSOLE - len(self._said)]
+    def _listen(self) -> None:
+        # The machine loses letters where nobody takes them at once.
+        with contextlib.suppress(OSError):
+            while piece := self._serial.recv(CHUNK):
+                self._said += piece[: MAX_CONSOLE - len(self._said)]
 
     @property
     def is_running(self) -> bool:
@@ -121,6 +118,7 @@ class Machine:
         """Switch it off."""
         self._process.kill()
         self._process.wait()
+        self._listener.join(STEP)
         self._replies.close()
         self._serial.close()
         self._monitor.close()
@@ -142,7 +140,6 @@ class Machine:
                 port.close()
                 time.sleep(STEP)
             else:
-                port.settimeout(30)
                 return port
         last = (self._folder / "errors").read_text(errors="replace").strip().splitlines()
         raise KdumpError(f"QEMU does not start: {last[-1] if last else 'no message'}")
