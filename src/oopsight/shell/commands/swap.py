@@ -1,4 +1,4 @@
-"""Display swap devices.
+"""Display swap devices and files.
 
 Examples
     crash> swap
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oopsight.shell import drgn_crash
+from oopsight.evidence import Address
+from oopsight.text import printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -17,9 +18,32 @@ if TYPE_CHECKING:
 
 SYNOPSIS = "swap"
 OPTIONS: dict[str, str] = {}
-RAW = True
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
-    """As drgn shows it."""
-    drgn_crash.run(shell, "swap", args.rest, out)
+    """List them."""
+    from drgn.helpers.linux.swap import (
+        for_each_swap_info,
+        swap_file_path,
+        swap_is_file,
+        swap_usage_in_pages,
+    )
+
+    out.line("SWAP_INFO_STRUCT    TYPE       SIZE       USED     PCT  PRI  FILENAME")
+    for info in out.walk(for_each_swap_info(shell.prog), "swap areas", 1024):
+        with out.item(f"swap area {info.value_():x}"):
+            pages = int(info.pages.value_())
+            used = int(swap_usage_in_pages(info))
+            kind = "FILE" if swap_is_file(info) else "PARTITION"
+            path = printable(swap_file_path(info))
+            share = 100 * used // pages if pages else 0
+            out.row(
+                f"{info.value_():016x}  {kind:^9} {pages * 4:9}k {used * 4:9}k {share:4}% "
+                f"{int(info.prio.value_()):4}  {path}",
+                swap_info=Address(info.value_()),
+                type=kind.lower(),
+                pages=pages,
+                used=used,
+                priority=int(info.prio.value_()),
+                path=path,
+            )
