@@ -9,6 +9,9 @@ from oopslab.command import run
 from oopslab.kernel import Kernel
 from oopslab.scenario import GUEST, Scenario
 
+# Module BTF would need pahole; vendors' modules have none either.
+_OPTIONS = ("CONFIG_DEBUG_INFO_BTF_MODULES=", "modules")
+
 
 def modules(scenario: Scenario, kernel: Kernel, work: Path) -> dict[str, Path]:
     """Build the scenario's modules for *kernel* in *work*.
@@ -24,12 +27,35 @@ def modules(scenario: Scenario, kernel: Kernel, work: Path) -> dict[str, Path]:
     for header in GUEST.glob("*.h"):
         shutil.copy(header, work)
     (work / "Kbuild").write_text("".join(f"obj-m += {name}.o\n" for name in names))
-    # Module BTF would need pahole; vendors' modules have none either. BUG() prints the path of its
-    # source, which is to tell no more than a vendor's would.
-    flags = f"KCFLAGS=-ffile-prefix-map={work}=/usr/src/dkms"
-    options = [f"M={work}", "CONFIG_DEBUG_INFO_BTF_MODULES=", flags]
-    run(["make", "-s", "-C", kernel.headers, *options, "modules"], timeout=300)
+    # BUG() prints the path of its source, which is to tell no more than a vendor's would.
+    if kernel.needs_root:
+        _make_in_root(kernel, work)
+    else:
+        flags = f"KCFLAGS=-ffile-prefix-map={work}=/usr/src/dkms"
+        # The compiler that the headers name may be older than any that this machine has.
+        make = ["make", "-s", "-C", kernel.headers, f"M={work}", "CC=gcc", *_OPTIONS, flags]
+        run(make, timeout=300)
     return {name: work / f"{name}.ko" for name in names}
+
+
+def _make_in_root(kernel: Kernel, work: Path) -> None:
+    """Run make with the kernel's folder as its root; the modules are brought back to *work*."""
+    root = kernel.directory
+    inside = Path("tmp") / work.parent.parent.name.lstrip(".") / "dkms"
+    folder = root / inside
+    shutil.copytree(work, folder)
+    headers = f"/usr/src/{kernel.headers.name}"
+    flags = f"KCFLAGS=-ffile-prefix-map=/{inside}=/usr/src/dkms"
+    make = ["make", "-s", "-C", headers, f"M=/{inside}", *_OPTIONS, flags]
+    mounts = "".join(f'mount --rbind /{name} "$0/{name}" && ' for name in ("dev", "proc"))
+    script = f'{mounts}exec chroot "$0" "$@"'
+    try:
+        command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, root, *make]
+        run(command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, timeout=300)
+        for module in folder.glob("*.ko"):
+            shutil.copy(module, work)
+    finally:
+        shutil.rmtree(folder.parent)
 
 
 def stripped(module: Path, target: Path) -> Path:

@@ -25,6 +25,10 @@ SERIES: dict[str, tuple[str, ...]] = {
     "5.10": ("bullseye",),
 }
 _FLAVOUR = "cloud-amd64"
+# The kernel's build tools are programs of their suite. Those of an older one run here; for a newer
+# one, its compiler and C library are unpacked as well, and modules are built in a root of them.
+_TOOLS_RUN_HERE = ("bullseye", "bookworm")
+_ROOT = ("base-files", "bash", "coreutils", "dash", "findutils", "grep", "make", "mawk", "sed")
 _CHOICE_VALID = 24 * 3600  # seconds
 _ATTEMPTS = 4  # releases tried where the newest is listed but gone
 
@@ -45,7 +49,9 @@ class Kernel:
     @property
     def vmlinuz(self) -> Path:
         """The compressed image that QEMU boots."""
-        return self.directory / "boot" / f"vmlinuz-{self.release}"
+        usual = self.directory / "boot" / f"vmlinuz-{self.release}"
+        newer = self.modules_dir / "vmlinuz"
+        return newer if newer.exists() else usual
 
     @property
     def modules_dir(self) -> Path:
@@ -59,6 +65,11 @@ class Kernel:
     def headers(self) -> Path:
         """The folder out-of-tree modules are built against."""
         return self.directory / "usr" / "src" / f"linux-headers-{self.release}"
+
+    @property
+    def needs_root(self) -> bool:
+        """Whether modules are built in the kernel's folder as the root of a system."""
+        return self.suite not in _TOOLS_RUN_HERE
 
     @property
     def debug_dir(self) -> Path:
@@ -169,14 +180,20 @@ def fetch(chosen: Kernel, *, debug: bool = True) -> Kernel:
 
 def _fetch_image(chosen: Kernel) -> None:
     suite = Suite(chosen.suite)
-    headers = f"linux-headers-{chosen.release}"
-    wanted = [
-        name
-        for name in suite.depends(headers)
-        if name.startswith(("linux-headers-", "linux-kbuild-"))
-    ]
+    image, headers = f"linux-image-{chosen.release}", f"linux-headers-{chosen.release}"
+    # Newer packages have put the image's files into two others.
+    parts = ("linux-binary-", "linux-modules-")
+    wanted = [image, *(name for name in suite.depends(image) if name.startswith(parts))]
+    if chosen.needs_root:
+        wanted += suite.needed([headers, *_ROOT])
+    else:
+        tools = ("linux-headers-", "linux-kbuild-")
+        wanted += [headers, *(name for name in suite.depends(headers) if name.startswith(tools))]
     with new_directory(chosen.directory) as work:
-        suite.unpack([f"linux-image-{chosen.release}", headers, *wanted], work)
+        suite.unpack(sorted(set(wanted)), work)
+        if chosen.needs_root:
+            (work / "usr/bin/awk").symlink_to("mawk")  # what installing would do
+            return
         for makefile in work.glob("usr/src/*/Makefile"):
             # Debian's headers name each other by absolute path.
             text = makefile.read_text()

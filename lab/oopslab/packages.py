@@ -130,6 +130,13 @@ Acquire::Retries "3";
         found = {line for line in lines if re.match(r"lib[a-z0-9]", line)}
         return sorted(found)
 
+    def needed(self, packages: list[str]) -> list[str]:
+        """Names of *packages* and of all that they depend on, as apt would install them."""
+        self.refresh()
+        command = ["apt-get", "install", "--simulate", "--no-install-recommends", *packages]
+        lines = run(command, env=self.environment).splitlines()
+        return [line.split()[1] for line in lines if line.startswith("Inst ")]
+
     def downloadable(self, packages: list[str]) -> bool:
         """Whether the archive really holds *packages*; old suites list some that are gone."""
         self.refresh()
