@@ -201,8 +201,12 @@ def collect(
     """
     if symptom.kind not in _STALLS:
         return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} does not come from waiting")
-    collector = _Collector(session, cpus, modules)
-    return collector.collect()
+    return waits_of(session, cpus, modules)
+
+
+def waits_of(session: Session, cpus: Cpus | Missing, modules: Modules | Missing) -> Waits:
+    """Who waits for what, whatever the crash was."""
+    return _Collector(session, cpus, modules).collect()
 
 
 class _Collector:

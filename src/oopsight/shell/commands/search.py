@@ -73,7 +73,7 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     missing = 0
     found = 0
     for start, end in ranges:
-        for address, data in _chunks(read, start, end, matcher.overlap):
+        for address, data in memory_chunks(read, start, end, matcher.overlap):
             if data is None:
                 missing += 1
                 continue
@@ -130,7 +130,7 @@ class _Matcher:
         return [int(i) * self.size for i in np.flatnonzero(hits)]
 
 
-def _chunks(
+def memory_chunks(
     read: Callable[[int, int], bytes], start: int, end: int, overlap: int
 ) -> Iterator[tuple[int, bytes | None]]:
     """Memory in blocks; where a block has a hole, page by page."""
@@ -290,7 +290,7 @@ def _stacks(shell: Shell, args: Args, matcher: _Matcher, out: Out) -> None:
         except readable_errors():
             continue
         said = False
-        for address, data in _chunks(shell.session.read, start, end, matcher.overlap):
+        for address, data in memory_chunks(shell.session.read, start, end, matcher.overlap):
             if data is None:
                 continue
             for at in matcher.find(data):
