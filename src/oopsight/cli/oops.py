@@ -1,7 +1,8 @@
 """Read console text (dmesg, serial log, pstore) where there is no dump.
 
-Finds every crash report in each log and says what it is, whom it blames and what it shows. Without
---json there is one block of lines for each report.
+Finds every crash report in each log and says what it is, whom it blames and what it shows; the
+rules that judge a dump judge the text too, as far as it carries. A directory stands for the files
+in it. Without --json there is a block of lines for each log.
 """
 
 from __future__ import annotations
@@ -11,79 +12,136 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from oopsight.errors import UsageError
+
+if TYPE_CHECKING:
+    from oopsight.oops import CrashReport
+    from oopsight.oops.source import SourceLines
+
+_BLOCK = 1 << 18
+_GZIP = b"\x1f\x8b"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("log", nargs="+", help="file, directory of files, or - for standard input")
+    parser.add_argument(
+        "--vmlinux", metavar="FILE", type=Path, help="with debug information: adds files and lines"
+    )
+    parser.add_argument(
+        "--debug-dir",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="debug information of the kernel and its modules; may be given more than once",
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON document")
     output.add_argument("--json-lines", action="store_true", help="one JSON object a line and log")
 
 
-def _files(names: list[str]) -> Iterator[str]:
+def _logs(names: list[str]) -> Iterator[tuple[str, list[Path]]]:
+    """Name and files of each log: pstore's parts in one directory are one log."""
+    from oopsight.oops.pstore import is_part
+
     for name in names:
         path = Path(name)
-        if name != "-" and path.is_dir():
-            yield from (str(one) for one in sorted(path.iterdir()) if one.is_file())
-        else:
-            yield name
+        if name == "-" or not path.is_dir():
+            yield name, [path]
+            continue
+        parts: dict[Path, list[Path]] = {}
+        for one in sorted(path.rglob("*")):
+            if not one.is_file():
+                continue
+            with _open(one) as file:
+                start = file.read(64)
+            if is_part(start):
+                parts.setdefault(one.parent, []).append(one)
+            else:
+                yield str(one), [one]
+        for directory, files in parts.items():
+            yield str(directory), files
 
 
-def _lines(name: str) -> Iterator[str]:
-    # Read in bounded pieces: a file without a newline must not be held whole.
+def _open(path: Path) -> IO[bytes]:
     try:
-        stream = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - closed below
+        return path.open("rb")
     except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}; give a readable log") from error
-    try:
-        while piece := stream.readline(1 << 16):
-            yield piece.decode("utf-8", "replace").rstrip("\n")
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}; give a readable log") from error
-    finally:
-        if name != "-":
-            stream.close()
+        raise UsageError(f"{path}: {error.strerror}; give a readable log") from error
 
 
-def _document(name: str) -> dict[str, Any]:
-    import dataclasses
+def _blocks(name: str, files: list[Path]) -> Iterator[bytes]:
+    for path in files:
+        stream = sys.stdin.buffer if name == "-" else _open(path)
+        try:
+            if name != "-" and stream.read(2) == _GZIP:
+                import gzip
 
-    from oopsight.kinds import Kind
-    from oopsight.oops import parse_stream
+                stream.seek(0)
+                stream = gzip.GzipFile(fileobj=stream)
+            elif name != "-":
+                stream.seek(0)
+            while piece := stream.read(_BLOCK):
+                yield piece
+        except (OSError, EOFError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"{path}: {reason}; give a readable log") from error
+        finally:
+            if name != "-":
+                stream.close()
 
-    reports = [dataclasses.asdict(report) for report in parse_stream(_lines(name))]
-    first = reports[0] if reports else {"kind": Kind.NOT_A_CRASH}
-    return {"file": name, **first, "more": reports[1:]}
+
+def _reports(name: str, files: list[Path], source: SourceLines | None) -> list[CrashReport]:
+    from oopsight.oops import decoded, parse_blocks
+    from oopsight.oops.pstore import ordered
+
+    found = [decoded(one) for one in parse_blocks(ordered(_blocks(name, files)))]
+    return [source.located(one) for one in found] if source else found
 
 
-def _escaped(text: object) -> str:
-    # The log is hostile: nothing in it may steer the terminal.
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(text))
+def _verdict(report: CrashReport) -> dict[str, Any] | None:
+    """What the rules say of the text's facts; ``None`` where none of them explains the crash."""
+    from oopsight.evidence.console import evidence_of
+    from oopsight.report import build
 
-
-def _block(document: dict[str, Any]) -> Iterator[str]:
-    for report in [document, *document["more"]]:
-        title = _escaped(report.get("title", "no crash found"))
-        yield f"{_escaped(document['file'])}: {report['kind']}: {title}"
-        for name in ("function", "guilty_file", "headline", "release", "hardware"):
-            if report.get(name):
-                yield f"  {name.replace('_', ' ')}: {_escaped(report[name])}"
+    judged = build(evidence_of(report))
+    if judged["verdict"]["cause"] is None:
+        return None
+    steps = [step["claim"] for step in judged["chain"]]
+    verdict: dict[str, Any] = judged["verdict"]
+    keys = ("title", "cause", "summary", "certainty", "culprits", "innocent", "advice")
+    return {**{key: verdict[key] for key in keys}, "proof": steps}
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the logs and print what they hold."""
-    documents = (_document(name) for name in _files(args.log))
-    if args.json_lines:
-        for document in documents:
-            print(json.dumps(document))  # noqa: T201 - the command's output
-    elif args.json:
-        whole = list(documents)
-        print(json.dumps(whole[0] if len(whole) == 1 else whole, indent=2))  # noqa: T201 - the command's output
-    else:
-        for document in documents:
-            print("\n".join(_block(document)))  # noqa: T201 - the command's output
+    from oopsight.oops.document import document
+
+    source = None
+    if args.vmlinux or args.debug_dir:
+        from oopsight.oops.source import SourceLines
+
+        if args.vmlinux and not args.vmlinux.is_file():
+            raise UsageError(f"{args.vmlinux}: no such file; give the vmlinux of the log's kernel")
+        source = SourceLines(args.vmlinux, tuple(args.debug_dir))
+    documents = []
+    for name, files in _logs(args.log):
+        reports = _reports(name, files, source)
+        made = document(name, reports)
+        made["verdict"] = _verdict(reports[0]) if reports else None
+        if args.json:
+            documents.append(made)
+        elif args.json_lines:
+            print(json.dumps(made))  # noqa: T201 - the command's output
+        else:
+            from oopsight.oops.to_terminal import to_terminal
+
+            to_terminal(made, sys.stdout)
+    if args.json:
+        print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))  # noqa: T201 - the command's output
+    for problem in source.problems if source else ():
+        print(f"oopsight: {problem}", file=sys.stderr)  # noqa: T201 - trouble that cost lines only
     return 0

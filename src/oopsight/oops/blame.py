@@ -104,7 +104,8 @@ def innermost(
         reason = why_serves(frame.function) or (also(frame.function) if also else None)
         if reason is None:
             return _found(frame), tuple(skipped)
-        skipped.append(Skipped(frame.function, reason))
+        if not skipped or skipped[-1].function != frame.function:
+            skipped.append(Skipped(frame.function, reason))
     return None, tuple(skipped)
 
 

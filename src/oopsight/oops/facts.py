@@ -125,6 +125,10 @@ class CrashReport:
     last_unloaded: str | None = None
     locks_held: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    program_counter: int | None = None
+    """Where the console gives it as a number: of no known code, it has no name."""
+    text: tuple[tuple[float | None, str], ...] = ()
+    """The report's lines, each with its seconds since boot."""
 
     @property
     def trace(self) -> tuple[Frame, ...]:

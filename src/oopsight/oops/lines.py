@@ -15,7 +15,7 @@ from typing import NamedTuple
 LONGEST = 4096
 MOST_PREFIXES = 10
 
-_CLOCK = r"\[ {0,12}\d{1,10}\.\d{1,9}(?:[@,]\d{1,3})?\]"
+_CLOCK = r"\[ {0,12}(?P<clock>\d{1,10}\.\d{1,9})(?:[@,]\d{1,3})?\]"
 _CALLER = r"\[ {0,8}(?P<context>[TC]\d{1,10})\]"
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -49,6 +49,8 @@ class Line(NamedTuple):
     number: int
     text: str
     context: str | None
+    seconds: float | None = None
+    """Since boot, by printk's clock."""
 
 
 @functools.cache
@@ -68,16 +70,16 @@ def _embedded() -> re.Pattern[str]:
     return re.compile(rf"{_CLOCK}(?:\[ {{0,8}}[TC]\d{{1,10}}\])? ")
 
 
-def clean(raw: str) -> tuple[str, str | None]:
+def clean(raw: str) -> tuple[str, str | None, float | None]:
     """Take off what is not the kernel's message.
 
     >>> clean("<4>[    1.250000][ T41] Oops: 0000 [#1] SMP")
-    ('Oops: 0000 [#1] SMP', 'T41')
+    ('Oops: 0000 [#1] SMP', 'T41', 1.25)
     """
     text = raw[:LONGEST].rstrip()
     if "\x1b" in text or not text.isprintable():
         text = _escape().sub("", text).rstrip()
-    context: str | None = None
+    context = clock = None
     position = 0
     match = _prefix().match
     for _ in range(MOST_PREFIXES):
@@ -85,8 +87,9 @@ def clean(raw: str) -> tuple[str, str | None]:
         if found is None:
             break
         context = found["context"] or context
+        clock = found["clock"] or clock
         position = found.end()
-    return text[position:], context
+    return text[position:], context, float(clock) if clock else None
 
 
 def messages(number: int, raw: str) -> Iterator[Line]:
@@ -95,11 +98,11 @@ def messages(number: int, raw: str) -> Iterator[Line]:
     for part in raw.split("\r") if "\r" in raw else (raw,):
         if not part.strip():
             continue
-        text, context = clean(part)
+        text, context, seconds = clean(part)
         embedded = _embedded().search(text, 1)
         while embedded:
-            yield Line(number, text[: embedded.start()].rstrip(), context)
-            text, inner = clean(text[embedded.start() :])
+            yield Line(number, text[: embedded.start()].rstrip(), context, seconds)
+            text, inner, seconds = clean(text[embedded.start() :])
             context = inner or context
             embedded = _embedded().search(text, 1)
-        yield Line(number, text, context)
+        yield Line(number, text, context, seconds)

@@ -86,6 +86,18 @@ def registers(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
     return tuple(found.items())[:MOST_REGISTERS]
 
 
+def program_counter(texts: Sequence[str]) -> int | None:
+    """The program counter where it is shown as a number: ``RIP: 0010:0x0``."""
+    for text in texts[:60]:
+        match = compiled(
+            r"^\s{0,8}(?:RIP: 0010:|EIP: 0060:|pc : |PC is at |epc : )"
+            r"(?:\[<([0-9a-f]{8,16})>\]|0x([0-9a-f]{1,16})\b)"
+        ).match(text)
+        if match:
+            return int(match[1] or match[2], 16)
+    return None
+
+
 def access(texts: Sequence[str]) -> Access | None:
     """Which address was accessed, and how."""
     near = texts[:60]

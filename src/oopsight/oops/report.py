@@ -86,6 +86,8 @@ class _Stacks:
                 self.pending = None
                 return
         at = instruction_pointer(text)
+        if at and at == self.pointer:
+            return  # the oops repeats it before and behind the trace
         if at:
             self.stacks[-1][1].append(at)
             if self.pointer is None:
@@ -325,6 +327,8 @@ def build(format_: Format, match: re.Match[str], lines: Sequence[Line]) -> Crash
         last_unloaded=_last_unloaded(modules),
         locks_held=tuple(t.strip() for t in texts if compiled(_LOCK).match(t))[:MOST_LOCKS],
         missing=tuple(missing),
+        program_counter=machine.program_counter(texts),
+        text=tuple((line.seconds, line.text) for line in lines),
     )
 
 
