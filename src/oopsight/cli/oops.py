@@ -8,11 +8,12 @@ in it. Without --json there is a block of lines for each log.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from oopsight.errors import UsageError
 
@@ -66,7 +67,7 @@ def _logs(names: list[str]) -> Iterator[tuple[str, list[Path]]]:
             yield str(directory), files
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
@@ -74,24 +75,23 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _blocks(name: str, files: list[Path]) -> Iterator[bytes]:
-    for path in files:
-        stream = sys.stdin.buffer if name == "-" else _open(path)
-        try:
-            if name != "-" and stream.read(2) == _GZIP:
-                import gzip
+    import contextlib
 
-                stream.seek(0)
-                stream = gzip.GzipFile(fileobj=stream)
-            elif name != "-":
-                stream.seek(0)
-            while piece := stream.read(_BLOCK):
-                yield piece
-        except (OSError, EOFError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"{path}: {reason}; give a readable log") from error
-        finally:
-            if name != "-":
-                stream.close()
+    for path in files:
+        with contextlib.ExitStack() as closing:
+            try:
+                stream: Any = sys.stdin.buffer
+                if name != "-":
+                    stream = closing.enter_context(_open(path))
+                    if stream.peek(2)[:2] == _GZIP:
+                        import gzip
+
+                        stream = closing.enter_context(gzip.GzipFile(fileobj=stream))
+                while piece := stream.read(_BLOCK):
+                    yield piece
+            except (OSError, EOFError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise UsageError(f"{path}: {reason}; give a readable log") from error
 
 
 def _reports(name: str, files: list[Path], source: SourceLines | None) -> list[CrashReport]:

@@ -116,7 +116,7 @@ class SourceLines:
             found = program.source_location(symbol.address + frame.offset - back)
         except LookupError:
             return []
-        return [(one.name, _short(one.filename), one.line) for one in found if one.filename]
+        return [(one.name(), _short(one.filename), one.line) for one in found if one.filename]
 
     def _module(self, program: Program, name: str) -> tuple[int, int] | None:
         """Where the module's file was put; ``None`` if there is none."""

@@ -198,11 +198,11 @@ def read_blocks(blocks: Iterable[bytes]) -> Iterator[CrashReport]:
             continue
         end = end or len(data)
         rest = data[end:]
-        yield from _feed(reader, seen + data[:end], len(seen))
+        held = seen + data[:end]
+        yield from _feed(reader, held, len(seen))
         if reader.full:
             return
-        tail = _lines_back(data, end)
-        seen = data[tail:end] if reader.idle else b""
+        seen = held[_lines_back(held, len(held)) :] if reader.idle else b""
     if rest:
         yield from _feed(reader, seen + rest, len(seen))
     yield from reader.close()

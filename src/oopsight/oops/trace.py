@@ -46,7 +46,7 @@ def _pointer() -> re.Pattern[str]:
     return re.compile(
         r"\s{0,8}(?:E?IP is at|RIP|EIP|IP|pc|PC is at|NIP|epc|Krnl PSW)\b[ :]{0,4}"
         r"(?:[0-9a-f]{4}:)?(?:\[?<[0-9a-fp_]{4,18}>\]?\s{0,3}){0,2}(?:[0-9a-f]{16} )?"
-        r"(?:[0-9a-f]{8,16} )?[\[(]?"
+        r"(?:[0-9a-f]{8,16} |\[[0-9a-f]{8,16}\] )?[\[(]?"
         rf"{_SYMBOL}(?:{_WHERE}{_MODULE}[\])]?(?:{_FILE})?|{inlined} \[inline\])"
     )
 
