@@ -54,7 +54,8 @@ def test_no_defect_of_ours_is_in_the_report(subject: Subject) -> None:
 
 def test_every_step_is_carried_by_the_dump_and_verifies(subject: Subject) -> None:
     chain = subject.report["chain"]
-    assert bool(chain) == bool(subject.report["verdict"]["cause"])
+    # Without a cause the chain says how far the analysis came, which may be nowhere.
+    assert chain or not subject.report["verdict"]["cause"]
     assert all(step["because"] for step in chain)
     count = subject.verifier.verify(subject.report)
     assert count == sum(len(step["because"]) for step in chain)

@@ -14,7 +14,7 @@ from handmade_facts import (
     way,
 )
 
-from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.double_free import double_free
 from oopsight.evidence.backtrace import Backtrace, Role
 from oopsight.evidence.data_flow import DataFlow
@@ -51,6 +51,13 @@ def test_a_helper_that_left_no_frame_is_blamed_first() -> None:
 
 def test_an_object_in_use_was_not_freed_twice() -> None:
     assert isinstance(double_free(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT), Clear)
+
+
+def test_where_the_object_cannot_be_read_it_is_only_possible() -> None:
+    made = replace(flow("free"), bad=owner(0xFFFF888000040000, "unknown"))
+    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_an_argument_that_cannot_be_followed_leaves_it_open() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, owner, way
 
-from oopsight.diagnosis import Clear, Depth, Finding
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.wild_pointer import wild_pointer
 
 TEXT = 0x61622D7265707075
@@ -14,7 +14,7 @@ def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
     flow = data_flow(way(step, name="struct node.next"), bad=owner(TEXT, "non-canonical"))
     finding = wild_pointer(FAULT, backtrace(), flow, ABSENT)
     assert isinstance(finding, Finding)
-    assert finding.depth is Depth.MECHANISM
+    assert (finding.depth, finding.certainty) == (Depth.MECHANISM, Certainty.POSSIBLE)
     assert "struct node.next" in finding.summary
     assert "changed since" in finding.summary
     assert finding.culprits[0].function == "walk"
@@ -29,3 +29,13 @@ def test_other_exceptions_are_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", TEXT)), bad=owner(TEXT, "non-canonical"))
     other = fault(None, exception="divide_error")
     assert isinstance(wild_pointer(other, backtrace(), flow, ABSENT), Clear)
+
+
+def test_memory_that_was_never_written_is_recognised() -> None:
+    fresh = 0x5A5A5A5A5A5A5A5A
+    bad = owner(fresh, "poison", detail="slab memory never written (POISON_INUSE) +0x0")
+    finding = wild_pointer(
+        FAULT, backtrace(), data_flow(way(flow_step("loaded", "f", fresh)), bad=bad), ABSENT
+    )
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.INFERRED

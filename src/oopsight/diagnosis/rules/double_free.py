@@ -48,6 +48,7 @@ from oopsight.plumbing import base_name
 
 _INVALID_OPCODE = "invalid_op"
 _ALLOCATOR = "allocates or frees memory for its caller"
+_FREES = ("kfree", "kmem_cache_free", "kvfree", "slab_free")
 _SAID = ("Object already free", "double-free", "double free")
 
 
@@ -67,10 +68,11 @@ def double_free(
     if not in_allocator and said is None:
         return Clear("the allocator did not stop at, nor report, an object that was free")
     bug = log.find("kernel BUG at mm/sl") if isinstance(log, Log) else None
-    if not isinstance(flow, DataFlow) or flow.subject != "argument":
-        return Undecided("what was passed to the allocator cannot be followed")
-    slab = flow.bad.slab if flow.bad is not None else None
-    if slab is None or flow.bad is None:
+    known = flow if isinstance(flow, DataFlow) and flow.subject == "argument" else None
+    slab = known.bad.slab if known is not None and known.bad is not None else None
+    if known is None or slab is None:
+        if known is not None and (known.checker or "").lstrip("_").startswith(_FREES):
+            return _unseen(fault, backtrace, known, modules)
         return Undecided("what was passed to the allocator is not known to be one of its objects")
     if not slab.freed and said is None:
         return Clear(f"the object {slab.address} that was passed is not free")
@@ -78,19 +80,19 @@ def double_free(
     reports: tuple[Pointer, ...] = tuple(line for line in (bug, said) if line is not None)
     if reports:
         steps.append(Step("the allocator itself found fault with what it was given", reports))
-    steps.extend(flow_steps(flow, 1))
+    steps.extend(flow_steps(known, 1))
     thing = f"{slab.cache} object {slab.address}"
     carried: tuple[Pointer, ...] = (slab.head,) if slab.head is not None else (fault.frame,)
-    steps.append(Step(f"{flow.checker} was given {thing}, which is free already", carried))
+    steps.append(Step(f"{known.checker} was given {thing}, which is free already", carried))
     track = slab.track("freed")
     if track is not None:
         steps.append(track_step(track, thing))
     second = "freed the object that was free already"
     culprits = merge(
-        _checker(flow, backtrace, second),
+        _checker(known, backtrace, second),
         frame_culprits(backtrace, second, 2),
         track_culprits(track, "freed the object before, after the allocator's record"),
-        flow_culprits(flow, backtrace, what="the object"),
+        flow_culprits(known, backtrace, what="the object"),
     )
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     shown = slab.freed
@@ -106,7 +108,29 @@ def double_free(
             "Set the pointer to NULL where the object is freed first, and find which of the two "
             "frees is the one too many; slub_debug=FPZU lets the allocator record both.",
         ),
-        refines=("use_after_free",),
+        refines=("use_after_free", "bug_on"),
+    )
+
+
+def _unseen(
+    fault: Fault, backtrace: Backtrace, flow: DataFlow, modules: Modules | Missing
+) -> Finding:
+    """The allocator stopped while it freed, but the object's state cannot be read."""
+    why = "was freeing the object when the allocator stopped"
+    culprits = merge(_checker(flow, backtrace, why), frame_culprits(backtrace, why, 2))
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    return Finding(
+        title=f"object refused by the allocator when {blamed} freed it",
+        summary=f"The allocator stopped when {blamed} freed an object; whether that was free "
+        "already cannot be read from this dump.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Boot with slub_debug=FPZU, which tells a second free from other damage.",),
+        refines=("use_after_free", "bug_on"),
     )
 
 

@@ -14,8 +14,9 @@ How it is decided
     whether that still holds it, comes from the data flow.
 
 When it is wrong
-    It says only what is shown: the pointer is bad. Memory that was freed and given to somebody
-    else since looks the same.
+    That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
+    the pattern of memory that was never written. Memory that was freed and given to somebody else
+    since looks the same.
 
 Example
     ``struct entry *e;`` without a value, followed in an error path.
@@ -34,6 +35,7 @@ from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 
+_NEVER_WRITTEN = "POISON_INUSE"
 _NONSENSE = ("non-canonical", "unknown", "user", "vmalloc-hole", "poison")
 
 
@@ -56,11 +58,14 @@ def wild_pointer(
     if way.changed:
         changed = " The memory has changed since it was read: somebody wrote to it meanwhile."
     kept = f" It was read from {way.name}." if way.name else ""
+    never_written = _NEVER_WRITTEN in bad.detail
     blamed = where(fault.function, fault.module)
     return Finding(
         title=f"wild pointer followed in {fault.function}",
         summary=f"{blamed} followed {bad.address}, which is no pointer.{kept}{changed}",
-        certainty=Certainty.SHOWN,
+        # That it is bad is shown; why it is bad is not: each more special cause would look so too
+        # where its trace is lost.
+        certainty=Certainty.INFERRED if never_written else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),
