@@ -1,65 +1,201 @@
-"""The file that the crashing call was accessing, from the frames, checked with the open files."""
+"""The file that the crashing call was accessing: from the frames' arguments, or the system call's.
+
+Only what a type declares to be a file counts: a value that happens to lie in a register may be left
+over from an earlier call with another file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from oopsight.evidence import Missing, Why
-from oopsight.evidence.backtrace import Backtrace, Role, crashed_trace
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.backtrace import Backtrace, Frame, Role, crashed_trace
+from oopsight.evidence.flow.code import ARGUMENTS
+from oopsight.evidence.frames import calls
+from oopsight.evidence.owner import stack_size
 from oopsight.evidence.pointers import FileReference, FramePointer
-from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.task import CrashedTask, file_path
 from oopsight.session import Session
+
+# How to come to a struct file from a variable of a type.
+_ROUTES: dict[str, tuple[str, ...]] = {
+    "struct file *": (),
+    "const struct file *": (),
+    "struct kiocb *": ("ki_filp",),
+    "struct seq_file *": ("file",),
+    "struct vm_fault *": ("vma", "vm_file"),
+    "struct vm_area_struct *": ("vm_file",),
+}
+# x86-64 system calls that take a file descriptor, and in which register the task gave it
+# (arch/x86/entry/syscalls/syscall_64.tbl).
+_DESCRIPTOR = {
+    **dict.fromkeys((0, 1, 3, 5, 8, 16, 17, 18, 19, 20, 32, 33, 72, 73, 74, 75, 77, 78), "rdi"),
+    **dict.fromkeys(
+        (81, 91, 93, 187, 189, 190, 196, 217, 221, 277, 285, 292, 295, 296, 306), "rdi"
+    ),
+    9: "r8",
+    327: "rdi",
+    328: "rdi",
+}
+# What is open but has no name in the file system.
+_NAMELESS = ("socket:", "pipe:", "anon_inode:", "[sockfs]", "[pipefs]", "/[")
 
 
 @dataclass(frozen=True)
 class FileAccessed:
-    """An open file of the task that a frame of the crash path held in a variable."""
+    """A file that the crash path was working on."""
 
     file: FileReference
     frame: FramePointer
     variable: str
+    """Where it was found: a variable, a parameter, or the system call's descriptor."""
 
 
-def _file_pointers(frame: Any) -> Iterator[tuple[str, int]]:
+def _follow(value: Any, route: tuple[str, ...]) -> int:
+    for member in route:
+        value = value.member_(member).read_()
+        if not value:
+            return 0
+    address: int = value.value_()
+    return address
+
+
+def _variables(frame: Any) -> Iterator[tuple[str, int]]:
     """Variables of the frame that lead to a ``struct file``: name and address of the file."""
     from drgn import FaultError, ObjectAbsentError
 
-    routes = {"struct file *": "", "struct kiocb *": "ki_filp", "struct seq_file *": "file"}
     for name in frame.locals():
         try:
             value = frame[name]
-            member = routes.get(value.type_.type_name())
-            if member is None:
+            route = _ROUTES.get(value.type_.type_name())
+            if route is None:
                 continue
-            address = (value.member_(member) if member else value).value_()
+            address = _follow(value, route)
         except (FaultError, ObjectAbsentError, LookupError, AttributeError):
             continue
-        yield f"{name}->{member}" if member else name, address
+        yield "->".join((name, *route)), address
+
+
+def _parameters(session: Session, backtrace: Backtrace) -> Iterator[tuple[int, str, int]]:
+    """Parameters by the functions' prototypes: the frame's index, name and address of the file."""
+    from drgn import FaultError, Object
+
+    from oopsight.evidence.type_names import parameter
+
+    found = calls(session, backtrace, None)
+    for position, frame in enumerate(found.frames):
+        context = found.context(position)
+        if context is None:
+            continue
+        code = context.function
+        for register in ARGUMENTS[:3]:
+            known = parameter(session.prog, code.name, code.start, register)
+            if known is None:
+                continue
+            name, kind = known
+            route = _ROUTES.get(kind.type_name())
+            value = None if route is None else found.tracer.entering(context, register)
+            if route is None or not value:
+                continue
+            try:
+                address = _follow(Object(session.prog, kind, value), route)
+            except (FaultError, LookupError, AttributeError):
+                continue
+            yield frame.index, "->".join((name, *route)), address
+
+
+def _reference(
+    session: Session, files: dict[int, FileReference], address: int
+) -> FileReference | None:
+    """The file at an address, whether the task has it open or it is being opened or closed."""
+    from drgn import FaultError, Object
+
+    if not address:
+        return None
+    if address in files:
+        return files[address]
+    try:
+        path = file_path(Object(session.prog, "struct file *", address))
+    except (FaultError, LookupError, AttributeError, ValueError):
+        return None
+    return FileReference(path, None, Address(address)) if path.startswith("/") else None
+
+
+def _named(file: FileReference | None) -> bool:
+    return file is not None and not any(word in file.path for word in _NAMELESS)
+
+
+def _from_system_call(
+    session: Session, backtrace: Backtrace, frames: list[Any], files: dict[int, FileReference]
+) -> FileAccessed | None:
+    """The descriptor that the task gave to its system call, if the crash came in one."""
+    rows = backtrace.frames
+    user = next((row for row in rows if row.role is Role.USER), None)
+    inside = [row for row in rows if row.role in (Role.FAULT, Role.CALLER)]
+    if user is None or not inside or any(row.role is Role.INTERRUPTED for row in rows):
+        return None
+    entry = inside[-1]
+    if not entry.function.startswith(("entry_SYSCALL_64", "do_syscall_64", "__x64_sys_")):
+        return None
+    number = _system_call(session, frames[user.index])
+    register = None if number is None else _DESCRIPTOR.get(number)
+    if register is None:
+        return None
+    descriptor = frames[user.index].registers().get(register)
+    chosen = next((f for f in files.values() if f.fd == descriptor), None)
+    if chosen is None:
+        return None
+    return FileAccessed(chosen, entry.pointer, "the system call's descriptor")
+
+
+def _system_call(session: Session, frame: Any) -> int | None:
+    """The number with which the task entered the kernel: its registers lie on top of its stack."""
+    from drgn import FaultError, Object
+    from drgn.helpers.linux.panic import panic_task
+
+    prog = session.prog
+    try:
+        top = panic_task(prog).stack.value_() + stack_size(session)
+        size = prog.type("struct pt_regs").size or 0
+        saved = Object(prog, "struct pt_regs", address=top - size)
+        if saved.ip.value_() != frame.pc or saved.sp.value_() != frame.sp:
+            return None
+        number: int = saved.orig_ax.value_()
+    except (FaultError, LookupError, AttributeError):
+        return None
+    return number
 
 
 def collect(session: Session, backtrace: Backtrace, task: CrashedTask) -> FileAccessed | Missing:
-    """Look through the crash path, innermost frame first; only an open file of the task counts."""
+    """Look through the crash path, innermost frame first, then at the system call."""
     from drgn import FaultError
 
     files = {int(file.address): file for file in task.files}
-    if not files:
-        return Missing(Why.NOT_APPLICABLE, "the task has no open file that could be read")
     frames = crashed_trace(session)
-    for row in backtrace.frames:
-        if row.role not in (Role.FAULT, Role.CALLER):
-            continue
-        try:
-            for variable, address in _file_pointers(frames[row.index]):
-                if address in files:
-                    return FileAccessed(files[address], row.pointer, variable)
-        except FaultError:
-            continue
-    # Variables are often optimised out; what a callee saved in registers and on the stack is not.
-    for row in backtrace.frames:
-        if row.role in (Role.FAULT, Role.CALLER) and not row.inline:
-            for register, value in frames[row.index].registers().items():
-                if value in files:
-                    return FileAccessed(files[value], row.pointer, register)
-    return Missing(Why.NOT_APPLICABLE, "no frame of the crash path holds an open file")
+    by_index: dict[int, Frame] = {row.index: row for row in backtrace.frames}
+
+    def variables() -> Iterator[tuple[int, str, int]]:
+        for row in backtrace.frames:
+            if row.role not in (Role.FAULT, Role.CALLER):
+                continue
+            try:
+                for name, address in _variables(frames[row.index]):
+                    yield row.index, name, address
+            except FaultError:
+                continue
+
+    looks: tuple[Callable[[], Iterator[tuple[int, str, int]]], ...] = (
+        variables,
+        lambda: _parameters(session, backtrace),
+    )
+    for look in looks:
+        for index, name, address in look():
+            file = _reference(session, files, address)
+            if file is not None and _named(file):
+                return FileAccessed(file, by_index[index].pointer, name)
+    called = _from_system_call(session, backtrace, frames, files)
+    if called is not None and _named(called.file):
+        return called
+    return Missing(Why.NOT_APPLICABLE, "nothing on the crash path is known to be a file")

@@ -366,7 +366,7 @@ def _stack(session: Session, address: int) -> str | None:
     try:
         task = panic_task(session.prog)
         base = task.stack.value_()
-        size = _stack_size(session)
+        size = stack_size(session)
     except (FaultError, LookupError, AttributeError):
         return None
     if base <= address < base + size:
@@ -374,7 +374,7 @@ def _stack(session: Session, address: int) -> str | None:
     return None
 
 
-def _stack_size(session: Session) -> int:
+def stack_size(session: Session) -> int:
     """THREAD_SIZE, from the union that the first task's stack is."""
     try:
         size = session.prog["init_thread_union"].type_.size

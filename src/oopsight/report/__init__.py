@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from oopsight.diagnosis import Finding, Undecided, diagnose, verdict
+from oopsight.diagnosis.damage import allow_for_damage, lowered
 from oopsight.diagnosis.unknown import unknown
 from oopsight.evidence import Evidence, Missing, to_plain
 from oopsight.evidence.address import BadAddress
@@ -16,6 +17,7 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.code import Code
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.integrity import Integrity
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.symptom import Symptom
@@ -58,8 +60,9 @@ def build(evidence: Evidence) -> Report:
     """Make the report of some evidence."""
     for kind in SHOWN:
         evidence.get(kind)
-    outcomes = diagnose(evidence)
-    cause, best = verdict(outcomes) or (None, unknown(evidence))
+    integrity = evidence.get(Integrity)
+    outcomes = allow_for_damage(diagnose(evidence), integrity)
+    cause, best = verdict(outcomes) or (None, lowered(unknown(evidence), integrity))
     summed_up, chain = _verdict(evidence, cause, best), to_plain(best.chain)
     system = _fact(evidence, System)
     return {

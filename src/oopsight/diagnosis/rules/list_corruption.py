@@ -15,7 +15,8 @@ How it is decided
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
-    elsewhere. Only where the entry had been deleted or added before is the mistake itself shown.
+    elsewhere. Only where the entry had been deleted or added before is the mistake itself shown;
+    else the verdict is *possible*.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
@@ -113,7 +114,8 @@ def list_corruption(
     return Finding(
         title=f"list corruption in {blamed}",
         summary=f"{blamed} worked on a list that is broken: {meaning}.",
-        certainty=Certainty.SHOWN,
+        # That the list is broken is shown; who broke it only where the entry tells it itself.
+        certainty=Certainty.SHOWN if depth is Depth.ROOT_CAUSE else Certainty.POSSIBLE,
         depth=depth,
         chain=tuple(steps),
         culprits=tuple(culprits),

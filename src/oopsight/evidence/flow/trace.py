@@ -209,6 +209,41 @@ class Tracer:
             return self.value(caller, source, caller.at, depth + 1)
         return self._evaluate(context, only.index, only.effect, depth + 1)
 
+    def entering(self, context: Context, register: str) -> int | None:
+        """What a function received in an argument register, where it or its caller still has it."""
+        value = self.value(context, register, 0)
+        if value is not None:
+            return value
+        # Functions copy what they need after a call to a register that calls preserve, or spill it.
+        for kept in CALLEE_SAVED:
+            if kept in context.registers and self._is_copy(context, kept, register):
+                return context.registers[kept]
+        for index, row in enumerate(context.function.instructions[:_PROLOGUE]):
+            if row.mnemonic != "mov" or row.operands[0].memory is None:
+                continue
+            slot = slot_of(context.function, index, row.operands[0].memory)
+            if slot is None or row.operands[1].register != register:
+                continue
+            found = self.definitions(context.function, slot, context.at)
+            if found is not None and [one.index for one in found] == [index]:
+                return self.slot_value(context, slot)
+        return None
+
+    def _is_copy(self, context: Context, place: Place, register: str) -> bool:
+        """Whether a place holds at the context's end what the function received in a register."""
+        at = context.at
+        for _ in range(_MOST_COPIES):
+            found = self.definitions(context.function, place, at)
+            if found is None or len(found) != 1:
+                return False
+            only = found[0]
+            if only.effect is None:
+                return place == register
+            if not isinstance(only.effect, Copy) or only.effect.delta or only.effect.bits < 64:
+                return False
+            place, at = only.effect.source, only.index
+        return False
+
     def slot_value(self, context: Context, slot: Slot) -> int | None:
         """What a slot of the frame holds in the dump."""
         if context.base is None:
@@ -545,6 +580,7 @@ class Tracer:
 _VARIADIC_CALLS = 4
 # Functions save registers at their start; one that leaves early may do so later.
 _PROLOGUE = 400
+_MOST_COPIES = 4
 
 
 def _steps(one: _Definition, place: Place) -> bool:

@@ -1,0 +1,38 @@
+"""What a damaged dump takes away from findings: in it, nothing can be concluded from absence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from oopsight.diagnosis import Certainty, Depth, Finding, Outcome
+from oopsight.evidence import Missing
+from oopsight.evidence.integrity import Integrity
+
+_CONFIDENT = (Certainty.SHOWN, Certainty.INFERRED)
+
+
+def allow_for_damage(
+    outcomes: dict[str, Outcome], integrity: Integrity | Missing
+) -> dict[str, Outcome]:
+    """Lower what findings claim where the dump has holes.
+
+    A mechanism or symptom is the verdict only where no deeper cause was found, and its trace may
+    lie in a hole: it is *possible* at most. Of the culprits only modules are kept: they were found
+    by what is there, while the kernel's own functions are what is left when a module's frame, name
+    or object is lost.
+    """
+    return {
+        name: lowered(out, integrity) if isinstance(out, Finding) else out
+        for name, out in outcomes.items()
+    }
+
+
+def lowered(finding: Finding, integrity: Integrity | Missing) -> Finding:
+    """One finding, as far as it holds."""
+    if isinstance(integrity, Missing) or integrity.whole:
+        return finding
+    certainty = finding.certainty
+    if finding.depth is not Depth.ROOT_CAUSE and certainty in _CONFIDENT:
+        certainty = Certainty.POSSIBLE
+    kept = tuple(one for one in finding.culprits if one.module is not None)
+    return replace(finding, certainty=certainty, culprits=kept)
