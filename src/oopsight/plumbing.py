@@ -176,14 +176,16 @@ MECHANISMS = (
         "defers work for its caller",
         """include/linux/timer.h include/linux/workqueue.h""",
         """add_timer* call_rcu_bh call_rcu_sched call_timer_fn cancel_delayed_work*
-        cancel_work* del_timer* delayed_work_timer_fn expire_timers flush_delayed_work
-        flush_work hrtimer_active hrtimer_cancel hrtimer_init* hrtimer_start*
-        hrtimer_try_to_cancel insert_work insert_wq_barrier irq_work_queue*
-        kthread_flush_work* kthread_stop* lock_timer_base mod_delayed_work* mod_timer*
-        queue_delayed_work* queue_work* rcu_barrier* start_flush_work synchronize_net
-        synchronize_rcu* synchronize_sched* synchronize_srcu* task_work_add tasklet_kill
-        tasklet_schedule* timer_delete* timer_shutdown* timer_wait_running
-        try_to_del_timer* try_to_grab_pending wait_rcu_gp*""",
+        cancel_work* collect_expired_timers del_timer* delayed_work_timer_fn
+        detach_expired_timer detach_if_pending detach_timer expire_timers
+        flush_delayed_work flush_work hrtimer_active hrtimer_cancel hrtimer_init*
+        hrtimer_start* hrtimer_try_to_cancel insert_work insert_wq_barrier
+        irq_work_queue* kthread_flush_work* kthread_stop* lock_timer_base
+        mod_delayed_work* mod_timer* queue_delayed_work* queue_work* rcu_barrier*
+        start_flush_work synchronize_net synchronize_rcu* synchronize_sched*
+        synchronize_srcu* task_work_add tasklet_kill tasklet_schedule* timer_delete*
+        timer_shutdown* timer_wait_running try_to_del_timer* try_to_grab_pending
+        wait_rcu_gp*""",
     ),
     Mechanism(
         "allocates or frees memory for its caller",
@@ -331,17 +333,18 @@ MECHANISMS = (
         atomic_try_* atomic_xchg* bcmp bdev_name bin2hex bitmap_* bstr_printf change_bit
         check_pointer* chksum_* clear_bit* cmpxchg* const_udelay constant_test_*
         copy_page* crc16* crc32* crc64* crc7* crc8* crc_ccitt* crc_itu* crc_t10dif*
-        csum_* date_str default_pointer delay delay_tsc dentry_name device_node_string
-        div64_* div_s64* div_u64* do_csum do_div err_ptr error_string escaped_string ffs
-        file_dentry_name flags_string fls format_decode format_flags full_name_hash
-        fwnode_string gcd get_option* get_random_* get_unaligned* glob_match* hex2bin
-        hex_* hweight* instrument_* int_sqrt* ip4_string ip6_compressed_string
-        ip6_string ip_compute_csum ip_fast_csum jhash* kstrto* lcm mac_address_string
-        match_int match_number match_string match_token memchr* memcmp* memcpy* memmove*
-        memparse memscan* memset* memweight memzero* ndelay num_to_str number pointer
-        pointer_string print_hex_dump ptr_to_hashval ptr_to_id put_dec* put_unaligned*
-        read_once* read_overflow* rep_movs* rep_stos* resource_string restricted_pointer
-        rtc_str scnprintf seq_buf_* seq_escape* seq_printf seq_put_* seq_putc seq_puts
+        crng_* csum_* date_str default_pointer delay delay_tsc dentry_name
+        device_node_string div64_* div_s64* div_u64* do_csum do_div err_ptr error_string
+        escaped_string eth_random_addr extract_crng* ffs file_dentry_name flags_string
+        fls format_decode format_flags full_name_hash fwnode_string gcd get_option*
+        get_random_* get_unaligned* glob_match* hex2bin hex_* hweight* instrument_*
+        int_sqrt* ip4_string ip6_compressed_string ip6_string ip_compute_csum
+        ip_fast_csum jhash* kstrto* lcm mac_address_string match_int match_number
+        match_string match_token memchr* memcmp* memcpy* memmove* memparse memscan*
+        memset* memweight memzero* ndelay num_to_str number pointer pointer_string
+        print_hex_dump ptr_to_hashval ptr_to_id put_dec* put_unaligned* read_once*
+        read_overflow* rep_movs* rep_stos* resource_string restricted_pointer rtc_str
+        scnprintf seq_buf_* seq_escape* seq_printf seq_put_* seq_putc seq_puts
         seq_vprintf seq_write set_bit sg_nents* sg_zero_buffer simple_strto* siphash*
         sized_strscpy skip_atoi skip_spaces snprintf special_hex_number sprintf sscanf
         strcasecmp* strcat* strchr* strcmp* strcpy* strcspn* strim* string
@@ -406,10 +409,10 @@ MECHANISMS = (
         include/linux/wait* include/linux/sched* kernel/async.c kernel/notifier.c
         kernel/tracepoint.c include/linux/timer.h kernel/freezer.c kernel/signal.c""",
         """async_run_entry_fn blocking_notifier_call_chain call_rcu* cpu_idle*
-        cpu_startup_entry cpuidle_* default_idle* detach_if_pending do_exit
-        do_group_exit do_idle do_softirq* enqueue_timer flush_smp_call_function_queue
-        flush_workqueue generic_smp_call_function_* handle_softirqs hrtimer_* irq_work_*
-        kthread kthread_* on_each_cpu_* process_one_work process_scheduled_works
+        cpu_startup_entry cpuidle_* default_idle* do_exit do_group_exit do_idle
+        do_softirq* enqueue_timer flush_smp_call_function_queue flush_workqueue
+        generic_smp_call_function_* handle_softirqs hrtimer_* irq_work_* kthread
+        kthread_* on_each_cpu_* process_one_work process_scheduled_works
         raw_notifier_call_chain rcu_core* rcu_do_batch rcu_process_callbacks
         run_ksoftirqd run_timer_* run_timers* schedule_* smp_call_function_*
         smpboot_thread_fn srcu_notifier_call_chain synchronize_* task_work_run tasklet_*
@@ -485,20 +488,50 @@ def source_path(source: str) -> str:
     return inside[1] if inside else path
 
 
-def _any_of(words: str, rest: str) -> str:
-    return "(?:" + "|".join(re.escape(w).replace(r"\*", rest) for w in words.split()) + ")"
+@functools.cache
+def _files() -> tuple[tuple[Mechanism, re.Pattern[str]], ...]:
+    def any_of(words: str) -> str:
+        return "|".join(re.escape(word).replace(r"\*", "[^/]*") for word in words.split())
+
+    return tuple((one, re.compile(f"(?:{any_of(one.files)})")) for one in MECHANISMS)
+
+
+class _Names(NamedTuple):
+    """All function names at once. Compiling them as patterns would take longer than a report."""
+
+    whole: dict[str, list[int]]
+    begins: dict[str, list[int]]
+    """Without the ``*`` that stands for any rest."""
+    others: tuple[tuple[int, re.Pattern[str]], ...]
+    """With a ``*`` elsewhere; few."""
+    longest: int
 
 
 @functools.cache
-def _patterns() -> tuple[tuple[Mechanism, re.Pattern[str], re.Pattern[str]], ...]:
-    return tuple(
-        (
-            mechanism,
-            re.compile(_any_of(mechanism.files, "[^/]*")),
-            re.compile(_any_of(mechanism.functions, ".*") + r"\Z"),
-        )
-        for mechanism in MECHANISMS
-    )
+def _names() -> _Names:
+    whole: dict[str, list[int]] = {}
+    begins: dict[str, list[int]] = {}
+    others = []
+    for number, mechanism in enumerate(MECHANISMS):
+        for word in mechanism.functions.split():
+            if "*" not in word:
+                whole.setdefault(word, []).append(number)
+            elif word.endswith("*") and word.count("*") == 1:
+                begins.setdefault(word[:-1], []).append(number)
+            else:
+                pattern = re.escape(word).replace(r"\*", ".*") + r"\Z"
+                others.append((number, re.compile(pattern)))
+    return _Names(whole, begins, tuple(others), max(map(len, begins)))
+
+
+def _mechanisms(function: str) -> list[Mechanism]:
+    """Those with a name that fits, in their order."""
+    names, name = _names(), _bare(function)
+    found = set(names.whole.get(name, ()))
+    for length in range(1, min(len(name), names.longest) + 1):
+        found.update(names.begins.get(name[:length], ()))
+    found.update(number for number, pattern in names.others if pattern.match(name))
+    return [MECHANISMS[number] for number in sorted(found)]
 
 
 def _bare(function: str) -> str:
@@ -524,19 +557,16 @@ def why_plumbing(function: str, source: str | None = None, module: str | None = 
     if source is not None:
         path = source_path(source)
         if module is None or _HEADER.search(path):
-            for mechanism, files, _ in _patterns():
+            for mechanism, files in _files():
                 if files.match(path):
                     return mechanism.reason
             if _HEADER.search(path):
                 return "is inlined from a header for its caller"
     if module is not None:
         return None
-    name = _bare(function)
-    for mechanism, _, names in _patterns():
-        if names.match(name):
-            # A source file that is known and not plumbing's own decides, generic names do not.
-            return mechanism.reason if source is None else None
-    return None
+    # A source file that is known and not plumbing's own decides, generic names do not.
+    found = _mechanisms(function) if source is None else []
+    return found[0].reason if found else None
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -549,14 +579,10 @@ def why_serves(function: str) -> str | None:
     >>> why_serves("kfree"), why_serves("run_timer_softirq")
     ('allocates or frees memory for its caller', None)
     """
-    name = _bare(function)
-    for mechanism, _, names in _patterns():
-        if not mechanism.runs and names.match(name):
-            return mechanism.reason
-    return None
+    return next((one.reason for one in _mechanisms(function) if not one.runs), None)
 
 
 def file_serves(path: str) -> bool:
     """Whether a source file serves any caller, so that its caller's file is meant."""
     path = source_path(path)
-    return _HEADER.search(path) is not None or any(files.match(path) for _, files, _ in _patterns())
+    return _HEADER.search(path) is not None or any(files.match(path) for _, files in _files())

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
+from oopsight.kinds import Kind
 from oopsight.oops.facts import Frame, Skipped
 from oopsight.plumbing import base_name, file_serves, why_plumbing, why_serves
 
@@ -42,6 +43,8 @@ _SYSTEM_CALL = (
     r"(?:__(?:x64|ia32|arm64|arm|riscv|s390x?|se|do)_(?:compat_)?)?(?:compat_)?"
     r"(?:sys|SyS|SYSC)_|ksys_"
 )
+_ALLOCATES = (r"alloc|(?:^|_)(?:mem)?dup(?:_|$)", "allocates for its caller, as its name says")
+_LOCKS = (r"(?:^|_)(?:lock|wait)_(?!release|unlock)\w", "waits for its caller, as its name says")
 _COMPATIBLE = re.compile(r"(?:^|_)compat_")
 _SYS = re.compile(
     r"__(?:x64|ia32|arm64|riscv|s390x?|ia32_compat|x64_compat|arm64_compat)_(?:compat_)?sys_(\w+)$"
@@ -107,6 +110,19 @@ def innermost(
         if not skipped or skipped[-1].function != frame.function:
             skipped.append(Skipped(frame.function, reason))
     return None, tuple(skipped)
+
+
+def by_its_name(kind: Kind) -> Callable[[str], str | None] | None:
+    """What a function's own name says of the part it has in a report of this kind, if it matters.
+
+    Leaked memory is lost by whoever asked an allocator for it, under whatever name a subsystem
+    wraps the allocator; a task hangs in whoever asked for the lock.
+    """
+    words = {Kind.MEMORY_LEAK: _ALLOCATES, Kind.HUNG_TASK: _LOCKS}.get(kind)
+    if words is None:
+        return None
+    pattern, reason = words
+    return lambda function: reason if re.search(pattern, base_name(function)) else None
 
 
 def last_resort(frames: Sequence[Frame]) -> str | None:

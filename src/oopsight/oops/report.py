@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from oopsight.kinds import Kind
 from oopsight.oops import blame, machine
 from oopsight.oops.facts import CrashReport, Frame, Skipped, Stack, Task
 from oopsight.oops.families import Blame, Format, compiled
 from oopsight.oops.lines import Line
 from oopsight.oops.taints import in_words
 from oopsight.oops.trace import demangled, frame, instruction_pointer
-from oopsight.plumbing import why_serves
+from oopsight.plumbing import base_name, why_serves
 
 MOST_FRAMES = 400
 MOST_LOCKS = 48
@@ -33,6 +34,7 @@ _ROLES = (
     ),
 )
 _ANOTHERS = r"RCU grace-period kthread stack dump|rcu: RCU grace-period kthread stack"
+_INJECTORS = ("should_fail", "should_fail_ex", "fail_dump")
 _INJECTED = "FAULT_INJECTION: forcing a failure"
 _TASK = (
     r"CPU: ?(?P<cpu>\d{1,5}) (?:UID: \d{1,10} )?PID: (?P<pid>\d{1,10}) Comm: "
@@ -118,7 +120,7 @@ class _Stacks:
 
 
 def _injected(frames: Sequence[Frame]) -> bool:
-    return any(one.function.startswith("should_fail") for one in frames[:6])
+    return any(base_name(one.function) in _INJECTORS for one in frames[:6])
 
 
 def _head_frames(lines: Sequence[Line]) -> list[Frame]:
@@ -216,7 +218,7 @@ def _irq_safe(lines: Sequence[Line]) -> list[Frame]:
 
 
 def _blame(
-    format_: Format, stacks: Sequence[Sequence[Frame]], groups: dict[str, str]
+    format_: Format, kind: Kind, stacks: Sequence[Sequence[Frame]], groups: dict[str, str]
 ) -> tuple[str | None, tuple[Skipped, ...], Sequence[Frame]]:
     """The function to blame, the frames passed over, and the stack in which it was found."""
     first = stacks[0] if stacks else ()
@@ -231,7 +233,9 @@ def _blame(
                 if function:
                     return function, (), frames
     for frames in stacks if format_.blame is Blame.OUTERMOST else stacks[:1]:
-        function, skipped = blame.innermost(_after_interrupt(frames, format_))
+        function, skipped = blame.innermost(
+            _after_interrupt(frames, format_), blame.by_its_name(kind)
+        )
         if function:
             return function, skipped, frames
     return (blame.last_resort(first) if stacks else None), (), first
@@ -289,7 +293,7 @@ def build(format_: Format, match: re.Match[str], lines: Sequence[Line]) -> Crash
         stacks.line(text)
     done = stacks.done()
     candidates = _candidates(format_, lines, stacks)
-    function, skipped, blamed = _blame(format_, candidates, groups)
+    function, skipped, blamed = _blame(format_, kind, candidates, groups)
     task = _task(texts)
     missing = list(_missing(format_, done, task, texts))
     mixed = None if format_.blame in (Blame.NOBODY, Blame.HEADLINE) else _mixed(format_, lines)

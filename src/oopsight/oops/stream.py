@@ -52,7 +52,6 @@ class Reader:
         self._last: int | None = None
         self._taken = 0
         """Lines before this one belong to a report, should they come again."""
-        self._words = triggers()
 
     @property
     def full(self) -> bool:
@@ -71,7 +70,7 @@ class Reader:
         if number < self._taken:
             return
         # Between reports only what may be a headline is cleaned: cleaning is dear.
-        if not self._open and not any(word in raw for word in self._words):
+        if not self._open and not any(word in raw for word in triggers()):
             return
         for line in messages(number, raw):
             self._message(line)
