@@ -7,6 +7,7 @@ who waits for whom. Nothing is filled in by a guess.
 from __future__ import annotations
 
 from oopsight.evidence import Address, Evidence, Missing, Why
+from oopsight.evidence.address import BadAddress, nonsense
 from oopsight.evidence.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.fault import Fault, Operand
 from oopsight.evidence.log import Log
@@ -56,6 +57,7 @@ def evidence_of(report: CrashReport) -> Evidence:
         Backtrace: backtrace,
         Fault: _fault(report, backtrace),
         CrashedTask: _task(report),
+        BadAddress: _bad_address(report, backtrace),
         Modules: Missing(Why.NOT_APPLICABLE, f"{NOT_IN_TEXT} where modules are loaded"),
     }
     evidence.facts.update(facts)
@@ -172,6 +174,21 @@ def _operand(report: CrashReport) -> Operand | None:
         index_value=values.get(decoded.index or ""),
         scale=decoded.scale,
     )
+
+
+def _bad_address(report: CrashReport, backtrace: Backtrace | Missing) -> BadAddress | Missing:
+    fault = _fault(report, backtrace)
+    if isinstance(fault, Missing):
+        return fault
+    address = fault.address
+    if address is None and fault.operand is not None:
+        address = fault.operand.address
+    if address is None:
+        return Missing(Why.NOT_APPLICABLE, "the fault was not an access to memory")
+    known = nonsense(int(address))
+    if known is None:
+        return Missing(Why.NOT_APPLICABLE, f"{NOT_IN_TEXT} what is mapped at {address}", address)
+    return BadAddress(address, *known)
 
 
 def _task(report: CrashReport) -> CrashedTask | Missing:

@@ -20,6 +20,7 @@ _GROUPS = (
     (r"\$ ?(\d{1,2}) {0,3}: ((?:[0-9a-f]{8,16}[ ]{0,2}){1,8})", "${}"),
 )
 _ADDRESSES = (
+    r"KASAN: [\w-]{3,40} in range \[0x([0-9a-f]{16})-",
     (
         r"(?:page fault for address|dereference, address|virtual address|at address"
         r"|paging request at|dereference at|access at|for data at address|fetch at):?"

@@ -15,7 +15,7 @@ from oopsight.oops.facts import CrashReport
 from oopsight.oops.families import Format, headline, triggers
 from oopsight.oops.lines import LONGEST, Line, messages
 from oopsight.oops.report import build
-from oopsight.oops.trace import frame
+from oopsight.oops.trace import frame, instruction_pointer
 
 # A report is a screenful to a few hundred lines (every CPU's backtrace); the rest is the log.
 MOST_LINES = 800
@@ -26,6 +26,8 @@ MOST_BETWEEN = 300
 # Headlines of this rank tell how a report ends, where one is open.
 _CONSEQUENCE = 80
 _NEAR = 12
+# A headline that firmware and programs use too is the kernel's where a trace follows so soon.
+_TRACED_WITHIN = 20
 _END = "---[ end "
 _RULE = "=" * 60
 _SANITIZERS = ("BUG: KASAN", "BUG: KMSAN", "BUG: KCSAN", "BUG: KFENCE")
@@ -109,10 +111,11 @@ class Reader:
         if report is None or report.ended:
             return
         report.lines.append(line)
-        report.traced = report.traced or ("+0x" in line.text and frame(line.text) is not None)
+        report.traced = report.traced or _traces(line.text)
         if _ends(report, line.text):
             report.ended = True
-        if report.ended or len(report.lines) >= MOST_LINES:
+        idle = report.format.drop and not report.traced and len(report.lines) > _TRACED_WITHIN
+        if report.ended or idle or len(report.lines) >= MOST_LINES:
             del self._open[owner]
             self._last = line.number
 
@@ -136,6 +139,11 @@ class Reader:
         self._open.pop(line.context, None)
         self._open[line.context] = opened
         self._waiting.append(opened)
+
+
+def _traces(text: str) -> bool:
+    """Whether a line is of a stack trace or a register dump that names the code."""
+    return "+0x" in text and (frame(text) or instruction_pointer(text)) is not None
 
 
 def _belongs(report: _Open, text: str, new: Format) -> bool:

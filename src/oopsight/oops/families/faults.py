@@ -70,7 +70,8 @@ FORMATS = (
         "Unhandled fault",
         r"(?:^|[\]:] )Unhandled (?:fault|prefetch abort): ",
         "Unhandled fault in {function}",
-        "arm: an abort that no handler claims",
+        "arm: an abort that no handler claims; in user space it is no crash",
+        drop=True,
     ),
     Format(
         Kind.PAGE_FAULT,
