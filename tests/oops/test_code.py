@@ -34,7 +34,7 @@ from oopsight.oops.code import decode
             "arm64",
             "(39000041)",
             {"x2": 0x10},
-            "write of 1 byte at x2 = 0x10, x2 = 0x10",
+            "write of 1 byte at x2, x2 = 0x10",
         ),
         ("arm", "e1a00000 (e5932004)", {"r3": 0}, "read of 4 bytes at r3+0x4 = 0x4, r3 = 0"),
     ],

@@ -165,7 +165,7 @@ def _words(
 ) -> str:
     unit = "byte" if size == 1 else "bytes"
     what = f"{access or 'access'} of {size} {unit} at {operand}"
-    if address is not None:
+    if address is not None and operand not in values:
         what += f" = {address:#x}"
     return what + "".join(
         f", {name} = {f'{value:#x}' if value else '0'}" for name, value in values.items()
