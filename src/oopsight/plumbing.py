@@ -138,17 +138,17 @@ MECHANISMS = (
         include/linux/seqlock.h kernel/rcu/update.c""",
         """*_read_lock *_read_unlock *_write_lock *_write_unlock arch_local_*
         atomic_dec_and_*lock* bh_lock_sock* bit_spin_* call_rwsem_* do_raw_*
-        double_lock* double_rq_* down down_interruptible* down_killable* down_read*
-        down_timeout* down_trylock* down_write* downgrade_write* grab_mcs_node
-        hlist_bl_lock hlist_bl_unlock inode_lock* inode_unlock* ldsem_* local_bh_*
-        local_irq_* local_lock* local_unlock* lock_sock* lock_two_* mcs_spin_* mutex_*
-        osq_* percpu_down_* percpu_rwsem_* percpu_up_* preempt_count_* pv_hash pv_kick*
-        pv_queued_* pv_wait* queue_read_* queue_write_* queued_* raw_local_* raw_read_*
-        raw_rq_lock* raw_spin_* raw_write_* read_lock* read_seq* read_trylock*
-        read_unlock* refcount_dec_and_*lock* release_sock remove_waiter rq_lock*
-        rt_mutex_* rt_read_* rt_spin_* rt_write_* rtlock_* rtmutex_* rwbase_* rwsem_*
-        seqcount_* spin_is_locked spin_lock* spin_trylock* spin_unlock*
-        task_blocks_on_rt_mutex task_rq_lock* ticket_spin_* tty_ldisc_lock*
+        double_lock* double_rq_* down down_common* down_interruptible* down_killable*
+        down_read* down_timeout* down_trylock* down_write* downgrade_write*
+        grab_mcs_node hlist_bl_lock hlist_bl_unlock inode_lock* inode_unlock* ldsem_*
+        local_bh_* local_irq_* local_lock* local_unlock* lock_sock* lock_two_*
+        mcs_spin_* mutex_* osq_* percpu_down_* percpu_rwsem_* percpu_up_*
+        preempt_count_* pv_hash pv_kick* pv_queued_* pv_wait* queue_read_* queue_write_*
+        queued_* raw_local_* raw_read_* raw_rq_lock* raw_spin_* raw_write_* read_lock*
+        read_seq* read_trylock* read_unlock* refcount_dec_and_*lock* release_sock
+        remove_waiter rq_lock* rt_mutex_* rt_read_* rt_spin_* rt_write_* rtlock_*
+        rtmutex_* rwbase_* rwsem_* seqcount_* spin_is_locked spin_lock* spin_trylock*
+        spin_unlock* task_blocks_on_rt_mutex task_rq_lock* ticket_spin_* tty_ldisc_lock*
         tty_ldisc_ref_wait tty_lock* tty_unlock* up up_read* up_write* virt_spin_*
         wake_q_* write_lock* write_seq* write_trylock* write_unlock* ww_mutex_*""",
     ),
@@ -199,17 +199,17 @@ MECHANISMS = (
         alloc_vmap_area* allocate_slab barn_* build_detached_freelist
         bulkfree_pcp_prepare cache_alloc* cache_flush* cache_free* cache_from_obj
         cache_grow* cache_reap check_bytes* check_object check_pad_bytes
-        check_poison_obj check_slab clear_highpage clear_page* copy_highpage copy_page
-        create_cache deactivate_slab destroy_large_folio devm_k* devres_* discard_slab
-        dma_alloc_* dma_free_* dma_pool_* do_drain do_kmalloc* do_krealloc do_slab_free
-        drain_alien_cache drain_array* drain_cpu_caches drain_freelist
-        filemap_alloc_folio find_vm_area find_vmap_area* fixup_red_left flush_all
-        flush_all_cpus_locked flush_cpu_slab folio_add_lru* folio_alloc* folio_batch_*
-        folio_put* free_block free_compound_* free_consistency_checks free_debug_*
-        free_frozen_* free_hot_cold_* free_large_kmalloc free_loop free_one_page
-        free_page free_pages* free_pcp* free_percpu* free_slab free_the_page
-        free_to_partial* free_unmap_vmap_area free_unref_* free_vm_area free_vmap_*
-        freelist_* gen_pool_* get_any_partial get_free_page* get_freelist
+        check_poison_obj check_slab clear_highpage clear_page* compound_head
+        copy_highpage copy_page create_cache deactivate_slab destroy_large_folio devm_k*
+        devres_* discard_slab dma_alloc_* dma_free_* dma_pool_* do_drain do_kmalloc*
+        do_krealloc do_slab_free drain_alien_cache drain_array* drain_cpu_caches
+        drain_freelist filemap_alloc_folio find_vm_area find_vmap_area* fixup_red_left
+        flush_all flush_all_cpus_locked flush_cpu_slab folio_add_lru* folio_alloc*
+        folio_batch_* folio_put* free_block free_compound_* free_consistency_checks
+        free_debug_* free_frozen_* free_hot_cold_* free_large_kmalloc free_loop
+        free_one_page free_page free_pages* free_pcp* free_percpu* free_slab
+        free_the_page free_to_partial* free_unmap_vmap_area free_unref_* free_vm_area
+        free_vmap_* freelist_* gen_pool_* get_any_partial get_free_page* get_freelist
         get_freepointer* get_page_from_freelist* get_partial* get_vm_area*
         get_zeroed_page* init_object ioremap_page_range kasprintf kcalloc* kfree
         kfree_const kfree_debugcheck kfree_sensitive kmalloc kmalloc_array*
@@ -218,19 +218,23 @@ MECHANISMS = (
         kmalloc_trace* kmalloc_track* kmalloc_type kmap* kmem_* kmemdup* krealloc* ksize
         kstrdup* kstrndup kunmap* kvasprintf* kvfree* kvmalloc* kvmemdup* kvrealloc*
         kvzalloc* kzalloc* kzfree lru_add_* maple_node_* maybe_wipe* mem_cgroup_charge*
-        memcg_* memdup_* mempool_* mt_alloc_* new_slab* obj_cgroup_* on_freelist
-        page_cache_alloc page_frag_* page_pool_* page_to_* pagevec_* pcpu_*
-        pcs_replace_* percpu_alloc* percpu_ref_* phys_addr* phys_to_* poison_obj
-        post_alloc_hook prefetch_freepointer prep_compound_* prep_new_page*
-        print_objinfo print_track* print_trailer purge_* put_cpu_partial* put_page*
-        put_partials qlist_* quarantine_* radix_tree_node_* rcu_free_sheaf*
-        rcu_free_slab refill_obj_stock release_nodes release_pages remap_vmalloc_range*
-        remove_partial remove_vm_area reqsk_alloc* restore_bytes rmqueue*
-        set_freepointer* set_track* setup_object* sgl_alloc* sgl_free* shutdown_cache
-        sk_alloc sk_prot_alloc slab_* slabs_destroy slob_* slub_* strndup_user
-        transfer_objects try_charge* unfreeze_partials* vb_alloc vb_free vcalloc
-        verify_redzone* verify_slab vfree* virt_to_* vm_map_ram vm_unmap_* vma_alloc_*
-        vmalloc* vmap vmap_* vmemdup_* vunmap* vzalloc*""",
+        mem_cgroup_out_of_memory memcg_* memdup_* mempool_* mt_alloc_* new_slab*
+        obj_cgroup_* on_freelist oom_kill_process out_of_memory page_cache_alloc
+        page_frag_* page_pool_* page_to_* pagevec_* pcpu_* pcs_replace_* percpu_alloc*
+        percpu_ref_* phys_addr* phys_to_* poison_obj post_alloc_hook
+        prefetch_freepointer prep_compound_* prep_new_page* print_objinfo print_track*
+        print_trailer purge_* put_cpu_partial* put_page* put_partials qlist_*
+        quarantine_* radix_tree_node_* rcu_free_sheaf* rcu_free_slab refill_obj_stock
+        release_nodes release_pages remap_vmalloc_range* remove_partial remove_vm_area
+        reqsk_alloc* restore_bytes rmqueue* set_freepointer* set_track* setup_object*
+        sgl_alloc* sgl_free* shutdown_cache sk_alloc sk_prot_alloc slab_add_kunit_errors
+        slab_alloc* slab_bug* slab_destroy* slab_err slab_fix slab_free*
+        slab_kmem_cache_release slab_lock slab_out_of_memory slab_pad_check
+        slab_post_alloc_hook slab_pre_alloc_hook slab_unlock slab_update_freelist
+        slab_want_init_* slabs_destroy slob_* slub_* strndup_user transfer_objects
+        try_charge* unfreeze_partials* vb_alloc vb_free vcalloc verify_redzone*
+        verify_slab vfree* virt_to_* vm_map_ram vm_unmap_* vma_alloc_* vmalloc* vmap
+        vmap_* vmemdup_* vunmap* vzalloc*""",
     ),
     Mechanism(
         "handles socket buffers for its caller",

@@ -138,6 +138,23 @@ def test_what_follows_a_report_does_not_open_another() -> None:
     assert len(parse(text)) == 1
 
 
+def test_the_end_of_a_panic_is_no_second_one() -> None:
+    text = "Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: f+0x1/0x2\n"
+    trace = "Call Trace:\n panic+0x1/0x2\n __stack_chk_fail+0x1/0x2\n f+0x1/0x2\n"
+    (report,) = parse(text + trace + f"---[ end {text.strip()} ]---\n")
+    assert report.title == "kernel panic: stack is corrupted in f"
+
+
+def test_leftovers_are_told_where_the_counter_itself_was_bad() -> None:
+    (report,) = parse(
+        "general protection fault: 0000 [#1] SMP\nRIP: 0010:0x4141414141414141\n"
+        "Call Trace:\n ? widget_copy.isra.0+0x20/0xa0 [widget]\n ? vfs_write+0x1/0x2\n"
+    )
+    assert report.program_counter == 0x4141414141414141
+    assert report.function == "widget_copy"
+    assert "leftover" in report.missing[-1]
+
+
 def test_each_format_is_said_in_words_and_known_by_its_trigger() -> None:
     for one in formats():
         assert one.why

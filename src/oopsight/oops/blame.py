@@ -21,6 +21,11 @@ DISPATCHERS = {
         r"do_readv_writev|_*kernel_(?:read|write)|do_sync_(?:read|write)|"
         r"aio_(?:read|write)|io_(?:read|write)"
     ),
+    "files of proc, sysfs and debugfs": (
+        r"proc_reg_(?!open)\w+|pde_\w+|seq_read(?:_iter)?|traverse|full_proxy_(?!open)\w+|"
+        r"simple_attr_(?:read|write)|(?:dev|kobj|module|param)_attr_(?:show|store)|sysfs_kf_\w+|"
+        r"kernfs_fop_(?:read|write)_iter|kernfs_seq_show|proc_sys_call_handler|misc_open|chrdev_open"
+    ),
     "opening and closing": (
         r"do_dentry_open|vfs_open|_*fput|filp_close|vfs_fsync(?:_range)?|vfs_fallocate|"
         r"vfs_mmap|call_mmap|mmap_file|vfs_poll"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -300,6 +301,14 @@ def build(format_: Format, match: re.Match[str], lines: Sequence[Line]) -> Crash
     if mixed:
         missing.append(mixed)
         function, skipped = None, ()
+    leftover = None
+    if function is None and not mixed and not any(one.reliable for one in _crash_frames(done)):
+        # Where the counter itself was bad nothing can be unwound: what lies on the stack is all.
+        leftover, skipped = blame.innermost(
+            [dataclasses.replace(one, reliable=True) for one in _crash_frames(done)]
+        )
+    if leftover:
+        missing.append("no certain frame: the function is a leftover on the stack")
     if function is None and format_.lost and groups.get("word") != "INFO":
         title = format_.lost
     alone = format_.stacked and not any(one.role == "crash" for one in done)
@@ -313,7 +322,7 @@ def build(format_: Format, match: re.Match[str], lines: Sequence[Line]) -> Crash
         title=_titled(title, {**groups, "function": named or "corrupted"}),
         headline=lines[0].text,
         first_line=lines[0].number,
-        function=function,
+        function=function or leftover,
         guilty_file=_guilty([blamed, *candidates]),
         skipped=skipped,
         stacks=tuple(done),
@@ -334,6 +343,10 @@ def build(format_: Format, match: re.Match[str], lines: Sequence[Line]) -> Crash
         program_counter=machine.program_counter(texts),
         text=tuple((line.seconds, line.text) for line in lines),
     )
+
+
+def _crash_frames(stacks: Sequence[Stack]) -> tuple[Frame, ...]:
+    return next((stack.frames for stack in stacks if stack.role == "crash"), ())
 
 
 def _titled(title: str, groups: dict[str, str]) -> str:

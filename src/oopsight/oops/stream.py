@@ -98,7 +98,8 @@ class Reader:
             yield build(first.format, first.match, first.lines)
 
     def _message(self, line: Line) -> None:
-        found = headline(line.text)
+        # The end repeats the panic's words.
+        found = None if _END in line.text else headline(line.text)
         owner = self._owner(line.context)
         report = self._open.get(owner) if owner is not None or None in self._open else None
         if found and found[0].rank >= _CONSEQUENCE and self._follows(line.number, report):
@@ -151,13 +152,15 @@ def _belongs(report: _Open, text: str, new: Format) -> bool:
     if new is report.format and "[inline]" in report.lines[-1].text:
         # A symbolised headline is repeated for every inlined call.
         return True
+    if text == report.lines[0].text and len(report.lines) < _TRACED_WITHIN:
+        return True  # two consoles, or panic() through panic()
     if any(word in text for word in report.format.leads_to):
         return len(report.lines) < _NEAR and not report.traced
     return False
 
 
 def _ends(report: _Open, text: str) -> bool:
-    if _END in text and "trace" in text:
+    if _END in text:
         return True
     return (
         text.startswith(_RULE)
