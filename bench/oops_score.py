@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from oopsight.kinds import Kind
 from oopsight.oops import CrashReport, parse
-from oopsight.oops.blame import is_entry
+from oopsight.oops.blame import by_its_name, is_entry
 from oopsight.plumbing import base_name, why_plumbing
 
 FOLDS = 5
@@ -42,10 +43,12 @@ def plain(function: str) -> str:
 
 def renamed(text: str, label: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Log and label with every function named anew that is not plumbing, nor an entry to it."""
+    kinds = {kind.value: kind for kind in Kind}
+    told = by_its_name(kinds.get(label["kind"], Kind.OTHER)) or (lambda _: None)
     mapping = {
         name: "fn" + hashlib.sha256(name.encode()).hexdigest()[:10]
         for name in set(TRACED.findall(text))
-        if not why_plumbing(name) and not is_entry(base_name(name))
+        if not why_plumbing(name) and not is_entry(base_name(name)) and not told(name)
     }
 
     def sub(value: Any) -> Any:
