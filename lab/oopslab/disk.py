@@ -144,6 +144,14 @@ def _partition_table(size: int) -> bytes:
     return bytes(440) + struct.pack("<IH", 0x0B5E55ED, 0) + entry.ljust(64, b"\0") + b"\x55\xaa"
 
 
+def extract(disk: Path, paths: tuple[str, ...], target: Path) -> None:
+    """Read files and folders out of a disk image, without mounting it, to the same place below."""
+    for path in paths:
+        parent = target / Path(path).parent.relative_to("/")
+        parent.mkdir(parents=True, exist_ok=True)
+        run(["debugfs", "-R", f"rdump {path} {parent}", f"{disk}?offset={START}"], timeout=300)
+
+
 def copy(disk: Path, target: Path) -> Path:
     """A copy of a disk image to write to, as sparse as the original."""
     run(["cp", "--sparse=always", "--reflink=auto", disk, target])

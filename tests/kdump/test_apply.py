@@ -150,6 +150,17 @@ def test_undo_leaves_what_others_changed(tree: Tree) -> None:
     assert not tree.host.root.exists(plan.SYSCTL)
 
 
+@pytest.mark.parametrize("virtual", [True, False])
+def test_a_virtual_machine_is_not_made_to_panic_for_being_paused(
+    tree: Tree, *, virtual: bool
+) -> None:
+    flags = "fpu hypervisor lm" if virtual else "fpu lm"
+    tree.put("/proc/cpuinfo", f"processor\t: 0\nflags\t\t: {flags}\n")
+    changes = {change.path: change.new for change in plan.make(tree.host, memory="320M").changes}
+    assert ("softlockup_panic" in changes[plan.SYSCTL]) is not virtual
+    assert "kernel.panic_on_oops = 1" in changes[plan.SYSCTL]
+
+
 @pytest.mark.parametrize(
     ("memory", "message"), [("lots", "no size"), ("1M", "no size"), ("6G", "more than half")]
 )

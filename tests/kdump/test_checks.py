@@ -263,6 +263,14 @@ def test_a_signed_kernel_that_is_loaded_is_no_fault(tree: Tree) -> None:
     assert results["secure_boot"].level is Level.OK
 
 
+def test_dumps_packed_as_a_whole_are_found(tree: Tree) -> None:
+    if tree.config != "/etc/default/kdump-tools":
+        pytest.skip("a setting of Debian's kdump-tools")
+    tree.put(tree.config, tree.text(tree.config) + "KDUMP_COMPRESSION=gzip\n")
+    results = {named.name: named.result for named in checks.run(tree.host)}
+    assert results["compression"].level is Level.WARN
+
+
 def test_use_kdump_off_is_found(tree: Tree) -> None:
     if tree.config != "/etc/default/kdump-tools":
         pytest.skip("a switch of Debian's kdump-tools")

@@ -30,6 +30,7 @@ class Machine:
     loaded: bool | None
     mounts: tuple[Mount, ...]
     block_devices: int
+    virtual: bool
 
 
 def read(root: Root) -> Machine:
@@ -48,7 +49,14 @@ def read(root: Root) -> Machine:
         loaded=None if loaded is None else bool(loaded),
         mounts=tuple(_mounts(root.read("/proc/mounts") or "")),
         block_devices=len(root.glob("/sys/block/*")),
+        virtual=_is_virtual(root),
     )
+
+
+def _is_virtual(root: Root) -> bool:
+    """Whether a hypervisor runs it: x86 has a CPU flag for it, others a hint in the firmware."""
+    flags = re.search(r"^flags\s*:.*\bhypervisor\b", root.read("/proc/cpuinfo") or "", re.MULTILINE)
+    return flags is not None or root.exists("/sys/hypervisor/type")
 
 
 def reserved_memory(root: Root) -> int | None:

@@ -16,10 +16,13 @@ SYSCTL = "/etc/sysctl.d/90-oopsight-kdump.conf"
 SYSCTL_TEXT = """\
 # An oops leaves the kernel damaged: panic, so that there is a dump of it.
 kernel.panic_on_oops = 1
-# A CPU stuck in the kernel does not come back: dump it.
-kernel.softlockup_panic = 1
 # If the capture kernel cannot start, do not stand still for ever.
 kernel.panic = 10
+"""
+# Not for virtual machines: one that its host does not run for a while looks stuck, and is not.
+LOCKUP_TEXT = """\
+# A CPU stuck in the kernel does not come back: dump it.
+kernel.softlockup_panic = 1
 """
 
 
@@ -66,7 +69,8 @@ def make(host: Host, target: Target | None = None, memory: str = "auto") -> Plan
     distro, root = host.distro, host.root
     wanted = Wanted(_crashkernel(host, memory), target or distro.target(root))
     units = collect.units(wanted.target)
-    texts = {**distro.edits(root, wanted), SYSCTL: SYSCTL_TEXT, **units}
+    sysctl = SYSCTL_TEXT + ("" if host.machine.virtual else LOCKUP_TEXT)
+    texts = {**distro.edits(root, wanted), SYSCTL: sysctl, **units}
     changes = []
     for path, new in sorted(texts.items()):
         old = root.read(path)

@@ -11,6 +11,13 @@ def check(host: Host) -> Result:
     tool = makedumpfile.read(host.root)
     if tool is None:
         return unknown("which compressions makedumpfile has cannot be read")
+    packed = host.distro.packed(host.root)
+    if packed:
+        return warn(
+            f"dumps are packed as a whole with {packed} (KDUMP_COMPRESSION)",
+            "nothing reads them as they are: no report is made after the reboot",
+            f"take it out of {host.distro.config}: makedumpfile compresses by itself",
+        )
     wanted = host.distro.compression(host.root)
     if wanted is None:
         return ok("dumps are not compressed", "they take about three times the space")

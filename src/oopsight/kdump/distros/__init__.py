@@ -105,6 +105,10 @@ class Distro(ABC):
         """Whether the kernel understands ``crashkernel=auto``; upstream's never did."""
         return False
 
+    def packed(self, root: Root) -> str | None:  # noqa: ARG002 - only Debian's can be
+        """The program that packs a finished dump as a whole, so that nothing reads it as it is."""
+        return None
+
     def switched_off(self, root: Root) -> str | None:  # noqa: ARG002 - only some can be
         """Say by which setting kdump is off although its service is enabled."""
         return None

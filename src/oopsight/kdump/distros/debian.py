@@ -53,6 +53,10 @@ class Debian(Distro):
         """As MAKEDUMP_ARGS has it; zlib if unset."""
         return makedumpfile.compression(self._options(root))
 
+    def packed(self, root: Root) -> str | None:
+        """KDUMP_COMPRESSION, which comes on top of makedumpfile's."""
+        return self._values(root).get("KDUMP_COMPRESSION") or None
+
     def _options(self, root: Root) -> str:
         return self._values(root).get("MAKEDUMP_ARGS") or "-c -d 31"
 
