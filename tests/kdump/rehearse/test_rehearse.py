@@ -102,3 +102,23 @@ def test_the_capture_kernels_command_line(tmp_path: Path, name: str) -> None:
     assert LINES[name] in words
     assert not [word for word in words if word.startswith("crashkernel")]
     assert system.initrd == made.initrd
+
+
+def test_a_silent_kvm_is_followed_by_software_emulation(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree.put(f"/boot/vmlinuz-{tree.kernel}", "kernel")
+    monkeypatch.setattr("oopsight.kdump.rehearse.first.initrd", lambda *_: b"")
+    monkeypatch.setattr("oopsight.kdump.rehearse.machine.accelerator", lambda: "kvm")
+    tried = []
+
+    def run(plan: rehearse.machine.Plan, *_: object) -> rehearse._Seen:
+        tried.append(plan.accelerator)
+        console = CAPTURE + SAVED if plan.accelerator == "tcg" else ""
+        return rehearse._Seen(console, 1.0, 60.0, by_itself=True)
+
+    monkeypatch.setattr("oopsight.kdump.rehearse._run", run)
+    result = rehearse.rehearse(tree.host, disks=(Path("/x"),))
+    assert tried == ["kvm", "tcg"]
+    assert result.outcome is Outcome.SAVED
+    assert result.reserved == 512 * MiB

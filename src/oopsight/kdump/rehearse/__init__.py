@@ -16,7 +16,7 @@ import enum
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oopsight.kdump import devices, estimate
@@ -33,6 +33,7 @@ from oopsight.kdump.target import Kind
 FIRST = 768 * MiB
 TIMEOUT = {"kvm": 300.0, "tcg": 1200.0}
 SAMPLE = 1.0  # seconds between two questions about memory
+SILENCE = 90.0  # seconds after which a machine that says nothing is given up
 LINGER = 5.0  # seconds in which the console may say what it still has to
 CONSOLE = "console=ttyS0,115200"
 SAVED = re.compile(r"saved vmcore in|saving vmcore complete|The dumpfile is saved to (?!STDOUT)")
@@ -108,20 +109,28 @@ def rehearse(
         raise KdumpError(f"a rehearsal writes to a disk, and the target is {target}", 2)
     capture = host.distro.capture_system(host.root, kernel, line)
     ours = tuple(Disk(path) for path in disks) or _own_disks(host)
-    accelerator = accelerator or machine.accelerator()
+    chosen = accelerator or machine.accelerator()
     plan = machine.Plan(
         kernel=host.root.locate(_first_kernel(host, kernel, capture)),
         initrd=first.initrd(host.root, capture, _capture_line(capture)),
-        command_line=f"{CONSOLE} panic=1 quiet crashkernel={amount // MiB}M",
+        command_line=f"{CONSOLE} panic=1 crashkernel={amount // MiB}M",
         memory=amount // MiB * MiB + FIRST,
         disks=ours,
-        accelerator=accelerator,
+        accelerator=chosen,
     )
-    tell(f"kernel {kernel}, {amount // MiB} MiB for the capture kernel, by {accelerator}")
+    tell(f"kernel {kernel}, {amount // MiB} MiB for the capture kernel, by {chosen}")
     tell(f"capture kernel {capture.kernel}, {capture.initrd}")
-    with machine.running(plan) as running:
-        seen = _watch(running, timeout or TIMEOUT[accelerator], tell)
+    seen = _run(plan, timeout, tell)
+    if chosen == "kvm" and accelerator is None and not seen.console:
+        # Some virtual machines offer KVM, and it does not work.
+        tell("by kvm it does not say a word; once more by software emulation")
+        seen = _run(replace(plan, accelerator="tcg"), timeout, tell)
     return _judge(seen, amount // MiB * MiB, host.machine.ram)
+
+
+def _run(plan: machine.Plan, timeout: float | None, tell: Callable[[str], None]) -> _Seen:
+    with machine.running(plan) as running:
+        return _watch(running, timeout or TIMEOUT[plan.accelerator], tell)
 
 
 @dataclass
@@ -141,6 +150,8 @@ def _watch(running: machine.Machine, timeout: float, tell: Callable[[str], None]
         seen.console = running.console
         if not running.is_running:
             seen.by_itself = True
+            break
+        if not seen.console and now > started + SILENCE:
             break
         capture = _capture_part(seen.console)
         if seen.crashed is None and first.LOADED in seen.console:
