@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MOST_WAYS = 6
 _FARTHEST_MEMBER = 1 << 20
 _MOST_CALLBACKS = 4
+# Exceptions that a bad value makes, at an access or (invalid_op is BUG and WARN) at a check.
+_OF_A_VALUE = (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment", "invalid_op", "alignment_check")
 _MOST_INSTRUCTIONS = 4000
 
 
@@ -574,6 +576,8 @@ def collect(
     task: CrashedTask | Missing,
 ) -> DataFlow | Missing:
     """Follow the bad value of a memory access or call; of a failed check, the arguments."""
+    if fault.exception not in _OF_A_VALUE:
+        return Missing(Why.NOT_APPLICABLE, "no value made the machine stop there")
     known = None if isinstance(modules, Missing) else modules
     # A jump to an address that is not canonical is a general protection fault, at the target or
     # at the jump, as the CPU likes.

@@ -39,6 +39,7 @@ _DESCRIPTOR = {
     327: "rdi",
     328: "rdi",
 }
+_USER_CS, _USER_SS = 0x33, 0x2B  # arch/x86/include/asm/segment.h
 # What is open but has no name in the file system.
 _NAMELESS = ("socket:", "pipe:", "anon_inode:", "[sockfs]", "[pipefs]", "/[")
 
@@ -128,44 +129,52 @@ def _named(file: FileReference | None) -> bool:
 
 
 def _from_system_call(
-    session: Session, backtrace: Backtrace, frames: list[Any], files: dict[int, FileReference]
+    session: Session, backtrace: Backtrace, files: dict[int, FileReference]
 ) -> FileAccessed | None:
     """The descriptor that the task gave to its system call, if the crash came in one."""
-    rows = backtrace.frames
-    user = next((row for row in rows if row.role is Role.USER), None)
-    inside = [row for row in rows if row.role in (Role.FAULT, Role.CALLER)]
-    if user is None or not inside or any(row.role is Role.INTERRUPTED for row in rows):
+    inside = [row for row in backtrace.frames if row.role in (Role.FAULT, Role.CALLER)]
+    if not inside or any(row.role is Role.INTERRUPTED for row in backtrace.frames):
         return None
-    entry = inside[-1]
-    if not entry.function.startswith(("entry_SYSCALL_64", "do_syscall_64", "__x64_sys_")):
+    registers = _system_call(session)
+    if registers is None:
         return None
-    number = _system_call(session, frames[user.index])
-    register = None if number is None else _DESCRIPTOR.get(number)
+    register = _DESCRIPTOR.get(registers["orig_ax"])
     if register is None:
         return None
-    descriptor = frames[user.index].registers().get(register)
-    chosen = next((f for f in files.values() if f.fd == descriptor), None)
+    chosen = next((f for f in files.values() if f.fd == registers[register]), None)
     if chosen is None:
         return None
-    return FileAccessed(chosen, entry.pointer, "the system call's descriptor")
+    return FileAccessed(chosen, inside[-1].pointer, "the system call's descriptor")
 
 
-def _system_call(session: Session, frame: Any) -> int | None:
-    """The number with which the task entered the kernel: its registers lie on top of its stack."""
+def _system_call(session: Session) -> dict[str, int] | None:
+    """The registers with which the crashed task entered the kernel for a system call.
+
+    They lie on top of its stack, since Linux 6.9 below some padding where CONFIG_X86_FRED is set
+    (TOP_OF_KERNEL_STACK_PADDING). A task that entered by an exception has -1 in ``orig_ax``.
+    """
     from drgn import FaultError, Object
     from drgn.helpers.linux.panic import panic_task
 
     prog = session.prog
     try:
-        top = panic_task(prog).stack.value_() + stack_size(session)
+        task = panic_task(prog)
         size = prog.type("struct pt_regs").size or 0
-        saved = Object(prog, "struct pt_regs", address=top - size)
-        if saved.ip.value_() != frame.pc or saved.sp.value_() != frame.sp:
+        top = task.stack.value_() + stack_size(session)
+        if not task.mm:
             return None
-        number: int = saved.orig_ax.value_()
+        for padding in (0, 16, 8):
+            saved = Object(prog, "struct pt_regs", address=top - padding - size)
+            user = saved.cs.value_() & 0xFFFF == _USER_CS and saved.ss.value_() & 0xFFFF == _USER_SS
+            if user and saved.ip.value_() < 1 << 47 and saved.sp.value_() < 1 << 47:
+                return {
+                    "orig_ax": saved.orig_ax.value_(),
+                    "rdi": saved.di.value_(),
+                    "r8": saved.r8.value_(),
+                }
     except (FaultError, LookupError, AttributeError):
         return None
-    return number
+    return None
 
 
 def collect(session: Session, backtrace: Backtrace, task: CrashedTask) -> FileAccessed | Missing:
@@ -195,7 +204,7 @@ def collect(session: Session, backtrace: Backtrace, task: CrashedTask) -> FileAc
             file = _reference(session, files, address)
             if file is not None and _named(file):
                 return FileAccessed(file, by_index[index].pointer, name)
-    called = _from_system_call(session, backtrace, frames, files)
+    called = _from_system_call(session, backtrace, files)
     if called is not None and _named(called.file):
         return called
     return Missing(Why.NOT_APPLICABLE, "nothing on the crash path is known to be a file")
