@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import FramePointer
@@ -177,7 +178,7 @@ def _saved_by(session: Session, frame: StackFrame) -> str | None:
         if registers.ip.value_() != frame.pc or registers.sp.value_() != frame.sp:
             return None
         name: str = prog.symbol(prog.read_u64(saved - 8)).name
-    except (FaultError, LookupError, AttributeError):
+    except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     return name
 
@@ -234,7 +235,7 @@ def _beyond_bad_counter(session: Session, last: StackFrame) -> list[StackFrame]:
         values = {name: value for name, value in known.items() if name in members}
         values |= {"ip": back, "sp": (last.sp + 8) & ((1 << 64) - 1)}
         trace = prog.stack_trace(Object(prog, "struct pt_regs", values))
-    except (FaultError, LookupError, ValueError, TypeError):
+    except (FaultError, LookupError, ValueError, TypeError, SymbolError):
         return []
     return [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
@@ -168,7 +169,7 @@ class _Namer:
     def source(self, address: int) -> str | None:
         try:
             found = self.session.prog.source_location(address)[0]
-        except (LookupError, ValueError, AttributeError, IndexError):
+        except (LookupError, ValueError, AttributeError, IndexError, SymbolError):
             return None
         return f"{printable(found.filename)}:{found.line}"
 
@@ -357,7 +358,7 @@ class _Follower:
     def _callee(self, move: Move) -> str | None:
         row = move.context.function.instructions[move.index]
         found = None if row.target is None else self.calls.reader.function(row.target)
-        if found is None or found[0].startswith("__x86_indirect"):
+        if found is None or "x86_indirect" in found[0]:
             return None
         return found[0]
 
@@ -559,7 +560,7 @@ def _argument(
         return None
     call = context.function.instructions[context.at]
     target = None if call.target is None else found.reader.function(call.target)
-    if target is None or target[0].startswith("__x86_indirect"):
+    if target is None or "x86_indirect" in target[0]:
         return None
     results = [
         follower.ways(context, register, found.tracer.value(context, register, context.at))

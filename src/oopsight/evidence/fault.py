@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace, Role, crashed_trace
 from oopsight.evidence.log import Log
@@ -129,7 +130,7 @@ def _unmapped(session: Session, address: int) -> Unmapped | None:
     except FaultError as error:
         if error.address == address:
             return Unmapped(Address(address))
-    except (LookupError, NotImplementedError, ValueError):
+    except (LookupError, NotImplementedError, ValueError, SymbolError):
         pass
     return None
 
@@ -141,7 +142,7 @@ def _handler_value(frames: list[StackFrame], name: str) -> int | None:
     for frame in frames:
         try:
             return int(frame[name])
-        except (LookupError, ObjectAbsentError, FaultError, TypeError):
+        except (LookupError, ObjectAbsentError, FaultError, TypeError, SymbolError):
             continue
     return None
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace, Frame, Role, crashed_trace
 from oopsight.evidence.flow.code import ARGUMENTS
@@ -74,7 +75,7 @@ def _variables(frame: Any) -> Iterator[tuple[str, int]]:
             if route is None:
                 continue
             address = _follow(value, route)
-        except (FaultError, ObjectAbsentError, LookupError, AttributeError):
+        except (FaultError, ObjectAbsentError, LookupError, AttributeError, SymbolError):
             continue
         yield "->".join((name, *route)), address
 
@@ -102,7 +103,7 @@ def _parameters(session: Session, backtrace: Backtrace) -> Iterator[tuple[int, s
                 continue
             try:
                 address = _follow(Object(session.prog, kind, value), route)
-            except (FaultError, LookupError, AttributeError):
+            except (FaultError, LookupError, AttributeError, SymbolError):
                 continue
             yield frame.index, "->".join((name, *route)), address
 
@@ -119,7 +120,7 @@ def _reference(
         return files[address]
     try:
         path = file_path(Object(session.prog, "struct file *", address))
-    except (FaultError, LookupError, AttributeError, ValueError):
+    except (FaultError, LookupError, AttributeError, ValueError, SymbolError):
         return None
     return FileReference(path, None, Address(address)) if path.startswith("/") else None
 
@@ -172,7 +173,7 @@ def _system_call(session: Session) -> dict[str, int] | None:
                     "rdi": saved.di.value_(),
                     "r8": saved.r8.value_(),
                 }
-    except (FaultError, LookupError, AttributeError):
+    except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     return None
 
@@ -192,7 +193,7 @@ def collect(session: Session, backtrace: Backtrace, task: CrashedTask) -> FileAc
             try:
                 for name, address in _variables(frames[row.index]):
                     yield row.index, name, address
-            except FaultError:
+            except (FaultError, SymbolError):
                 continue
 
     looks: tuple[Callable[[], Iterator[tuple[int, str, int]]], ...] = (

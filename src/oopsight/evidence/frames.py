@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oopsight.errors import SymbolError
 from oopsight.evidence.backtrace import Backtrace, Role, crashed_trace
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
 from oopsight.session import Session
@@ -88,7 +89,7 @@ def segments(session: Session, cpu: int) -> dict[str, int]:
 
     try:
         return {"gs": session.prog["__per_cpu_offset"][cpu].value_()}
-    except (LookupError, FaultError, IndexError):
+    except (LookupError, FaultError, IndexError, SymbolError):
         return {}
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
@@ -236,7 +237,7 @@ def _start_and_end(session: Session, name: str) -> set[int]:
     try:
         module = find_module(session.prog, name)
         return {module.init.value_(), module.exit.value_()} if module else set()
-    except (FaultError, LookupError, AttributeError):
+    except (FaultError, LookupError, AttributeError, SymbolError):
         return set()
 
 

@@ -9,6 +9,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.address import nonsense
 from oopsight.evidence.modules import Modules
@@ -121,7 +122,7 @@ def _per_cpu(session: Session, address: int) -> tuple[int, str, int] | None:
         end = prog.symbol("__per_cpu_end").address
         offsets = prog["__per_cpu_offset"]
         count = prog["nr_cpu_ids"].value_()
-    except (LookupError, FaultError):
+    except (LookupError, FaultError, SymbolError):
         return None
     for cpu in range(min(count, 8192)):
         try:
@@ -144,7 +145,7 @@ def _slab(session: Session, modules: Modules | None, address: int) -> SlabObject
 
     try:
         info = slab_object_info(session.prog, address)
-    except (FaultError, LookupError, ValidationError, AttributeError, ValueError):
+    except (FaultError, LookupError, ValidationError, AttributeError, ValueError, SymbolError):
         return None
     if info is None or not info.address:
         return None
@@ -227,7 +228,7 @@ def _page(session: Session, address: int) -> tuple[str, str]:
         page = virt_to_page(session.prog, address)
         count = page.member_("_refcount").counter.value_()
         kind = page.page_type.value_() & 0xFFFFFFFF
-    except (FaultError, LookupError, AttributeError):
+    except (FaultError, LookupError, AttributeError, SymbolError):
         return "unknown", "memory of which nothing is known"
     # PG_buddy is in page_type, inverted before Linux 6.11: either way a count of 0 means free.
     if count == 0:
@@ -282,7 +283,7 @@ def _five_levels(session: Session) -> bool:
 
     try:
         return bool(session.prog["pgdir_shift"].value_() > 39)
-    except (LookupError, FaultError):
+    except (LookupError, FaultError, SymbolError):
         return True
 
 
@@ -299,7 +300,7 @@ def _user_area(session: Session, address: int) -> str | None:
             return None
         begin, end = area.vm_start.value_(), area.vm_end.value_()
         return f"in the address space of {printable(task.comm.string_())}, {begin:#x}-{end:#x}"
-    except (FaultError, LookupError, AttributeError, ValueError):
+    except (FaultError, LookupError, AttributeError, ValueError, SymbolError):
         return None
 
 
@@ -322,7 +323,7 @@ def _other(session: Session, where: Address, *, mapped: bool) -> Owner:
         return Owner(where, "stack", stack, mapped=mapped)
     try:
         direct = in_direct_map(prog, where)
-    except (FaultError, LookupError, ValueError):
+    except (FaultError, LookupError, ValueError, SymbolError):
         direct = False
     if direct:
         if not mapped:
@@ -331,11 +332,11 @@ def _other(session: Session, where: Address, *, mapped: bool) -> Owner:
         return Owner(where, kind, text, mapped=mapped)
     try:
         area = find_vmap_area(prog, where)
-    except (FaultError, LookupError, ValueError, AttributeError):
+    except (FaultError, LookupError, ValueError, AttributeError, SymbolError):
         area = None
     if area:
         caller = None
-        with contextlib.suppress(FaultError, LookupError, AttributeError):
+        with contextlib.suppress(FaultError, LookupError, AttributeError, SymbolError):
             caller = prog.symbol(area.vm.caller.value_()).name if area.vm else None
         if caller in _STACK_MAKERS:
             return Owner(where, "stack", _STACK_MAKERS[caller], mapped=mapped)
@@ -353,7 +354,7 @@ def _in_vmalloc(session: Session, address: int) -> bool:
         # x86-64 places the range at random; a terabyte is its least size, 32 its usual.
         start = session.prog["vmalloc_base"].value_()
         size = 12800 << 40 if _five_levels(session) else 32 << 40
-    except (LookupError, FaultError):
+    except (LookupError, FaultError, SymbolError):
         return False
     return bool(start <= address < start + size)
 
@@ -367,7 +368,7 @@ def _stack(session: Session, address: int) -> str | None:
         task = panic_task(session.prog)
         base = task.stack.value_()
         size = stack_size(session)
-    except (FaultError, LookupError, AttributeError):
+    except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     if base <= address < base + size:
         return f"the stack of {printable(task.comm.string_())} (pid {task.pid.value_()})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
@@ -93,7 +94,7 @@ def _frames(prog: Program, modules: Modules | None, track: Any) -> tuple[TrackFr
         try:
             trace = stack_depot_fetch(handle.read_()) if handle else None
             pcs = [frame.pc for frame in trace] if trace is not None else []
-        except (FaultError, LookupError, ValueError, AttributeError, IndexError):
+        except (FaultError, LookupError, ValueError, AttributeError, IndexError, SymbolError):
             return ()
     return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)
 
@@ -127,7 +128,7 @@ def tracks(
         # mm/slub.c, get_info_end(): a free pointer outside the object lies before the records.
         end = inuse + 8 if offset >= inuse else inuse
         size = kind.size or 0
-    except (FaultError, LookupError, AttributeError):
+    except (FaultError, LookupError, AttributeError, SymbolError):
         return ()
     result = []
     for number, what in enumerate(("allocated", "freed")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from oopsight.errors import SymbolError
 from oopsight.evidence.flow.code import ARGUMENTS
 from oopsight.text import printable
 
@@ -37,7 +38,7 @@ def _found(look_up: Callable[[], _T]) -> _T | None:
     """A look-up in the debug information, which may lack anything."""
     try:
         return look_up()
-    except (LookupError, ValueError, TypeError, AttributeError):
+    except (LookupError, ValueError, TypeError, AttributeError, SymbolError):
         return None
 
 

@@ -50,7 +50,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
 def test_the_pattern_alone_names_no_freeing_function() -> None:
     answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
-    assert answer.certainty is Certainty.INFERRED
+    assert answer.certainty is Certainty.POSSIBLE
     assert [c.function for c in answer.culprits] == ["f", "g"] or answer.culprits
 
 

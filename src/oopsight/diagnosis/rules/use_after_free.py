@@ -19,7 +19,8 @@ When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
     *inferred*. Freed memory that was given to somebody else since is recognised only where two
     modules hold it, or where it was on a list as it was allocated again. Without the
-    allocator's records the freeing function is chosen by what it can do, not by what it did.
+    allocator's records the freeing function is chosen by what it can do, not by what it did: where
+    several can, the verdict is *possible*.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds
@@ -112,7 +113,7 @@ def use_after_free(
             title=f"use of freed memory in {fault.function}",
             summary=f"{where(fault.function, fault.module)} met the pattern of freed memory; the "
             "object is not to be found in the dump.",
-            certainty=Certainty.INFERRED,
+            certainty=Certainty.POSSIBLE,
             depth=Depth.ROOT_CAUSE,
             chain=tuple(steps),
             culprits=tuple(followers),
@@ -155,10 +156,13 @@ def use_after_free(
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"
     verb = "freed" if certain else "uses, and somebody freed,"
+    named = certain or len(freers) == 1
+    established = Certainty.SHOWN if pattern or one.poisoned else Certainty.INFERRED
     return Finding(
         title=f"use after free of a {one.cache} object in {fault.function}",
         summary=f"{blamed} {verb} {thing}, which was still in use: {freed.role}.",
-        certainty=Certainty.SHOWN if pattern or one.poisoned else Certainty.INFERRED,
+        # That it was used after it was freed is one thing, who freed it another.
+        certainty=established if named else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -22,7 +22,7 @@ from oopsight.evidence.flow.trace import Context, Tracer
 # Several functions may call each other as their last act and leave no frame between two calls.
 MOST_TAIL_CALLS = 3
 _ENDBR = 4
-_THUNK = "__x86_indirect"
+_THUNK = "x86_indirect"
 _THUNK_SIZE = 32
 
 
@@ -155,6 +155,14 @@ class Calls:
         )
         return context, jumps[0][1]
 
+    def _is_thunk(self, target: int) -> bool:
+        """Whether a call's target only goes on to where a register points.
+
+        Symbols have aliases (``__pi_…``), and the thunks made for modules at run time have none.
+        """
+        found = self.reader.function(target)
+        return found is None or _THUNK in found[0]
+
     def taken_from(self, row: Instruction) -> str | Memory | None:
         """What an indirect call or jump takes its target from."""
         if not row.operands:
@@ -164,8 +172,7 @@ class Calls:
             return operand.memory
         if operand.register is not None:
             return whole_register(operand.register)
-        found = None if row.target is None else self.reader.function(row.target)
-        if row.target is None or found is None or not found[0].startswith(_THUNK):
+        if row.target is None or not self._is_thunk(row.target):
             return None
         # One symbol may stand for the thunks of all registers: the code says which this is
         # (arch/x86/lib/retpoline.S): "mov [rsp], REGISTER; ret", or patched to "jmp REGISTER".
@@ -187,8 +194,7 @@ class Calls:
         target = call.target
         if target is None or _enters(inner.function, target):
             return outer
-        found = self.reader.function(target)
-        if found is not None and found[0].startswith(_THUNK):
+        if self._is_thunk(target):
             return outer
         return self._through(inner, outer, target, MOST_TAIL_CALLS)
 
