@@ -1,12 +1,13 @@
 # make test   set up, then run all tests, those on real crash dumps too
 # make demo   set up, crash a real kernel through kdump, print the verdict
 # make test-e2e   a whole server: set up, crashed, rebooted, its report there (QEMU, many minutes)
+# make fuzz   a million mutations of the labelled logs in LOGS (a night)
 # make check  everything that needs no dump: format, lint, types, fast tests
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup check test test-e2e demo lab-tools clean oopsight-kdump.pyz
+.PHONY: setup check fuzz test test-e2e demo lab-tools clean oopsight-kdump.pyz
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/.ready
@@ -21,6 +22,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "not dump"
+
+LOGS ?= ../shared/oops-corpus
+fuzz: setup
+	$(BIN)/python bench/oops_fuzz.py $(LOGS)
 
 lab-tools:
 	lab/install-tools

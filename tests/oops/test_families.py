@@ -228,7 +228,7 @@ CASES = {
     "no root": (
         "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n" + STACK,
         Kind.PANIC_OTHER,
-        "kernel panic: VFS: Unable to mount root fs on unknown-block(0,0)",
+        "kernel panic: VFS: Unable to mount root fs on unknown-block(NUM,NUM)",
     ),
     "kmemleak": (
         'unreferenced object 0xffff888012345678 (size 64):\n  comm "a", pid 1, jiffies 4294\n'

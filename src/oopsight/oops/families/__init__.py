@@ -60,6 +60,16 @@ class Format:
 compiled = functools.cache(re.compile)
 
 
+def without_numbers(text: str) -> str:
+    """A message as a title: what differs from one occurrence to the next is left out.
+
+    >>> without_numbers("killed init by 9 at 0xffff888012345678 in part.12 of udp4_lib")
+    'killed init by NUM at ADDR in part.NUM of udp4_lib'
+    """
+    text = compiled(r"\b(?:0x[0-9a-f]{1,16}|[0-9a-f]{16})\b").sub("ADDR", text)
+    return compiled(r"(?<![\w])\d{1,20}(?!\w)").sub("NUM", text)
+
+
 @functools.cache
 def formats() -> tuple[Format, ...]:
     """Every format of every family, in the order in which they are tried."""

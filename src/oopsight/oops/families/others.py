@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from oopsight.kinds import Kind
-from oopsight.oops.families import Blame, Format, compiled
+from oopsight.oops.families import Blame, Format, compiled, without_numbers
 
 # What panic() is called with where a detector calls it; its own report, if any, came before.
 _PANICS = (
@@ -34,7 +34,8 @@ def _panic(after: list[str], match: re.Match[str]) -> tuple[Kind, str] | None:
     what = match["what"]
     kind = next((kind for kind, words in _PANICS if compiled(words).search(what)), Kind.PANIC_OTHER)
     # What the message says of this one machine is no part of the title.
-    what = compiled(r"(?: for \S{1,40})? -+ error -?\d+\.?$").sub("", what).rstrip(" .!")
+    what = compiled(r"(?: for \S{1,40})? -+ error -?\d+\.?$| exitcode=0x\w+.*$").sub("", what)
+    what = without_numbers(what.rstrip(" ."))
     if kind is Kind.PANIC_OTHER and compiled(r"^Fatal exception").match(what):
         what = "Fatal exception" + (" in interrupt" if "in interrupt" in what else "")
     return kind, "kernel panic: " + what.replace("{", "{{").replace("}", "}}")
@@ -234,5 +235,9 @@ FORMATS = (
         "a message that the kernel itself calls a bug",
         blame=Blame.NOBODY,
         rank=95,
+        refine=lambda _after, match: (
+            Kind.BUG,
+            "BUG: " + without_numbers(match["what"]).replace("{", "{{").replace("}", "}}"),
+        ),
     ),
 )
