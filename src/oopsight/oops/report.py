@@ -58,7 +58,6 @@ _HEAD = (
     r"(?P<function>[A-Za-z_][\w.$]{0,255})\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}"
     r"(?: (?P<file>[\w./+-]{1,255}\.(?:[chS]|rs)):(?P<line>\d{1,7}))?"
 )
-_PANICS_OWN = "Kernel panic - not syncing"
 
 
 @dataclass

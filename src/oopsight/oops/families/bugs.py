@@ -19,10 +19,6 @@ def _bug(after: list[str], match: re.Match[str]) -> tuple[Kind, str] | None:
         return Kind.LIST_CORRUPTION, "BUG: corrupted list in {function}"
     if compiled(_USERCOPY).search(head):
         return Kind.BUG, "BUG: bad usercopy in {function}"
-    if compiled(r"net/core/skbuff\.c").search(head) and compiled(
-        r"skb_(?:over|under)_panic|skb_panic"
-    ).search(head):
-        return Kind.BUG, "kernel BUG in {function}"
     return None
 
 
@@ -35,8 +31,7 @@ _CHECKS = (
                                            r"(?:__)?k(?:v?malloc|calloc)_?\w{0,30}\+"),
     ("WARNING: zero-size vmalloc", Kind.WARNING, r"mm/vmalloc\.c"),
     ("WARNING: bad usercopy", Kind.WARNING, _USERCOPY),
-    ("WARNING: locking bug", Kind.LOCK_MISUSE, r"kernel/locking/(?:lockdep|mutex|rwsem|rtmutex)"),
-    ("WARNING: suspicious RCU usage", Kind.SUSPICIOUS_RCU, r"include/linux/rcupdate\.h"),
+    ("WARNING: locking bug", Kind.LOCK_MISUSE, r"kernel/locking/lockdep\.c"),
     ("BUG: corrupted list", Kind.LIST_CORRUPTION, _LIST),
 )  # fmt: skip
 
