@@ -34,6 +34,9 @@ PREFIXES = {
     ),
     "syslog and journalctl": rf"{_MONTH} [ \d]\d {_TIME} [\w.:-]{{1,64}} "
     r"(?:kernel|klogd|vmunix)(?:\[\d{1,7}\])?: ?",
+    "syslog that has the host alone": (
+        rf"{_MONTH} [ \d]\d {_TIME} [\w.:-]{{1,64}} {{1,3}}(?=[\[<])"
+    ),
     "a date": rf"\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]{_TIME}(?:Z| ?[+-]\d\d:?\d\d)?\]?:? {{0,4}}",
     "a time of day": rf"\[?(?:\d\d-\d\d )?{_TIME}\]? {{1,4}}",
     "a receiver of netconsole": r"\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?:? {1,4}",
