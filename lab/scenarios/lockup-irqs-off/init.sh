@@ -1,4 +1,7 @@
 boot() {
 	load doorbell
+}
+
+workload() {
 	service /usr/sbin/ibacm -c /etc/ibacm.steps
 }

@@ -1,4 +1,7 @@
 boot() {
 	load wearlog slots=2
+}
+
+workload() {
 	service /usr/sbin/smartd -n -c /etc/smartd.steps
 }

@@ -56,6 +56,8 @@ class LockLeaks:
     """Modules."""
     functions: int
     """Functions of theirs that take a lock, all of whose paths were followed."""
+    unread: int = 0
+    """Ranges of their memory that are not whole in the dump."""
 
     def of(self, kind: str, lock: int | None) -> tuple[LockLeak, ...]:
         """Leaks of that kind of lock, at that address or at none that is fixed."""
@@ -87,7 +89,9 @@ def collect(
     search = _Search(session, modules)
     for module in wanted:
         search.module(module)
-    return LockLeaks(tuple(search.leaks), tuple(m.name for m in wanted), search.followed)
+    return LockLeaks(
+        tuple(search.leaks), tuple(m.name for m in wanted), search.followed, search.unread
+    )
 
 
 def _implicated(modules: Modules, stacks: list[TaskStack]) -> list[Module]:
@@ -103,6 +107,7 @@ class _Search:
         self._targets = addresses(session.prog, ALL_ACQUIRES)
         self.leaks: list[LockLeak] = []
         self.followed = 0
+        self.unread = 0
 
     def module(self, module: Module) -> None:
         """Follow each function of a module that calls a lock function."""
@@ -110,6 +115,7 @@ class _Search:
         for start, end in module.ranges:
             size = min(end - start, self._left)
             self._left -= size
+            self.unread += not self._whole(start, size)
             for site in call_sites(self._prog, start, size, self._targets):
                 name, begin, _ = self._reader.names.code(site)
                 if begin is not None and module.holds(begin):
@@ -131,3 +137,12 @@ class _Search:
                         returns_at=f"{name}+{leak.returns - begin:#x}",
                     )
                 )
+
+    def _whole(self, start: int, size: int) -> bool:
+        from drgn import FaultError
+
+        try:
+            self._prog.read(start, size)
+        except FaultError:
+            return False
+        return True

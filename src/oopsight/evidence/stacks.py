@@ -29,7 +29,8 @@ class HeldLock:
     """A lock that a function on the stack has taken and not given back, by its code."""
 
     kind: str
-    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore`` or ``rtmutex``."""
+    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``; or ``preemption`` or
+    ``interrupts``, which are switched off."""
     address: Address | None
     """Where the code and the registers tell."""
     name: str | None
@@ -138,6 +139,23 @@ def task_pointer(task: Any) -> TaskPointer:
     return TaskPointer(task.pid.value_(), printable(task.comm.string_()), Address(task.value_()))
 
 
+def preempt_count_offset(prog: Any) -> int | None:
+    """Where each CPU keeps its preemption counter, as an offset into its per-CPU area; x86-64."""
+    from drgn import offsetof
+
+    try:
+        # Since Linux 6.15 (commit 46e8fff6d45f), and before 6.2, a variable of its own.
+        return int(prog.symbol("__preempt_count").address)
+    except LookupError:
+        pass
+    try:
+        # Linux 6.2 (commit 64701838bf05) put it among what is hot.
+        hot = int(prog.symbol("pcpu_hot").address)
+        return hot + int(offsetof(prog.type("struct pcpu_hot"), "preempt_count"))
+    except LookupError:
+        return None
+
+
 class StackReader:
     """Reads stacks; remembers what it learned of each function."""
 
@@ -147,6 +165,7 @@ class StackReader:
         self.names = Names(session.prog)
         self._functions: dict[int, Function | None] = {}
         self._frames: dict[int, list[Any]] = {}
+        self._preempt_count = preempt_count_offset(session.prog)
 
     def frames(self, task: Any) -> list[Any]:
         """The physical frames, as drgn has them; empty where it cannot be unwound."""
@@ -291,5 +310,7 @@ class StackReader:
                     code = self._prog.read(start, size)
                 except FaultError:
                     return None
-                self._functions[start] = Function(code, start, self.names.function_at)
+                self._functions[start] = Function(
+                    code, start, self.names.function_at, self._preempt_count
+                )
         return self._functions[start]

@@ -21,6 +21,7 @@ from oopsight.kernel.machine_code import (
     Instruction,
     Registers,
     assign,
+    counted,
     decode,
     direct_target,
 )
@@ -88,13 +89,14 @@ class Held(NamedTuple):
     """A lock that the code has taken and not given back."""
 
     kind: str
-    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore`` or ``rtmutex``."""
+    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``; or ``preemption`` or
+    ``interrupts``, which are off rather than held."""
     lock: Expression | None
     """Which one; ``None`` where the code does not tell."""
     site: int
-    """Address of the call that took it."""
+    """Address of the instruction that took it, mostly a call."""
     by: str
-    """The function called."""
+    """The function called; for what is no call, the kernel's name for it."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,18 @@ class Function:
     :param code: its bytes, from its first one
     :param start: its address
     :param name_of: names the function at an address, ``None`` where none begins there
+    :param preempt_count: offset of the CPU's own preemption counter in its per-CPU area
     """
 
-    def __init__(self, code: bytes, start: int, name_of: Callable[[int], str | None]) -> None:
+    def __init__(
+        self,
+        code: bytes,
+        start: int,
+        name_of: Callable[[int], str | None],
+        preempt_count: int | None = None,
+    ) -> None:
         self.start = start
+        self._preempt_count = preempt_count
         self._name_of = name_of
         self.code = decode(code, start)
         """Its instructions by address."""
@@ -319,8 +329,29 @@ class Function:
             for register in _CALLER_SAVED:
                 after.pop(register, None)
         else:
+            state = self._switch(instruction, state, released)
             assign(instruction, after)
         yield instruction.end, state, after
+
+    def _switch(self, instruction: Instruction, state: _State, released: set[int]) -> _State:
+        """Preemption or interrupts switched off or on, which is no call."""
+        what = _SWITCHES.get(instruction.mnemonic)
+        if what is None:
+            change = counted(instruction, self._preempt_count)
+            if change is None:
+                return state
+            what = ("preemption", change > 0, "preempt_disable")
+        kind, off, name = what
+        if off:
+            taken = Held(kind, None, instruction.address, name)
+            if taken in state.held or len(state.held) >= _MOST_HELD:
+                return state
+            return _State((*state.held, taken), state.maybe)
+        match = next((h for h in reversed(state.held) if h.kind == kind), None)
+        if match is None:
+            return state
+        released.add(match.site)
+        return _State(tuple(h for h in state.held if h is not match), state.maybe)
 
     def _call(
         self,
@@ -355,6 +386,10 @@ class Function:
         return _State(state.held, None)
 
 
+_SWITCHES = {
+    "cli": ("interrupts", True, "local_irq_disable"),
+    "sti": ("interrupts", False, "local_irq_enable"),
+}
 ALL_ACQUIRES = {**ACQUIRES, **ACQUIRES_IF_ZERO, **ACQUIRES_UNLESS_ZERO}
 
 

@@ -68,6 +68,33 @@ def direct_target(instruction: Instruction) -> int | None:
     return operand.imm & MASK if operand.type == capstone.x86.X86_OP_IMM else None
 
 
+def counted(instruction: Instruction, offset: int | None) -> int | None:
+    """By how much an instruction changes a per-CPU counter; ``None`` where it does not.
+
+    :param offset: of the counter in the per-CPU area
+    """
+    import capstone.x86
+
+    name, operands = instruction.mnemonic, instruction.operands
+    if offset is None or name not in ("inc", "dec", "add", "sub"):
+        return None
+    first = operands[0]
+    if first.type != capstone.x86.X86_OP_MEM or first.mem.segment != capstone.x86.X86_REG_GS:
+        return None
+    address = first.mem.disp
+    if first.mem.base == capstone.x86.X86_REG_RIP:
+        address += instruction.end
+    elif first.mem.base or first.mem.index:
+        return None
+    if address & MASK != offset & MASK:
+        return None
+    if len(operands) == 1:
+        return 1 if name == "inc" else -1
+    if operands[1].type != capstone.x86.X86_OP_IMM:
+        return None
+    return int(operands[1].imm if name == "add" else -operands[1].imm)
+
+
 def assign(instruction: Instruction, registers: Registers) -> None:
     """What an instruction that neither calls nor jumps leaves in the registers."""
     import capstone.x86

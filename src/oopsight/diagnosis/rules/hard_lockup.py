@@ -35,6 +35,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
 from oopsight.evidence.log import Log
 from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.stacks import HeldLock
 from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
@@ -95,14 +96,15 @@ def _found(symptom: Symptom, cpu: Cpu, cpus: Cpus) -> Finding | Undecided:
             (*headline, cpu.task, cpu.stack.pointer(call)),
         )
     ]
-    holder = next((c for c in cpu.stack.blamable if c.holds), None)
-    if holder is not None:
-        lock = holder.holds[0]
-        name = lock.name or lock.address or "a lock"
+    found = next(((c, h) for c in cpu.stack.blamable for h in c.holds if _masks(h)), None)
+    holder = found[0] if found is not None else None
+    if found is not None:
+        lock = found[1]
+        name = f" on {lock.name or lock.address}" if lock.address is not None else ""
         steps.append(
             Step(
-                f"{holder.name} had taken {lock.kind} {name} with {lock.by}() at {lock.taken_at}",
-                (cpu.stack.pointer(holder),),
+                f"{found[0].name} had switched them off with {lock.by}(){name} at {lock.taken_at}",
+                (cpu.stack.pointer(found[0]),),
             )
         )
     victim = cpus.panicking
@@ -136,6 +138,11 @@ def _found(symptom: Symptom, cpu: Cpu, cpus: Cpus) -> Finding | Undecided:
         advice=("Limit the wait, and do it with interrupts on.",),
         refines=("soft_lockup", "rcu_stall"),
     )
+
+
+def _masks(held: HeldLock) -> bool:
+    """Whether it was taken in a way that switches interrupts off."""
+    return held.kind == "interrupts" or held.by.endswith(("_irq", "_irqsave"))
 
 
 def _named(log: Log | Missing) -> set[int]:

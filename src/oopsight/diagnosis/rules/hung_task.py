@@ -24,8 +24,19 @@ Look next
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
-from oopsight.diagnosis.stalls import absent, blame, distinct, victims_step, waits_step, who
+from oopsight.diagnosis.stalls import (
+    absent,
+    blame,
+    distinct,
+    doing,
+    holds_step,
+    victims_step,
+    waits_step,
+    who,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Wait, Waits
@@ -41,6 +52,11 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
     wait = _reported(symptom, waits)
     if wait is None:
         return Undecided("the hung task's stack cannot be read")
+    if any(w.lock_unread for w in waits.victims):
+        return Undecided("a task waits for a lock that is not in the dump")
+    chain, closed = waits.chain(wait)
+    if len(chain) > 1 and not closed and chain[-1].call is not None:
+        return _behind_another(wait, chain[-1], chain, waits)
     what = wait.lock.title if wait.lock is not None else "something unknown"
     where = f" in {wait.call.name}" if wait.call is not None else ""
     behind = victims_step(waits.victims, {wait.task.address})
@@ -63,6 +79,33 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
             ]
         ),
         advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
+    )
+
+
+def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> Finding:
+    """The task waits for another, which does not get on."""
+    steps = [waits_step(wait)]
+    for inner, outer in pairwise(chain):
+        if inner.lock is not None and inner.lock.holders:
+            steps.append(holds_step(inner.lock, inner.lock.holders[0], outer))
+    steps.append(waits_step(root))
+    behind = victims_step(waits.victims, {wait.task.address, root.task.address})
+    steps += [behind] if behind else []
+    stuck = [c for c in root.stack.blamable if root.call and c.module == root.call.module]
+    called = [wait.call] if wait.call is not None else []
+    return Finding(
+        title=f"{who(wait)} hangs behind {who(root)}, which {doing(root)}",
+        summary=f"{who(wait)} waits for {who(root)}, which {doing(root)}.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=distinct(
+            [
+                *(blame(c, f"{who(root)} does not get on in it") for c in stuck),
+                *(blame(c, f"waits for {who(root)}") for c in called),
+            ]
+        ),
+        advice=(f"Find out why {who(root)} does not get on.",),
     )
 
 

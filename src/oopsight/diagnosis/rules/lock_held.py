@@ -79,6 +79,10 @@ def _held(
     holder = lock.holders[0]
     owner = waits.of(holder.task.address) if holder.alive else None
     first = next((w for w in victims if w.lock is lock), victims[0])
+    if not holder.alive and not waits.whole:
+        return Undecided("the list of tasks is damaged: the holder may be alive")
+    if holder.alive and (owner is None or not owner.stack.calls) and not _in_user(owner):
+        return Undecided(f"the stack of {who(holder)}, which holds {lock.title}, cannot be read")
     taker = owner.holding(lock) if owner is not None else None
     if owner is not None and (taker is not None or holder.known_by != "last reader"):
         if taker is None and owner.call is None:
@@ -87,6 +91,11 @@ def _held(
     if holder.known_by == "last reader":
         return Undecided(f"{lock.title} is held by a reader that the lock no longer names")
     return _left(lock, holder, first, victims, leaks)
+
+
+def _in_user(owner: Wait | None) -> bool:
+    """Whether it runs in user space, where it has no kernel stack."""
+    return owner is not None and owner.stack.state == "R" and owner.stack.missing is None
 
 
 def _busy(
@@ -146,7 +155,7 @@ def _left(
         title=f"{lock.title} was left locked by {who(holder)}, which {gone}",
         summary=f"{who(holder)} {gone}, and left {lock.title} locked; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} for it.",
-        certainty=Certainty.INFERRED if len(found) == 1 else Certainty.POSSIBLE,
+        certainty=_certainty(found, leaks),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=_leakers(found, lock) or _takers(lock, first),
@@ -175,13 +184,19 @@ def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing)
     return Finding(
         title=f"{lock.title} was left locked by {names}",
         summary=f"{lock.title} is locked and nobody holds it; {names} can return with it held.",
-        certainty=Certainty.INFERRED if len(found) == 1 else Certainty.POSSIBLE,
+        certainty=_certainty(found, leaks),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=_leakers(found, lock),
         advice=("Release the lock on every path out of the function.",),
         refines=_GENERAL,
     )
+
+
+def _certainty(found: list[LockLeak], leaks: LockLeaks | Missing) -> Certainty:
+    """Only one function that can have done it, all code read, is as good as found."""
+    whole = isinstance(leaks, LockLeaks) and not leaks.unread
+    return Certainty.INFERRED if whole and len(found) == 1 else Certainty.POSSIBLE
 
 
 def _leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLeak]:

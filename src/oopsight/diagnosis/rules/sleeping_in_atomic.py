@@ -36,7 +36,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
 from oopsight.evidence.lock_leaks import LockLeaks
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.stacks import Call
+from oopsight.evidence.stacks import Call, HeldLock
 from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
@@ -69,29 +69,32 @@ def sleeping_in_atomic(
         f"{cpu.task.comm} (pid {cpu.task.pid}) slept with preemption disabled",
         (*headline, cpu.task),
     )
-    holder = next((c for c in cpu.stack.calls if any(_spins(c))), None)
-    if holder is not None:
-        return _held(slept, cpu, holder)
+    holder = next((c for c in cpu.stack.calls if _atomic(c) is not None), None)
+    if holder is not None and (lock := _atomic(holder)) is not None:
+        return _held(slept, cpu, holder, lock)
     if cpu.stack.inside(*_INTERRUPT) is not None:
         return _in_interrupt(slept, cpu)
     return _leaked(slept, cpu, leaks)
 
 
-def _spins(call: Call) -> list[bool]:
-    return [lock.kind == "spinlock" for lock in call.holds]
+_KINDS = ("spinlock", "preemption", "interrupts")
 
 
-def _held(slept: Step, cpu: Cpu, holder: Call) -> Finding:
-    lock = next(h for h in holder.holds if h.kind == "spinlock")
-    name = lock.name or lock.address or "a spinlock"
+def _atomic(call: Call) -> HeldLock | None:
+    """What a function has taken or switched off so that it must not sleep."""
+    return next((lock for lock in call.holds if lock.kind in _KINDS), None)
+
+
+def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock) -> Finding:
+    what = f"spinlock {lock.name or lock.address or 'of its own'} held"
+    how = f"took it with {lock.by}() at {lock.taken_at} and has not given it back"
+    if lock.kind != "spinlock":
+        what = f"{lock.kind} off"
+        how = f"switched it off as {lock.by}() does at {lock.taken_at} and not on again"
     between = [c for c in cpu.stack.blamable if c.index < holder.index]
     steps = [
         slept,
-        Step(
-            f"{holder.name} took spinlock {name} with {lock.by}() at {lock.taken_at} and still "
-            "holds it",
-            (cpu.stack.pointer(holder),),
-        ),
+        Step(f"{holder.name} is there with {what}: it {how}", (cpu.stack.pointer(holder),)),
     ]
     if between:
         steps.append(
@@ -101,18 +104,18 @@ def _held(slept: Step, cpu: Cpu, holder: Call) -> Finding:
             )
         )
     return Finding(
-        title=f"{holder.name} sleeps with spinlock {name} held",
-        summary=f"{holder.name} holds spinlock {name} and calls what sleeps.",
+        title=f"{holder.name} sleeps with {what}",
+        summary=f"{holder.name} calls what sleeps, with {what}.",
         certainty=Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(
             [
-                blame(holder, "holds a spinlock across a sleep", lock.name),
-                *(blame(c, "sleeps, called with the lock held") for c in between),
+                blame(holder, f"sleeps with {what}", lock.name),
+                *(blame(c, "sleeps, called so") for c in between),
             ]
         ),
-        advice=("Do the sleeping part outside the lock, or use a mutex.",),
+        advice=("Do the sleeping part outside, or use a mutex.",),
     )
 
 
@@ -142,6 +145,7 @@ def _in_interrupt(slept: Step, cpu: Cpu) -> Finding | Undecided:
 
 def _leaked(slept: Step, cpu: Cpu, leaks: LockLeaks | Missing) -> Finding | Undecided:
     found = () if isinstance(leaks, Missing) else leaks.of("spinlock", None)
+    whole = isinstance(leaks, LockLeaks) and not leaks.unread
     names = {(leak.module.name, leak.function): leak for leak in found}
     if not names:
         call = next((c for c in cpu.stack.blamable if c.module), None)
@@ -173,7 +177,7 @@ def _leaked(slept: Step, cpu: Cpu, leaks: LockLeaks | Missing) -> Finding | Unde
     return Finding(
         title=f"{who} returned with a spinlock held, and its task slept",
         summary=f"{cpu.task.comm} slept with preemption disabled, which {who} left so.",
-        certainty=Certainty.INFERRED if len(names) == 1 else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if len(names) == 1 and whole else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(

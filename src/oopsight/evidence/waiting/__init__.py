@@ -30,6 +30,16 @@ MOST_STACKS = 400
 _MOST_HOLDERS = 64
 _UNINTERRUPTIBLE = 0x2
 _NOLOAD = 0x400
+_LOCKING = (
+    "__mutex_lock*",
+    "mutex_lock*",
+    "rwsem_down_*",
+    "__down*",
+    "___down*",
+    "rt_mutex_*",
+    "__rt_mutex_*",
+    "__flush_work*",
+)
 _STALLS = (
     Kind.HUNG_TASK,
     Kind.SOFT_LOCKUP,
@@ -95,6 +105,11 @@ class Wait:
         return self.stack.task
 
     @property
+    def lock_unread(self) -> bool:
+        """Whether it waits for a lock that could not be read."""
+        return self.lock is None and self.stack.inside(*_LOCKING) is not None
+
+    @property
     def call(self) -> Call | None:
         """Who waits: the innermost function that can be to blame."""
         return self.stack.culprit
@@ -116,6 +131,8 @@ class Waits:
     tasks: int
     blocked: int
     """Tasks in uninterruptible sleep, also those whose stacks were not read."""
+    whole: bool = True
+    """Whether the list of tasks could be walked to its end; else one may seem to have exited."""
 
     def of(self, task: int) -> Wait | None:
         """What is known of a task, by its address."""
@@ -218,6 +235,7 @@ class _Collector:
         self.heads: dict[int, int] = {}
         self.alive: set[int] = set()
         self.waits: dict[int, Wait] = {}
+        self.whole = True
 
     def collect(self) -> Waits:
         blocked = self._blocked()
@@ -231,7 +249,7 @@ class _Collector:
                 self._add(task, seconds, victim=True)
         self._add_holders()
         ordered = sorted(self.waits.values(), key=lambda w: (-(w.seconds or 0), w.task.pid))
-        return Waits(tuple(ordered), len(self.alive), len(blocked))
+        return Waits(tuple(ordered), len(self.alive), len(blocked), self.whole)
 
     def _blocked(self) -> list[tuple[float, Any]]:
         """Tasks in uninterruptible sleep with the seconds since they ran, longest first."""
@@ -248,7 +266,7 @@ class _Collector:
                 if state & _UNINTERRUPTIBLE and not state & _NOLOAD:
                     found.append((self._seconds(task) or 0.0, task))
         except FaultError:
-            pass  # what was found before stands
+            self.whole = False  # what was found before stands
         return sorted(found, key=lambda item: -item[0])
 
     def _seconds(self, task: Any) -> float | None:

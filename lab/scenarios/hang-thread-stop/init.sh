@@ -1,0 +1,4 @@
+boot() {
+	load uplink
+	(sleep 0.8; rmmod uplink) &
+}

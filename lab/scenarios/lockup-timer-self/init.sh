@@ -1,0 +1,7 @@
+boot() {
+	load txmeter
+}
+
+workload() {
+	service /usr/sbin/vnstatd -n -c /etc/vnstatd.steps
+}
