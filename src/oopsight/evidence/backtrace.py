@@ -68,7 +68,8 @@ class Backtrace:
     interrupted: bool
     """Whether an exception interrupted kernel code; a deliberate panic is called instead."""
     exception: str | None
-    """After its entry point: ``page_fault``, ``general_protection``, ``divide_error`` …"""
+    """After its entry point: ``page_fault``, ``general_protection``, ``divide_error`` …; or
+    :data:`INTERRUPT`, where a device's or timer's interrupt led to the panic."""
 
     @property
     def crash_path(self) -> tuple[Frame, ...]:
@@ -93,6 +94,18 @@ class Backtrace:
 
 # x86's exception entry points are named so, arch/x86/include/asm/idtentry.h.
 _ENTRY = "asm_exc_"
+# Interrupts have others: arch/x86/include/asm/idtentry.h, and arch/x86/entry/entry_64.S before.
+_INTERRUPTS = (
+    "asm_sysvec_",
+    "asm_common_interrupt",
+    "common_interrupt",
+    "apic_timer_interrupt",
+    "call_function_interrupt",
+    "call_function_single_interrupt",
+    "reschedule_interrupt",
+    "ret_from_intr",
+)
+INTERRUPT = "interrupt"
 # The kernel's own functions that carry out a panic: they end the panic path of a call that was not
 # interrupted. kernel/panic.c, kernel/kexec_core.c and the delay and restart code they wait in.
 _PANIC_CODE = ("panic", "__crash_kexec", "crash_kexec", "crash_setup_regs", "machine_kexec")
@@ -142,12 +155,19 @@ def _exception_entry(
             name = _saved_by(session, frame)
             if name is None:
                 continue
-            return index, name.removeprefix(_ENTRY) if name.startswith(_ENTRY) else None
+            return index, _exception(name)
         entry = frames[index - 1].name
         if not entry.startswith(_ENTRY) and _called(frames[panicked or 0 : index], modules):
             return None
-        return index, entry.removeprefix(_ENTRY) if entry.startswith(_ENTRY) else None
+        return index, _exception(entry)
     return None
+
+
+def _exception(entry: str) -> str | None:
+    """What an entry point is for."""
+    if entry.startswith(_ENTRY):
+        return entry.removeprefix(_ENTRY)
+    return INTERRUPT if entry.startswith(_INTERRUPTS) else None
 
 
 def _called(frames: list[StackFrame], modules: Modules) -> bool:
@@ -224,7 +244,7 @@ def _beyond_bad_counter(session: Session, last: StackFrame) -> list[StackFrame]:
     prog = session.prog
     try:
         back = prog.read_u64(last.sp)
-        before = session.read(back - _LONGEST_CALL, _LONGEST_CALL)
+        before = session.read(max(back - _LONGEST_CALL, 0), _LONGEST_CALL)
     except FaultError:
         return []
     if not _is_code(session, back - 1) or not _ends_in_call(before):

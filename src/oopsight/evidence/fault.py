@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.backtrace import Backtrace, Role, crashed_trace
+from oopsight.evidence.backtrace import INTERRUPT, Backtrace, Role, crashed_trace
 from oopsight.evidence.log import Log
 from oopsight.evidence.pointers import FramePointer, Unmapped
 from oopsight.session import Session
@@ -178,6 +178,8 @@ def collect(session: Session, backtrace: Backtrace, log: Log | Missing) -> Fault
     frame = backtrace.fault
     if frame is None:
         return Missing(Why.NOT_APPLICABLE, "no exception interrupted kernel code")
+    if backtrace.exception in (INTERRUPT, "nmi"):
+        return Missing(Why.NOT_APPLICABLE, "an interrupt led to the panic, not an exception")
     told = logged(log) if isinstance(log, Log) else (None, None)
     exception = backtrace.exception
     address = access = None

@@ -274,13 +274,17 @@ class _Counter:
         return CacheUse(
             **{
                 **vars(use),
-                "constructor": base_name(self._names.code(constructor)[0]) if owner else None,
+                "constructor": self._function(constructor) if owner else None,
                 "constructor_module": owner.pointer if owner is not None else None,
                 "variable": variable,
                 "variable_module": variable_module,
                 "hint": self._hint(cache),
             }
         )
+
+    def _function(self, address: int) -> str | None:
+        name, start, _ = self._names.code(address)
+        return base_name(name) if start is not None else None
 
     def _owner(self, address: int) -> Module | None:
         return self._modules.owner(address) if isinstance(self._modules, Modules) else None

@@ -9,7 +9,7 @@ wherever the register is still known. x86-64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -178,7 +178,8 @@ class Function:
         self._name_of = name_of
         self.code = decode(code, start)
         """Its instructions by address."""
-        self._before: dict[int, list[tuple[_State, Registers]]] = {}
+        self._registers: dict[int, Registers] = {}
+        self._states: dict[int, list[_State]] = {}
         self.leaks: tuple[Leak, ...] = ()
         self.followed = False
         """Whether all paths could be followed."""
@@ -190,30 +191,20 @@ class Function:
         :param calling: the address is the return address of a call in progress; a lock which that
             call is about to take is not held yet, but :attr:`Place.wanted`
         """
-        states = self._before.get(address)
+        states = self._states.get(address)
         if not states:
             return None
-        held = set(states[0][0].held)
-        registers = dict(states[0][1])
-        for state, known in states[1:]:
+        held = set(states[0].held)
+        for state in states[1:]:
             held &= set(state.held)
-            registers = {k: v for k, v in registers.items() if known.get(k) == v}
         wanted = None
         if calling:
             asked = {h for h in held if self.code[h.site].end == address}
             held -= asked
-            maybe = {state.maybe[0] for state, _ in states if state.maybe is not None}
+            maybe = {state.maybe[0] for state in states if state.maybe is not None}
             wanted = next(iter(asked | maybe), None)
+        registers = self._registers.get(address, {})
         return Place(tuple(sorted(held, key=lambda h: h.site)), wanted, registers)
-
-    def calls_lock_functions(self) -> bool:
-        """Whether it calls any function that takes a lock."""
-        return any(
-            direct_target(i) is not None
-            and (self._name_of(direct_target(i) or 0) or "") in ALL_ACQUIRES
-            for i in self.code.values()
-            if i.mnemonic == "call"
-        )
 
     def in_loop(self, address: int) -> bool:
         """Whether the code at an address can come to the same address again.
@@ -227,111 +218,121 @@ class Function:
         waiting = [address]
         while waiting:
             current = waiting.pop()
-            for successor in self._successors(current):
+            for successor, _ in self._ways(self.code[current]):
                 if successor == address:
                     return True
-                if successor not in seen:
+                if successor not in seen and successor in self.code:
                     seen.add(successor)
                     waiting.append(successor)
         return False
 
-    def _successors(self, address: int) -> list[int]:
-        instruction = self.code.get(address)
-        if instruction is None:
-            return []
-        name = instruction.mnemonic
-        if name in ("ret", "ud2", "int3", "hlt"):
-            return []
-        target = direct_target(instruction)
-        if name == "jmp":
-            return [target] if target in self.code else []
-        if name.startswith(("j", "loop")):
-            return [t for t in (target, instruction.end) if t in self.code]
-        return [instruction.end] if instruction.end in self.code else []
-
     def _follow(self) -> None:
-        """Follow every path; states with the same locks held are joined."""
-        entry = _State((), None)
-        arguments = {r: Expression(r, 0) for r in ("rdi", "rsi", "rdx", "rcx", "r8", "r9")}
-        arguments |= {r: Expression(f"entry {r}", 0) for r in CALLEE_SAVED}
-        arguments["rsp"] = Expression(FRAME, -8 & MASK)
-        waiting: list[tuple[int, _State, Registers]] = [(self.start, entry, arguments)]
-        joined: dict[tuple[int, _State], Registers] = {}
+        """Follow every path: first the registers, then, with these known, the locks."""
+        if not self.code:
+            return
+        whole = self._follow_registers()
+        waiting: list[tuple[int, _State]] = [(self.start, _State((), None))]
         returns: list[tuple[int, tuple[Held, ...]]] = []
         released: set[int] = set()
-        whole = bool(self.code)
+        seen: set[tuple[int, _State]] = set()
         while waiting:
-            address, state, registers = waiting.pop()
-            if len(joined) > MOST_STATES:
+            address, state = waiting.pop()
+            if (address, state) in seen:
+                continue
+            if len(seen) > MOST_STATES:
+                self._states.clear()
                 return
-            known = joined.get((address, state))
-            if known is not None:
-                common = {k: v for k, v in known.items() if registers.get(k) == v}
-                if common == known:
-                    continue
-                registers = common
+            seen.add((address, state))
+            self._states.setdefault(address, []).append(state)
+            instruction = self.code[address]
+            after, ended = self._step(instruction, state, released)
+            if ended:
+                returns.append((address, after.held))
+            for successor, taken in self._ways(instruction):
+                if successor in self.code:
+                    waiting.append((successor, _decided(after, instruction.mnemonic, taken=taken)))
+        self.followed = whole
+        self.leaks = _leaks(returns, released)
+
+    def _follow_registers(self) -> bool:
+        """What registers hold before each instruction, whichever way it was reached.
+
+        :return: whether all ways could be followed
+        """
+        entry = {r: Expression(r, 0) for r in ("rdi", "rsi", "rdx", "rcx", "r8", "r9")}
+        entry |= {r: Expression(f"entry {r}", 0) for r in CALLEE_SAVED}
+        entry["rsp"] = Expression(FRAME, -8 & MASK)
+        waiting: list[tuple[int, Registers]] = [(self.start, entry)]
+        whole = True
+        while waiting:
+            address, registers = waiting.pop()
             instruction = self.code.get(address)
             if instruction is None:
                 whole = False
                 continue
-            joined[address, state] = dict(registers)
-            for item in self._step(instruction, state, registers, returns, released):
-                if item is None:
-                    whole = False
-                else:
-                    waiting.append(item)
-        for (address, state), registers in joined.items():
-            self._before.setdefault(address, []).append((state, registers))
-        self.followed = whole
-        self.leaks = _leaks(returns, released)
+            known = self._registers.get(address)
+            if known is not None:
+                registers = {k: v for k, v in known.items() if registers.get(k) == v}
+                if registers == known:
+                    continue
+            self._registers[address] = registers
+            after = dict(registers)
+            if instruction.mnemonic == "call":
+                for register in _CALLER_SAVED:
+                    after.pop(register, None)
+            elif not instruction.mnemonic.startswith("j"):
+                assign(instruction, after)
+            whole = whole and not self._leaves(instruction)
+            waiting += [(there, after) for there, _ in self._ways(instruction)]
+        return whole
+
+    def _ways(self, instruction: Instruction) -> list[tuple[int, bool]]:
+        """Where the code goes on after an instruction, and whether by a jump."""
+        name = instruction.mnemonic
+        if name in _ENDS:
+            return []
+        if name == "jmp":
+            target = direct_target(instruction)
+            return [(target, True)] if target is not None and target in self.code else []
+        if name.startswith(("j", "loop")):
+            target = direct_target(instruction)
+            taken = [(target, True)] if target is not None else []
+            return [*taken, (instruction.end, False)]
+        return [(instruction.end, False)]
+
+    def _leaves(self, instruction: Instruction) -> bool:
+        """Whether it jumps to where it cannot be followed: a jump table, a part elsewhere."""
+        if instruction.mnemonic != "jmp":
+            return False
+        target = direct_target(instruction)
+        if target in self.code:
+            return False
+        called = self._name_of(target) if target is not None else None
+        return called is None or called.endswith(".cold") or ".cold." in called
 
     def _step(
-        self,
-        instruction: Instruction,
-        state: _State,
-        registers: Registers,
-        returns: list[tuple[int, tuple[Held, ...]]],
-        released: set[int],
-    ) -> Iterator[tuple[int, _State, Registers] | None]:
+        self, instruction: Instruction, state: _State, released: set[int]
+    ) -> tuple[_State, bool]:
+        """What is held after an instruction, and whether the function returns with it."""
         name = instruction.mnemonic
         if name == "ret":
-            returns.append((instruction.address, state.held))
-            return
-        if name in ("ud2", "int3", "hlt"):
-            return
-        after = dict(registers)
+            return state, True
+        if name in _ENDS:
+            return state, False
         target = direct_target(instruction)
         if name == "jmp":
-            if target in self.code:
-                yield target, state, after
-                return
+            if target in self.code or self._leaves(instruction):
+                return state, False
             called = self._name_of(target) if target is not None else None
-            if called is None:
-                yield None  # a jump table, or into another part of the function
-            elif called in _RETURNS:
-                returns.append((instruction.address, state.held))
-            elif called.endswith(".cold") or ".cold." in called:
-                yield None
-            else:
-                done = self._call(called, instruction, state, after, released)
-                returns.append((instruction.address, done.held))
-            return
-        if name.startswith(("j", "loop")):
-            for there, taken in ((target, True), (instruction.end, False)):
-                if there is None or there not in self.code:
-                    yield None
-                else:
-                    yield there, _decided(state, name, taken=taken), dict(after)
-            return
+            if called in _RETURNS:
+                return state, True
+            return self._call(called, instruction, state, released), True
         if name == "call":
             called = self._name_of(target) if target is not None else None
-            state = self._call(called, instruction, state, after, released)
-            for register in _CALLER_SAVED:
-                after.pop(register, None)
-        else:
-            state = self._switch(instruction, state, released)
-            assign(instruction, after)
-        yield instruction.end, state, after
+            return self._call(called, instruction, state, released), False
+        if name.startswith("j"):
+            return state, False
+        return self._switch(instruction, state, released), False
 
     def _switch(self, instruction: Instruction, state: _State, released: set[int]) -> _State:
         """Preemption or interrupts switched off or on, which is no call."""
@@ -358,12 +359,11 @@ class Function:
         called: str | None,
         instruction: Instruction,
         state: _State,
-        registers: Registers,
         released: set[int],
     ) -> _State:
         if called is None:
             return _State(state.held, None)
-        lock = registers.get("rdi")
+        lock = self._registers.get(instruction.address, {}).get("rdi")
         if called in RELEASES:
             left = list(state.held)
             match = next((h for h in reversed(left) if h.lock == lock and lock is not None), None)
@@ -386,6 +386,7 @@ class Function:
         return _State(state.held, None)
 
 
+_ENDS = ("ret", "ud2", "int3", "hlt")
 _SWITCHES = {
     "cli": ("interrupts", True, "local_irq_disable"),
     "sti": ("interrupts", False, "local_irq_enable"),
@@ -394,15 +395,22 @@ ALL_ACQUIRES = {**ACQUIRES, **ACQUIRES_IF_ZERO, **ACQUIRES_UNLESS_ZERO}
 
 
 def _may_be(held: Held, released_by: str, lock: Expression | None) -> bool:
-    """Whether an unlock may be of that lock, where the code does not tell one of the two."""
-    return held.kind == RELEASES[released_by] and (held.lock is None or lock is None)
+    """Whether an unlock may be of that lock: where the code does not tell that it is another.
+
+    Two members of one object are two locks; what comes from elsewhere may be the same.
+    """
+    if held.kind != RELEASES[released_by]:
+        return False
+    return held.lock is None or lock is None or held.lock.base != lock.base
 
 
 def _decided(state: _State, jump: str, *, taken: bool) -> _State:
-    """The state behind a branch on the result of a call that may have taken a lock."""
+    """The state behind an instruction: a branch on a call's result tells whether it took a lock."""
     if state.maybe is None:
         return state
     held, zero_means_taken = state.maybe
+    if not jump.startswith("j") or jump == "jmp":
+        return state
     if jump not in ("je", "jne", "jz", "jnz", "js", "jns"):
         return _State(state.held, None)
     zero = taken if jump in ("je", "jz", "jns") else not taken

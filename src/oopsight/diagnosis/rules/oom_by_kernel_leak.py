@@ -125,7 +125,11 @@ def _of_cache(cache: CacheUse) -> tuple[list[Step], tuple[Culprit, ...], Certain
         )
     if cache.constructor_module is not None:
         module = cache.constructor_module
-        steps.append(Step(f"its constructor is {cache.constructor} [{module.name}]", (module,)))
+        steps.append(
+            Step(
+                f"its constructor {cache.constructor or ''} lies in module {module.name}", (module,)
+            )
+        )
         culprits.insert(
             0,
             Culprit(

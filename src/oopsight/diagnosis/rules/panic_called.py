@@ -26,7 +26,7 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
 from oopsight.diagnosis.places import culprits, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace, Role
+from oopsight.evidence.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.log import Log
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.symptom import Symptom
@@ -60,6 +60,8 @@ def panic_called(symptom: Symptom, backtrace: Backtrace, log: Log | Missing) -> 
     caller = next((f for f in frames if f.plumbing is None), None)
     if caller is None or any(f.function.partition(".")[0] in _KNOWN for f in frames):
         return Clear("panic() was called by a function of the kernel whose reasons are known")
+    if caller.module is None and frames[_first_caller(frames)].index != caller.index:
+        return Clear("who called panic() is not on the stack that could be unwound")
     message = log.find(_MESSAGE) if isinstance(log, Log) else None
     said = f": {message.text.partition(_MESSAGE)[2]}" if message is not None else ""
     because: list[Pointer] = [caller.pointer, *((message,) if message is not None else ())]
@@ -74,3 +76,9 @@ def panic_called(symptom: Symptom, backtrace: Backtrace, log: Log | Missing) -> 
         culprits=culprits(blamed, "called panic()"),
         advice=(f"Find out what made {title_of(caller)} give up.",),
     )
+
+
+def _first_caller(frames: list[Frame]) -> int:
+    """The innermost frame that is not the crash being reported."""
+    reports = "reports the crash"
+    return next((i for i, f in enumerate(frames) if f.plumbing != reports), 0)

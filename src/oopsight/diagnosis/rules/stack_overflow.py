@@ -133,6 +133,7 @@ def _big_frames(symptom: Symptom, backtrace: Backtrace, frames: list[Frame]) -> 
 
 def _cycle(frames: list[Frame]) -> tuple[list[Frame], int, int] | None:
     """The innermost sequence that repeats, how often it does, and the bytes that it takes."""
+    frames = [f for f in frames if not f.function.startswith("0x")]
     names = [f.function for f in frames]
     counts = Counter(names)
     start = next((i for i, name in enumerate(names) if counts[name] >= _FEWEST), None)

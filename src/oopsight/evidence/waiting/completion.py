@@ -174,7 +174,7 @@ def _thread(scan: Scan, completion: int) -> Lock | None:
                 if not task.flags.value_() & 0x200000:  # PF_KTHREAD
                     continue
                 thread = to_kthread(task)
-                if thread and thread.exited.value_() == completion:
+                if thread and thread.exited.address_of_().value_() == completion:
                     found = Holder(task_pointer(task), alive=True, known_by="worker")
                     link = scan.memory("struct kthread", thread.value_(), "exited")
                     return Lock(

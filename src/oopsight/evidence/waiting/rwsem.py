@@ -6,7 +6,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.waiting import Lock, holder
 from oopsight.evidence.waiting.scan import Scan, value
 
-FUNCTIONS = ("rwsem_down_read_slowpath", "rwsem_down_write_slowpath", "__down_*", "down_*")
+FUNCTIONS = ("rwsem_down_*", "__down_read*", "__down_write*", "down_read*", "down_write*")
 # kernel/locking/rwsem.c
 _WRITER_LOCKED = 0x1
 _OWNER_FLAGS = 0x7

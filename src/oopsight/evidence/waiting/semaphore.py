@@ -6,7 +6,18 @@ from oopsight.evidence import Address
 from oopsight.evidence.waiting import Lock, holder
 from oopsight.evidence.waiting.scan import Scan, value
 
-FUNCTIONS = ("__down", "__down_common", "___down_common", "down", "down_timeout")
+FUNCTIONS = (
+    "__down",
+    "__down_common",
+    "___down_common",
+    "__down_interruptible",
+    "__down_killable",
+    "__down_timeout",
+    "down",
+    "down_interruptible",
+    "down_killable",
+    "down_timeout",
+)
 
 
 def find(scan: Scan) -> Lock | None:
