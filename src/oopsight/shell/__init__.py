@@ -140,6 +140,10 @@ class Shell:
             if not found:
                 found = next(iter(current_tasks(self.prog).values()), None)
             if not found:
+                # Nothing tells what ran: at least there is a task to begin with.
+                with contextlib.suppress(*readable_errors()):
+                    found = self.prog["init_task"].address_of_()
+            if not found:
                 raise CommandError("the dump shows no running task; set TASK chooses one")
             self.cache["panic-task"] = found
         return self.cache["panic-task"]

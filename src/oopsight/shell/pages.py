@@ -53,7 +53,7 @@ def page_row(shell: Shell, page: Any, out: Out) -> None:
     from drgn.helpers.linux.mm import page_to_phys
 
     physical = int(page_to_phys(page).value_())
-    flags = out.got(lambda: _flags(page), "flags")
+    flags = out.got(lambda: page_flags(page), "flags")
     mapping = out.got(lambda: int(page.mapping.value_()), "mapping")
     index = out.got(lambda: _index(page), "index")
     count = out.got(lambda: int(page.member_("_refcount").counter.value_()), "count")
@@ -72,7 +72,8 @@ def page_row(shell: Shell, page: Any, out: Out) -> None:
     )
 
 
-def _flags(page: Any) -> int:
+def page_flags(page: Any) -> int:
+    """The word of flags of a ``struct page *``."""
     value = page.flags
     try:
         return int(value.value_())
@@ -91,10 +92,9 @@ def _index(page: Any) -> int:
 
 def page_of_virtual(shell: Shell, address: int) -> Any | None:
     """``struct page *`` of a kernel virtual address; ``None`` where it has none."""
-    from drgn.helpers.linux.mm import PFN_PHYS, follow_phys, phys_to_page, virt_to_page
+    from drgn.helpers.linux.mm import follow_phys, phys_to_page, virt_to_page
 
     prog = shell.prog
-    del PFN_PHYS
     try:
         physical = follow_phys(prog["init_mm"].address_of_(), address)
         return phys_to_page(physical)

@@ -174,6 +174,8 @@ def _from_file(shell: Shell, type_: Any, word: str) -> Any:
 
     offset = hexadecimal(word) or 0
     with Path(shell.session.info.path).open("rb") as file:
+        if offset >> 63:
+            raise ValueError(f"{word} is no offset into the dump file")
         file.seek(offset)
         data = file.read(sizeof(type_))
     if len(data) < sizeof(type_):

@@ -369,19 +369,31 @@ def _search_cpu_stacks(shell: Shell, args: Args, out: Out) -> None:
         ):
             out.line(f"CPU {cpu} {title}:")
             with out.item(f"{title} of CPU {cpu}"):
-                value = per_cpu(shell.prog[symbol], cpu)
-                top = int(value.value_())
                 if size:
+                    top = irq_stack_top(shell.prog, cpu)
                     start, end = top + 16 - size & ~0xFFF, top
                 else:
-                    stacks = value.member_("NMI_stack")
+                    stacks = per_cpu(shell.prog[symbol], cpu).member_("NMI_stack")
                     start, end = stacks.address_, stacks.address_ + len(stacks)
                 _exception_frames(shell, start, end, out)
             out.line()
 
 
+def irq_stack_top(prog: Any, cpu: int) -> int:
+    """Where a CPU's interrupt stack begins, its last word's address."""
+    from drgn.helpers.linux.percpu import per_cpu
+
+    try:
+        return int(per_cpu(prog["hardirq_stack_ptr"], cpu).value_())
+    except LookupError:
+        # in struct pcpu_hot from Linux 6.2 (commit d7b6d709a76a) to 6.14
+        return int(per_cpu(prog["pcpu_hot"], cpu).hardirq_stack_ptr.value_())
+
+
 def _check(shell: Shell, task: Any, out: Out) -> None:
     start, _ = stack_bounds(shell, task)
+    if not start:
+        return  # it has exited, and its stack is given back
     problems = []
     if shell.prog.read_u64(start) != _STACK_END_MAGIC:
         problems.append(f"possible stack overflow: {start:x}: no STACK_END_MAGIC")

@@ -221,9 +221,9 @@ def _instructions(
     rows = decode(shell, _read(shell, args, start, end + (_LONGEST if reverse else 0), out), start)
     kept: list[Instruction] = []
     for row in rows:
-        if reverse and row.address > address:
-            break
         kept.append(row)
+        if reverse and row.address >= address:
+            break
         if not reverse and (
             (count is not None and len(kept) >= count) or row.address + len(row.data) >= end
         ):  # one condition

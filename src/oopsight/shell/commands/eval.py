@@ -43,7 +43,7 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     value = evaluate(shell, text)
     unit = ""
     for shift, name in ((30, "GB"), (20, "MB"), (10, "KB")):
-        if value >= 1 << shift and not value % (1 << shift) and value < 1 << 53:
+        if value >= 1 << shift and not value % (1 << shift):
             unit = f"({value >> shift}{name})"
             break
     negative = f"({signed(value)})" if value >> 63 else ""

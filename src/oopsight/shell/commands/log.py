@@ -87,8 +87,8 @@ def _record(record: Any, args: Args, out: Out, boot: int | None) -> None:
     if args.has("-c"):
         prefix += f"[{caller:>6}] "
     if args.has("-m"):
-        prefix += f"<{record.facility << 3 | record.level}>"
-    lines = [printable(line) for line in record.text.split(b"\n")]
+        prefix += f"<{record.level}>"
+    lines = [_line(line) for line in record.text.split(b"\n")]
     pad = " " * len(prefix)
     for number, line in enumerate(lines):
         out.line(f"{pad if number else prefix}{line}")
@@ -105,6 +105,11 @@ def _record(record: Any, args: Args, out: Out, boot: int | None) -> None:
         text="\n".join(lines),
         context=context,
     )
+
+
+def _line(text: bytes) -> str:
+    """Safe to show; a tab is kept, it moves nothing but the cursor."""
+    return "\t".join(printable(part) for part in text.split(b"\t"))
 
 
 def _audit(shell: Shell, out: Out) -> None:

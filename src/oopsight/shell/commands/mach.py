@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.commands.bt import irq_stack_top
 from oopsight.shell.output import Gap
 from oopsight.shell.stack import stack_size
 from oopsight.shell.tasks import cpus_of
@@ -147,15 +148,17 @@ def _hz_of_timer(prog: Any) -> int:
     try:
         return int(get_kconfig(prog)["CONFIG_HZ"])
     except (LookupError, KeyError, ValueError):
-        # kernel/time/ntp.c: tick_nsec, or the period of a jiffy in the clock's own unit
+        pass
+    try:
         return round(10**9 / int(prog["tick_nsec"].value_()))
+    except (LookupError, KeyError):
+        # kernel/time/ntp.c keeps it in a struct per clock since Linux 6.13
+        return round(10**9 * (1 << 32) / (int(prog["tk_ntp_data"][0].tick_length.value_())))
 
 
 def _irq_stack(prog: Any, cpu: int) -> str:
-    from drgn.helpers.linux.percpu import per_cpu
-
     # It points to the top's last word (arch/x86/kernel/irq_64.c).
-    top = int(per_cpu(prog["hardirq_stack_ptr"], cpu).value_())
+    top = irq_stack_top(prog, cpu)
     return f"{top + 8 - 16384:x}" if top & 0xFFF == 0xFF8 else f"{top - 16384:x}"
 
 

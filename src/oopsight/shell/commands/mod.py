@@ -41,7 +41,7 @@ OPTIONS = {
     "-t": "modules with taints, and their letters",
     "-r": "load again (as -s)",
     "-R": "load all again (as -S)",
-    "-o": "modules in the order of their addresses",
+    "-o": "in the order of their addresses (they always are)",
     "-g": "the memory of each module by its kind",
 }
 # include/linux/module.h, enum mod_mem_type (Linux 6.4, commit ac3b43283923)
@@ -66,19 +66,20 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     for module in modules:
         with out.item(f"module {module.value_():x}"):
             rows.append(_row(shell, module, out))
-    # The kernel's list has the newest first.
-    rows.sort(key=lambda row: row["base"] if args.has("-o") else 0)
-    if not args.has("-o"):
-        rows.reverse()
+    rows.sort(key=lambda row: row["base"])
     wanted = set(args.rest) | ({args.value("-s")} if args.has("-s") else set())
     width = max([len("NAME"), *(len(str(row["name"])) for row in rows)])
-    out.line(f"     MODULE       {'NAME':<{width}}  {'BASE':^16}  {'SIZE':>8}  OBJECT FILE")
+    digits = max([len("SIZE"), *(len(str(row["size"])) for row in rows)])
+    # Since Linux 6.4 a module's parts lie apart (commit ac3b43283923).
+    base = "TEXT_BASE" if shell.prog.type("struct module").has_member("mem") else "BASE"
+    size = f"{'SIZE':>{digits}}"
+    out.line(f"     MODULE       {'NAME':<{width}}  {base:^16}  {size}  OBJECT FILE")
     for row in rows:
         if args.has("-s") and row["name"] not in wanted:
             continue
         out.row(
-            f"{row['module']:016x}  {row['name']!s:<{width}}  {row['base']:016x}  {row['size']:>8}"
-            f"  {row['file'] or '(not loaded)  [CONFIG_KALLSYMS]'}",
+            f"{row['module']:016x}  {row['name']!s:<{width}}  {row['base']:016x}  "
+            f"{row['size']:>{digits}}  {row['file'] or '(not loaded)  [CONFIG_KALLSYMS]'}",
             **row,
         )
         if args.has("-g"):

@@ -123,7 +123,14 @@ def _inodes(mount: Any, out: Out) -> None:
     ):
         with out.item(f"inode {inode.value_():x}"):
             some = True
-            dirty = "  dirty" if int(inode.i_state.value_()) & _DIRTY else ""
+            dirty = "  dirty" if _state(inode) & _DIRTY else ""
             out.line(f"{inode.value_():016x}{dirty}")
     if not some:
         out.line("No inodes found")
+
+
+def _state(inode: Any) -> int:
+    try:
+        return int(inode.i_state.value_())
+    except TypeError:
+        return int(inode.i_state.member_("__state").value_())  # a struct since Linux 6.19

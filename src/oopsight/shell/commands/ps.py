@@ -210,10 +210,33 @@ def resident_pages(shell: Shell, task: Any) -> int:
     mm = task.mm.read_()
     memo = shell.cache.setdefault("rss", {})
     if mm.value_() not in memo:
-        from drgn.helpers.linux.mm import task_rss
-
-        memo[mm.value_()] = int(task_rss(task).total)
+        memo[mm.value_()] = _resident(shell, task, mm)
     return int(memo[mm.value_()])
+
+
+def _resident(shell: Shell, task: Any, mm: Any) -> int:
+    from drgn.helpers.linux.mm import task_rss
+
+    prog = shell.prog
+    kinds = [int(prog[name].value_()) for name in ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES")]
+    try:
+        counters = [mm.rss_stat[kind] for kind in kinds]
+        parts = [(int(c.count.value_()), int(c.counters.value_())) for c in counters]
+    except (TypeError, AttributeError):
+        return int(task_rss(task).total)  # no per-CPU counters before Linux 6.2 (f1a7941243c1)
+    # CPUs that the panic stopped hold a part of the sum too.
+    total = sum(max(0, count + sum(_per_cpu_parts(shell, at))) for count, at in parts)
+    return int(total)
+
+
+def _per_cpu_parts(shell: Shell, pointer: int) -> Iterator[int]:
+    """The ``s32`` of each CPU that a per-CPU pointer leads to."""
+    if "per-cpu-offsets" not in shell.cache:
+        offsets = shell.prog["__per_cpu_offset"]
+        shell.cache["per-cpu-offsets"] = [int(offsets[c].value_()) for c in cpus_of(shell.prog)]
+    for offset in shell.cache["per-cpu-offsets"]:
+        data = shell.session.read((pointer + offset) & ((1 << 64) - 1), 4)
+        yield int.from_bytes(data, "little", signed=True)
 
 
 def _table(shell: Shell, args: Args, out: Out, tasks: list[Any]) -> None:

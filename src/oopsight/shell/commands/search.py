@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell import presence
 from oopsight.shell.numbers import decimal_first, hexadecimal
 from oopsight.shell.output import Gap, gap_from, readable_errors
 from oopsight.shell.show import header
@@ -202,7 +203,10 @@ def _clip(ranges: list[Range], start: int | None, end: int | None) -> list[Range
 
 
 def physical_ranges(shell: Shell) -> list[Range]:
-    """Memory that the firmware gave as usable, as the kernel's resource tree has it."""
+    """Memory that the dump holds; where its file does not tell, what the machine can use."""
+    held = presence.ranges(shell)
+    if held is not None:
+        return held
     found = []
     resource = shell.prog["iomem_resource"].child.read_()
     for _ in range(100_000):

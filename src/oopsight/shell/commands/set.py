@@ -95,7 +95,8 @@ def _state(shell: Shell, task: Any) -> str:
     except AttributeError:
         value = int(task.state.value_())
     exited = int(task.exit_state.value_())
-    name = _EXIT.get(exited) or _STATES.get(value) or f"{value:#x}"
+    # Whether a sleeper may be frozen is no state of its own (TASK_FREEZABLE and its kin).
+    name = _EXIT.get(exited) or _STATES.get(value & ~0xF000) or f"{value:#x}"
     if task.value_() == shell.panic_task().value_():
         return f"{name} (PANIC)"
     active = {t.value_() for t in current_tasks(shell.prog).values()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
 from oopsight.shell.numbers import cpus
-from oopsight.shell.output import Gap
+from oopsight.shell.output import readable_errors
 from oopsight.shell.tasks import cpus_of
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def _high_resolution(shell: Shell, cpu: int, out: Out) -> None:
     base = per_cpu(shell.prog["hrtimer_bases"], cpu)
     out.line(f"CPU: {cpu}  HRTIMER_CPU_BASE: {base.address_:x}")
     for index, clock in enumerate(base.clock_base):
-        getter = out.got(lambda c=clock: shell.names.text(int(c.get_time.value_())), "get_time")  # type: ignore[misc]
-        title = "" if isinstance(getter, Gap) else f"  [{getter}]"
+        title = _getter(shell, clock)
         out.line(f"  CLOCK: {index}  HRTIMER_CLOCK_BASE: {clock.address_:x}{title}")
         rows = []
         for timer in out.walk(hrtimer_clock_base_for_each(clock.address_of_()), "timers", MOST):
@@ -110,6 +109,14 @@ def _high_resolution(shell: Shell, cpu: int, out: Out) -> None:
         current = _current(shell, clock)
         _hrtimer_rows(shell, cpu, index, rows, current, out)
         out.line()
+
+
+def _getter(shell: Shell, clock: Any) -> str:
+    """The function that reads the clock; kernels from 6.18 on do not keep it."""
+    try:
+        return f"  [{shell.names.text(int(clock.get_time.value_()))}]"
+    except readable_errors():
+        return ""
 
 
 def _time(value: Any) -> int:

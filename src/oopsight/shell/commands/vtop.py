@@ -20,7 +20,6 @@ from oopsight.evidence import Address
 from oopsight.shell.commands.pte import show_entry
 from oopsight.shell.output import readable_errors
 from oopsight.shell.paging import Walk
-from oopsight.shell.show import header
 from oopsight.shell.walks import levels, translate
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     if not args.rest:
         raise CommandError(f"an address is needed; usage: {SYNOPSIS}")
     task = shell.find_task(args.value("-c") or "") if args.has("-c") else shell.task
-    if args.has("-c"):
-        header(out, task)
     for number, word in enumerate(args.rest):
         if number:
             out.line()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
 from oopsight.shell.output import Gap, gap_from, readable_errors
+from oopsight.shell.pages import page_flags
 from oopsight.text import printable
 
 if TYPE_CHECKING:
@@ -83,7 +84,11 @@ def nodes_of(cache: Any) -> Iterator[tuple[int, Any]]:
     from drgn.helpers.linux.nodemask import for_each_online_node
 
     for node in for_each_online_node(cache.prog_):
-        value = cache.node[node].read_()
+        try:
+            value = cache.node[node].read_()
+        except AttributeError:
+            # Linux 7.0 keeps a barn of sheaves beside it
+            value = cache.per_node[node].node.read_()
         if value:
             yield node, value
 
@@ -181,10 +186,11 @@ def usage(shell: Shell, cache: Any) -> Usage:
             found.free += slab.objects - slab.inuse
             if count > MOST_SLABS:
                 break
+    found.free += _in_barns(cache)
     for cpu in for_each_possible_cpu(shell.prog):
+        found.free += _in_sheaves(cache, cpu)
         own = cpu_slabs(cache, cpu)
         if own is None:
-            found.free += _in_sheaves(cache, cpu)
             continue
         _, active, partial = own
         if active is not None:
@@ -208,6 +214,29 @@ def _in_sheaves(cache: Any, cpu: int) -> int:
         sheaf = own.member_(name).read_()
         if sheaf:
             count += int(sheaf.size.value_())
+    return count
+
+
+def _in_barns(cache: Any) -> int:
+    """Free objects in the full sheaves that each node keeps."""
+    from drgn.helpers.linux.list import list_for_each_entry
+    from drgn.helpers.linux.nodemask import for_each_online_node
+
+    count = 0
+    for node in for_each_online_node(cache.prog_):
+        try:
+            barn = cache.per_node[node].barn.read_()
+        except AttributeError:
+            return 0
+        if not barn:
+            continue
+        sheaves = list_for_each_entry(
+            "struct slab_sheaf", barn.sheaves_full.address_of_(), "barn_list"
+        )
+        for number, sheaf in enumerate(sheaves):
+            count += int(sheaf.size.value_())
+            if number > MOST_SLABS:
+                break
     return count
 
 
@@ -268,10 +297,7 @@ def _node_of(slab: Slab) -> int:
     page = cast("struct page *", slab.slab)
     # The node stands in the top bits of the flags, where there is more than one.
     try:
-        from drgn.helpers.linux.mm import page_to_pfn
-
-        del page_to_pfn
-        flags = int(page.flags.value_())
+        flags = page_flags(page)
         return flags >> 54 & 0x3FF if _many_nodes(page.prog_) else 0
     except readable_errors():
         return 0
