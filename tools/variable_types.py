@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import _drgn
 import drgn
 from drgn import SymbolKind, TypeKind
 
@@ -58,7 +59,10 @@ KINDS = {
 def looked_up() -> set[str]:
     """Words that drgn's helpers and Oopsight have in quotes: among them, the names they look up."""
     files = [*Path(drgn.__file__).parent.rglob("*.py"), *PACKAGE.rglob("*.py")]
-    return {w for file in files for w in re.findall(r"[\"'](\w+)[\"']", file.read_text())}
+    words = {w for file in files for w in re.findall(r"[\"'](\w+)[\"']", file.read_text())}
+    # Its C code has strings too, each between two NULs.
+    binary = Path(_drgn.__file__).read_bytes()
+    return words | {w.decode() for w in re.findall(rb"(?<=\0)[A-Za-z_]\w{2,}(?=\0)", binary)}
 
 
 def notation(type_: drgn.Type, depth: int = 0) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oopsight.errors import SymbolError
 
-VERSION = 1
+VERSION = 2
 """Changes with the contents of packs; older ones are built anew."""
 _OWNER = b"Oopsight"
 _KIND = 1

@@ -113,6 +113,7 @@ def build_pack(read: Read, info: VmcoreInfo) -> bytes:
     types = parse_btf(_between(read, table, "BTF"))
     writer = Writer(types)
     _per_cpu_variables(writer, types, table)
+    _functions(writer, types, table)
     untyped = add_variables(writer, types, table, info.get("OSRELEASE"))
     dwarf = writer.sections()
     parts = [
@@ -155,6 +156,18 @@ def _per_cpu_variables(writer: Writer, types: Btf, table: Table) -> None:
         places = [writer.place(int(number)) for number in types.ref[numbers].tolist()]
         at = entries[:, 1].astype(np.uint64) + np.uint64(start[0])
         writer.add_variables(types.name_at[numbers].tolist(), places, at)
+
+
+def _functions(writer: Writer, types: Btf, table: Table) -> None:
+    """The functions that BTF lists and kallsyms has under one address."""
+    rows, at = [], []
+    names = types.name_at
+    for row in types.rows(b.FUNC).tolist():
+        found = table.find(types.name(int(names[row])))
+        if found is not None:
+            rows.append(row)
+            at.append(found[0])
+    writer.add_functions(np.array(rows, np.int64), np.array(at, np.uint64))
 
 
 def _unwinding(read: Read, table: Table) -> list[Part]:

@@ -168,15 +168,13 @@ class Writer:
     Types have the numbers of BTF; :meth:`pointer_to` and :meth:`array_of` add more.
     """
 
-    def __init__(self, types: Btf, functions: dict[str, int] | None = None) -> None:
+    def __init__(self, types: Btf) -> None:
         """Lay out and write all types.
 
         :param types: the kernel's BTF; its numbers begin with 1
-        :param functions: link-time address of each function that shall be written
         :raises BadBtfError: if a type refers to one that does not exist
         """
         self._types = types
-        self._functions = functions or {}
         self._strings = bytearray(types.strings)
         self._string_at: dict[str, int] = {}
         self._tail: list[bytes] = []
@@ -330,13 +328,7 @@ class Writer:
 
     def _put(self, at: Array, rows: Array) -> None:
         """Write rows at places in the unit."""
-        width = rows.dtype.itemsize
-        raw = rows.view(np.uint8).reshape(len(rows), width)
-        columns = np.arange(width, dtype=np.int32)
-        for first in range(0, len(rows), _ROWS_AT_ONCE):
-            part = slice(first, first + _ROWS_AT_ONCE)
-            index = (at[part] - self._start).astype(np.int32)[:, None] + columns
-            self._out[index] = raw[part]
+        _scatter(self._out, at - self._start, rows)
 
     def _write(self) -> None:
         t = self._types
@@ -572,6 +564,52 @@ class Writer:
         rows["length"], rows["op"] = 9, _OP_ADDR
         self._add(rows.tobytes())
 
+    def add_functions(self, rows: Array, at: Array) -> None:
+        """Functions with their prototypes.
+
+        :param rows: their positions in BTF
+        :param at: their link-time addresses
+        """
+        t = self._types
+        prototypes = self._checked(t.ref[rows]) - t.first
+        good = (prototypes >= 0) & (t.kind[prototypes] == b.FUNC_PROTO)
+        rows, at, prototypes = rows[good], at[good], prototypes[good]
+        void = self._void[prototypes]
+        word, owner = self._children(prototypes, 2)
+        name, kind = t.words[word], t.words[word + 1]
+        more, named = kind == 0, name != 0
+        each = np.where(named, PARAMETER_NAMED.size, PARAMETER.size)
+        each[more] = MORE_PARAMETERS.size
+        head = np.where(void, FUNCTIONS[0].size, FUNCTIONS[1].size)
+        size = head + _sum_by(owner, each, len(rows)) + 1
+        ends = np.cumsum(size)
+        place = ends - size
+        out = np.zeros(int(ends[-1]) if len(ends) else 0, np.uint8)
+        for is_void, shape in zip((True, False), FUNCTIONS, strict=True):
+            chosen = void == is_void
+            values: dict[str, Any] = {}
+            if not is_void:
+                values["type"] = self._place(t.ref[prototypes[chosen]])
+            filled = shape.rows(
+                int(chosen.sum()),
+                name=t.name_at[rows[chosen]],
+                low_pc=at[chosen],
+                sibling=self._end + ends[chosen],
+                **values,
+            )
+            _scatter(out, place[chosen], filled)
+        before = np.cumsum(each) - each
+        counts = np.bincount(owner, minlength=len(rows))
+        origin = np.append(before, 0)[np.cumsum(counts) - counts]
+        child = (place + head)[owner] + before - origin[owner]
+        _scatter(out, child[more], MORE_PARAMETERS.rows(int(more.sum())))
+        for with_name, shape in ((True, PARAMETER_NAMED), (False, PARAMETER)):
+            chosen = ~more & (named == with_name)
+            values = {"name": name[chosen]} if with_name else {}
+            filled = shape.rows(int(chosen.sum()), type=self._place(kind[chosen]), **values)
+            _scatter(out, child[chosen], filled)
+        self._add(out.tobytes())
+
     def sections(self) -> dict[str, bytes]:
         """The three sections."""
         producer, name = self.string("oopsight, from BTF and kallsyms"), self.string("vmlinux")
@@ -592,6 +630,16 @@ def _enumeration_shape(*, named: bool, typed: bool) -> Shape:
     if named:
         return ENUMERATION_NAMED_TYPED if typed else ENUMERATION_NAMED
     return ENUMERATION_TYPED if typed else ENUMERATION
+
+
+def _scatter(out: Array, at: Array, rows: Array) -> None:
+    """Copy rows to places in an array of bytes."""
+    width = rows.dtype.itemsize
+    raw = rows.view(np.uint8).reshape(len(rows), width)
+    columns = np.arange(width, dtype=np.int32)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        out[at[part].astype(np.int32)[:, None] + columns] = raw[part]
 
 
 def _sum_by(owner: Array, each: Array, count: int) -> Array:

@@ -131,8 +131,25 @@ class Resolver:
         self._names = types.name_at[self._rows]
         self._known: dict[str, tuple[int, int] | None] = {}
 
+    def of_variable(self, text: str, address: int, room: int) -> int | None:
+        """Place of a variable's type; ``None`` where it is not known or does not fit the room."""
+        open_ended = self.open_ended(text)
+        for array in ("[0]", "const [0]"):
+            if text.startswith(array):
+                # The debug information told no length, so that the room decides.
+                element = self.resolve(text.removeprefix(array))
+                length = room // element[1] if element and element[1] else 0
+                text = f"{array[:-3]}[{length}]{text.removeprefix(array)}"
+        kind = self.resolve(text)
+        if kind is None or not fits(kind[1], address, room, open_ended=open_ended):
+            return None
+        return kind[0]
+
     def resolve(self, text: str) -> tuple[int, int] | None:
-        """Place and size in bytes of a type; ``None`` where BTF has it not, or several of it."""
+        """Place and size in bytes of a type; ``None`` where BTF has it not, or several of it.
+
+        What has no size, such as a function's type, has 0.
+        """
         if text not in self._known:
             self._known[text] = self._resolve(text)
         return self._known[text]
@@ -185,8 +202,8 @@ class Resolver:
         row = self._row(match) if match else None
         if row is None:
             return None
-        size = self._size(row + self._types.first)
-        return None if size is None else (self._writer.place(row + self._types.first), size)
+        number = row + self._types.first
+        return self._writer.place(number), self._size(number)
 
     def _row(self, match: re.Match[str]) -> int | None:
         """The one type of a name."""
@@ -208,13 +225,13 @@ class Resolver:
         last = int(t.words[int(t.at[row]) + 3 * int(t.vlen[row]) + 1]) - t.first
         return 0 <= last < len(t.kind) and t.kind[last] == b.ARRAY and not t.words[t.at[last] + 5]
 
-    def _size(self, number: int) -> int | None:
-        """Bytes of a type, ``None`` where it has no size."""
+    def _size(self, number: int) -> int:
+        """Bytes of a type, 0 where it has no size."""
         t, count = self._types, 1
         for _ in range(_DEEPEST):
             row = number - t.first
             if not 0 <= row < len(t.kind):
-                return None
+                return 0
             kind = t.kind[row]
             if kind in (b.INT, b.FLOAT, b.STRUCT, b.UNION, b.ENUM, b.ENUM64):
                 return int(t.ref[row]) * count
@@ -227,8 +244,8 @@ class Resolver:
             elif kind in (b.TYPEDEF, b.CONST, b.VOLATILE, b.RESTRICT, b.TYPE_TAG):
                 number = int(t.ref[row])
             else:
-                return None
-        return None
+                return 0
+        return 0
 
 
 def fits(size: int, address: int, room: int, *, open_ended: bool = False) -> bool:
@@ -260,17 +277,13 @@ def add_variables(writer: Writer, types: Btf, symbols: Symbols, release: str | N
         if symbol is None:
             continue
         text = believed.get(name)
-        kind = resolver.resolve(text) if text else None
-        if (
-            text is None
-            or kind is None
-            or not fits(kind[1], *symbol, open_ended=resolver.open_ended(text))
-        ):
+        place = resolver.of_variable(text, *symbol) if text else None
+        if place is None:
             untyped.append(name)
             continue
         offset = resolver.string_at.get(name.encode())
         names.append(writer.string(name) if offset is None else offset)
-        places.append(kind[0])
+        places.append(place)
         at.append(symbol[0])
     writer.add_variables(names, places, np.array(at, np.uint64))
     return untyped
