@@ -106,8 +106,22 @@ def members(type_: drgn.Type, depth: int) -> str | None:
     return f"{{{type_.size};{';'.join(parts)}}}"
 
 
-def variables(vmlinux: Path) -> tuple[str, dict[str, str]]:
-    """Series of a kernel, and name to type of all its variables that have but one meaning."""
+def labels(prog: drgn.Program) -> set[str]:
+    """Symbols inside of functions written in assembly: ``entry_SYSCALL_64_after_hwframe``."""
+    kinds = (SymbolKind.FUNC, SymbolKind.UNKNOWN)
+    symbols = [symbol for symbol in prog.symbols() if symbol.kind in kinds]
+    found, functions, end = set(), set(), 0
+    for symbol in sorted(symbols, key=lambda symbol: (symbol.address, not symbol.size)):
+        if symbol.size:
+            end = max(end, symbol.address + symbol.size)
+            functions.add(symbol.name)
+        elif symbol.address < end:
+            found.add(symbol.name)
+    return {name for name in found - functions if re.fullmatch(r"[\w.]+", name)}
+
+
+def variables(vmlinux: Path) -> tuple[str, dict[str, str], set[str]]:
+    """Series of a kernel, name to type of all its variables that have but one meaning, labels."""
     prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
     module = prog.extra_module("vmlinux", create=True)
     module.try_file(vmlinux, force=True)
@@ -130,14 +144,16 @@ def variables(vmlinux: Path) -> tuple[str, dict[str, str]]:
         noise = name not in keep and NOISE_TYPES.match(text or "")
         if text and not noise and variable.address_ == places[0]:
             found[name] = text
-    return release[1].decode(), found
+    return release[1].decode(), found, labels(prog)
 
 
 def main() -> None:
     """Write the table."""
-    tables = dict(variables(Path(argument)) for argument in sys.argv[1:])
-    if not tables:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
+    made = [variables(Path(argument)) for argument in sys.argv[1:]]
+    tables = {series: table for series, table, _ in made}
+    inside = sorted(set().union(*(names for _, _, names in made)))
     series = sorted(tables, key=lambda s: tuple(map(int, s.split("."))))
     # Set of series -> type -> names.
     grouped: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -146,6 +162,7 @@ def main() -> None:
             where = tuple(s for s in series if tables[s].get(name) == text)
             grouped[where][text].append(name)
     lines = [f"# Made by tools/{Path(__file__).name}.", f"checked {' '.join(series)}"]
+    lines.append(f"labels {' '.join(inside)}")
     for where in sorted(grouped, key=lambda w: (-len(w), w)):
         lines.append(f"@ {' '.join(where)}")
         lines += [f"{text}: {' '.join(names)}" for text, names in sorted(grouped[where].items())]

@@ -28,6 +28,7 @@ KERNEL_IMAGE = 0xFFFFFFFF80000000
 """x86-64's ``__START_KERNEL_map``: addresses from here on are moved by KASLR."""
 _ROW = 24
 _WORDS = 3
+_MOST_LABELS = 256
 
 
 def name_hash(name: bytes) -> int:
@@ -100,6 +101,9 @@ class SymbolTable:
     def _value(self, row: int) -> int:
         return self._words[row * _WORDS + 1]
 
+    def _size(self, row: int) -> int:
+        return self._words[row * _WORDS + 2]
+
     def _name(self, row: int) -> bytes:
         start = int.from_bytes(self._rows[row * _ROW : row * _ROW + 4], "little")
         end = start + 64
@@ -115,26 +119,33 @@ class SymbolTable:
         return Symbol(
             self._name(row).decode("ascii", "replace"),
             value + self._offset if value >= KERNEL_IMAGE else value,
-            self._words[row * _WORDS + 2],
+            self._size(row),
             SymbolBinding((info >> 4) + 1),
             SymbolKind(info & 0xF),
         )
 
     def _holding(self, address: int) -> list[int]:
         """Rows of the symbols nearest to an address that reach to it, the best first."""
-        linked = address - self._offset if address >= KERNEL_IMAGE else address
+        if address < KERNEL_IMAGE:
+            return []  # per-CPU variables have offsets for addresses
+        linked = address - self._offset
         found: list[int] = []
         best = -1
         for first, end in self._runs:
             rows = range(first, end)
-            above = first + bisect_right(rows, linked, key=self._value)
-            if above == first:
+            row = first + bisect_right(rows, linked, key=self._value) - 1
+            # Labels within a function have no size and hold nothing.
+            nearest = max(first, row - _MOST_LABELS)
+            while row > nearest and not self._size(row):
+                row -= 1
+            if row < first:
                 continue
-            value = self._value(above - 1)
-            if value < best or not linked < value + self._words[(above - 1) * _WORDS + 2]:
+            value = self._value(row)
+            if value < best or not linked < value + self._size(row):
                 continue
             same = first + bisect_left(rows, value, key=self._value)
-            found = [*(found if value == best else []), *range(same, above)]
+            sized = [other for other in range(same, row + 1) if self._size(other)]
+            found = [*(found if value == best else []), *sized]
             best = value
         return found
 

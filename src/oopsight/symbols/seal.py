@@ -13,14 +13,16 @@ from pathlib import Path
 
 from oopsight.errors import SymbolError
 
-VERSION = 2
+VERSION = 4
 """Changes with the contents of packs; older ones are built anew."""
+TABLE = 0x7EA77A61
+"""CRC-32 of ``pack/variables.txt``, which the contents depend on too."""
 _OWNER = b"Oopsight"
 _KIND = 1
-_DESCRIPTION = struct.Struct("<IIQ")
-"""Version, checksum (CRC-32 of the file with this field 0), size of the file."""
+_DESCRIPTION = struct.Struct("<IIIQ")
+"""Version, table, checksum (CRC-32 of the file with this field 0), size of the file."""
 _HEAD = struct.pack("<III", 9, _DESCRIPTION.size, _KIND) + _OWNER + bytes(4)
-PACK_NOTE = _HEAD + _DESCRIPTION.pack(VERSION, 0, 0)
+PACK_NOTE = _HEAD + _DESCRIPTION.pack(VERSION, TABLE, 0, 0)
 """The note before it is filled."""
 _SEARCHED = 4096
 _CHUNK = 1 << 20
@@ -37,9 +39,9 @@ def sealed(image: bytes) -> bytes:
     """
     at = image.index(PACK_NOTE) + len(_HEAD)
     body = bytearray(image)
-    body[at : at + _DESCRIPTION.size] = _DESCRIPTION.pack(VERSION, 0, len(body))
+    body[at : at + _DESCRIPTION.size] = _DESCRIPTION.pack(VERSION, TABLE, 0, len(body))
     checksum = zlib.crc32(body)
-    body[at : at + _DESCRIPTION.size] = _DESCRIPTION.pack(VERSION, checksum, len(body))
+    body[at : at + _DESCRIPTION.size] = _DESCRIPTION.pack(VERSION, TABLE, checksum, len(body))
     return bytes(body)
 
 
@@ -65,13 +67,13 @@ def check_seal(path: Path) -> None:
         at = found + len(_HEAD)
         if found < 0 or at + _DESCRIPTION.size > len(head):
             raise BrokenPackError("no symbol pack")
-        version, checksum, length = _DESCRIPTION.unpack_from(head, at)
-        if version != VERSION:
-            raise BrokenPackError(f"a symbol pack of version {version}, not {VERSION}")
+        version, table, checksum, length = _DESCRIPTION.unpack_from(head, at)
+        if (version, table) != (VERSION, TABLE):
+            raise BrokenPackError("a symbol pack made by another version of Oopsight")
         if length != size:
             raise BrokenPackError(f"cut off or grown: {size} bytes instead of {length}")
         blank = bytearray(head)
-        blank[at : at + _DESCRIPTION.size] = _DESCRIPTION.pack(version, 0, length)
+        blank[at : at + _DESCRIPTION.size] = _DESCRIPTION.pack(version, table, 0, length)
         actual = zlib.crc32(blank)
         buffer = bytearray(_CHUNK)
         view = memoryview(buffer)

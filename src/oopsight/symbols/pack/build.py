@@ -24,7 +24,7 @@ from oopsight.symbols.pack.elf_image import (
     note,
 )
 from oopsight.symbols.pack.kallsyms import Array, Kallsyms, Read, read_kallsyms
-from oopsight.symbols.pack.variables import add_variables
+from oopsight.symbols.pack.variables import add_variables, variable_types
 from oopsight.symbols.seal import PACK_NOTE, sealed
 
 KERNEL_IMAGE = 0xFFFFFFFF80000000
@@ -61,7 +61,7 @@ class Table:
     """KASLR's, bytes."""
     linked: Array = field(init=False)
     sizes: Array = field(init=False)
-    """Distance to the next address that has a symbol."""
+    """Distance to the next address that has a symbol; 0 of a label within a function."""
     _first: dict[bytes, int] = field(init=False)
     _last: dict[bytes, int] = field(init=False)
 
@@ -72,15 +72,19 @@ class Table:
         order = np.argsort(linked, kind="stable")
         if (order[1:] < order[:-1]).any():
             raise SymbolError("kallsyms is not in the order of addresses")
-        distinct, index = np.unique(linked, return_inverse=True)
-        gaps = np.append(np.diff(distinct), np.uint64(0))
-        gaps[gaps > _LARGEST_SYMBOL] = 0
         names = self.kallsyms.strings.split(b"\0")[:-1]
         # The type's letter stands before each name.
         keys = [name[1:] for name in names]
         numbers = range(len(keys))
+        labels = {name.encode() for name in variable_types().labels}
+        inside = np.array([key in labels for key in keys], bool)
+        distinct, index = np.unique(linked[~inside], return_inverse=True)
+        gaps = np.append(np.diff(distinct), np.uint64(0))
+        gaps[gaps > _LARGEST_SYMBOL] = 0
+        sizes = np.zeros(len(linked), np.uint64)
+        sizes[~inside] = gaps[index]
         object.__setattr__(self, "linked", linked)
-        object.__setattr__(self, "sizes", gaps[index])
+        object.__setattr__(self, "sizes", sizes)
         object.__setattr__(self, "_last", dict(zip(keys, numbers, strict=True)))
         reverse = zip(reversed(keys), reversed(numbers), strict=True)
         object.__setattr__(self, "_first", dict(reverse))
@@ -120,7 +124,7 @@ def build_pack(read: Read, info: VmcoreInfo) -> bytes:
         *_landmarks(table, info.build_id),
         *(Part(name, data) for name, data in dwarf.items()),
         *_unwinding(read, table),
-        *_symbols(table),
+        *symbol_parts(table),
         Part(lookup.UNTYPED, "\n".join(untyped).encode()),
     ]
     text, end = table.find("_text"), table.find("_end")
@@ -182,7 +186,7 @@ def _unwinding(read: Read, table: Table) -> list[Part]:
     return parts
 
 
-def _symbols(table: Table) -> list[Part]:
+def symbol_parts(table: Table) -> list[Part]:
     """The symbol table, local symbols first as ELF demands, each kind by address.
 
     Beside it an index by name: hashes in order, and the symbol of each.

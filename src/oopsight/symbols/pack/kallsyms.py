@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 _MOST_SYMBOLS = 1 << 22
 _MOST_NAME_BYTES = 64 << 20
 _NAME_CHUNK = 1 << 20
+_LONGEST_NAME = 1 << 15
 _LONGEST_TOKEN_TABLE = 1 << 16
 _NUL = 256
 _NEEDED = ("num_syms", "names", "token_table", "token_index", "offsets")
@@ -95,15 +96,18 @@ def _tokens(read: Read, where: Mapping[str, int]) -> list[bytes]:
 
 def _codes(read: Read, address: int, count: int) -> tuple[Array, Array]:
     """Token numbers of all names, and how many belong to each."""
-    data = bytearray()
+    data = bytearray(_as_much(read, address, _NAME_CHUNK))
     starts, lengths = [], []
-    at = 0
+    at, wanted = 0, _NAME_CHUNK
     for _ in range(count):
         # A length takes one byte, or two (ULEB128) since Linux 6.1 (commit 73bbb94466fd).
-        if len(data) - at < 1 << 15:
-            if len(data) > _MOST_NAME_BYTES:
+        if wanted - at < _LONGEST_NAME and len(data) == wanted:
+            if wanted > _MOST_NAME_BYTES:
                 raise NoKallsymsError("the names have no end")
-            data += _as_much(read, address + len(data), _NAME_CHUNK)
+            data += _as_much(read, address + wanted, _NAME_CHUNK)
+            wanted += _NAME_CHUNK
+        if at + 2 > len(data):
+            raise NoKallsymsError("the names are cut off")
         length = data[at]
         at += 1
         if length & 0x80:
@@ -123,15 +127,17 @@ def _codes(read: Read, address: int, count: int) -> tuple[Array, Array]:
 
 
 def _as_much(read: Read, address: int, size: int) -> bytes:
-    """Read up to ``size`` bytes, fewer where the memory ends at a page boundary before."""
-    parts = []
-    for _ in range(size >> 12):
-        part = 4096 - (address & 4095)
+    """Read ``size`` bytes, or as many as there are before the first page that is missing."""
+    try:
+        return read(address, size)
+    except SymbolError:
+        parts = []
+    end = address + size
+    while address < end:
+        part = min(4096 - (address & 4095), end - address)
         try:
             parts.append(read(address, part))
         except SymbolError:
-            if not parts:
-                raise
             break
         address += part
     return b"".join(parts)

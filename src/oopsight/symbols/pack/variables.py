@@ -9,6 +9,9 @@ that type. A type is written from the outside in::
     [4]struct rq                     an array of it, [0] of unknown length
     {16;0 lock spinlock_t;8 n long}  a struct without a name: size; offset, name, type of a member
 
+The line ``labels`` names symbols that lie within a function and are none themselves, such as
+``entry_SYSCALL_64_after_hwframe``, which kallsyms cannot tell from functions.
+
 A kernel's series is looked up between the nearest series that were checked: where both have the
 variable they must agree; outside of all that were checked, all must. Then the type must fit into
 the room that the dump's own symbol table leaves for the variable, or the entry is dropped.
@@ -60,6 +63,7 @@ class VariableTypes:
 
     checked: tuple[Series, ...]
     types: dict[str, dict[Series, str]]
+    labels: frozenset[str] = frozenset()
 
     def of(self, series: Series) -> dict[str, str]:
         """Types that can be believed of a kernel of a series."""
@@ -100,6 +104,7 @@ def parse_table(text: str) -> VariableTypes:
     """Read a table's text."""
     checked: tuple[Series, ...] = ()
     where: tuple[Series, ...] = ()
+    labels: frozenset[str] = frozenset()
     types: dict[str, dict[Series, str]] = {}
     for line in text.splitlines():
         if line.startswith(("checked ", "@ ")):
@@ -108,13 +113,15 @@ def parse_table(text: str) -> VariableTypes:
                 where = found
             else:
                 checked = found
+        elif line.startswith("labels "):
+            labels = frozenset(line.split()[1:])
         elif not line.startswith("#"):
             kind, _, names = line.rpartition(": ")
             for name in names.split():
                 by_series = types.setdefault(name, {})
                 for series in where:
                     by_series[series] = kind
-    return VariableTypes(checked, types)
+    return VariableTypes(checked, types, labels)
 
 
 class Resolver:
