@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oopsight.errors import SymbolError
 
-VERSION = 4
+VERSION = 5
 """Changes with the contents of packs; older ones are built anew."""
 TABLE = 0x7EA77A61
 """CRC-32 of ``pack/variables.txt``, which the contents depend on too."""

@@ -44,6 +44,7 @@ _SYMBOL_ROW = np.dtype(
     ]
 )
 _SHN_ABS = 0xFFF1
+_COMPATIBLE = b"__ia32_"
 _GLOBAL, _WEAK = 1, 2
 _OBJECT, _FUNC = 1, 2
 
@@ -114,7 +115,7 @@ def build_pack(read: Read, info: VmcoreInfo) -> bytes:
     if not info.build_id:
         raise SymbolError("VMCOREINFO has no build ID, as kernels have since 5.9")
     table = Table(read_kallsyms(read, info.symbol), info.kaslr_offset or 0)
-    types = parse_btf(_between(read, table, "BTF"))
+    types = parse_btf(contents(read, table, "BTF"))
     writer = Writer(types)
     _per_cpu_variables(writer, types, table)
     _functions(writer, types, table)
@@ -133,7 +134,7 @@ def build_pack(read: Read, info: VmcoreInfo) -> bytes:
     return sealed(elf_image(parts, (text[0], end[0] - text[0]), kind=ET_EXEC))
 
 
-def _between(read: Read, table: Table, section: str) -> bytes:
+def contents(read: Read, table: Table, section: str) -> bytes:
     """Contents of a section that the linker script brackets with symbols."""
     start, stop = table.run_time(f"__start_{section}"), table.run_time(f"__stop_{section}")
     if start is None or stop is None:
@@ -196,7 +197,10 @@ def symbol_parts(table: Table) -> list[Part]:
     upper = (letters >= ord("A")) & (letters <= ord("Z"))
     weak = np.isin(letters, np.frombuffer(b"wWvV", np.uint8))
     code = np.isin(letters, np.frombuffer(b"tTwW", np.uint8))
-    order = np.argsort(upper | weak, kind="stable")
+    # Of the two names of a system call that takes the same from 32-bit programs, the native one.
+    names = kallsyms.strings.split(b"\0")[:-1]
+    other = np.array([name.startswith(_COMPATIBLE, 1) for name in names], bool)
+    order = np.lexsort((other, table.linked, upper | weak))
     rows = np.zeros(len(order) + 1, _SYMBOL_ROW)
     rows["name"][1:] = kallsyms.starts[order]
     binding = np.where(weak, _WEAK, np.where(upper, _GLOBAL, 0)) << 4

@@ -1,0 +1,197 @@
+"""What a dump says with its own symbols is what it says with full debug information."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import drgn
+import pytest
+from drgn.helpers.linux.fs import d_path, for_each_file
+from drgn.helpers.linux.pid import for_each_task
+from lab_dumps import Maker, Subject
+
+from oopsight.errors import WrongBuildError
+from oopsight.report import analyze
+from oopsight.session import Session, open_session
+from oopsight.symbols.pack.btf import STRUCT, UNION, parse_btf
+from oopsight.symbols.pack.build import Table, contents
+from oopsight.symbols.pack.kallsyms import read_kallsyms
+
+# As one name may stand for several structs; which of them is meant, debug information tells no
+# better than BTF does.
+LEAST_EQUAL = 0.995
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(subject: Subject) -> None:
+    own = analyze(open_session(subject.dump.vmcore, own_symbols=True))
+    full = subject.report
+    assert own["dump"]["symbols"][-1]["source"] in ("dump", "packs")
+    for key in ("cause", "kind", "certainty", "trigger", "fault_address", "file_accessed"):
+        assert own["verdict"][key] == full["verdict"][key], key
+    for key in ("faulting_function", "innocent"):
+        assert own["verdict"][key] == full["verdict"][key], key
+    assert module_of(own) == module_of(full)
+    for name in ("log", "modules", "task", "slab_caches"):
+        assert own["evidence"].get(name) == full["evidence"].get(name), name
+    assert calls(own) == calls(full)
+    failed = [f for f in own["evidence"].values() if f.get("missing", {}).get("why") == "failed"]
+    assert not failed
+
+
+def module_of(report: dict[str, Any]) -> str | None:
+    culprit = report["verdict"]["culprit"]
+    return culprit["module"] if culprit else None
+
+
+def calls(report: dict[str, Any]) -> list[tuple[str, str, str | None, str]]:
+    frames = report["evidence"].get("backtrace", {}).get("frames", [])
+    keys = ("pc", "function", "module", "role")
+    return [tuple(f[key] for key in keys) for f in frames if not f["inline"]]
+
+
+@pytest.fixture(scope="module", params=["6.1", "6.12"])
+def pair(request: pytest.FixtureRequest, maker: Maker) -> tuple[Session, Session]:
+    """One dump with full debug information, and with its own symbols."""
+    dump = maker.get(("null-deref", request.param, "kdump"))
+    full = open_session(dump.vmcore, debug_directories=(dump.debug_dir,))
+    assert not full.symbols.pack
+    return full, open_session(dump.vmcore, own_symbols=True)
+
+
+def layout(kind: drgn.Type) -> tuple[Any, ...]:
+    """Size, and of every member the name and place; of one without a name, its layout."""
+    return (
+        kind.size,
+        tuple(
+            (m.name or layout(m.type), m.bit_offset, m.bit_field_size) for m in kind.members or ()
+        ),
+    )
+
+
+def test_structs_have_the_same_members_at_the_same_places(pair: tuple[Session, Session]) -> None:
+    full, own = pair
+    info = full.info.vmcoreinfo
+    table = Table(read_kallsyms(full.read, info.symbol), info.kaslr_offset or 0)
+    types = parse_btf(contents(full.read, table, "BTF"))
+    names: dict[str, int] = {}
+    for row in types.rows(STRUCT, UNION).tolist():
+        if types.name_at[row]:
+            tag = "struct" if types.kind[row] == STRUCT else "union"
+            name = f"{tag} {types.name(int(types.name_at[row]))}"
+            names[name] = names.get(name, 0) + 1
+    assert len(names) > 5000
+    differ = []
+    for name in names:
+        try:
+            expected = full.prog.type(name)
+        except LookupError:
+            continue  # declared within a function
+        if layout(expected) != layout(own.prog.type(name)):
+            differ.append(name)
+    assert len(differ) <= (1 - LEAST_EQUAL) * len(names)
+    assert [name for name in differ if names[name] == 1] == []
+
+
+def test_variables_lie_at_the_same_places_and_have_the_same_types(
+    pair: tuple[Session, Session],
+) -> None:
+    full, own = pair
+    source = Path(drgn.__file__).parent / "helpers"
+    words = {w for f in source.rglob("*.py") for w in re.findall(r'"(\w+)"', f.read_text())}
+    compared = 0
+    for name in sorted(words):
+        try:
+            expected = full.prog.variable(name)
+            if len(own.prog.symbols(name)) != 1:
+                continue
+        except LookupError:
+            continue
+        found = own.prog.variable(name)
+        assert found.address_ == expected.address_, name
+        assert found.type_.type_name() == expected.type_.type_name(), name
+        compared += 1
+    assert compared > 80
+
+
+def test_functions_have_the_same_prototypes(pair: tuple[Session, Session]) -> None:
+    full, own = pair
+    for name in ("schedule", "vfs_read", "kmem_cache_free", "seq_printf", "vmemmap_populate"):
+        expected, found = full.prog.function(name), own.prog.function(name)
+        assert found.address_ == expected.address_
+        assert str(found.type_) == str(expected.type_)
+
+
+def stack(prog: drgn.Program, task: drgn.Object) -> list[tuple[int, int, str]] | str:
+    try:
+        trace = prog.stack_trace(task)
+    except (drgn.FaultError, ValueError) as error:
+        return type(error).__name__
+    return [
+        (frame.pc, frame.sp, re.sub(r"\.(cold|isra|part|constprop).*", "", frame.name))
+        for frame in trace
+        if not frame.is_inline
+    ]
+
+
+def test_all_tasks_have_the_same_stacks_and_files(pair: tuple[Session, Session]) -> None:
+    def everything(prog: drgn.Program) -> list[Any]:
+        found = []
+        for task in for_each_task(prog):
+            files = []
+            if task.files:
+                files = [(fd, d_path(f.f_path.address_of_())) for fd, f in for_each_file(task)]
+            head = (task.pid.value_(), task.comm.string_(), task.value_())
+            found.append((head, stack(prog, task), files))
+        return found
+
+    full, own = (everything(session.prog) for session in pair)
+    assert len(full) > 20
+    assert own == full
+
+
+@functools.cache
+def pack_of(vmcore: Path) -> Path:
+    session = open_session(vmcore, own_symbols=True)
+    assert session.symbols.path is not None
+    return session.symbols.path
+
+
+def test_a_pack_of_another_build_is_refused(maker: Maker) -> None:
+    old, new = (maker.get(("null-deref", series, "kdump")) for series in ("6.1", "6.12"))
+    with pytest.raises(WrongBuildError):
+        open_session(new.vmcore, vmlinux=pack_of(old.vmcore))
+
+
+def test_a_damaged_pack_is_made_anew(maker: Maker) -> None:
+    vmcore = maker.get(("null-deref", "6.1", "kdump")).vmcore
+    path = pack_of(vmcore)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:-9] + b"\x55" + whole[-8:], b""):
+        path.write_bytes(damaged)
+        session = open_session(vmcore, own_symbols=True)
+        outcomes = {a.source: a.outcome for a in session.symbols.attempts}
+        assert outcomes["packs"] == "unusable"
+        assert outcomes["dump"] == "used"
+        assert path.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("no directory")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
+    vmcore = maker.get(("null-deref", "6.1", "kdump")).vmcore
+    session = open_session(vmcore, own_symbols=True)
+    assert "could not be kept" in session.symbols.attempts[-1].detail
+    assert session.prog.type("struct task_struct").size > 1000
