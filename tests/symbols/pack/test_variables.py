@@ -112,9 +112,15 @@ def test_types_that_are_not_there(resolver: Resolver, text: str) -> None:
 
 
 def test_an_array_of_unknown_length_fills_the_room(resolver: Resolver) -> None:
-    assert resolver.of_variable("[0]struct list_head", 0x1000, 64)
-    assert not resolver.of_variable("[0]struct list_head", 0x1000, 8)
-    assert resolver.of_variable("struct tail", 0x1000, 4000)
+    def found(text: str, room: int, *, checked: bool = False) -> bool:
+        return resolver.of_variable(text, 0x1000, room, checked=checked) is not None
+
+    assert found("[0]struct list_head", 64)
+    assert not found("[0]struct list_head", 8)
+    assert found("struct tail", 4000)
+    assert not found("struct list_head", 4000)
+    assert found("struct list_head", 4000, checked=True)
+    assert not found("struct list_head", 8, checked=True)
 
 
 class Symbols:
@@ -134,6 +140,9 @@ def test_what_the_kernel_has_but_cannot_be_believed_is_named(
     monkeypatch.setattr(variables, "variable_types", lambda: parse_table(TABLE))
     symbols = Symbols(modules=(0x1000, 16), caches=(0x2000, 8), new=(0x3000, 8))
     assert add_variables(Writer(types), types, symbols, "6.1.0") == ["caches", "new"]
+    symbols = Symbols(modules=(0x1000, 68))
+    assert add_variables(Writer(types), types, symbols, "6.1.0") == []
+    assert add_variables(Writer(types), types, symbols, "6.6.0") == ["modules"]
 
 
 def test_the_seal_knows_the_table() -> None:

@@ -14,7 +14,8 @@ The line ``labels`` names symbols that lie within a function and are none themse
 
 A kernel's series is looked up between the nearest series that were checked: where both have the
 variable they must agree; outside of all that were checked, all must. Then the type must fit into
-the room that the dump's own symbol table leaves for the variable, or the entry is dropped.
+the room that the dump's own symbol table leaves for the variable, and fill it unless the series is
+one that was checked; or the entry is dropped.
 """
 
 from __future__ import annotations
@@ -138,9 +139,13 @@ class Resolver:
         self._names = types.name_at[self._rows]
         self._known: dict[str, tuple[int, int] | None] = {}
 
-    def of_variable(self, text: str, address: int, room: int) -> int | None:
-        """Place of a variable's type; ``None`` where it is not known or does not fit the room."""
-        open_ended = self.open_ended(text)
+    def of_variable(self, text: str, address: int, room: int, *, checked: bool) -> int | None:
+        """Place of a variable's type; ``None`` where it is not known or does not fit the room.
+
+        :param checked: the type is known of this very series, so that what is left over may be
+            data without a name
+        """
+        open_ended = checked or self.open_ended(text)
         for array in ("[0]", "const [0]"):
             if text.startswith(array):
                 # The debug information told no length, so that the room decides.
@@ -276,7 +281,7 @@ def add_variables(writer: Writer, types: Btf, symbols: Symbols, release: str | N
         believed of this kernel
     """
     table, series = variable_types(), series_of(release)
-    believed = table.of(series) if series else {}
+    believed, checked = table.of(series) if series else {}, series in table.checked
     resolver = Resolver(types, writer)
     names, places, at, untyped = [], [], [], []
     for name in table.types:
@@ -284,7 +289,7 @@ def add_variables(writer: Writer, types: Btf, symbols: Symbols, release: str | N
         if symbol is None:
             continue
         text = believed.get(name)
-        place = resolver.of_variable(text, *symbol) if text else None
+        place = resolver.of_variable(text, *symbol, checked=checked) if text else None
         if place is None:
             untyped.append(name)
             continue
