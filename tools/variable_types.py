@@ -129,8 +129,13 @@ def variables(vmlinux: Path) -> tuple[str, dict[str, str], set[str]]:
     if not release:
         sys.exit(f"{vmlinux}: no Linux version")
     addresses: dict[str, list[int]] = defaultdict(list)
-    for symbol in prog.symbols():
-        if symbol.kind == SymbolKind.OBJECT and symbol.address >= 1 << 63:
+    every = prog.symbols()
+    # BTF has the per-CPU variables itself; since Linux 6.15 they lie among the others.
+    marks = {s.name: s.address for s in every if s.name in ("__per_cpu_start", "__per_cpu_end")}
+    per_cpu = range(marks["__per_cpu_start"], marks["__per_cpu_end"])
+    for symbol in every:
+        kernel = symbol.address >= 1 << 63 and symbol.address not in per_cpu
+        if symbol.kind == SymbolKind.OBJECT and kernel:
             addresses[symbol.name].append(symbol.address)
     found, keep = {}, looked_up()
     for name, places in sorted(addresses.items()):

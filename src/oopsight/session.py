@@ -78,6 +78,20 @@ def open_session(
     return Session(prog, info, symbols, debug_directories, source_tree)
 
 
+def own_pack(path: str | os.PathLike[str]) -> tuple[str, bytes]:
+    """Make the symbol pack of a dump's kernel from the dump.
+
+    :return: its build ID, and the pack
+    :raises DumpError: if the dump cannot be opened
+    :raises SymbolError: if it lacks what a pack is made of
+    """
+    info = identify(path)
+    from oopsight.symbols.sources.dump import build
+
+    image = build(_memory(_open(info), info))
+    return str(info.build_id), image
+
+
 def _open(info: DumpInfo) -> Program:
     # Plugins of other packages are none of our business and cost 75 ms.
     os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")

@@ -14,6 +14,7 @@ from oopsight.symbols.pack.btf import parse_btf
 from oopsight.symbols.pack.dwarf import Writer
 from oopsight.symbols.pack.variables import Resolver, add_variables, fits, parse_table
 
+AT = 0xFFFFFFFF82000000
 TABLE = """# comment
 checked 5.10 6.1 6.12
 labels inner
@@ -138,9 +139,9 @@ def test_what_the_kernel_has_but_cannot_be_believed_is_named(
     maker.struct("list_head", 16, ("n", maker.int("int", 4), 0))
     types = parse_btf(maker.data())
     monkeypatch.setattr(variables, "variable_types", lambda: parse_table(TABLE))
-    symbols = Symbols(modules=(0x1000, 16), caches=(0x2000, 8), new=(0x3000, 8))
+    symbols = Symbols(modules=(AT, 16), caches=(AT + 64, 8), new=(AT + 128, 8))
     assert add_variables(Writer(types), types, symbols, "6.1.0") == ["caches", "new"]
-    symbols = Symbols(modules=(0x1000, 68))
+    symbols = Symbols(modules=(AT, 68))
     assert add_variables(Writer(types), types, symbols, "6.1.0") == []
     assert add_variables(Writer(types), types, symbols, "6.6.0") == ["modules"]
 

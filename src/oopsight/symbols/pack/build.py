@@ -9,6 +9,7 @@ import numpy as np
 from oopsight.dump.info import VmcoreInfo
 from oopsight.errors import SymbolError
 from oopsight.symbols import lookup
+from oopsight.symbols.lookup import KERNEL_IMAGE
 from oopsight.symbols.pack import btf as b
 from oopsight.symbols.pack.btf import Btf, parse_btf
 from oopsight.symbols.pack.dwarf import Writer
@@ -27,8 +28,6 @@ from oopsight.symbols.pack.kallsyms import Array, Kallsyms, Read, read_kallsyms
 from oopsight.symbols.pack.variables import add_variables, variable_types
 from oopsight.symbols.seal import PACK_NOTE, sealed
 
-KERNEL_IMAGE = 0xFFFFFFFF80000000
-"""x86-64's ``__START_KERNEL_map``: addresses from here on are moved by KASLR."""
 _LARGEST_SECTION = 128 << 20
 _NT_BUILD_ID = 3
 # A gap to the next symbol that is no symbol's size: between the per-CPU variables and the image.

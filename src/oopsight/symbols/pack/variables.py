@@ -29,6 +29,7 @@ from typing import Protocol
 
 import numpy as np
 
+from oopsight.symbols.lookup import KERNEL_IMAGE
 from oopsight.symbols.pack import btf as b
 from oopsight.symbols.pack.btf import Btf
 from oopsight.symbols.pack.dwarf import Writer
@@ -286,8 +287,8 @@ def add_variables(writer: Writer, types: Btf, symbols: Symbols, release: str | N
     names, places, at, untyped = [], [], [], []
     for name in table.types:
         symbol = symbols.find(name)
-        if symbol is None:
-            continue
+        if symbol is None or symbol[0] < KERNEL_IMAGE:
+            continue  # a per-CPU variable in this kernel: BTF has it
         text = believed.get(name)
         place = resolver.of_variable(text, *symbol, checked=checked) if text else None
         if place is None:

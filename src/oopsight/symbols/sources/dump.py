@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oopsight.errors import SymbolError
-from oopsight.symbols import Wanted, cache
+from oopsight.symbols import DumpMemory, Wanted, cache
 
 ORDER = 50
 DECISIVE = False
@@ -19,19 +19,26 @@ def unavailable(wanted: Wanted) -> str | None:
     return None if wanted.memory else "there is no dump"
 
 
+def build(memory: DumpMemory) -> bytes:
+    """Make the pack.
+
+    :raises SymbolError: if the dump lacks a part of it
+    """
+    if memory.machine != "x86_64":
+        raise SymbolError(f"packs are made of x86-64 dumps only, this is {memory.machine}")
+    from oopsight.symbols.pack.build import build_pack
+
+    return build_pack(memory.read, memory.vmcoreinfo)
+
+
 def candidates(wanted: Wanted) -> Iterator[Path]:
     """Build the pack.
 
     :raises SymbolError: if the dump lacks a part of it
     """
-    from oopsight.symbols.pack.build import build_pack
-
-    memory = wanted.memory() if wanted.memory else None
-    if memory is None:
+    if wanted.memory is None:
         return
-    if memory.machine != "x86_64":
-        raise SymbolError(f"only of x86-64 dumps, this is {memory.machine}")
-    image = build_pack(memory.read, memory.vmcoreinfo)
+    image = build(wanted.memory())
     try:
         yield cache.store(str(wanted.build_id), image)
     except OSError as error:
