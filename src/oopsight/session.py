@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from drgn import FindObjectFlags, Object, Program
 
 
+class NoSymbolsError(SymbolError):
+    """No source has symbols of the dump's kernel; its log may still be read."""
+
+    def __init__(self, message: str, info: DumpInfo, symbols: SymbolStatus) -> None:
+        super().__init__(message)
+        self.info, self.symbols = info, symbols
+
+    @property
+    def summary(self) -> str:
+        """One line for a reader who still gets the log: what is missing, and what would help."""
+        last = self.symbols.attempts[-1]
+        return (
+            f"{self.info.path}: no symbols for kernel {self.info.release} in {last.source} "
+            f"({last.detail or last.outcome}) or elsewhere; this report is made from the kernel "
+            f"log alone, {package_hint(self.info.release)} would give the rest"
+        )
+
+
 @dataclass(frozen=True)
 class Session:
     """A dump, what is known of the file, and the symbols it is read with."""
@@ -53,7 +71,8 @@ def open_session(
     :param source_tree: kernel source of the same version
     :param own_symbols: use what the dump itself holds, even where a debug package is at hand
     :raises DumpError: if the dump cannot be opened
-    :raises SymbolError: if no symbols of its build are found
+    :raises NoSymbolsError: if no symbols of its build are found
+    :raises SymbolError: if what was given cannot be used
     """
     info = identify(path)
     opened = functools.cache(functools.partial(_open, info))
@@ -68,9 +87,11 @@ def open_session(
     symbols = find_vmlinux(wanted)
     if symbols.path is None:
         tried = "; ".join(f"{a.source}: {a.detail or a.outcome}" for a in symbols.attempts)
-        raise SymbolError(
+        raise NoSymbolsError(
             f"{info.path}: no symbols for kernel {info.release} (build ID {info.build_id}); "
-            f"install {package_hint(info.release)} or give --vmlinux; tried {tried}"
+            f"install {package_hint(info.release)} or give --vmlinux; tried {tried}",
+            info,
+            symbols,
         )
     prog = opened()
     _load(prog, symbols.path, info)
@@ -88,8 +109,16 @@ def own_pack(path: str | os.PathLike[str]) -> tuple[str, bytes]:
     info = identify(path)
     from oopsight.symbols.sources.dump import build
 
-    image = build(_memory(_open(info), info))
+    image = build(raw_memory(info))
     return str(info.build_id), image
+
+
+def raw_memory(info: DumpInfo) -> DumpMemory:
+    """The memory of a dump for which there are no symbols.
+
+    :raises DumpError: if the dump cannot be opened
+    """
+    return _memory(_open(info), info)
 
 
 def _open(info: DumpInfo) -> Program:

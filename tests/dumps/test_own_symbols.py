@@ -13,12 +13,15 @@ from drgn.helpers.linux.fs import d_path, for_each_file
 from drgn.helpers.linux.pid import for_each_task
 from lab_dumps import Maker, Subject
 
-from oopsight.errors import WrongBuildError
+from oopsight.errors import SymbolError, WrongBuildError
 from oopsight.report import analyze
-from oopsight.session import Session, open_session
+from oopsight.report.from_log import analyze_log, log_text
+from oopsight.session import NoSymbolsError, Session, open_session
 from oopsight.symbols.pack.btf import STRUCT, UNION, parse_btf
 from oopsight.symbols.pack.build import Table, contents
 from oopsight.symbols.pack.kallsyms import read_kallsyms
+from oopsight.symbols.sources import dump as dump_source
+from oopsight.text import printable
 
 # As one name may stand for several structs; which of them is meant, debug information tells no
 # better than BTF does.
@@ -197,3 +200,21 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     session = open_session(vmcore, own_symbols=True)
     assert "could not be kept" in session.symbols.attempts[-1].detail
     assert session.prog.type("struct task_struct").size > 1000
+
+
+def test_without_any_symbols_the_log_is_read_and_judged(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_pack(_: object) -> bytes:
+        raise SymbolError("no kallsyms")
+
+    monkeypatch.setattr(dump_source, "build", no_pack)
+    with pytest.raises(NoSymbolsError) as raised:
+        open_session(subject.dump.vmcore)
+    assert "would give the rest" in raised.value.summary
+    lines = subject.report["evidence"]["log"].get("lines", [])
+    expected = [f"[{line['seconds']:12.6f}] {line['text']}" for line in lines]
+    assert [printable(line) for line in log_text(raised.value).split("\n")] == expected
+    report = analyze_log(raised.value)
+    assert report["verdict"]["culprit"] is None or report["verdict"]["cause"]
+    assert "no symbols" in report["dump"]["problems"][-1]

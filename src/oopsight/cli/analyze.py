@@ -7,9 +7,14 @@ import io
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oopsight.cli import _session
-from oopsight.errors import OutputError
+from oopsight.errors import OutputError, SymbolError
+from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from oopsight.report import Report
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,14 +45,30 @@ def _write(path: Path, text: str) -> None:
         raise OutputError(f"{path}: {error.strerror or error}; nothing was written") from None
 
 
-def run(args: argparse.Namespace) -> int:
-    """Analyse the dump and write the report."""
-    session = _session.open_from(args)
-    if args.output and args.output.exists() and args.output.samefile(args.vmcore):
-        raise OutputError(f"{args.output} is the dump itself; name another file")
+def _report(args: argparse.Namespace) -> Report:
+    from oopsight.session import NoSymbolsError
+
+    try:
+        session = _session.open_from(args)
+    except NoSymbolsError as error:
+        from oopsight.report.from_log import analyze_log
+
+        try:
+            report = analyze_log(error)
+        except SymbolError as no_log:
+            raise SymbolError(f"{error}; nor can the log be read: {no_log}") from None
+        sys.stderr.write(f"oopsight: {printable(error.summary)}\n")
+        return report
     from oopsight.report import analyze
 
-    report = analyze(session)
+    return analyze(session)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyse the dump and write the report."""
+    report = _report(args)
+    if args.output and args.output.exists() and args.output.samefile(args.vmcore):
+        raise OutputError(f"{args.output} is the dump itself; name another file")
     out = io.StringIO() if args.output else sys.stdout
     if args.format == "json":
         from oopsight.report.to_json import to_json

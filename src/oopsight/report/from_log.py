@@ -1,0 +1,47 @@
+"""The report on a dump for which there are no symbols: from its kernel log, as from any log."""
+
+from __future__ import annotations
+
+from oopsight.evidence import Evidence, to_plain
+from oopsight.evidence.console import evidence_of
+from oopsight.kernel.printk_ring import log_records
+from oopsight.oops import decoded, parse
+from oopsight.report import Report, build
+from oopsight.session import NoSymbolsError, raw_memory
+
+
+def log_text(missing: NoSymbolsError) -> str:
+    """The kernel log as ``dmesg`` prints it.
+
+    :raises DumpError: if the dump cannot be opened
+    :raises SymbolError: if the log cannot be read without symbols
+    """
+    memory = raw_memory(missing.info)
+    lines = (
+        (record.nanoseconds / 1e9, line)
+        for record in log_records(memory.read, memory.vmcoreinfo)
+        for line in record.text.split(b"\n")
+    )
+    return "\n".join(
+        f"[{seconds:12.6f}] {line.decode('utf-8', 'backslashreplace')}" for seconds, line in lines
+    )
+
+
+def analyze_log(missing: NoSymbolsError) -> Report:
+    """Judge the first crash report in the log.
+
+    :raises DumpError: if the dump cannot be opened
+    :raises SymbolError: if the log cannot be read without symbols
+    """
+    reports = parse(log_text(missing))
+    evidence = evidence_of(decoded(reports[0])) if reports else Evidence(None)
+    report = build(evidence)
+    info = missing.info
+    report["dump"] = {
+        "format": info.format,
+        "release": info.release,
+        "build_id": info.build_id,
+        "problems": [*info.problems, "no symbols: this report is made from the kernel log alone"],
+        "symbols": to_plain(missing.symbols.attempts),
+    }
+    return report
