@@ -31,10 +31,11 @@ LIMIT = 300.0
 class Run:
     """What one process cost.
 
-    wall: seconds; peak: resident set in MiB, the largest of the process and its children.
+    wall, cpu: seconds; peak: resident set in MiB, the largest of the process and its children.
     """
 
     wall: float
+    cpu: float
     peak: float
     output: bytes
 
@@ -46,6 +47,7 @@ class Tool:
     name: str
     argv: list[str]
     stdin: str = ""
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
     runs: list[Run] = dataclasses.field(default_factory=list)
 
 
@@ -59,7 +61,10 @@ def measure(tool: Tool) -> Run:
         stdin.write(tool.stdin.encode())
         stdin.seek(0)
         start = time.perf_counter()
-        process = subprocess.Popen(tool.argv, stdin=stdin, stdout=stdout, stderr=stderr)
+        environment = os.environ | tool.environment
+        process = subprocess.Popen(
+            tool.argv, stdin=stdin, stdout=stdout, stderr=stderr, env=environment
+        )
         timer = threading.Timer(LIMIT, process.kill)
         timer.start()
         _, status, usage = os.wait4(process.pid, 0)
@@ -73,7 +78,7 @@ def measure(tool: Tool) -> Run:
         if process.returncode or not output:
             complaint = stderr.read().decode(errors="replace").strip()[-500:]
             sys.exit(f"{tool.name}: exit status {process.returncode}: {complaint}")
-    return Run(wall, usage.ru_maxrss / 1024, output)
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
 
 
 def first_line(*argv: str) -> str:
@@ -94,8 +99,21 @@ def copied(root: Path | None, *files: Path) -> Iterator[list[str]]:
         yield [f"/{(Path(directory) / file.name).relative_to(root)}" for file in files]
 
 
-def competitors(args: argparse.Namespace, inside: list[str]) -> list[Tool]:
-    """Oopsight first: the others are compared with it."""
+def evict(*paths: Path) -> None:
+    """Drop files from the page cache, as far as nobody else has them mapped."""
+    for path in paths:
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            if file.is_file():
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+                    os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def competitors(args: argparse.Namespace, inside: list[str], cache: Path) -> list[Tool]:
+    """Oopsight first: the others are compared with it.
+
+    :param cache: for symbol packs; empty
+    """
     vmlinux, vmcore = str(args.vmlinux), str(args.vmcore)
     typed = "".join(f"{command}\n" for command in COMMANDS)
     # crash takes the end of its input for an error; drgn's crash mode has no `quit` and takes it
@@ -104,9 +122,14 @@ def competitors(args: argparse.Namespace, inside: list[str]) -> list[Tool]:
     version = first_line(
         str(args.drgn_python), "-c", "import importlib.metadata as m; print(m.version('drgn'))"
     )
-    analyze = ["analyze", vmcore, "--debug-dir", str(args.debug_dir), "--format", "json"]
+    oopsight, name = str(args.oopsight), first_line(str(args.oopsight), "--version")
+    analyze = [oopsight, "analyze", vmcore, "--format", "json"]
+    own = [*analyze, "--symbols", "dump"]
+    nowhere = {"XDG_CACHE_HOME": os.devnull}
     tools = [
-        Tool(first_line(str(args.oopsight), "--version"), [str(args.oopsight), *analyze]),
+        Tool(f"{name}, dump's own symbols", own, "", {"XDG_CACHE_HOME": str(cache)}),
+        Tool(f"{name}, making the pack", own, "", nowhere),
+        Tool(f"{name}, debug package", [*analyze, "--debug-dir", str(args.debug_dir)]),
         Tool(first_line("crash", "--version"), ["crash", "-s", vmlinux, vmcore], quitting),
         Tool(
             f"drgn-crash {version}",
@@ -123,20 +146,23 @@ def competitors(args: argparse.Namespace, inside: list[str]) -> list[Tool]:
 def table(tools: list[Tool]) -> Iterator[str]:
     """Markdown lines: the median and the span of the wall times, the median of the peaks."""
     base_wall = statistics.median(run.wall for run in tools[0].runs)
+    base_cpu = statistics.median(run.cpu for run in tools[0].runs)
     base_peak = statistics.median(run.peak for run in tools[0].runs)
     yield (
-        "| tool | wall, median s | min-max s | peak RSS, MiB "
-        "| wall / Oopsight | peak / Oopsight | output lines |"
+        "| tool | wall, median s | min-max s | CPU, median s | peak RSS, MiB "
+        "| wall / first | CPU / first | peak / first | output lines |"
     )
-    yield "|---|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for tool in tools:
         walls = [run.wall for run in tool.runs]
         wall = statistics.median(walls)
+        cpu = statistics.median(run.cpu for run in tool.runs)
         peak = statistics.median(run.peak for run in tool.runs)
         lines = tool.runs[-1].output.count(b"\n")
         yield (
-            f"| {tool.name} | {wall:.2f} | {min(walls):.2f}-{max(walls):.2f} | {peak:.0f} "
-            f"| {wall / base_wall:.2f} | {peak / base_peak:.2f} | {lines} |"
+            f"| {tool.name} | {wall:.2f} | {min(walls):.2f}-{max(walls):.2f} | {cpu:.2f} "
+            f"| {peak:.0f} | {wall / base_wall:.2f} | {cpu / base_cpu:.2f} "
+            f"| {peak / base_peak:.2f} | {lines} |"
         )
 
 
@@ -153,21 +179,30 @@ def main() -> None:
     parser.add_argument(
         "--crash9-root", type=Path, help="a root file system with a newer crash; needs root"
     )
+    parser.add_argument(
+        "--cold", action="store_true", help="drop dump and symbols from the page cache each time"
+    )
     parser.add_argument("-n", type=int, default=5, help="measured runs of each tool")
     args = parser.parse_args()
     if args.n < 1:
         parser.error("-n: at least 1")
-    with copied(args.crash9_root, args.vmlinux, args.vmcore) as inside:
-        tools = competitors(args, inside)
+    with (
+        copied(args.crash9_root, args.vmlinux, args.vmcore) as inside,
+        tempfile.TemporaryDirectory() as cache,
+    ):
+        tools = competitors(args, inside, Path(cache))
         dump = json.loads(measure(tools[0]).output)["dump"]
         for tool in tools[1:]:
             measure(tool)
         for _ in range(args.n):
             for tool in tools:
+                if args.cold:
+                    evict(args.vmcore, args.vmlinux, Path(cache))
                 tool.runs.append(measure(tool))
     size = args.vmcore.stat().st_size / 1024**2
     print(
-        f"Kernel {dump['release']}, {dump['format']} dump of {size:.0f} MiB, {args.n} runs each.\n"
+        f"Kernel {dump['release']}, {dump['format']} dump of {size:.0f} MiB, "
+        f"{args.n} runs each, {'cold' if args.cold else 'warm'} page cache.\n"
     )
     print(*table(tools), sep="\n")
 
