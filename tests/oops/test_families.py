@@ -159,6 +159,12 @@ CASES = {
         Kind.NULL_DEREF,
         "BUG: unable to handle kernel NULL pointer dereference in widget_read",
     ),
+    "guard page, 5.10": (
+        "BUG: stack guard page was hit at 00000000a1 (stack is 00000000b2..00000000c3)\n"
+        "kernel stack overflow (page fault): 0000 [#1] SMP\n" + X86_TRACE,
+        Kind.STACK_OVERFLOW,
+        "BUG: stack guard page was hit in widget_read",
+    ),
     "soft lockup": (
         "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [a:1]\n"
         "CPU: 1 PID: 1 Comm: a Not tainted 6.1.0 #1\nRIP: 0010:widget_spin+0x1/0x2\n"

@@ -145,6 +145,11 @@ def test_the_end_of_a_panic_is_no_second_one() -> None:
     assert report.title == "kernel panic: stack is corrupted in f"
 
 
+def test_a_panic_that_is_printed_before_its_oops_is_not_the_first_crash() -> None:
+    text = "Kernel panic - not syncing: Fatal exception\n" + OOPS.format(cpu=0, name="f")
+    assert [one.kind.value for one in parse(text)] == ["null-deref"]
+
+
 def test_leftovers_are_told_where_the_counter_itself_was_bad() -> None:
     (report,) = parse(
         "general protection fault: 0000 [#1] SMP\nRIP: 0010:0x4141414141414141\n"

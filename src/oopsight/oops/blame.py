@@ -50,6 +50,7 @@ _SYSTEM_CALL = (
 )
 _ALLOCATES = (r"alloc|(?:^|_)(?:mem)?dup(?:_|$)", "allocates for its caller, as its name says")
 _LOCKS = (r"(?:^|_)(?:lock|wait)_(?!release|unlock)\w", "waits for its caller, as its name says")
+_RUNS_TIMERS = "schedules tasks, timers and deferred work"
 _COMPATIBLE = re.compile(r"(?:^|_)compat_")
 _SYS = re.compile(
     r"__(?:x64|ia32|arm64|riscv|s390x?|ia32_compat|x64_compat|arm64_compat)_(?:compat_)?sys_(\w+)$"
@@ -146,7 +147,7 @@ def outermost(frames: Sequence[Frame]) -> str | None:
         name = base_name(inner.function)
         if not is_dispatcher(base_name(outer.function)) or is_dispatcher(name):
             continue
-        if why_plumbing(name) and not why_serves(name) and not _system_call().match(name):
+        if why_plumbing(name) == _RUNS_TIMERS:
             # Another CPU's line between the two: what runs others' work is no entry.
             continue
         if why_serves(name) or _COMPATIBLE.search(name) or _system_call().match(name):

@@ -134,12 +134,21 @@ class Reader:
         return self._last is not None and number - self._last < MOST_BETWEEN
 
     def _start(self, line: Line, format_: Format, match: re.Match[str]) -> None:
+        before = self._open.get(line.context)
+        if before and not before.traced and _is_tail(before):
+            # Its own report is lost, or comes only now: the panic is no crash of its own.
+            self._waiting = [one for one in self._waiting if one is not before]
         if len(self._open) >= MOST_OPEN:
             del self._open[next(iter(self._open))]
         opened = _Open(format_, match, [line])
         self._open.pop(line.context, None)
         self._open[line.context] = opened
         self._waiting.append(opened)
+
+
+def _is_tail(report: _Open) -> bool:
+    """Whether the report is nothing but the panic that oops_end() calls behind an oops."""
+    return "not syncing: Fatal exception" in report.lines[0].text
 
 
 def _traces(text: str) -> bool:

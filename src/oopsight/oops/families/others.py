@@ -138,6 +138,7 @@ FORMATS = (
         r"(?:\w{1,20} )?stack guard page was hit",
         "BUG: stack guard page was hit in {function}",
         "the stack grew beyond its end",
+        leads_to=("kernel stack overflow", "stack guard page"),
     ),
     Format(
         Kind.STACK_OVERFLOW,
