@@ -44,6 +44,12 @@ def test_a_warning_and_the_panic_it_ends_in_are_one_report() -> None:
     assert report.function == "widget_open"
 
 
+def test_a_loaded_kdump_kernel_is_no_part_of_the_task_s_name() -> None:
+    (report,) = parse(FAULT.replace("Comm: reader", "Comm: reader Kdump: loaded"))
+    assert report.task is not None
+    assert report.task.name == "reader"
+
+
 def test_a_boot_log_holds_no_crash() -> None:
     log = "[    0.0] Linux version 6.1\n[    0.1] printk: console enabled\n"
     assert parse(log) == ()

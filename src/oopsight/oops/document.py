@@ -75,7 +75,7 @@ def _frame(frame: Frame) -> Document:
         "module": frame.module,
         "file": frame.file,
         "line": frame.line,
-        "trust": "inlined" if frame.inline else "reliable" if frame.reliable else "unsure",
+        "trust": "unsure" if not frame.reliable else "inlined" if frame.inline else "reliable",
     }
 
 

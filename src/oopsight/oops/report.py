@@ -39,7 +39,8 @@ _INJECTORS = ("should_fail", "should_fail_ex", "fail_dump")
 _INJECTED = "FAULT_INJECTION: forcing a failure"
 _TASK = (
     r"CPU: ?(?P<cpu>\d{1,5}) (?:UID: \d{1,10} )?PID: (?P<pid>\d{1,10}) Comm: "
-    r"(?P<name>.{1,32}?) (?P<taint>Not tainted|Tainted: .{1,80}?) {1,4}(?P<release>\S{3,100})"
+    r"(?P<name>.{1,32}?)(?: Kdump: loaded)? (?P<taint>Not tainted|Tainted: .{1,80}?) {1,4}"
+    r"(?P<release>\S{3,100})"
 )
 _TASK_OLD = (
     r"Pid: (?P<pid>\d{1,10}), comm: (?P<name>.{1,32}?) (?P<taint>Not tainted"
