@@ -1,4 +1,4 @@
-boot() {
+workload() {
 	load scrubber
 	rmmod scrubber
 }

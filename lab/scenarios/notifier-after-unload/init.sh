@@ -1,5 +1,9 @@
 boot() {
 	load linkwatchd
 	rmmod linkwatchd
-	(sleep 1; ip link set lo mtu 9000) &
+}
+
+workload() {
+	sleep 1
+	ip link set lo mtu 9000
 }

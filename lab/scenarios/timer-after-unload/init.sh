@@ -1,6 +1,6 @@
 SNAPSHOT_WITHOUT=timer_list
 
-boot() {
+workload() {
 	load chassis_mon interval=1500
 	rmmod chassis_mon
 }

@@ -1,4 +1,4 @@
-boot() {
+workload() {
 	load replog
 	service /usr/sbin/replicad -n -c /etc/replicad.conf
 }
