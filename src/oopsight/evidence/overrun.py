@@ -62,6 +62,8 @@ def run_around(data: bytes, border: int) -> tuple[int, int, str] | None:
             begin -= 1
         while end < len(data) and data[end] in allowed:
             end += 1
+        if kind == "text" and len(set(data[begin:end])) == 1:
+            continue
         if (
             end - begin >= LEAST
             and border - begin >= _LEAST_BEFORE

@@ -79,13 +79,13 @@ def member_at(kind: Type, offset: int) -> tuple[str, Type] | None:
     :param offset: bytes from the object's beginning
     :return: ``None`` where no member begins there
     """
-    from drgn import TypeKind
+    from drgn import TypeKind, sizeof
 
     path: list[str] = []
     for _ in range(_DEEPEST):
         kind = stripped(kind)
         if kind.kind == TypeKind.ARRAY:
-            element = kind.type.size if kind.length != 0 else 0
+            element = _found(lambda kind=kind: sizeof(kind.type)) or 0  # type: ignore[misc]
             if not element or offset < 0 or offset >= element * (kind.length or 0):
                 return None
             path[-1:] = [f"{path[-1] if path else ''}[{offset // element}]"]
@@ -96,7 +96,7 @@ def member_at(kind: Type, offset: int) -> tuple[str, Type] | None:
         chosen = None
         for member in kind.members or ():
             begin, rest = divmod(member.bit_offset, 8)
-            size = _found(lambda member=member: member.type.size) or 0  # type: ignore[misc]
+            size = _found(lambda member=member: sizeof(member.type)) or 0  # type: ignore[misc]
             if rest == 0 and begin <= offset < begin + max(size, 1):
                 chosen = member
                 break

@@ -209,3 +209,47 @@ def test_an_endless_loop_ends() -> None:
     # 1: mov rax,rcx; mov rcx,rax; jmp 1b
     moves = trace(Machine("4889c8 4889c1 ebf8"), "rax", 3, rax=1, rcx=1)
     assert len(moves) <= 64
+
+
+def test_a_jump_to_no_code_leads_to_the_call() -> None:
+    # f0: mov rax,[rbx+0x18]; call rax; ret
+    machine = Machine("488b4318 ffd0 c3")
+    machine.words |= {OBJECT + 0x18: 0, STACK: TEXT + 6}
+    frames = [
+        PhysicalFrame(0, 0, STACK, {"rax": 0, "rbx": OBJECT}, faulted=True, no_code=True),
+        PhysicalFrame(1, TEXT + 6, STACK + 8, {"rbx": OBJECT}, faulted=False),
+    ]
+    calls = Calls(machine, frames, {})
+    found = calls.jump_nowhere()
+    assert found is not None
+    context, place = found
+    assert place == "rax"
+    moves = calls.tracer.trace(context, "rax", context.at, 0)
+    assert ways(moves) == ["loaded"]
+    assert moves[0].address == OBJECT + 0x18
+
+
+def test_a_thunk_is_read_for_its_register() -> None:
+    # f0: call thunk; ret    thunk: call 1f; pause; lfence; jmp; 1: mov [rsp],rcx; ret
+    machine = Machine("e8fb0f0000 c3", "e807000000 f390 0faee8 ebf9 48890c24 c3")
+    machine.names[1] = "__pi___x86_indirect_thunk_rcx"
+    frames = [
+        PhysicalFrame(0, 8, STACK, {"rcx": 8}, faulted=True, no_code=True),
+        PhysicalFrame(1, TEXT + 5, STACK + 8, {}, faulted=False),
+    ]
+    found = Calls(machine, frames, {}).jump_nowhere()
+    assert found is not None
+    assert found[1] == "rcx"
+
+
+def test_what_a_function_received_is_found_where_it_keeps_it() -> None:
+    # f0: push rbx; mov rbx,rdi; call f1; mov eax,[rax]
+    machine = Machine("53 4889fb e8f70f0000 8b00", "c3")
+    frames = [
+        PhysicalFrame(0, TEXT + 9, STACK, {"rbx": OBJECT, "rax": 0}, faulted=True),
+    ]
+    calls = Calls(machine, frames, {})
+    context = calls.context(0)
+    assert context is not None
+    assert calls.tracer.entering(context, "rdi") == OBJECT
+    assert calls.tracer.entering(context, "rsi") is None

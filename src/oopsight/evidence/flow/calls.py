@@ -176,7 +176,9 @@ class Calls:
             return None
         # One symbol may stand for the thunks of all registers: the code says which this is
         # (arch/x86/lib/retpoline.S): "mov [rsp], REGISTER; ret", or patched to "jmp REGISTER".
-        for step in decode(self.reader.read(row.target, _THUNK_SIZE) or b"", row.target):
+        found = self.reader.function(row.target)
+        size = min(_THUNK_SIZE, found[1] + found[2] - row.target) if found else _THUNK_SIZE
+        for step in decode(self.reader.read(row.target, size) or b"", row.target):
             if step.mnemonic == "jmp" and step.operands[0].register:
                 return whole_register(step.operands[0].register)
             if step.mnemonic == "mov" and len(step.operands) == 2:
