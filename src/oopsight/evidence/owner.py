@@ -5,6 +5,7 @@ Not a fact by itself: :mod:`oopsight.evidence.data_flow` asks it for the address
 
 from __future__ import annotations
 
+import array
 import contextlib
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ _STACK_MAKERS = {
 }
 _SHOWN_BYTES = 64
 MOST_REFERENCES = 8
+_MOST_CPUS = 8192  # CONFIG_NR_CPUS_RANGE_END
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,12 @@ def _per_cpu(session: Session, address: int) -> tuple[int, str, int] | None:
         # On x86-64 per-CPU symbols are offsets from zero, or since Linux 6.15 addresses.
         start = prog.symbol("__per_cpu_start").address
         end = prog.symbol("__per_cpu_end").address
-        offsets = prog["__per_cpu_offset"]
-        count = prog["nr_cpu_ids"].value_()
+        count = min(prog["nr_cpu_ids"].value_(), _MOST_CPUS)
+        offsets = array.array("Q", session.read(prog["__per_cpu_offset"].address_, 8 * count))
     except (LookupError, FaultError, SymbolError):
         return None
-    for cpu in range(min(count, 8192)):
-        try:
-            inside = address - offsets[cpu].value_()
-        except (FaultError, IndexError):
-            return None
+    for cpu, offset in enumerate(offsets):
+        inside = (address - offset) & ((1 << 64) - 1)
         if start <= inside < end:
             try:
                 symbol = prog.symbol(inside)
