@@ -3,13 +3,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from handmade_facts import data_flow, flow_step, way
+
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
-from oopsight.diagnosis.rules.unloaded_module_pointer import unloaded_module_pointer
+from oopsight.diagnosis.rules.unloaded_module_pointer import WORD_SEARCH, unloaded_module_pointer
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.dangling import Dangling, DanglingPointers
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.modules import Module, Modules
-from oopsight.evidence.pointers import FramePointer, Memory, Unmapped
+from oopsight.evidence.pointers import BytesPointer, FramePointer, Memory, Unmapped
 from oopsight.evidence.unloaded_modules import collect
 
 BAD = Address(0xFFFFFFFFC0500040)
@@ -40,9 +42,11 @@ MEMORY = Memory(
 HELD = DanglingPointers((Dangling("slab_caches", "slab cache", "pool", BAD, MEMORY),), ())
 
 
-def decide(fault: Fault = FAULT, modules: Modules = MODULES, held: Any = HELD) -> Any:
+def decide(
+    fault: Fault = FAULT, modules: Modules = MODULES, held: Any = HELD, flow: Any = NONE
+) -> Any:
     unloaded = collect(modules, NONE)
-    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, NONE, unloaded)
+    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, NONE, unloaded, flow)
 
 
 def test_other_unloaded_modules_are_named_after_the_last() -> None:
@@ -105,3 +109,17 @@ def test_without_a_registry_the_unloaded_module_is_only_possible() -> None:
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
     assert [culprit.module for culprit in finding.culprits] == ["beta"]
+
+
+def test_data_flow_stands_in_for_a_registry_that_is_not_searched() -> None:
+    memory = BytesPointer(Address(OBJECT + 8), BAD.to_bytes(8, "little").hex())
+    step = flow_step("loaded", "vfs_read", BAD, agrees=True, memory=memory)
+    flow = data_flow(way(step, name="struct file.f_op"))
+    nothing = DanglingPointers((), ())
+    assert decide(held=nothing).certainty is Certainty.POSSIBLE
+    finding = decide(held=nothing, flow=flow)
+    assert finding.certainty is Certainty.INFERRED
+    assert "struct file.f_op" in finding.summary
+    # A word found by searching all of the kernel's data is no better than what was read.
+    guess = dataclasses.replace(HELD.found[0], registry=WORD_SEARCH, label="x")
+    assert "'x'" not in decide(held=DanglingPointers((guess,), ()), flow=flow).summary

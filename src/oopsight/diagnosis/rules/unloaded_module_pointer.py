@@ -41,8 +41,10 @@ from oopsight.diagnosis import (
     Step,
     Undecided,
 )
+from oopsight.diagnosis.blame import flow_steps
 from oopsight.evidence import Missing
 from oopsight.evidence.dangling import Dangling, DanglingPointers
+from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.gone_symbol import GoneSymbol
@@ -63,6 +65,14 @@ def _holder(fault: Fault, dangling: DanglingPointers) -> Dangling | None:
     return max(near, key=lambda d: d.target, default=None)
 
 
+def _was_read(flow: DataFlow, fault: Fault) -> bool:
+    """Whether data flow shows the memory that the pointer was read from, and it still holds it."""
+    end = flow.first.end
+    if end is None or end.how != "loaded" or end.agrees is not True or fault.address is None:
+        return False
+    return end.value is not None and abs(end.value - fault.address) < _PAGE
+
+
 def unloaded_module_pointer(
     fault: Fault,
     modules: Modules,
@@ -72,6 +82,7 @@ def unloaded_module_pointer(
     accessed: FileAccessed | Missing,
     gone_symbol: GoneSymbol | Missing,
     unloaded: UnloadedModules | Missing,
+    flow: DataFlow | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the bad address belonged to an unloaded module."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -88,6 +99,10 @@ def unloaded_module_pointer(
     if fault.unmapped is None:
         return Undecided(f"the page tables do not confirm that {fault.address} is unmapped")
     holder = _holder(fault, dangling)
+    read = flow.first if isinstance(flow, DataFlow) and _was_read(flow, fault) else None
+    if read and holder and holder.registry == WORD_SEARCH:
+        # What was read is shown; a word found elsewhere may be a copy of it.
+        holder = None
     if holder is None and modules.last_unloaded is None:
         return Undecided(
             f"{fault.address} is in the module area where no module is, but no registry that was "
@@ -115,6 +130,10 @@ def unloaded_module_pointer(
                 (holder.memory,),
             )
         )
+    if read and isinstance(flow, DataFlow):
+        steps.extend(flow_steps(flow, 1))
+        if holder is None and read.name:
+            thing = read.name
     name = modules.last_unloaded
     gone = modules.last_unloaded_pointer
     if name and gone:
@@ -191,7 +210,7 @@ def unloaded_module_pointer(
         f"memory; {followed}.",
         certainty=(
             Certainty.INFERRED
-            if name and holder and holder.registry != WORD_SEARCH
+            if name and (read or (holder and holder.registry != WORD_SEARCH))
             else Certainty.POSSIBLE
         ),
         depth=Depth.ROOT_CAUSE,

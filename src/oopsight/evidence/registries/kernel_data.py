@@ -12,8 +12,9 @@ from oopsight.text import printable
 THING = "kernel variable"
 
 _RANGES = (("_sdata", "_edata"), ("__bss_start", "__bss_stop"))
-# The sorting of a module's unwind tables keeps these beyond the module's end.
-_STALE = ("cur_orc_table", "cur_orc_ip_table")
+# The sorting of a module's unwind tables keeps these beyond the module's end; the report of the
+# crash itself keeps the registers, the bad pointer among them.
+_STALE = ("cur_orc_table", "cur_orc_ip_table", "exec_summary_regs")
 _MOST = 64 << 20
 
 
