@@ -16,10 +16,11 @@ How it is decided
 
 When it is wrong
     Where several modules were unloaded, the one that owned the address may be another than the last
-    (the others that are known are named as well); therefore the name is *inferred*, the rest is
-    shown. Where no registry that is searched holds the pointer, a wild pointer could have led there
-    as well: then the whole is only *possible*. So it is where merely a word among the kernel's
-    variables leads there, which nobody may have followed.
+    (the others that are known are named as well, and the verdict is *possible* unless a file of the
+    module fits); therefore the name is *inferred*, the rest is shown. Where no registry that is
+    searched holds the pointer, a wild pointer could have led there as well: then the whole is only
+    *possible*. So it is where merely a word among the kernel's variables leads there, which nobody
+    may have followed.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -198,7 +199,10 @@ def unloaded_module_pointer(
             why=f"was unloaded without taking back {thing}",
         )
     ]
+    alone = True
     if isinstance(unloaded, UnloadedModules):
+        # Where several were unloaded, the last one is as good a guess as any.
+        alone = symbol is not None or all(other.name == name for other in unloaded.modules)
         culprits += [
             Culprit(other.name, None, None, None, f"was unloaded, too: {other.known_from}")
             for other in unloaded.modules
@@ -210,7 +214,7 @@ def unloaded_module_pointer(
         f"memory; {followed}.",
         certainty=(
             Certainty.INFERRED
-            if name and (read or (holder and holder.registry != WORD_SEARCH))
+            if name and alone and (read or (holder and holder.registry != WORD_SEARCH))
             else Certainty.POSSIBLE
         ),
         depth=Depth.ROOT_CAUSE,
