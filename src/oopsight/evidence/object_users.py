@@ -41,25 +41,32 @@ _FREES = (
     "kfree_call_rcu",
     "free_pages",
 )
+_ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
+# Copies whose length is the caller's affair, or the source's.
 _COPIES = (
     "memcpy",
     "memmove",
     "memset",
     "strcpy",
-    "strncpy",
     "strcat",
+    "sprintf",
+    "vsprintf",
+    "memcpy_fromio",
+    "hex2bin",
+)
+# Copies that are told how much room there is.
+_BOUNDED = (
+    "strncpy",
     "strncat",
     "strscpy",
     "strlcpy",
     "sized_strscpy",
-    "sprintf",
     "snprintf",
-    "vsprintf",
+    "scnprintf",
     "copy_from_user",
     "copy_from_iter",
     "copy_from_kernel_nofault",
     "sscanf",
-    "hex2bin",
     "skb_copy_bits",
 )
 # Variants that the CPU's features choose between.
@@ -77,7 +84,7 @@ class ModuleUse:
     frees: tuple[str, ...]
     """Its functions that free memory, initialisation and exit left out."""
     writes: tuple[str, ...]
-    """Its functions that copy or fill memory."""
+    """Its functions that copy or fill memory, those that are told how much room there is last."""
     uses: tuple[str, ...]
     """Its functions that refer to the variable which holds the object."""
 
@@ -132,7 +139,10 @@ def _fresh_on_list(
     if neighbour is None or was is None or added is None or neighbour.owner.slab is None:
         return None
     one = neighbour.owner.slab
-    if neighbour.owner.address != added or one.track("freed") is None or was.owner.address != 0:
+    if neighbour.owner.address != added or was.owner.address != 0:
+        return None
+    fresh = (flow.first.returned_by or "").lstrip("_").startswith(_ALLOCATES)
+    if one.track("freed") is None and not fresh:
         return None
     return "its memory was still on the list when it was allocated again", one
 
@@ -246,6 +256,20 @@ def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:
     return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.calls)
 
 
+def _writers(code: list[ModuleFunction], bases: set[int]) -> list[ModuleFunction]:
+    """Functions that write to memory at length, the most suspect first."""
+
+    def rank(one: ModuleFunction) -> int | None:
+        free, bounded = one.copies or _does(one, _COPIES), _does(one, _BOUNDED)
+        if not free and not bounded:
+            return None
+        # Who copies with a limit knows of limits.
+        return 2 * (bounded + (not free)) + (not one.refers & bases)
+
+    ranked = [(place, one) for one in code if (place := rank(one)) is not None]
+    return [one for _, one in sorted(ranked, key=lambda item: item[0])]
+
+
 def _named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
 
@@ -301,7 +325,7 @@ def collect(
                 why=why,
                 because=because,
                 frees=_named(f for f in inner if _does(f, _FREES)),
-                writes=_named(f for f in inner if f.copies or _does(f, _COPIES)),
+                writes=_named(_writers(inner, bases)),
                 uses=_named(f for f in inner if f.refers & bases),
             )
         )

@@ -97,7 +97,7 @@ def double_free(
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     shown = slab.freed
     return Finding(
-        title=f"double free of a {slab.cache} object by {blamed}",
+        title=f"double free of an object of {slab.cache} by {blamed}",
         summary=f"{blamed} freed {thing} although it was free already.",
         certainty=Certainty.SHOWN if shown else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,

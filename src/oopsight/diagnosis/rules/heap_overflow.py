@@ -82,9 +82,7 @@ def heap_overflow(
 def _writers(users: ObjectUsers) -> list[Culprit]:
     found: list[Culprit] = []
     for use in users.modules:
-        # Who writes and uses the very variable comes first, then who writes, then who uses it.
-        both = [name for name in use.writes if name in use.uses]
-        order = dict.fromkeys((*both, *use.writes, *use.uses))
+        order = dict.fromkeys((*use.writes, *use.uses))
         why = f"copies memory; {use.why}"
         found.extend(
             Culprit(use.module, name, None, None, why if name in use.writes else use.why)
@@ -144,7 +142,7 @@ def _slab(
         first = culprits[0]
         blamed = where(first.function, first.module) if first.function else f"module {first.module}"
     return Finding(
-        title=f"heap overflow from a {before.cache} object into the next one",
+        title=f"heap overflow from an object of {before.cache} into the next one",
         summary=f"{blamed} wrote past the end of the object {before.address} into the next one, "
         f"{one.address}; {where(fault.function, fault.module)} then followed a pointer made of "
         f"{overrun.kind}.",

@@ -155,12 +155,19 @@ def use_after_free(
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"
-    verb = "freed" if certain else "uses, and somebody freed,"
+    if certain:
+        summary = f"{blamed} freed {thing} while it was still in use: {freed.role}."
+    elif users_first:
+        summary = f"{blamed} used {thing} after it had been freed: {freed.role}."
+    else:
+        summary = (
+            f"{thing} was used after it had been freed: {freed.role}. {blamed} can have freed it."
+        )
     named = certain or len(freers) == 1
     established = Certainty.SHOWN if pattern or one.poisoned else Certainty.INFERRED
     return Finding(
-        title=f"use after free of a {one.cache} object in {fault.function}",
-        summary=f"{blamed} {verb} {thing}, which was still in use: {freed.role}.",
+        title=f"use after free of an object of {one.cache} in {fault.function}",
+        summary=summary,
         # That it was used after it was freed is one thing, who freed it another.
         certainty=established if named else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
