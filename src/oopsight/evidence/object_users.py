@@ -159,15 +159,26 @@ def _reused(
     one = way.held_in.slab
     if one.freed or flow.bad.kind not in ("non-canonical", "unknown", "vmalloc-hole", "poison"):
         return None
-    holders = [
+    holders = _holders(session, modules, one)
+    others = [name for name in holders if name != way.module]
+    if not others:
+        return None
+    if way.module not in holders:
+        # Whose pointer it followed is not seen. That the other module has the object for its own
+        # shows where what lies in it goes on from that module's object before it.
+        ran = overrun_of(session, modules, one, int(way.held_in.address))
+        if ran is None or not set(_holders(session, modules, ran.before)) & set(others):
+            return None
+    return f"{way.module} reads pointers from it, and {others[0]} has it for its own", one
+
+
+def _holders(session: Session, modules: Modules, one: SlabObject) -> list[str]:
+    """Modules whose variables hold the very address of an object."""
+    return [
         module.name
         for module, _, _, memory in _holding_variables(session, modules, one)
         if int.from_bytes(bytes.fromhex(memory.bytes), "little") == one.address
     ]
-    if way.module not in holders or all(name == way.module for name in holders):
-        return None
-    other = next(name for name in holders if name != way.module)
-    return f"{way.module} reads pointers from it, and {other} has it for its own", one
 
 
 def _overran(
@@ -287,14 +298,15 @@ def collect(
     question = "freed"
     listed = report if isinstance(report, ListReport) else None
     freed = _freed(known_flow, listed)
-    ran = _overran(session, modules, known_flow)
-    if ran is not None:
+    reused = _reused(session, modules, known_flow)
+    ran = _overran(session, modules, known_flow) if reused is None else None
+    if reused is not None:
+        question, (role, one) = "reused", reused
+    elif ran is not None:
         question, (role, one, overrun) = "overrun", ran
     elif freed is not None:
         role, one = freed
         question = "freed" if one.freed else "reused"
-    elif (reused := _reused(session, modules, known_flow)) is not None:
-        question, (role, one) = "reused", reused
     else:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
     path = backtrace if isinstance(backtrace, Backtrace) else None
