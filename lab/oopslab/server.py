@@ -145,6 +145,11 @@ class Server:
         """Type a command line from which there may be no return."""
         self._send(command)
 
+    @property
+    def is_off(self) -> bool:
+        """Whether it does not run any more."""
+        return self._process is None or self._process.poll() is not None
+
     def power_off(self, timeout: float = 120) -> None:
         """Shut it down in order, and wait until it is off."""
         assert self._process is not None

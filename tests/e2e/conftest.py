@@ -74,4 +74,5 @@ apt-get -qq update"""
         )
         machine.shell(f"ln -s {VENV}/bin/oopsight /usr/local/bin/oopsight")
         yield machine
-        machine.power_off()
+        if not machine.is_off:
+            machine.power_off()

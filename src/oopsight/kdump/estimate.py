@@ -1,7 +1,9 @@
 """How much memory the capture kernel needs, and how big the dump becomes: estimates, said as such.
 
-Only ``rehearse`` and a real crash prove that memory suffices. The parts, from what distributions
-document and what captures of small virtual machines used:
+Only ``rehearse`` and a real crash prove that memory suffices. Measured so, Debian 12's capture
+environment (systemd on the host's root, cloud kernel 6.1, virtio disks) uses 104 MiB: with 96 it
+runs out of memory, with 128 the dump is written. That is the base; the other parts are from what
+distributions document:
 
 * the kernel, its initrd and the user space that saves the dump
 * the page bitmap of makedumpfile and the page tables of the old memory, which grow with the RAM

@@ -34,8 +34,8 @@ def to_text(result: Rehearsal) -> str:
     lines.append(f"  reserved: {result.reserved // MiB} MiB")
     if result.used is not None:
         lines.append(f"  used at most: {result.used // MiB} MiB, as far as the kernel was asked")
-    if result.needed is not None and result.used is not None and result.needed > result.used:
-        more = (result.needed - result.used) // MiB
+    more = ((result.needed or 0) - (result.used or 0)) // MiB
+    if more > 0:
         lines.append(f"  and about {more} MiB more for the whole RAM of this host, an estimate")
     if result.seconds:
         lines.append(f"  took: {result.seconds:.0f} s from the crash to the end")
