@@ -28,6 +28,7 @@ SAME = [
 # Where the kernel is newer than what crash knows of, and ours is what /proc in the guest says.
 ONLY_6_1 = {
     "ps -t 1": "the time since boot",
+    "log -T": "the time of boot, of which crash is minutes off",
     "irq -s": "the width of a long chip name",
     "kmem -v": "crash passes over half of the regions",
     "kmem -S kmalloc-8k": "which free objects are the CPU's own",

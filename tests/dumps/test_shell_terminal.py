@@ -29,6 +29,7 @@ class Terminal:
 
     def __init__(self, arguments: list[str], home: Path) -> None:
         self.said = b""
+        self.status: int | None = None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             environment = {**os.environ, "TERM": "xterm", "HOME": str(home), "PAGER": ""}
@@ -64,7 +65,13 @@ class Terminal:
                         os.write(self.fd, b"\x1b[1;1R")
 
     def close(self) -> int:
-        """End it; its exit status."""
+        """End it; its exit status. To end it twice does no harm."""
+        if self.status is not None:
+            return self.status
+        self.status = self._end()
+        return self.status
+
+    def _end(self) -> int:
         with contextlib.suppress(ProcessLookupError):
             end = time.monotonic() + 10
             while time.monotonic() < end:

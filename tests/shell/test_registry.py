@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from oopsight.errors import UsageError
@@ -97,6 +100,16 @@ def test_a_command_is_documented_with_examples(name: str) -> None:
     for option in found.options.values():
         assert option.text, option.flag
         assert option.flag.lstrip("-")[0] in found.synopsis or name in ("set", "extend"), option
+
+
+def test_the_table_in_the_documentation_is_made_anew() -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    spec = importlib.util.spec_from_file_location("table", root / "tools/command_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.document() == (root / "docs/commands.md").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(names()))
