@@ -1,7 +1,7 @@
 """Names of addresses: symbols, modules, source lines, each found once.
 
-drgn scans the symbol tables for each address (0.7 ms on a distribution's kernel); a sorted table of
-all symbols makes that vanish.
+drgn scans the symbol tables for each address (0.7 ms on a distribution's kernel); after some
+hundred of them a sorted table of all symbols is made, which makes that vanish.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 Row = tuple[int, int, str, str]
 """Address, size, name, letter."""
 
+TABLE_AFTER = 200
+"""So many addresses are looked up one by one (0.7 ms each) before the table is made (200 ms)."""
+# Labels without a size in the assembly that stacks begin with.
+_LABELS = {
+    "entry_SYSCALL_64": ("entry_SYSCALL_64_after_hwframe",),
+    "entry_SYSCALL_compat": ("entry_SYSCALL_compat_after_hwframe",),
+    "secondary_startup_64": ("secondary_startup_64_no_verify",),
+}
 _STB_GLOBAL, _STB_WEAK = 1, 2
 MOST_NESTED = 64
 _FARTHEST = 1 << 20
@@ -111,19 +119,28 @@ class Names:
             at = bisect.bisect_right(starts, address) - 1
             if at >= 0 and owner.holds(rows[at][0]):
                 row = rows[at]
-        elif self.table is not None:
-            row = self._in_table(self.table, address)
+        elif self._tried or len(self._memo) >= TABLE_AFTER:
+            row = self._in_table(self.table, address) if self.table else self._asked(address)
         else:
-            try:
-                symbol = self.prog.symbol(address)
-            except LookupError:
-                return None
-            row = (symbol.address, symbol.size, symbol.name, self.letter_of(symbol))
+            row = self._asked(address)
         if row is None:
             return None
         start, size, name, letter = row
         module = owner.name if owner else None
         return Named(printable(name, 256), start, size, address - start, module, letter)
+
+    def _asked(self, address: int) -> Row | None:
+        """The symbol as drgn finds it, and the label in it where it is assembly."""
+        try:
+            symbol = self.prog.symbol(address)
+        except LookupError:
+            return None
+        start, size, name = symbol.address, symbol.size, symbol.name
+        for label in _LABELS.get(name, ()):
+            at = self.address_of(label)
+            if at is not None and start < at <= address:
+                start, size, name = at, 0, label
+        return start, size, name, self.letter_of(symbol)
 
     def _in_table(self, table: SymbolTable, address: int) -> Row | None:
         import numpy as np

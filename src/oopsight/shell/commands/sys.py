@@ -52,6 +52,11 @@ _TAINTS = (
     ("T", "struct randomisation"), ("N", "test"), ("J", "fwctl"),
 )  # fmt: skip
 _MOST_CALLS = 4096
+_NEWLINE = b"\n"
+# With these a report of a crash in the log begins.
+_FIRST_WORDS = (
+    b"BUG: ", b"Oops: ", b"kernel BUG at", b"general protection fault", b"Internal error",
+)  # fmt: skip
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
@@ -148,15 +153,14 @@ def _panic(shell: Shell) -> str:
         text = printable(panic_message(shell.prog) or "")
     except readable_errors():
         text = ""
-    from oopsight.evidence import Missing
-    from oopsight.evidence.log import Log
+    from drgn.helpers.linux.printk import get_printk_records
 
-    log = shell.evidence.get(Log)
-    if isinstance(log, Missing):
-        return f'"{text}"'
-    starts = ("BUG: ", "Oops: ", "kernel BUG at", "general protection fault", "Internal error")
-    first = next((line.text for line in log.lines if line.text.startswith(starts)), None)
-    return f'"{first or text}"'
+    try:
+        records = get_printk_records(shell.prog)
+        first = next((r.text for r in records if r.text.startswith(_FIRST_WORDS)), None)
+    except readable_errors():
+        first = None
+    return f'"{printable(first.split(_NEWLINE)[0]) if first else text}"'
 
 
 def taint_mask(shell: Shell) -> int:
