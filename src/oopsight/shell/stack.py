@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from oopsight.shell import Shell
 
 MOST_FRAMES = 512
+MANY = 300
+"""Stacks that are unwound with debug information before the quicker way is prepared (1 s)."""
 _MASK = (1 << 64) - 1
 # include/linux/kexec.h: what saves the registers of the panicking CPU, seen from the innermost.
 _LAST_CALLS = frozenset(("machine_kexec", "__crash_kexec", "crash_kexec", "panic"))
@@ -107,7 +110,7 @@ def unwind(shell: Shell, task: Any) -> list[Call]:
     """
     key = ("unwound", task.value_())
     if key not in shell.cache:
-        calls = list(_physical(shell.prog.stack_trace(task)))
+        calls = list(_physical(_unwinder(shell, task).stack_trace(task)))
         panic = shell.cache.get("panic-task")
         if panic is not None and panic.value_() == task.value_() and calls:
             calls = _with_panic_path(shell, task, calls)
@@ -115,6 +118,45 @@ def unwind(shell: Shell, task: Any) -> list[Call]:
             shell.cache[key] = calls
     found: list[Call] = shell.cache[key]
     return found
+
+
+class _Unwinder:
+    """The dump seen with the kernel's own symbols alone, without debug information.
+
+    With debug information drgn looks for inlined calls in each frame, 2 ms a stack; the unwind
+    tables in the dump itself give the same program counters in 0.05 ms.
+    """
+
+    def __init__(self, prog: Any) -> None:
+        self.prog = prog
+
+    def stack_trace(self, task: Any) -> Any:
+        """Unwind a task of another program of the same dump."""
+        from drgn import Object
+
+        return self.prog.stack_trace(Object(self.prog, "struct task_struct *", task.value_()))
+
+
+def _unwinder(shell: Shell, task: Any) -> Any:
+    """What unwinds a task: the program itself, or for many sleeping ones a quicker one."""
+    count = shell.cache["stacks-unwound"] = shell.cache.get("stacks-unwound", 0) + 1
+    if count <= MANY:
+        return shell.prog
+    try:
+        if int(task.on_cpu.value_()):
+            return shell.prog  # its registers are known to the program that has them
+    except readable_errors():
+        return shell.prog
+    if "unwinder" not in shell.cache:
+        from oopsight.errors import OopsightError
+        from oopsight.session import open_session
+
+        quicker: Any = shell.prog
+        # A kernel without types or symbol names of its own is unwound the slow way.
+        with contextlib.suppress(OopsightError):
+            quicker = _Unwinder(open_session(shell.session.info.path, own_symbols=True).prog)
+        shell.cache["unwinder"] = quicker
+    return shell.cache["unwinder"]
 
 
 def _with_panic_path(shell: Shell, task: Any, calls: list[Call]) -> list[Call]:
