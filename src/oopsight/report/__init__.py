@@ -102,6 +102,7 @@ def _dump(evidence: Evidence) -> dict[str, Any] | None:
         "build_id": info.build_id,
         "problems": list(info.problems),
         "symbols": to_plain(evidence.session.symbols.attempts),
+        "basis": evidence.session.symbols.basis,
     }
 
 

@@ -41,7 +41,8 @@ def analyze_log(missing: NoSymbolsError) -> Report:
         "format": info.format,
         "release": info.release,
         "build_id": info.build_id,
-        "problems": [*info.problems, "no symbols: this report is made from the kernel log alone"],
+        "problems": list(info.problems),
         "symbols": to_plain(missing.symbols.attempts),
+        "basis": "the kernel log alone",
     }
     return report

@@ -6,7 +6,15 @@ import re
 from typing import Any
 
 from oopsight.report import Report
-from oopsight.report.words import CERTAINTY, ago, crash_seconds, event_text, gaps, machine
+from oopsight.report.words import (
+    CERTAINTY,
+    ago,
+    crash_seconds,
+    event_text,
+    gaps,
+    limited_basis,
+    machine,
+)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
@@ -38,6 +46,9 @@ def to_markdown(report: Report) -> str:
     ]
     for problem in (report["dump"] or {}).get("problems", []):
         lines += [f"The dump is not whole: {_plain(problem)}.", ""]
+    basis = limited_basis(report)
+    if basis:
+        lines += [f"Read with {_plain(basis)}.", ""]
     where = machine(report)
     if where:
         lines += [f"Machine: {_plain(where)}.", ""]

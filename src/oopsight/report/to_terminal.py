@@ -11,7 +11,15 @@ import textwrap
 from typing import IO, TYPE_CHECKING
 
 from oopsight.report import Report
-from oopsight.report.words import CERTAINTY, ago, crash_seconds, event_text, gaps, machine
+from oopsight.report.words import (
+    CERTAINTY,
+    ago,
+    crash_seconds,
+    event_text,
+    gaps,
+    limited_basis,
+    machine,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,6 +108,9 @@ def _verdict(page: _Page, report: Report) -> None:
     where = machine(report)
     if where:
         row("machine", where)
+    basis = limited_basis(report)
+    if basis:
+        row("read with", basis)
     for problem in (report["dump"] or {}).get("problems", []):
         page.line(f"the dump is not whole: {problem}", style="bold yellow", prose=True)
 

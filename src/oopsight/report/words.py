@@ -50,6 +50,12 @@ def event_text(event: dict[str, Any]) -> str:
     return f"{event['text']}{again}"
 
 
+def limited_basis(report: Report) -> str | None:
+    """What the report stands on where that is less than full debug information."""
+    basis: str | None = (report["dump"] or {}).get("basis")
+    return None if basis == "debug information" else basis
+
+
 def machine(report: Report) -> str | None:
     """The machine in a line: name, kernel, CPUs, uptime, when."""
     system = report["evidence"].get("system", {})

@@ -83,8 +83,16 @@ class SymbolStatus:
     """Name of the source that had it."""
     attempts: tuple[Attempt, ...]
     pack: bool = False
-    """Whether it is a symbol pack, which knows no inlined calls, local variables or source lines
-    unless it was made from a vmlinux."""
+    """Whether it is a symbol pack."""
+
+    @property
+    def basis(self) -> str:
+        """What all facts of the session stand on, for the report."""
+        if self.path is None:
+            return "no symbols"
+        if not self.pack:
+            return "debug information"
+        return "the dump's own symbols, types and unwind tables: no inlined calls or source lines"
 
 
 def build_id_of(path: Path) -> str | None:

@@ -291,31 +291,47 @@ class Look:
     def tree(
         self, head: tuple[str, int, str], entry: tuple[str, str], label: Label
     ) -> Iterator[int]:
-        """Entries of a ``struct rb_root``, in any order.
+        """Entries of a ``struct rb_root``, in any order; parameters as for :meth:`nodes`."""
+        start = self.offset(*entry) + 8
+        return (node for node, _ in self.nodes(head, entry, label, (start, start + 16)))
+
+    def nodes(
+        self,
+        head: tuple[str, int, str],
+        entry: tuple[str, str],
+        label: Label,
+        span: tuple[int, int],
+    ) -> Iterator[tuple[int, bytes]]:
+        """Entries of a ``struct rb_root`` with a part of each, in any order.
 
         :param head: C type, address, and the member that points to the root
         :param entry: C type of the entries, and their ``struct rb_node``
+        :param span: offsets of the part in an entry; it must hold the node's two links. Large trees
+            are common: one read an entry
         """
         entry_type, member = entry
         node = self.offset(entry_type, member)
-        # struct rb_node: parent and colour, right, left. Large trees are common: one read a node.
-        read, unpack, low, high = self.prog.read, _RB_NODE.unpack, self._low, self._high
+        first, end = span
+        # struct rb_node: parent and colour, right, left.
+        links = node + 8 - first
+        read, unpack, low, high = self.prog.read, _RB_NODE.unpack_from, self._low, self._high
         waiting, seen = [self.at(*head, label)], set()
         while waiting:
             link = waiting.pop()
             if not link or link in seen or (low <= link < high and self.gone(link)):
                 continue
             seen.add(link)
-            yield link - node
+            address = link - node
+            part = read(address + first, end - first)
+            yield address, part
             self._left -= 1
             if self._left < 0:
                 raise ExhaustedError
-            for side, child in zip(
-                ("rb_right", "rb_left"), unpack(read(link + 8, 16)), strict=True
-            ):
+            for side, child in zip(("rb_right", "rb_left"), unpack(part, links), strict=True):
                 if low <= child < high:
-                    self.at(entry_type, link - node, f"{member}.{side}", label)
-                waiting.append(child)
+                    self.at(entry_type, address, f"{member}.{side}", label)
+                if child:
+                    waiting.append(child)
 
     def xarray(self, head: tuple[str, int, str], label: Label) -> Iterator[int]:
         """Entries of a ``struct xarray``, which IDRs are made of, too.

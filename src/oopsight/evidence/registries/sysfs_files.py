@@ -17,8 +17,12 @@ _DIRECTORY, _FILE, _KIND = 1, 2, 0xF  # enum kernfs_node_type, include/linux/ker
 def search(look: Look) -> None:
     """``sysfs_create_file()`` and ``device_add()`` leave them."""
     root = look.variable("sysfs_root_kn")
-    flags = look.type(_NODE).member("flags").type.size or 2
-    flags_at = look.offset(_NODE, "flags")
+    width = look.type(_NODE).member("flags").type.size or 2
+    flags_at, private_at = look.offset(_NODE, "flags"), look.offset(_NODE, "priv")
+    links_at = look.offset(_NODE, "rb") + 8
+    first = min(flags_at, private_at, links_at)
+    span = first, max(flags_at + width, private_at + 8, links_at + 16)
+    flags_at, private_at = flags_at - first, private_at - first
     waiting, seen = [root.value_()], set()
     while waiting:
         directory = waiting.pop()
@@ -27,17 +31,19 @@ def search(look: Look) -> None:
         seen.add(directory)
         with look.part(f"sysfs directory {directory:#x}"):
             head = (_NODE, directory, "dir.children.rb_node")
-            for node in look.tree(head, (_NODE, "rb"), "sysfs"):
+            for node, part in look.nodes(head, (_NODE, "rb"), "sysfs", span):
+                kind = part[flags_at] & _KIND
+                if kind not in (_FILE, _DIRECTORY):
+                    continue
+                owner = int.from_bytes(part[private_at : private_at + 8], "little")
 
                 def label(node: int = node) -> str:
                     return _path(look, node)
 
-                kind = look.prog.read(node + flags_at, flags)[0] & _KIND
-                if kind == _FILE:
+                if look.gone(owner):
                     look.at(_NODE, node, "priv", label)
-                elif kind == _DIRECTORY:
+                if kind == _DIRECTORY:
                     waiting.append(node)
-                    owner = look.at(_NODE, node, "priv", label)
                     # Directories of attribute groups have no object.
                     if owner and not look.gone(owner):
                         look.at(_KOBJECT, owner, "ktype", label)
