@@ -204,12 +204,13 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
 
 
 def test_without_any_symbols_the_log_is_read_and_judged(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def no_pack(_: object) -> bytes:
         raise SymbolError("no kallsyms")
 
     monkeypatch.setattr(dump_source, "build", no_pack)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(NoSymbolsError) as raised:
         open_session(subject.dump.vmcore)
     assert "would give the rest" in raised.value.summary
