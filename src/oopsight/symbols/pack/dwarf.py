@@ -29,7 +29,7 @@ from oopsight.symbols.pack.btf import Array, BadBtfError, Btf
 (LANGUAGE, CONST_VALUE, PRODUCER, PROTOTYPED, COUNT) = (0x13, 0x1C, 0x25, 0x27, 0x37)
 (MEMBER_LOCATION, DECLARATION, ENCODING, TYPE, DATA_BIT_OFFSET) = (0x38, 0x3C, 0x3E, 0x49, 0x6B)
 (F_ADDR, F_DATA4, F_DATA1, F_SDATA, F_STRP, F_UDATA) = (0x01, 0x06, 0x0B, 0x0D, 0x0E, 0x0F)
-(F_REF4, F_EXPRLOC, F_FLAG_PRESENT) = (0x13, 0x18, 0x19)
+(F_REF_ADDR, F_REF4, F_EXPRLOC, F_FLAG_PRESENT) = (0x10, 0x13, 0x18, 0x19)
 _C11 = 0x1D
 _OP_ADDR = 3
 (_BOOLEAN, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR) = (2, 4, 5, 6, 7, 8)
@@ -38,6 +38,7 @@ _BTF_SIGNED, _BTF_BOOL = 1, 4
 
 _POINTER_SIZE = 8
 _HEADER = 11
+_END = b"\0"
 _ROWS_AT_ONCE = 1 << 16
 _DEEPEST_TAGS = 16
 
@@ -45,7 +46,8 @@ Columns = tuple[tuple[str, str, int, int], ...]
 """Of a shape: name, numpy type, attribute, form."""
 
 _NAME: Columns = (("name", "<u4", NAME, F_STRP),)
-_TYPE: Columns = (("type", "<u4", TYPE, F_REF4),)
+# A place in the section, since there are two units; siblings are within one.
+_TYPE: Columns = (("type", "<u4", TYPE, F_REF_ADDR),)
 _SIZE1: Columns = (("size", "u1", BYTE_SIZE, F_DATA1),)
 _SIZE4: Columns = (("size", "<u4", BYTE_SIZE, F_DATA4),)
 _SIBLING: Columns = (("sibling", "<u4", SIBLING, F_REF4),)
@@ -165,7 +167,8 @@ def abbreviations() -> bytes:
 class Writer:
     """``.debug_info`` and ``.debug_str`` of one BTF and of what is known beside it.
 
-    Types have the numbers of BTF; :meth:`pointer_to` and :meth:`array_of` add more.
+    There are two units, of types and of what is added, because drgn reads units in parallel. Types
+    have the numbers of BTF; :meth:`pointer_to` and :meth:`array_of` add more.
     """
 
     def __init__(self, types: Btf) -> None:
@@ -183,7 +186,8 @@ class Writer:
         self._resolve()
         self._lay_out()
         self._write()
-        self._end = self._start + len(self._out)
+        self._second = self._start + len(self._out) + len(_END)
+        self._end = self._second + _HEADER + UNIT.size
 
     # Numbers and places ---------------------------------------------------------------------------
 
@@ -553,7 +557,7 @@ class Writer:
             MEMBER_NAMED.rows(1, name=self.string(name), type=place, offset=offset).tobytes()
             for name, place, offset in members
         )
-        sibling = self._end + shape.size + len(body) + 1
+        sibling = self._end - self._second + shape.size + len(body) + 1
         return self._add(shape.rows(1, size=size, sibling=sibling).tobytes() + body + b"\0")
 
     def add_variables(self, names: Sequence[int], places: Sequence[int], at: Array) -> None:
@@ -594,7 +598,7 @@ class Writer:
                 int(chosen.sum()),
                 name=t.name_at[rows[chosen]],
                 low_pc=at[chosen],
-                sibling=self._end + ends[chosen],
+                sibling=self._end - self._second + ends[chosen],
                 **values,
             )
             _scatter(out, place[chosen], filled)
@@ -612,15 +616,19 @@ class Writer:
 
     def sections(self) -> dict[str, bytes]:
         """The three sections."""
-        producer, name = self.string("oopsight, from BTF and kallsyms"), self.string("vmlinux")
-        unit = UNIT.rows(1, producer=producer, language=_C11, name=name).tobytes()
-        body = b"".join([unit, self._out.tobytes(), *self._tail, b"\0"])
-        header = np.array([(len(body) + _HEADER - 4, 4, 0, 8)], "<u4,<u2,<u4,u1").tobytes()
+        units = self._unit(self._out.tobytes()) + self._unit(b"".join(self._tail))
         return {
-            ".debug_info": header + body,
+            ".debug_info": units,
             ".debug_abbrev": abbreviations(),
             ".debug_str": bytes(self._strings),
         }
+
+    def _unit(self, entries: bytes) -> bytes:
+        producer, name = self.string("oopsight, from BTF and kallsyms"), self.string("vmlinux")
+        head = UNIT.rows(1, producer=producer, language=_C11, name=name).tobytes()
+        length = _HEADER - 4 + len(head) + len(entries) + len(_END)
+        header = np.array([(length, 4, 0, 8)], "<u4,<u2,<u4,u1").tobytes()
+        return header + head + entries + _END
 
 
 _REFER = {b.PTR, b.TYPEDEF, b.VOLATILE, b.CONST, b.RESTRICT, b.FUNC_PROTO}
