@@ -147,7 +147,7 @@ def _memory(prog: Program, info: DumpInfo) -> DumpMemory:
             raise SymbolError(f"{address:#x}, {size} bytes: {error}") from None
         return data
 
-    return DumpMemory(read, info.vmcoreinfo, info.machine)
+    return DumpMemory(read, info.vmcoreinfo, info.machine, info.complete)
 
 
 def _set_core_dump(prog: Program, info: DumpInfo) -> None:

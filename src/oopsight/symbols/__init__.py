@@ -40,6 +40,8 @@ class DumpMemory:
     """
     vmcoreinfo: VmcoreInfo
     machine: str | None
+    whole: bool = True
+    """Whether all of the dump is there: what is made of a damaged one serves no other."""
 
 
 @dataclass(frozen=True)

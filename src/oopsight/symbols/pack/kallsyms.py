@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 # Distributions' kernels have 100,000 to 300,000; an allyesconfig one a million.
 _MOST_SYMBOLS = 1 << 22
 _MOST_NAME_BYTES = 64 << 20
+_MOST_EXPANDED = 256 << 20
 _NAME_CHUNK = 1 << 20
 _LONGEST_NAME = 1 << 15
 _LONGEST_TOKEN_TABLE = 1 << 16
@@ -157,6 +158,8 @@ def _expand(codes: Array, lengths: Array, tokens: list[bytes]) -> tuple[bytes, A
     size_of = sizes[with_nul]
     written = np.cumsum(size_of)
     total = int(written[-1])
+    if total > _MOST_EXPANDED:
+        raise NoKallsymsError("the names are endless")
     source = np.repeat((begins[with_nul] - (written - size_of)).astype(np.int32), size_of)
     source += np.arange(total, dtype=np.int32)
     strings = table[source].tobytes()

@@ -28,7 +28,11 @@ def build(memory: DumpMemory) -> bytes:
         raise SymbolError(f"packs are made of x86-64 dumps only, this is {memory.machine}")
     from oopsight.symbols.pack.build import build_pack
 
-    return build_pack(memory.read, memory.vmcoreinfo)
+    try:
+        return build_pack(memory.read, memory.vmcoreinfo)
+    except (ArithmeticError, LookupError, MemoryError, ValueError) as error:
+        # Whatever a damaged table leads to; nothing of it is kept.
+        raise SymbolError(f"its tables are damaged: {type(error).__name__}: {error}") from None
 
 
 def candidates(wanted: Wanted) -> Iterator[Path]:
@@ -38,7 +42,12 @@ def candidates(wanted: Wanted) -> Iterator[Path]:
     """
     if wanted.memory is None:
         return
-    image = build(wanted.memory())
+    memory = wanted.memory()
+    image = build(memory)
+    if not memory.whole:
+        wanted.remarks.append("the pack is not kept, since the dump is not whole")
+        yield _in_memory(image)
+        return
     try:
         yield cache.store(str(wanted.build_id), image)
     except OSError as error:
