@@ -58,6 +58,7 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
     known = {
         "owner": "the lock names its owner",
         "last reader": "the lock names its last reader",
+        "last holder": "the lock names its last holder",
         "code": "its code has taken it and not given it back",
         "worker": "it carries out work of that queue",
     }[holder.known_by]

@@ -78,7 +78,7 @@ def deadlock(waits: Waits | Missing) -> Finding | Clear | Undecided:
     steps += [behind] if behind else []
     sure = all(holder.known_by == "owner" for _, _, holder, _ in links)
     hint = any(
-        holder.known_by == "last reader" and owner.holding(lock) is None
+        holder.known_by in ("last reader", "last holder") and owner.holding(lock) is None
         for _, lock, holder, owner in links
     )
     certainty = Certainty.SHOWN if sure else Certainty.POSSIBLE if hint else Certainty.INFERRED

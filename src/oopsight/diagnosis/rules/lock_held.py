@@ -48,6 +48,7 @@ from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
 from oopsight.kinds import Kind
 
 _LOCKS = ("mutex", "rwsem", "semaphore", "rtmutex", "spinlock")
+_HINTS = ("last reader", "last holder")
 _STALLS = (Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE)
 _GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall")
 
@@ -84,7 +85,7 @@ def _held(
     if holder.alive and (owner is None or not owner.stack.calls) and not _in_user(owner):
         return Undecided(f"the stack of {who(holder)}, which holds {lock.title}, cannot be read")
     taker = owner.holding(lock) if owner is not None else None
-    if owner is not None and (taker is not None or holder.known_by != "last reader"):
+    if owner is not None and (taker is not None or holder.known_by not in _HINTS):
         if taker is None and owner.call is None:
             return _left(lock, holder, first, victims, leaks)
         return _busy(lock, holder, owner, first, victims)

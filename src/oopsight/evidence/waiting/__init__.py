@@ -60,6 +60,7 @@ class Holder:
     """Whether it is on the list of tasks; one that has exited is not."""
     known_by: str
     """``owner``: the lock says so; ``last reader``: the lock's hint, which may be out of date;
+    ``last holder``: likewise, of a semaphore;
     ``code``: the code of a function on its stack has taken the lock and not given it back;
     ``worker``: it carries out what is waited for."""
 
@@ -304,7 +305,11 @@ class _Collector:
             for kind in self.kinds
             if (call := stack.inside(*kind.FUNCTIONS)) is not None
         ]
-        for _, _, kind in sorted(matches, key=lambda match: match[:2]):
+        certain = False
+        for fallback, _, kind in sorted(matches, key=lambda match: match[:2]):
+            if fallback and certain:
+                break  # it waits for a lock that cannot be read, not just for time to pass
+            certain = True
             found: Lock | None = kind.find(scan)
             if found is not None:
                 return self._with_liveness(found)

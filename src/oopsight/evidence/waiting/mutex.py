@@ -12,25 +12,16 @@ _FLAGS = 0x7  # kernel/locking/mutex.c: MUTEX_FLAGS
 
 def find(scan: Scan) -> Lock | None:
     """The mutex on whose list the task's ``struct mutex_waiter`` is."""
-    shape = scan.shape("struct mutex_waiter", "task", "list")
-    offset = scan.offset("struct mutex", "wait_list")
-    if shape is None or offset is None:
-        return None
-    for waiter in scan.waiters(shape):
-        head = scan.head(shape, waiter.node)
-        if head is None:
-            continue
-        address = head - offset
+    for address, waiter in scan.locks("struct mutex_waiter", "struct mutex"):
         owner = scan.memory("struct mutex", address, "owner")
         if owner is None:
             continue
-        because = [owner]
         mine = scan.memory("struct mutex_waiter", waiter.address, "task")
         return Lock(
             kind="mutex",
             address=Address(address),
             name=scan.name(address),
             holders=holder(scan, value(owner) & ~_FLAGS, "owner"),
-            because=tuple(because + ([mine] if mine else [])),
+            because=(owner, *((mine,) if mine else ())),
         )
     return None

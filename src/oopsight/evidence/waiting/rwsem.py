@@ -15,15 +15,7 @@ _READERS_SHIFT = 8
 
 def find(scan: Scan) -> Lock | None:
     """The semaphore on whose list the task's ``struct rwsem_waiter`` is."""
-    shape = scan.shape("struct rwsem_waiter", "task", "list")
-    offset = scan.offset("struct rw_semaphore", "wait_list")
-    if shape is None or offset is None:
-        return None
-    for waiter in scan.waiters(shape):
-        head = scan.head(shape, waiter.node)
-        if head is None:
-            continue
-        address = head - offset
+    for address, waiter in scan.locks("struct rwsem_waiter", "struct rw_semaphore"):
         owner = scan.memory("struct rw_semaphore", address, "owner")
         count = scan.memory("struct rw_semaphore", address, "count")
         if owner is None or count is None:

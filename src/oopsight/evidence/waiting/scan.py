@@ -85,19 +85,80 @@ class Scan:
         for index, (value,) in enumerate(struct.iter_unpack("<Q", data)):
             yield start + 8 * index, value
 
-    def waiters(self, shape: Shape) -> Iterator[Waiter]:
-        """Structures of this shape that name the task and hang on a list."""
+    def locks(
+        self, waiter: str, lock: str, *, node: str = "list", queue: str = "wait_list"
+    ) -> Iterator[tuple[int, Waiter]]:
+        """Locks on whose list a structure of the task's stack is, with that structure.
+
+        Since Linux 7.0 locks have no list head but point to their first waiter: there the lock is
+        the object, among those that the stack's code and words lead to, which does so.
+
+        :param waiter: type of the structure
+        :param lock: type of the lock
+        :param queue: its member that is the list's head
+        """
+        shape = self.shape(waiter, "task", node)
+        if shape is None:
+            return
+        head_at, first_at = self.offset(lock, queue), self.offset(lock, "first_waiter")
+        for found in self.waiters(shape, alone=head_at is None):
+            if head_at is not None:
+                head = self.head(shape, found.node)
+                if head is not None:
+                    yield head - head_at, found
+            elif first_at is not None:
+                address = self._pointing(shape, found, first_at)
+                if address is not None:
+                    yield address, found
+
+    def _pointing(self, shape: Shape, waiter: Waiter, first_at: int) -> int | None:
+        """The lock whose pointer to its first waiter leads into the same ring."""
+        from drgn import FaultError
+
+        if waiter.node in self.heads:
+            return self.heads[waiter.node]
+        ring = self._ring(waiter.node)
+        firsts = {node - shape.node for node in ring}
+        named = [
+            int(held.address)
+            for call in self.stack.calls
+            for held in ((call.wants, *call.holds) if call.wants else call.holds)
+            if held.address is not None
+        ]
+        words = (word for _, word in self.words() if word >= _KERNEL and word % 8 == 0)
+        for candidate in (*named, *words):
+            try:
+                if self.prog.read_u64(candidate + first_at) in firsts:
+                    self.heads.update(dict.fromkeys(ring, candidate))
+                    return candidate
+            except (FaultError, OverflowError):
+                continue
+        return None
+
+    def _ring(self, node: int) -> list[int]:
+        ring = [node]
+        current = self._pair(node)[0]
+        while current not in (node, 0) and len(ring) < _MOST_WAITERS:
+            ring.append(current)
+            current = self._pair(current)[0]
+        return ring
+
+    def waiters(self, shape: Shape, *, alone: bool = False) -> Iterator[Waiter]:
+        """Structures of this shape that name the task and hang on a list.
+
+        :param alone: the list may hold no other entry
+        """
         for address, value in self.words():
             if value != self.task:
                 continue
             base = address - shape.task
             node = base + shape.node
-            if self._linked(node):
+            if self._linked(node, alone=alone):
                 yield Waiter(base, node)
 
-    def _linked(self, node: int) -> bool:
+    def _linked(self, node: int, *, alone: bool) -> bool:
         following, before = self._pair(node)
-        if following < _KERNEL or before < _KERNEL or following == node:
+        if following < _KERNEL or before < _KERNEL or (following == node and not alone):
             return False
         return self._pair(following)[1] == node and self._pair(before)[0] == node
 

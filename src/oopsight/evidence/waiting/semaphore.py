@@ -22,22 +22,17 @@ FUNCTIONS = (
 
 def find(scan: Scan) -> Lock | None:
     """The semaphore on whose list the task's ``struct semaphore_waiter`` is."""
-    shape = scan.shape("struct semaphore_waiter", "task", "list")
-    offset = scan.offset("struct semaphore", "wait_list")
-    if shape is None or offset is None:
-        return None
-    for waiter in scan.waiters(shape):
-        head = scan.head(shape, waiter.node)
-        count = scan.memory("struct semaphore", head - offset, "count") if head else None
-        if head is None or count is None:
+    for address, _ in scan.locks("struct semaphore_waiter", "struct semaphore"):
+        count = scan.memory("struct semaphore", address, "count")
+        if count is None:
             continue
-        # Since Linux 6.16 (commit 194a9b9e843b), for the hung task detector.
-        last = scan.memory("struct semaphore", head - offset, "last_holder")
+        # Since Linux 6.16 (commit 194a9b9e843b), for the hung task detector; it is optional.
+        last = scan.memory("struct semaphore", address, "last_holder")
         return Lock(
             kind="semaphore",
-            address=Address(head - offset),
-            name=scan.name(head - offset),
-            holders=holder(scan, value(last), "owner") if last is not None else (),
+            address=Address(address),
+            name=scan.name(address),
+            holders=holder(scan, value(last), "last holder") if last is not None else (),
             because=(count,) if last is None else (count, last),
         )
     return None
