@@ -91,7 +91,7 @@ def _functions(session: Session, module: Any, phase: str) -> tuple[str, ...]:
                 break
             if address and not _in_same_module(session, module, address):
                 break
-    except (FaultError, AttributeError):
+    except (FaultError, LookupError):
         pass
     return tuple(base_name(name) for name in reversed(found))
 

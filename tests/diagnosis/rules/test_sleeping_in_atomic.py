@@ -29,6 +29,24 @@ def test_the_function_that_holds_the_lock_is_to_blame() -> None:
     assert all(step.because for step in found.chain)
 
 
+def test_in_an_interrupt_what_the_kernel_around_it_holds_is_not_to_blame() -> None:
+    timer = call(5, "call_timer_fn", None, plumbing="runs timers")
+    around = call(6, "expire_remote", None, holds=(held(LOCK_A, "spinlock", "_raw_spin_lock_irq"),))
+    interrupted = call(8, "other", holds=(held(LOCK_A, "spinlock", "_raw_spin_lock"),))
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, timer, around, interrupted), leaks())
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "drop"
+    assert "interrupt" in found.title
+
+
+def test_a_callback_under_a_lock_of_the_kernels_own_is_only_possible() -> None:
+    around = call(6, "for_each", None, holds=(held(LOCK_A, "spinlock", "_raw_spin_lock"),))
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, around), leaks())
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    assert [c.function for c in found.culprits] == ["drop", "for_each"]
+
+
 def test_a_mutex_may_be_held_over_a_sleep() -> None:
     mutex = call(4, "clear", holds=(held(LOCK_A),))
     found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, mutex), leaks())

@@ -64,10 +64,18 @@ def lock_held(
     if waits.cycles():
         return Clear("the tasks wait in a circle")
     for lock, victims in waits.piles():
-        if lock.kind in _LOCKS:
+        if lock.kind == "spinlock" or (lock.kind in _LOCKS and symptom.kind is Kind.HUNG_TASK):
             return _held(lock, victims, waits, leaks)
     orphan = next(
-        (w for w in waits.victims if w.lock and w.lock.kind in _LOCKS and not w.lock.holders), None
+        (
+            w
+            for w in waits.victims
+            if w.lock
+            and not w.lock.holders
+            and (w.lock.kind == "spinlock" or symptom.kind is Kind.HUNG_TASK)
+            and w.lock.kind in _LOCKS
+        ),
+        None,
     )
     if orphan is not None and orphan.lock is not None:
         return _orphaned(orphan.lock, orphan, waits, leaks)

@@ -69,11 +69,20 @@ def sleeping_in_atomic(
         f"{cpu.task.comm} (pid {cpu.task.pid}) slept with preemption disabled",
         (*headline, cpu.task),
     )
-    holder = next((c for c in cpu.stack.calls if _atomic(c) is not None), None)
-    if holder is not None and (lock := _atomic(holder)) is not None:
-        return _held(slept, cpu, holder, lock)
-    if cpu.stack.inside(*_INTERRUPT) is not None:
+    entry = cpu.stack.inside(*_INTERRUPT)
+    # What the interrupted code holds is not the interrupt's doing.
+    own = [c for c in cpu.stack.calls if entry is None or c.index < entry.index]
+    held = [(c, lock) for c in own if (lock := _atomic(c)) is not None]
+    by_module = next(((c, lock) for c, lock in held if c.module), None)
+    if by_module is not None:
+        return _held(slept, cpu, *by_module, Certainty.INFERRED)
+    if entry is not None:
         return _in_interrupt(slept, cpu)
+    if held:
+        # What the kernel's own functions call may well release their lock before it calls back.
+        inner = any(c.module for c in own if c.index < held[0][0].index)
+        certainty = Certainty.POSSIBLE if inner else Certainty.INFERRED
+        return _held(slept, cpu, *held[0], certainty)
     return _leaked(slept, cpu, leaks)
 
 
@@ -85,7 +94,7 @@ def _atomic(call: Call) -> HeldLock | None:
     return next((lock for lock in call.holds if lock.kind in _KINDS), None)
 
 
-def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock) -> Finding:
+def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certainty) -> Finding:
     what = f"spinlock {lock.name or lock.address or 'of its own'} held"
     how = f"took it with {lock.by}() at {lock.taken_at} and has not given it back"
     if lock.kind != "spinlock":
@@ -106,11 +115,12 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock) -> Finding:
     return Finding(
         title=f"{holder.name} sleeps with {what}",
         summary=f"{holder.name} calls what sleeps, with {what}.",
-        certainty=Certainty.INFERRED,
+        certainty=certainty,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(
             [
+                *(blame(c, f"sleeps, called with {what}") for c in between if not holder.module),
                 blame(holder, f"sleeps with {what}", lock.name),
                 *(blame(c, "sleeps, called so") for c in between),
             ]

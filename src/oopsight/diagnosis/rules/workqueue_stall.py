@@ -12,7 +12,9 @@ How it is decided
     finishes nor waits for a lock.
 
 When it is wrong
-    The item may be slow rather than stuck; compare how long the worker has not run.
+    The item may be slow rather than stuck; compare how long the worker has not run. Where several
+    workers serve the queue and the item waited for has not begun, which of them holds it up is not
+    known, and the verdict only *possible*.
 
 Example
     ``mirror_copy()`` waits on an ordered queue for what ``mirror_seal()``, queued behind it, would
@@ -52,6 +54,7 @@ def workqueue_stall(waits: Waits | Missing) -> Finding | Clear | Undecided:
     if worker is None or worker.call is None:
         return Undecided(f"the worker {who(holder)} cannot be read")
     first = next((w for w in victims if w.lock is lock), victims[0])
+    several = len(lock.holders) > 1
     steps = [
         waits_step(first),
         holds_step(lock, holder, worker),
@@ -74,7 +77,7 @@ def workqueue_stall(waits: Waits | Missing) -> Finding | Clear | Undecided:
         title=f"{worker.call.name} holds up the {lock.title.removeprefix('work on ')}",
         summary=f"A work item in {worker.call.name} {doing(worker)}; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} for its queue.",
-        certainty=Certainty.INFERRED,
+        certainty=Certainty.POSSIBLE if several else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(culprits),

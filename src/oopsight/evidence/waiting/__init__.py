@@ -367,7 +367,7 @@ def task_state(task: Any) -> int:
     try:
         # Since Linux 5.14 (commit 2f064a59a11f).
         return int(task.member_("__state"))
-    except AttributeError:
+    except LookupError:
         return int(task.state)
 
 

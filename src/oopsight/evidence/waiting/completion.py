@@ -32,18 +32,26 @@ _IS_PWQ = 0x4
 _WORKER = 0x20  # PF_WQ_WORKER
 
 
+# The waiter's structure with its members for task and list, and the list's head in the completion.
+_QUEUES = (
+    ("struct swait_queue", "task", "task_list", "wait.task_list"),
+    # Before Linux 5.7 (commit a5c6234e1028).
+    ("struct wait_queue_entry", "private", "entry", "wait.head"),
+)
+
+
 def find(scan: Scan) -> Lock | None:
-    """The completion on whose queue the task's ``struct swait_queue`` is, and what has it."""
-    shape = scan.shape("struct swait_queue", "task", "task_list")
-    offset = scan.offset("struct completion", "wait.task_list")
-    if shape is None or offset is None:
-        return None
-    for waiter in scan.waiters(shape):
-        head = scan.head(shape, waiter.node)
-        done = scan.memory("struct completion", head - offset, "done") if head else None
-        if head is None or done is None:
+    """The completion on whose queue the task is, and what has it."""
+    for name, task, node, queue in _QUEUES:
+        shape = scan.shape(name, task, node)
+        offset = scan.offset("struct completion", queue)
+        if shape is None or offset is None:
             continue
-        return _meaning(scan, head - offset, done)
+        for waiter in scan.waiters(shape):
+            head = scan.head(shape, waiter.node)
+            done = scan.memory("struct completion", head - offset, "done") if head else None
+            if head is not None and done is not None:
+                return _meaning(scan, head - offset, done)
     return None
 
 
@@ -81,8 +89,10 @@ def _barrier(scan: Scan, completion: int) -> Lock | None:
     if not data & _IS_PWQ:
         return None
     pwq = data & ~_PWQ_FLAGS & ((1 << 64) - 1)
-    memory = scan.memory("struct work_struct", barrier.work.address_of_().value_(), "data")
-    return _queue(scan, pwq, completion, (memory,) if memory else ())
+    work = barrier.work.address_of_().value_()
+    memory = scan.memory("struct work_struct", work, "data")
+    exact = _carrying_out(scan, barrier.work.entry.address_of_().value_())
+    return _queue(scan, pwq, completion, (memory,) if memory else (), exact)
 
 
 def _flushed_queue(scan: Scan, completion: int) -> Lock | None:
@@ -105,7 +115,26 @@ def _flushed_queue(scan: Scan, completion: int) -> Lock | None:
     return None
 
 
-def _queue(scan: Scan, pwq: int, completion: int, because: tuple[Memory, ...]) -> Lock:
+def _carrying_out(scan: Scan, entry: int) -> Any:
+    """The worker on whose list of scheduled items the barrier is: it carries out the one before.
+
+    :return: ``struct worker *``; ``None`` where the item before is still waiting its turn
+    """
+    from drgn import FaultError
+
+    ring = set(scan.ring(entry))
+    for worker in busy_workers(scan):
+        try:
+            if worker.scheduled.address_of_().value_() in ring:
+                return worker
+        except FaultError:
+            continue
+    return None
+
+
+def _queue(
+    scan: Scan, pwq: int, completion: int, because: tuple[Memory, ...], exact: Any = None
+) -> Lock:
     """A work item on a queue: those which carry out the queue's items hold it up."""
     from drgn import FaultError, Object
 
@@ -117,7 +146,7 @@ def _queue(scan: Scan, pwq: int, completion: int, because: tuple[Memory, ...]) -
     name = None
     with contextlib.suppress(FaultError):
         name = printable(Object(scan.prog, "struct pool_workqueue *", pwq).wq.name.string_())
-    for worker in busy_workers(scan):
+    for worker in busy_workers(scan) if exact is None else [exact]:
         try:
             if worker.current_pwq.value_() != pwq:
                 continue

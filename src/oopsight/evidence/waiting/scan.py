@@ -117,7 +117,7 @@ class Scan:
 
         if waiter.node in self.heads:
             return self.heads[waiter.node]
-        ring = self._ring(waiter.node)
+        ring = self.ring(waiter.node)
         firsts = {node - shape.node for node in ring}
         named = [
             int(held.address)
@@ -135,7 +135,8 @@ class Scan:
                 continue
         return None
 
-    def _ring(self, node: int) -> list[int]:
+    def ring(self, node: int) -> list[int]:
+        """The members of a list from one of them on, its head among them; bounded."""
         ring = [node]
         current = self._pair(node)[0]
         while current not in (node, 0) and len(ring) < _MOST_WAITERS:
