@@ -218,5 +218,4 @@ def test_without_any_symbols_the_log_is_read_and_judged(
     expected = [f"[{line['seconds']:12.6f}] {line['text']}" for line in lines]
     assert [printable(line) for line in log_text(raised.value).split("\n")] == expected
     report = analyze_log(raised.value)
-    assert report["verdict"]["culprit"] is None or report["verdict"]["cause"]
     assert report["dump"]["basis"] == "the kernel log alone"
