@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -251,17 +252,19 @@ def main() -> int:
     parser.add_argument("--only", metavar="REGEX", help="scenarios whose name matches")
     parser.add_argument("--rename", metavar="SEED", help="modules and functions named at random")
     parser.add_argument("--symbols", action="append", choices=SYMBOLS, help="default: both")
+    parser.add_argument("--jobs", type=int, default=1, help="at a time; more spoil the seconds")
     parser.add_argument("--made", action="store_true", help="only the dumps that are there")
     parser.add_argument("--misses", action="store_true", help="print the misses alone")
     parser.add_argument("-o", "--output", type=Path, help="write the table there")
     args = parser.parse_args()
     args.kernel = args.kernel or list(SERIES)
     results: dict[str, list[Outcome]] = {name: [] for name in args.symbols or SYMBOLS}
-    for case in cases(args):
-        for name, outcomes in results.items():
-            outcomes.append(analyzed(case, name))
-    if not any(results.values()):
+    chosen = list(cases(args))
+    if not chosen:
         parser.error("no dump to analyse")
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for name, outcomes in results.items():
+            outcomes.extend(pool.map(lambda case, name=name: analyzed(case, name), chosen))
     if args.misses:
         for name, outcomes in results.items():
             print(f"symbols: {name}", *misses(outcomes), sep="\n")

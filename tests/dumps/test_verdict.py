@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import random
+import subprocess
+import sys
 import zlib
 from importlib import resources
 from pathlib import Path
@@ -14,7 +16,6 @@ import jsonschema
 import pytest
 from lab_dumps import MATRIX, MISSES, Subject, analysed, essentials, opened, record, recorded
 
-from oopsight.cli import main
 from oopsight.diagnosis import rule_modules
 from oopsight.errors import VerificationError
 from oopslab.judge import judge
@@ -97,12 +98,7 @@ def test_a_cut_dump_gives_no_wrong_verdict(subject: Subject, tmp_path: Path) -> 
     whole = subject.dump.vmcore.read_bytes()
     cut = tmp_path / "cut.vmcore"
     cut.write_bytes(whole[: int(len(whole) * share)])
-    output = tmp_path / "report.json"
-    arguments = ["analyze", str(cut), "--debug-dir", str(subject.dump.debug_dir)]
-    code = main([*arguments, "--format", "json", "-o", str(output)])
-    assert code in (0, 3)
-    if code == 0:
-        _is_no_worse(json.loads(output.read_text()), subject)
+    _is_no_worse(cut, subject)
 
 
 def test_a_holed_dump_gives_no_wrong_verdict(subject: Subject, tmp_path: Path) -> None:
@@ -114,11 +110,20 @@ def test_a_holed_dump_gives_no_wrong_verdict(subject: Subject, tmp_path: Path) -
         data[offset : offset + 4096] = bytes(4096)
     holed = tmp_path / "holed.vmcore"
     holed.write_bytes(data)
-    _is_no_worse(analysed(opened(subject.dump, holed)), subject)
+    _is_no_worse(holed, subject)
 
 
-def _is_no_worse(report: dict[str, Any], subject: Subject) -> None:
+def _is_no_worse(damaged_dump: Path, subject: Subject) -> None:
     """No confident error that the whole dump has not led to as well."""
+    # By a program of its own, which gives the memory of a dump back when it ends.
+    command = [sys.executable, "-m", "oopsight", "analyze", str(damaged_dump), "--format", "json"]
+    command += ["--debug-dir", str(subject.dump.debug_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode in (0, 3), done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        return
+    report = json.loads(done.stdout)
     whole = judge(subject.report, subject.truth)
     damaged = judge(report, subject.truth)
     if not whole.confident_and_wrong:
