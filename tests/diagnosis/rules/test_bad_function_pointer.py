@@ -12,7 +12,7 @@ from handmade_facts import (
     way,
 )
 
-from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.bad_function_pointer import bad_function_pointer
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Role
@@ -30,6 +30,19 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     assert [c.module for c in finding.culprits][:1] == ["panel"]
     assert "segment" in [c.module for c in finding.culprits]
     assert "NULL" in finding.title
+
+
+def test_why_a_pointer_in_an_object_went_bad_is_open() -> None:
+    wild = fault(0x2E2E2E2E, access="execute", pc=Address(0x2E2E2E2E), operand=None)
+    step = flow_step("loaded", "walk", 0x2E2E2E2E, "panel")
+    certainties = []
+    for kind in ("module", "slab"):
+        held = owner(0xFFFFFFFFC0001008, kind, module=None)
+        flow = data_flow(way(step, name="notify", held_in=held), subject="target")
+        finding = bad_function_pointer(wild, backtrace(), flow, ABSENT)
+        assert isinstance(finding, Finding)
+        certainties.append(finding.certainty)
+    assert certainties == [Certainty.SHOWN, Certainty.POSSIBLE]
 
 
 def test_a_target_in_an_unloaded_module_is_another_rule_s() -> None:

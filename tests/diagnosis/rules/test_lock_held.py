@@ -49,6 +49,10 @@ def test_a_last_reader_counts_only_if_its_code_confirms() -> None:
     assert confirmed.certainty is Certainty.INFERRED
     stale = replace(HOLDER, stack=stack(1, call(3, "elsewhere"), state="S"))
     assert isinstance(lock_held(HUNG, waits(stale, victim), leaks()), Undecided)
+    leaking = leaks(leak("look_up", "rwsem"))
+    left = lock_held(HUNG, waits(stale, victim), leaking)
+    assert isinstance(left, Finding)
+    assert [c.function for c in left.culprits] == ["look_up"]
 
 
 def test_a_holder_that_has_exited_leaves_the_function_that_leaks() -> None:

@@ -9,7 +9,8 @@ Why it happens
 
 How it is decided
     The address that faulted is the program counter. The return address on the stack leads to the
-    call; its operand, followed back, to the memory that held the pointer.
+    call; its operand, followed back, to the memory that held the pointer. Where that is an object
+    and not a table of the program, why it went bad is open, and the whole only *possible*.
 
 When it is wrong
     Where the program counter came from a damaged stack (a return, not a call) the word on top of
@@ -75,12 +76,19 @@ def bad_function_pointer(
             ] or [Culprit(holder.module, None, None, called.first.name, table)]
             by_module = any(culprit.module is not None for culprit in culprits)
             culprits = merge(culprits, owners) if by_module else merge(owners, culprits)
+    # What a table of the program itself holds was put there by the program. What an object on the
+    # heap holds may have been overwritten, or the object freed and given to another.
+    source = called.first.held_in if called is not None else None
+    meant = null or (source is not None and source.kind in ("module", "kernel"))
+    certainty = Certainty.INFERRED
+    if called is not None:
+        certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE
     kept = f" read from {called.first.name}" if called and called.first.name else ""
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "the kernel"
     return Finding(
         title=f"call of a {'NULL' if null else 'bad'} function pointer by {blamed}",
         summary=f"{blamed} called the function pointer {what}{kept}; no code is there.",
-        certainty=Certainty.SHOWN if called else Certainty.INFERRED,
+        certainty=certainty,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -137,6 +137,8 @@ def _slab(
             Culprit(name, None, None, None, "its object was written over") for name in owners
         ]
     victims = flow_culprits(flow, backtrace, what="the overwritten pointer")
+    # The overflow is in the memory for all to see; the writer only where something names it.
+    named = before.track("allocated") is not None or any(use.writes for use in users.modules)
     blamed = "somebody"
     if culprits:
         first = culprits[0]
@@ -146,7 +148,7 @@ def _slab(
         summary=f"{blamed} wrote past the end of the object {before.address} into the next one, "
         f"{one.address}; {where(fault.function, fault.module)} then followed a pointer made of "
         f"{overrun.kind}.",
-        certainty=Certainty.INFERRED,
+        certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits or victims),

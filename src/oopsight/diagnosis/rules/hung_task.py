@@ -85,6 +85,11 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
 def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> Finding:
     """The task waits for another, which does not get on."""
     steps = [waits_step(wait)]
+    # A lock that readers share remembers only who read last: it need not be the one in the way.
+    proven = all(
+        link.lock is not None and link.lock.holders and link.lock.holders[0].known_by == "owner"
+        for link in chain[:-1]
+    )
     for inner, outer in pairwise(chain):
         if inner.lock is not None and inner.lock.holders:
             steps.append(holds_step(inner.lock, inner.lock.holders[0], outer))
@@ -96,7 +101,7 @@ def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> 
     return Finding(
         title=f"{who(wait)} hangs behind {who(root)}, which {doing(root)}",
         summary=f"{who(wait)} waits for {who(root)}, which {doing(root)}.",
-        certainty=Certainty.INFERRED,
+        certainty=Certainty.INFERRED if proven else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=distinct(

@@ -97,7 +97,7 @@ def _held(
         if taker is None and owner.call is None:
             return _left(lock, holder, first, victims, leaks)
         return _busy(lock, holder, owner, first, victims)
-    if holder.known_by == "last reader":
+    if holder.known_by == "last reader" and not _leaking(lock, first, leaks):
         return Undecided(f"{lock.title} is held by a reader that the lock no longer names")
     return _left(lock, holder, first, victims, leaks)
 
