@@ -419,6 +419,7 @@ MECHANISMS = (
         kthread_* on_each_cpu_* process_one_work process_scheduled_works
         raw_notifier_call_chain rcu_core* rcu_do_batch rcu_process_callbacks
         run_ksoftirqd run_timer_* run_timers* schedule_* smp_call_function_*
+        timer_expire_remote tmigr_*
         smpboot_thread_fn srcu_notifier_call_chain synchronize_* task_work_run tasklet_*
         tick_* update_process_times worker_thread""",
         runs=True,
