@@ -1,3 +1,4 @@
+# make example  set up, say why a machine crashed whose dump is in examples/
 # make test   set up, then run all tests, those on real crash dumps too
 # make demo   set up, crash a real kernel through kdump, print the verdict
 # make test-e2e   a whole server: set up, crashed, rebooted, its report there (QEMU, many minutes)
@@ -7,7 +8,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup check fuzz test test-e2e demo lab-tools clean oopsight-kdump.pyz
+.PHONY: setup example check fuzz test test-e2e demo lab-tools clean oopsight-kdump.pyz
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/.ready
@@ -16,6 +17,9 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv" >&2; exit 7; }
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+example: setup
+	$(BIN)/oopsight examples/incident.vmcore
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -24,7 +24,8 @@ LAYERS["diagnosis"] = {"evidence", *LAYERS["evidence"]}
 LAYERS["signature"] = {"diagnosis", *LAYERS["diagnosis"]}
 LAYERS["report"] = {"signature", *LAYERS["signature"]}
 LAYERS["shell"] = LAYERS["fleet"] = {"report", *LAYERS["report"]}
-LAYERS["cli"] = {"report", "shell", "fleet", "kdump", *LAYERS["report"]}
+LAYERS["minicore"] = {"shell", *LAYERS["shell"]}
+LAYERS["cli"] = {"minicore", "report", "shell", "fleet", "kdump", *LAYERS["report"]}
 # Vocabulary that every layer but kdump may use.
 COMMON = {"errors", "kinds", "plumbing", "text"}
 

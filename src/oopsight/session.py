@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from oopsight.symbols.lookup import SymbolTable
 
 if TYPE_CHECKING:
     from drgn import FindObjectFlags, Object, Program
+
+LEFT_OUT = "Excluded page"
+"""How libkdumpfile says that a page is not in the dump, though the machine had it."""
 
 
 class NoSymbolsError(SymbolError):
@@ -52,7 +56,14 @@ class Session:
 
         :raises drgn.FaultError: if any of it is not mapped or not in the dump
         """
-        data: bytes = self.prog.read(address, size)
+        import drgn
+
+        try:
+            data: bytes = self.prog.read(address, size)
+        except drgn.FaultError as error:
+            if self.info.minicore and LEFT_OUT in str(error):
+                raise drgn.FaultError("not in this minicore", error.address) from None
+            raise
         return data
 
 
@@ -63,6 +74,7 @@ def open_session(
     debug_directories: tuple[Path, ...] = (),
     source_tree: Path | None = None,
     own_symbols: bool = False,
+    watch: Callable[[Program, DumpInfo], None] | None = None,
 ) -> Session:
     """Open a dump with the symbols of its own build.
 
@@ -70,19 +82,20 @@ def open_session(
     :param debug_directories: searched before the system's own
     :param source_tree: kernel source of the same version
     :param own_symbols: use what the dump itself holds, even where a debug package is at hand
+    :param watch: given the program before anything is read from the dump
     :raises DumpError: if the dump cannot be opened
     :raises NoSymbolsError: if no symbols of its build are found
     :raises SymbolError: if what was given cannot be used
     """
     info = identify(path)
-    opened = functools.cache(functools.partial(_open, info))
+    opened = functools.cache(functools.partial(_open, info, watch))
     wanted = Wanted(
         release=info.release,
         build_id=info.build_id,
         vmlinux=vmlinux,
         debug_directories=debug_directories,
         own=own_symbols,
-        memory=lambda: _memory(opened(), info),
+        memory=lambda: dump_memory(opened(), info),
     )
     symbols = find_vmlinux(wanted)
     if symbols.path is None:
@@ -118,10 +131,10 @@ def raw_memory(info: DumpInfo) -> DumpMemory:
 
     :raises DumpError: if the dump cannot be opened
     """
-    return _memory(_open(info), info)
+    return dump_memory(_open(info), info)
 
 
-def _open(info: DumpInfo) -> Program:
+def _open(info: DumpInfo, watch: Callable[[Program, DumpInfo], None] | None = None) -> Program:
     # Plugins of other packages are none of our business and cost 75 ms.
     os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
     import drgn
@@ -134,10 +147,13 @@ def _open(info: DumpInfo) -> Program:
     except Exception as error:  # noqa: BLE001  # libkdumpfile's errors are of the base class
         missing = f" ({'; '.join(info.problems)})" if info.problems else ""
         raise DamagedDumpError(f"{info.path}: cannot be opened: {error}{missing}") from None
+    if watch is not None:
+        watch(prog, info)
     return prog
 
 
-def _memory(prog: Program, info: DumpInfo) -> DumpMemory:
+def dump_memory(prog: Program, info: DumpInfo) -> DumpMemory:
+    """Return the memory of a dump, for those who look for symbols in it."""
     import drgn
 
     def read(address: int, size: int) -> bytes:

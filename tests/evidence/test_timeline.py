@@ -78,3 +78,17 @@ def test_the_whole_is_bounded_and_keeps_the_crash() -> None:
     assert len(events) == MOST_EVENTS
     assert events[-1].what is What.CRASH
     assert events[0].text == "aa: hooks"
+
+
+def test_a_module_that_is_loaded_again_is_told_again() -> None:
+    lines = ["hooks: loaded", "hooks: loaded", "hooks: unloaded", "hooks: loaded"]
+    told = [(float(at), text, 6, False) for at, text in enumerate(lines)]
+    events = timeline(log(*told, (999.0, CRASH, 1, False))).events
+    found = [(event.text, event.again) for event in events if event.what is What.MODULE]
+    assert found == [("hooks: loaded", 1), ("hooks: unloaded", 0), ("hooks: loaded", 0)]
+
+
+def test_nobody_is_started_after_the_crash() -> None:
+    events = timeline(log((998.0, CRASH, 1, False))).events
+    assert [event.what for event in events] == [What.START, What.CRASH]
+    assert events[0].seconds == 998.0

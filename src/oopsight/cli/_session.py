@@ -6,11 +6,14 @@ import argparse
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from drgn import Program
+
+    from oopsight.dump import DumpInfo
     from oopsight.session import Session
 
 
@@ -39,8 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_from(args: argparse.Namespace) -> Session:
-    """Open the dump that the arguments name."""
+def open_from(
+    args: argparse.Namespace, watch: Callable[[Program, DumpInfo], None] | None = None
+) -> Session:
+    """Open the dump that the arguments name.
+
+    :param watch: given the program before anything is read from the dump
+    """
     from oopsight.session import open_session
 
     vmlinux = args.vmlinux
@@ -53,6 +61,7 @@ def open_from(args: argparse.Namespace) -> Session:
             debug_directories=tuple(args.debug_dir),
             source_tree=args.source,
             own_symbols=args.symbols == "dump",
+            watch=watch,
         )
 
 

@@ -79,6 +79,8 @@ class DumpInfo:
     compression: str | None = None
     dump_level: int | None = None
     """makedumpfile's ``-d``: which kinds of pages were left out, ``None`` where unknown."""
+    minicore: bool = False
+    """Whether it holds only the pages that an analysis of the whole dump has read."""
     problems: tuple[str, ...] = ()
     """Why the file is less than a whole dump, a clause each; empty for a complete one."""
 

@@ -11,12 +11,12 @@ import sys
 import time
 import traceback
 import typing
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
 from oopsight.errors import SymbolError
-from oopsight.session import Session
+from oopsight.session import LEFT_OUT, Session
 
 Fact = TypeVar("Fact")
 
@@ -100,7 +100,10 @@ class Evidence:
         try:
             return collect(**arguments)
         except Exception as error:  # noqa: BLE001  # one fact's failure must not stop the others
-            return missing_from(error)
+            missing = missing_from(error)
+            if self.session and self.session.info.minicore and LEFT_OUT in missing.detail:
+                return replace(missing, detail=f"not in this minicore: {missing.detail}")
+            return missing
         finally:
             name = kind.__module__.rpartition(".")[2]
             self.seconds[name] = round(time.perf_counter() - started, 4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from oopsight.evidence import Missing
@@ -111,17 +111,23 @@ def _of_log(log: Log, names: set[str], symptom: Symptom | None) -> Iterator[Even
 def _shortened(events: list[Event]) -> tuple[list[Event], int]:
     """Repetitions folded, chatty speakers and the whole cut down."""
     folded: list[Event] = []
-    by_shape: dict[tuple[What, str], int] = {}
+    errors: dict[str, int] = {}
+    before: dict[str, tuple[str, int]] = {}
     for event in events:
-        shape = event.what, _NUMBERS.sub("#", event.text)
-        if event.what in (What.ERROR, What.MODULE) and shape in by_shape:
-            at = by_shape[shape]
-            first = folded[at]
-            folded[at] = Event(
-                first.seconds, first.what, first.text, first.because, first.again + 1
-            )
+        shape = _NUMBERS.sub("#", event.text)
+        match = _SPEAKER.match(event.text)
+        speaker = match[1] if match else ""
+        at = None
+        if event.what is What.ERROR:
+            at = errors.setdefault(shape, len(folded))
+        elif event.what is What.MODULE:
+            # What a module says again after it has said something else is news: it was loaded anew.
+            last, place = before.get(speaker, ("", len(folded)))
+            at = place if last == shape else len(folded)
+            before[speaker] = shape, at
+        if at is not None and at < len(folded):
+            folded[at] = replace(folded[at], again=folded[at].again + 1)
         else:
-            by_shape[shape] = len(folded)
             folded.append(event)
     speakers: dict[tuple[What, str], list[Event]] = {}
     for event in folded:
@@ -161,7 +167,11 @@ def collect(
     if isinstance(log, Log):
         events += _of_log(log, names, None if isinstance(symptom, Missing) else symptom)
     if isinstance(task, CrashedTask):
-        events += _starts(task)
+        # The two clocks drift apart by some hundredths, but nobody was started after the crash.
+        crash = next((e.seconds for e in events if e.what is What.CRASH), None)
+        for event in _starts(task):
+            seconds = event.seconds if crash is None else min(event.seconds, crash)
+            events.insert(0, replace(event, seconds=seconds))
     events.sort(key=lambda event: event.seconds)
     kept, left_out = _shortened(events)
     return Timeline(tuple(kept), left_out)

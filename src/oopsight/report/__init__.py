@@ -101,6 +101,7 @@ def _dump(evidence: Evidence) -> dict[str, Any] | None:
         "release": info.release,
         "build_id": info.build_id,
         "problems": list(info.problems),
+        "minicore": info.minicore,
         "symbols": to_plain(evidence.session.symbols.attempts),
         "basis": evidence.session.symbols.basis,
     }

@@ -111,6 +111,8 @@ def _verdict(page: _Page, report: Report) -> None:
     basis = limited_basis(report)
     if basis:
         row("read with", basis)
+    if (report["dump"] or {}).get("minicore"):
+        row("dump", "a minicore: it holds what an analysis of the whole dump has read, no more")
     for problem in (report["dump"] or {}).get("problems", []):
         page.line(f"the dump is not whole: {problem}", style="bold yellow", prose=True)
 

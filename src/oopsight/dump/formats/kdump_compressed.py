@@ -14,6 +14,8 @@ from typing import BinaryIO, Protocol
 from oopsight.dump.info import DumpInfo, VmcoreInfo
 from oopsight.errors import DamagedDumpError
 
+MINICORE = b"minicore\n"
+"""Where makedumpfile notes what it erased: the file holds only what an analysis read."""
 _SIGNATURES = (b"KDUMP   ", b"DISKDUMP")
 _COMPRESSION = {0x01: "zlib", 0x02: "lzo", 0x04: "snappy", 0x20: "zstd"}
 _INCOMPLETE = 0x08
@@ -21,8 +23,8 @@ _PAGE_DESCRIPTOR = 24
 _MAX_VMCOREINFO = 1 << 20
 _MAX_BITMAP = 1 << 34
 _CHUNK = 1 << 24
-_HEADER_SIZE = 464
-_SUB_HEADER_SIZE = 104
+HEADER_SIZE = 464
+SUB_HEADER_SIZE = 104
 
 
 class Readable(Protocol):
@@ -38,6 +40,12 @@ class Readable(Protocol):
 def matches(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is in this format."""
     return head.startswith(_SIGNATURES)
+
+
+def block_size(header: bytes) -> int:
+    """Bytes of a block, out of the first :data:`HEADER_SIZE` bytes of the file."""
+    size: int = struct.unpack_from("<i", header, 428)[0]
+    return size
 
 
 def _string(field: bytes) -> str | None:
@@ -91,8 +99,8 @@ def read_from(file: Readable, path: Path, size: int) -> DumpInfo:
     :param path: for messages
     :param size: of the dump, bytes
     """
-    header = file.read(_HEADER_SIZE)
-    if len(header) < _HEADER_SIZE:
+    header = file.read(HEADER_SIZE)
+    if len(header) < HEADER_SIZE:
         raise DamagedDumpError(f"{path}: the dump header is cut off; copy the dump again")
     version = struct.unpack_from("<i", header, 8)[0]
     utsname = [_string(header[12 + 65 * i : 77 + 65 * i]) for i in range(6)]
@@ -100,8 +108,8 @@ def read_from(file: Readable, path: Path, size: int) -> DumpInfo:
     if block_size < 4096 or block_size > 1 << 20 or block_size & (block_size - 1):
         raise DamagedDumpError(f"{path}: the dump header is damaged (block size {block_size})")
     file.seek(block_size)
-    sub_header = file.read(_SUB_HEADER_SIZE)
-    if len(sub_header) < _SUB_HEADER_SIZE:
+    sub_header = file.read(SUB_HEADER_SIZE)
+    if len(sub_header) < SUB_HEADER_SIZE:
         raise DamagedDumpError(f"{path}: the dump's second header is cut off; copy it again")
     dump_level, split = struct.unpack_from("<ii", sub_header, 8)
     vmcoreinfo = b""
@@ -111,6 +119,12 @@ def read_from(file: Readable, path: Path, size: int) -> DumpInfo:
             file.seek(offset)
             vmcoreinfo = file.read(min(length, _MAX_VMCOREINFO)).rstrip(b"\0")
 
+    minicore = False
+    if version >= 5:
+        offset, length = struct.unpack_from("<qQ", sub_header, 64)
+        if offset > 0 and length < _MAX_VMCOREINFO:
+            file.seek(offset)
+            minicore = file.read(len(MINICORE)) == MINICORE
     problems = []
     if status & _INCOMPLETE:
         problems.append("makedumpfile itself marked it incomplete (the target ran out of space)")
@@ -136,5 +150,6 @@ def read_from(file: Readable, path: Path, size: int) -> DumpInfo:
         vmcoreinfo=VmcoreInfo(vmcoreinfo),
         compression=next((name for bit, name in _COMPRESSION.items() if status & bit), None),
         dump_level=dump_level if version >= 1 else None,
+        minicore=minicore,
         problems=tuple(problems),
     )
