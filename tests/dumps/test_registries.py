@@ -17,6 +17,11 @@ LEFT = {
     "notifier-after-unload": {("notifiers", "notifier_block.next")},
     "procfile-after-unload": {("proc_entries", "proc_dir_entry.proc_ops")},
     "timer-after-unload": {("timers", "timer_base.vectors[].first")},
+    "hrtimer-after-unload": {
+        ("hrtimers", "hrtimer_clock_base.active.rb_root.rb_root.rb_node"),
+    },
+    "shrinker-after-unload": {("shrinkers", "shrinker.list.next")},
+    "sysctl-after-unload": {("sysctl_tables", "ctl_table_header.ctl_table")},
     "work-after-unload": {("work_items", "worker.current_func")},
     "null-deref": set[tuple[str, str]](),
 }

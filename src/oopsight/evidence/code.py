@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from oopsight.text import printable
 BEFORE = 8
 AFTER = 4
 CONTEXT_LINES = 5
+# Debug information of assembly files names them by absolute path.
+_TOP = re.compile(
+    r"/.*?/(?=(?:arch|block|certs|crypto|drivers|fs|include|init|io_uring|ipc|kernel|lib|mm|net"
+    r"|rust|security|sound|virt)/)"
+)
 _MOST_BYTES = 16384
 _MOST_SOURCE = 16 << 20
 
@@ -46,6 +52,18 @@ class Code:
     """Empty where no source tree was given or the file is not in it."""
 
 
+def in_tree(name: str) -> str:
+    """A source file's path within the kernel's tree, wherever that was when it was built.
+
+    >>> in_tree("/build/linux-6.1.192/arch/x86/entry/entry_64.S")
+    'arch/x86/entry/entry_64.S'
+    >>> in_tree("lib/vsprintf.c"), in_tree("/home/me/telemdrv.c")
+    ('lib/vsprintf.c', '/home/me/telemdrv.c')
+    """
+    match = _TOP.match(name)
+    return name[match.end() :] if match else name
+
+
 def source_lines(tree: Path, location: str) -> tuple[SourceLine, ...]:
     """Lines around ``file:line`` in a source tree.
 
@@ -53,7 +71,7 @@ def source_lines(tree: Path, location: str) -> tuple[SourceLine, ...]:
     """
     name, _, number = location.rpartition(":")
     wanted = int(number) if number.isdigit() else 0
-    path = (tree / name.lstrip("/")).resolve()
+    path = (tree / in_tree(name)).resolve()
     if not wanted or not path.is_relative_to(tree.resolve()) or not path.is_file():
         return ()
     if path.stat().st_size > _MOST_SOURCE:

@@ -82,7 +82,7 @@ def collect(
     name, address = modules.last_unloaded, fault.address
     if isinstance(dangling, DanglingPointers):
         # The pointer leads to the beginning of the object, the fault may lie within it.
-        before = [d.target for d in dangling.found if d.target <= address < d.target + _PAGE]
+        before = [d.begin for d in dangling.found if d.begin <= address < d.begin + _PAGE]
         address = Address(max(before, default=address))
     execute = fault.access == "execute"
     reasons = []

@@ -62,8 +62,8 @@ WORD_SEARCH = "kernel_data"
 def _holder(fault: Fault, dangling: DanglingPointers) -> Dangling | None:
     """The pointer that leads to the fault: the nearest at or less than a page before it."""
     address = fault.address or 0
-    near = [d for d in dangling.found if d.target <= address < d.target + _PAGE]
-    return max(near, key=lambda d: d.target, default=None)
+    near = [d for d in dangling.found if d.begin <= address < d.begin + _PAGE]
+    return max(near, key=lambda d: d.begin, default=None)
 
 
 def _was_read(flow: DataFlow, fault: Fault) -> bool:

@@ -46,6 +46,13 @@ class Dangling:
     """What the object calls itself where that can still be read."""
     target: Address
     memory: Memory | Variable
+    node: int = 0
+    """Where in its object the pointer leads to: lists link the nodes within their entries."""
+
+    @property
+    def begin(self) -> Address:
+        """Where the object began that is gone."""
+        return Address(self.target - self.node)
 
     @property
     def holder(self) -> str:
@@ -94,7 +101,7 @@ class Look:
 
     def explains(self, address: int) -> bool:
         """Whether a pointer was found that leads to an address, or to less than a page before."""
-        return any(found.target <= address < found.target + PAGE for found in self.found)
+        return any(found.begin <= address < found.begin + PAGE for found in self.found)
 
     def start(self, registry: str, thing: str) -> None:
         """Begin with another registry."""
@@ -186,22 +193,28 @@ class Look:
         return self._gone[address]
 
     def at(
-        self, type_name: str, address: int, member: str, label: Label, *, mask: int = _MASK
+        self,
+        type_name: str,
+        address: int,
+        member: str,
+        label: Label,
+        *,
+        mask: int = _MASK,
+        node: int = 0,
     ) -> int:
         """Look at one pointer; keep it if it leads to a gone module.
 
         :param mask: for pointers that carry flags
+        :param node: offset in its object of what the pointer leads to
         :return: its value, flags removed
         :raises drgn.FaultError: if it cannot be read
         :raises ExhaustedError: if the registry is too large
         """
-        self._left -= 1
-        if self._left < 0:
-            raise ExhaustedError
+        self.spend()
         place = address + self.offset(type_name, member)
         value: int = self.prog.read_u64(place)
         if self._low <= value < self._high and self.gone(value & mask):
-            name = label if isinstance(label, str) else label()
+            name = label if isinstance(label, str) else self._name(label)
             self._keep(
                 name,
                 value & mask,
@@ -212,6 +225,7 @@ class Look:
                     Address(place),
                     value.to_bytes(8, "little").hex(),
                 ),
+                node,
             )
         return value & mask
 
@@ -226,10 +240,32 @@ class Look:
             memory = Variable(symbol, offset, Address(base + offset), held)
             self._keep(label, value, memory)
 
-    def _keep(self, label: str, value: int, memory: Memory | Variable) -> None:
+    def _name(self, label: Callable[[], str]) -> str:
+        """Find out what an entry calls itself; what was found counts without a name, too."""
+        try:
+            return label()
+        except Exception:  # noqa: BLE001  # whatever a damaged name leads to
+            return "unnamed"
+
+    def spend(self) -> None:
+        """Count one entry.
+
+        :raises ExhaustedError: if the registry is too large
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise ExhaustedError
+
+    def in_area(self, address: int) -> bool:
+        """Whether an address lies where modules are loaded; few do, the others need no look."""
+        return self._low <= address < self._high
+
+    def _keep(self, label: str, value: int, memory: Memory | Variable, node: int = 0) -> None:
         if memory.address not in self._seen:
             self._seen.add(memory.address)
-            self.found.append(Dangling(self.registry, self.thing, label, Address(value), memory))
+            self.found.append(
+                Dangling(self.registry, self.thing, label, Address(value), memory, node)
+            )
 
     def chain(
         self,
@@ -251,7 +287,7 @@ class Look:
         node = self.offset(entry_type, next_member) if embedded else 0
         place, seen = head, set()
         while True:
-            link = self.at(*place, label)
+            link = self.at(*place, label, node=node)
             if not link or link == end or link & 1 or self.gone(link) or link in seen:
                 return
             seen.add(link)
@@ -315,7 +351,7 @@ class Look:
         # struct rb_node: parent and colour, right, left.
         links = node + 8 - first
         read, unpack, low, high = self.prog.read, _RB_NODE.unpack_from, self._low, self._high
-        waiting, seen = [self.at(*head, label)], set()
+        waiting, seen = [self.at(*head, label, node=node)], set()
         while waiting:
             link = waiting.pop()
             if not link or link in seen or (low <= link < high and self.gone(link)):
@@ -324,12 +360,10 @@ class Look:
             address = link - node
             part = read(address + first, end - first)
             yield address, part
-            self._left -= 1
-            if self._left < 0:
-                raise ExhaustedError
+            self.spend()
             for side, child in zip(("rb_right", "rb_left"), unpack(part, links), strict=True):
                 if low <= child < high:
-                    self.at(entry_type, address, f"{member}.{side}", label)
+                    self.at(entry_type, address, f"{member}.{side}", label, node=node)
                 if child:
                     waiting.append(child)
 

@@ -22,8 +22,7 @@ def search(look: Look) -> None:
             for member in ("fops", "name", "parent"):
                 look.at(_MISC, device, member, label)
     domain = look.variable("cdev_map", "struct kobj_map *").value_()
-    exact = look.symbol("exact_match")
-    seen = set()
+    seen, kinds = set(), dict[int, bool]()
     for bucket in range(_HASH):
         head = ("struct kobj_map", domain, f"probes[{bucket}]")
         for probe in look.chain(head, (_PROBE, "next"), "character device"):
@@ -34,7 +33,7 @@ def search(look: Look) -> None:
             for member in ("owner", "get", "lock"):
                 look.at(_PROBE, probe, member, label_)
             device = look.at(_PROBE, probe, "data", label_)
-            if device and not look.gone(device) and look.read(_PROBE, probe, "get") == exact:
+            if device and not look.gone(device) and _is_cdev(look, probe, kinds):
                 look.at(_CDEV, device, "ops", label_)
                 look.at(_CDEV, device, "owner", label_)
 
@@ -42,3 +41,14 @@ def search(look: Look) -> None:
 def _numbers(look: Look, probe: int) -> str:
     number = int.from_bytes(look.prog.read(probe + look.offset(_PROBE, "dev"), 4), "little")
     return f"character device {number >> 20}:{number & 0xFFFFF}"
+
+
+def _is_cdev(look: Look, probe: int, kinds: dict[int, bool]) -> bool:
+    """Whether the entry was made by ``cdev_add()``: then it looks itself up with exact_match()."""
+    get = look.read(_PROBE, probe, "get")
+    if get not in kinds:
+        try:
+            kinds[get] = look.prog.symbol(get).name == "exact_match"
+        except LookupError:
+            kinds[get] = False
+    return kinds[get]

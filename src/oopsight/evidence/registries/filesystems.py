@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from oopsight.evidence.registries import Look
 
 THING = "file system"
@@ -11,16 +13,12 @@ _TYPE, _SUPER, _FORMAT = "struct file_system_type", "struct super_block", "struc
 
 def search(look: Look) -> None:
     """``register_filesystem()`` and ``register_binfmt()`` leave them."""
-    variable = look.variable("file_systems", f"{_TYPE} *")
-    entry, seen = variable.value_(), set()
-    look.word("file_systems", variable.address_, 0, entry, "file_systems")
-    while entry and not look.gone(entry) and entry not in seen:
-        seen.add(entry)
-        name = look.string(look.at(_TYPE, entry, "name", "file system"))
-        for member in ("mount", "init_fs_context", "kill_sb", "owner"):
-            if look.has(_TYPE, member):
-                look.at(_TYPE, entry, member, name)
-        entry = look.at(_TYPE, entry, "next", name)
+    with look.part("file_systems"):
+        for entry in _file_systems(look):
+            name = look.string(look.at(_TYPE, entry, "name", THING))
+            for member in ("mount", "init_fs_context", "kill_sb", "owner"):
+                if look.has(_TYPE, member):
+                    look.at(_TYPE, entry, member, name)
     with look.part("super_blocks"):
         head = ("struct list_head", look.variable("super_blocks").address_, "")
         for super_block in look.entries(head, (_SUPER, "s_list"), "mounted file system"):
@@ -31,3 +29,20 @@ def search(look: Look) -> None:
         head = ("struct list_head", look.variable("formats", "struct list_head").address_, "")
         for entry in look.entries(head, (_FORMAT, "lh"), "binary format"):
             look.at(_FORMAT, entry, "load_binary", "binary format")
+
+
+def _file_systems(look: Look) -> Iterator[int]:
+    if look.has(_TYPE, "list"):  # a hash list in newer kernels
+        head = look.variable("file_systems", "struct hlist_head").address_
+        yield from look.hash_list(("struct hlist_head", head, ""), (_TYPE, "list"), THING)
+        return
+    variable = look.variable("file_systems", f"{_TYPE} *")
+    first = variable.value_()
+    look.word("file_systems", variable.address_, 0, first, THING)
+    if first and not look.gone(first):
+        yield first
+
+        def label(entry: int = first) -> str:
+            return look.string(look.read(_TYPE, entry, "name"))
+
+        yield from look.chain((_TYPE, first, "next"), (_TYPE, "next"), label)
