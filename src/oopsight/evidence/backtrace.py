@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.module_files import load_debug_files
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import FramePointer
 from oopsight.plumbing import why_plumbing
@@ -211,6 +212,8 @@ def crashed_trace(session: Session) -> list[StackFrame]:
     from drgn.helpers.linux.panic import panic_task
 
     trace = session.prog.stack_trace(panic_task(session.prog))
+    if load_debug_files(session, [frame.pc for frame in trace if not _user(frame)]):
+        trace = session.prog.stack_trace(panic_task(session.prog))
     frames = [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
     for position, frame in enumerate(frames):
         if frame.interrupted and not _user(frame) and not _is_code(session, frame.pc):

@@ -1,0 +1,66 @@
+"""Debug files of the modules on the crash path: source lines and inlined calls within modules.
+
+Only theirs are loaded: each costs some 20 ms, and names are known without.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+from oopsight.session import Session
+from oopsight.symbols.module_file import find
+from oopsight.text import printable
+
+MOST_FILES = 8
+"""Files tried for one module: of several kernels, stripped and not."""
+MOST_MODULES = 16
+_TRIED = "oopsight-module-files"
+_SYSTEM = ("/usr/lib/debug/lib/modules", "/lib/modules")
+
+
+def _modules_at(session: Session, addresses: Iterable[int]) -> list[str]:
+    """Names of the modules that hold some program counters."""
+    from drgn import FaultError
+    from drgn.helpers.linux.module import address_to_module
+
+    names: dict[str, None] = {}
+    for address in addresses:
+        try:
+            module = address_to_module(session.prog, address)
+            if module:
+                names[printable(module.name.string_())] = None
+        except (FaultError, LookupError, AttributeError, ValueError):
+            continue
+    return list(names)[:MOST_MODULES]
+
+
+def load_debug_files(session: Session, addresses: Iterable[int]) -> bool:
+    """Give drgn the debug files of the modules at some program counters, once for each module.
+
+    drgn itself compares build IDs, so that a file of another build changes nothing.
+
+    :return: whether any was loaded
+    """
+    import drgn
+
+    if session.symbols.pack:
+        return False  # the dump's own symbols know modules by name alone
+    tried: set[str] = session.prog.cache.setdefault(_TRIED, set())
+    names = [name for name in _modules_at(session, addresses) if name not in tried]
+    tried.update(names)
+    release = session.info.release or "unknown"
+    directories = (*session.debug_directories, *(Path(path, release) for path in _SYSTEM))
+    files = [
+        file for name in names for file in itertools.islice(find(name, directories), MOST_FILES)
+    ]
+    if not files:
+        return False
+    try:
+        session.prog.load_debug_info(files)
+    except drgn.MissingDebugInfoError:
+        pass  # said of the modules for which there is no file
+    except (drgn.FaultError, ValueError, OSError, LookupError):
+        return False
+    return True
