@@ -42,6 +42,7 @@ def analyze_log(missing: NoSymbolsError) -> Report:
         "release": info.release,
         "build_id": info.build_id,
         "problems": list(info.problems),
+        "minicore": info.minicore,
         "symbols": to_plain(missing.symbols.attempts),
         "basis": "the kernel log alone",
     }
