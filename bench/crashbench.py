@@ -206,6 +206,7 @@ def markdown(results: dict[str, list[Outcome]], args: argparse.Namespace) -> Ite
             if args.rename
             else ""
         )
+        + (f"; {args.jobs} analyses at a time, which spoils the seconds" if args.jobs > 1 else "")
         + ". Made by `bench/crashbench.py`; the truth of each is in `lab/scenarios`."
     )
     yield ""
