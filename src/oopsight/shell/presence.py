@@ -50,8 +50,19 @@ def _kdump(path: Path) -> list[tuple[int, int]] | None:
         if version >= 6:
             max_pfn = struct.unpack_from("<Q", sub, 96)[0] or max_pfn
         file.seek((1 + sub_size) * block + bitmap_blocks * block // 2)
-        bitmap = file.read(bitmap_blocks * block // 2)
-    return runs(np.frombuffer(bitmap, dtype=np.uint8), block, max_pfn)
+        bitmap = np.frombuffer(file.read(bitmap_blocks * block // 2), dtype=np.uint8)
+        bits = np.unpackbits(bitmap, bitorder="little")[: max_pfn or None].copy()
+        # A file that was cut off has descriptors of pages whose data is not there; to read one of
+        # these through the mapped file would end the process.
+        file.seek((1 + sub_size + bitmap_blocks) * block)
+        layout = np.dtype([("at", "<u8"), ("size", "<u4"), ("flags", "<u4"), ("page", "<u8")])
+        held = np.flatnonzero(bits)
+        data = file.read(24 * len(held))
+        rows = np.frombuffer(data[: len(data) // 24 * 24], dtype=layout)
+        size = path.stat().st_size
+        bits[held[len(rows) :]] = 0
+        bits[held[: len(rows)][rows["at"] + rows["size"] > size]] = 0
+    return runs(np.packbits(bits, bitorder="little"), block, max_pfn)
 
 
 def runs(bitmap: Any, page: int, most: int) -> list[tuple[int, int]]:
