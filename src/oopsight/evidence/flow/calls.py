@@ -53,10 +53,15 @@ class Calls:
         self.frames = frames
         self.segments = segments
         self._contexts: dict[int, Context | None] = {}
+        self._functions: dict[int, Function | None] = {}
 
-    @functools.lru_cache(maxsize=256)  # noqa: B019  # lives as long as the analysis
     def function(self, address: int) -> Function | None:
         """The function that holds an address, with its part moved aside."""
+        if address not in self._functions:
+            self._functions[address] = self._function(address)
+        return self._functions[address]
+
+    def _function(self, address: int) -> Function | None:
         found = self.reader.function(address)
         if found is None:
             return None
