@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from oopsight import __version__
+from oopsight.cli import _guard
 from oopsight.errors import OopsightError
 from oopsight.text import printable
 
@@ -78,12 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments without the program's name; those of the process if ``None``
     :return: the exit code, see :mod:`oopsight.errors`
     """
+    own_process = argv is None
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] not in commands() and _looks_like_a_file(argv[0]):
         # A file is what the engineer on call has at hand: analyse it.
         argv.insert(0, "analyze")
     try:
         args = _parser(argv).parse_args(argv)
+        if own_process and _guard.is_needed(args):
+            return _guard.run_apart(argv, args.vmcore)
         code = args.run(args)
         sys.stdout.flush()
         return int(code)
