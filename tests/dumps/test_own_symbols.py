@@ -35,16 +35,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-# By ORC the unwinder goes from __crash_kexec() straight to panic()'s caller; see docs/symbols.md.
-WITHOUT_PANIC = [("sysrq", "6.1", "kdump")]
-
-
-def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(
-    subject: Subject, request: pytest.FixtureRequest
-) -> None:
-    if subject.case in WITHOUT_PANIC:
-        reason = "the frame of panic() is passed over by ORC"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(subject: Subject) -> None:
     own = analyze(open_session(subject.dump.vmcore, own_symbols=True))
     full = subject.report
     assert own["dump"]["symbols"][-1]["source"] in ("dump", "packs")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oopsight.symbols import Wanted, cache
+from oopsight.symbols.seal import is_pack
 
 ORDER = 30
 DECISIVE = False
@@ -20,7 +21,8 @@ def unavailable(wanted: Wanted) -> str | None:
 def candidates(wanted: Wanted) -> Iterator[Path]:
     """Yield the pack of the build."""
     path = cache.path_of(wanted.build_id or "")
-    if path is not None and path.is_file():
+    # Without a seal it is no pack, whatever its name and build ID say.
+    if path is not None and is_pack(path):
         cache.touch(path)
         yield path
 
