@@ -35,7 +35,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(subject: Subject) -> None:
+# By ORC the unwinder goes, with some packs, from __crash_kexec() straight to panic()'s caller.
+WITHOUT_PANIC = [("sysrq", "6.1", "kdump")]
+
+
+def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(
+    subject: Subject, request: pytest.FixtureRequest
+) -> None:
+    if subject.case in WITHOUT_PANIC:
+        reason = "the frame of panic() may be passed over; see docs/symbols.md"
+        request.applymarker(pytest.mark.xfail(strict=False, reason=reason))
     own = analyze(open_session(subject.dump.vmcore, own_symbols=True))
     full = subject.report
     assert own["dump"]["symbols"][-1]["source"] in ("dump", "packs")

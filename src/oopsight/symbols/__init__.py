@@ -132,10 +132,10 @@ def _ladder() -> list[ModuleType]:
     return sorted(modules, key=lambda module: int(module.ORDER))
 
 
-def _check(source: str, path: Path, wanted: Wanted) -> Attempt:
+def _check(source: str, path: Path, wanted: Wanted, *, sealed: bool) -> Attempt:
     try:
         found = build_id_of(path)
-        if is_pack(path):
+        if sealed or is_pack(path):
             check_seal(path)
     except SymbolError as error:
         return Attempt(source, str(path), UNUSABLE, str(error))
@@ -167,7 +167,7 @@ def find_vmlinux(wanted: Wanted) -> SymbolStatus:
         try:
             for path in module.candidates(wanted):
                 found = True
-                attempt = _check(source, path, wanted)
+                attempt = _check(source, path, wanted, sealed=getattr(module, "SEALED", False))
                 attempts.append(attempt)
                 if attempt.outcome == USED:
                     return SymbolStatus(path, source, tuple(attempts), is_pack(path))

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oopsight.symbols import Wanted, cache
-from oopsight.symbols.seal import is_pack
 
 ORDER = 30
 DECISIVE = False
 OWN = True
+SEALED = True
+"""What bears no seal is no pack, whatever its name and build ID say."""
 
 
 def unavailable(wanted: Wanted) -> str | None:
@@ -21,8 +22,7 @@ def unavailable(wanted: Wanted) -> str | None:
 def candidates(wanted: Wanted) -> Iterator[Path]:
     """Yield the pack of the build."""
     path = cache.path_of(wanted.build_id or "")
-    # Without a seal it is no pack, whatever its name and build ID say.
-    if path is not None and is_pack(path):
+    if path is not None and path.is_file():
         cache.touch(path)
         yield path
 
