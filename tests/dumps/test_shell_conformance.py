@@ -33,6 +33,7 @@ ONLY_6_1 = {
     "kmem -v": "crash passes over half of the regions",
     "kmem -S kmalloc-8k": "which free objects are the CPU's own",
     "tree -t rbtree vmap_area_root": "the tree is gone",
+    "whatis linux_banner": "its declaration has no length, its definition has; either may come",
     "ps": "the resident size, which is in per-CPU counters",
     "ps -u": "as ps",
     "ps -H 1": "as ps",
