@@ -14,6 +14,7 @@ from handmade_facts import (
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.bad_function_pointer import bad_function_pointer
+from oopsight.diagnosis.rules.null_dereference import null_dereference
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Role
 
@@ -25,7 +26,8 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     held = owner(0xFFFFFFFFC0001008, "module", module="segment")
     step = flow_step("loaded", "refresh", 0, "panel")
     flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
-    finding = bad_function_pointer(NULL, backtrace(), flow, ABSENT)
+    assert isinstance(bad_function_pointer(NULL, backtrace(), flow, ABSENT), Clear)
+    finding = null_dereference(NULL, backtrace(), flow, ABSENT)
     assert isinstance(finding, Finding)
     assert [c.module for c in finding.culprits][:1] == ["panel"]
     assert "segment" in [c.module for c in finding.culprits]

@@ -1,17 +1,18 @@
-"""A NULL pointer to a struct was followed.
+"""A NULL pointer was followed, to an object or to a function.
 
 Finds
-    Code reads or writes a member of an object through a pointer that is NULL.
+    Code reads or writes a member of an object through a pointer that is NULL, or calls one.
 
 Why it happens
     A lookup's or allocation's failure is not checked, or an object is used before it is set up or
-    after it is torn down.
+    after it is torn down; a table of operations lacks a function and the caller does not check.
 
 How it is decided
     A page fault within the first page, or just below address 0, where the pointer came from a zero:
     the faulting instruction's register holds zero, or data flow leads from it to a zero that
     somebody read, got or set, with constants added on the way (the offset of an inner member,
-    ``container_of``). Types name the member where debug information has them.
+    ``container_of``). Types name the member where debug information has them. For a call, the
+    return address on the stack leads to it, and its operand to the memory that held the pointer.
 
 When it is wrong
     The pointer may have been overwritten with zeros rather than never set; the zero tells not
@@ -28,7 +29,8 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
 from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
@@ -61,7 +63,7 @@ def _zero(fault: Fault, flow: DataFlow | Missing) -> str | None:
 
 def null_dereference(
     fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
-) -> Finding | Clear:
+) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     if fault.exception != PAGE_FAULT or fault.address is None:
         return Clear("it was not a page fault")
@@ -69,7 +71,9 @@ def null_dereference(
     if fault.address >= _FIRST_PAGE and not below:
         return Clear(f"the address {fault.address} is not within the first page")
     if fault.access == "execute" or fault.address == fault.pc:
-        return Clear("a function pointer was NULL, not a pointer to data")
+        if is_null(target_of(fault, flow)):
+            return bad_call(fault, backtrace, flow, modules)
+        return Clear("a call went astray, and not to NULL")
     known = _zero(fault, flow)
     if known is None or (below and known != "flow"):
         return Clear("the pointer did not come from a zero")

@@ -1,0 +1,94 @@
+"""A call to where no code is: what the rules for NULL and for wrong pointers share."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Undecided
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    innocent,
+    merge,
+    where,
+)
+from oopsight.evidence import Address, Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.modules import Modules
+
+FIRST_PAGE = 4096
+
+
+def _call(flow: DataFlow | Missing) -> DataFlow | None:
+    return flow if isinstance(flow, DataFlow) and flow.subject == "target" else None
+
+
+def target_of(fault: Fault, flow: DataFlow | Missing) -> Address | None:
+    """Where the machine went, as far as known."""
+    called = _call(flow)
+    if called is not None and called.first.value is not None:
+        return called.first.value
+    return fault.pc if fault.address is not None else None
+
+
+def is_null(target: Address | None) -> bool:
+    """Whether the function pointer was NULL rather than wrong."""
+    return target is not None and target < FIRST_PAGE
+
+
+def bad_call(
+    fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
+) -> Finding | Clear | Undecided:
+    """Decide whether a call went to where no code is, and who made it."""
+    called = _call(flow)
+    if called is None and (fault.address is None or fault.address != fault.pc):
+        return Clear("the machine was carrying out code")
+    target = target_of(fault, flow)
+    known = modules if isinstance(modules, Modules) else None
+    if known and target is not None and known.in_area(target) and known.owner(target) is None:
+        return Clear(f"{target} lies where modules are loaded, and none is there now")
+    if called is None and not backtrace.blamable:
+        return Undecided("who jumped there is not to be seen on the stack")
+    steps = [fault_step(fault)]
+    if called is not None:
+        steps.extend(flow_steps(called))
+    null = is_null(target)
+    what = "NULL" if null else str(target)
+    culprits = flow_culprits(flow, backtrace, what="the function pointer")
+    if called is not None and called.first.held_in is not None:
+        holder = called.first.held_in
+        # Whose table it is comes second: it may be right to leave a function out. But what runs
+        # any module's functions is not to blame for the one that is missing.
+        table = f"its table {called.first.name} has the bad function pointer"
+        if holder.module is not None and holder.module not in {c.module for c in culprits}:
+            owners = [
+                Culprit(holder.module, name, None, called.first.name, f"refers to {table}")
+                for name in called.installed_by
+            ] or [Culprit(holder.module, None, None, called.first.name, table)]
+            by_module = any(culprit.module is not None for culprit in culprits)
+            culprits = merge(culprits, owners) if by_module else merge(owners, culprits)
+    # What a table of the program itself holds was put there by the program. What an object on the
+    # heap holds may have been overwritten, or the object freed and given to another.
+    source = called.first.held_in if called is not None else None
+    meant = null or (source is not None and source.kind in ("module", "kernel"))
+    certainty = Certainty.INFERRED
+    if called is not None:
+        certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE
+    kept = f" read from {called.first.name}" if called and called.first.name else ""
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "the kernel"
+    return Finding(
+        title=f"call of a {'NULL' if null else 'bad'} function pointer by {blamed}",
+        summary=f"{blamed} called the function pointer {what}{kept}; no code is there.",
+        certainty=certainty,
+        depth=Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            f"Check the pointer in {blamed} before the call, or set it where the table is defined."
+            if null
+            else "Find what the memory that held the pointer was meant for, and who wrote to it.",
+        ),
+        refines=("wild_pointer",),
+    )
