@@ -35,7 +35,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-# By ORC the unwinder goes, with some packs, from __crash_kexec() straight to panic()'s caller.
+# The kernel's ORC is undefined where __crash_kexec() saved its registers; the frame pointer, which
+# is what is left, leads past panic() to its caller.
 WITHOUT_PANIC = [("sysrq", "6.1", "kdump")]
 
 
