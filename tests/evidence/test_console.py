@@ -70,9 +70,10 @@ def test_the_same_rule_judges_text_and_dump() -> None:
     assert verdict["faulting_function"] == "widget_read"
 
 
-def test_a_jump_to_zero_is_a_function_pointer() -> None:
+def test_a_call_of_null_is_one_of_a_function_pointer() -> None:
     verdict = build(facts(JUMP))["verdict"]
-    assert verdict["cause"] == "bad_function_pointer"
+    assert verdict["cause"] == "null_dereference"
+    assert "NULL function pointer" in verdict["title"]
     assert "widget_ioctl" in verdict["summary"]
 
 
