@@ -93,6 +93,10 @@ def main() -> int:
     parser.add_argument("--save", type=Path, default=Path("/tmp"), help="where failing inputs go")
     args = parser.parse_args()
     logs = [path.read_bytes() for path in sorted(args.directory.rglob("*.log"))]
+    if not logs:
+        parser.error(
+            f"{args.directory}: no *.log there; name a directory of logs (make fuzz LOGS=DIR)"
+        )
     bad = 0
     slowest = 0.0
     started = time.monotonic()
