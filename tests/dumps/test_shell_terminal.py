@@ -64,6 +64,10 @@ class Terminal:
                         # The prompt asks where the cursor is.
                         os.write(self.fd, b"\x1b[1;1R")
 
+    def wait_for_completion(self, word: str) -> None:
+        """The word, although the prompt may move the cursor between what was typed and the rest."""
+        self.wait_for(r"[\s\x08]*".join(re.escape(char) for char in word))
+
     def close(self) -> int:
         """End it; its exit status. To end it twice does no harm."""
         if self.status is not None:
@@ -109,17 +113,17 @@ def test_a_session_at_a_terminal(terminal: Terminal) -> None:
 
     # Tab completes a command's name, a symbol and a member.
     terminal.type("timel\t")
-    terminal.wait_for("timeline")
+    terminal.wait_for_completion("timeline")
     terminal.type(" -n 1\n")
     terminal.wait_for("panic")
     terminal.wait_for("crash>")
     terminal.type("sym linux_bann\t")
-    terminal.wait_for("linux_banner")
+    terminal.wait_for_completion("linux_banner")
     terminal.type("\n")
     terminal.wait_for(r"\(R\) linux_banner")
     terminal.wait_for("crash>")
     terminal.type("struct task_struct.real_cr\t")
-    terminal.wait_for("real_cred")
+    terminal.wait_for_completion("real_cred")
     terminal.type("\n")
     terminal.wait_for(r"\[\d+\] const struct cred \*real_cred;")
     terminal.wait_for("crash>")
