@@ -17,6 +17,7 @@ $(VENV)/.ready: pyproject.toml
 	PYTHON=$(PYTHON) lab/install-tools python
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m compileall -q src  # as pip does for what is not editable
 	touch $@
 
 example: setup

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Evidence, Missing, Why, to_plain
 from oopsight.evidence.pointers import LogPointer, ModulePointer
 from oopsight.session import Session

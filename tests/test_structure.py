@@ -14,7 +14,8 @@ PACKAGE = ROOT / "src" / "oopsight"
 LAYERS: dict[str, set[str]] = {
     "dump": set(),
     "symbols": {"dump"},
-    "session": {"symbols", "dump"},
+    "engine": set(),
+    "session": {"engine", "symbols", "dump"},
     "kernel": {"session", "symbols", "dump"},
     "oops": set(),
     "kdump": set(),
@@ -27,7 +28,7 @@ LAYERS["shell"] = LAYERS["fleet"] = {"report", *LAYERS["report"]}
 LAYERS["minicore"] = {"shell", *LAYERS["shell"]}
 LAYERS["cli"] = {"minicore", "report", "shell", "fleet", "kdump", *LAYERS["report"]}
 # Vocabulary that every layer but kdump may use.
-COMMON = {"errors", "kinds", "plumbing", "text"}
+COMMON = {"cheap", "errors", "kinds", "plumbing", "text"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

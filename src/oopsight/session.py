@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oopsight import engine
+from oopsight.cheap import dataclass
 from oopsight.dump import DumpInfo, identify
 from oopsight.errors import DamagedDumpError, SymbolError
 from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, package_hint
@@ -135,13 +135,7 @@ def raw_memory(info: DumpInfo) -> DumpMemory:
 
 
 def _open(info: DumpInfo, watch: Callable[[Program, DumpInfo], None] | None = None) -> Program:
-    # Plugins of other packages are none of our business and cost 75 ms.
-    os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
-    import drgn
-
-    # What drgn would warn of becomes a missing fact with its reason.
-    logging.getLogger("drgn").setLevel(logging.ERROR)
-    prog = drgn.Program()
+    prog = engine.load().Program()
     try:
         _set_core_dump(prog, info)
     except Exception as error:  # noqa: BLE001  # libkdumpfile's errors are of the base class

@@ -13,6 +13,7 @@ it needs is imported inside ``run``.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import pkgutil
@@ -80,6 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit code, see :mod:`oopsight.errors`
     """
     own_process = argv is None
+    if own_process:
+        # A command makes few cycles and ends soon. Going through all its objects every 700 new ones
+        # takes a tenth of its time.
+        gc.set_threshold(100_000)
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and argv[0] not in commands() and _looks_like_a_file(argv[0]):
         # A file is what the engineer on call has at hand: analyse it.

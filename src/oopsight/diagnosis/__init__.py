@@ -32,11 +32,11 @@ import importlib
 import pkgutil
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
 from typing import ClassVar
 
+from oopsight.cheap import dataclass
 from oopsight.diagnosis import rules
 from oopsight.evidence import Evidence, Missing
 from oopsight.evidence.pointers import Pointer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Depth, Finding, Outcome
 from oopsight.evidence import Missing
 from oopsight.evidence.integrity import Integrity

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.evidence.memory_use import CacheUse, MemoryUse, ProcessUse, VmallocUse
 
 MUCH = 0.25

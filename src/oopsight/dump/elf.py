@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from oopsight.cheap import dataclass
 
 MAGIC = b"\x7fELF"
 PT_LOAD = 1

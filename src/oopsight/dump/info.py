@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from oopsight.cheap import dataclass, field
 
 
 class VmcoreInfo(Mapping[str, str]):

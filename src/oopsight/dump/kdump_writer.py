@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from oopsight.cheap import dataclass
 
 PAGE = 4096
 _VERSION = 6

@@ -11,10 +11,10 @@ import sys
 import time
 import traceback
 import typing
-from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
+from oopsight.cheap import dataclass, field_names, replace
 from oopsight.errors import SymbolError
 from oopsight.session import LEFT_OUT, Session
 
@@ -120,19 +120,25 @@ def missing_from(error: Exception) -> Missing:
     return Missing(Why.FAILED, "".join(traceback.format_exception(error))[-2000:])
 
 
+_PLAIN = (str, int, type(None), bool, float)
+
+
 def to_plain(value: Any) -> Any:
     """Facts as JSON can hold them: dataclasses as objects, addresses as hex strings."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Address):
         return str(value)
     if isinstance(value, Enum):
         return value.value
-    if is_dataclass(value) and not isinstance(value, type):
-        plain = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
-        if hasattr(value, "command"):
-            plain["command"] = value.command
-        return {"type": value.TYPE, **plain} if hasattr(value, "TYPE") else plain
     if isinstance(value, (tuple, list)):
         return [to_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
-    return value
+    names = field_names(type(value))
+    if not names:
+        return value
+    plain = {name: to_plain(getattr(value, name)) for name in names}
+    if hasattr(value, "command"):
+        plain["command"] = value.command
+    return {"type": value.TYPE, **plain} if hasattr(value, "TYPE") else plain

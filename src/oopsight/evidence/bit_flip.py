@@ -7,8 +7,7 @@ of the same kind do, that a list entry points back, or that no other bit would g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.modules import Modules

@@ -7,9 +7,9 @@ instruction (``ud2``) marks the place. What was compared is read from the code b
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import Fault

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.session import Session

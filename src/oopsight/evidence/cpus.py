@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why, missing_from
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskPointer

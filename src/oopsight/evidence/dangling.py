@@ -5,8 +5,7 @@ Each is a crash waiting for whoever follows it next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.evidence import Missing
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.modules import Modules

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import INTERRUPT, Backtrace, Role, crashed_trace

@@ -8,8 +8,8 @@ offset of a symbol within its page is the same wherever the module is loaded.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.dangling import DanglingPointers
 from oopsight.evidence.fault import Fault

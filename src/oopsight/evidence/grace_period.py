@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.pointers import Memory
 from oopsight.evidence.slab_caches import memory_of

@@ -6,8 +6,7 @@ what is not found in such a dump may have been lost with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.session import Session
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules

@@ -6,9 +6,9 @@ spinlock that nobody on any CPU holds was kept by code that has long returned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.cpus import Cpus
 from oopsight.evidence.modules import Module, Modules

@@ -6,8 +6,8 @@ Not a fact by itself: :mod:`oopsight.evidence.object_users` asks it about module
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.modules import Module
 

@@ -5,9 +5,9 @@ Such a function often leaves no frame: the compiler turns a call at a function's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.modules import MOST_MODULES, Modules

@@ -10,8 +10,8 @@ from __future__ import annotations
 import array
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace

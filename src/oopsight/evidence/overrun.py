@@ -6,8 +6,7 @@ was written by somebody who did not stop at the first one's end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject, neighbour

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import array
 import contextlib
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.address import nonsense

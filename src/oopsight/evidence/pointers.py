@@ -6,9 +6,9 @@ holds exactly if reading it again gives the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Union
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.modules import Modules

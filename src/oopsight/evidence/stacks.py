@@ -6,9 +6,9 @@ without.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.backtrace import Backtrace, Role
 from oopsight.evidence.fault import Fault

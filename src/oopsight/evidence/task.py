@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, missing_from
 from oopsight.evidence.pointers import FileReference, TaskPointer
 from oopsight.session import Session

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum
 
+from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Missing
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules

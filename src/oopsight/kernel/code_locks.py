@@ -10,9 +10,9 @@ wherever the register is still known. x86-64.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from oopsight.cheap import dataclass
 from oopsight.kernel.machine_code import (
     FRAME,
     MASK,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import Instruction, direct_target
 

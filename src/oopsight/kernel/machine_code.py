@@ -5,8 +5,9 @@ Values are kept as expressions of the function's arguments, constants and loads,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from oopsight.cheap import dataclass
 
 MASK = (1 << 64) - 1
 MOST_INSTRUCTIONS = 8000

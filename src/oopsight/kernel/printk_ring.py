@@ -7,8 +7,8 @@ VMCOREINFO has their addresses and layouts: kernel/printk/printk_ringbuffer.h.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from oopsight.cheap import dataclass
 from oopsight.dump import VmcoreInfo
 from oopsight.errors import SymbolError
 

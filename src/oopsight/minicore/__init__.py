@@ -10,9 +10,9 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oopsight.cheap import dataclass, replace
 from oopsight.dump.formats.kdump_compressed import MINICORE
 from oopsight.dump.kdump_writer import Header, write_kdump
 from oopsight.dump.notes import raw_notes

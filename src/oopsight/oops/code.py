@@ -6,10 +6,10 @@ words and mark the instruction, ``(f9400c00)``.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from oopsight.cheap import replace
 from oopsight.oops.facts import CrashReport, Instruction
 from oopsight.oops.families import compiled
 
@@ -25,7 +25,7 @@ _ARM_STORES = ("st",)
 def decoded(report: CrashReport) -> CrashReport:
     """The report with :attr:`CrashReport.decoded` filled, where its text carries the bytes."""
     instruction = decode(report.code, report.machine, dict(report.registers))
-    return dataclasses.replace(report, decoded=instruction) if instruction else report
+    return replace(report, decoded=instruction) if instruction else report
 
 
 def marked(code: str, machine: str) -> bytes | None:

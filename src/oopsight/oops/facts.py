@@ -6,8 +6,7 @@ where the text does not carry it. ``missing`` says what a whole report would hav
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.kinds import Kind
 
 

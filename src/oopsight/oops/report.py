@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+from oopsight.cheap import dataclass, field, replace
 from oopsight.kinds import Kind
 from oopsight.oops import blame, machine
 from oopsight.oops.facts import CrashReport, Frame, Skipped, Stack, Task
@@ -305,7 +304,7 @@ def build(format_: Format, match: re.Match[str], lines: Sequence[Line]) -> Crash
     if function is None and not mixed and not any(one.reliable for one in _crash_frames(done)):
         # Where the counter itself was bad nothing can be unwound: what lies on the stack is all.
         leftover, skipped = blame.innermost(
-            [dataclasses.replace(one, reliable=True) for one in _crash_frames(done)]
+            [replace(one, reliable=True) for one in _crash_frames(done)]
         )
     if leftover:
         missing.append("no certain frame: the function is a leftover on the stack")

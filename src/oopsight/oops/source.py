@@ -6,13 +6,13 @@ are read at addresses of our own choice. The size behind the slash guards agains
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import replace
 from oopsight.oops.facts import CrashReport, Frame, Stack
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class SourceLines:
         pointer = report.instruction
         if pointer is not None:
             pointer = list(self._frames(program, [pointer]))[-1]
-        changed = dataclasses.replace(report, stacks=stacks, instruction=pointer)
+        changed = replace(report, stacks=stacks, instruction=pointer)
         if report.guilty_file is None:
             from oopsight.oops.blame import guilty_file
 
             crash = [frame for stack in stacks if stack.role == "crash" for frame in stack.frames]
-            changed = dataclasses.replace(changed, guilty_file=guilty_file(crash))
+            changed = replace(changed, guilty_file=guilty_file(crash))
         return changed
 
     def _open(self, vmlinux: Path) -> Program | None:
@@ -101,7 +101,7 @@ class SourceLines:
                 yield Frame(function or "?", None, None, frame.module, file, line,
                             frame.reliable, inline=True)  # fmt: skip
             _, file, line = locations[-1]
-            yield dataclasses.replace(frame, file=file, line=line)
+            yield replace(frame, file=file, line=line)
 
     def _locations(
         self, program: Program, frame: Frame, back: int

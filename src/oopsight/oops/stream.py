@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
+from oopsight.cheap import dataclass, field
 from oopsight.oops.facts import CrashReport
 from oopsight.oops.families import Format, headline, triggers
 from oopsight.oops.lines import LONGEST, Line, messages

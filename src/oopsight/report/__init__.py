@@ -5,7 +5,6 @@ The schema is versioned; ``schema.json`` beside this file describes it.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from oopsight.diagnosis import Finding, Undecided, diagnose, verdict
@@ -108,7 +107,7 @@ def _dump(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def _missing(fact: Missing) -> dict[str, Any]:
-    return {"missing": {field.name: to_plain(getattr(fact, field.name)) for field in fields(fact)}}
+    return {"missing": to_plain(fact)}
 
 
 def _fact(evidence: Evidence, kind: type) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from oopsight.cheap import dataclass, field
 from oopsight.errors import UsageError
 
 JSON = "--json"

@@ -7,9 +7,9 @@ assigned and nothing is called.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass
 from oopsight.shell.types import find_type
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ Each member that cannot be read is marked in its place; the others are shown.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass
 from oopsight.shell.output import gap_from, readable_errors
 from oopsight.shell.types import unaliased
 

@@ -5,8 +5,7 @@ What runs a shell or writes a file stands in the line that the *user* typed, nev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from oopsight.cheap import dataclass
 from oopsight.errors import UsageError
 
 _OPEN, _CLOSE = "([{", ")]}"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass
 from oopsight.shell.symtab import SymbolTable, kernel_symbols
 from oopsight.text import printable
 

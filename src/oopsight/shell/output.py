@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from oopsight.cheap import dataclass, field
 from oopsight.evidence import Address
 from oopsight.text import printable
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from oopsight.cheap import dataclass
 
 _MASK_PHYSICAL = 0x000F_FFFF_FFFF_F000
 # arch/x86/include/asm/pgtable_types.h

@@ -16,10 +16,10 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from oopsight.cheap import dataclass
 from oopsight.shell import commands
 from oopsight.shell.arguments import JSON, Args, Option, options_of, parse
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass
 from oopsight.shell.output import readable_errors
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass
 from oopsight.dump.elf import ElfFile, MalformedElfError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ address is told, and a ``.ko`` at hand is compared with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Missing
 from oopsight.evidence.dangling import DanglingPointers
 from oopsight.evidence.modules import Modules

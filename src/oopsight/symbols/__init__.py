@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from oopsight.cheap import dataclass, field
 from oopsight.dump import VmcoreInfo
 from oopsight.dump.elf import ElfFile, MalformedElfError
 from oopsight.errors import SymbolError, WrongBuildError

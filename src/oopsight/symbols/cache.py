@@ -10,8 +10,9 @@ import contextlib
 import os
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from oopsight.cheap import dataclass
 
 SUFFIX = ".pack"
 MOST_BYTES = 1 << 30

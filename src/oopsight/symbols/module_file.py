@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from oopsight.cheap import dataclass
 from oopsight.dump.elf import ElfFile, MalformedElfError, Section
 
 _PAGE = 4096

@@ -10,10 +10,10 @@ from __future__ import annotations
 import io
 import struct
 from array import array
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from oopsight.cheap import replace
 from oopsight.dump.formats import kdump_compressed
 from oopsight.dump.info import DumpInfo
 from oopsight.errors import DamagedDumpError, DumpError

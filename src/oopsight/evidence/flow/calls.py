@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.code import (
     CALLEE_SAVED,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from oopsight.cheap import dataclass, field
 
 # No kernel function that matters is longer; a hostile symbol table could claim any size.
 LONGEST_FUNCTION = 64 << 10

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Union
 
+from oopsight.cheap import dataclass
 from oopsight.evidence.flow.code import (
     CALL_CLOBBERS,
     Function,

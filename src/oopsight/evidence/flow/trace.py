@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 
+from oopsight.cheap import dataclass, field
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.code import ARGUMENTS, CALLEE_SAVED, Function, Memory
 from oopsight.evidence.flow.effects import (

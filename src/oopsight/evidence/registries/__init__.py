@@ -14,10 +14,10 @@ import importlib
 import pkgutil
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Memory, Variable

@@ -10,10 +10,10 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why, missing_from
 from oopsight.evidence.cpus import Cpus
 from oopsight.evidence.modules import Modules

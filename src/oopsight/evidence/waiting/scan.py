@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from oopsight.cheap import dataclass
 from oopsight.evidence.pointers import Memory
 from oopsight.evidence.slab_caches import memory_of
 from oopsight.evidence.stacks import StackReader, TaskStack

@@ -12,8 +12,8 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from oopsight.cheap import dataclass
 from oopsight.kinds import Kind
 
 

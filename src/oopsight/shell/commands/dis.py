@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.shell.numbers import decimal_first
 from oopsight.shell.output import gap_from, readable_errors

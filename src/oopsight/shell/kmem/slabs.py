@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from oopsight.cheap import dataclass, field
 from oopsight.evidence import Address
 from oopsight.shell.output import Gap, gap_from, readable_errors
 from oopsight.shell.pages import page_flags
