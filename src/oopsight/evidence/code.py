@@ -109,18 +109,16 @@ def collect(session: Session, backtrace: Backtrace) -> Code | Missing:
 
 
 def _around(code: bytes, start: int, pc: int) -> tuple[Instruction, ...]:
-    import capstone
+    from oopsight.kernel.disassembler import disassemble
 
     rows = [
         Instruction(
-            Address(address),
-            code[address - start :][:size].hex(),
-            f"{name} {operands}".strip(),
-            address == pc,
+            Address(row.address),
+            row.code.hex(),
+            f"{row.mnemonic} {row.operands}".strip(),
+            row.address == pc,
         )
-        for address, size, name, operands in capstone.Cs(
-            capstone.CS_ARCH_X86, capstone.CS_MODE_64
-        ).disasm_lite(code, start)
+        for row in disassemble(code, start)
     ]
     at = next((index for index, row in enumerate(rows) if row.faulted), None)
     if at is None:

@@ -18,8 +18,9 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.code import ARGUMENTS, Function, Memory
+from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import MASK, Load
+from oopsight.evidence.flow.instructions import ARGUMENTS, Memory
 from oopsight.evidence.flow.trace import Context, How, Move
 from oopsight.evidence.frames import calls
 from oopsight.evidence.modules import Modules

@@ -77,7 +77,7 @@ def disassemble(
     >>> text, str(operand.address), access
     ('mov rax, qword ptr [rdi + rcx*8]', '0x11', 'read')
     """
-    from oopsight.evidence.flow.code import decode
+    from oopsight.evidence.flow.instructions import decode
 
     rows = decode(code, pc, 1)
     if not rows:

@@ -13,7 +13,7 @@ from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace, Frame, Role, crashed_trace
-from oopsight.evidence.flow.code import ARGUMENTS
+from oopsight.evidence.flow.instructions import ARGUMENTS
 from oopsight.evidence.frames import calls
 from oopsight.evidence.owner import stack_size
 from oopsight.evidence.pointers import FileReference, FramePointer

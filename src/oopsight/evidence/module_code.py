@@ -54,13 +54,13 @@ def functions(reader: Reader, module: Module) -> tuple[ModuleFunction, ...]:
 
 
 def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunction:
-    from oopsight.evidence.flow.code import lite
+    from oopsight.kernel.disassembler import disassemble
 
     calls: set[str] = set()
     refers: set[int] = set()
     loops = copies = stores = False
     stored: list[int] = []
-    for address, size, mnemonic, operands in lite(code, start):
+    for address, raw, mnemonic, operands, _ in disassemble(code, start):
         if mnemonic in ("call", "jmp") or mnemonic.startswith("j"):
             target = int(operands, 16) if operands.startswith("0x") else None
             if target is None:
@@ -81,7 +81,7 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
         relative = _RELATIVE.search(operands)
         if relative:
             distance = int(relative[2], 16) * (1 if relative[1] == "+" else -1)
-            refers.add((address + size + distance) & _MASK)
+            refers.add((address + len(raw) + distance) & _MASK)
         else:
             for number in _NUMBER.finditer(operands):
                 value = int(number[0], 16)

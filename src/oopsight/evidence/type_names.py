@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from oopsight.errors import SymbolError
-from oopsight.evidence.flow.code import ARGUMENTS
+from oopsight.evidence.flow.instructions import ARGUMENTS
 from oopsight.text import printable
 
 if TYPE_CHECKING:

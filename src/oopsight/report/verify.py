@@ -64,7 +64,7 @@ def _bytes(session: Session, claimed: dict[str, Any]) -> BytesPointer:
 
 def _instruction(session: Session, claimed: dict[str, Any]) -> InstructionPointer:
     """Disassemble again what is in memory now."""
-    from oopsight.evidence.flow.code import decode
+    from oopsight.evidence.flow.instructions import decode
 
     address, size = int(claimed["address"], 16), len(str(claimed["bytes"])) // 2
     rows = decode(session.read(address, min(size, LONGEST_INSTRUCTION)), address, 1)

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
-from oopsight.evidence.flow.code import (
+from oopsight.evidence.flow.code import LONGEST_FUNCTION, Function, function
+from oopsight.evidence.flow.instructions import (
     CALLEE_SAVED,
-    LONGEST_FUNCTION,
-    Function,
     Instruction,
     Memory,
     decode,
-    function,
     whole_register,
 )
 from oopsight.evidence.flow.trace import Context, Tracer

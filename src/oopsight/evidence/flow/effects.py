@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Union
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.flow.code import (
+from oopsight.evidence.flow.code import Function
+from oopsight.evidence.flow.instructions import (
     CALL_CLOBBERS,
-    Function,
     Instruction,
     Memory,
     Operand,

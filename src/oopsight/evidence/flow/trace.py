@@ -7,7 +7,7 @@ from enum import Enum
 
 from oopsight.cheap import dataclass, field
 from oopsight.evidence.flow import Reader
-from oopsight.evidence.flow.code import ARGUMENTS, CALLEE_SAVED, Function, Memory
+from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -23,6 +23,7 @@ from oopsight.evidence.flow.effects import (
     signed,
     slot_of,
 )
+from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Memory
 
 MOST_VISITED = 4000
 MOST_STEPS = 64
