@@ -42,8 +42,9 @@ class Journal(FakeProbe):
         if lines is None:
             return Ran(1, "", "no such boot")
         if "-k" in argv:
-            kernel = [text.split(": ", 1)[1] for _, text in lines if "kernel: " in text]
-            return Ran(0, "\n".join(kernel) + "\n", "")
+            lines = [(ago, text) for ago, text in lines if "kernel: " in text]
+        if "cat" in argv:
+            return Ran(0, "".join(f"{text.split(': ', 1)[1]}\n" for _, text in lines), "")
         return Ran(0, "".join(f"{BOOTED - ago:.6f} h {text}\n" for ago, text in lines), "")
 
 
@@ -92,6 +93,12 @@ def test_a_dump_of_last_month_is_not_the_last_ending(tree: Tree) -> None:
 def test_a_dump_from_before_an_orderly_reboot_is_another_story(tree: Tree) -> None:
     put_dump(tree, ago=3600)
     assert find(tree, boot((3000, "cron[1]: run"), (30, REBOOT))).cause is Cause.ORDERLY
+
+
+def test_a_reset_soon_after_a_crash_is_not_that_crash(tree: Tree) -> None:
+    put_dump(tree, ago=100)
+    run = [(80.0, f"kernel: {COMMAND_LINE}"), (20.0, "cron[1]: run")]
+    assert find(tree, run).cause is Cause.CUT_OFF
 
 
 def test_the_boot_of_the_capture_kernel_is_passed_over(tree: Tree) -> None:

@@ -58,6 +58,8 @@ class Run:
     """The last lines of one run of the machine, the newest last; never empty."""
 
     number: int
+    begun: float
+    """When the journal's first line of the kernel was written."""
     lines: tuple[Line, ...]
 
     @property
@@ -94,17 +96,20 @@ class Run:
 def last_run(host: Host) -> Run | None:
     """Return the run before this one, capture boots left out; ``None`` if there is no record."""
     for number in range(1, BOOTS + 1):
-        kernel = host.probe.run((*_journalctl(number), "-k", "-o", "cat"), timeout=60)
-        if kernel is None or kernel.code or not kernel.out.strip():
+        kernel = _read(host, number, "-k")
+        if not kernel:
             return None
-        if any(CAPTURE.search(line) for line in kernel.out.splitlines()[:LINES]):
+        if any(CAPTURE.search(line.text) for line in kernel[:LINES]):
             continue
-        ran = host.probe.run(
-            (*_journalctl(number), "-n", str(LINES), "-o", "short-unix"), timeout=60
-        )
-        lines = _lines(ran.out) if ran is not None and not ran.code else ()
-        return Run(-number, lines) if lines else None
+        lines = _read(host, number, "-n", str(LINES))
+        return Run(-number, kernel[0].time, lines) if lines else None
     return None
+
+
+def _read(host: Host, number: int, *options: str) -> tuple[Line, ...]:
+    """Lines of an earlier boot; empty if there is no record of it."""
+    ran = host.probe.run((*_journalctl(number), *options, "-o", "short-unix"), timeout=60)
+    return _lines(ran.out) if ran is not None and not ran.code else ()
 
 
 def this_run(host: Host) -> list[str]:

@@ -77,8 +77,11 @@ def find(host: Host) -> Ending:
 
 def _earliest(run: boots.Run | None, shut_down: int | None, booted: float | None) -> float:
     """When the last run had not ended yet: a record of its end is not older."""
+    if run is not None and run.orderly is None:
+        # A run may be shorter than the slack, and a dump from before it is of another end.
+        return max(run.ended - SLACK, min(run.begun, run.ended))
     if run is not None:
-        return run.ended - SLACK if run.orderly is None else run.ended
+        return run.ended
     if shut_down is not None:
         return float(shut_down)
     return (booted or 0.0) - WINDOW
