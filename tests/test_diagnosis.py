@@ -24,6 +24,7 @@ from oopsight.diagnosis import (
     rule_modules,
     verdict,
 )
+from oopsight.evidence import Missing, Why
 from oopsight.evidence.fault import Fault
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +46,13 @@ def test_a_missing_required_fact_leaves_the_rule_undecided() -> None:
     outcomes = diagnose(evidence(trace=backtrace()))
     answer = outcomes["null_dereference"]
     assert answer == Undecided("Fault: filtered out")
+
+
+def test_a_fact_that_such_a_crash_does_not_have_clears_the_rule() -> None:
+    hang = evidence(trace=backtrace())
+    hang.facts[Fault] = Missing(Why.NOT_APPLICABLE, "no exception interrupted kernel code")
+    answer = diagnose(hang)["null_dereference"]
+    assert answer == Clear("Fault: no exception interrupted kernel code")
 
 
 def test_a_missing_optional_fact_does_not() -> None:

@@ -98,7 +98,7 @@ def test_without_a_dump_nothing_reads_one(monkeypatch: pytest.MonkeyPatch) -> No
     fact(monkeypatch, Made, lambda session: Made(session), session=Session)
     missing = Evidence(None).get(Made)
     assert isinstance(missing, Missing)
-    assert missing.why is Why.NOT_APPLICABLE
+    assert missing.why is Why.NOT_TOLD
 
 
 def test_plain_data() -> None:

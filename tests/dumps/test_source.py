@@ -29,5 +29,5 @@ def test_the_line_of_the_fault_is_shown(
     ]
     assert main(["analyze", *arguments]) == 0
     shown = capsys.readouterr().out.splitlines()
-    marked = [line.split() for line in shown if line.startswith("  > ") and "vsprintf" in line]
+    marked = [line.split() for line in shown if line.startswith("  > ") and "of vsprintf.c" in line]
     assert marked == [[">", number, *f"/* line {number} of vsprintf.c */".split()]]

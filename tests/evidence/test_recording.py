@@ -38,7 +38,7 @@ def test_what_is_not_in_it_is_missing() -> None:
 
     fact = restore({"schema": SCHEMA, "facts": {}}).get(Code)
     assert isinstance(fact, Missing)
-    assert fact.why is Why.NOT_APPLICABLE
+    assert fact.why is Why.NOT_TOLD
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from oopsight.report.mail import mail
 
 CHAIN = [
     {"claim": "string read 0x10", "because": [{"type": "frame"}]},
-    {"claim": "ss (pid 7) used /srv/secret", "because": [{"type": "task"}, {"type": "file"}]},
+    {"claim": "ss (pid 7) used /srv/secret", "because": [{"type": "frame"}, {"type": "file"}]},
+    {"claim": "behind it waits payroll", "because": [{"type": "task"}]},
+    {"claim": "ingest waits for the mutex", "because": [{"type": "task"}, {"type": "memory"}]},
 ]
 
 
@@ -17,6 +19,7 @@ def verdict(**changes: Any) -> dict[str, Any]:
         "title": "pointer left behind",
         "summary": "vmsecmod was unloaded.",
         "certainty": "inferred",
+        "kind": "page-fault",
         "faulting_function": "string",
         "culprit": {"module": "vmsecmod"},
     }
@@ -28,8 +31,17 @@ def test_it_says_what_is_shown_and_nothing_of_the_machine() -> None:
     assert text is not None
     assert text.splitlines()[0] == "Subject: vmsecmod: pointer left behind, Linux 6.1.0"
     assert "1. string read 0x10" in text
+    assert "2. ingest waits for the mutex" in text
     assert "secret" not in text
+    assert "payroll" not in text
     assert "one conclusion" in text
+    assert "your module vmsecmod crashed in string(). vmsecmod was unloaded." in text
+
+
+def test_a_machine_that_hung_did_not_crash() -> None:
+    text = mail(verdict(kind="hung-task", faulting_function=None), CHAIN, "6.1.0")
+    assert text is not None
+    assert "your module vmsecmod hung. vmsecmod was unloaded." in text
 
 
 @pytest.mark.parametrize(

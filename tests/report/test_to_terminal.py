@@ -47,6 +47,13 @@ def test_a_terminal_of_any_width_shows_the_whole_proof(
     assert "\x1b" not in text  # a pipe gets no colour
 
 
+def test_the_backtrace_tells_the_exception_from_the_panic_path() -> None:
+    lines = shown(report()).splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("  > #"))
+    assert lines[at - 1].strip() == "--- page_fault ---"
+    assert lines[at].split()[2].startswith("f+0x")
+
+
 def test_in_a_pipe_lines_of_the_log_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     made = report()

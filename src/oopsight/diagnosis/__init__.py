@@ -1,8 +1,9 @@
 """Rules: facts in, :class:`Finding`, :class:`Clear` or :class:`Undecided` out; one file each.
 
 A rule is the function named after its file under ``rules/``. Its parameters' annotations are the
-facts it needs; where a required one is missing, the answer is ``Undecided`` and the rule is not
-called. The file's docstring is its documentation, in fixed sections (:data:`SECTIONS`).
+facts it needs; where a required one is missing, the rule is not called: the answer is
+``Undecided``, or ``Clear`` where a crash of this kind has no such fact. The file's docstring is its
+documentation, in fixed sections (:data:`SECTIONS`).
 
 Which finding becomes the verdict
 ---------------------------------
@@ -38,7 +39,7 @@ from typing import ClassVar
 
 from oopsight.cheap import dataclass
 from oopsight.diagnosis import rules
-from oopsight.evidence import Evidence, Missing
+from oopsight.evidence import Evidence, Missing, Why
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
 
@@ -141,6 +142,13 @@ class Undecided:
 Outcome = Finding | Clear | Undecided
 
 
+def absent(missing: Missing) -> Clear | Undecided:
+    """A rule's answer where a fact it needs is not there: it may be there in no such crash."""
+    if missing.why is Why.NOT_APPLICABLE:
+        return Clear(missing.detail)
+    return Undecided(missing.detail)
+
+
 def rule_modules() -> Iterator[ModuleType]:
     """All rules, by name."""
     for info in pkgutil.iter_modules(rules.__path__):
@@ -158,7 +166,7 @@ def diagnose(evidence: Evidence) -> dict[str, Outcome]:
         rule = getattr(module, name)
         arguments = evidence.arguments(rule)
         if isinstance(arguments, Missing):
-            outcomes[name] = Undecided(arguments.detail)
+            outcomes[name] = absent(arguments)
             continue
         try:
             outcomes[name] = rule(**arguments)

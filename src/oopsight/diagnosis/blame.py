@@ -132,13 +132,16 @@ def frame_culprits(backtrace: Backtrace, why: str, most: int = 3) -> list[Culpri
 
 
 def track_culprits(track: Track | None, why: str, most: int = 2) -> list[Culprit]:
-    """Who allocated or freed an object, after the allocator's own record."""
-    if track is None:
-        return []
+    """Who allocated or freed an object, after the allocator's own record, and its callers.
+
+    Those of the same module: what called the module is not in it.
+    """
+    blamable = track.blamable if track else ()
     return [
         Culprit(frame.module, base_name(frame.function), None, None, why)
-        for frame in track.blamable[:most]
-    ]
+        for frame in blamable
+        if frame.module == blamable[0].module
+    ][:most]
 
 
 def track_step(track: Track, thing: str) -> Step:

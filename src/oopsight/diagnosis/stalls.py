@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Clear, Culprit, Step, Undecided
-from oopsight.evidence import Missing, Why
+from oopsight.diagnosis import Culprit, Step
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.stacks import Call, TaskStack
 from oopsight.evidence.waiting import Holder, Lock, Wait
 
 _MOST_VICTIMS = 4
-
-
-def absent(missing: Missing) -> Clear | Undecided:
-    """A rule's answer where a fact it needs is not there."""
-    if missing.why is Why.NOT_APPLICABLE:
-        return Clear(missing.detail)
-    return Undecided(missing.detail)
 
 
 def who(wait: Wait | Holder) -> str:

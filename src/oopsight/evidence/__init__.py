@@ -39,6 +39,9 @@ class Why(str, Enum):
     """The page is filtered out, damaged or never mapped."""
     NO_SYMBOLS = "no-symbols"
     NOT_APPLICABLE = "not-applicable"
+    """A crash of this kind has no such fact."""
+    NOT_TOLD = "not-told"
+    """What is read, console text or a recording, does not hold it; the dump would."""
     FAILED = "failed"
     """A defect of Oopsight; ``detail`` has the traceback."""
 
@@ -81,7 +84,7 @@ class Evidence:
                 continue
             if annotation is Session:
                 if self.session is None:
-                    return Missing(Why.NOT_APPLICABLE, "there is no dump, only its recording")
+                    return Missing(Why.NOT_TOLD, "there is no dump, only its recording")
                 result[name] = self.session
                 continue
             choices = typing.get_args(annotation) or (annotation,)

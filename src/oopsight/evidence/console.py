@@ -58,7 +58,7 @@ def evidence_of(report: CrashReport) -> Evidence:
         Fault: _fault(report, backtrace),
         CrashedTask: _task(report),
         BadAddress: _bad_address(report, backtrace),
-        Modules: Missing(Why.NOT_APPLICABLE, f"{NOT_IN_TEXT} where modules are loaded"),
+        Modules: Missing(Why.NOT_TOLD, f"{NOT_IN_TEXT} where modules are loaded"),
     }
     evidence.facts.update(facts)
     return evidence
@@ -94,7 +94,7 @@ def _backtrace(report: CrashReport) -> Backtrace | Missing:
             )
         rows.append(_frame(len(rows), one, role))
     if not rows:
-        return Missing(Why.NOT_APPLICABLE, "the report has no call trace")
+        return Missing(Why.NOT_TOLD, "the report has no call trace")
     registers = tuple((name.lower(), Address(value)) for name, value in report.registers)
     return Backtrace(tuple(rows), registers, exception is not None and at is not None, exception)
 
@@ -138,7 +138,7 @@ def _frame(index: int, one: TextFrame, role: Role) -> Frame:
 
 def _fault(report: CrashReport, backtrace: Backtrace | Missing) -> Fault | Missing:
     if isinstance(backtrace, Missing):
-        return Missing(Why.NOT_APPLICABLE, backtrace.detail)
+        return Missing(backtrace.why, backtrace.detail)
     frame = backtrace.fault
     if frame is None or backtrace.exception is None:
         return Missing(Why.NOT_APPLICABLE, "no exception interrupted kernel code")
@@ -187,14 +187,14 @@ def _bad_address(report: CrashReport, backtrace: Backtrace | Missing) -> BadAddr
         return Missing(Why.NOT_APPLICABLE, "the fault was not an access to memory")
     known = nonsense(int(address))
     if known is None:
-        return Missing(Why.NOT_APPLICABLE, f"{NOT_IN_TEXT} what is mapped at {address}", address)
+        return Missing(Why.NOT_TOLD, f"{NOT_IN_TEXT} what is mapped at {address}", address)
     return BadAddress(address, *known)
 
 
 def _task(report: CrashReport) -> CrashedTask | Missing:
     task = report.task
     if task is None:
-        return Missing(Why.NOT_APPLICABLE, "the report names no task")
+        return Missing(Why.NOT_TOLD, "the report names no task")
     comm = printable(task.name)
     return CrashedTask(
         pid=task.pid,
@@ -202,5 +202,5 @@ def _task(report: CrashReport) -> CrashedTask | Missing:
         cpu=task.cpu if task.cpu is not None else -1,
         ancestry=(TaskPointer(task.pid, comm, UNKNOWN_ADDRESS),),
         files=(),
-        files_missing=Missing(Why.NOT_APPLICABLE, f"{NOT_IN_TEXT} which files were open"),
+        files_missing=Missing(Why.NOT_TOLD, f"{NOT_IN_TEXT} which files were open"),
     )

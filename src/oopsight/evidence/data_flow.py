@@ -389,6 +389,8 @@ class _Follower:
                 return owner, f"{short_name(known)}.{found[0]}", found[1]
         if owner.symbol is not None and owner.offset is not None:
             begin = owner.address - owner.offset
+            if owner.kind == "per-cpu":
+                begin = prog.symbol(owner.symbol).address
             of = variable(prog, owner.symbol, begin)
             if of is not None:
                 found = member_at(of, owner.offset)
@@ -472,6 +474,8 @@ def _end_words(
     thing = f"{name} at {held_in.address}" if name else f"{held_in.address}"
     if held_in.kind in ("slab", "stack", "vmalloc", "free-page"):
         thing = f"{thing} ({held_in.detail})"
+    elif held_in.kind == "per-cpu":
+        thing = f"{thing} (per-CPU data)"
     elif held_in.module is not None:
         thing = f"{thing} ({held_in.module}'s data)"
     still = ""

@@ -6,8 +6,9 @@ Not a fact by itself: :mod:`oopsight.evidence.data_flow` asks it for the address
 from __future__ import annotations
 
 import array
+import bisect
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
@@ -18,6 +19,9 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.slab_tracks import Track, tracks
 from oopsight.session import Session
 from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from drgn import Program
 
 _POISON_FREE = 0x6B  # include/linux/poison.h
 _POISON_END = 0xA5
@@ -32,6 +36,8 @@ _STACK_MAKERS = {
 _SHOWN_BYTES = 64
 MOST_REFERENCES = 8
 _MOST_CPUS = 8192  # CONFIG_NR_CPUS_RANGE_END
+_PER_CPU_SYMBOLS = "oopsight_per_cpu_symbols"
+"""In the program's cache: (address, name) of the static per-CPU symbols, ascending."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +135,26 @@ def _per_cpu(session: Session, address: int) -> tuple[int, str, int] | None:
     for cpu, offset in enumerate(offsets):
         inside = (address - offset) & ((1 << 64) - 1)
         if start <= inside < end:
-            try:
-                symbol = prog.symbol(inside)
-            except LookupError:
-                return cpu, "", inside
-            return cpu, printable(symbol.name), inside - symbol.address
+            name, begin = _per_cpu_symbol(prog, inside)
+            return cpu, name, inside - begin
     return None
+
+
+def _per_cpu_symbol(prog: Program, inside: int) -> tuple[str, int]:
+    """Name and address of the last per-CPU symbol at or before one.
+
+    drgn finds symbols by address only within modules, and at these offsets there is none.
+    """
+    known = prog.cache.get(_PER_CPU_SYMBOLS)
+    if known is None:
+        end = prog.symbol("__per_cpu_end").address
+        known = sorted((one.address, one.name) for one in prog.symbols() if one.address < end)
+        prog.cache[_PER_CPU_SYMBOLS] = known
+    position = bisect.bisect_right(known, (inside, "\U0010ffff")) - 1
+    if position < 0:
+        return "", 0
+    begin, name = known[position]
+    return printable(name), begin
 
 
 def _slab(session: Session, modules: Modules | None, address: int) -> SlabObject | None:

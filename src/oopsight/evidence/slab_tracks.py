@@ -93,7 +93,8 @@ def _frames(prog: Program, modules: Modules | None, track: Any) -> tuple[TrackFr
     else:
         try:
             trace = stack_depot_fetch(handle.read_()) if handle else None
-            pcs = [frame.pc for frame in trace] if trace is not None else []
+            # drgn adds a frame for each inlined call.
+            pcs = [frame.pc for frame in trace if not frame.is_inline] if trace is not None else []
         except (FaultError, LookupError, ValueError, AttributeError, IndexError, SymbolError):
             return ()
     return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)

@@ -30,6 +30,9 @@ _CACHE_TYPES = {
     "bdev_cache": "bdev_inode",
     "mnt_cache": "mount",
 }
+# Objects shorter than their type: struct kmem_cache ends in an array with an entry for each node
+# that there is, task_struct in the FPU's state, as large as this machine's.
+_CUT_SHORT = ("kmem_cache", "task_struct")
 
 _T = TypeVar("_T")
 
@@ -142,7 +145,10 @@ def returned(prog: Program, name: str, start: int) -> Type | None:
 
 
 def variable(prog: Program, name: str, address: int) -> Type | None:
-    """The type of a global variable."""
+    """The type of a global variable.
+
+    :param address: where it is; of a per-CPU variable the address that its symbol has
+    """
     found = _found(lambda: prog.variable(name))
     if found is None or _found(lambda: found.address_) != address:
         return None
@@ -158,6 +164,5 @@ def cache_type(prog: Program, cache: str, object_size: int) -> Type | None:
     size = None if kind is None else _found(lambda: kind.size)
     if size is None:
         return None
-    # struct kmem_cache ends in an array with an entry for each node that there is.
-    fits = size <= object_size < size + 64 or cache == "kmem_cache"
+    fits = size <= object_size < size + 64 or cache in _CUT_SHORT
     return kind if fits else None

@@ -10,29 +10,33 @@ _CERTAINTY = {
     "possible": "The steps below are read from the dump; other causes agree with them as well.",
 }
 
+# What became of a machine that did not crash of itself, by kind.
+_FATE = {
+    "hung-task": "hung",
+    "soft-lockup": "hung",
+    "hard-lockup": "hung",
+    "rcu-stall": "hung",
+    "oom": "ran out of memory",
+}
+
 
 def mail(verdict: dict[str, Any], chain: list[dict[str, Any]], release: str | None) -> str | None:
     """Write it; ``None`` where no module is to blame.
 
     :param verdict: of the report
-    :param chain: of the report; the steps that name programs and files of the machine stay out
+    :param chain: of the report; steps about the machine's files, or its programs alone, stay out
     """
     culprit = verdict["culprit"] or {}
     module = culprit.get("module")
     if not module or verdict["certainty"] not in _CERTAINTY:
         return None
-    private = {"task", "file"}
-    steps = [
-        step["claim"]
-        for step in chain
-        if not any(pointer["type"] in private for pointer in step["because"])
-    ]
+    steps = [step["claim"] for step in chain if not _private(step)]
     where = f" in {verdict['faulting_function']}()" if verdict["faulting_function"] else ""
     lines = [
         f"Subject: {module}: {verdict['title']}, Linux {release or 'of unknown release'}",
         "",
         f"A machine of ours with Linux {release or 'of unknown release'} and your module {module} "
-        f"crashed{where}. {verdict['summary']}",
+        f"{_FATE.get(verdict['kind'], 'crashed')}{where}. {verdict['summary']}",
         "",
         f"What the crash dump shows. {_CERTAINTY[verdict['certainty']]}",
         *(f"{number}. {claim}" for number, claim in enumerate(steps, 1)),
@@ -41,3 +45,8 @@ def mail(verdict: dict[str, Any], chain: list[dict[str, Any]], release: str | No
         "We keep the dump and can look up more in it.",
     ]
     return "\n".join(lines)
+
+
+def _private(step: dict[str, Any]) -> bool:
+    types = {pointer["type"] for pointer in step["because"]}
+    return "file" in types or types == {"task"}

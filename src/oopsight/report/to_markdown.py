@@ -11,6 +11,7 @@ from oopsight.report.words import (
     ago,
     crash_seconds,
     event_text,
+    frame_text,
     gaps,
     limited_basis,
     machine,
@@ -86,12 +87,10 @@ def to_markdown(report: Report) -> str:
         lines.append("")
     lines += ["## Backtrace", "", "```"]
     for frame in report["evidence"].get("backtrace", {}).get("frames", []):
-        inline = " (inlined)" if frame["inline"] else ""
-        module = f" [{frame['module']}]" if frame["module"] else ""
-        source = frame["source"] or ""
         lines.append(
-            f"#{frame['index']:<3} {frame['role']:<10} {frame['pc']} "
-            f"{frame['function']}{module}{inline} {source}".replace("```", "'''").rstrip()
+            f"#{frame['index']:<3} {frame['role']:<11} {frame['pc']} {frame_text(frame)}".replace(
+                "```", "'''"
+            )
         )
     lines += ["```", ""]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from oopsight.report import Report
 from oopsight.report.words import (
@@ -16,6 +16,7 @@ from oopsight.report.words import (
     ago,
     crash_seconds,
     event_text,
+    frame_text,
     gaps,
     limited_basis,
     machine,
@@ -172,12 +173,21 @@ def _details(page: _Page, report: Report) -> None:
         for row in code["instructions"]:
             mark = ">" if row["faulted"] else " "
             page.line(row["text"], f"  {mark} {row['address']}  ", "bold" if row["faulted"] else "")
-    frames = report["evidence"].get("backtrace", {}).get("frames", [])
+    _frames(page, report["evidence"].get("backtrace", {}))
+
+
+def _frames(page: _Page, backtrace: dict[str, Any]) -> None:
+    frames = backtrace.get("frames", [])
     if frames:
         page.heading("Backtrace")
+    inner = ""
     for frame in frames:
-        style = "bold" if frame["role"] == "fault" else "dim" if frame["role"] != "caller" else ""
-        module = f" [{frame['module']}]" if frame["module"] else ""
-        inline = " (inlined)" if frame["inline"] else ""
-        source = f" at {frame['source']}" if frame["source"] else ""
-        page.line(f"{frame['function']}{module}{inline}{source}", f"  #{frame['index']:<3}", style)
+        role = frame["role"]
+        if role != inner and role == "fault":
+            page.line(f"--- {backtrace['exception'] or 'interrupted'} ---", "      ")
+        elif role != inner and role in ("user", "interrupted"):
+            page.line({"user": "--- user space ---"}.get(role, "--- interrupted ---"), "      ")
+        inner = role
+        mark = ">" if role == "fault" else " "
+        style = "bold" if role == "fault" else "dim" if role != "caller" else ""
+        page.line(frame_text(frame), f"  {mark} #{frame['index']:<3}", style)

@@ -50,6 +50,20 @@ def event_text(event: dict[str, Any]) -> str:
     return f"{event['text']}{again}"
 
 
+def frame_text(frame: dict[str, Any]) -> str:
+    """A frame of the backtrace: the function's symbol with offset, module, source line.
+
+    >>> frame_text({"function": "oops_end", "symbol": "oops_end.cold+0x9", "module": None,
+    ...             "inline": False, "source": "dumpstack.c:400"})
+    'oops_end.cold+0x9 at dumpstack.c:400'
+    """
+    name = frame["function"] if frame["inline"] else frame["symbol"] or frame["function"]
+    module = f" [{frame['module']}]" if frame["module"] else ""
+    inline = " (inlined)" if frame["inline"] else ""
+    source = f" at {frame['source']}" if frame["source"] else ""
+    return f"{name}{module}{inline}{source}"
+
+
 def limited_basis(report: Report) -> str | None:
     """What the report stands on where that is less than full debug information."""
     basis: str | None = (report["dump"] or {}).get("basis")
@@ -75,7 +89,7 @@ def gaps(report: Report) -> list[tuple[str, str]]:
     """What could not be checked, and why."""
     found = [(item["rule"], item["why"]) for item in report["undecided"]]
     for name, fact in report["evidence"].items():
-        if "missing" in fact and fact["missing"]["why"] != "not-applicable":
+        if "missing" in fact and fact["missing"]["why"] not in ("not-applicable", "not-told"):
             found.append((name, fact["missing"]["detail"].strip().splitlines()[-1]))
         found += [(name, why) for why in fact.get("unchecked") or ()]
     return found

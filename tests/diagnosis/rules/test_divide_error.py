@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from handmade_facts import ABSENT, backtrace, fault
+from handmade_facts import backtrace, fault
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.divide_error import divide_error
@@ -51,4 +51,3 @@ def test_a_divisor_that_is_not_zero_or_not_known_is_not_called_zero(instruction:
 def test_clear_and_undecided() -> None:
     page: Fault = fault()
     assert isinstance(divide_error(page, TRACE), Clear)
-    assert isinstance(divide_error(ABSENT, TRACE), Undecided)

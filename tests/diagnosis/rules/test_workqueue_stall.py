@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from handmade_facts import ABSENT
 from handmade_waits import LOCK_A, call, lock, memory, stack, waits
 
 from oopsight.diagnosis import Clear, Finding, Undecided
@@ -28,4 +27,3 @@ def test_the_work_item_is_to_blame_not_who_flushes() -> None:
 def test_clear_and_undecided() -> None:
     assert isinstance(workqueue_stall(waits(WORKER)), Clear)
     assert isinstance(workqueue_stall(waits(FLUSHER)), Undecided)
-    assert isinstance(workqueue_stall(ABSENT), Undecided)

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
-from oopsight.diagnosis.stalls import absent
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.bug_site import BugSite, where
@@ -52,15 +51,13 @@ _EXPLANATIONS = (
 
 
 def bug_on(
-    fault: Fault | Missing,
+    fault: Fault,
     backtrace: Backtrace,
     symptom: Symptom,
     site: BugSite | Missing,
     log: Log | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a BUG() stopped the machine."""
-    if isinstance(fault, Missing):
-        return absent(fault)
     if fault.exception != "invalid_op" or symptom.kind not in _KINDS:
         return Clear("no BUG() stopped the machine")
     if isinstance(site, BugSite) and site.warning:

@@ -35,10 +35,8 @@ from oopsight.diagnosis import (
     Depth,
     Finding,
     Step,
-    Undecided,
 )
 from oopsight.diagnosis.stalls import (
-    absent,
     blame,
     distinct,
     holds_step,
@@ -46,16 +44,13 @@ from oopsight.diagnosis.stalls import (
     waits_step,
     who,
 )
-from oopsight.evidence import Missing
 from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
 
 _GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "lock_held", "workqueue_stall")
 
 
-def deadlock(waits: Waits | Missing) -> Finding | Clear | Undecided:
+def deadlock(waits: Waits) -> Finding | Clear:
     """Decide whether tasks wait in a circle."""
-    if isinstance(waits, Missing):
-        return absent(waits)
     cycles = waits.cycles()
     if not cycles:
         return Clear(f"none of {len(waits.victims)} waiting tasks waits in a circle")
@@ -85,13 +80,14 @@ def deadlock(waits: Waits | Missing) -> Finding | Clear | Undecided:
     locks = " and ".join(dict.fromkeys(lock.title for _, lock, _, _ in links))
     if len(circle) == 1:
         title = f"deadlock: {who(circle[0])} waits for {locks}, which it holds itself"
+        summary = f"{who(circle[0])} took {locks} and wants it a second time."
     else:
         title = f"deadlock of {' and '.join(who(w) for w in circle)}"
+        said = (f"{who(w)} waits for {lock.title}, which {who(o)} holds" for w, lock, _, o in links)
+        summary = f"{'; '.join(said)}."
     return Finding(
         title=title,
-        summary=f"{title}: {locks}."
-        if len(circle) > 1
-        else f"{who(circle[0])} took {locks} and wants it a second time.",
+        summary=summary,
         certainty=certainty,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),

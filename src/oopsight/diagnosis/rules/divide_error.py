@@ -26,8 +26,6 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
-from oopsight.diagnosis.stalls import absent
-from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.pointers import Pointer, RegisterPointer
@@ -35,10 +33,8 @@ from oopsight.evidence.pointers import Pointer, RegisterPointer
 _WHOLE = {"cx": "rcx", "bx": "rbx", "si": "rsi", "di": "rdi", "bp": "rbp", "ax": "rax", "dx": "rdx"}
 
 
-def divide_error(fault: Fault | Missing, backtrace: Backtrace) -> Finding | Clear | Undecided:
+def divide_error(fault: Fault, backtrace: Backtrace) -> Finding | Clear | Undecided:
     """Decide whether something was divided by zero."""
-    if isinstance(fault, Missing):
-        return absent(fault)
     if fault.exception != "divide_error":
         return Clear("it was not a divide error")
     blamed = suspects(backtrace)

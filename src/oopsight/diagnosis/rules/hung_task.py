@@ -26,9 +26,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided, absent
 from oopsight.diagnosis.stalls import (
-    absent,
     blame,
     distinct,
     doing,

@@ -78,9 +78,9 @@ def null_dereference(
     if known is None or (below and known != "flow"):
         return Clear("the pointer did not come from a zero")
     offset = fault.address if not below else fault.address - (1 << 64)
-    member = f"offset {offset:#x} ({int(offset)})"
+    member = f"what lies at offset {offset:#x}"
     if isinstance(flow, DataFlow) and flow.wanted:
-        member = f"{flow.wanted}, {member}"
+        member = f"{flow.wanted}, at offset {offset:#x}"
     steps = [fault_step(fault)]
     if fault.unmapped:
         steps[0] = Step(steps[0].claim, (*steps[0].because, fault.unmapped))
@@ -96,7 +96,7 @@ def null_dereference(
         elif way.ended == "set":
             source = f" {where(way.function, way.module)} had set it itself."
     because: list[Pointer] = [fault.frame]
-    steps.append(Step(f"the member wanted was at {member} from NULL", tuple(because)))
+    steps.append(Step(f"through the NULL pointer it wanted {member}", tuple(because)))
     owner = modules.owner(fault.pc) if isinstance(modules, Modules) else None
     if owner:
         steps.append(Step(f"the code belongs to module {owner.name}", (owner.pointer,)))
@@ -104,7 +104,7 @@ def null_dereference(
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else followed
     return Finding(
         title=f"NULL pointer dereference in {fault.function}",
-        summary=f"{followed} followed a NULL pointer to the member at {member}.{source}",
+        summary=f"{followed} followed a NULL pointer; it wanted {member}.{source}",
         certainty=Certainty.SHOWN,
         depth=Depth.MECHANISM,
         chain=tuple(steps),

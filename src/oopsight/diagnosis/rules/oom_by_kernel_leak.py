@@ -26,9 +26,8 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.exhaustion import MUCH, Share, kernel_share, size, user_pages
-from oopsight.diagnosis.stalls import absent
 from oopsight.evidence import Missing
 from oopsight.evidence.allocators import Allocators
 from oopsight.evidence.memory_use import CacheUse, MemoryUse, VmallocUse

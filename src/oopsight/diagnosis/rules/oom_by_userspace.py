@@ -25,9 +25,8 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.exhaustion import MUCH, kernel_share, largest, size, user_pages
-from oopsight.diagnosis.stalls import absent
 from oopsight.evidence import Missing
 from oopsight.evidence.log import Log
 from oopsight.evidence.memory_use import MemoryUse

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.stalls import (
-    absent,
     blame,
     distinct,
     doing,
@@ -37,14 +36,11 @@ from oopsight.diagnosis.stalls import (
     waits_step,
     who,
 )
-from oopsight.evidence import Missing
 from oopsight.evidence.waiting import Waits
 
 
-def workqueue_stall(waits: Waits | Missing) -> Finding | Clear | Undecided:
+def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:
     """Decide whether a work item holds its queue up."""
-    if isinstance(waits, Missing):
-        return absent(waits)
     pile = next((p for p in waits.piles() if p[0].kind == "work"), None)
     if pile is None:
         return Clear("nobody waits for a workqueue that is held up by one of its items")
