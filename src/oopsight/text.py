@@ -14,6 +14,8 @@ def printable(raw: bytes | str, limit: int = 4096) -> str:
     """
     text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
     text = text[:limit]
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -14,7 +14,7 @@ import importlib
 import pkgutil
 import struct
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from oopsight.cheap import dataclass
@@ -30,6 +30,7 @@ Label = str | Callable[[], str]
 """What an entry calls itself; a function where finding that out costs something."""
 PAGE = 4096
 _RB_NODE = struct.Struct("<QQ")
+_WORD = struct.Struct("<Q")
 _MOST_PROGRAMS = 20_000
 _MASK = (1 << 64) - 1
 
@@ -80,7 +81,10 @@ class Look:
     """
 
     def __init__(self, prog: Program, modules: Modules, most: int, *, near: int | None) -> None:
+        from drgn import FaultError
+
         self.prog = prog
+        self._fault_error = FaultError
         self.modules = modules
         self.near = near
         """The bad address, where it lies in the module area: then no effort is spared."""
@@ -94,6 +98,7 @@ class Look:
         self._left = most
         self._types: dict[str, Type] = {}
         self._offsets: dict[tuple[str, str], int] = {}
+        self._spans: dict[tuple[str, tuple[str, ...]], tuple[int, int, list[int]]] = {}
         self._gone: dict[int, bool] = {}
         self._seen: set[int] = set()
         self._programs: list[tuple[int, int]] | None = None
@@ -172,13 +177,11 @@ class Look:
 
     def string(self, address: int) -> str:
         """Read a name, escaped; ``unnamed`` where it cannot be read."""
-        from drgn import FaultError
-
         if not address:
             return "unnamed"
         try:
             raw = self.prog.read_c_string(address, max_size=64)
-        except FaultError:
+        except self._fault_error:
             return "unnamed"
         return printable(raw) or "unnamed"
 
@@ -229,6 +232,36 @@ class Look:
             )
         return value & mask
 
+    def all_at(
+        self, type_name: str, address: int, members: tuple[str, ...], label: Label
+    ) -> tuple[int, ...]:
+        """Look at several pointers of one object, as :meth:`at` does, by one read.
+
+        :return: their values, in the order of the members
+        """
+        first, size, places = self._span(type_name, members)
+        try:
+            data = self.prog.read(address + first, size)
+        except self._fault_error:  # some of them may be readable
+            return tuple(self.at(type_name, address, member, label) for member in members)
+        unpack, low, high = _WORD.unpack_from, self._low, self._high
+        values = tuple([unpack(data, place)[0] for place in places])
+        among = [m for m, value in zip(members, values, strict=True) if low <= value < high]
+        self.spend(len(values) - len(among))
+        for member in among:
+            self.at(type_name, address, member, label)
+        return values
+
+    def _span(self, type_name: str, members: tuple[str, ...]) -> tuple[int, int, list[int]]:
+        """Offset and size of the part that holds some pointers, and where each lies in it."""
+        key = type_name, members
+        if key not in self._spans:
+            offsets = [self.offset(type_name, member) for member in members]
+            first = min(offsets)
+            places = [offset - first for offset in offsets]
+            self._spans[key] = first, max(places) + _WORD.size, places
+        return self._spans[key]
+
     def word(self, symbol: str, base: int, offset: int, value: int, label: str) -> None:
         """Look at a pointer in a global variable that is no struct, already read.
 
@@ -247,12 +280,12 @@ class Look:
         except Exception:  # noqa: BLE001  # whatever a damaged name leads to
             return "unnamed"
 
-    def spend(self) -> None:
-        """Count one entry.
+    def spend(self, count: int = 1) -> None:
+        """Count entries.
 
         :raises ExhaustedError: if the registry is too large
         """
-        self._left -= 1
+        self._left -= count
         if self._left < 0:
             raise ExhaustedError
 
@@ -351,21 +384,27 @@ class Look:
         # struct rb_node: parent and colour, right, left.
         links = node + 8 - first
         read, unpack, low, high = self.prog.read, _RB_NODE.unpack_from, self._low, self._high
-        waiting, seen = [self.at(*head, label, node=node)], set()
+        size, first = end - first, first - node
+        root = self.at(*head, label, node=node)
+        waiting, seen = [root] if root else [], set()
+        # Ten thousand times in sysfs alone: nothing here is called that need not be.
         while waiting:
             link = waiting.pop()
-            if not link or link in seen or (low <= link < high and self.gone(link)):
+            if link in seen or (low <= link < high and self.gone(link)):
                 continue
             seen.add(link)
-            address = link - node
-            part = read(address + first, end - first)
-            yield address, part
+            part = read(link + first, size)
+            yield link - node, part
             self.spend()
-            for side, child in zip(("rb_right", "rb_left"), unpack(part, links), strict=True):
-                if low <= child < high:
-                    self.at(entry_type, address, f"{member}.{side}", label, node=node)
-                if child:
-                    waiting.append(child)
+            right, left = unpack(part, links)
+            if right:
+                waiting.append(right)
+                if low <= right < high:
+                    self.at(entry_type, link - node, f"{member}.rb_right", label, node=node)
+            if left:
+                waiting.append(left)
+                if low <= left < high:
+                    self.at(entry_type, link - node, f"{member}.rb_left", label, node=node)
 
     def xarray(self, head: tuple[str, int, str], label: Label) -> Iterator[int]:
         """Entries of a ``struct xarray``, which IDRs are made of, too.
@@ -393,23 +432,15 @@ class Look:
                     self.at(node_type, node, f"slots[{slot}]", label)
                     waiting.append((value, level))
 
-    @contextlib.contextmanager
-    def part(self, name: str) -> Iterator[None]:
+    def part(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Keep what cannot be read here from ending the whole registry."""
-        try:
-            yield
-        except ExhaustedError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever a damaged list leads to
-            self.cannot(name, error)
+        return _Part(self, name)
 
     def cannot(self, name: str, error: Exception) -> None:
         """Note what could not be looked through."""
-        from drgn import FaultError
-
         if isinstance(error, ExhaustedError):
             why = f"it holds more than the {self._most} pointers that are looked at"
-        elif isinstance(error, FaultError):
+        elif isinstance(error, self._fault_error):
             why = f"unreadable at {Address(error.address)}"
         elif isinstance(error, (LookupError, AttributeError)):
             why = f"this kernel keeps it otherwise, or not at all ({error.args[0]})"
@@ -432,6 +463,25 @@ class Look:
                     self._programs.append((start, self.read("struct bpf_ksym", at, "end")))
                     link = self.prog.read_u64(link)
         return self._programs
+
+
+class _Part(contextlib.AbstractContextManager[None]):
+    """Not made of a generator: there is one for each directory of sysfs."""
+
+    def __init__(self, look: Look, name: str) -> None:
+        self._look, self._name = look, name
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        # Whatever a damaged list leads to.
+        if not isinstance(error, Exception) or isinstance(error, ExhaustedError):
+            return False
+        self._look.cannot(self._name, error)
+        return True
 
 
 def registry_modules() -> Iterator[ModuleType]:

@@ -10,6 +10,7 @@ THING = "debugfs file"
 
 _DENTRY, _INODE = "struct dentry", "struct inode"
 _FLAG = 1  # of d_fsdata: it is the file's operations; fs/debugfs/internal.h
+_OF_INODE = ("i_op", "i_fop", "i_private")
 _MASK = (1 << 64) - 1
 
 
@@ -42,8 +43,7 @@ def _search_file(look: Look, dentry: int, path: str) -> None:
     inode = look.read(_DENTRY, dentry, "d_inode")
     if not inode:
         return
-    for member in ("i_op", "i_fop", "i_private"):
-        look.at(_INODE, inode, member, path)
+    look.all_at(_INODE, inode, _OF_INODE, path)
     data = look.read(_DENTRY, dentry, "d_fsdata")
     if data & _FLAG:
         look.at(_DENTRY, dentry, "d_fsdata", path, mask=_MASK & ~_FLAG)

@@ -9,6 +9,8 @@ THING = "driver"
 _SUBSYS, _DRIVER = "struct subsys_private", "struct device_driver"
 _PRIVATE, _KSET, _DEVICE = "struct driver_private", "struct kset", "struct device"
 _DEVICE_PRIVATE = "struct device_private"
+_OF_DRIVER = ("probe", "remove", "shutdown", "owner", "groups", "pm")
+_OF_DEVICE = ("driver", "type", "release", "class", "bus")
 
 
 def search(look: Look) -> None:
@@ -25,13 +27,11 @@ def search(look: Look) -> None:
                 if not driver or look.gone(driver):
                     continue
                 name = f"{label} driver {look.string(look.at(_DRIVER, driver, 'name', label))}"
-                for member in ("probe", "remove", "shutdown", "owner", "groups", "pm"):
-                    look.at(_DRIVER, driver, member, name)
+                look.all_at(_DRIVER, driver, _OF_DRIVER, name)
         with look.part(f"devices of bus {label}"):
             head = (_SUBSYS, bus, "klist_devices.k_list")
             for private in look.entries(head, (_DEVICE_PRIVATE, "knode_bus.n_node"), label):
                 device = look.at(_DEVICE_PRIVATE, private, "device", label)
                 if not device or look.gone(device):
                     continue
-                for member in ("driver", "type", "release", "class", "bus"):
-                    look.at(_DEVICE, device, member, f"a device of bus {label}")
+                look.all_at(_DEVICE, device, _OF_DEVICE, f"a device of bus {label}")

@@ -13,7 +13,7 @@ _POINTERS = ("proc_ops", "proc_fops", "proc_iops", "seq_ops", "single_show", "da
 
 def search(look: Look) -> None:
     """``proc_create()`` leaves them, ``remove_proc_entry()`` takes them back."""
-    members = [member for member in _POINTERS if look.has(_ENTRY, member)]
+    members = tuple(member for member in _POINTERS if look.has(_ENTRY, member))
     roots = {"/proc": look.variable("proc_root", _ENTRY).address_}
     with look.part("/proc/net"):
         from drgn.helpers.linux.net import for_each_net
@@ -24,7 +24,7 @@ def search(look: Look) -> None:
         _search(look, path.partition(" ")[0], root, members)
 
 
-def _search(look: Look, path: str, root: int, members: list[str]) -> None:
+def _search(look: Look, path: str, root: int, members: tuple[str, ...]) -> None:
     waiting, seen = [(path, root)], set()
     while waiting:
         path, directory = waiting.pop()
@@ -38,7 +38,6 @@ def _search(look: Look, path: str, root: int, members: list[str]) -> None:
                 def label(entry: int = entry, path: str = path) -> str:
                     return f"{path}/{look.string(look.read(_ENTRY, entry, 'name'))}"
 
-                for member in members:
-                    look.at(_ENTRY, entry, member, label)
+                look.all_at(_ENTRY, entry, members, label)
                 if look.read(_ENTRY, entry, "subdir.rb_node"):
                     waiting.append((label(), entry))

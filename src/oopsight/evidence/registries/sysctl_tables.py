@@ -8,6 +8,7 @@ THING = "sysctl"
 
 _DIR, _NODE = "struct ctl_dir", "struct ctl_node"
 _HEADER, _TABLE = "struct ctl_table_header", "struct ctl_table"
+_POINTERS = ("data", "proc_handler", "extra1", "extra2")
 _IS_DIRECTORY = 0o040000
 
 
@@ -39,8 +40,7 @@ def search(look: Look) -> None:
                     continue
                 entry = table + row * ((node - look.read(_HEADER, header, "node")) // size)
                 name = look.string(look.at(_TABLE, entry, "procname", path))
-                for member in ("data", "proc_handler", "extra1", "extra2"):
-                    look.at(_TABLE, entry, member, f"{path}/{name}")
+                look.all_at(_TABLE, entry, _POINTERS, f"{path}/{name}")
                 mode = look.prog.read(entry + look.offset(_TABLE, "mode"), 2)
                 if int.from_bytes(mode, "little") & 0o170000 == _IS_DIRECTORY:
                     waiting.append((f"{path}/{name}", header))

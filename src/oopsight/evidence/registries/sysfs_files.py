@@ -6,6 +6,9 @@ directory points to the ``struct kobject``, which names its ``kobj_type``.
 
 from __future__ import annotations
 
+import functools
+import struct
+
 from oopsight.evidence.registries import Look
 
 THING = "sysfs file"
@@ -23,6 +26,7 @@ def search(look: Look) -> None:
     first = min(flags_at, private_at, links_at)
     span = first, max(flags_at + width, private_at + 8, links_at + 16)
     flags_at, private_at = flags_at - first, private_at - first
+    unpack = struct.Struct("<Q").unpack_from
     waiting, seen = [root.value_()], set()
     while waiting:
         directory = waiting.pop()
@@ -33,20 +37,18 @@ def search(look: Look) -> None:
             head = (_NODE, directory, "dir.children.rb_node")
             for node, part in look.nodes(head, (_NODE, "rb"), "sysfs", span):
                 kind = part[flags_at] & _KIND
-                if kind not in (_FILE, _DIRECTORY):
-                    continue
-                owner = int.from_bytes(part[private_at : private_at + 8], "little")
-
-                def label(node: int = node) -> str:
-                    return _path(look, node)
-
-                if look.gone(owner):
-                    look.at(_NODE, node, "priv", label)
-                if kind == _DIRECTORY:
+                if kind == _FILE:
+                    (owner,) = unpack(part, private_at)
+                    if look.gone(owner):
+                        look.at(_NODE, node, "priv", functools.partial(_path, look, node))
+                elif kind == _DIRECTORY:
+                    (owner,) = unpack(part, private_at)
                     waiting.append(node)
-                    # Directories of attribute groups have no object.
-                    if owner and not look.gone(owner):
-                        look.at(_KOBJECT, owner, "ktype", label)
+                    path = functools.partial(_path, look, node)
+                    if look.gone(owner):
+                        look.at(_NODE, node, "priv", path)
+                    elif owner:  # directories of attribute groups have no object
+                        look.at(_KOBJECT, owner, "ktype", path)
 
 
 def _path(look: Look, node: int) -> str:
