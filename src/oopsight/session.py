@@ -14,6 +14,7 @@ from oopsight.dump import DumpInfo, identify
 from oopsight.errors import DamagedDumpError, SymbolError
 from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, package_hint
 from oopsight.symbols.lookup import SymbolTable
+from oopsight.symbols.module_names import ModuleNames
 
 if TYPE_CHECKING:
     from drgn import FindObjectFlags, Object, Program
@@ -95,7 +96,8 @@ def open_session(
         vmlinux=vmlinux,
         debug_directories=debug_directories,
         own=own_symbols,
-        memory=lambda: dump_memory(opened(), info),
+        # The last resort, which makes a pack.
+        memory=lambda: dump_memory(opened(small=True), info),
     )
     symbols = find_vmlinux(wanted)
     if symbols.path is None:
@@ -106,7 +108,7 @@ def open_session(
             info,
             symbols,
         )
-    prog = opened()
+    prog = opened(small=symbols.pack)
     _load(prog, symbols.path, info)
     _name_symbols(prog, symbols, info)
     return Session(prog, info, symbols, debug_directories, source_tree)
@@ -134,8 +136,13 @@ def raw_memory(info: DumpInfo) -> DumpMemory:
     return dump_memory(_open(info), info)
 
 
-def _open(info: DumpInfo, watch: Callable[[Program, DumpInfo], None] | None = None) -> Program:
-    prog = engine.load().Program()
+def _open(
+    info: DumpInfo,
+    watch: Callable[[Program, DumpInfo], None] | None = None,
+    *,
+    small: bool = False,
+) -> Program:
+    prog = engine.load(small=small).Program()
     try:
         _set_core_dump(prog, info)
     except Exception as error:  # noqa: BLE001  # libkdumpfile's errors are of the base class
@@ -219,10 +226,8 @@ def _name_symbols(prog: Program, symbols: SymbolStatus, info: DumpInfo) -> None:
         prog.set_enabled_symbol_finders(["pack"])
         prog.register_object_finder("vmemmap", _vmemmap, enable_index=-1)
         prog.register_object_finder("untyped", table.refuse_untyped, enable_index=-1)
-    from drgn.helpers.linux.kallsyms import load_module_kallsyms
-
     try:
-        index = load_module_kallsyms(prog)
+        names = ModuleNames(prog)
     except (drgn.FaultError, LookupError, AttributeError, ValueError):
         return  # a damaged module list: modules stay unnamed, all else works
-    prog.register_symbol_finder("module-kallsyms", index, enable_index=-1)
+    prog.register_symbol_finder("module-kallsyms", names, enable_index=-1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +35,7 @@ def run_apart(argv: Sequence[str], vmcore: str) -> int:
     :return: its exit code
     :raises DamagedDumpError: if the process died of reading behind the dump's end
     """
+    import signal
     import subprocess
 
     # Ctrl-C is for the other process, which has the terminal too. A handler, unlike SIG_IGN, is

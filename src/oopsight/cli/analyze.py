@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Replace a file as a whole, or leave it as it was."""
+    import tempfile
+
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(

@@ -77,6 +77,9 @@ def record(
 
 def _keep_for_debuggers(session: Session, evidence: Evidence) -> None:
     """Read what crash and drgn need beside what the analysis has read."""
+    from drgn import FaultError
+    from drgn.helpers.linux.kallsyms import load_module_kallsyms
+
     prog = session.prog
     keep_variables(prog)
     keep_per_cpu(prog)
@@ -90,6 +93,8 @@ def _keep_for_debuggers(session: Session, evidence: Evidence) -> None:
         counters += text_on_stack(prog, int(task.pointer.address))
     keep_unwinding(prog, counters)
     keep_code(prog, counters)
+    with contextlib.suppress(FaultError, LookupError, AttributeError, ValueError):
+        load_module_kallsyms(prog)  # the analysis has read those of the modules that it met
     if isinstance(modules, Modules):
         keep_modules(prog, modules.loaded, {frame.module for frame in frames})
 
