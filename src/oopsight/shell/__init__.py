@@ -223,7 +223,7 @@ class Shell:
     def run(self, text: str) -> Result:
         """Run one command line and give what it says as data and text."""
         pieces: list[str] = []
-        out, error = self._run_text(text, pieces.append)
+        out, error = self._run_text(text, pieces.append, keep_rows=True)
         rows = tuple(out.rows) if out else ()
         gaps = tuple(out.gaps) if out else ()
         return Result(text, rows, "".join(pieces), gaps, error)
@@ -233,16 +233,18 @@ class Shell:
 
         :return: why it failed, in one line; ``None`` where it did not
         """
-        return self._run_text(text, write)[1]
+        return self._run_text(text, write, keep_rows=False)[1]
 
-    def _run_text(self, text: str, write: Callable[[str], object]) -> tuple[Out | None, str | None]:
+    def _run_text(
+        self, text: str, write: Callable[[str], object], *, keep_rows: bool
+    ) -> tuple[Out | None, str | None]:
         name = text.strip().partition(" ")[0]
         try:
             line = self._parse(text)
             if line is None:
                 return None, None
             name = line.words[0] if line.words else name
-            return self._run_line(line, write), None
+            return self._run_line(line, write, keep_rows=keep_rows), None
         except OopsightError as error:
             return None, f"{printable(name)}: {printable(' '.join(str(error).split()))}"
         except BrokenPipeError:
@@ -266,7 +268,9 @@ class Shell:
             line = parse_line(text)
         raise CommandError("the alias leads in a circle")
 
-    def _run_line(self, line: Line, write: Callable[[str], object]) -> Out | None:
+    def _run_line(
+        self, line: Line, write: Callable[[str], object], *, keep_rows: bool
+    ) -> Out | None:
         if line.shell is not None:
             self._run_shell(line.shell, write)
             return None
@@ -276,7 +280,7 @@ class Shell:
             return None
         found, words = self.resolve(list(line.words))
         with self._output(line, write) as target:
-            return self._run_command(found, words, line.raw, target)
+            return self._run_command(found, words, line.raw, target, keep_rows=keep_rows)
 
     def resolve(self, words: list[str]) -> tuple[registry.Command, list[str]]:
         """The command that words mean, and its arguments; a type's name alone means ``*``.
@@ -303,13 +307,20 @@ class Shell:
         return True
 
     def _run_command(
-        self, command: registry.Command, words: list[str], raw: str, write: Callable[[str], object]
+        self,
+        command: registry.Command,
+        words: list[str],
+        raw: str,
+        write: Callable[[str], object],
+        *,
+        keep_rows: bool,
     ) -> Out:
         as_json = JSON in words
         if as_json:
             words = [word for word in words if word != JSON]
             raw = " ".join(part for part in raw.split() if part != JSON)
-        out = Out((lambda _: None) if as_json else write, columns=self.columns())
+        target = (lambda _: None) if as_json else write
+        out = Out(target, keep_rows=keep_rows or as_json, columns=self.columns())
         try:
             self.call(command, words, raw, out)
         finally:

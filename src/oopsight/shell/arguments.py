@@ -55,7 +55,7 @@ class Args:
 
     def has(self, *flags: str) -> bool:
         """Whether one of the flags was given."""
-        return any(flag in flags for flag, _ in self.given)
+        return bool(self.given) and any(flag in flags for flag, _ in self.given)
 
     def count(self, flag: str) -> int:
         """How often the flag was given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ class Gap:
         return f"{self}: {self.what}: {self.why}"
 
 
+@functools.cache
 def readable_errors() -> tuple[type[Exception], ...]:
     """What reading a damaged dump, or a kernel without the thing looked for, raises."""
     from drgn import FaultError, ObjectAbsentError

@@ -70,16 +70,22 @@ class Command:
 
         :raises UsageError: for what it does not know
         """
-        declared = {**self.options, **options_of({JSON: "rows as JSON"})}
         if getattr(self.module, "RAW", False):
             return Args(words, raw)
-        args = parse(words, declared, stop_early=getattr(self.module, "STOP_EARLY", False))
+        args = parse(
+            words, _declared(self.module), stop_early=getattr(self.module, "STOP_EARLY", False)
+        )
         args.raw = raw
         return args
 
     def run(self, shell: Shell, args: Args, out: Out) -> None:
         """Carry it out."""
         self.module.run(shell, args, out)
+
+
+@functools.cache
+def _declared(module: ModuleType) -> dict[str, Option]:
+    return options_of({**module.OPTIONS, JSON: "rows as JSON"})
 
 
 @functools.cache

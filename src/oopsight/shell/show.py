@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.shell.output import Gap
-from oopsight.shell.tasks import comm_of, cpu_of, pid_of
+from oopsight.shell.tasks import basics, comm_of, cpu_of, pid_of
 from oopsight.text import printable
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ def task_data(out: Out, task: Any) -> dict[str, Any]:
     """
     from oopsight.evidence import Address
 
+    known = basics(task)
+    if known is not None:
+        where = Address(task.value_())
+        return {"pid": known.pid, "task": where, "cpu": known.cpu, "command": known.name}
     return {
         "pid": out.got(lambda: pid_of(task), "pid"),
         "task": Address(task.value_()),

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from oopsight.cheap import dataclass
 from oopsight.shell.output import readable_errors
+from oopsight.shell.tasks import basics
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
+    from oopsight.shell.sleeping import SleepingStacks
 
 MOST_FRAMES = 512
-MANY = 300
-"""Stacks that are unwound with debug information before the quicker way is prepared (1 s)."""
-_MASK = (1 << 64) - 1
+MOST_KEPT = 100_000
 # include/linux/kexec.h: what saves the registers of the panicking CPU, seen from the innermost.
 _LAST_CALLS = frozenset(("machine_kexec", "__crash_kexec", "crash_kexec", "panic"))
-# struct pt_regs of x86-64 by the names shown, three a line (arch/x86/include/asm/ptrace.h)
-REGISTERS = (
-    (("RIP", "ip"), ("RSP", "sp"), ("RFLAGS", "flags")),
-    (("RAX", "ax"), ("RBX", "bx"), ("RCX", "cx")),
-    (("RDX", "dx"), ("RSI", "si"), ("RDI", "di")),
-    (("RBP", "bp"), ("R8", "r8"), ("R9", "r9")),
-    (("R10", "r10"), ("R11", "r11"), ("R12", "r12")),
-    (("R13", "r13"), ("R14", "r14"), ("R15", "r15")),
-)
 # Exception stacks of cpu_entry_area (arch/x86/include/asm/cpu_entry_area.h) by entry function.
 _EXCEPTION_STACKS = {
     "nmi": "NMI",
@@ -46,7 +36,10 @@ class Call:
     sp: int
     interrupted: bool
     """The registers were saved by an exception or at the time of the dump, not by a call."""
-    frame: Any
+    frame: Any = None
+    """drgn's, of which registers can be had; ``None`` where it was found without drgn."""
+    saved: tuple[int, ...] | None = None
+    """The words of a ``struct pt_regs`` which may be that of an interrupted call."""
 
     @property
     def lookup(self) -> int:
@@ -59,7 +52,8 @@ class Call:
         return self.pc >> 63 == 0
 
 
-def _physical(trace: Any) -> Iterator[Call]:
+def physical_calls(trace: Any) -> Iterator[Call]:
+    """The calls of drgn's stack trace, without those that were inlined."""
     for index in range(min(len(trace), MOST_FRAMES)):
         frame = trace[index]
         if frame.is_inline:
@@ -109,54 +103,32 @@ def unwind(shell: Shell, task: Any) -> list[Call]:
     :raises drgn.FaultError: if the stack cannot be read at all
     """
     key = ("unwound", task.value_())
-    if key not in shell.cache:
-        calls = list(_physical(_unwinder(shell, task).stack_trace(task)))
-        panic = shell.cache.get("panic-task")
-        if panic is not None and panic.value_() == task.value_() and calls:
-            calls = _with_panic_path(shell, task, calls)
-        if len(shell.cache) < 100_000:
-            shell.cache[key] = calls
-    found: list[Call] = shell.cache[key]
+    if key in shell.cache:
+        kept: list[Call] = shell.cache[key]
+        return kept
+    known = basics(task)
+    if known is not None and not known.on_cpu:
+        if not known.stack:
+            return []  # it has exited, and its stack is given back
+        quick = _sleeping_stacks(shell).calls(task, known)
+        if quick is not None:
+            return quick
+    calls = list(physical_calls(shell.prog.stack_trace(task)))
+    panic = shell.cache.get("panic-task")
+    if panic is not None and panic.value_() == task.value_() and calls:
+        calls = _with_panic_path(shell, task, calls)
+    if len(shell.cache) < MOST_KEPT:
+        shell.cache[key] = calls
+    return calls
+
+
+def _sleeping_stacks(shell: Shell) -> SleepingStacks:
+    if "sleeping-stacks" not in shell.cache:
+        from oopsight.shell.sleeping import SleepingStacks
+
+        shell.cache["sleeping-stacks"] = SleepingStacks(shell.prog, stack_size(shell))
+    found: SleepingStacks = shell.cache["sleeping-stacks"]
     return found
-
-
-class _Unwinder:
-    """The dump seen with the kernel's own symbols alone, without debug information.
-
-    With debug information drgn looks for inlined calls in each frame, 2 ms a stack; the unwind
-    tables in the dump itself give the same program counters in 0.05 ms.
-    """
-
-    def __init__(self, prog: Any) -> None:
-        self.prog = prog
-
-    def stack_trace(self, task: Any) -> Any:
-        """Unwind a task of another program of the same dump."""
-        from drgn import Object
-
-        return self.prog.stack_trace(Object(self.prog, "struct task_struct *", task.value_()))
-
-
-def _unwinder(shell: Shell, task: Any) -> Any:
-    """What unwinds a task: the program itself, or for many sleeping ones a quicker one."""
-    count = shell.cache["stacks-unwound"] = shell.cache.get("stacks-unwound", 0) + 1
-    if count <= MANY:
-        return shell.prog
-    try:
-        if int(task.on_cpu.value_()):
-            return shell.prog  # its registers are known to the program that has them
-    except readable_errors():
-        return shell.prog
-    if "unwinder" not in shell.cache:
-        from oopsight.errors import OopsightError
-        from oopsight.session import open_session
-
-        quicker: Any = shell.prog
-        # A kernel without types or symbol names of its own is unwound the slow way.
-        with contextlib.suppress(OopsightError):
-            quicker = _Unwinder(open_session(shell.session.info.path, own_symbols=True).prog)
-        shell.cache["unwinder"] = quicker
-    return shell.cache["unwinder"]
 
 
 def _with_panic_path(shell: Shell, task: Any, calls: list[Call]) -> list[Call]:
@@ -195,7 +167,7 @@ def unwind_from(shell: Shell, pc: int, sp: int) -> list[Call]:
         registers = Object(shell.prog, "struct pt_regs", {"ip": pc, "sp": sp, "cs": 0x10})
         return [
             Call(c.pc, c.sp, c.interrupted and i > 0, c.frame)
-            for i, c in enumerate(_physical(shell.prog.stack_trace(registers)))
+            for i, c in enumerate(physical_calls(shell.prog.stack_trace(registers)))
         ]
     except readable_errors():
         return []
@@ -215,74 +187,6 @@ def read_words(shell: Shell, address: int, count: int) -> list[int | None]:
             found += [int.from_bytes(data[i : i + 8], "little") for i in range(0, size - 7, 8)]
         address += size
     return found
-
-
-def saved_registers(shell: Shell, call: Call, inner: Call | None) -> dict[str, int]:
-    """What the exception entry saved of an interrupted call; by pt_regs' member names.
-
-    The entry code's frame ends where the saved ``struct pt_regs`` begins; where no frame of it is
-    known they lie below the interrupted stack pointer, aligned by the CPU.
-    """
-    from drgn import Object, sizeof
-
-    prog = shell.prog
-    try:
-        size = sizeof(prog.type("struct pt_regs"))
-    except LookupError:
-        return {}
-    places = [(call.sp & ~0xF) - size]
-    if inner is not None:
-        places.insert(0, inner.sp)
-    for place in places:
-        try:
-            registers = Object(prog, "struct pt_regs", address=place).read_()
-            if registers.ip.value_() != call.pc or registers.sp.value_() != call.sp:
-                continue
-        except readable_errors():
-            continue
-        return {
-            member.name: int(registers.member_(member.name).value_()) & _MASK
-            for member in registers.type_.members
-            if member.name
-        } | {"@": place}
-    return {}
-
-
-def frame_registers(call: Call) -> dict[str, int]:
-    """Registers as unwound, by pt_regs' member names; those that are not known left out."""
-    try:
-        found = call.frame.registers()
-    except readable_errors():
-        return {}
-    renamed = {}
-    for name, value in found.items():
-        short = name[1:] if name.startswith("r") and not name[1:2].isdigit() else name
-        renamed["flags" if short == "flags" else short] = int(value)
-    renamed.setdefault("ip", call.pc)
-    return renamed
-
-
-def register_lines(registers: dict[str, int], *, original: bool) -> Iterator[str]:
-    """The block of registers.
-
-    :param original: whether ORIG_RAX is known
-    """
-    for row in REGISTERS:
-        parts = []
-        for name, key in row:
-            value = registers.get(key)
-            width = 8 if key == "flags" else 16
-            parts.append(f"{name:>3}: {'-' * width if value is None else f'{value:0{width}x}'}")
-        yield "    " + "  ".join(parts)
-    last = [
-        f"{n}: {registers[k] & 0xFFFF:04x}"
-        for n, k in (("CS", "cs"), ("SS", "ss"))
-        if k in registers
-    ]  # one row
-    if original and "orig_ax" in registers:
-        last.insert(0, f"ORIG_RAX: {registers['orig_ax']:016x}")
-    if last:
-        yield "    " + "  ".join(last)
 
 
 def stack_change(inner: Call, outer: Call, entry: str, size: int) -> str | None:

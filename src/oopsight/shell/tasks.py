@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from oopsight.shell.bulk import Fields
 from oopsight.shell.output import readable_errors
 from oopsight.text import printable
 
@@ -20,6 +22,82 @@ _STATES = {
     "P": "PA",
     "I": "ID",
 }  # one table
+_PF_KTHREAD = 0x00200000
+_BASICS = {
+    "pid": ("pid",),
+    "tgid": ("tgid",),
+    "cpu": ("thread_info.cpu", "cpu"),
+    "state": ("__state", "state"),
+    "exit_state": ("exit_state",),
+    "flags": ("flags",),
+    "parent": ("real_parent",),
+    "mm": ("mm",),
+    "comm": ("comm",),
+    "stack": ("stack",),
+    "on_cpu": ("on_cpu",),
+}
+
+
+class Basics(NamedTuple):
+    """What most commands want to know of a task, read in one go."""
+
+    pid: int
+    tgid: int
+    cpu: int
+    state: int
+    exit_state: int
+    flags: int
+    parent: int
+    """``real_parent``, an address."""
+    mm: int
+    """An address; 0 of a kernel thread."""
+    comm: bytes
+    stack: int
+    """Address of the lowest byte of the kernel stack."""
+    on_cpu: int
+
+    @property
+    def name(self) -> str:
+        """Its name, safe to show."""
+        return printable(self.comm.partition(b"\0")[0])
+
+    @property
+    def kernel(self) -> bool:
+        """Whether it never has user memory; idle tasks too."""
+        return bool(self.flags & _PF_KTHREAD) or not self.pid
+
+
+class _Reader:
+    """Reads basics; the last ones are kept, since several ask for them in turn."""
+
+    def __init__(self, prog: Any) -> None:
+        self.fields: Fields | None = None
+        with contextlib.suppress(LookupError):  # a kernel without one of them: member by member
+            self.fields = Fields(prog, "struct task_struct", _BASICS)
+        self.address = 0
+        self.basics: Basics | None = None
+
+    def read(self, address: int) -> Basics | None:
+        if address != self.address:
+            self.basics = None
+            self.address = address
+            if self.fields is not None:
+                with contextlib.suppress(*readable_errors()):  # whoever asks finds out which it is
+                    self.basics = Basics(*self.fields.read(address))
+        return self.basics
+
+
+def basics(task: Any) -> Basics | None:
+    """The basics of a task; ``None`` where not all of them can be read.
+
+    :param task: ``struct task_struct *``
+    """
+    cache = task.prog_.cache
+    reader = cache.get("oopsight-basics")
+    if reader is None:
+        reader = cache["oopsight-basics"] = _Reader(task.prog_)
+    found: Basics | None = reader.read(task.value_())
+    return found
 
 
 def cpus_of(prog: Any) -> list[int]:
@@ -101,6 +179,7 @@ def all_tasks(prog: Any, problems: list[Exception], *, idle: bool = True) -> lis
     if idle:
         for task in idle_tasks(prog):
             found.setdefault(task.value_(), task)
+    before = len(problems)
     walks = [_by_pid(prog)]
     while walks:
         walk = walks.pop(0)
@@ -115,6 +194,8 @@ def all_tasks(prog: Any, problems: list[Exception], *, idle: bool = True) -> lis
             if not problems:
                 walks = [_by_list(prog, backwards=False), _by_list(prog, backwards=True)]
             problems.append(error)
+    if len(problems) == before and prog.type("struct pid_namespace").has_member("idr"):
+        return list(found.values())  # since Linux 4.15 the pid table is in this order
     return sorted(found.values(), key=_order)
 
 
@@ -156,13 +237,22 @@ def state_of(task: Any) -> str:
     return _STATES.get(letter, letter)
 
 
+def state_by(task: Any, known: Basics) -> str:
+    """As :func:`state_of`, found once for all tasks in the same state."""
+    memo: dict[tuple[int, int], str] = task.prog_.cache.setdefault("oopsight-states", {})
+    key = known.state, known.exit_state
+    if key not in memo:
+        memo[key] = state_of(task)
+    return memo[key]
+
+
 def _has_new_state(task: Any) -> bool:
     return bool(task.prog_.type("struct task_struct").has_member("__state"))
 
 
 def is_kernel_thread(task: Any) -> bool:
     """Whether it never has user memory (PF_KTHREAD); idle tasks too."""
-    return bool(task.flags.value_() & 0x00200000) or pid_of(task) == 0
+    return bool(task.flags.value_() & _PF_KTHREAD) or pid_of(task) == 0
 
 
 def cpu_of(task: Any) -> int:

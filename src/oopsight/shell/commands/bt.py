@@ -31,13 +31,11 @@ from typing import TYPE_CHECKING, Any
 from oopsight.evidence import Address
 from oopsight.shell.numbers import cpus, hexadecimal
 from oopsight.shell.output import gap_from, readable_errors
+from oopsight.shell.registers import KEYS, WORDS, block, frame_registers, saved_registers
 from oopsight.shell.show import header
 from oopsight.shell.stack import (
     Call,
-    frame_registers,
     read_words,
-    register_lines,
-    saved_registers,
     stack_bounds,
     stack_change,
     stack_size,
@@ -205,26 +203,49 @@ def name_of(shell: Shell, call: Call, args: Args) -> str:
     return name
 
 
+class _Texts:
+    """What is said of a program counter, made once: most stacks go through the same few."""
+
+    def __init__(self, shell: Shell, args: Args) -> None:
+        self.shell = shell
+        self.args = args
+        self.size = stack_size(shell)
+        self.made: dict[tuple[int, bool], str] = {}
+
+    def of(self, call: Call) -> str:
+        """Name, address and module of a call."""
+        key = call.pc, call.interrupted
+        if key not in self.made:
+            named = self.shell.names.of(call.lookup)
+            module = f" [{named.module}]" if named and named.module else ""
+            name = name_of(self.shell, call, self.args)
+            self.made[key] = f"{name} at {call.pc:x}{module}"
+        return self.made[key]
+
+
+def _texts(shell: Shell, args: Args) -> _Texts:
+    key = ("bt-texts", args.has("-s"), args.has("-x"), args.has("-d"), shell.settings.radix)
+    if key not in shell.cache:
+        shell.cache[key] = _Texts(shell, args)
+    found: _Texts = shell.cache[key]
+    return found
+
+
 def _show_calls(shell: Shell, calls: list[Call], args: Args, out: Out) -> list[dict[str, Any]]:
     frames = []
     number = 0
+    texts = _texts(shell, args)
+    more = args.has("-l", "-f", "-F")
+    inner: Call | None = None
     for index, call in enumerate(calls):
-        inner = calls[index - 1] if index else None
-        named = shell.names.of(call.lookup)
-        if inner is not None:
+        if inner is not None and not inner.sp <= call.sp < inner.sp + 2 * texts.size:
             entry = shell.names.of(inner.lookup)
-            change = stack_change(inner, call, entry.name if entry else "", stack_size(shell))
+            change = stack_change(inner, call, entry.name if entry else "", texts.size)
             if change:
                 out.line(f"--- <{change}> ---")
-        frame: dict[str, Any] = {
-            "pc": Address(call.pc),
-            "sp": Address(call.sp),
-            "function": named.name if named else None,
-            "offset": named.offset if named else None,
-            "module": named.module if named else None,
-            "exception": call.interrupted,
-        }
-        frames.append(frame)
+        frame: dict[str, Any] = {}
+        if out.keep_rows:
+            frames.append(frame := _frame(shell, call))
         if call.user:
             frame["registers"] = _registers(shell, call, inner, out)
             break
@@ -234,17 +255,28 @@ def _show_calls(shell: Shell, calls: list[Call], args: Args, out: Out) -> list[d
             out.line(f"    [exception RIP: {rip}]")
             frame["registers"] = _registers(shell, call, inner, out)
         else:
-            module = f" [{named.module}]" if named and named.module else ""
             at = call.sp if call.interrupted or index == 0 else call.sp - 8
-            name = name_of(shell, call, args)
             frame["number"] = number
-            out.line(f"{'#' + str(number):>3} [{at:x}] {name} at {call.pc:x}{module}")
+            out.line(f"{f'#{number}':>3} [{at:x}] {texts.of(call)}")
             number += 1
-        if args.has("-l"):
+        if more and args.has("-l"):
             frame["source"] = _lines(shell, call, out)
-        if args.has("-f", "-F"):
+        if more and args.has("-f", "-F"):
             _frame_memory(shell, call, calls, index, args, out)
+        inner = call
     return frames
+
+
+def _frame(shell: Shell, call: Call) -> dict[str, Any]:
+    named = shell.names.of(call.lookup)
+    return {
+        "pc": Address(call.pc),
+        "sp": Address(call.sp),
+        "function": named.name if named else None,
+        "offset": named.offset if named else None,
+        "module": named.module if named else None,
+        "exception": call.interrupted,
+    }
 
 
 def _saved_behind(shell: Shell, call: Call) -> bool:
@@ -254,8 +286,10 @@ def _saved_behind(shell: Shell, call: Call) -> bool:
 def _registers(shell: Shell, call: Call, inner: Call | None, out: Out) -> dict[str, Address]:
     saved = saved_registers(shell, call, inner)
     registers = saved or frame_registers(call)
-    out.lines("\n".join(register_lines(registers, original=bool(saved))))
-    return {name: Address(value) for name, value in registers.items() if name != "@"}
+    out.lines(block(registers, original=bool(saved)))
+    if not out.keep_rows:
+        return {}
+    return {name: Address(value) for name, value in registers.items()}
 
 
 def _lines(shell: Shell, call: Call, out: Out) -> list[str]:
@@ -322,7 +356,7 @@ def _text_symbols(shell: Shell, task: Any, args: Args, out: Out) -> None:
         if named is None:
             continue
         at = start + 8 * index
-        name = name_of(shell, Call(word, at, True, None), args)
+        name = name_of(shell, Call(word, at, True), args)
         module = f" [{named.module}]" if named.module else ""
         out.row(
             f"  [{at:x}] {name} at {word:x}{module}",
@@ -350,12 +384,9 @@ def _exception_frames(shell: Shell, start: int, end: int, out: Out) -> None:
         out.line(f"\n  {'KERNEL' if kernel else 'USER'}-MODE EXCEPTION FRAME AT: {at:x}")
         if kernel:
             out.line(f"    [exception RIP: {shell.names.show(ip) or 'unknown or invalid address'}]")
-        keys = ("r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx",
-                "dx", "si", "di", "orig_ax", "ip", "cs", "flags", "sp", "ss")  # fmt: skip
-        registers = {
-            k: w for k, w in zip(keys, words[index : index + 21], strict=True) if w is not None
-        }
-        out.lines("\n".join(register_lines(registers, original=True)))
+        here = words[index : index + WORDS]
+        registers = {k: w for k, w in zip(KEYS, here, strict=True) if w is not None}
+        out.lines(block(registers, original=True))
         out.row(None, address=Address(at), mode="kernel" if kernel else "user", pc=Address(ip))
 
 

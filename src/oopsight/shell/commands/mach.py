@@ -78,8 +78,8 @@ def _cpus(shell: Shell, args: Args, out: Out) -> None:
 
 
 def _facts(shell: Shell, out: Out) -> Iterator[tuple[str, Any]]:
-    from oopsight.shell.commands.ps import memory_pages
     from oopsight.shell.numbers import amount
+    from oopsight.shell.taskmemory import memory_pages
 
     prog = shell.prog
     cpus = cpus_of(prog)

@@ -27,19 +27,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oopsight.evidence import Address
 from oopsight.shell.numbers import cpus, duration, hexadecimal
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.shell.show import header, header_of, task_data
+from oopsight.shell.taskmemory import memory_of, memory_pages
 from oopsight.shell.tasks import (
+    Basics,
+    basics,
     comm_of,
     cpu_of,
     cpus_of,
     current_tasks,
     is_kernel_thread,
     pid_of,
+    state_by,
     state_of,
 )
 from oopsight.text import printable
@@ -182,63 +186,6 @@ def _policy(word: str) -> int:
 # -- the table ---------------------------------------------------------------------------------
 
 
-def memory_pages(shell: Shell) -> int:
-    """Pages of memory of all nodes, holes left out."""
-    if "pages" not in shell.cache:
-        from drgn.helpers.linux.mmzone import for_each_online_pgdat
-
-        total = 0
-        try:
-            for node in for_each_online_pgdat(shell.prog):
-                total += int(node.node_present_pages.value_())
-        except readable_errors():
-            pass
-        shell.cache["pages"] = total
-    return int(shell.cache["pages"])
-
-
-def memory_of(shell: Shell, task: Any) -> tuple[int, int]:
-    """Virtual and resident size of a task in bytes."""
-    if not task.mm:
-        return 0, 0
-    page = shell.prog["PAGE_SIZE"].value_()
-    return int(task.mm.total_vm.value_()) * page, resident_pages(shell, task) * page
-
-
-def resident_pages(shell: Shell, task: Any) -> int:
-    """Resident pages of a task's memory."""
-    mm = task.mm.read_()
-    memo = shell.cache.setdefault("rss", {})
-    if mm.value_() not in memo:
-        memo[mm.value_()] = _resident(shell, task, mm)
-    return int(memo[mm.value_()])
-
-
-def _resident(shell: Shell, task: Any, mm: Any) -> int:
-    from drgn.helpers.linux.mm import task_rss
-
-    prog = shell.prog
-    kinds = [int(prog[name].value_()) for name in ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES")]
-    try:
-        counters = [mm.rss_stat[kind] for kind in kinds]
-        parts = [(int(c.count.value_()), int(c.counters.value_())) for c in counters]
-    except (TypeError, AttributeError):
-        return int(task_rss(task).total)  # no per-CPU counters before Linux 6.2 (f1a7941243c1)
-    # CPUs that the panic stopped hold a part of the sum too.
-    total = sum(max(0, count + sum(_per_cpu_parts(shell, at))) for count, at in parts)
-    return int(total)
-
-
-def _per_cpu_parts(shell: Shell, pointer: int) -> Iterator[int]:
-    """The ``s32`` of each CPU that a per-CPU pointer leads to."""
-    if "per-cpu-offsets" not in shell.cache:
-        offsets = shell.prog["__per_cpu_offset"]
-        shell.cache["per-cpu-offsets"] = [int(offsets[c].value_()) for c in cpus_of(shell.prog)]
-    for offset in shell.cache["per-cpu-offsets"]:
-        data = shell.session.read((pointer + offset) & ((1 << 64) - 1), 4)
-        yield int.from_bytes(data, "little", signed=True)
-
-
 def _table(shell: Shell, args: Args, out: Out, tasks: list[Any]) -> None:
     stack = args.has("-s")
     if not args.has("-H"):
@@ -250,16 +197,22 @@ def _table(shell: Shell, args: Args, out: Out, tasks: list[Any]) -> None:
         _row(shell, task, out, running, total, stack=stack)
 
 
+class _Row(NamedTuple):
+    """What a line shows of a task; marks in the place of what could not be read."""
+
+    pid: Any
+    parent: Any
+    cpu: Any
+    state: Any
+    memory: Any
+    comm: Any
+    kernel: Any
+
+
 def _row(shell: Shell, task: Any, out: Out, running: set[int], total: int, *, stack: bool) -> None:
     address = task.value_()
     mark = ">" if address in running else " "
-    pid = out.got(lambda: pid_of(task), "pid")
-    parent = out.got(lambda: int(task.real_parent.tgid.value_()), "parent") if pid else 0
-    cpu = out.got(lambda: cpu_of(task), "cpu")
-    state = out.got(lambda: state_of(task), "state")
-    memory = out.got(lambda: memory_of(shell, task), "memory")
-    comm = out.got(lambda: comm_of(task), "comm")
-    kernel = out.got(lambda: is_kernel_thread(task), "flags")
+    pid, parent, cpu, state, memory, comm, kernel = _values(shell, task, out)
     where: Any = f"{address:x}"
     if stack:
         where = "--" if mark == ">" else out.got(lambda: f"{task.thread.sp.value_():x}", "stack")
@@ -272,9 +225,15 @@ def _row(shell: Shell, task: Any, out: Out, running: set[int], total: int, *, st
         vsz, rss = memory[0] >> 10, memory[1] >> 10
         share = f"{100 * memory[1] / total:.1f}" if total else "0.0"
     name = f"[{comm}]" if kernel is True and not isinstance(comm, Gap) else str(comm)
-    out.row(
+    text = (
         f"{mark}{pid!s:>8}{parent!s:>8}{cpu!s:>4}  {where!s:^16}  {state!s:<2}"
-        f"{share:>6}{vsz!s:>9}{rss!s:>9}  {name}",
+        f"{share:>6}{vsz!s:>9}{rss!s:>9}  {name}"
+    )
+    if not out.keep_rows:
+        out.line(text)
+        return
+    out.row(
+        text,
         pid=pid,
         ppid=parent,
         cpu=cpu,
@@ -286,6 +245,39 @@ def _row(shell: Shell, task: Any, out: Out, running: set[int], total: int, *, st
         command=comm,
         running=mark == ">",
     )
+
+
+def _values(shell: Shell, task: Any, out: Out) -> _Row:
+    """Read in one go; where something is amiss one by one, each with its own mark."""
+    known = basics(task)
+    if known is None:
+        pid = out.got(lambda: pid_of(task), "pid")
+        return _Row(
+            pid,
+            out.got(lambda: int(task.real_parent.tgid.value_()), "parent") if pid else 0,
+            out.got(lambda: cpu_of(task), "cpu"),
+            out.got(lambda: state_of(task), "state"),
+            out.got(lambda: memory_of(shell, task), "memory"),
+            out.got(lambda: comm_of(task), "comm"),
+            out.got(lambda: is_kernel_thread(task), "flags"),
+        )
+    return _Row(
+        known.pid,
+        out.got(lambda: _parent(shell, task, known), "parent") if known.pid else 0,
+        known.cpu,
+        out.got(lambda: state_by(task, known), "state"),
+        out.got(lambda: memory_of(shell, task), "memory") if known.mm else (0, 0),
+        known.name,
+        known.kernel,
+    )
+
+
+def _parent(shell: Shell, task: Any, known: Basics) -> int:
+    """The pid of the process that a task is a child of; looked up once for all its children."""
+    memo: dict[int, int] = shell.cache.setdefault("tgid-by-task", {})
+    if known.parent not in memo:
+        memo[known.parent] = int(task.real_parent.tgid.value_())
+    return memo[known.parent]
 
 
 # -- one task after another ----------------------------------------------------------------------

@@ -36,7 +36,7 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     for name, why in innocent.items():
         if name not in named:
             out.row(f"not to blame  {name}: {why}", who=name, blame="no", why=why)
-    if not named and not out.rows:
+    if not named and not innocent:
         out.line("nobody: no rule blames anyone, and no foreign module is loaded")
 
 

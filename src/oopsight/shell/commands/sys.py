@@ -110,7 +110,7 @@ def facts(shell: Shell, out: Out) -> Iterator[tuple[str, Any]]:
     yield "VERSION", uts("version")
     speed = out.got(lambda: f"  ({int(prog['cpu_khz'].value_()) // 1000} Mhz)", "cpu_khz")
     yield "MACHINE", f"{uts('machine')}{'' if isinstance(speed, Gap) else speed}"
-    from oopsight.shell.commands.ps import memory_pages
+    from oopsight.shell.taskmemory import memory_pages
 
     yield "MEMORY", amount(memory_pages(shell) * 4096)
     yield "PANIC", out.got(lambda: _panic(shell), "panic message")

@@ -120,7 +120,7 @@ def show_task(shell: Shell, task: Any, args: Args, out: Out) -> None:
 
 
 def _totals(shell: Shell, task: Any, mm: Any, out: Out) -> None:
-    from oopsight.shell.commands.ps import resident_pages
+    from oopsight.shell.taskmemory import resident_pages
 
     page = int(shell.prog["PAGE_SIZE"].value_()) >> 10
     top = out.got(lambda: f"{mm.pgd.value_():x}", "pgd")
