@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,25 @@ def test_an_error_that_quotes_the_dump_cannot_steer_the_terminal(
     assert "\\x1b[2J" in shown
     assert "\x1b" not in shown
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said", "complained"),
+    [
+        (["--version"], 0, "oopsight ", ""),
+        (["analyze", "/no/such/dump"], 3, "", "no such file"),
+        (["analyze"], 2, "", "VMCORE"),
+    ],
+)
+def test_a_process_says_everything_before_it_ends(
+    arguments: list[str], code: int, said: str, complained: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "oopsight", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert said in done.stdout
+    assert complained in done.stderr

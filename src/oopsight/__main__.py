@@ -1,7 +1,5 @@
 """``python -m oopsight`` is the ``oopsight`` command."""
 
-import sys
+from oopsight.cli import process
 
-from oopsight.cli import main
-
-sys.exit(main())
+process()
