@@ -40,7 +40,7 @@ def collect(session: Session, modules: Modules, fault: Fault | Missing) -> Dangl
     if near is not None and modules.owner(near):
         near = None
     if near is None and modules.last_unloaded is None:
-        return DanglingPointers((), ("the registries: no module is known to have been unloaded",))
+        return DanglingPointers((), ())
     look = Look(session.prog, modules, MOST if near is None else MOST_SUSPECTED, near=near)
     search_all(look)
     return DanglingPointers(tuple(look.found), tuple(look.unchecked))
