@@ -50,7 +50,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         epilog="'oopsight VMCORE' is short for 'oopsight analyze VMCORE'.",
     )
     parser.add_argument("--version", action="version", version=f"oopsight {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    # Without "prog" the usage is laid out for it, for which argparse looks at the terminal.
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, prog="oopsight"
+    )
     for name in [wanted] if wanted else names:
         module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
         doc = (module.__doc__ or "").strip()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,9 @@ from oopsight.errors import OutputError, SymbolError
 from oopsight.text import printable
 
 if TYPE_CHECKING:
+    from drgn import Program
+
+    from oopsight.dump import DumpInfo
     from oopsight.report import Report
 
 
@@ -46,11 +51,24 @@ def _write(path: Path, text: str) -> None:
         raise OutputError(f"{path}: {error.strerror or error}; nothing was written") from None
 
 
+def _import_meanwhile(prog: Program, info: DumpInfo) -> None:
+    """Import what comes next on the second processor, while drgn reads debug information."""
+    del prog, info
+
+    def work() -> None:
+        with contextlib.suppress(Exception):  # whoever needs it will meet the same
+            from oopsight import report
+
+            report.import_all()
+
+    threading.Thread(target=work, daemon=True).start()
+
+
 def _report(args: argparse.Namespace) -> Report:
     from oopsight.session import NoSymbolsError
 
     try:
-        session = _session.open_from(args)
+        session = _session.open_from(args, watch=_import_meanwhile)
     except NoSymbolsError as error:
         from oopsight.report.from_log import analyze_log
 

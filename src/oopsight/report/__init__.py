@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oopsight.diagnosis import Finding, Undecided, diagnose, verdict
+from oopsight.diagnosis import Finding, Undecided, diagnose, rule_modules, verdict
 from oopsight.diagnosis.damage import allow_for_damage, lowered
 from oopsight.diagnosis.unknown import unknown
 from oopsight.evidence import Evidence, Missing, to_plain
@@ -48,6 +48,12 @@ SHOWN = (
 
 Report = dict[str, Any]
 """JSON-able; see ``schema.json``."""
+
+
+def import_all() -> None:
+    """Import every rule, and with it the facts that rules ask for."""
+    for _ in rule_modules():
+        pass
 
 
 def analyze(session: Session) -> Report:

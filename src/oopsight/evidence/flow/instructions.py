@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.kernel import disassembler
@@ -64,8 +65,7 @@ class Operand:
     writes: bool = False
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One instruction, with what the tracing needs of it."""
 
     address: int
@@ -75,38 +75,32 @@ class Instruction:
     operands: tuple[Operand, ...]
     written: frozenset[str]
     """64-bit names of the general registers that it changes; a call's clobbers not included."""
+    is_call: bool
+    is_jump: bool
+    """Whether it jumps, on a condition or without."""
+    falls_through: bool
+    """Whether the next instruction in memory may follow it."""
+    target: int | None
+    """Where a direct jump or call leads."""
 
     @property
     def end(self) -> int:
         """Address of the next instruction in memory."""
         return self.address + len(self.bytes)
 
-    @property
-    def is_call(self) -> bool:
-        """Whether it calls."""
-        return self.mnemonic in ("call", "lcall")
 
-    @property
-    def is_jump(self) -> bool:
-        """Whether it jumps, on a condition or without."""
-        return self.mnemonic.startswith(("j", "loop", "notrack jmp", "bnd jmp"))
+_CALLS = ("call", "lcall")
+_JUMPS = ("j", "loop", "notrack jmp", "bnd jmp")
+_LAST = frozenset(
+    ["jmp", "notrack jmp", "bnd jmp", "ret", "retf", "iretq", "hlt", "int3", "ud2", "ud0", "ud1"]
+)
 
-    @property
-    def falls_through(self) -> bool:
-        """Whether the next instruction in memory may follow it."""
-        return not (
-            self.mnemonic
-            in ("jmp", "notrack jmp", "bnd jmp", "ret", "retf", "iretq", "hlt", "int3")
-            or self.mnemonic in ("ud2", "ud0", "ud1")
-            or self.mnemonic.startswith("sysret")
-        )
 
-    @property
-    def target(self) -> int | None:
-        """Where a direct jump or call leads."""
-        if (self.is_jump or self.is_call) and self.operands:
-            return self.operands[0].immediate
-        return None
+@functools.cache
+def _flow(mnemonic: str) -> tuple[bool, bool, bool]:
+    """Whether it calls, whether it jumps, and whether the next one in memory may follow it."""
+    ends = mnemonic in _LAST or mnemonic.startswith("sysret")
+    return mnemonic in _CALLS, mnemonic.startswith(_JUMPS), not ends
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -142,7 +136,8 @@ def decode(code: bytes, address: int, most: int = MOST_INSTRUCTIONS) -> tuple[In
     found = []
     for row in disassembler.disassemble(code, address, most, detail=True):
         operands = tuple(map(_operand, row.parts))
-        named = tuple(part.register for part in operands if part.register and part.writes)
+        named = tuple([part.register for part in operands if part.register and part.writes])
+        calls, jumps, goes_on = _flow(row.mnemonic)
         found.append(
             Instruction(
                 row.address,
@@ -151,6 +146,10 @@ def decode(code: bytes, address: int, most: int = MOST_INSTRUCTIONS) -> tuple[In
                 f"{row.mnemonic} {row.operands}".strip(),
                 operands,
                 _written(row.changed, named),
+                calls,
+                jumps,
+                goes_on,
+                operands[0].immediate if operands and (calls or jumps) else None,
             )
         )
     return tuple(found)
