@@ -21,6 +21,9 @@ def plain(symbols: Sequence[Symbol]) -> list[tuple[str, int, int, str, str]]:
 def test_the_names_are_drgns(kernel: str, maker: Maker) -> None:
     prog = opened(maker.get(("incident", kernel, "kdump"))).prog
     whole, names = load_module_kallsyms(prog), ModuleNames(prog)
+    by_name = {s.name for s in whole(prog, None, None, False)}
+    for name in by_name:  # while no module has been read for another reason
+        assert plain(names(prog, name, None, False)) == plain(whole(prog, name, None, False))
     everything = [symbol for symbol in whole(prog, None, None, False) if symbol.address]
     assert len(everything) > 100
     assert len(list(for_each_module(prog))) > 1
@@ -28,8 +31,6 @@ def test_the_names_are_drgns(kernel: str, maker: Maker) -> None:
         inside = symbol.address + symbol.size // 2
         for one in (False, True):
             assert plain(names(prog, None, inside, one)) == plain(whole(prog, None, inside, one))
-        by_name = symbol.name, None, False
-        assert plain(names(prog, *by_name)) == plain(whole(prog, *by_name))
     assert plain(names(prog, None, None, False)) == plain(whole(prog, None, None, False))
 
 
@@ -37,6 +38,8 @@ def test_only_the_module_in_question_is_read(maker: Maker) -> None:
     prog = opened(maker.get(("incident", "6.1", "kdump"))).prog
     names = ModuleNames(prog)
     assert names(prog, None, 0x1000, False) == []
+    assert names(prog, "no_such_function", None, False) == []
+    assert not names._indices
     module = next(for_each_module(prog))
     names(prog, None, module.core_layout.base.value_(), True)
     assert len(names._indices) == 1

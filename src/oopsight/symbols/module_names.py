@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from drgn import Object, Program, Symbol, SymbolIndex
 
+_MOST_STRINGS = 64 << 20
+
 
 class ModuleNames:
     """A symbol finder for drgn."""
@@ -32,6 +34,7 @@ class ModuleNames:
             for start, size in module_address_regions(module)
         )
         self._indices: dict[int, SymbolIndex] = {}
+        self._strings: dict[int, bytes | None] = {}
 
     def __call__(
         self, prog: Program, name: str | None, address: int | None, one: bool
@@ -39,6 +42,8 @@ class ModuleNames:
         """Find symbols by name, by address, by both, or all of them."""
         found: list[Symbol] = []
         for number in self._modules_at(address):
+            if name is not None and not self._may_hold(number, name):
+                continue
             found += self._index(number)(prog, name, address, one)
             if found and one:
                 break
@@ -54,12 +59,38 @@ class ModuleNames:
         start, end, number = self._regions[at]
         return (number,) if start <= address < end else ()
 
+    def _may_hold(self, number: int, name: str) -> bool:
+        """Whether a name is in a module's string table; most are looked for in vain."""
+        if number in self._indices:
+            return True
+        if number not in self._strings:
+            self._strings[number] = _strings(self._modules[number])
+        strings = self._strings[number]
+        return strings is None or b"\0%b\0" % name.encode("utf-8", "replace") in strings
+
     def _index(self, number: int) -> SymbolIndex:
         if number not in self._indices:
             from drgn import SymbolIndex
 
             self._indices[number] = SymbolIndex(_symbols(self._modules[number]))
         return self._indices[number]
+
+
+def _strings(module: Object) -> bytes | None:
+    """A module's string table, which ends with the name of its last symbol; ``None`` if damaged."""
+    from drgn import FaultError
+
+    prog = module.prog_
+    try:
+        names = module.kallsyms  # struct mod_kallsyms, since 4.5
+        start = names.strtab.value_()
+        last = names.symtab[names.num_symtab.value_() - 1].st_name.value_()
+        if last > _MOST_STRINGS:
+            return None
+        strings: bytes = prog.read(start, last) + prog.read_c_string(start + last) + b"\0"
+    except (FaultError, LookupError, AttributeError, ValueError):
+        return None
+    return strings
 
 
 def _symbols(module: Object) -> list[Symbol]:
