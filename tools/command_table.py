@@ -2,7 +2,8 @@
 
     python tools/command_table.py > docs/commands.md
 
-What is said to be equal is what tests/dumps/test_shell_conformance.py compares line by line.
+What is said to be equal is what tests/dumps/test_shell_conformance.py compares line by line, and
+tests/dumps/test_shell_proc.py with /proc.
 """
 
 from __future__ import annotations
@@ -40,8 +41,6 @@ NOTES = {
     ("kmem", "-v"): "better: on 6.12 crash passes over half of the regions",
     ("log", "-R"): "as without: nothing is filtered",
     ("mach", ""): "the stacks of each CPU in lines of their own",
-    ("mod", "-D"): "accepted: what is loaded stays",
-    ("mod", "-d"): "accepted: what is loaded stays",
     ("mount", "-f"): "better: crash refuses on kernels of today",
     ("mount", "-i"): "better: crash refuses on kernels of today; all inodes, the dirty ones marked",
     ("net", "-a"): "better: crash shows nothing on these kernels",
@@ -61,6 +60,36 @@ NOTES = {
     ("wr", ""): "refused: a dump is evidence",
 }
 
+# What is compared with /proc of the guest from just before its crash, by command and option.
+PROC = {
+    ("bt", ""),
+    ("dev", ""),
+    ("dev", "-d"),
+    ("dev", "-i"),
+    ("files", ""),
+    ("irq", "-s"),
+    ("kmem", "-V"),
+    ("kmem", "-i"),
+    ("kmem", "-s"),
+    ("kmem", "-v"),
+    ("kmem", "-z"),
+    ("mod", ""),
+    ("mount", ""),
+    ("net", ""),
+    ("net", "-s"),
+    ("ps", ""),
+    ("ps", "-a"),
+    ("ps", "-r"),
+    ("ps", "-t"),
+    ("runq", ""),
+    ("sig", ""),
+    ("swap", ""),
+    ("sys", ""),
+    ("sys", "-t"),
+    ("timer", "-r"),
+    ("vm", ""),
+}
+
 
 def compared() -> set[tuple[str, str]]:
     """Command and option pairs that are compared with crash line by line."""
@@ -76,12 +105,12 @@ def compared() -> set[tuple[str, str]]:
 
 def verdict(name: str, flag: str, equal: set[tuple[str, str]]) -> str:
     """What is to be said of an option."""
-    note = NOTES.get((name, flag))
-    if note:
-        return note
-    if name in OWN:
+    said = NOTES.get((name, flag))
+    if said is None and name in OWN:
         return "not in crash"
-    return "same (compared)" if (name, flag) in equal else "same purpose"
+    if said is None:
+        said = "same (compared)" if (name, flag) in equal else "same purpose"
+    return f"{said}; as /proc" if (name, flag) in PROC else said
 
 
 def rows(one: Command, equal: set[tuple[str, str]]) -> list[str]:
@@ -105,8 +134,10 @@ def document() -> str:
         "",
         "*same (compared)*: the answer equals that of crash 9.0.2 line by line, on a 6.1 dump and",
         "mostly on a 6.12 one (tests/dumps/test_shell_conformance.py). *same purpose*: the same is",
-        "shown, and not compared line by line. Every command takes `--json`, marks what it cannot",
-        "read in its place, and counts it in its last line.",
+        "shown, and not compared line by line. *as /proc*: the numbers are those that the kernel",
+        "itself gave in /proc just before it crashed, on 5.10, 6.1, 6.12 and 7.2",
+        "(tests/dumps/test_shell_proc.py, which says what may move). Every command takes `--json`,",
+        "marks what it cannot read in its place, and counts it in its last line.",
         "",
         "| Command, option | What it does | Beside crash 9.0.2 |",
         "| --- | --- | --- |",

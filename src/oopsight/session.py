@@ -52,6 +52,19 @@ class Session:
     source_tree: Path | None = None
     """Kernel source of the same version, for source lines around the fault."""
 
+    def again(self) -> Session:
+        """Open the same dump with the same symbols, and with nothing that was loaded since.
+
+        :raises DumpError: if it cannot be opened any more
+        :raises SymbolError: if its symbols are gone
+        """
+        return open_session(
+            self.info.path,
+            vmlinux=self.symbols.path,
+            debug_directories=self.debug_directories,
+            source_tree=self.source_tree,
+        )
+
     def read(self, address: int, size: int) -> bytes:
         """Read virtual memory.
 

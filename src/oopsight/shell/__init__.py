@@ -83,9 +83,7 @@ class Shell:
     """A session at the prompt: the dump, the current task, settings and aliases."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
-        self.prog = session.prog
-        self.evidence = Evidence(session)
+        self._use(session)
         self.settings = Settings(
             namelist=str(session.symbols.path or ""), dumpfile=str(session.info.path)
         )
@@ -94,11 +92,30 @@ class Shell:
         self.extensions: dict[str, Path] = {}
         self.added: dict[str, registry.Command] = {}
         """Commands of extensions."""
+        self._depth = 0
+
+    def _use(self, session: Session) -> None:
+        """Take a session, of which nothing is known yet."""
+        self.session = session
+        self.prog = session.prog
+        self.evidence = Evidence(session)
         self.cache: dict[Any, Any] = {}
         """What commands keep for each other, by a key of their own."""
         self._task: Any = None
         self._names: Names | None = None
-        self._depth = 0
+
+    def reopen(self) -> None:
+        """Open the dump again; the current task and all settings stay."""
+        from drgn import Object
+
+        task = None if self._task is None else self._task.value_()
+        self._use(self.session.again())
+        if task is not None:
+            self._task = Object(self.prog, "struct task_struct *", task)
+
+    def forget_names(self) -> None:
+        """Look names up anew, after symbols were added."""
+        self._names = None
 
     @property
     def names(self) -> Names:

@@ -20,11 +20,14 @@ Where each section of the loaded modules lies:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import drgn
+
 from oopsight.evidence import Address
-from oopsight.shell.output import Gap, readable_errors
+from oopsight.shell.output import readable_errors
 from oopsight.text import printable
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 SYNOPSIS = "mod [-s module [objfile] | -d module | -S [directory]] [-D|-t|-r|-R|-o|-g]"
 OPTIONS = {
     "-s MODULE": "load the debug information of a module",
-    "-d MODULE": "forget it (kept: what is loaded costs nothing)",
+    "-d MODULE": "forget it",
     "-S": "load that of all modules, from a directory where one is named",
     "-D": "forget that of all",
     "-t": "modules with taints, and their letters",
@@ -55,10 +58,10 @@ def run(shell: Shell, args: Args, out: Out) -> None:
 
     if args.has("-s", "-S", "-r", "-R"):
         _load(shell, args, out)
-    modules = list(out.walk(for_each_module(shell.prog), "list of modules", 10_000))
     if args.has("-d", "-D"):
-        out.line("what is loaded costs nothing and stays")
+        _forget(shell, args.value("-d"), out)
         return
+    modules = list(out.walk(for_each_module(shell.prog), "list of modules", 10_000))
     if args.has("-t"):
         _taints(shell, modules, out)
         return
@@ -99,14 +102,21 @@ def _row(shell: Shell, module: Any, out: Out) -> dict[str, Any]:
         pass
     init = _init_regions(module)
     core = [r for r in regions if r not in init] or regions
-    base = min(start for start, _ in core)
     return {
         "module": Address(module.value_()),
         "name": name,
-        "base": Address(base),
+        "base": Address(_base(module, core)),
         "size": sum(size for _, size in core),
         "file": file,
     }
+
+
+def _base(module: Any, core: list[tuple[int, int]]) -> int:
+    """Where its text begins; its data may lie below, and far away."""
+    try:
+        return int(module.mem[_MEMORY.index("TEXT")].base.value_())
+    except AttributeError:
+        return min(start for start, _ in core)
 
 
 def _init_regions(module: Any) -> list[tuple[int, int]]:
@@ -151,8 +161,6 @@ def _memory(row: dict[str, Any], modules: list[Any], out: Out) -> None:
 
 
 def _load(shell: Shell, args: Args, out: Out) -> None:
-    import drgn
-
     prog = shell.prog
     wanted = None if args.has("-S", "-R") else args.value("-s") or next(iter(args.rest), None)
     place = args.rest[-1] if args.rest else None
@@ -165,27 +173,52 @@ def _load(shell: Shell, args: Args, out: Out) -> None:
         out.line(f"mod: no module {wanted!r} is loaded in the dump")
         return
     for module in modules:
-        found = _file_of(shell, module, place)
-        if found is None:
+        files = list(_files_of(shell, module, place))
+        refusals = []
+        for file in files:
+            try:
+                module.try_file(file)
+            except (OSError, ValueError, drgn.FaultError, LookupError) as error:
+                refusals.append(f"mod: {file}: {error}")
+                continue
+            if module.debug_file_status == drgn.ModuleFileStatus.HAVE:
+                refusals.clear()
+                break
+            refusals.append(
+                f"mod: {file}: not the file of this module, or without debug information"
+            )
+        if not files:
             out.line(f"mod: {module.name}: no file with its debug information is at hand")
-            continue
-        try:
-            module.try_file(found)
-        except (OSError, ValueError, drgn.FaultError, LookupError) as error:
-            out.line(f"mod: {found}: {error}")
-            continue
-        if module.debug_file_status != drgn.ModuleFileStatus.HAVE:
-            out.line(f"mod: {found}: not the file of this module, or without debug information")
+        for line in refusals:
+            out.line(line)
+    shell.forget_names()
 
 
-def _file_of(shell: Shell, module: Any, place: str | None) -> Path | Gap | Any | None:
+def _forget(shell: Shell, name: str | None, out: Out) -> None:
+    """Open the dump again without the debug information of one module, or of all."""
+    files = {
+        module.name: module.debug_file_path
+        for module, _ in shell.prog.loaded_modules()
+        if isinstance(module, drgn.RelocatableModule) and module.debug_file_path
+    }
+    if name is not None and name not in files:
+        out.line(f"mod: {name}: no debug information of a module of this name was loaded")
+        return
+    shell.reopen()
+    for module, _ in shell.prog.loaded_modules():
+        if name not in (None, module.name) and module.name in files:
+            module.try_file(files[module.name])
+
+
+def _files_of(shell: Shell, module: Any, place: str | None) -> Iterator[Path]:
     from oopsight.symbols.module_file import find
 
     if place is not None and Path(place).is_file():
-        return Path(place)
+        yield Path(place)
+        return
     folders = [Path(place)] if place is not None and Path(place).is_dir() else []
     release = shell.session.info.release or ""
     roots = [*folders, *shell.session.debug_directories, Path("/usr/lib/debug")]
     roots = [root / "lib/modules" / release if (root / "lib/modules" / release).is_dir() else root
              for root in roots]  # fmt: skip
-    return next(find(module.name, tuple(roots)), None)
+    yield from find(module.name, tuple(roots))
