@@ -7,7 +7,7 @@ from handmade_facts import fault
 
 from oopsight.evidence.data_flow import bad_register
 from oopsight.evidence.flow.code import function
-from oopsight.evidence.flow.trace import Context
+from oopsight.evidence.flow.moves import Context
 
 KERNEL = 0xFFFF888003400000
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
-from oopsight.evidence.flow.trace import How, Move
+from oopsight.evidence.flow.moves import How, Move
 
 TEXT = 0xFFFFFFFF81000000
 STACK = 0xFFFFC90000003F00

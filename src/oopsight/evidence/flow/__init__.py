@@ -1,8 +1,8 @@
 """Backward data flow through x86-64 kernel code: where a value in a register came from.
 
 ``instructions`` decodes, ``code`` has a function's control flow, ``effects`` says what an
-instruction does to a register or stack slot, ``trace`` walks backwards, ``calls`` goes from a frame
-into its caller.
+instruction does to a register or stack slot, ``values`` says what one holds, ``trace`` walks
+backwards by ``moves``, ``calls`` goes from a frame into its caller.
 Nothing here knows of drgn: memory and symbols come through :class:`Reader`, so that code assembled
 by hand can be traced in a test.
 """

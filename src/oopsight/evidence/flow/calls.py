@@ -15,7 +15,8 @@ from oopsight.evidence.flow.instructions import (
     decode,
     whole_register,
 )
-from oopsight.evidence.flow.trace import Context, Tracer
+from oopsight.evidence.flow.moves import Context
+from oopsight.evidence.flow.trace import Tracer
 
 # Several functions may call each other as their last act and leave no frame between two calls.
 MOST_TAIL_CALLS = 3
