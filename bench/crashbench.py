@@ -34,7 +34,8 @@ from oopslab.scenario import load
 
 LIMIT = 300  # seconds for one analysis
 SYMBOLS = {"debuginfo": "auto", "dump": "dump"}
-"""Ways to symbols by their name in the table: a debug package, or only what the dump holds."""
+"""Ways to symbols by their name in the table: a debug package and the files of the modules, which
+the lab keeps beside each dump, or only what the dump holds."""
 ANSWERS = {
     "kind": "kind of crash",
     "cause": "cause",
@@ -207,7 +208,9 @@ def markdown(results: dict[str, list[Outcome]], args: argparse.Namespace) -> Ite
             else ""
         )
         + (f"; {args.jobs} analyses at a time, which spoils the seconds" if args.jobs > 1 else "")
-        + ". Made by `bench/crashbench.py`; the truth of each is in `lab/scenarios`."
+        + ". Made by `bench/crashbench.py`; the truth of each is in `lab/scenarios`. With "
+        "debuginfo, the kernel's debug package is at hand and the modules' files, which lie beside "
+        "the dump."
     )
     yield ""
     columns = [dict(scores(outcomes)) for outcomes in results.values()]

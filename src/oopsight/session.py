@@ -15,6 +15,7 @@ from oopsight.errors import DamagedDumpError, SymbolError
 from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, package_hint
 from oopsight.symbols.lookup import SymbolTable
 from oopsight.symbols.module_names import ModuleNames
+from oopsight.symbols.module_places import Place, module_places
 
 if TYPE_CHECKING:
     from drgn import FindObjectFlags, Object, Program
@@ -51,6 +52,15 @@ class Session:
     debug_directories: tuple[Path, ...] = ()
     source_tree: Path | None = None
     """Kernel source of the same version, for source lines around the fault."""
+    own_symbols: bool = False
+    """Whether only what the dump itself holds may be used."""
+
+    @property
+    def module_places(self) -> tuple[Place, ...]:
+        """Folders with files of the dump's modules."""
+        if self.own_symbols:
+            return ()
+        return module_places(self.info.path, self.info.release, self.debug_directories)
 
     def again(self) -> Session:
         """Open the same dump with the same symbols, and with nothing that was loaded since.
@@ -63,6 +73,7 @@ class Session:
             vmlinux=self.symbols.path,
             debug_directories=self.debug_directories,
             source_tree=self.source_tree,
+            own_symbols=self.own_symbols,
         )
 
     def read(self, address: int, size: int) -> bytes:
@@ -124,7 +135,7 @@ def open_session(
     prog = opened(small=symbols.pack)
     _load(prog, symbols.path, info)
     _name_symbols(prog, symbols, info)
-    return Session(prog, info, symbols, debug_directories, source_tree)
+    return Session(prog, info, symbols, debug_directories, source_tree, own_symbols)
 
 
 def own_pack(path: str | os.PathLike[str]) -> tuple[str, bytes]:

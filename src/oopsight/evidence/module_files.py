@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from pathlib import Path
 
 from oopsight.session import Session
-from oopsight.symbols.module_file import find
+from oopsight.symbols.module_places import find
 from oopsight.text import printable
 
 MOST_FILES = 8
 """Files tried for one module: of several kernels, stripped and not."""
 MOST_MODULES = 16
 _TRIED = "oopsight-module-files"
-_SYSTEM = ("/usr/lib/debug/lib/modules", "/lib/modules")
 
 
 def _modules_at(session: Session, addresses: Iterable[int]) -> list[str]:
@@ -50,10 +48,12 @@ def load_debug_files(session: Session, addresses: Iterable[int]) -> bool:
     tried: set[str] = session.prog.cache.setdefault(_TRIED, set())
     names = [name for name in _modules_at(session, addresses) if name not in tried]
     tried.update(names)
-    release = session.info.release or "unknown"
-    directories = (*session.debug_directories, *(Path(path, release) for path in _SYSTEM))
+    places = session.module_places
     files = [
-        file for name in names for file in itertools.islice(find(name, directories), MOST_FILES)
+        found.path
+        for name in names
+        for found in itertools.islice(find(name, places), MOST_FILES)
+        if not found.compressed
     ]
     if not files:
         return False

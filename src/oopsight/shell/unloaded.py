@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing
 from oopsight.evidence.dangling import DanglingPointers
+from oopsight.evidence.former_owner import Spot
+from oopsight.evidence.former_owner import former_owner as former_owner_of
 from oopsight.evidence.modules import Modules
+from oopsight.evidence.unloaded_modules import UnloadedModules
 from oopsight.shell.output import readable_errors
-from oopsight.symbols.module_file import find, first_readable
 from oopsight.text import printable
 
 if TYPE_CHECKING:
@@ -93,14 +95,15 @@ def former_owner(shell: Shell, address: int) -> Former:
             for p in pointers.found
             if p.target >> 12 == address >> 12
         ][:8]
-    symbol = None
-    # A module begins at a page boundary: the offset in the page is the same wherever it lies.
-    names = {
-        s.name
-        for s in first_readable(find(last, shell.session.debug_directories))
-        if s.page_offset == address % 4096
-    }
-    if len(names) == 1:
-        symbol = names.pop()
-        lines.append(f"{symbol} [{last}] is what its .ko has at this offset in a page")
-    return Former(last, symbol, False, tuple(lines))
+    known = shell.evidence.get(UnloadedModules)
+    gone = [] if isinstance(known, Missing) else [module.name for module in known.modules]
+    owner = former_owner_of(shell.session, Spot(address, execute=None, modules=modules), gone)
+    if isinstance(owner, Missing):
+        return Former(last, None, False, tuple(lines))
+    if owner.description:
+        lines.append(f"what is left of {owner.module} in a free page: it lay here")
+    if owner.symbol:
+        lines.append(f"{owner.symbol} [{owner.module}] is what {owner.source} has there")
+    lines += [f"not used: {refused}" for refused in owner.refused]
+    shown = bool(owner.description) and owner.sure
+    return Former(owner.module, owner.symbol, shown, tuple(lines))

@@ -12,15 +12,17 @@ How it is decided
     The faulting address lies in the module area, in no loaded module, and the page tables map
     nothing there. A registry of the kernel (some thirty kinds are walked) holds a pointer to that
     very address, or to less than a page before it. That some module was unloaded is remembered in
-    ``last_unloaded_module``.
+    ``last_unloaded_module``; of others the log may tell. Which of them owned the address is shown
+    by a description of the module that is left in a free page, or by its file: the pointer must
+    lead to one of its functions or objects. What lay there and the exit function that did not take
+    it back are named from its symbol table, if that is left in a free page, or from the file.
 
 When it is wrong
-    Where several modules were unloaded, the one that owned the address may be another than the last
-    (the others that are known are named as well, and the verdict is *possible* unless a file of the
-    module fits); therefore the name is *inferred*, the rest is shown. Where no registry that is
-    searched holds the pointer, a wild pointer could have led there as well: then the whole is only
-    *possible*. So it is where merely a word among the kernel's variables leads there, which nobody
-    may have followed.
+    The kernel does not keep where a module lay, so that its name is *inferred*. Where several
+    modules are gone and nothing singles one out, all are named and the verdict is *possible*. So
+    it is where no registry that is searched holds the pointer, as a wild pointer could have led
+    there as well, and where merely a word among the kernel's variables leads there, which nobody
+    may have followed. A file of another build that happens to fit gives a wrong symbol.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -32,6 +34,7 @@ Look next
 
 from __future__ import annotations
 
+from oopsight.cheap import dataclass
 from oopsight.diagnosis import (
     Certainty,
     Clear,
@@ -48,9 +51,9 @@ from oopsight.evidence.dangling import Dangling, DanglingPointers
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.file_accessed import FileAccessed
-from oopsight.evidence.gone_symbol import GoneSymbol
+from oopsight.evidence.former_owner import FormerOwner
 from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.unloaded_modules import UnloadedModules
@@ -74,6 +77,26 @@ def _was_read(flow: DataFlow, fault: Fault) -> bool:
     return end.value is not None and abs(end.value - fault.address) < _PAGE
 
 
+@dataclass(frozen=True)
+class _Case:
+    """What the parts of the verdict are made of."""
+
+    fault: Fault
+    modules: Modules
+    owner: FormerOwner | None
+    name: str | None
+    """Of the module, as far as it is known."""
+    suspects: tuple[str, ...]
+    """More than one name where it is not."""
+    thing: str
+    """What was left behind."""
+
+    @property
+    def again(self) -> Module | None:
+        """The module, if it has been loaded again."""
+        return next((module for module in self.modules.loaded if module.name == self.name), None)
+
+
 def unloaded_module_pointer(
     fault: Fault,
     modules: Modules,
@@ -81,11 +104,57 @@ def unloaded_module_pointer(
     log: Log | Missing,
     task: CrashedTask | Missing,
     accessed: FileAccessed | Missing,
-    gone_symbol: GoneSymbol | Missing,
+    former_owner: FormerOwner | Missing,
     unloaded: UnloadedModules | Missing,
     flow: DataFlow | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the bad address belonged to an unloaded module."""
+    no = _cannot_be(fault, modules)
+    if no:
+        return no
+    holder = _holder(fault, dangling)
+    read = flow.first if isinstance(flow, DataFlow) and _was_read(flow, fault) else None
+    if read and holder and holder.registry == WORD_SEARCH:
+        # What was read is shown; a word found elsewhere may be a copy of it.
+        holder = None
+    if holder is None and modules.last_unloaded is None:
+        return Undecided(
+            f"{fault.address} is in the module area where no module is, but no registry that was "
+            "searched holds a pointer to it, nor is any module known to have been unloaded"
+        )
+    thing = "a function" if fault.access == "execute" else "something"
+    if holder:
+        thing = holder.holder
+    elif read and read.name:
+        thing = read.name
+    case = _case(fault, modules, former_owner, unloaded, thing)
+    steps = _pointer_steps(case, holder)
+    if read and isinstance(flow, DataFlow):
+        steps.extend(flow_steps(flow, 1))
+    steps += [*_module_steps(case, log), *_who(task, accessed)]
+    followed = f"{fault.function} followed the pointer and crashed"
+    if fault.access == "execute":
+        followed = "the kernel jumped there and crashed"
+    names = " or ".join(case.suspects)
+    known = case.name is not None and len(case.suspects) == 1
+    pointed = read or (holder and holder.registry != WORD_SEARCH)
+    return Finding(
+        title=f"pointer into unloaded module {names}"
+        if names
+        else "pointer into an unloaded module",
+        summary=f"{names or 'an unloaded module'} was unloaded and left {thing} behind, which "
+        f"still points into its memory; {followed}.",
+        certainty=Certainty.INFERRED if known and pointed else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=_culprits(case, unloaded, held=holder is not None),
+        innocent=_innocent(case),
+        advice=_advice(case, [d for d in dangling.found if d is not holder]),
+    )
+
+
+def _cannot_be(fault: Fault, modules: Modules) -> Clear | Undecided | None:
+    """Why the bad address was not one of a module that is gone."""
     if fault.exception != PAGE_FAULT or fault.address is None:
         return Clear("it was not a page fault")
     if modules.area is None:
@@ -99,16 +168,28 @@ def unloaded_module_pointer(
         return Undecided("the module list is damaged; the owner may still be loaded")
     if fault.unmapped is None:
         return Undecided(f"the page tables do not confirm that {fault.address} is unmapped")
-    holder = _holder(fault, dangling)
-    read = flow.first if isinstance(flow, DataFlow) and _was_read(flow, fault) else None
-    if read and holder and holder.registry == WORD_SEARCH:
-        # What was read is shown; a word found elsewhere may be a copy of it.
-        holder = None
-    if holder is None and modules.last_unloaded is None:
-        return Undecided(
-            f"{fault.address} is in the module area where no module is, but no registry that was "
-            "searched holds a pointer to it, nor is any module known to have been unloaded"
-        )
+    return None
+
+
+def _case(
+    fault: Fault,
+    modules: Modules,
+    former_owner: FormerOwner | Missing,
+    unloaded: UnloadedModules | Missing,
+    thing: str,
+) -> _Case:
+    if isinstance(former_owner, FormerOwner):
+        name, others = former_owner.module, () if former_owner.sure else former_owner.others
+        return _Case(fault, modules, former_owner, name, (name, *others), thing)
+    last = modules.last_unloaded
+    gone = [m.name for m in unloaded.modules] if isinstance(unloaded, UnloadedModules) else []
+    suspects = tuple(dict.fromkeys([*([last] if last else []), *gone]))
+    return _Case(fault, modules, None, last, suspects, thing)
+
+
+def _pointer_steps(case: _Case, holder: Dangling | None) -> list[Step]:
+    """What was accessed, and what still points there."""
+    fault = case.fault
     steps = [
         Step(
             f"the kernel jumped to {fault.address}"
@@ -116,113 +197,129 @@ def unloaded_module_pointer(
             else f"{fault.function} tried to {fault.access or 'access'} {fault.address}: "
             f"{fault.instruction or 'the instruction is not in the dump'}",
             (fault.frame,),
-        ),
-        Step(
-            "the address lies in the module area, in no loaded module, and is mapped to nothing",
-            (fault.unmapped,),
-        ),
+        )
     ]
-    thing = "a function" if fault.access == "execute" else "something"
-    if holder:
-        thing = holder.holder
+    if fault.unmapped:
         steps.append(
             Step(
-                f"{thing} on {holder.registry} still points there: {holder.slot}",
+                "the address lies in the module area, in no loaded module, and is mapped to "
+                "nothing",
+                (fault.unmapped,),
+            )
+        )
+    if holder:
+        steps.append(
+            Step(
+                f"{case.thing} on {holder.registry} still points there: {holder.slot}",
                 (holder.memory,),
             )
         )
-    if read and isinstance(flow, DataFlow):
-        steps.extend(flow_steps(flow, 1))
-        if holder is None and read.name:
-            thing = read.name
-    name = modules.last_unloaded
-    gone = modules.last_unloaded_pointer
-    if name and gone:
+    return steps
+
+
+def _module_steps(case: _Case, log: Log | Missing) -> list[Step]:
+    """Which module it was, and what it had there."""
+    steps = []
+    gone = case.modules.last_unloaded_pointer
+    if gone:
         because: list[Pointer] = [gone]
-        line = log.find(f"{name}:", f"{name} ") if isinstance(log, Log) else None
+        line = log.find(f"{gone.name}:", f"{gone.name} ") if isinstance(log, Log) else None
         if line:
             because.append(line)
-        steps.append(Step(f"the last module unloaded was {name}", tuple(because)))
-    again = next((module for module in modules.loaded if module.name == name), None)
+        steps.append(Step(f"the last module unloaded was {gone.name}", tuple(because)))
+    again, owner = case.again, case.owner
     if again:
         steps.append(
             Step(
-                f"{name} has been loaded again since, elsewhere: the bad address is outside it",
+                f"{again.name} has been loaded again since, elsewhere: the bad address is outside "
+                "it",
                 (again.pointer,),
             )
         )
-    symbol = None
-    if isinstance(gone_symbol, GoneSymbol) and gone:
-        symbol = gone_symbol.name
+    if owner is None:
+        return steps
+    if owner.description:
         steps.append(
             Step(
-                f"{gone_symbol.source} has one symbol at that offset within a page: "
-                f"{symbol} [{gone_symbol.module}]",
-                (fault.unmapped, again.pointer if again else gone),
+                f"what is left of {owner.module}'s own description in a free page tells where it "
+                "lay: the bad address was in its memory",
+                owner.description,
             )
         )
-    steps.extend(_who(task, accessed))
-    innocent = tuple(
+    known: list[Pointer] = [p for p in (case.fault.unmapped, again.pointer if again else gone) if p]
+    if owner.symbol and known:
+        claim = (
+            f"by {owner.source}, {owner.symbol} [{owner.module}] is the one symbol that can have "
+            f"been at {owner.begin}"
+        )
+        if owner.exit:
+            claim += f", and {owner.exit}() is its exit function"
+        steps.append(Step(claim, (*known, *owner.description[:1])))
+    return steps
+
+
+def _culprits(
+    case: _Case, unloaded: UnloadedModules | Missing, *, held: bool
+) -> tuple[Culprit, ...]:
+    """The exit function that took too little back, what was left behind, and other suspects."""
+    if case.name is None:
+        return ()
+    owner, thing = case.owner, case.thing if held else None
+    if len(case.suspects) > 1 and not (owner and owner.symbol):
+        why = f"one of those that were unloaded; one of them did not take back {case.thing}"
+        return tuple(Culprit(name, None, None, thing, why) for name in case.suspects)
+    left = case.thing
+    if owner and owner.symbol:
+        left += f" ({owner.symbol})"
+    leave, symbol = (owner.exit, owner.symbol) if owner else (None, None)
+    function = leave or (symbol if owner and owner.function else None)
+    why = f"was unloaded without taking back {left}"
+    if leave:
+        why = f"its exit function did not take back {left}"
+    found = [Culprit(case.name, function, None, thing, why)]
+    if owner and owner.function and symbol != function:
+        found.append(Culprit(case.name, symbol, None, thing, "is what was left behind"))
+    known = unloaded.modules if isinstance(unloaded, UnloadedModules) else ()
+    told = {m.name: m.known_from for m in known}
+    found += [
+        Culprit(name, None, None, None, f"was unloaded, too: {told.get(name, 'its remains tell')}")
+        for name in case.suspects[1:]
+    ]
+    return tuple(found)
+
+
+def _innocent(case: _Case) -> tuple[Innocent, ...]:
+    found = [
         Innocent(
             module.name,
             "still loaded, the bad address is outside its memory"
-            + ("" if fault.module == module.name else ", and it is not on the crash path"),
+            + ("" if case.fault.module == module.name else ", and it is not on the crash path"),
         )
-        for module in modules.loaded
-        if module.taints and module.name != name
-    )
-    others = [d for d in dangling.found if d is not holder]
-    advice = [
-        f"Do not unload {name or 'the module'} on running machines until its vendor has fixed it; "
-        "reboot machines where it was unloaded.",
-        f"Tell the vendor of {name or 'the module'}: its exit function leaves {thing} registered; "
-        "attach this report.",
+        for module in case.modules.loaded
+        if module.taints and module.name not in case.suspects
     ]
+    if case.owner:
+        why = "unloaded, too, but what is left of its description tells that it lay elsewhere"
+        found += [Innocent(name, why) for name in case.owner.elsewhere]
+    return tuple(found)
+
+
+def _advice(case: _Case, others: list[Dangling]) -> tuple[str, ...]:
+    name = " or ".join(case.suspects) or "the module"
+    leave = f"{case.owner.exit}()" if case.owner and case.owner.exit else "its exit function"
+    advice = [
+        f"Do not unload {name} on running machines until its vendor has fixed it; reboot machines "
+        "where it was unloaded.",
+        f"Tell the vendor of {name}: {leave} leaves {case.thing} registered; attach this report.",
+    ]
+    if case.owner and not case.owner.symbol:
+        advice += [f"Not used to name what was there: {refused}." for refused in case.owner.refused]
     advice.extend(
         f"The next crash is waiting: {other.slot} of {other.label!r} on {other.registry} also "
         f"points to {other.target}, where no module is."
         for other in others
     )
-    blamed = name or "an unloaded module"
-    followed = f"{fault.function} followed the pointer and crashed"
-    if fault.access == "execute":
-        followed = "the kernel jumped there and crashed"
-    function = None
-    if isinstance(gone_symbol, GoneSymbol) and gone_symbol.function:
-        function = gone_symbol.name
-    culprits = [
-        Culprit(
-            module=name,
-            function=function,
-            source=None,
-            object=thing if holder else None,
-            why=f"was unloaded without taking back {thing}",
-        )
-    ]
-    alone = True
-    if isinstance(unloaded, UnloadedModules):
-        # Where several were unloaded, the last one is as good a guess as any.
-        alone = symbol is not None or all(other.name == name for other in unloaded.modules)
-        culprits += [
-            Culprit(other.name, None, None, None, f"was unloaded, too: {other.known_from}")
-            for other in unloaded.modules
-            if other.name != name
-        ]
-    return Finding(
-        title=f"pointer into unloaded module {name}" if name else "pointer into an unloaded module",
-        summary=f"{blamed} was unloaded and left {thing} behind, which still points into its "
-        f"memory; {followed}.",
-        certainty=(
-            Certainty.INFERRED
-            if name and alone and (read or (holder and holder.registry != WORD_SEARCH))
-            else Certainty.POSSIBLE
-        ),
-        depth=Depth.ROOT_CAUSE,
-        chain=tuple(steps),
-        culprits=tuple(culprit for culprit in culprits if culprit.module),
-        innocent=innocent,
-        advice=tuple(advice),
-    )
+    return tuple(advice)
 
 
 def _who(task: CrashedTask | Missing, accessed: FileAccessed | Missing) -> list[Step]:

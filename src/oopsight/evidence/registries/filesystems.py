@@ -41,8 +41,4 @@ def _file_systems(look: Look) -> Iterator[int]:
     look.word("file_systems", variable.address_, 0, first, THING)
     if first and not look.gone(first):
         yield first
-
-        def label(entry: int = first) -> str:
-            return look.string(look.read(_TYPE, entry, "name"))
-
-        yield from look.chain((_TYPE, first, "next"), (_TYPE, "next"), label)
+        yield from look.chain((_TYPE, first, "next"), (_TYPE, "next"), THING)

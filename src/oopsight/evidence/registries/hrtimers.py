@@ -21,5 +21,5 @@ def search(look: Look) -> None:
         for clock in per_cpu(bases, cpu).clock_base:
             head = ("struct hrtimer_clock_base", clock.address_, "active.rb_root.rb_root.rb_node")
             with look.part(f"high-resolution timers of CPU {cpu}"):
-                for timer in look.tree(head, (_TIMER, "node.node"), "hrtimer"):
-                    look.at(_TIMER, timer, function, "hrtimer")
+                for timer in look.tree(head, (_TIMER, "node.node"), THING):
+                    look.at(_TIMER, timer, function, THING)

@@ -211,14 +211,13 @@ def _forget(shell: Shell, name: str | None, out: Out) -> None:
 
 
 def _files_of(shell: Shell, module: Any, place: str | None) -> Iterator[Path]:
-    from oopsight.symbols.module_file import find
+    from oopsight.symbols.module_places import Place, find, module_places
 
     if place is not None and Path(place).is_file():
         yield Path(place)
         return
-    folders = [Path(place)] if place is not None and Path(place).is_dir() else []
-    release = shell.session.info.release or ""
-    roots = [*folders, *shell.session.debug_directories, Path("/usr/lib/debug")]
-    roots = [root / "lib/modules" / release if (root / "lib/modules" / release).is_dir() else root
-             for root in roots]  # fmt: skip
-    yield from find(module.name, tuple(roots))
+    info = shell.session.info
+    places = module_places(info.path, info.release, shell.session.debug_directories)
+    if place is not None and Path(place).is_dir():
+        places = (Place(Path(place), "as given"), *places)
+    yield from (found.path for found in find(module.name, places) if not found.compressed)
