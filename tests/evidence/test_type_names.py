@@ -82,3 +82,15 @@ def test_what_is_not_known_is_none(prog: Any) -> None:
     assert type_names.returned(prog, "f", 0) is None
     assert type_names.variable(prog, "v", 0) is None
     assert type_names.cache_type(prog, "kmalloc-64", 64) is None
+
+
+def test_debug_information_that_drgn_does_not_know_is_none(prog: Any) -> None:
+    import drgn
+
+    class Broken:
+        def function(self, name: str) -> Any:
+            raise drgn.BadDataError(f"unknown DWARF type tag 0x3b in {name}")
+
+    broken: Any = Broken()
+    assert type_names.parameter(broken, "memset_erms", 0x1000, "rdi") is None
+    assert type_names.returned(broken, "memset_erms", 0x1000) is None

@@ -6,6 +6,8 @@ was written by somebody who did not stop at the first one's end.
 
 from __future__ import annotations
 
+import re
+
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.modules import Modules
@@ -21,6 +23,8 @@ _MOST_AFTER = 512
 _PRINTABLE = frozenset(range(0x20, 0x7F)) | {9, 10, 13}
 # Patterns that the allocator itself writes, and what fresh memory holds: include/linux/poison.h.
 _NOT_WRITTEN = frozenset({0x00, 0x6B, 0x5A, 0xA5, 0xBB, 0xCC})
+# Those of them that would be letters; a few in a row may be text.
+_PATTERNS = re.compile(rb"k{4,}|Z{4,}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,10 @@ def run_around(data: bytes, border: int) -> tuple[int, int, str] | None:
     (2, 24, 'text')
     >>> run_around(bytes(32), 16) is None
     True
+    >>> run_around(b"ZZZZZZZZZZZZZkkkkkkkkkkkkkkkkkkk", 13) is None
+    True
     """
+    data = _PATTERNS.sub(lambda match: bytes(len(match[0])), data)
     for kind in ("repeated byte", "text"):
         if not 0 < border < len(data):
             return None

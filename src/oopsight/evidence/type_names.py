@@ -38,10 +38,16 @@ _T = TypeVar("_T")
 
 
 def _found(look_up: Callable[[], _T]) -> _T | None:
-    """A look-up in the debug information, which may lack anything."""
+    """A look-up in the debug information, which may lack anything.
+
+    It may also hold what drgn does not know, as for functions written in assembly: "unknown DWARF
+    type tag 0x3b", of a class of its own.
+    """
+    from drgn import BadDataError
+
     try:
         return look_up()
-    except (LookupError, ValueError, TypeError, AttributeError, SymbolError):
+    except (LookupError, ValueError, TypeError, AttributeError, SymbolError, BadDataError):
         return None
 
 

@@ -10,6 +10,7 @@ from oopsight.diagnosis.rules.unloaded_module_pointer import WORD_SEARCH, unload
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.dangling import Dangling, DanglingPointers
 from oopsight.evidence.fault import Fault
+from oopsight.evidence.former_owner import FormerOwner
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Memory, Unmapped
 from oopsight.evidence.unloaded_modules import collect
@@ -123,3 +124,63 @@ def test_data_flow_stands_in_for_a_registry_that_is_not_searched() -> None:
     # A word found by searching all of the kernel's data is no better than what was read.
     guess = dataclasses.replace(HELD.found[0], registry=WORD_SEARCH, label="x")
     assert "'x'" not in decide(held=DanglingPointers((guess,), ()), flow=flow).summary
+
+
+OWNER = FormerOwner(
+    module="beta",
+    sure=True,
+    others=(),
+    elsewhere=(),
+    begin=BAD,
+    description=(),
+    symbol="beta_tick",
+    function=True,
+    exit="beta_exit",
+    source="beta.ko beside the dump",
+    refused=(),
+)
+
+
+def owned(
+    fault: Fault = FAULT, held: Any = HELD, modules: Modules = MODULES, **changes: Any
+) -> Any:
+    owner = dataclasses.replace(OWNER, **changes)
+    unloaded = collect(modules, NONE)
+    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, owner, unloaded, NONE)
+
+
+def test_the_exit_function_is_blamed_before_what_it_left() -> None:
+    finding = owned()
+    assert [(c.module, c.function) for c in finding.culprits] == [
+        ("beta", "beta_exit"),
+        ("beta", "beta_tick"),
+    ]
+    assert "beta_tick" in finding.culprits[0].why
+    assert any("beta.ko beside the dump" in step.claim for step in finding.chain)
+    assert "beta_exit()" in finding.advice[1]
+
+
+def test_of_several_modules_none_is_preferred_without_a_reason() -> None:
+    finding = owned(sure=False, others=("gamma",), symbol=None, function=False, exit=None)
+    assert finding.certainty is Certainty.POSSIBLE
+    assert finding.title == "pointer into unloaded module beta or gamma"
+    assert len({(c.function, c.why) for c in finding.culprits}) == 1
+    assert [c.module for c in finding.culprits] == ["beta", "gamma"]
+
+
+def test_one_that_lay_elsewhere_is_innocent() -> None:
+    assert "gamma" in [innocent.module for innocent in owned(elsewhere=("gamma",)).innocent]
+
+
+def test_a_file_that_was_refused_is_told() -> None:
+    finding = owned(symbol=None, function=False, exit=None, refused=("beta.ko: another build",))
+    assert any("beta.ko: another build" in line for line in finding.advice)
+    assert not any("beta.ko: another build" in line for line in owned(refused=("x",)).advice)
+
+
+def test_a_jump_to_what_had_been_a_function_needs_no_registry() -> None:
+    nothing = DanglingPointers((), ())
+    jump = dataclasses.replace(FAULT, access="execute")
+    assert owned(jump, held=nothing).certainty is Certainty.INFERRED
+    assert owned(held=nothing).certainty is Certainty.POSSIBLE
+    assert owned(jump, held=nothing, symbol=None, function=False).certainty is Certainty.POSSIBLE
