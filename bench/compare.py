@@ -2,7 +2,8 @@
 
 The debuggers are given the commands an engineer types first; Oopsight gives its verdict. After one
 warm-up, which fills the page cache, the tools take turns, so that a load which comes and goes
-meets all of them alike. Prints a Markdown table; standard library only.
+meets all of them alike. With ``--cold`` each then runs with the dump and all symbols dropped from
+the page cache; the programs themselves stay there. Prints a Markdown table; standard library only.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Tool:
     stdin: str = ""
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     runs: list[Run] = dataclasses.field(default_factory=list)
+    cold: list[Run] = dataclasses.field(default_factory=list)
+    """With the dump and the symbols to be read from disk."""
 
 
 def measure(tool: Tool) -> Run:
@@ -61,7 +64,8 @@ def measure(tool: Tool) -> Run:
         stdin.write(tool.stdin.encode())
         stdin.seek(0)
         start = time.perf_counter()
-        environment = os.environ | tool.environment
+        # The warm-up leaves compiled modules behind, as an installation does.
+        environment = {**os.environ, **tool.environment, "PYTHONDONTWRITEBYTECODE": ""}
         process = subprocess.Popen(
             tool.argv, stdin=stdin, stdout=stdout, stderr=stderr, env=environment
         )
@@ -145,14 +149,16 @@ def competitors(args: argparse.Namespace, inside: list[str], cache: Path) -> lis
 
 def table(tools: list[Tool]) -> Iterator[str]:
     """Markdown lines: the median and the span of the wall times, the median of the peaks."""
+    cold = bool(tools[0].cold)
     base_wall = statistics.median(run.wall for run in tools[0].runs)
     base_cpu = statistics.median(run.cpu for run in tools[0].runs)
     base_peak = statistics.median(run.peak for run in tools[0].runs)
     yield (
         "| tool | wall, median s | min-max s | CPU, median s | peak RSS, MiB "
         "| wall / first | CPU / first | peak / first | output lines |"
+        + (" cold wall, median s | min-max s |" if cold else "")
     )
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|" + ("---:|---:|" if cold else "")
     for tool in tools:
         walls = [run.wall for run in tool.runs]
         wall = statistics.median(walls)
@@ -162,8 +168,13 @@ def table(tools: list[Tool]) -> Iterator[str]:
         yield (
             f"| {tool.name} | {wall:.2f} | {min(walls):.2f}-{max(walls):.2f} | {cpu:.2f} "
             f"| {peak:.0f} | {wall / base_wall:.2f} | {cpu / base_cpu:.2f} "
-            f"| {peak / base_peak:.2f} | {lines} |"
+            f"| {peak / base_peak:.2f} | {lines} |" + (_cold(tool) if cold else "")
         )
+
+
+def _cold(tool: Tool) -> str:
+    walls = [run.wall for run in tool.cold]
+    return f" {statistics.median(walls):.2f} | {min(walls):.2f}-{max(walls):.2f} |"
 
 
 def main() -> None:
@@ -179,10 +190,14 @@ def main() -> None:
     parser.add_argument(
         "--crash9-root", type=Path, help="a root file system with a newer crash; needs root"
     )
-    parser.add_argument(
-        "--cold", action="store_true", help="drop dump and symbols from the page cache each time"
-    )
     parser.add_argument("-n", type=int, default=5, help="measured runs of each tool")
+    parser.add_argument(
+        "--cold",
+        type=int,
+        default=0,
+        metavar="N",
+        help="further runs of each, with dump and symbols dropped from the page cache",
+    )
     args = parser.parse_args()
     if args.n < 1:
         parser.error("-n: at least 1")
@@ -196,13 +211,18 @@ def main() -> None:
             measure(tool)
         for _ in range(args.n):
             for tool in tools:
-                if args.cold:
-                    evict(args.vmcore, args.vmlinux, Path(cache))
                 tool.runs.append(measure(tool))
+        files = [args.vmcore, args.vmlinux, Path(cache)]
+        files += [args.crash9_root / path.lstrip("/") for path in inside]
+        for _ in range(args.cold):
+            for tool in tools:
+                evict(*files)
+                tool.cold.append(measure(tool))
     size = args.vmcore.stat().st_size / 1024**2
     print(
         f"Kernel {dump['release']}, {dump['format']} dump of {size:.0f} MiB, "
-        f"{args.n} runs each, {'cold' if args.cold else 'warm'} page cache.\n"
+        f"{args.n} runs each with a warm page cache"
+        f"{f', {args.cold} with a cold one' if args.cold else ''}.\n"
     )
     print(*table(tools), sep="\n")
 

@@ -25,7 +25,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kernel = kernel = Kernel()
         self.free = [DESCRIBED, TABLE, OTHERS]
-        monkeypatch.setattr(module_remains, "for_each_free_page", lambda *_: iter(self.free))
+        monkeypatch.setattr(module_remains, "for_each_free_page", lambda *_, **__: iter(self.free))
         word = kernel.word
         char = kernel.prog.int_type("char", 1, True)
         kernel.struct("module_layout", base=word, size=word)

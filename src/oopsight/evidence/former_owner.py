@@ -21,6 +21,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Memory
 from oopsight.evidence.slab_caches import memory_of
 from oopsight.evidence.unloaded_modules import UnloadedModules
+from oopsight.kernel import free_pages
 from oopsight.kernel.module_remains import Description, Remains
 from oopsight.session import Session
 from oopsight.symbols.module_file import (
@@ -115,7 +116,8 @@ def remains_of(session: Session, modules: Modules) -> tuple[Description, ...]:
         found: list[Description] = []
         if modules.area:
             try:
-                found = Remains(session.prog, modules.area).descriptions()
+                buddy = not (session.info.dump_level or 0) & free_pages.LEVEL
+                found = Remains(session.prog, modules.area, buddy=buddy).descriptions()
             except (FaultError, LookupError, AttributeError, ValueError):
                 found = []
         cache[_REMAINS] = tuple(found)

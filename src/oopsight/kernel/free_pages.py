@@ -19,13 +19,18 @@ _LINK = "lru"
 """Links free pages; named ``pcp_list`` and ``buddy_list`` as well since 5.19, at the same place."""
 
 
-def for_each_free_page(prog: Any, most: int) -> Iterator[int]:
+LEVEL = 16
+"""``makedumpfile -d``: free pages are left out, those of the buddy allocator that is."""
+
+
+def for_each_free_page(prog: Any, most: int, *, buddy: bool = True) -> Iterator[int]:
     """Direct map addresses of free pages, those freed last first; each once, bounded.
 
     The CPUs' own lists come before those of the buddy allocator, small blocks before large ones. A
     list that cannot be followed ends there.
 
     :param most: pages
+    :param buddy: whether those of the buddy allocator can be in the dump at all
     """
     from drgn import FaultError, offsetof, sizeof
     from drgn.helpers.linux.mm import pfn_to_page, pfn_to_virt
@@ -35,7 +40,7 @@ def for_each_free_page(prog: Any, most: int) -> Iterator[int]:
     first_page = pfn_to_page(prog, 0).value_()
     first_byte = pfn_to_virt(prog, 0).value_()
     seen: set[int] = set()
-    for head, order in _heads(prog):
+    for head, order in _heads(prog, buddy=buddy):
         entry = head
         while True:
             try:
@@ -54,14 +59,14 @@ def for_each_free_page(prog: Any, most: int) -> Iterator[int]:
                 yield first_byte + (page << 12)
 
 
-def _heads(prog: Any) -> Iterator[tuple[int, int]]:
+def _heads(prog: Any, *, buddy: bool) -> Iterator[tuple[int, int]]:
     """Addresses of list heads, with the order of the blocks on them."""
     zones = list(_zones(prog))
     for zone in zones:
         for lists in _of_cpus(prog, zone):
             for index in range(min(len(lists), _MOST_LISTS)):
                 yield lists[index].address_, min(index // _TYPES_OF_ORDER_0, _HIGHEST_ORDER)
-    for order in range(_HIGHEST_ORDER + 1):
+    for order in range(_HIGHEST_ORDER + 1) if buddy else ():
         for zone in zones:
             if order < len(zone.free_area):
                 for head in zone.free_area[order].free_list:
