@@ -22,6 +22,12 @@ DUMPS = [
     ("incident", "6.1", "kdump", "holes"),
     ("incident", "6.1", "kdump", "cut"),
     ("incident-overfiltered", "6.12", "qmp", "whole"),
+    ("incident", "5.10", "qmp", "whole"),
+    ("incident", "5.10", "qmp", "holes"),
+    ("incident", "5.10", "qmp", "cut"),
+    ("incident", "7.2", "qmp", "whole"),
+    ("incident", "7.2", "qmp", "holes"),
+    ("incident", "7.2", "qmp", "cut"),
 ]
 
 
