@@ -83,6 +83,12 @@ CRASH_ALIASES = [
     "last",
 ]
 
+# They are no view of memory, or more than one.
+WITHOUT_CODE = {
+    "alias", "ascii", "eval", "exit", "extend", "gdb", "help", "locks", "q", "repeat",
+    "rustfilt", "set", "suspects", "timeline", "why", "wr",
+}  # fmt: skip
+
 
 def test_no_command_of_crash_is_missing() -> None:
     assert set(CRASH) <= set(names())
@@ -100,6 +106,14 @@ def test_a_command_is_documented_with_examples(name: str) -> None:
     for option in found.options.values():
         assert option.text, option.flag
         assert option.flag.lstrip("-")[0] in found.synopsis or name in ("set", "extend"), option
+
+
+@pytest.mark.parametrize("name", sorted(set(names()) - WITHOUT_CODE))
+def test_a_command_that_is_a_view_of_memory_has_drgn_code(name: str) -> None:
+    found = command(name)
+    assert found is not None
+    assert callable(found.module.drgn_code)
+    assert set(getattr(found.module, "DRGN", ())) <= set(found.options)
 
 
 def test_the_table_in_the_documentation_is_made_anew() -> None:

@@ -25,7 +25,7 @@ from oopsight.errors import OopsightError, OutputError, UsageError
 from oopsight.evidence import Evidence, Missing
 from oopsight.session import Session
 from oopsight.shell import registry
-from oopsight.shell.arguments import JSON
+from oopsight.shell.arguments import DRGN, EVERYWHERE, JSON, WHY
 from oopsight.shell.line import Line, parse_line
 from oopsight.shell.names import Names
 from oopsight.shell.numbers import hexadecimal
@@ -332,10 +332,13 @@ class Shell:
         *,
         keep_rows: bool,
     ) -> Out:
-        as_json = JSON in words
-        if as_json:
-            words = [word for word in words if word != JSON]
-            raw = " ".join(part for part in raw.split() if part != JSON)
+        asked = {word for word in words if word in EVERYWHERE}
+        if asked:
+            words = [word for word in words if word not in asked]
+            raw = " ".join(part for part in raw.split() if part not in asked)
+        if asked & {DRGN, WHY}:
+            return self._show_code(command, words, raw, write, run=WHY in asked)
+        as_json = JSON in asked
         target = (lambda _: None) if as_json else write
         out = Out(target, keep_rows=keep_rows or as_json, columns=self.columns())
         try:
@@ -345,6 +348,27 @@ class Shell:
                 write(out.to_json() + "\n")
             else:
                 out.close()
+        return out
+
+    def _show_code(
+        self,
+        command: registry.Command,
+        words: list[str],
+        raw: str,
+        write: Callable[[str], object],
+        *,
+        run: bool,
+    ) -> Out:
+        """The drgn code that gives the same, behind the command's own answer where it is to run."""
+        from oopsight.shell.code import code_of
+
+        out = Out(write, keep_rows=False, columns=self.columns())
+        code = code_of(self, command, command.parse(words, raw))
+        if run:
+            self.call(command, words, raw, out)
+            out.close()
+            out.line("\nThe same in drgn:\n")
+        out.lines(code)
         return out
 
     def call(self, command: registry.Command, words: list[str], raw: str, out: Out) -> None:

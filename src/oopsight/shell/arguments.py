@@ -6,6 +6,14 @@ from oopsight.cheap import dataclass, field
 from oopsight.errors import UsageError
 
 JSON = "--json"
+DRGN = "--drgn"
+WHY = "--why"
+EVERYWHERE = {
+    JSON: "rows as JSON",
+    DRGN: "the drgn code that gives the same",
+    WHY: "the answer, and the drgn code that gives the same",
+}
+"""Options of every command."""
 
 
 @dataclass(frozen=True)

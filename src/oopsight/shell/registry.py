@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.shell import commands
-from oopsight.shell.arguments import JSON, Args, Option, options_of, parse
+from oopsight.shell.arguments import EVERYWHERE, Args, Option, options_of, parse
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -85,7 +85,7 @@ class Command:
 
 @functools.cache
 def _declared(module: ModuleType) -> dict[str, Option]:
-    return options_of({**module.OPTIONS, JSON: "rows as JSON"})
+    return options_of({**module.OPTIONS, **EVERYWHERE})
 
 
 @functools.cache

@@ -28,6 +28,7 @@ OPTIONS = {
     "-p": "pointers of the members followed: what they point to",
     "-c COUNT": "so many objects, one behind the other",
 }
+DRGN = ("-c",)
 MOST_OBJECTS = 100_000
 
 
@@ -46,14 +47,9 @@ def show(shell: Shell, args: Args, out: Out, kind: str) -> None:
     """
     from oopsight.shell import CommandError
 
-    words = list(args.rest)
-    if words and words[0] in ("struct", "union") and len(words) > 1:
-        kind = words.pop(0)
-    if not words:
+    kind, name, paths, words = _words(args, kind)
+    if not name:
         raise CommandError(f"a type is needed; usage: {synopsis(kind)}")
-    name, _, members = words.pop(0).partition(".")
-    paths = [part for part in members.split(",") if part]
-    # `page.flags,mapping`: a comma begins another member of the same type.
     try:
         type_ = find_struct(shell.prog, name, kind)
     except LookupError:
@@ -65,6 +61,16 @@ def show(shell: Shell, args: Args, out: Out, kind: str) -> None:
         return
     for value in _objects(shell, args, words, type_, out):
         one(shell, value, paths, args, out)
+
+
+def _words(args: Args, kind: str) -> tuple[str, str, list[str], list[str]]:
+    """The kind, the type's name, the members, and what stands behind."""
+    words = list(args.rest)
+    if words and words[0] in ("struct", "union") and len(words) > 1:
+        kind = words.pop(0)
+    name, _, members = words.pop(0).partition(".") if words else ("", "", "")
+    # `page.flags,mapping`: a comma begins another member of the same type.
+    return kind, name, [part for part in members.split(",") if part], words
 
 
 def _definition(type_: Any, paths: list[str], args: Args, out: Out) -> None:
@@ -324,3 +330,18 @@ def _raw(shell: Shell, value: Any, paths: list[str], out: Out) -> None:
 
 
 __all__ = ["OPTIONS", "Gap", "members", "one", "plain", "show", "synopsis"]
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """A type, or objects in memory."""
+    _, name, paths, words = _words(args, "*")
+    type_ = find_struct(shell.prog, name, "*").type_name()
+    if not words:
+        return f'print(prog.type("{type_}"))'
+    count = int(args.value("-c") or (words[1] if len(words) > 1 else "1"), 0)
+    lines = [f'pointer = Object(prog, "{type_} *", {shell.address(words[0]):#x})']
+    lines.append(f"for index in range({count}):")
+    lines += [f"    print(pointer[index].{path})" for path in paths] or [
+        "    print(pointer[index])"
+    ]
+    return "\n".join(lines)

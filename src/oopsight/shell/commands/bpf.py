@@ -36,6 +36,7 @@ OPTIONS = {
     "-x": "numbers in hexadecimal",
     "-d": "numbers in decimal",
 }
+DRGN = ("-P", "-M")
 MOST = 100_000
 _TITLE = " ID      BPF_PROG        BPF_PROG_AUX     BPF_PROG_TYPE        TAG         USED_MAPS"
 MOST_INSTRUCTIONS = 1_000_000
@@ -195,3 +196,14 @@ def _map(shell: Shell, number: int, map_: Any, args: Args, out: Out, *, details:
         structs.one(shell, map_[0], [], args, out)
     if details:
         out.line()
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Programs and maps."""
+    programs = """
+for program in bpf_prog_for_each(prog):
+    print(program.aux.id.value_(), hex(program), hex(program.aux))"""
+    maps = """
+for bpf_map in bpf_map_for_each(prog):
+    print(bpf_map.id.value_(), hex(bpf_map))"""
+    return (programs if not args.has("-M") else "") + (maps if not args.has("-P") else "")

@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import for_tasks
 from oopsight.shell.numbers import cpus, hexadecimal
 from oopsight.shell.output import gap_from, readable_errors
 from oopsight.shell.registers import KEYS, WORDS, block, frame_registers, saved_registers
@@ -78,6 +79,7 @@ OPTIONS = {
     "-I IP": "begin at this text address",
     "-S SP": "begin at this stack address",
 }
+DRGN = ("-a", "-A", "-c", "-p", "-g", "-l", "-s")
 _STACK_END_MAGIC = 0x57AC6E9D  # include/uapi/linux/magic.h
 _REGISTER_BYTES = 168
 
@@ -434,3 +436,20 @@ def _check(shell: Shell, task: Any, out: Out) -> None:
         header(out, task)
         for problem in problems:
             out.row(f"  {problem}", pid=pid_of(task), problem=problem)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Drgn's own stack trace, which has inlined calls and source lines too."""
+    if args.has("-a", "-A", "-c"):
+        wanted = cpus(args.value("-c") or "a", cpus_of(shell.prog))
+        return f"""
+for cpu in {wanted}:
+    print(prog.stack_trace(cpu_curr(prog, cpu)))"""
+    if args.has("-g"):
+        body = """
+for thread in for_each_task_in_group(task, include_self=True):
+    print(prog.stack_trace(thread))"""
+        return for_tasks(shell, args.rest, body)
+    if args.has("-p"):
+        return "print(prog.stack_trace(panic_task(prog)))"
+    return for_tasks(shell, args.rest, "print(prog.stack_trace(task))")

@@ -30,3 +30,9 @@ def run(shell: Shell, args: Args, out: Out) -> None:
         number = hexadecimal(word)
         value = evaluate(shell, word) if number is None else number
         out.row(f"{value:x}: {value >> 12:x}", address=value, page=value >> 12)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Arithmetic."""
+    del shell
+    return "\n".join(f'print(hex(0x{word} >> prog["PAGE_SHIFT"].value_()))' for word in args.rest)

@@ -30,6 +30,7 @@ OPTIONS = {
     "-V": "device dumps in the vmcore",
     "-v INDEX": "one of them, or to a file",
 }
+DRGN = ("-i", "-d", "-p")
 MOST = 100_000
 
 
@@ -281,3 +282,26 @@ _PCI_TYPES = {0: "ENDPOINT", 1: "LEG_END", 4: "ROOT_PORT", 5: "UPSTREAM", 6: "DO
 def _pci_type(device: Any) -> str:
     kind = int(device.pcie_flags_reg.value_()) >> 4 & 0xF
     return _PCI_TYPES.get(kind, str(kind))
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Registered devices; resources, disks or PCI devices."""
+    del shell
+    if args.has("-i"):
+        return """
+for root in (prog["ioport_resource"], prog["iomem_resource"]):
+    for resource in for_each_resource(root.address_of_()):
+        print(hex(resource.start), hex(resource.end), resource.name.string_().decode())"""
+    if args.has("-d"):
+        return """
+for disk in for_each_disk(prog):
+    print(hex(disk), disk_name(disk).decode())"""
+    if args.has("-p"):
+        return """
+for device in for_each_pci_dev(prog):
+    print(hex(device), pci_name(device).decode())"""
+    return """
+for number, count, name, cdev in for_each_registered_chrdev(prog):
+    print(MAJOR(number), name.decode())
+for major, name, registered in for_each_registered_blkdev(prog):
+    print(major, name.decode())"""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address
+from oopsight.shell.code import one_address
 from oopsight.shell.numbers import decimal_first
 from oopsight.shell.output import gap_from, readable_errors
 
@@ -288,3 +289,16 @@ def _source(shell: Shell, address: int, count: int | None, out: Out) -> None:
             out.line(f"{'*' if row.faulted else ' '} {row.number:<5} {row.text}")
     if shell.session.source_tree is None:
         out.line("source code is not available; --source DIR names a tree of this version")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Drgn has the bytes, capstone reads them."""
+    where = one_address(shell, args)
+    count = args.rest[1] if len(args.rest) > 1 else "0"
+    return f"""
+from capstone import CS_ARCH_X86, CS_MODE_64, Cs
+
+symbol = prog.symbol({where})
+code = prog.read({where}, symbol.address + symbol.size - {where})
+for instruction in Cs(CS_ARCH_X86, CS_MODE_64).disasm(code, {where}, {count}):
+    print(hex(instruction.address), instruction.mnemonic, instruction.op_str)"""

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import for_tasks
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.shell.show import header_of, inode_type, path_of, task_data
@@ -39,6 +40,7 @@ OPTIONS = {
     "-n": "with the task's namespace root and mount of each file",
     "-R REF": "only files of this number, name, or address of file, dentry or inode",
 }
+DRGN = ("-d",)
 MOST_PAGES = 1_000_000
 _DENTRY_TITLE = "     DENTRY           INODE           SUPERBLK     TYPE PATH"
 _SOCKET_TYPES = {1: "STREAM", 2: "DGRAM", 3: "RAW", 4: "RDM", 5: "SEQPACKET", 10: "PACKET"}
@@ -223,3 +225,14 @@ def socket_name(shell: Shell, file: Any) -> str:
     family = int(socket.sk.member_("__sk_common").skc_family.value_())
     kind = int(socket.type.value_())
     return f"{_FAMILIES.get(family, family)}-{_SOCKET_TYPES.get(kind, kind)}"
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The table of open files, or the path of one dentry."""
+    if args.has("-d"):
+        where = shell.address(args.value("-d") or "")
+        return f'print(dentry_path(Object(prog, "struct dentry *", {where:#x})).decode())'
+    body = """
+for fd, file in for_each_file(task):
+    print(fd, hex(file), d_path(file.f_path).decode())"""
+    return for_tasks(shell, args.rest, body)

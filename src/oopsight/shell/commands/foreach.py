@@ -23,6 +23,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from oopsight.errors import UsageError
+from oopsight.shell.code import ALL_TASKS, indented, over_tasks
 from oopsight.shell.output import readable_errors
 from oopsight.shell.show import header
 from oopsight.shell.tasks import comm_of, current_tasks, is_kernel_thread, pid_of, state_of
@@ -44,10 +46,7 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     """Choose the tasks, then run the command for each."""
     from oopsight.shell import CommandError
 
-    words = list(args.rest)
-    choosers: list[str] = []
-    while words and not _is_command(shell, words[0]):
-        choosers.append(words.pop(0))
+    choosers, words = _split(shell, list(args.rest))
     if not words:
         raise CommandError(f"no command among {args.raw!r}; usage: {SYNOPSIS}")
     name = shell.aliases.get(words[0], words[0])
@@ -66,6 +65,14 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     if name == "net" and not {"-s", "-S"} & set(rest):
         rest = ["-s", *rest]
     _run_each(shell, command, rest, tasks, out)
+
+
+def _split(shell: Shell, words: list[str]) -> tuple[list[str], list[str]]:
+    """What chooses tasks, and the command with its arguments."""
+    choosers = []
+    while words and not _is_command(shell, words[0]):
+        choosers.append(words.pop(0))
+    return choosers, words
 
 
 def _run_each(shell: Shell, command: Any, rest: list[str], tasks: list[Any], out: Out) -> None:
@@ -141,3 +148,29 @@ def _matches(task: Any, word: str) -> bool:
     if re.fullmatch(r"(0x)?f[0-9a-f]{15}", word):
         return bool(task.value_() == int(word, 16))
     return comm_of(task) == word.removeprefix("\\")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The command's own code in a loop over tasks."""
+    choosers, words = _split(shell, list(args.rest))
+    command = shell.command(shell.aliases.get(words[0], words[0])) if words else None
+    if command is None:
+        raise UsageError("there is drgn code only for a command over tasks")
+    conditions = {
+        "kernel": "not task.flags & 0x200000 and task.pid",
+        "user": "task.flags & 0x200000 or not task.pid",
+        "gleader": "task.pid != task.tgid",
+    }
+    letters = {"RU": "R", "IN": "S", "UN": "D", "ST": "T", "TR": "t", "ZO": "Z", "ID": "I"}
+    left_out = [conditions[word] for word in choosers if word in conditions]
+    states = [letters[word] for word in choosers if word in letters]
+    pids = [int(word) for word in choosers if word.isdecimal()]
+    if len(left_out) + len(states) + len(pids) < len(choosers):
+        raise UsageError("there is drgn code only for pids, states, kernel, user and gleader")
+    if states:
+        left_out.append(f"task_state_to_char(task) not in {states}")
+    if pids:
+        left_out.append(f"task.pid.value_() not in {pids}")
+    loop = ALL_TASKS + "".join(indented(f"if {text}:\n    continue") + "\n" for text in left_out)
+    rest = words[1:]
+    return over_tasks(shell, loop, command, command.parse(rest, " ".join(rest)))

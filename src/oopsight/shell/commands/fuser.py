@@ -106,3 +106,13 @@ def _mount(path: Any, word: str) -> bool:
 
     mount = container_of(path.mnt, "struct mount", "mnt")
     return printable(mount_dst(mount)) == word.rstrip("/")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """All open files of all tasks, by their path."""
+    del shell
+    name = (args.rest[0] if args.rest else "/").encode()
+    return f"""
+for task in for_each_task(prog):
+    if any(d_path(file.f_path) == {name!r} for _, file in for_each_file(task)):
+        print(task.pid.value_(), task.comm.string_().decode())"""

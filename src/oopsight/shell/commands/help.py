@@ -37,7 +37,7 @@ in the current folder only with --crashrc."""
 _OUTPUT = """\
 On a terminal long output goes through a pager (set scroll off turns it off). What could not be read
 stands as <unreadable ADDRESS> in its place, and the last line counts it. --json gives the rows of
-a table as JSON."""
+a table as JSON; --drgn shows the drgn code that gives the same, --why the answer and the code."""
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:

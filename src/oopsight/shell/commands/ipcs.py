@@ -27,6 +27,7 @@ OPTIONS = {
     "-q": "message queues",
     "-n TASK": "in the namespace of a task",
 }
+DRGN = ("-m", "-s", "-q")
 MOST = 1_000_000
 
 
@@ -132,3 +133,18 @@ def _messages(item: Any, out: Out) -> None:
     text, row = _columns(item, item.q_perm)
     used, count = int(item.q_cbytes.value_()), int(item.q_qnum.value_())
     out.row(f"{text}{used:<12} {count:<12}", **row, bytes=used, messages=count)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Segments, arrays and queues of the first namespace."""
+    del shell
+    kinds = {
+        "-m": ("for_each_sysv_shm", "shm_perm"),
+        "-s": ("for_each_sysv_sem_array", "sem_perm"),
+        "-q": ("for_each_sysv_msg_queue", "q_perm"),
+    }
+    wanted = [kind for kind in kinds if args.has(kind)] or list(kinds)
+    return "\n".join(
+        f"for one in {kinds[kind][0]}(prog):\n    print(hex(one), one.{kinds[kind][1]}.id.value_())"
+        for kind in wanted
+    )

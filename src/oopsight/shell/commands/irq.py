@@ -34,6 +34,7 @@ OPTIONS = {
     "-s": "how often each was served",
     "-c CPUS": "with -s: on these CPUs only",
 }
+DRGN = ("-u", "-s", "-c", "-a")
 MOST_ACTIONS = 1000
 
 
@@ -182,3 +183,18 @@ def _counts(shell: Shell, args: Args, out: Out) -> None:
                 chip=chip,
                 name=names,
             )
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """All interrupt descriptors; counts or CPUs of each."""
+    wanted = [int(word) for word in args.rest if word.isdecimal()]
+    only = f"    if irq not in {wanted}:\n        continue\n" if wanted else ""
+    if args.has("-u", "-s"):
+        only += "    if not desc.action:\n        continue\n"
+    said = "irq, hex(desc), [name.decode() for name in irq_desc_action_names(desc)]"
+    if args.has("-s"):
+        each = cpus(args.value("-c") or "a", cpus_of(shell.prog))
+        said = f"irq, [irq_desc_kstat_cpu(desc, cpu) for cpu in {each}]"
+    elif args.has("-a"):
+        said = "irq, list(cpumask_to_cpulist(irq_desc_affinity_mask(desc)))"
+    return f"for irq, desc in for_each_irq_desc(prog):\n{only}    print({said})"

@@ -65,6 +65,7 @@ OPTIONS = {
     "-g": "bits of page flags, or what a value of them means",
     "-P": "the address is physical",
 }
+DRGN = ("-i", "-v", "-V", "-z", "-o", "-g", "-s")
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
@@ -261,3 +262,52 @@ def _task(shell: Shell, address: int, out: Out) -> bool:
     show_context(shell, max(holders, key=lambda row: row[0])[1], out)
     out.line()
     return True
+
+
+_DRGN = {
+    "-i": """
+print("TOTAL MEM", totalram_pages(prog).value_())
+print("FREE", nr_free_pages(prog))
+print("COMMIT LIMIT", vm_commit_limit(prog))
+print("COMMITTED", vm_memory_committed(prog))""",
+    "-v": """
+for area in for_each_vmap_area(prog):
+    print(hex(area), hex(area.va_start), hex(area.va_end))""",
+    "-V": """
+for name, value in prog.type("enum zone_stat_item").enumerators[:-1]:
+    print(name, prog["vm_zone_stat"][value].counter.value_())""",
+    "-z": """
+for node in for_each_online_pgdat(prog):
+    for zone in node.node_zones:
+        print(zone.name.string_().decode(), zone.present_pages.value_())""",
+    "-o": """
+for cpu in for_each_possible_cpu(prog):
+    print(cpu, hex(prog["__per_cpu_offset"][cpu]))""",
+}
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """By what is asked for."""
+    from oopsight.shell.code import one_address
+
+    for flag, text in _DRGN.items():
+        if args.has(flag):
+            return text
+    if args.has("-g"):
+        value = args.rest[0] if args.rest else "0"
+        return f"print(decode_page_flags_value(prog, 0x{value}))"
+    if args.has("-s"):
+        only = (
+            f"    if cache.name.string_() not in {[w.encode() for w in args.rest]}:\n"
+            if args.rest
+            else ""
+        )
+        only += "        continue\n" if only else ""
+        return f"""
+for cache in for_each_slab_cache(prog):
+{only}    usage = slab_cache_usage(cache)
+    print(hex(cache), cache.object_size.value_(), usage.num_objs, usage.num_slabs)"""
+    return f"""
+from drgn.helpers.common.memory import identify_address
+
+print(identify_address(prog, {one_address(shell, args)}))"""

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from oopsight.errors import UsageError
 from oopsight.evidence import Address
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Gap, gap_from, readable_errors
@@ -51,6 +52,7 @@ OPTIONS = {
     "-x": "numbers in hexadecimal",
     "-d": "numbers in decimal",
 }
+DRGN = ("-o", "-e", "-h", "-H", "-r")
 MOST = 10_000_000
 
 
@@ -58,22 +60,7 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     """Follow the list."""
     from oopsight.shell import CommandError
 
-    words = list(args.rest)
-    offset = offset_of(shell.prog, args.value("-o") or "0")
-    start: int | None = None
-    for word in words:
-        number = hexadecimal(word)
-        if (
-            "." in word
-            and not word.startswith(("(", "&"))
-            and number is None
-            and not args.has("-o")
-        ):
-            offset = offset_of(shell.prog, word)
-        elif number is not None and number < 0x10000 and len(words) > 1 and start is None:
-            offset = number if word.startswith("0x") else int(word, 0)
-        else:
-            start = shell.address(word)
+    start, offset = _place(shell, args)
     if start is None:
         raise CommandError(f"a start is needed; usage: {SYNOPSIS}")
     end = shell.address(args.value("-e") or "") if args.has("-e") else None
@@ -90,6 +77,27 @@ def run(shell: Shell, args: Args, out: Out) -> None:
         out.line(f"{gap}: the list cannot be followed further: {gap.why}")
     if not count and gap is None:
         out.line("(empty)")
+
+
+def _place(shell: Shell, args: Args) -> tuple[int | None, int]:
+    """Where the list starts, and the offset of its links."""
+    words = list(args.rest)
+    offset = offset_of(shell.prog, args.value("-o") or "0")
+    start: int | None = None
+    for word in words:
+        number = hexadecimal(word)
+        if (
+            "." in word
+            and not word.startswith(("(", "&"))
+            and number is None
+            and not args.has("-o")
+        ):
+            offset = offset_of(shell.prog, word)
+        elif number is not None and number < 0x10000 and len(words) > 1 and start is None:
+            offset = number if word.startswith("0x") else int(word, 0)
+        else:
+            start = shell.address(word)
+    return start, offset
 
 
 def _follow(
@@ -161,3 +169,27 @@ class _Shown:
             value = Object(self.shell.prog, type_, address=address - self.inner)
             with self.out.item(f"object at {address:x}"):
                 structs.one(self.shell, value, paths, self.args, self.out)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The pointers themselves, up to the start, to NULL, or to the end that was named."""
+    start, offset = _place(shell, args)
+    if start is None:
+        raise UsageError("a start is needed")
+    link = offset + (8 if args.has("-r") else 0)
+    end = shell.address(args.value("-e") or "0")
+    if args.has("-H"):
+        first, shift = f"prog.read_u64({start:#x}{' + 8' if args.has('-r') else ''})", offset
+        return f"""
+address = {first}
+while address != {start:#x} and address != {end:#x}:
+    print(hex(address - {shift}))
+    address = prog.read_u64(address{" + 8" if args.has("-r") else ""})"""
+    shift = offset if args.has("-h") else 0
+    return f"""
+address = {start:#x}
+seen = set()
+while address not in seen and address != {end:#x}:
+    seen.add(address)
+    print(hex(address))
+    address = prog.read_u64(address + {link}) - {shift}"""

@@ -41,6 +41,7 @@ OPTIONS = {
     "-c": "the task or CPU that wrote each record",
     "-R": "without the filtering of a program's own; all that the buffer has",
 }
+DRGN = ("-t",)
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
@@ -148,3 +149,13 @@ def _safe_buffers(shell: Shell, out: Out) -> None:
                 )
                 if length:
                     out.lines(printable(buffer.buffer.to_bytes_()[:length]))
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The records of the ring buffer."""
+    del shell
+    if args.has("-t"):
+        return """
+for record in get_printk_records(prog):
+    print(record.text.decode())"""
+    return "print(get_dmesg(prog).decode())"

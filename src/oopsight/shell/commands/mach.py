@@ -171,3 +171,12 @@ def _exception_stack(prog: Any, name: str, cpu: int) -> str:
 
 def _hex(prog: Any, name: str) -> str:
     return f"{prog[name].value_():x}"
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """What drgn knows of the machine, and what the kernel measured."""
+    del shell, args
+    return """
+print(prog.platform)
+print(len(list(for_each_present_cpu(prog))))
+print(prog["cpu_khz"].value_() // 1000)"""

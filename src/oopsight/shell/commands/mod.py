@@ -47,6 +47,7 @@ OPTIONS = {
     "-o": "in the order of their addresses (they always are)",
     "-g": "the memory of each module by its kind",
 }
+DRGN = ("-t",)
 # include/linux/module.h, enum mod_mem_type (Linux 6.4, commit ac3b43283923)
 _MEMORY = ("TEXT", "DATA", "RODATA", "RO_AFTER_INIT", "INIT_TEXT", "INIT_DATA", "INIT_RODATA")
 _OLD_MEMORY = (("core_layout", "CORE"), ("init_layout", "INIT"))
@@ -221,3 +222,16 @@ def _files_of(shell: Shell, module: Any, place: str | None) -> Iterator[Path]:
     if place is not None and Path(place).is_dir():
         places = (Place(Path(place), "as given"), *places)
     yield from (found.path for found in find(module.name, places) if not found.compressed)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The list of modules; taints of those that have any."""
+    del shell
+    if args.has("-t"):
+        return """
+for module in for_each_module(prog):
+    if module_taints(module):
+        print(module.name.string_().decode(), module_taints(module))"""
+    return """
+for module in for_each_module(prog):
+    print(hex(module), module.name.string_().decode(), list(module_address_regions(module)))"""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import task_expression
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Gap
 from oopsight.shell.show import inode_type
@@ -28,6 +29,7 @@ OPTIONS = {
     "-i": "inodes of each file system in memory, the dirty ones marked",
     "-n TASK": "in the namespace of a task",
 }
+DRGN = ("-n",)
 _TITLE = "     MOUNT           SUPERBLK     TYPE   DEVNAME   DIRNAME"
 # I_DIRTY_SYNC, I_DIRTY_DATASYNC, I_DIRTY_PAGES: include/linux/fs.h
 _DIRTY = 7
@@ -134,3 +136,12 @@ def _state(inode: Any) -> int:
         return int(inode.i_state.value_())
     except TypeError:
         return int(inode.i_state.member_("__state").value_())  # a struct since Linux 6.19
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The mounts of a namespace."""
+    task = shell.find_task(args.value("-n") or "") if args.has("-n") else None
+    where = f"{task_expression(task)}.nsproxy.mnt_ns" if task is not None else "prog"
+    return f"""
+for mount in for_each_mount({where}):
+    print(mount_src(mount).decode(), mount_dst(mount).decode(), mount_fstype(mount).decode())"""

@@ -19,6 +19,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import for_tasks
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.shell.show import header
@@ -40,6 +41,7 @@ OPTIONS = {
     "-x": "numbers in hexadecimal",
     "-d": "numbers in decimal",
 }
+DRGN = ("-s", "-a")
 _FAMILIES = {1: "UNIX", 2: "INET", 10: "INET6", 16: "NETLINK", 17: "PACKET", 38: "ALG", 40: "VSOCK"}
 _TYPES = {1: "STREAM", 2: "DGRAM", 3: "RAW", 4: "RDM", 5: "SEQPACKET", 10: "PACKET"}
 _STATES = ((1, "INCOMPLETE"), (2, "REACHABLE"), (4, "STALE"), (8, "DELAY"), (16, "PROBE"),
@@ -228,3 +230,21 @@ def _port(common: Any, member: str | None) -> int:
     if member is None:
         return int(common.skc_num.value_())
     return int.from_bytes(int(common.member_(member).value_()).to_bytes(2, "little"), "big")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Devices, the sockets of a task, or neighbours."""
+    if args.has("-s"):
+        body = """
+for fd, file in for_each_file(task):
+    if file.f_inode.i_mode & 0o170000 == 0o140000:
+        socket = SOCKET_I(file.f_inode)
+        print(fd, hex(socket), hex(socket.sk))"""
+        return for_tasks(shell, args.rest, body)
+    if args.has("-a"):
+        return """
+for neighbour in neigh_table_for_each_neighbor(prog["arp_tbl"].address_of_()):
+    print(hex(neighbour), neighbour.dev.name.string_().decode())"""
+    return """
+for device in for_each_netdev(prog["init_net"].address_of_()):
+    print(hex(device), device.name.string_().decode(), *netdev_ipv4_addrs(device))"""

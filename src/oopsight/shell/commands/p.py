@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from oopsight.errors import UsageError
 from oopsight.evidence import Address
 from oopsight.shell.expression import evaluate
 from oopsight.shell.gdbformat import Format, declaration
@@ -146,3 +147,25 @@ def _show_user(shell: Shell, text: str, form: Format, out: Out) -> None:
     address = shell.address(text)
     data = access_process_vm(shell.task, address, 8)
     show(shell, Object.from_bytes_(shell.prog, "unsigned long", data), f"{text} = ", form, out)
+
+
+_VARIABLE = re.compile(r"(&?)([A-Za-z_]\w*)((?:\.\w+|->\w+|\[\d+\])*)")
+_CAST = re.compile(
+    r"(\*?)\(?\(((?:struct |union )?\w+) ?\*\) ?(0x[0-9a-fA-F]+)\)?((?:\.\w+|->\w+|\[\d+\])*)"
+)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Variables and casts with their members; nothing that is calculated."""
+    text = _FLAG.sub("", args.raw.strip())
+    if match := _VARIABLE.fullmatch(text):
+        address, name, members = match.groups()
+        if name in shell.prog:
+            taken = ".address_of_()" if address else ""
+            return f'print(prog["{name}"]{members.replace("->", ".")}{taken})'
+    if match := _CAST.fullmatch(text):
+        followed, type_, where, members = match.groups()
+        last = "[0]" if followed else ""
+        members = members.replace("->", ".")
+        return f'print(Object(prog, "{type_} *", {where}){members}{last})'
+    raise UsageError("there is short drgn code only for variables, and casts of an address")

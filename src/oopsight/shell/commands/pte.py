@@ -62,3 +62,9 @@ def show_entry(value: int, out: Out) -> None:
         physical=Address(physical),
         flags=flags,
     )
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The bits of an address in an entry of x86-64."""
+    del shell
+    return "\n".join(f"print(hex(0x{word} & 0x000FFFFFFFFFF000))" for word in args.rest)

@@ -55,3 +55,9 @@ def _per_cpu(shell: Shell, offset: int, spec: str, out: Out) -> None:
     for cpu in cpus(spec or "a", every):
         pointer = int(per_cpu_ptr(Object(shell.prog, "void *", offset), cpu).value_())
         out.row(f"  [{cpu}]   {pointer:016x}", cpu=cpu, virtual=Address(pointer))
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The direct mapping."""
+    del shell
+    return "\n".join(f"print(hex(phys_to_virt(prog, 0x{word})))" for word in args.rest)

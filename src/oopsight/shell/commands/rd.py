@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Address
+from oopsight.shell.code import one_address
 from oopsight.shell.memory import dump
 from oopsight.shell.numbers import decimal_first, hexadecimal, signed
 from oopsight.shell.output import Gap, gap_from, readable_errors
@@ -66,6 +67,7 @@ OPTIONS = {
     "-e END": "up to this address",
     "-r FILE": "write the bytes to a file; the count is then one of bytes",
 }
+DRGN = ("-p", "-d", "-8", "-16", "-32", "-64", "-a")
 MOST_BYTES = 1 << 30
 _MOST_CHARACTERS = 1 << 20
 
@@ -220,3 +222,16 @@ def _to_file(
                 file.write(bytes(size))
             written += size
     out.line(f"{written} bytes copied from {address:#x} to {path}")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """One read for each number."""
+    where = one_address(shell, args)
+    if args.has("-a"):
+        return f"print(prog.read_c_string({where}).decode())"
+    size = next((bits // 8 for bits in (8, 16, 32) if args.has(f"-{bits}")), 8)
+    count = int(args.rest[1], 0) if len(args.rest) > 1 else 1
+    physical = ", True" if args.has("-p") else ""
+    return f"""
+for address in range({where}, {where} + {size * count}, {size}):
+    print(hex(address), hex(prog.read_u{8 * size}(address{physical})))"""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import owner_of
+from oopsight.shell.code import one_address
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import readable_errors
 
@@ -140,3 +141,11 @@ def _stack_owner(shell: Shell, address: int) -> str | None:
     if at >= 0 and rows[at][0] <= address < rows[at][0] + stack_size(shell):
         return str(rows[at][1])
     return None
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """A search of all memory, which takes a while."""
+    where = one_address(shell, args)
+    return f"""
+for address, value in prog.search_memory_u64({where}):
+    print(hex(address), hex(value))"""

@@ -34,6 +34,7 @@ OPTIONS = {
     "-d": "all tasks whose on_rq is set",
     "-c CPUS": "of these CPUs only",
 }
+DRGN = ("-c",)
 MOST = 1_000_000
 
 
@@ -239,3 +240,15 @@ def _groups(shell: Shell, cpu: int, queue: Any, out: Out) -> None:
                 out.line(f"          {group}")
     if not seen:
         out.line("     [no tasks queued]")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """Of each CPU what it runs and what waits for it."""
+    wanted = cpus(args.value("-c") or "a", cpus_of(shell.prog))
+    return f"""
+for cpu in {wanted}:
+    print(cpu, hex(cpu_curr(prog, cpu)))
+    for task in rq_for_each_rt_task(cpu_rq(prog, cpu)):
+        print("  RT", hex(task), task.comm.string_().decode())
+    for task in rq_for_each_fair_task(cpu_rq(prog, cpu)):
+        print("  FAIR", hex(task), task.comm.string_().decode())"""

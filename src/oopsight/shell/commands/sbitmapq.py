@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from oopsight.shell.code import one_address
 from oopsight.shell.output import Gap
 
 if TYPE_CHECKING:
@@ -97,3 +98,12 @@ def _objects(shell: Shell, args: Args, bits: list[int], out: Out) -> None:
             out.line(f"{bit}: {address:x}")
             paths = [part for part in members.split(",") if part]
             structs.one(shell, Object(shell.prog, type_, address=address), paths, args, out)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The bits that are set."""
+    where = one_address(shell, args)
+    return f"""
+queue = Object(prog, "struct sbitmap_queue *", {where})
+print(queue.sb.depth.value_())
+print(list(sbitmap_for_each_set(queue.sb.address_of_())))"""

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from oopsight.errors import UsageError
 from oopsight.evidence import Address
 from oopsight.shell import presence
 from oopsight.shell.numbers import decimal_first, hexadecimal
@@ -53,6 +54,7 @@ OPTIONS = {
     "-w": "words of 4 bytes",
     "-h": "words of 2 bytes",
 }
+DRGN = ("-c", "-w", "-h", "-m", "-k")
 CHUNK = 1 << 20
 MOST_FOUND = 1_000_000
 
@@ -304,3 +306,18 @@ def _stacks(shell: Shell, args: Args, matcher: _Matcher, out: Out) -> None:
                 _show(shell.session.read, address + at, matcher, args, out)
         if said:
             out.line()
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """One of drgn's searches."""
+    if not args.rest:
+        raise UsageError("there is drgn code only for a value")
+    if args.has("-c"):
+        return f"""
+for address in prog.search_memory({args.rest[0]!r}):
+    print(hex(address))"""
+    bits = 32 if args.has("-w") else 16 if args.has("-h") else 64
+    mask = f", ignore_mask=0x{args.value('-m')}" if args.has("-m") else ""
+    return f"""
+for address, value in prog.search_memory_u{bits}({shell.address(args.rest[0]):#x}{mask}):
+    print(hex(address), hex(value))"""

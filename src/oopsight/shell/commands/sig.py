@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import for_tasks
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.show import header
 from oopsight.shell.tasks import pid_of
@@ -191,3 +192,11 @@ def _group(shell: Shell, task: Any, out: Out) -> None:
             header(out, one)
             _blocked(one, out, "  ")
             _queued(one.pending, "PRIVATE_PENDING", out, "  ")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The handlers, 0 for the default and 1 for ignored."""
+    body = """
+for number, action in enumerate(task.sighand.action, 1):
+    print(number, hex(action.sa.sa_handler))"""
+    return for_tasks(shell, args.rest, body)

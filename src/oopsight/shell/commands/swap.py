@@ -47,3 +47,11 @@ def run(shell: Shell, args: Args, out: Out) -> None:
                 priority=int(info.prio.value_()),
                 path=path,
             )
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The swap devices."""
+    del shell, args
+    return """
+for info in for_each_swap_info(prog):
+    print(hex(info), swap_file_path(info).decode(), swap_usage_in_pages(info))"""

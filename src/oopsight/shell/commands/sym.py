@@ -186,3 +186,18 @@ def _nothing_there(shell: Shell, address: int, out: Out) -> None:
         unloaded_module=former.module,
         certain=former.certain,
     )
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """A symbol by name or address, and the source of an address."""
+    lines = []
+    for word in args.rest:
+        address = hexadecimal(word) if shell.names.address_of(word) is None else None
+        if address is None:
+            lines.append(f'symbol = prog.symbol("{word}")\nprint(hex(symbol.address), symbol.name)')
+        else:
+            lines.append(
+                f"symbol = prog.symbol({address:#x})\n"
+                f"print(hex({address:#x} - symbol.address), symbol.name)"
+            )
+    return "\n".join(lines)

@@ -41,6 +41,7 @@ OPTIONS = {
     "-i": "the firmware's DMI strings",
     "-p": "panic the system (not of a dump)",
 }
+DRGN = ("-t", "-c")
 # include/linux/panic.h, in the order of their bits
 _TAINTS = (
     ("P", "proprietary module"), ("F", "module loaded by force"),
@@ -240,3 +241,25 @@ def _calls(shell: Shell, word: str | None, out: Out) -> None:
             address=Address(entry),
             source=source or None,
         )
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """What the first lines of a crash report are made of."""
+    del shell
+    if args.has("-t"):
+        return "print(tainted(prog))"
+    if args.has("-c"):
+        word = args.value("-c") or next(iter(args.rest), "")
+        each = f"[{word}]" if word.isdecimal() else 'range(len(prog["sys_call_table"]))'
+        return f"""
+for number in {each}:
+    address = prog["sys_call_table"][number].value_()
+    print(number, hex(address), prog.symbol(address).name)"""
+    return """
+name = prog["init_uts_ns"].name
+print(name.nodename.string_().decode())
+print(name.release.string_().decode())
+print(name.version.string_().decode())
+print(*loadavg(prog))
+print(uptime_pretty(prog))
+print(panic_message(prog))"""

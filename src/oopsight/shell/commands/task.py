@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.shell import structs
+from oopsight.shell.code import for_tasks
 from oopsight.shell.show import header
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ OPTIONS = {
     "-x": "numbers in hexadecimal",
     "-d": "numbers in decimal",
 }
+DRGN = ("-R",)
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
@@ -50,3 +52,11 @@ def _one(shell: Shell, task: Any, args: Args, out: Out) -> None:
         name = path.partition(".")[0].partition("[")[0]
         owner = task[0] if type_.has_member(name) else task_thread_info(task)[0]
         structs.members(shell, owner, [path], args, out)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The whole task_struct, or members of it."""
+    members = args.values("-R")
+    if not members:
+        return for_tasks(shell, args.rest, "print(task[0])")
+    return for_tasks(shell, args.rest, "\n".join(f"print(task.{name})" for name in members))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SYNOPSIS = "timer [-r][-C cpu]"
 OPTIONS = {"-r": "high-resolution timers", "-C CPUS": "of these CPUs only"}
+DRGN = ("-r",)
 MOST = 1_000_000
 _MASK = (1 << 64) - 1
 
@@ -168,3 +169,19 @@ def _hrtimer_rows(
             function=Address(function),
             name=shell.names.show(function),
         )
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The bases of each CPU."""
+    del shell
+    if args.has("-r"):
+        return """
+for cpu in for_each_present_cpu(prog):
+    for index, base in enumerate(per_cpu(prog["hrtimer_bases"], cpu).clock_base):
+        for timer in hrtimer_clock_base_for_each(base.address_of_()):
+            print(cpu, index, timer.node.expires.value_(), hex(timer))"""
+    return """
+for cpu in for_each_present_cpu(prog):
+    for base in per_cpu(prog["timer_bases"], cpu):
+        for timer in timer_base_for_each(base.address_of_()):
+            print(cpu, timer.expires.value_(), hex(timer))"""

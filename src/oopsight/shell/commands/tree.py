@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from oopsight.errors import UsageError
 from oopsight.evidence import Address
 from oopsight.shell.output import Gap, gap_from, readable_errors
 from oopsight.shell.types import find_struct, offset_of
@@ -42,6 +43,7 @@ OPTIONS = {
     "-x": "numbers in hexadecimal",
     "-d": "numbers in decimal",
 }
+DRGN = ("-t", "-r", "-l")
 MOST = 10_000_000
 _KINDS = ("rbtree", "radix", "xarray", "maple")
 
@@ -227,3 +229,29 @@ class _Shown:
             value = Object(self.shell.prog, type_, address=address)
             with self.out.item(f"entry {address:x}"):
                 structs.one(self.shell, value, paths, self.args, self.out)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The helper of each kind of tree."""
+    kind = next((k for k in _KINDS if k.startswith(args.value("-t") or "rbtree")), "rbtree")
+    if not args.rest:
+        raise UsageError("there is drgn code only for a start")
+    start = shell.address(args.rest[0]) + offset_of(shell.prog, args.value("-r") or "0")
+    type_, helper = {
+        "rbtree": ("struct rb_root", "rb_first"),
+        "radix": ("struct radix_tree_root", "radix_tree_for_each"),
+        "xarray": ("struct xarray", "xa_for_each"),
+        "maple": ("struct maple_tree", "mt_for_each"),
+    }[kind]
+    root = f'root = Object(prog, "{type_} *", {start:#x})'
+    if kind == "rbtree":
+        return f"""
+{root}
+node = rb_first(root)
+while node:
+    print(hex(node))
+    node = rb_next(node)"""
+    return f"""
+{root}
+for *index, entry in {helper}(root):
+    print(index, hex(entry))"""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SYNOPSIS = structs.synopsis("union")
 OPTIONS = structs.OPTIONS
+DRGN = structs.DRGN
+drgn_code = structs.drgn_code
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:

@@ -63,3 +63,11 @@ def run(shell: Shell, args: Args, out: Out) -> None:
         out.line("(none is found)")
     for gap in pointers.unchecked:
         out.line(f"not looked through: {gap}")
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The one name that the kernel itself keeps."""
+    del args
+    value = shell.prog["last_unloaded_module"]
+    name = ".name" if hasattr(value, "name") else ""
+    return f'print(prog["last_unloaded_module"]{name}.string_().decode())'

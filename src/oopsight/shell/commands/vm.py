@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import for_tasks
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Gap
 from oopsight.shell.paging import swap_entry
@@ -185,3 +186,12 @@ def _pages(shell: Shell, vma: Any, start: int, end: int, path: str | Gap, out: O
         # As crash has it: a mapped page's column begins one character farther.
         width = max(11, len(f"{address:x}") + 1) if walk.physical is not None else 10
         out.row(f"{address:<{width}x}  {shown}", virtual=Address(address), place=shown)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The regions of a task's memory."""
+    body = """
+if task.mm:
+    for vma in for_each_vma(task.mm):
+        print(hex(vma), hex(vma.vm_start), hex(vma.vm_end), vma_name(vma).decode())"""
+    return for_tasks(shell, args.rest, body)

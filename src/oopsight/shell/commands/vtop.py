@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import one_address, task_expression
 from oopsight.shell.commands.pte import show_entry
 from oopsight.shell.output import readable_errors
 from oopsight.shell.paging import Walk
@@ -33,6 +34,7 @@ OPTIONS = {
     "-u": "the address is one of user space",
     "-k": "the address is one of the kernel",
 }
+DRGN = ("-c", "-u", "-k")
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
@@ -139,3 +141,14 @@ def _page(shell: Shell, physical: int, out: Out) -> None:
     out.line(TITLE)
     with out.item("page"):
         page_row(shell, page, out)
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The walk through the page tables of the kernel or of a task."""
+    where = one_address(shell, args)
+    if args.has("-c", "-u"):
+        task = shell.find_task(args.value("-c") or "") if args.has("-c") else shell.task
+        mm = f"{task_expression(task)}.mm"
+    else:
+        mm = 'prog["init_mm"].address_of_()'
+    return f"print(hex(follow_phys({mm}, {where})))"

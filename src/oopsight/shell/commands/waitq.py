@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.shell.code import one_address
 from oopsight.shell.commands.runq import task_text
 from oopsight.shell.tasks import pid_of
 from oopsight.shell.types import find_struct, member_of
@@ -107,3 +108,12 @@ def _of_poll(shell: Shell, entry: Any, known: set[int]) -> Any | None:
     queues = Object(shell.prog, "struct poll_wqueues *", pollers.wait.private.value_())
     address = int(queues.polling_task.value_())
     return Object(shell.prog, "struct task_struct *", address) if address in known else None
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """The entries of the queue that are tasks."""
+    where = one_address(shell, args)
+    return f"""
+queue = Object(prog, "wait_queue_head_t *", {where})
+for task in waitqueue_for_each_task(queue):
+    print(hex(task), task.comm.string_().decode())"""

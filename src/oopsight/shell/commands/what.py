@@ -18,6 +18,7 @@ from oopsight.evidence import Address, Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner, SlabObject, neighbour, owner_of
+from oopsight.shell.code import one_address
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -132,3 +133,11 @@ def typed_member(shell: Shell, cache: str, offset: int) -> str | None:
         if found is not None:
             return f"{type_.type_name()}.{found[0]}"
     return None
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """What drgn makes of an address."""
+    return f"""
+from drgn.helpers.common.memory import identify_address
+
+print(identify_address(prog, {one_address(shell, args)}))"""

@@ -161,3 +161,13 @@ def _has(type_: Any, wanted: str, depth: int) -> bool:
         if anonymous and depth < MOST_DEPTH and _has(inner, wanted, depth + 1):
             return True
     return False
+
+
+def drgn_code(shell: Shell, args: Args) -> str:
+    """A type, or the type of a variable."""
+    words = " ".join(args.rest)
+    if words in shell.prog:
+        return f'print(prog["{words}"].type_)'
+    if words.startswith(("struct ", "union ", "enum ")) or "*" in words:
+        return f'print(prog.type("{words}"))'
+    return f'print(prog.type("{find_type(shell.prog, words).type_name()}"))'
