@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LEFT_OUT = "Excluded page"
 """How libkdumpfile says that a page is not in the dump, though the machine had it."""
+NOT_KEPT = "not in this minicore"
+"""What is said of such a page where the dump was cut down to what its verdict needs."""
 
 
 class NoSymbolsError(SymbolError):
@@ -87,7 +89,7 @@ class Session:
             data: bytes = self.prog.read(address, size)
         except drgn.FaultError as error:
             if self.info.minicore and LEFT_OUT in str(error):
-                raise drgn.FaultError("not in this minicore", error.address) from None
+                raise drgn.FaultError(NOT_KEPT, error.address) from None
             raise
         return data
 

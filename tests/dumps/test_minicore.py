@@ -17,6 +17,7 @@ from oopsight.cli import main
 from oopsight.dump import identify
 from oopsight.report.verify import verify
 from oopsight.session import open_session
+from oopsight.shell import Shell
 
 MOST = 3 << 20
 AGENT = b"--daemon\0-c\0/etc/automation/jobs.conf\0"
@@ -82,6 +83,21 @@ def test_what_was_not_kept_is_said_to_be_so(dump: oopslab.LabDump, mini: Path) -
     text = session.prog.symbol("zlib_inflate").address
     with pytest.raises(drgn.FaultError, match="not in this minicore"):
         session.read(text, 8)
+
+
+def test_the_prompt_marks_what_was_not_kept(dump: oopslab.LabDump, mini: Path) -> None:
+    shell = Shell(opened(dump, mini))
+    whys = set()
+    for command in ("rd zlib_inflate", "kmem -S", "foreach files", "vm 1", "foreach bt"):
+        result = shell.run(command)
+        assert result.error is None
+        whys |= {gap.why for gap in result.gaps}
+        assert "filtered out" not in result.text
+    assert "not in this minicore" in whys
+    assert "filtered out of the dump" not in whys
+    # Of another dump in the same process it is not said.
+    whole = Shell(opened(dump)).run("rd zlib_inflate")
+    assert "minicore" not in whole.text
 
 
 def test_crash_opens_it_and_says_the_same(dump: oopslab.LabDump, mini: Path) -> None:

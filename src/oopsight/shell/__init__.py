@@ -23,13 +23,13 @@ from typing import Any
 
 from oopsight.errors import OopsightError, OutputError, UsageError
 from oopsight.evidence import Evidence, Missing
-from oopsight.session import Session
+from oopsight.session import NOT_KEPT, Session
 from oopsight.shell import registry
 from oopsight.shell.arguments import DRGN, EVERYWHERE, JSON, WHY
 from oopsight.shell.line import Line, parse_line
 from oopsight.shell.names import Names
 from oopsight.shell.numbers import hexadecimal
-from oopsight.shell.output import Out, Result, gap_from, readable_errors
+from oopsight.shell.output import Out, Result, gap_from, left_out, readable_errors
 from oopsight.text import printable
 
 BUILT_IN_ALIASES = {
@@ -256,6 +256,7 @@ class Shell:
         self, text: str, write: Callable[[str], object], *, keep_rows: bool
     ) -> tuple[Out | None, str | None]:
         name = text.strip().partition(" ")[0]
+        token = left_out.set(NOT_KEPT if self.session.info.minicore else left_out.get())
         try:
             line = self._parse(text)
             if line is None:
@@ -268,6 +269,8 @@ class Shell:
             return None, None
         except OSError as error:
             return None, f"{printable(name)}: {error.filename or ''}: {error.strerror or error}"
+        finally:
+            left_out.reset(token)
 
     def _parse(self, text: str) -> Line | None:
         """Parse a line, aliases replaced."""

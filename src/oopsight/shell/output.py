@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from oopsight.cheap import dataclass, field
@@ -41,6 +42,10 @@ class Gap:
         return f"{self}: {self.what}: {self.why}"
 
 
+left_out: ContextVar[str] = ContextVar("left_out", default="filtered out of the dump")
+"""What is said of a page that the machine had and the dump has not."""
+
+
 @functools.cache
 def readable_errors() -> tuple[type[Exception], ...]:
     """What reading a damaged dump, or a kernel without the thing looked for, raises."""
@@ -61,7 +66,7 @@ def gap_from(error: Exception, what: str) -> Gap:
 def _reason(message: str) -> str:
     """Why memory could not be read, in the fewest words; the address is kept apart."""
     if "xcluded" in message:
-        return "filtered out of the dump"
+        return left_out.get()
     if "not present" in message or "not mapped" in message:
         return "nothing is mapped there"
     return printable(message.rpartition(": 0x")[0] or message)
