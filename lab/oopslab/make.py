@@ -142,7 +142,7 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
             for action in settings.actions:
                 guest.wait_for(action.after, patience)
                 if action.execute:
-                    guest.monitor.execute(action.execute)
+                    guest.monitor.execute(action.execute, **action.arguments)
                 if action.poke:
                     poke(guest, work, kernel, scenario.texts[action.poke])
             if kdump:

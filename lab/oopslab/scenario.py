@@ -20,7 +20,7 @@ import hashlib
 import json
 import random
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Action:
 
     after: str  # regular expression
     execute: str | None = None  # QMP command
+    arguments: dict[str, Any] = field(default_factory=dict)  # of that command
     poke: str | None = None  # file of the scenario: what to write into the guest's memory
 
 
@@ -161,7 +162,7 @@ def _texts(name: str) -> dict[str, str]:
 
 def _settings(name: str, texts: dict[str, str]) -> Settings:
     values = json.loads(texts["scenario.json"])
-    unknown = set(values) - {field.name for field in fields(Settings)}
+    unknown = set(values) - {one.name for one in fields(Settings)}
     if unknown:
         raise LabError(f"{name}/scenario.json: unknown {sorted(unknown)}")
     values["actions"] = [Action(**action) for action in values.get("actions", [])]

@@ -114,3 +114,9 @@ def test_the_guest_does_not_tell_the_scenario() -> None:
             # Where a scenario is called after one of the kernel's files, that file is meant.
             told = text.replace("/proc/sysrq-trigger", "")
             assert name not in told, f"{name} is named in what runs in the guest"
+
+
+def test_a_command_of_the_monitor_takes_arguments() -> None:
+    (action,) = load("machine-check").settings.actions
+    assert action.execute == "human-monitor-command"
+    assert action.arguments["command-line"].startswith("mce 0 ")

@@ -1,0 +1,3 @@
+workload() {
+	service /usr/sbin/netd
+}
