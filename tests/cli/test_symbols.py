@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from handmade_files import kdump
+from handmade_debuginfo import LINES, UNIT, code_file, written
+from handmade_files import kdump, vmlinux
 
 from oopsight.cli import main
-from oopsight.symbols import cache, seal
+from oopsight.symbols import cache, compressed, seal
 from oopsight.symbols.pack.elf_image import ET_EXEC, SHT_NOTE, Part, elf_image, note
 
 ID = "ab" * 20
@@ -66,4 +67,39 @@ def test_a_dump_that_cannot_be_opened_makes_no_pack(tmp_path: Path) -> None:
     path = tmp_path / "vmcore"
     path.write_bytes(kdump(vmcoreinfo=b"OSRELEASE=6.1\nBUILD-ID=00aabb\n"))
     assert main(["symbols", "make", str(path)]) == 3
+    assert cache.packs() == []
+
+
+def test_a_compressed_pack_is_shown_and_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"{ID}.pack.zst"
+    path.write_bytes(compressed.compressed(pack()))
+    assert main(["symbols", "check", str(path)]) == 0
+    assert "whole" in capsys.readouterr().out
+    assert main(["symbols", "show", str(path)]) == 0
+    assert ID in capsys.readouterr().out
+    path.write_bytes(path.read_bytes()[:-20])
+    assert main(["symbols", "check", str(path)]) == 4
+    assert "cannot be decompressed" in capsys.readouterr().err
+
+
+def test_a_pack_is_made_of_one_vmlinux_with_debug_information(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "vmlinux"
+    bare.write_bytes(vmlinux(bytes.fromhex(ID)))
+    lines = tmp_path / "lines"
+    lines.write_bytes(code_file(written([(UNIT, LINES)])))
+    text = tmp_path / "text"
+    text.write_text("text")
+    for arguments, status, expected in (
+        ([bare], 4, "holds no BTF"),
+        ([lines], 4, "holds no BTF"),
+        ([bare, lines], 4, "a pack is made of one vmlinux"),
+        ([text, "--debug-dir", tmp_path], 3, "text"),
+        ([lines, text, "-o", tmp_path / "x.pack"], 2, "one file for several packs"),
+    ):
+        assert main(["symbols", "make", *map(str, arguments)]) == status
+        assert expected in capsys.readouterr().err
     assert cache.packs() == []

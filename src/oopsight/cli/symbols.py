@@ -1,7 +1,8 @@
 """Make and keep symbol packs, with which dumps are read without debug packages.
 
-A pack is made from a dump by itself on first use. 'make' does it beforehand, so that packs can be
-copied to where the dumps are; 'list', 'show', 'check' and 'prune' look after the cache.
+A pack is made from a dump by itself on first use. 'make' does it beforehand, or makes one of a
+vmlinux with debug information, which tells source lines and inlined calls too; so that packs can be
+copied to where the dumps are. 'list', 'show', 'check' and 'prune' look after the cache.
 """
 
 from __future__ import annotations
@@ -27,10 +28,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         return actions.add_parser(name, help=text, description=text)
 
-    make = add("make", "Make the packs of dumps' kernels and put them into the cache.")
-    make.add_argument("vmcores", metavar="VMCORE", nargs="+", help="a kernel crash dump")
+    make = add(
+        "make",
+        "Make packs and put them into the cache: of dumps' kernels from what the dumps themselves "
+        "hold, or of a vmlinux with debug information, with source lines and inlined calls.",
+    )
     make.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, help="put BUILDID.pack there instead"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="a kernel crash dump, a vmlinux, or a module's file with debug information (.ko, "
+        ".ko.debug), which goes into the pack of the vmlinux",
+    )
+    make.add_argument(
+        "--debug-dir",
+        metavar="DIR",
+        type=Path,
+        help="put all modules with debug information under DIR into the pack of the vmlinux",
+    )
+    make.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        type=Path,
+        help="write there instead: a file if it ends in .pack or, compressed, in .pack.zst; else "
+        "BUILDID.pack in this directory",
     )
     add("list", "List the packs in the cache.")
     show = add("show", "Say what a pack holds.")
@@ -57,34 +79,67 @@ def _file(name: str) -> Path:
     path = Path(name)
     if path.exists() or "/" in name:
         return path
+    with_lines = cache.path_of(name, lines=True)
+    if with_lines is not None and with_lines.exists():
+        return with_lines
     return cache.path_of(name) or path
 
 
 def _make(args: argparse.Namespace) -> int:
     from oopsight.session import own_pack
-    from oopsight.symbols import cache
+    from oopsight.symbols.pack.debuginfo.sections import is_object_file
 
-    for vmcore in args.vmcores:
+    objects = [Path(name) for name in args.files if is_object_file(Path(name))]
+    dumps = [name for name in args.files if Path(name) not in objects]
+    if args.output and _is_file_name(args.output) and len(dumps) + bool(objects) > 1:
+        raise UsageError(f"-o {args.output}: one file for several packs; give a directory")
+    for vmcore in dumps:
         started = time.perf_counter()
         build_id, image = own_pack(vmcore)
-        try:
-            if args.output:
-                args.output.mkdir(parents=True, exist_ok=True)
-                path = args.output / f"{build_id}{cache.SUFFIX}"
-                cache.write_whole(path, image)
-            else:
-                path = cache.store(build_id, image)
-        except OSError as error:
-            where = args.output or cache.directory()
-            raise OutputError(f"{where}: {error.strerror or error}; nothing was written") from None
-        seconds = time.perf_counter() - started
-        _say(f"{path}: {len(image) / _MEGA:.1f} MB in {seconds:.1f} s")
+        _keep(args.output, build_id, image, started, lines=False)
+    if objects:
+        from oopsight.symbols.pack.vmlinux import pack_of_vmlinux
+
+        started = time.perf_counter()
+        build_id, image = pack_of_vmlinux(objects, args.debug_dir)
+        _keep(args.output, build_id, image, started, lines=True)
+    elif args.debug_dir:
+        raise UsageError("--debug-dir: modules go into the pack of a vmlinux, and none was given")
     return 0
+
+
+def _is_file_name(path: Path) -> bool:
+    from oopsight.symbols import cache, compressed
+
+    return path.name.endswith((cache.SUFFIX, cache.SUFFIX + compressed.SUFFIX))
+
+
+def _keep(output: Path | None, build_id: str, image: bytes, started: float, *, lines: bool) -> None:
+    """Write a pack where it was asked for, and say so."""
+    from oopsight.symbols import cache, compressed
+
+    try:
+        if output is None:
+            path = cache.store(build_id, image, lines=lines)
+        else:
+            path = output
+            if not _is_file_name(output):
+                output.mkdir(parents=True, exist_ok=True)
+                path = output / cache.name_of(build_id, lines=lines)
+            if path.name.endswith(compressed.SUFFIX):
+                image = compressed.compressed(image)
+            cache.write_whole(path, image)
+    except OSError as error:
+        where = output or cache.directory()
+        raise OutputError(f"{where}: {error.strerror or error}; nothing was written") from None
+    seconds = time.perf_counter() - started
+    _say(f"{path}: {len(image) / _MEGA:.1f} MB in {seconds:.1f} s")
 
 
 def _line(pack: CachedPack) -> str:
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(pack.used))
-    return f"{pack.build_id}  {pack.size / _MEGA:6.1f} MB  {used}"
+    lines = "  with source lines" if pack.lines else ""
+    return f"{pack.build_id}  {pack.size / _MEGA:6.1f} MB  {used}{lines}"
 
 
 def _list() -> int:
@@ -108,13 +163,14 @@ def _show(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from oopsight.symbols import cache
+    from oopsight.symbols.compressed import readable
     from oopsight.symbols.seal import BrokenPackError, check_seal
 
     paths = [_file(name) for name in args.packs] or [pack.path for pack in cache.packs()]
     broken = []
     for path in paths:
         try:
-            check_seal(path)
+            check_seal(readable(path))
         except BrokenPackError as error:
             broken.append(str(path))
             _say(f"{path}: {error}")

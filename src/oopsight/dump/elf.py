@@ -12,6 +12,7 @@ from typing import BinaryIO
 from oopsight.cheap import dataclass
 
 MAGIC = b"\x7fELF"
+ET_REL, ET_CORE = 1, 4
 PT_LOAD = 1
 PT_NOTE = 4
 NT_GNU_BUILD_ID = 3
@@ -48,6 +49,7 @@ class Section:
     name: str
     type: int
     flags: int
+    address: int
     offset: int
     size: int
     link: int
@@ -79,6 +81,7 @@ class ElfFile:
             raise MalformedElfError("a 32-bit ELF file")
         self._order = ">" if ident[5] == 2 else "<"
         header = self._unpack("HHIQQQIHHHHHH", file.read(48))
+        self.type: int = header[0]
         self.machine_number: int = header[1]
         self._phoff, self._shoff = header[4], header[5]
         self._phentsize, self._phnum = header[8], header[9]
@@ -96,6 +99,11 @@ class ElfFile:
         except (OSError, ValueError, OverflowError):
             raise MalformedElfError(f"an ELF header points to {offset:#x}") from None
         return self._file.read(size)
+
+    @property
+    def little_endian(self) -> bool:
+        """Its byte order."""
+        return self._order == "<"
 
     @property
     def machine(self) -> str | None:
@@ -133,6 +141,7 @@ class ElfFile:
                 name=strings[row[0] : strings.find(b"\0", row[0])].decode("ascii", "replace"),
                 type=row[1],
                 flags=row[2],
+                address=row[3],
                 offset=row[4],
                 size=row[5],
                 link=row[6],

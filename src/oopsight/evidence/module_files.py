@@ -8,8 +8,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
+from oopsight.errors import SymbolError
 from oopsight.session import Session
+from oopsight.symbols.compressed import in_memory
 from oopsight.symbols.module_places import find
+from oopsight.symbols.module_store import ModuleStore
 from oopsight.text import printable
 
 MOST_FILES = 8
@@ -43,11 +46,13 @@ def load_debug_files(session: Session, addresses: Iterable[int]) -> bool:
     """
     import drgn
 
-    if session.symbols.pack:
+    if session.symbols.pack and not session.symbols.lines:
         return False  # the dump's own symbols know modules by name alone
     tried: set[str] = session.prog.cache.setdefault(_TRIED, set())
     names = [name for name in _modules_at(session, addresses) if name not in tried]
     tried.update(names)
+    if session.symbols.lines:
+        return _load_from_pack(session, names)
     places = session.module_places
     files = [
         found.path
@@ -64,3 +69,30 @@ def load_debug_files(session: Session, addresses: Iterable[int]) -> bool:
     except (drgn.FaultError, ValueError, OSError, LookupError):
         return False
     return True
+
+
+def _load_from_pack(session: Session, names: list[str]) -> bool:
+    """Give drgn what the pack has of some modules, by their build ID."""
+    import drgn
+    from drgn.helpers.linux.module import find_module
+
+    if not names or session.symbols.path is None:
+        return False
+    loaded = False
+    try:
+        store = ModuleStore(session.symbols.path)
+    except SymbolError:
+        return False
+    for name in names:
+        try:
+            found = find_module(session.prog, name)
+            module = session.prog.linux_kernel_loadable_module(found, create=True)
+            image = store.image(module.build_id.hex() if module.build_id else "")
+            if image is None:
+                continue
+            path = in_memory(image)
+            module.try_file(path)
+        except (drgn.FaultError, LookupError, ValueError, OSError, SymbolError):
+            continue
+        loaded = loaded or module.debug_file_status == drgn.ModuleFileStatus.HAVE
+    return loaded

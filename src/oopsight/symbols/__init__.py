@@ -86,6 +86,8 @@ class SymbolStatus:
     attempts: tuple[Attempt, ...]
     pack: bool = False
     """Whether it is a symbol pack."""
+    lines: bool = False
+    """Whether it is a pack made of a vmlinux, with source lines and inlined calls."""
 
     @property
     def basis(self) -> str:
@@ -94,6 +96,8 @@ class SymbolStatus:
             return "no symbols"
         if not self.pack:
             return "debug information"
+        if self.lines:
+            return "a symbol pack made of debug information: no local variables"
         return "the dump's own symbols, types and unwind tables: no inlined calls or source lines"
 
 
@@ -109,6 +113,12 @@ def build_id_of(path: Path) -> str | None:
         raise SymbolError(f"{path}: {error}; a vmlinux with debug information is needed") from None
     except OSError as error:
         raise SymbolError(f"{path}: {error.strerror or error}") from None
+
+
+def has_lines(pack: Path) -> bool:
+    """Whether a pack tells source lines and inlined calls."""
+    with pack.open("rb") as file:
+        return any(section.name == ".debug_line" for section in ElfFile(file).sections())
 
 
 def package_hint(release: str | None) -> str:
@@ -170,7 +180,9 @@ def find_vmlinux(wanted: Wanted) -> SymbolStatus:
                 attempt = _check(source, path, wanted, sealed=getattr(module, "SEALED", False))
                 attempts.append(attempt)
                 if attempt.outcome == USED:
-                    return SymbolStatus(path, source, tuple(attempts), is_pack(path))
+                    pack = is_pack(path)
+                    lines = pack and has_lines(path)
+                    return SymbolStatus(path, source, tuple(attempts), pack, lines)
                 if module.DECISIVE:
                     _refuse(attempt, wanted)
         except SymbolError as error:

@@ -13,10 +13,13 @@ import tempfile
 from pathlib import Path
 
 from oopsight.cheap import dataclass
+from oopsight.symbols import compressed
 
 SUFFIX = ".pack"
+LINES = ".lines"
+"""Before the suffix: of a pack made of a vmlinux, with source lines and inlined calls."""
 MOST_BYTES = 1 << 30
-"""A pack takes 12 to 40 MB."""
+"""A pack takes 12 to 50 MB."""
 _BUILD_ID = re.compile(r"[0-9a-f]{8,128}")
 
 
@@ -32,7 +35,13 @@ class CachedPack:
     @property
     def build_id(self) -> str:
         """Of the kernel or module that it belongs to."""
-        return self.path.name.removesuffix(SUFFIX)
+        name = self.path.name.removesuffix(compressed.SUFFIX)
+        return name.removesuffix(SUFFIX).removesuffix(LINES)
+
+    @property
+    def lines(self) -> bool:
+        """Whether it is one made of a vmlinux."""
+        return f"{LINES}{SUFFIX}" in self.path.name
 
 
 def directory() -> Path:
@@ -43,14 +52,19 @@ def directory() -> Path:
     return root / "oopsight" / "packs"
 
 
-def path_of(build_id: str) -> Path | None:
+def path_of(build_id: str, *, lines: bool = False) -> Path | None:
     """Where the pack of a build is or would be; ``None`` for what is no build ID.
 
     A build ID comes from the dump and becomes a file's name.
     """
     if not _BUILD_ID.fullmatch(build_id):
         return None
-    return directory() / f"{build_id}{SUFFIX}"
+    return directory() / name_of(build_id, lines=lines)
+
+
+def name_of(build_id: str, *, lines: bool = False) -> str:
+    """Name of a pack's file."""
+    return f"{build_id}{LINES if lines else ''}{SUFFIX}"
 
 
 def packs() -> list[CachedPack]:
@@ -58,7 +72,9 @@ def packs() -> list[CachedPack]:
     found = []
     with contextlib.suppress(OSError), os.scandir(directory()) as entries:
         for entry in entries:
-            if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
+            if entry.name.endswith(
+                (SUFFIX, SUFFIX + compressed.SUFFIX)
+            ) and not entry.name.startswith("."):
                 with contextlib.suppress(OSError):
                     status = entry.stat()
                     found.append(CachedPack(Path(entry.path), status.st_size, status.st_mtime))
@@ -71,12 +87,13 @@ def touch(path: Path) -> None:
         os.utime(path)
 
 
-def store(build_id: str, image: bytes, *, most: int = MOST_BYTES) -> Path:
+def store(build_id: str, image: bytes, *, lines: bool = False, most: int = MOST_BYTES) -> Path:
     """Put a pack into the cache and make room for it.
 
+    :param lines: whether it is one with source lines
     :raises OSError: if that cannot be done; nothing is left behind
     """
-    path = path_of(build_id)
+    path = path_of(build_id, lines=lines)
     if path is None:
         raise OSError(f"{build_id!r} is no build ID")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

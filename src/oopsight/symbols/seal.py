@@ -14,7 +14,7 @@ from pathlib import Path
 
 from oopsight.errors import SymbolError
 
-VERSION = 7
+VERSION = 8
 """Changes with the contents of packs; older ones are built anew."""
 TABLE = 0xF4799502
 """CRC-32 of ``pack/variables.txt``, which the contents depend on too."""

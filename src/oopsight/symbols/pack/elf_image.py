@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 X86_64 = 62
-SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_NOTE, SHT_NOBITS = 1, 2, 3, 7, 8
+SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS = 1, 2, 3, 4, 7, 8
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
 ET_REL, ET_EXEC = 1, 2
+_NT_GNU_BUILD_ID = 3
 _HEADER, _SECTION, _SEGMENT = 64, 64, 56
 
 
@@ -39,6 +40,15 @@ def note(owner: bytes, kind: int, data: bytes) -> bytes:
         return raw + bytes(-len(raw) % 4)
 
     return struct.pack("<III", len(name), len(data), kind) + padded(name) + padded(data)
+
+
+def build_id_part(build_id: str) -> Part:
+    """The section that bears a build ID.
+
+    :param build_id: in hex
+    """
+    data = note(b"GNU", _NT_GNU_BUILD_ID, bytes.fromhex(build_id))
+    return Part(".note.gnu.build-id", data, SHT_NOTE, align=4)
 
 
 def elf_image(parts: Sequence[Part], loaded: tuple[int, int] | None, *, kind: int) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from oopsight.errors import SymbolError
 from oopsight.symbols import DumpMemory, Wanted, cache
+from oopsight.symbols.compressed import in_memory
 
 ORDER = 50
 DECISIVE = False
@@ -46,7 +46,7 @@ def candidates(wanted: Wanted) -> Iterator[Path]:
     image = build(memory)
     if not memory.whole:
         wanted.remarks.append("the pack is not kept, since the dump is not whole")
-        yield _in_memory(image)
+        yield in_memory(image)
         return
     try:
         yield cache.store(str(wanted.build_id), image)
@@ -55,21 +55,7 @@ def candidates(wanted: Wanted) -> Iterator[Path]:
             f"the pack could not be kept in {cache.directory()} ({error.strerror or error}), "
             "so the next run makes it anew"
         )
-        yield _in_memory(image)
-
-
-def _in_memory(image: bytes) -> Path:
-    """A file without a place on disk, for as long as this process runs.
-
-    :raises SymbolError: if there is not enough memory for it
-    """
-    try:
-        handle = os.memfd_create("oopsight-pack")
-        with os.fdopen(handle, "wb", closefd=False) as file:
-            file.write(image)
-    except OSError as error:
-        raise SymbolError(f"no room for a pack of {len(image)} bytes: {error.strerror}") from None
-    return Path(f"/proc/self/fd/{handle}")
+        yield in_memory(image)
 
 
 def searched(wanted: Wanted) -> str:  # noqa: ARG001  # every source has this signature

@@ -1,4 +1,4 @@
-"""The vmlinux that the user named with ``--vmlinux``."""
+"""The vmlinux or symbol pack that the user named with ``--vmlinux`` or ``--symbols``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oopsight.symbols import Wanted
+from oopsight.symbols.compressed import readable
 
 ORDER = 10
 DECISIVE = True
@@ -17,9 +18,12 @@ def unavailable(wanted: Wanted) -> str | None:
 
 
 def candidates(wanted: Wanted) -> Iterator[Path]:
-    """Yield the file given."""
+    """Yield the file given.
+
+    :raises SymbolError: if it is a compressed pack that is damaged
+    """
     if wanted.vmlinux:
-        yield wanted.vmlinux
+        yield readable(wanted.vmlinux)
 
 
 def searched(wanted: Wanted) -> str:

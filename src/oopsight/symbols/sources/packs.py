@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from oopsight.symbols import Wanted, cache
+from oopsight.errors import SymbolError
+from oopsight.symbols import Wanted, cache, compressed
 
 ORDER = 30
 DECISIVE = False
@@ -20,11 +22,38 @@ def unavailable(wanted: Wanted) -> str | None:
 
 
 def candidates(wanted: Wanted) -> Iterator[Path]:
-    """Yield the pack of the build."""
-    path = cache.path_of(wanted.build_id or "")
-    if path is not None and path.is_file():
-        cache.touch(path)
-        yield path
+    """Yield the packs of the build, the one that tells more first."""
+    # Of a dump's own symbols alone, where those are asked for.
+    for lines in (False,) if wanted.own else (True, False):
+        path = cache.path_of(wanted.build_id or "", lines=lines)
+        if path is None:
+            continue
+        if not path.is_file():
+            yield from _unpacked(path, str(wanted.build_id), lines=lines)
+        else:
+            cache.touch(path)
+            yield path
+
+
+def _unpacked(path: Path, build_id: str, *, lines: bool) -> Iterator[Path]:
+    """Yield a pack that was put there compressed; from then on it is there as it is read."""
+    packed = path.with_name(path.name + compressed.SUFFIX)
+    if not packed.is_file():
+        return
+    try:
+        image = compressed.contents(packed)
+    except SymbolError:
+        # What cannot be used is told as such.
+        yield packed
+        return
+    try:
+        kept = cache.store(build_id, image, lines=lines)
+    except OSError:
+        yield compressed.in_memory(image)
+        return
+    with contextlib.suppress(OSError):
+        packed.unlink()
+    yield kept
 
 
 def searched(wanted: Wanted) -> str:  # noqa: ARG001  # every source has this signature
