@@ -109,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv.insert(0, "analyze")
     try:
         args = _parser(argv).parse_args(argv)
+        args.own_process = own_process
         if own_process and _guard.is_needed(args):
             return _guard.run_apart(argv, args.vmcore)
         code = args.run(args)

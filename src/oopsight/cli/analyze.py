@@ -15,9 +15,6 @@ from oopsight.errors import OutputError, SymbolError
 from oopsight.text import printable
 
 if TYPE_CHECKING:
-    from drgn import Program
-
-    from oopsight.dump import DumpInfo
     from oopsight.report import Report
 
 
@@ -51,24 +48,20 @@ def _write(path: Path, text: str) -> None:
         raise OutputError(f"{path}: {error.strerror or error}; nothing was written") from None
 
 
-def _import_meanwhile(prog: Program, info: DumpInfo) -> None:
-    """Import what comes next on the second processor, while drgn reads debug information."""
-    del prog, info
+def _import_what_comes_next() -> None:
+    """Done on a second processor, while drgn reads debug information."""
+    with contextlib.suppress(Exception):  # whoever needs it will meet the same
+        from oopsight import report
 
-    def work() -> None:
-        with contextlib.suppress(Exception):  # whoever needs it will meet the same
-            from oopsight import report
-
-            report.import_all()
-
-    threading.Thread(target=work, daemon=True).start()
+        report.import_all()
 
 
 def _report(args: argparse.Namespace) -> Report:
     from oopsight.session import NoSymbolsError
 
+    imports = threading.Thread(target=_import_what_comes_next, daemon=True)
     try:
-        session = _session.open_from(args, watch=_import_meanwhile)
+        session = _session.open_from(args, watch=lambda *_: imports.start())
     except NoSymbolsError as error:
         from oopsight.report.from_log import analyze_log
 
@@ -80,7 +73,8 @@ def _report(args: argparse.Namespace) -> Report:
         return report
     from oopsight.report import analyze
 
-    return analyze(session)
+    imports.join()
+    return analyze(session, alone=args.own_process)
 
 
 def run(args: argparse.Namespace) -> int:

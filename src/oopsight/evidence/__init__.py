@@ -7,17 +7,21 @@ own fact missing for the same reason. Facts are collected on demand, once, and t
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import traceback
 import typing
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oopsight.cheap import dataclass, field_names, replace
 from oopsight.errors import SymbolError
 from oopsight.session import LEFT_OUT, Session
+
+if TYPE_CHECKING:
+    from oopsight.evidence.beside import Beside
 
 Fact = TypeVar("Fact")
 
@@ -81,13 +85,32 @@ class Evidence:
         """Each fact asked for so far, or the :class:`Missing` in its place."""
         self.seconds: dict[str, float] = {}
         """Wall time of each collector, its own needs not included."""
+        self._beside: dict[type, Beside] = {}
 
     def get(self, kind: type[Fact]) -> Fact | Missing:
         """Return a fact, collecting it on first use."""
         if kind not in self.facts:
             self.facts[kind] = Missing(Why.FAILED, f"{kind.__name__} needs itself")
-            self.facts[kind] = self._collect(kind)
+            self.facts[kind] = self._from_beside(kind) or self._collect(kind)
         return typing.cast("Fact | Missing", self.facts[kind])
+
+    def collect_beside(self, kind: type) -> None:
+        """Begin to collect a fact in a process of its own, once what it needs is collected."""
+        from oopsight.evidence.beside import Beside
+
+        self.arguments(vars(sys.modules[kind.__module__])["collect"])
+        with contextlib.suppress(OSError):
+            self._beside[kind] = Beside(lambda: (self._collect(kind), self.seconds))
+
+    def _from_beside(self, kind: type) -> Any:
+        """What was collected in a process of its own, ``None`` where nothing was."""
+        beside = self._beside.pop(kind, None)
+        answer = beside.answer() if beside else None
+        if answer is None:
+            return None
+        fact, seconds = answer
+        self.seconds = seconds | self.seconds
+        return fact
 
     def arguments(self, function: Any) -> dict[str, Any] | Missing:
         """Facts for a collector's or rule's parameters; the reason where a required one is absent.

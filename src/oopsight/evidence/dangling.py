@@ -34,13 +34,22 @@ def collect(session: Session, modules: Modules, fault: Fault | Missing) -> Dangl
     A module that was never unloaded leaves nothing behind: then, and unless the fault lies where
     modules are loaded, the search is spared.
     """
-    near = None
-    if isinstance(fault, Fault):
-        near = next((a for a in (fault.address, fault.pc) if a and modules.in_area(a)), None)
-    if near is not None and modules.owner(near):
-        near = None
-    if near is None and modules.last_unloaded is None:
+    if not takes_long(modules, fault):
         return DanglingPointers((), ())
+    near = _near(modules, fault)
     look = Look(session.prog, modules, MOST if near is None else MOST_SUSPECTED, near=near)
     search_all(look)
     return DanglingPointers(tuple(look.found), tuple(look.unchecked))
+
+
+def takes_long(modules: Modules, fault: Fault | Missing) -> bool:
+    """Whether there is anything to search for."""
+    return _near(modules, fault) is not None or modules.last_unloaded is not None
+
+
+def _near(modules: Modules, fault: Fault | Missing) -> int | None:
+    """The bad address, where it lies in the modules' area and in no loaded module."""
+    if isinstance(fault, Missing):
+        return None
+    near = next((a for a in (fault.address, fault.pc) if a and modules.in_area(a)), None)
+    return None if near is None or modules.owner(near) else near

@@ -14,6 +14,7 @@ from oopsight.evidence import Evidence, Missing, to_plain
 from oopsight.evidence.address import BadAddress
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.code import Code
+from oopsight.evidence.dangling import DanglingPointers, takes_long
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.integrity import Integrity
@@ -56,9 +57,24 @@ def import_all() -> None:
         pass
 
 
-def analyze(session: Session) -> Report:
-    """Collect the facts, apply the rules, and draw the verdict."""
-    return build(Evidence(session))
+def analyze(session: Session, *, alone: bool = False) -> Report:
+    """Collect the facts, apply the rules, and draw the verdict.
+
+    :param alone: whether nothing else goes on in this process, so that it can be forked
+    """
+    evidence = Evidence(session)
+    if alone:
+        _collect_beside(evidence)
+    return build(evidence)
+
+
+def _collect_beside(evidence: Evidence) -> None:
+    """Begin with what takes longest, where it is needed at all."""
+    from oopsight.evidence.beside import is_possible
+
+    modules, fault = evidence.get(Modules), evidence.get(Fault)
+    if is_possible() and isinstance(modules, Modules) and takes_long(modules, fault):
+        evidence.collect_beside(DanglingPointers)
 
 
 def build(evidence: Evidence) -> Report:
