@@ -180,14 +180,27 @@ def _open(
 
 
 def dump_memory(prog: Program, info: DumpInfo) -> DumpMemory:
-    """Return the memory of a dump, for those who look for symbols in it."""
+    """Return the memory of a dump, for those who look for symbols or for the log in it.
+
+    Where the kernel's page tables are damaged, its own image is read all the same: x86-64 maps it
+    in one piece, from ``phys_base`` on.
+    """
     import drgn
 
     def read(address: int, size: int) -> bytes:
         try:
             data: bytes = prog.read(address, size)
         except drgn.FaultError as error:
-            raise SymbolError(f"{address:#x}, {size} bytes: {error}") from None
+            refused = f"{address:#x}, {size} bytes: {error}"
+        else:
+            return data
+        physical = info.vmcoreinfo.image_physical(address)
+        if physical is None:
+            raise SymbolError(refused)
+        try:
+            data = prog.read(physical, size, physical=True)
+        except drgn.FaultError:
+            raise SymbolError(refused) from None
         return data
 
     return DumpMemory(read, info.vmcoreinfo, info.machine, info.complete)

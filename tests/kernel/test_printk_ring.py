@@ -8,7 +8,8 @@ import pytest
 
 from oopsight.dump import VmcoreInfo
 from oopsight.errors import SymbolError
-from oopsight.kernel.printk_ring import log_records
+from oopsight.kernel import printk_ring
+from oopsight.kernel.printk_ring import LogRecord, read_log
 
 START = 0xFFFFFFFF82000000
 RING, DESCS, INFOS, TEXT = START + 8, START + 0x100, START + 0x400, START + 0x800
@@ -28,6 +29,12 @@ OFFSET(prb_data_blk_lpos.next)=8
 SIZE(printk_info)=88
 OFFSET(printk_info.ts_nsec)=8
 OFFSET(printk_info.text_len)=16
+OFFSET(printk_info.caller_id)=20
+OFFSET(printk_info.dev_info)=24
+OFFSET(dev_printk_info.subsystem)=0
+LENGTH(printk_info_subsystem)=16
+OFFSET(dev_printk_info.device)=16
+LENGTH(printk_info_device)=48
 OFFSET(prb_data_ring.size_bits)=0
 OFFSET(prb_data_ring.data)=8
 OFFSET(atomic_long_t.counter)=0
@@ -54,7 +61,7 @@ class Ring:
     def record(self, number: int, state: int, begin: int, text: bytes, *, end: int) -> None:
         index = number % 4
         self.put(DESCS + 24 * index, "<QQQ", state << 62 | number, begin, end)
-        self.put(INFOS + 88 * index, "<QQH", number, number * 1000, len(text))
+        self.put(INFOS + 88 * index, "<QQHBBI", number, number * 1000, len(text), 0, 3 << 5, 7)
         if begin & 1:
             return
         at = begin % 64 if begin // 64 == (end - 1) // 64 else 0
@@ -67,8 +74,11 @@ class Ring:
             raise SymbolError(f"{address:#x} is not in the dump")
         return bytes(self.memory[at : at + size])
 
+    def records(self) -> tuple[LogRecord, ...]:
+        return read_log(self.read, INFO).records
+
     def texts(self) -> list[tuple[int, bytes]]:
-        return [(r.nanoseconds, r.text) for r in log_records(self.read, INFO)]
+        return [(record.nanoseconds, record.text) for record in self.records()]
 
 
 def test_records_in_order_also_where_the_ring_came_round() -> None:
@@ -101,6 +111,69 @@ def test_the_last_byte_of_the_ring_belongs_to_the_text() -> None:
     assert ring.texts() == [(0, b"sixteen bytes...")]
 
 
+def test_who_wrote_a_record() -> None:
+    ring = Ring()
+    ring.span(0, 1)
+    ring.record(0, FINALIZED, 0, b"link up", end=16)
+    ring.put(INFOS + 24, "<4s", b"pci")
+    ring.record(1, FINALIZED, 16, b"tick", end=32)
+    ring.put(INFOS + 88 + 20, "<I", 1 << 31 | 2)
+    first, second = ring.records()
+    assert first == LogRecord(0, b"link up", 3, 0, "T7", {"SUBSYSTEM": b"pci"})
+    assert second.caller == "C2"
+
+
+class Holed(Ring):
+    """A ring of which some eight bytes are not in the dump."""
+
+    def __init__(self, *holes: int) -> None:
+        super().__init__()
+        self.holes = holes
+
+    def read(self, address: int, size: int) -> bytes:
+        if any(address < hole + 8 and hole < address + size for hole in self.holes):
+            raise SymbolError(f"{address:#x} is not in the dump")
+        return super().read(address, size)
+
+
+def three_records(*holes: int) -> Holed:
+    ring = Holed(*holes)
+    ring.span(0, 2)
+    for number, text in enumerate((b"first", b"second", b"third")):
+        ring.record(number, FINALIZED, 16 * number, text, end=16 * number + 16)
+    return ring
+
+
+def test_a_record_whose_text_is_lost_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(printk_ring, "_PAGE", 16)
+    log = read_log(three_records(TEXT + 16).read, INFO)
+    assert [record.text for record in log.records] == [b"first", b"third"]
+    assert log.lost == 1
+
+
+def test_a_record_whose_descriptor_is_lost_is_found_by_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(printk_ring, "_PAGE", 8)
+    log = read_log(three_records(DESCS + 24).read, INFO)
+    assert [(record.nanoseconds, record.text) for record in log.records] == [
+        (0, b"first"),
+        (1000, b"second"),
+        (2000, b"third"),
+    ]
+    assert log.lost == 0
+
+
+def test_a_record_without_its_info_keeps_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(printk_ring, "_PAGE", 8)
+    log = read_log(three_records(INFOS + 88 * 2 + 16).read, INFO)
+    assert [(record.nanoseconds, record.text) for record in log.records] == [
+        (0, b"first"),
+        (1000, b"second"),
+        (1000, b"third"),
+    ]
+
+
 @pytest.mark.parametrize("at", [RING, RING + 40])
 def test_a_damaged_size_is_refused(at: int) -> None:
     ring = Ring()
@@ -117,6 +190,6 @@ def test_a_head_far_away_makes_no_endless_walk() -> None:
 
 def test_a_kernel_without_such_a_ring() -> None:
     with pytest.raises(SymbolError, match="where the log is"):
-        list(log_records(Ring().read, VmcoreInfo(b"")))
+        read_log(Ring().read, VmcoreInfo(b""))
     with pytest.raises(SymbolError, match=r"since 5\.10"):
-        list(log_records(Ring().read, VmcoreInfo(b"SYMBOL(prb)=ffffffff82000000")))
+        read_log(Ring().read, VmcoreInfo(b"SYMBOL(prb)=ffffffff82000000"))

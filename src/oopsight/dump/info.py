@@ -7,6 +7,9 @@ from pathlib import Path
 
 from oopsight.cheap import dataclass, field
 
+_IMAGE = 0xFFFFFFFF80000000  # __START_KERNEL_map
+_IMAGE_SIZE = 1 << 30
+
 
 class VmcoreInfo(Mapping[str, str]):
     r"""The kernel's VMCOREINFO note: ``KEY=value`` lines which describe the crashed kernel.
@@ -44,6 +47,19 @@ class VmcoreInfo(Mapping[str, str]):
     def symbol(self, name: str) -> int | None:
         """Run-time address of an exported symbol, or ``None``."""
         return self._hex(f"SYMBOL({name})")
+
+    def image_physical(self, address: int) -> int | None:
+        """Physical address of an x86-64 address in the kernel's image; ``None`` for any other.
+
+        Documentation/arch/x86/x86_64/mm.rst: the image is mapped in one piece.
+
+        >>> VmcoreInfo(b"NUMBER(phys_base)=4096").image_physical(0xFFFFFFFF80000010)
+        4112
+        """
+        base = self.get("NUMBER(phys_base)", "")
+        if not base.removeprefix("-").isdigit() or not _IMAGE <= address < _IMAGE + _IMAGE_SIZE:
+            return None
+        return address - _IMAGE + int(base)
 
     @property
     def build_id(self) -> str | None:

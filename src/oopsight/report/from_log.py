@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oopsight.evidence import Evidence, to_plain
 from oopsight.evidence.console import evidence_of
-from oopsight.kernel.printk_ring import log_records
+from oopsight.kernel.printk_ring import read_log
 from oopsight.oops import decoded, parse
 from oopsight.report import Report, build
 from oopsight.session import NoSymbolsError, raw_memory
@@ -19,7 +19,7 @@ def log_text(missing: NoSymbolsError) -> str:
     memory = raw_memory(missing.info)
     lines = (
         (record.nanoseconds / 1e9, line)
-        for record in log_records(memory.read, memory.vmcoreinfo)
+        for record in read_log(memory.read, memory.vmcoreinfo).records
         for line in record.text.split(b"\n")
     )
     return "\n".join(

@@ -20,12 +20,13 @@ The last lines before the crash:
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from oopsight.shell.output import readable_errors
+from oopsight.shell.output import Gap, readable_errors
 from oopsight.text import printable
 
 if TYPE_CHECKING:
+    from oopsight.kernel.printk_ring import LogRecord
     from oopsight.shell import Shell
     from oopsight.shell.arguments import Args
     from oopsight.shell.output import Out
@@ -52,11 +53,15 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     if args.has("-s"):
         _safe_buffers(shell, out)
         return
-    from drgn.helpers.linux.printk import get_printk_records
+    from oopsight.evidence.log import kernel_log
 
     boot = _boot_time(shell) if args.has("-T") else None
-    for record in out.walk(get_printk_records(shell.prog), "log"):
+    log = kernel_log(shell.session)
+    for record in out.walk(log.records, "log"):
         _record(record, args, out, boot)
+    if log.lost:
+        gap = out.count(Gap("log", None, f"{log.lost} of its records are not in the dump"))
+        out.line(gap.line)
 
 
 def _boot_time(shell: Shell) -> int | None:
@@ -68,9 +73,9 @@ def _boot_time(shell: Shell) -> int | None:
         return None
 
 
-def _record(record: Any, args: Args, out: Out, boot: int | None) -> None:
-    seconds = record.timestamp / 1e9
-    prefix = f"[{record.timestamp // 10**9:5}.{record.timestamp // 1000 % 10**6:06}] "
+def _record(record: LogRecord, args: Args, out: Out, boot: int | None) -> None:
+    seconds = record.nanoseconds / 1e9
+    prefix = f"[{record.nanoseconds // 10**9:5}.{record.nanoseconds // 1000 % 10**6:06}] "
     if args.has("-T"):
         moment = (
             "unknown"
@@ -80,20 +85,15 @@ def _record(record: Any, args: Args, out: Out, boot: int | None) -> None:
         prefix = f"[{moment}] "
     elif args.has("-t"):
         prefix = ""
-    caller = ""
-    if record.caller_tid is not None:
-        caller = f"T{record.caller_tid}"
-    elif record.caller_cpu is not None:
-        caller = f"C{record.caller_cpu}"
     if args.has("-c"):
-        prefix += f"[{caller:>6}] "
+        prefix += f"[{record.caller:>6}] "
     if args.has("-m"):
         prefix += f"<{record.level}>"
     lines = [_line(line) for line in record.text.split(b"\n")]
     pad = " " * len(prefix)
     for number, line in enumerate(lines):
         out.line(f"{pad if number else prefix}{line}")
-    context = {printable(k): printable(v) for k, v in (record.context or {}).items()}
+    context = {key: printable(value) for key, value in record.context.items()}
     if args.has("-d"):
         for key, value in context.items():
             out.line(f"{key}={value}")
@@ -102,7 +102,7 @@ def _record(record: Any, args: Args, out: Out, boot: int | None) -> None:
         seconds=round(seconds, 6),
         level=record.level,
         facility=record.facility,
-        caller=caller or None,
+        caller=record.caller or None,
         text="\n".join(lines),
         context=context,
     )
