@@ -12,7 +12,7 @@ import numpy as np
 from oopsight.errors import SymbolError
 from oopsight.symbols import lookup, module_store
 from oopsight.symbols.lookup import KERNEL_IMAGE
-from oopsight.symbols.pack import dwarf as type_units
+from oopsight.symbols.pack import shapes
 from oopsight.symbols.pack.assemble import functions, image, landmarks, per_cpu_variables
 from oopsight.symbols.pack.btf import parse_btf
 from oopsight.symbols.pack.debuginfo import line_units
@@ -78,7 +78,7 @@ def _pack(file: DebugFile, modules: Sequence[ModuleImage]) -> tuple[str, bytes]:
         found = resolver.string_at.get(text)
         return writer.string(text.decode("utf-8", "replace")) if found is None else found
 
-    units = LineUnits(string, len(type_units.abbreviations()))
+    units = LineUnits(string, len(shapes.abbreviations()))
     dwarf, variables = add_units(units, file)
     untyped = _add_variables(
         writer, resolver, TypeWords(dwarf), _unlisted(variables, table, listed)
