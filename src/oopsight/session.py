@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +114,13 @@ def open_session(
     :raises SymbolError: if what was given cannot be used
     """
     info = identify(path)
-    opened = functools.cache(functools.partial(_open, info, watch))
+    programs: list[Program] = []
+
+    def opened(*, small: bool = True) -> Program:
+        if not programs:
+            programs.append(_open(info, watch, small=small))
+        return programs[0]
+
     wanted = Wanted(
         release=info.release,
         build_id=info.build_id,
@@ -123,7 +128,8 @@ def open_session(
         debug_directories=debug_directories,
         own=own_symbols,
         # The last resort, which makes a pack.
-        memory=lambda: dump_memory(opened(small=True), info),
+        memory=lambda: dump_memory(opened(), info),
+        meanwhile=opened,
     )
     symbols = find_vmlinux(wanted)
     if symbols.path is None:

@@ -9,7 +9,7 @@ import pytest
 
 from oopsight.symbols import seal
 from oopsight.symbols.pack.elf_image import ET_EXEC, SHT_NOTE, Part, elf_image
-from oopsight.symbols.seal import BrokenPackError, check_seal, is_pack, sealed
+from oopsight.symbols.seal import BrokenPackError, SealCheck, check_seal, is_pack, sealed
 
 
 def pack(build_id: bytes = b"") -> bytes:
@@ -58,3 +58,14 @@ def test_what_is_no_pack(tmp_path: Path) -> None:
     path.write_bytes(b"\x7fELF" + bytes(5000))
     assert not is_pack(path)
     assert not is_pack(tmp_path / "absent")
+
+
+def test_a_check_beside_comes_to_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.pack"
+    path.write_bytes(pack())
+    SealCheck(path).finish()
+    path.write_bytes(pack()[:-1])
+    with pytest.raises(BrokenPackError, match="cut off"):
+        SealCheck(path).finish()
+    with pytest.raises(OSError, match="absent"):
+        SealCheck(tmp_path / "absent").finish()

@@ -31,6 +31,7 @@ MEMORY_OPERAND = struct.Struct("<IIIiq")
 """``x86_op_mem``: segment, base, index, scale, displacement."""
 _MOST_OPERANDS = 8
 _DETAIL_SIZE = OPERANDS_AT + _MOST_OPERANDS * OPERAND.size
+_OPERANDS = tuple(range(OPERANDS_AT, _DETAIL_SIZE, OPERAND.size))
 
 
 class Row(NamedTuple):
@@ -46,13 +47,14 @@ class Row(NamedTuple):
     @property
     def parts(self) -> list[bytes]:
         """An :data:`OPERAND` each."""
-        size, end = OPERAND.size, OPERANDS_AT + self.detail[OPERAND_COUNT_AT] * OPERAND.size
-        return [self.detail[at : at + size] for at in range(OPERANDS_AT, end, size)]
+        detail = self.detail
+        return [detail[at : at + OPERAND.size] for at in _OPERANDS[: detail[OPERAND_COUNT_AT]]]
 
     @property
     def changed(self) -> bytes:
         """Numbers, ``uint16_t`` each, of the registers that it changes without naming them."""
-        return self.detail[WRITTEN_AT : WRITTEN_AT + 2 * self.detail[WRITTEN_COUNT_AT]]
+        detail = self.detail
+        return detail[WRITTEN_AT : WRITTEN_AT + 2 * detail[WRITTEN_COUNT_AT]]
 
 
 @functools.cache
@@ -101,6 +103,9 @@ def _text(padded: bytes) -> str:
     return padded.partition(b"\0")[0].decode("ascii", "replace")
 
 
+_mnemonic = functools.lru_cache(maxsize=1 << 10)(_text)
+
+
 def disassemble(code: bytes, address: int, most: int = 0, *, detail: bool = False) -> list[Row]:
     """Instructions from the first byte on, up to one that cannot be decoded.
 
@@ -123,7 +128,7 @@ def disassemble(code: bytes, address: int, most: int = 0, *, detail: bool = Fals
             Row(
                 at,
                 raw[:size],
-                _text(mnemonic),
+                _mnemonic(mnemonic),
                 _text(operands),
                 ctypes.string_at(place, _DETAIL_SIZE) if detail else b"",
             )

@@ -18,7 +18,7 @@ from oopsight.dump import VmcoreInfo
 from oopsight.dump.elf import ElfFile, MalformedElfError
 from oopsight.errors import SymbolError, WrongBuildError
 from oopsight.symbols import sources
-from oopsight.symbols.seal import check_seal, is_pack
+from oopsight.symbols.seal import SealCheck, is_pack
 
 __all__ = ["Attempt", "DumpMemory", "SymbolStatus", "Wanted", "build_id_of", "find_vmlinux"]
 
@@ -60,6 +60,8 @@ class Wanted:
     """``--symbols dump``: no debug packages, only what dumps themselves hold."""
     memory: Callable[[], DumpMemory] | None = None
     """Opens the dump, where only its own memory is left to look into."""
+    meanwhile: Callable[[], object] = lambda: None
+    """What to do while a pack is read through, which leaves Python idle."""
     remarks: list[str] = field(default_factory=list)
     """What a source wants to say of the file that it yields next."""
 
@@ -146,7 +148,9 @@ def _check(source: str, path: Path, wanted: Wanted, *, sealed: bool) -> Attempt:
     try:
         found = build_id_of(path)
         if sealed or is_pack(path):
-            check_seal(path)
+            check = SealCheck(path)
+            wanted.meanwhile()
+            check.finish()
     except SymbolError as error:
         return Attempt(source, str(path), UNUSABLE, str(error))
     if wanted.build_id is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -84,3 +85,25 @@ def check_seal(path: Path) -> None:
             actual = zlib.crc32(rest, actual)
     if actual != checksum:
         raise BrokenPackError("damaged: its checksum does not hold")
+
+
+class SealCheck:
+    """:func:`check_seal` in a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            check_seal(self._path)
+        except Exception as error:  # noqa: BLE001  # raised in finish()
+            self._error = error
+
+    def finish(self) -> None:
+        """Wait for what came of it; raises as the function does."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
