@@ -7,6 +7,7 @@ the dump open and everything in memory that was read so far.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import select
@@ -40,6 +41,7 @@ class Beside:
             os.close(writer)
             raise
         if not self._process:
+            gc.disable()  # going through all objects would copy their pages
             # Nothing of this copy but the answer may be seen, whatever happens.
             with contextlib.suppress(BaseException), os.fdopen(writer, "wb") as pipe:
                 pickle.dump(work(), pipe, pickle.HIGHEST_PROTOCOL)

@@ -92,7 +92,8 @@ class HeldPointers:
         self._gone: dict[int, bool] = {}
         self._seen: set[int] = set()
         self._programs: list[tuple[int, int]] | None = None
-        self._low, self._high = modules.area or (0, 0)
+        self.area = self._low, self._high = modules.area or (0, 0)
+        """Where modules are loaded: of the pointers into it :meth:`gone` tells more."""
 
     def explains(self, address: int) -> bool:
         """Whether a pointer was found that leads to an address, or to less than a page before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from oopsight.evidence.held_pointers import HeldPointers, Label
+from oopsight.evidence.held_pointers import ExhaustedError, HeldPointers, Label
 
 _RB_NODE = struct.Struct("<QQ")
 
@@ -108,7 +108,9 @@ class Look(HeldPointers):
             seen.add(link)
             part = read(link + first, size)
             yield link - node, part
-            self.spend()
+            self._left -= 1
+            if self._left < 0:
+                raise ExhaustedError
             right, left = unpack(part, links)
             if right:
                 waiting.append(right)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 from oopsight.evidence.registries import Look
 
 THING = "sysctl"
 
 _DIR, _NODE = "struct ctl_dir", "struct ctl_node"
 _HEADER, _TABLE = "struct ctl_table_header", "struct ctl_table"
-_POINTERS = ("data", "proc_handler", "extra1", "extra2")
+_POINTERS = ("procname", "data", "proc_handler", "extra1", "extra2")
 _IS_DIRECTORY = 0o040000
 
 
@@ -23,6 +25,7 @@ def search(look: Look) -> None:
             n.value_() + look.offset("struct net", "sysctls.dir") for n in for_each_net(look.prog)
         ]
     size, row = look.type(_NODE).size or 1, look.type(_TABLE).size or 1
+    mode_at = look.offset(_TABLE, "mode")
     waiting = [("/proc/sys", directory) for directory in roots]
     seen = set()
     while waiting:
@@ -35,12 +38,16 @@ def search(look: Look) -> None:
                 header = look.at(_NODE, node, "header", path)
                 if not header or look.gone(header):
                     continue
-                table = look.at(_HEADER, header, "ctl_table", path)
+                table, first = look.all_at(_HEADER, header, ("ctl_table", "node"), path)
                 if not table or look.gone(table):
                     continue
-                entry = table + row * ((node - look.read(_HEADER, header, "node")) // size)
-                name = look.string(look.at(_TABLE, entry, "procname", path))
-                look.all_at(_TABLE, entry, _POINTERS, f"{path}/{name}")
-                mode = look.prog.read(entry + look.offset(_TABLE, "mode"), 2)
+                entry = table + row * ((node - first) // size)
+                below = functools.partial(_path, look, path, entry)
+                look.all_at(_TABLE, entry, _POINTERS, below)
+                mode = look.prog.read(entry + mode_at, 2)
                 if int.from_bytes(mode, "little") & 0o170000 == _IS_DIRECTORY:
-                    waiting.append((f"{path}/{name}", header))
+                    waiting.append((below(), header))
+
+
+def _path(look: Look, path: str, entry: int) -> str:
+    return f"{path}/{look.string(look.read(_TABLE, entry, 'procname'))}"

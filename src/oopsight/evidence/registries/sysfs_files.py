@@ -27,6 +27,7 @@ def search(look: Look) -> None:
     span = first, max(flags_at + width, private_at + 8, links_at + 16)
     flags_at, private_at = flags_at - first, private_at - first
     unpack = struct.Struct("<Q").unpack_from
+    low, high = look.area
     waiting, seen = [root.value_()], set()
     while waiting:
         directory = waiting.pop()
@@ -39,7 +40,7 @@ def search(look: Look) -> None:
                 kind = part[flags_at] & _KIND
                 if kind == _FILE:
                     (owner,) = unpack(part, private_at)
-                    if look.gone(owner):
+                    if low <= owner < high and look.gone(owner):
                         look.at(_NODE, node, "priv", functools.partial(_path, look, node))
                 elif kind == _DIRECTORY:
                     (owner,) = unpack(part, private_at)
