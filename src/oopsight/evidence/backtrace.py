@@ -216,7 +216,10 @@ def crashed_trace(session: Session) -> list[StackFrame]:
         trace = session.prog.stack_trace(panic_task(session.prog))
     frames = [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
     for position, frame in enumerate(frames):
-        if frame.interrupted and not _user(frame) and not _is_code(session, frame.pc):
+        if not frame.interrupted or _user(frame):
+            continue
+        ends = position + 1 == len(frames) and (frame.name or "").startswith(_THUNKS)
+        if ends or not _is_code(session, frame.pc):
             # What the unwinder gives from here on, by following rbp, is guesswork.
             beyond = _beyond_bad_counter(session, frame)
             return frames[: position + 1] + beyond[:MOST_FRAMES] if beyond else frames
@@ -237,10 +240,10 @@ def _is_code(session: Session, pc: int) -> bool:
 
 
 def _beyond_bad_counter(session: Session, last: StackFrame) -> list[StackFrame]:
-    """Frames outside one whose program counter is no code.
+    """Frames outside one whose program counter is no code, or a thunk that cannot be unwound.
 
-    Nothing was carried out there, so the stack is as the call left it: the return address on top.
-    It is taken only if it follows a call instruction of known code.
+    Nothing was put on the stack there: the return address of the call is still on top. It is taken
+    only if it follows a call instruction of known code.
     """
     from drgn import FaultError, Object
 
@@ -277,6 +280,8 @@ _PT_REGS = {
     "rflags": "flags",
 }
 _LONGEST_CALL = 8
+_THUNKS = "__x86_indirect_thunk"
+"""Through which calls by pointer go, without unwind data where a stack's end is met in them."""
 
 
 def _ends_in_call(code: bytes) -> bool:

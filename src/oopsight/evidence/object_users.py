@@ -7,70 +7,30 @@ still in use (who frees such objects?), and an object that was written over from
 
 from __future__ import annotations
 
-import array
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
-from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.list_report import ListReport
-from oopsight.evidence.module_code import ModuleFunction, functions
-from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.module_code import functions
+from oopsight.evidence.module_roles import (
+    freers,
+    holding_variables,
+    named,
+    start_and_end,
+    writers,
+)
+from oopsight.evidence.modules import Modules
 from oopsight.evidence.overrun import Overrun, overrun_of
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.plumbing import base_name
 from oopsight.session import Session
-from oopsight.text import printable
 
 MOST_SUSPECT_MODULES = 3
-_MOST_DATA = 1 << 20
-_FREES = (
-    "kfree",
-    "kmem_cache_free",
-    "kvfree",
-    "vfree",
-    "kfree_sensitive",
-    "kvfree_call_rcu",
-    "call_rcu",
-    "mempool_free",
-    "kfree_call_rcu",
-    "free_pages",
-)
 _ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
-# Copies whose length is the caller's affair, or the source's.
-_COPIES = (
-    "memcpy",
-    "memmove",
-    "memset",
-    "strcpy",
-    "strcat",
-    "sprintf",
-    "vsprintf",
-    "memcpy_fromio",
-    "hex2bin",
-)
-# Copies that are told how much room there is.
-_BOUNDED = (
-    "strncpy",
-    "strncat",
-    "strscpy",
-    "strlcpy",
-    "sized_strscpy",
-    "snprintf",
-    "scnprintf",
-    "copy_from_user",
-    "copy_from_iter",
-    "copy_from_kernel_nofault",
-    "sscanf",
-    "skb_copy_bits",
-)
-# Variants that the CPU's features choose between.
-_ALIAS = re.compile(r"(?:_orig|_erms|_noprof)$")
 
 
 @dataclass(frozen=True)
@@ -176,7 +136,9 @@ def _holders(session: Session, modules: Modules, one: SlabObject) -> list[str]:
     """Modules whose variables hold the very address of an object."""
     return [
         module.name
-        for module, _, _, memory in _holding_variables(session, modules, one)
+        for module, _, _, memory in holding_variables(
+            session, modules, one.address, one.address + one.size
+        )
         if int.from_bytes(bytes.fromhex(memory.bytes), "little") == one.address
     ]
 
@@ -196,35 +158,6 @@ def _overran(
     return None
 
 
-def _holding_variables(
-    session: Session, modules: Modules, one: SlabObject
-) -> Iterator[tuple[Module, Address, str, BytesPointer]]:
-    """Variables of out-of-tree modules that hold a pointer to the object."""
-    from drgn import FaultError
-
-    for module in modules.loaded:
-        if not module.taints:
-            continue
-        for begin, end in module.ranges:
-            try:
-                data = session.read(begin, min(end - begin, _MOST_DATA))
-            except FaultError:
-                continue
-            words = array.array("Q", data[: len(data) & ~7])
-            for number, value in enumerate(words):
-                if not one.address <= value < one.address + one.size:
-                    continue
-                offset = number * 8
-                at = Address(begin + offset)
-                try:
-                    symbol = printable(session.prog.symbol(at).name)
-                except LookupError:
-                    symbol = f"{module.name} + {at - module.base:#x}"
-                memory = BytesPointer(at, data[offset : offset + 8].hex())
-                yield module, at, symbol, memory
-                break
-
-
 def _suspects(
     session: Session,
     modules: Modules,
@@ -240,7 +173,9 @@ def _suspects(
     for reference in one.refers:
         text = f"the object points to its {reference.symbol}"
         yield reference.module, text, reference.memory, None
-    for module, at, symbol, memory in _holding_variables(session, modules, one):
+    for module, at, symbol, memory in holding_variables(
+        session, modules, one.address, one.address + one.size
+    ):
         yield module.name, f"its variable {symbol} holds the object", memory, at
     for step in (step for way in flow.ways[:2] for step in way.steps) if flow else ():
         if step.module is not None:
@@ -248,41 +183,6 @@ def _suspects(
     for frame_ in backtrace.blamable if backtrace else ():
         if frame_.module is not None:
             yield frame_.module, f"its {frame_.function} is on the crash path", None, None
-
-
-def _start_and_end(session: Session, name: str) -> set[int]:
-    """Addresses of a module's initialisation and exit functions."""
-    from drgn import FaultError
-    from drgn.helpers.linux.module import find_module
-
-    try:
-        module = find_module(session.prog, name)
-        return {module.init.value_(), module.exit.value_()} if module else set()
-    except (FaultError, LookupError, AttributeError, SymbolError):
-        return set()
-
-
-def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:
-    """Whether it calls one of some functions, under whichever of their aliases."""
-    return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.calls)
-
-
-def _writers(code: list[ModuleFunction], bases: set[int]) -> list[ModuleFunction]:
-    """Functions that write to memory at length, the most suspect first."""
-
-    def rank(one: ModuleFunction) -> int | None:
-        free, bounded = one.copies or _does(one, _COPIES), _does(one, _BOUNDED)
-        if not free and not bounded:
-            return None
-        # Who copies with a limit knows of limits.
-        return 2 * (bounded + (not free)) + (not one.refers & bases)
-
-    ranked = [(place, one) for one in code if (place := rank(one)) is not None]
-    return [one for _, one in sorted(ranked, key=lambda item: item[0])]
-
-
-def _named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
 
 
 def collect(
@@ -327,7 +227,7 @@ def collect(
     for name, (why, because, variables) in bound.items():
         module = next((m for m in modules.loaded if m.name == name), None)
         code = functions(reader, module) if module is not None else ()
-        edges = _start_and_end(session, name)
+        edges = start_and_end(session, name)
         inner = [one for one in code if one.start not in edges]
         near = {int(at) for at in variables}
         bases = {_symbol_start(session, at) for at in variables} | near
@@ -336,9 +236,9 @@ def collect(
                 module=name,
                 why=why,
                 because=because,
-                frees=_named(f for f in inner if _does(f, _FREES)),
-                writes=_named(_writers(inner, bases)),
-                uses=_named(f for f in inner if f.refers & bases),
+                frees=freers(inner),
+                writes=named(writers(inner, bases)),
+                uses=named(f for f in inner if f.refers & bases),
             )
         )
     return ObjectUsers(question, role, one, overrun, tuple(uses))

@@ -74,6 +74,11 @@ class SlabObject:
     """Its pointers to modules, the first :data:`MOST_REFERENCES`."""
 
     @property
+    def end(self) -> int:
+        """Past its last byte."""
+        return self.address + self.size
+
+    @property
     def freed(self) -> bool:
         """Whether the dump shows that it is free."""
         return self.state == "free" or self.poisoned

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from handmade_facts import (
@@ -17,6 +18,10 @@ from handmade_facts import (
 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.use_after_free import use_after_free
+from oopsight.evidence import Address
+from oopsight.evidence.backtrace import Role
+from oopsight.evidence.lost_memory import LostMemory
+from oopsight.evidence.pointers import BytesPointer
 
 POISON = 0x6B6B6B6B6B6B6B6B
 FAULT = fault(None, exception="general_protection")
@@ -30,16 +35,70 @@ def flow(**changes: Any) -> Any:
 
 def test_whoever_the_allocator_recorded_is_blamed() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT)
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wdt", "release")
     assert "wild_pointer" in answer.refines
 
 
+def test_who_met_what_another_had_freed_is_no_culprit() -> None:
+    one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
+    path = backtrace(poll=Role.FAULT)
+    met = data_flow(way(flow_step("loaded", "poll", POISON, "bus")), bad=flow().bad)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT)
+    assert isinstance(answer, Finding)
+    assert {culprit.module for culprit in answer.culprits} == {"wdt"}
+
+
+LOST = LostMemory(
+    kind="free page",
+    address=Address(0xFFFF888002000070),
+    module="desc",
+    kept="desc_current",
+    pointer=BytesPointer(Address(0xFFFFFFFFC0400100), "00" * 8),
+    other=None,
+    other_variable=None,
+    other_pointer=None,
+    frees=("desc_resize",),
+)
+
+
+def lost(**changes: Any) -> Finding:
+    memory = replace(LOST, **changes)
+    answer = use_after_free(
+        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, memory, ABSENT
+    )
+    assert isinstance(answer, Finding)
+    return answer
+
+
+def test_a_free_page_that_is_used_was_given_back_by_whoever_can() -> None:
+    answer = lost()
+    assert answer.certainty is Certainty.INFERRED
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("desc", "desc_resize")
+    assert LOST.pointer in [pointer for step in answer.chain for pointer in step.because]
+
+
+def test_a_page_that_another_has_is_only_possibly_given_back() -> None:
+    held = BytesPointer(Address(0xFFFFFFFFC0500100), "00" * 8)
+    answer = lost(
+        kind="page of another", other="cmdlog", other_variable="cmdlog_page", other_pointer=held
+    )
+    assert answer.certainty is Certainty.POSSIBLE
+    assert "cmdlog" in answer.summary
+    assert {culprit.module for culprit in answer.culprits} == {"desc", None}
+    assert held in [pointer for step in answer.chain for pointer in step.because]
+
+
+def test_a_vmalloc_area_that_is_gone_is_only_possibly_given_back() -> None:
+    assert lost(kind="vmalloc area").certainty is Certainty.POSSIBLE
+    assert lost(frees=("one", "two")).certainty is Certainty.POSSIBLE
+
+
 def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
     answer = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, users(slab_object("free")), ABSENT
+        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, users(slab_object("free")), ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -48,7 +107,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
 
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [c.function for c in answer.culprits] == ["f", "g"] or answer.culprits
@@ -56,5 +115,6 @@ def test_the_pattern_alone_names_no_freeing_function() -> None:
 
 def test_memory_that_is_allocated_is_clear() -> None:
     assert isinstance(
-        use_after_free(FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, ABSENT), Clear
+        use_after_free(FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, ABSENT, ABSENT),
+        Clear,
     )

@@ -16,6 +16,7 @@ from oopsight.evidence.module_transition import ModuleTransition
 from oopsight.evidence.pointers import Memory
 from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
+from oopsight.oops import CrashReport
 
 PANIC = "Kernel panic - not syncing: kernel: panic_on_warn set ..."
 HEADLINE = "WARNING: CPU: 0 PID: 128 at fs/proc/generic.c:734 remove_proc_entry+0x140/0x1b0"
@@ -51,6 +52,21 @@ def test_a_frame_of_a_module_goes_first() -> None:
     found = warning(first, replace(TRACE, frames=frames), lines, ABSENT, LEAVING)
     assert isinstance(found, Finding)
     assert found.culprits[0].module == "other"
+
+
+def test_a_warning_that_followed_another_report_is_what_the_machine_died_of() -> None:
+    slub = "BUG flow_entry (Tainted: G OE): Objects remaining in flow_entry on shutdown()"
+    lines = log(slub, HEADLINE, PANIC)
+    kinds = (Kind.MEMORY_CORRUPTION, Kind.WARNING)
+    reports = tuple(CrashReport(kind, "t", "h", at) for at, kind in enumerate(kinds))
+    lines = replace(lines, crashes=reports)
+    first = replace(symptom(Kind.MEMORY_CORRUPTION), headline=lines.lines[0])
+    path = backtrace(__warn=Role.PANIC_PATH, kmem_cache_destroy=Role.FAULT, f=Role.CALLER)
+    found = warning(first, path, lines, ABSENT, LEAVING)
+    assert isinstance(found, Finding)
+    assert any(slub in step.claim for step in found.chain)
+    assert lines.lines[1] in found.chain[0].because
+    assert isinstance(warning(first, TRACE, lines, ABSENT, LEAVING), Clear)
 
 
 def test_clear_and_undecided() -> None:

@@ -14,11 +14,14 @@ How it is decided
     the allocator keeps records (``slub_debug=U``) they name who freed it. Else the module is found
     to which the object belongs: by the pointers to a module that still lie in it, by the module's
     variables that hold its address, or by the crash path; and of its functions those that free.
+    Pages and vmalloc areas count too: a pointer that a module still keeps leads to a free page, to
+    a page that a variable of another module points to, or to where no area is any more.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
     *inferred*. Freed memory that was given to somebody else since is recognised only where two
-    modules hold it, or where it was on a list as it was allocated again. Without the
+    modules hold it, or where it was on a list as it was allocated again. Of pages and vmalloc areas
+    a wrong pointer may merely look so: there the verdict is mostly *possible*. Without the
     allocator's records the freeing function is chosen by what it can do, not by what it did: where
     several can, the verdict is *possible*.
 
@@ -44,11 +47,13 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
+from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.list_report import ListReport
+from oopsight.evidence.lost_memory import LostMemory
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.owner import SlabObject
@@ -91,11 +96,14 @@ def use_after_free(
     flow: DataFlow | Missing,
     report: ListReport | Missing,
     users: ObjectUsers | Missing,
+    lost: LostMemory | Missing,
     modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     pattern = _poison(flow, report)
     freed = users if isinstance(users, ObjectUsers) and users.overrun is None else None
+    if freed is None and isinstance(lost, LostMemory) and isinstance(flow, DataFlow):
+        return lost_memory_finding(fault, backtrace, flow, lost, modules, _REFINED)
     if freed is None and pattern is None:
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = [fault_step(fault)]
@@ -152,6 +160,10 @@ def use_after_free(
     certain = one.track("freed") is not None
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
+    if certain:
+        # Who met what another had freed is a victim.
+        guilty = {freer.module for freer in freers}
+        culprits = [culprit for culprit in culprits if culprit.module in guilty]
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"

@@ -7,9 +7,10 @@ Why it happens
     Code met a state that should not be. Without the setting the machine would have gone on.
 
 How it is decided
-    The first report is a warning, and the panic was called for it. Where the check is in the
-    kernel's own code, the innermost function of a module that called it is suspect; a module whose
-    init or exit function left no frame, as it ended in a jump, is found by its state.
+    The first report is a warning, or one that followed it, and the panic was called for it. Where
+    the check is in the kernel's own code, the innermost function of a module that called it is
+    suspect; a module whose init or exit function left no frame, as it ended in a jump, is found by
+    its state.
 
 When it is wrong
     As with a BUG(), the state may have been brought about by somebody who is not on the stack.
@@ -35,6 +36,7 @@ from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _KINDS = (Kind.WARNING, Kind.REFCOUNT)
+_ON_WARNING = ("check_panic_on_warn", "__warn")
 
 
 def warning(  # each is a fact
@@ -45,6 +47,7 @@ def warning(  # each is a fact
     transition: ModuleTransition | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
+    first, symptom = symptom, _warned(symptom, log, backtrace)
     if symptom.kind not in _KINDS:
         return Clear(f"the first report is no warning, but {symptom.kind}")
     panic = log.find("panic_on_warn set") if isinstance(log, Log) else None
@@ -56,6 +59,8 @@ def warning(  # each is a fact
     place = title_of(checked) if checked is not None else symptom.title
     at = (*headline, *((checked.pointer,) if checked is not None else ()))
     steps = [Step(f"WARN() in {place}{where(site)}", at)] if at else []
+    if first is not symptom and first.headline is not None:
+        steps.append(Step(f"reported before: {first.headline.text}", (first.headline,)))
     before = _before(log, symptom)
     if before is not None:
         steps.append(Step(f"printed just before: {before.text}", (before,)))
@@ -93,6 +98,19 @@ def warning(  # each is a fact
         culprits=who,
         advice=("Mend what the warning complains of; panic_on_warn is meant for testing.",),
     )
+
+
+def _warned(first: Symptom, log: Log | Missing, backtrace: Backtrace) -> Symptom:
+    """The warning that the machine panicked on, where something else was reported before it."""
+    warned = any(frame.function in _ON_WARNING for frame in backtrace.frames)
+    if first.kind in _KINDS or not warned or not isinstance(log, Log):
+        return first
+    report = next((one for one in log.crashes[1:] if one.kind in _KINDS), None)
+    if report is None:
+        return first
+    at = report.first_line
+    headline = log.lines[at] if at < len(log.lines) else None
+    return Symptom(report.kind, report.title, "log", headline, report)
 
 
 def _before(log: Log | Missing, symptom: Symptom) -> LogPointer | None:

@@ -1,0 +1,66 @@
+"""Memory other than slab objects that was used after it was given back, for use_after_free."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
+from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, merge, where
+from oopsight.evidence import Missing
+from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
+from oopsight.evidence.lost_memory import LostMemory
+from oopsight.evidence.modules import Modules
+
+_WHAT = {
+    "free page": "a page that is free",
+    "page of another": "a page that has another owner now",
+    "vmalloc area": "the vmalloc range, where nothing is allocated any more",
+}
+
+
+def lost_memory_finding(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    lost: LostMemory,
+    modules: Modules | Missing,
+    refines: tuple[str, ...],
+) -> Finding:
+    """Tell whose memory it was, and who can have given it back."""
+    steps = [fault_step(fault), *flow_steps(flow)]
+    kept = f", as {lost.kept}," if lost.kept else ""
+    steps.append(
+        Step(
+            f"the pointer that {lost.module} keeps{kept} leads to {lost.address}: "
+            f"{_WHAT[lost.kind]}",
+            (lost.pointer,),
+        )
+    )
+    if lost.other and lost.other_pointer:
+        steps.append(
+            Step(
+                f"{lost.other} has that page: its variable {lost.other_variable} points to it",
+                (lost.other_pointer,),
+            )
+        )
+    only = len(lost.frees) == 1
+    why = "the only function of the module that frees memory" if only else "can free memory"
+    freers = [Culprit(lost.module, name, None, None, why) for name in lost.frees]
+    followers = flow_culprits(flow, backtrace, what="the pointer to memory that was given back")
+    culprits = merge(freers, followers) if only else merge(followers, freers)
+    # In a page the allocator keeps who freed it no more than whose it was.
+    return Finding(
+        title=f"use of memory that was given back in {fault.function}",
+        summary=f"{where(fault.function, fault.module)} followed a pointer into {_WHAT[lost.kind]}"
+        + (f": {lost.other}." if lost.other else "."),
+        certainty=Certainty.INFERRED if lost.kind == "free page" and only else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            "Clear every pointer to the memory before it is freed, or count its users.",
+            "page_owner=on, on a kernel built with it, and KASAN tell who freed it.",
+        ),
+        refines=refines,
+    )

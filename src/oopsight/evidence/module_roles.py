@@ -1,0 +1,136 @@
+"""What a module's functions could have done to a piece of memory, by what they call.
+
+Not a fact by itself: collectors that look for who freed or overwrote something ask it.
+"""
+
+from __future__ import annotations
+
+import array
+import re
+from collections.abc import Iterable, Iterator
+
+from oopsight.errors import SymbolError
+from oopsight.evidence import Address
+from oopsight.evidence.module_code import ModuleFunction
+from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+from oopsight.text import printable
+
+_MOST_DATA = 1 << 20
+_FREES = (
+    "kfree",
+    "kmem_cache_free",
+    "kvfree",
+    "vfree",
+    "kfree_sensitive",
+    "kvfree_call_rcu",
+    "call_rcu",
+    "mempool_free",
+    "kfree_call_rcu",
+    "free_pages",
+)
+# Copies whose length is the caller's affair, or the source's.
+_COPIES = (
+    "memcpy",
+    "memmove",
+    "memset",
+    "strcpy",
+    "strcat",
+    "sprintf",
+    "vsprintf",
+    "memcpy_fromio",
+    "hex2bin",
+)
+# Copies that are told how much room there is.
+_BOUNDED = (
+    "strncpy",
+    "strncat",
+    "strscpy",
+    "strlcpy",
+    "sized_strscpy",
+    "snprintf",
+    "scnprintf",
+    "copy_from_user",
+    "copy_from_iter",
+    "copy_from_kernel_nofault",
+    "sscanf",
+    "skb_copy_bits",
+)
+# Variants that the CPU's features choose between.
+_ALIAS = re.compile(r"(?:_orig|_erms|_noprof)$")
+
+
+def holding_variables(
+    session: Session, modules: Modules, begin: int, end: int
+) -> Iterator[tuple[Module, Address, str, BytesPointer]]:
+    """Variables of out-of-tree modules that hold a pointer into some memory, one of each part.
+
+    :param begin: of the memory
+    :param end: of the memory, past its last byte
+    """
+    from drgn import FaultError
+
+    for module in modules.loaded:
+        if not module.taints:
+            continue
+        for start, stop in module.ranges:
+            try:
+                data = session.read(start, min(stop - start, _MOST_DATA))
+            except FaultError:
+                continue
+            words = array.array("Q", data[: len(data) & ~7])
+            for number, value in enumerate(words):
+                if not begin <= value < end:
+                    continue
+                offset = number * 8
+                at = Address(start + offset)
+                try:
+                    symbol = printable(session.prog.symbol(at).name)
+                except LookupError:
+                    symbol = f"{module.name} + {at - module.base:#x}"
+                memory = BytesPointer(at, data[offset : offset + 8].hex())
+                yield module, at, symbol, memory
+                break
+
+
+def start_and_end(session: Session, name: str) -> set[int]:
+    """Addresses of a module's initialisation and exit functions."""
+    from drgn import FaultError
+    from drgn.helpers.linux.module import find_module
+
+    try:
+        module = find_module(session.prog, name)
+        return {module.init.value_(), module.exit.value_()} if module else set()
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return set()
+
+
+def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:
+    """Whether it calls one of some functions, under whichever of their aliases."""
+    return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.calls)
+
+
+def writers(code: list[ModuleFunction], bases: set[int]) -> list[ModuleFunction]:
+    """Functions that write to memory at length, the most suspect first."""
+
+    def rank(one: ModuleFunction) -> int | None:
+        free, bounded = one.copies or _does(one, _COPIES), _does(one, _BOUNDED)
+        if not free and not bounded:
+            return None
+        # Who copies with a limit knows of limits.
+        return 2 * (bounded + (not free)) + (not one.refers & bases)
+
+    ranked = [(place, one) for one in code if (place := rank(one)) is not None]
+    return [one for _, one in sorted(ranked, key=lambda item: item[0])]
+
+
+def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
+    """Their names, each once."""
+    return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
+
+
+def freers(inner: list[ModuleFunction]) -> tuple[str, ...]:
+    """Names of those that free memory."""
+    return named(one for one in inner if _does(one, _FREES))

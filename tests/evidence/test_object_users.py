@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence import Address, Missing, module_roles, object_users
+from oopsight.evidence.module_code import ModuleFunction
+from oopsight.evidence.object_users import ObjectUsers, collect
+
+ONE = made.slab_object()
+VICTIM, OTHER = 0xFFFFFFFFC0400000, 0xFFFFFFFFC0500000
+TEXT = 0x6C2F7261762F2066
+MODULES = made.modules(
+    made.module("cam", VICTIM, VICTIM + 0x18, "O"),
+    made.module("log", OTHER, OTHER + 0x18, "O"),
+    made.module("kernelpart", OTHER + 0x1000, OTHER + 0x1018),
+)
+
+
+def code(start: int, **calls: str) -> list[ModuleFunction]:
+    return [
+        ModuleFunction(name, start + at, frozenset([called]), frozenset([start + 8]), copies=False)
+        for at, (name, called) in enumerate(calls.items())
+    ]
+
+
+CODE = {
+    "cam": code(VICTIM, cam_init="kfree", cam_close="kfree", cam_poll="poll_wait"),
+    "log": code(OTHER, log_line="strcpy", log_safe="strscpy", log_drop="__kmem_cache_free"),
+}
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found = Machine()
+    found.words(VICTIM, 1, int(ONE.address), 0)
+    found.words(OTHER, 1, 2, 0)
+    found.words(OTHER + 0x1000, int(ONE.address), 0, 0)
+    found.symbols = {VICTIM + 8: ("cam_session", 8), OTHER + 8: ("log_buffer", 8)}
+    monkeypatch.setattr(object_users, "functions", lambda _, module: CODE[module.name])
+    monkeypatch.setattr(object_users, "start_and_end", lambda *_: {VICTIM})
+    monkeypatch.setattr(object_users, "overrun_of", lambda *_: None)
+    return found
+
+
+def flow(slab: Any, **changes: Any) -> Any:
+    step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=slab)
+    return made.data_flow(
+        made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical"), **changes
+    )
+
+
+def users(machine: Machine, flow: Any) -> ObjectUsers:
+    found = collect(machine.session, MODULES, flow, made.ABSENT, made.ABSENT)
+    assert isinstance(found, ObjectUsers)
+    return found
+
+
+def test_of_a_freed_object_the_module_that_holds_it_is_found(machine: Machine) -> None:
+    found = users(machine, flow(made.slab_object("free")))
+    assert (found.question, found.role) == ("freed", "the bad pointer was read from it")
+    (use,) = found.modules
+    assert use.module == "cam"
+    assert "cam_session" in use.why
+    # The init function frees as well, but has long ended.
+    assert use.frees == ("cam_close",)
+
+
+def test_an_allocated_object_of_one_owner_is_nobodys_mistake(machine: Machine) -> None:
+    found = collect(machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT)
+    assert isinstance(found, Missing)
+
+
+def test_an_object_that_two_modules_hold_was_freed_and_given_away(machine: Machine) -> None:
+    machine.words(OTHER, 1, int(ONE.address), 0)
+    found = users(machine, flow(ONE))
+    assert found.question == "reused"
+    assert "log has it for its own" in found.role
+    assert [use.module for use in found.modules] == ["cam", "log"]
+
+
+def test_modules_of_the_kernel_itself_hold_what_they_like(machine: Machine) -> None:
+    found = users(machine, flow(made.slab_object("free")))
+    assert "kernelpart" not in [use.module for use in found.modules]
+
+
+def test_of_an_object_written_over_those_who_copy_without_a_limit_come_first(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.slab_object(address=Address(ONE.address - ONE.stride))
+    ran = replace(made.overrun(), before=before)
+    machine.words(OTHER, 1, int(ran.before.address), 0)
+    machine.words(VICTIM, 1, 2, 3)
+    monkeypatch.setattr(object_users, "overrun_of", lambda *_: ran)
+    step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=ran.memory)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
+    found = users(
+        machine,
+        made.data_flow(made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical")),
+    )
+    assert (found.question, found.overrun) == ("overrun", ran)
+    (use,) = found.modules
+    assert (use.module, use.writes) == ("log", ("log_line", "log_safe"))
+
+
+def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) -> None:
+    one = made.slab_object("free", tracks=(made.track("freed", "log_drop", "log"),))
+    found = users(machine, flow(one))
+    assert [use.module for use in found.modules] == ["log", "cam"]
+    assert found.modules[0].frees == ("log_drop",)
+
+
+def test_an_object_on_a_list_counts_as_in_use(machine: Machine) -> None:
+    report = made.list_report("list_add corruption. prev->next should be next")
+    found = collect(machine.session, MODULES, made.ABSENT, report, made.ABSENT)
+    assert isinstance(found, Missing)
+
+
+def test_a_variable_that_holds_it_is_found_in_what_can_be_read(machine: Machine) -> None:
+    del machine.memory[VICTIM]
+    held = list(module_roles.holding_variables(machine.session, MODULES, int(ONE.address), ONE.end))
+    assert held == []
