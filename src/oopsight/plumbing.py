@@ -507,8 +507,8 @@ class _Names(NamedTuple):
     whole: dict[str, list[int]]
     begins: dict[str, list[int]]
     """Without the ``*`` that stands for any rest."""
-    others: tuple[tuple[int, re.Pattern[str]], ...]
-    """With a ``*`` elsewhere; few."""
+    others: tuple[tuple[int, tuple[str, ...]], ...]
+    """With a ``*`` elsewhere, as the parts between; few."""
     longest: int
 
 
@@ -524,8 +524,7 @@ def _names() -> _Names:
             elif word.endswith("*") and word.count("*") == 1:
                 begins.setdefault(word[:-1], []).append(number)
             else:
-                pattern = re.escape(word).replace(r"\*", ".*") + r"\Z"
-                others.append((number, re.compile(pattern)))
+                others.append((number, tuple(word.split("*"))))
     return _Names(whole, begins, tuple(others), max(map(len, begins)))
 
 
@@ -535,8 +534,22 @@ def _mechanisms(function: str) -> list[Mechanism]:
     found = set(names.whole.get(name, ()))
     for length in range(1, min(len(name), names.longest) + 1):
         found.update(names.begins.get(name[:length], ()))
-    found.update(number for number, pattern in names.others if pattern.match(name))
+    found.update(number for number, parts in names.others if _consists_of(name, parts))
     return [MECHANISMS[number] for number in sorted(found)]
+
+
+def _consists_of(name: str, parts: tuple[str, ...]) -> bool:
+    """Whether a name has the parts in their order, the first and last at its ends."""
+    first, *between, last = parts
+    if not name.startswith(first):
+        return False
+    at = len(first)
+    for part in between:
+        at = name.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return name.endswith(last, at)
 
 
 def _bare(function: str) -> str:

@@ -41,6 +41,16 @@ def commands() -> list[str]:
     )
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """As argparse makes one for each argument, but without ``shutil``, whose import costs 2 ms."""
+    columns = os.environ.get("COLUMNS", "")
+    try:
+        width = int(columns or 0) or os.get_terminal_size().columns or 80
+    except (OSError, ValueError):
+        width = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=width - 2)
+
+
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     names = commands()
     wanted = argv[0] if argv and argv[0] in names else None
@@ -48,9 +58,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         prog="oopsight",
         description="Says why a Linux machine went down, from its kernel crash dump.",
         epilog="'oopsight VMCORE' is short for 'oopsight analyze VMCORE'.",
+        formatter_class=_formatter,
     )
     parser.add_argument("--version", action="version", version=f"oopsight {__version__}")
-    # Without "prog" the usage is laid out for it, for which argparse looks at the terminal.
+    # Without "prog" the usage is laid out to find it.
     subparsers = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, prog="oopsight"
     )
@@ -61,7 +72,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             name,
             help=doc.splitlines()[0],
             description=doc,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
         )
         module.configure(sub)
         sub.set_defaults(run=module.run)
