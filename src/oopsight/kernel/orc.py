@@ -10,8 +10,9 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from oopsight.cheap import dataclass
 
 if TYPE_CHECKING:
     from drgn import Program

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oopsight.cheap import dataclass
 from oopsight.shell.output import readable_errors
 from oopsight.shell.tasks import basics
 
@@ -28,8 +27,7 @@ _ENTRY_AREA = 0xFFFFFE00_00000000
 _ENTRY_AREA_END = 0xFFFFFE80_00000000
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One physical frame; calls inlined into it are in ``names.source(pc)``."""
 
     pc: int

@@ -27,18 +27,18 @@ def memory_pages(shell: Shell) -> int:
     return int(shell.cache["pages"])
 
 
-def memory_of(shell: Shell, task: Any) -> tuple[int, int]:
-    """Virtual and resident size of a task in bytes."""
-    mm = task.mm.read_()
+def memory_of(shell: Shell, task: Any, mm: int) -> tuple[int, int]:
+    """Virtual and resident size of a task in bytes.
+
+    :param mm: address of its ``mm``; 0 where it has none
+    """
     if not mm:
         return 0, 0
-    memo = shell.cache.setdefault("memory-of", {})
-    key = mm.value_()
-    if key not in memo:
+    memo: dict[int, tuple[int, int]] = shell.cache.setdefault("memory-of", {})
+    if mm not in memo:
         page = int(shell.prog["PAGE_SIZE"].value_())
-        memo[key] = int(mm.total_vm.value_()) * page, resident_pages(shell, task) * page
-    found: tuple[int, int] = memo[key]
-    return found
+        memo[mm] = int(task.mm.total_vm.value_()) * page, resident_pages(shell, task) * page
+    return memo[mm]
 
 
 def resident_pages(shell: Shell, task: Any) -> int:

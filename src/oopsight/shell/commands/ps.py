@@ -259,7 +259,7 @@ def _values(shell: Shell, task: Any, out: Out) -> _Row:
             out.got(lambda: int(task.real_parent.tgid.value_()), "parent") if pid else 0,
             out.got(lambda: cpu_of(task), "cpu"),
             out.got(lambda: state_of(task), "state"),
-            out.got(lambda: memory_of(shell, task), "memory"),
+            out.got(lambda: memory_of(shell, task, task.mm.value_()), "memory"),
             out.got(lambda: comm_of(task), "comm"),
             out.got(lambda: is_kernel_thread(task), "flags"),
         )
@@ -268,7 +268,7 @@ def _values(shell: Shell, task: Any, out: Out) -> _Row:
         out.got(lambda: _parent(shell, task, known), "parent") if known.pid else 0,
         known.cpu,
         out.got(lambda: state_by(task, known), "state"),
-        out.got(lambda: memory_of(shell, task), "memory") if known.mm else (0, 0),
+        out.got(lambda: memory_of(shell, task, known.mm), "memory"),
         known.name,
         known.kernel,
     )
