@@ -36,6 +36,8 @@ LIMIT = 300  # seconds for one analysis
 SYMBOLS = {"debuginfo": "auto", "dump": "dump"}
 """Ways to symbols by their name in the table: a debug package and the files of the modules, which
 the lab keeps beside each dump, or only what the dump holds."""
+WITHOUT_OWN = ("5.10",)
+"""Series whose dumps do not tell where their own symbols are; VMCOREINFO does since 6.0."""
 ANSWERS = {
     "kind": "kind of crash",
     "cause": "cause",
@@ -194,24 +196,37 @@ def baseline_scores(outcomes: list[Outcome]) -> Iterator[tuple[str, str, str]]:
 
 
 def markdown(results: dict[str, list[Outcome]], args: argparse.Namespace) -> Iterator[str]:
-    """The whole table."""
-    first = next(iter(results.values()))
-    kernels = sorted({outcome.case.dump.truth["release"] for outcome in first})
+    """The whole text: tables of each kernel."""
     yield "# CrashBench"
     yield ""
     yield (
-        f"{len(first)} dumps of {len({o.case.scenario for o in first})} scenarios on "
-        f"{', '.join(kernels)}"
-        + (
-            f"; all names of the modules drawn at random (seed {args.rename})"
-            if args.rename
-            else ""
-        )
-        + (f"; {args.jobs} analyses at a time, which spoils the seconds" if args.jobs > 1 else "")
-        + ". Made by `bench/crashbench.py`; the truth of each is in `lab/scenarios`. With "
+        "Made by `bench/crashbench.py`; the truth of each dump is in `lab/scenarios`. With "
         "debuginfo, the kernel's debug package is at hand and the modules' files, which lie beside "
         "the dump."
+        + (
+            f" All names of the modules were drawn at random (seed {args.rename})."
+            * bool(args.rename)
+        )
+        + (f" {args.jobs} analyses at a time, which spoils the seconds." * (args.jobs > 1))
     )
+    for series in SERIES:
+        chosen = {
+            name: [outcome for outcome in outcomes if outcome.case.kernel == series]
+            for name, outcomes in results.items()
+        }
+        chosen = {name: outcomes for name, outcomes in chosen.items() if outcomes}
+        if chosen:
+            yield ""
+            yield from section(chosen)
+
+
+def section(results: dict[str, list[Outcome]]) -> Iterator[str]:
+    """The tables of one kernel, and its misses."""
+    first = next(iter(results.values()))
+    (release,) = {outcome.case.dump.truth["release"] for outcome in first}
+    yield f"## {release}"
+    yield ""
+    yield f"{len(first)} dumps of {len({o.case.scenario for o in first})} scenarios."
     yield ""
     columns = [dict(scores(outcomes)) for outcomes in results.values()]
     yield f"| right | {' | '.join(f'symbols: {name}' for name in results)} |"
@@ -223,14 +238,13 @@ def markdown(results: dict[str, list[Outcome]], args: argparse.Namespace) -> Ite
     yield "|---|---:|---:|"
     for row in baseline_scores(first):
         yield f"| {' | '.join(row)} |"
-    yield ""
-    yield "What was wrong or left open, by dump:"
-    yield ""
     for name, outcomes in results.items():
-        yield f"**symbols: {name}**"
+        missed = list(misses(outcomes))
         yield ""
-        yield from misses(outcomes)
-        yield ""
+        yield f"Wrong or left open with symbols: {name}{':' if missed else ': nothing.'}"
+        if missed:
+            yield ""
+            yield from missed
 
 
 def misses(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -268,12 +282,13 @@ def main() -> int:
         parser.error("no dump to analyse")
     with ThreadPoolExecutor(args.jobs) as pool:
         for name, outcomes in results.items():
-            outcomes.extend(pool.map(lambda case, name=name: analyzed(case, name), chosen))
+            able = [case for case in chosen if name != "dump" or case.kernel not in WITHOUT_OWN]
+            outcomes.extend(pool.map(lambda case, name=name: analyzed(case, name), able))
     if args.misses:
         for name, outcomes in results.items():
             print(f"symbols: {name}", *misses(outcomes), sep="\n")
         return 0
-    text = "\n".join(markdown(results, args))
+    text = "\n".join(markdown(results, args)) + "\n"
     if args.output:
         args.output.write_text(text)
     else:

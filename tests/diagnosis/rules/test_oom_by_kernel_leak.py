@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handmade_exhaustion import COUNTER, HINT, MODULE, use
-from handmade_facts import ABSENT
+from handmade_facts import ABSENT, backtrace
 from handmade_waits import symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.oom_by_kernel_leak import oom_by_kernel_leak
 from oopsight.evidence.allocators import Allocator, Allocators
+from oopsight.evidence.backtrace import Role
 from oopsight.evidence.memory_use import MemoryUse
 from oopsight.kinds import Kind
 
@@ -23,7 +24,7 @@ def with_cache(**changes: object) -> MemoryUse:
 
 
 def found_in(memory: MemoryUse) -> Finding:
-    found = oom_by_kernel_leak(OOM, memory, ABSENT)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert all(step.because for step in found.chain)
     return found
@@ -60,7 +61,7 @@ def test_a_shared_cache_belongs_to_whom_most_objects_point_to() -> None:
 
 def test_functions_that_allocate_from_it_go_first() -> None:
     allocators = Allocators("drv", (Allocator("send", "send+0x18"),))
-    found = oom_by_kernel_leak(OOM, with_cache(hint=HINT), allocators)
+    found = oom_by_kernel_leak(OOM, with_cache(hint=HINT), allocators, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["send", "done"]
 
@@ -72,7 +73,37 @@ def test_pages_taken_one_by_one_have_no_owner() -> None:
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT), Clear)
-    assert isinstance(oom_by_kernel_leak(OOM, ABSENT, ABSENT), Undecided)
-    assert isinstance(oom_by_kernel_leak(OOM, use(hog=8000), ABSENT), Clear)
-    assert isinstance(oom_by_kernel_leak(OOM, use(cache=1000), ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(OOM, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(oom_by_kernel_leak(OOM, use(hog=8000), ABSENT, ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(OOM, use(cache=1000), ABSENT, ABSENT), Clear)
+
+
+def asking(memory: MemoryUse, *names: str) -> Finding:
+    path = backtrace(
+        interrupted=False, **dict.fromkeys((*names, "tap_make", "kthread"), Role.CALLER)
+    )
+    frames = tuple(
+        replace(f, module="udptap" if f.function == "tap_make" else None) for f in path.frames
+    )
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, replace(path, frames=frames))
+    assert isinstance(found, Finding)
+    return found
+
+
+def test_who_was_asking_for_more_of_the_same_is_possible() -> None:
+    found = asking(with_cache(), "allocate_slab")
+    assert [(c.module, c.function) for c in found.culprits] == [("udptap", "tap_make")]
+    assert found.certainty is Certainty.POSSIBLE
+    assert asking(use(unaccounted=8000), "alloc_pages").culprits[0].module == "udptap"
+
+
+def test_who_was_asking_for_something_else_is_not() -> None:
+    assert asking(with_cache(), "alloc_pages").culprits == ()
+    assert asking(use(unaccounted=8000), "allocate_slab").culprits == ()
+    assert asking(use(unaccounted=8000), "alloc_pages", "filemap_alloc_folio").culprits == ()
+
+
+def test_who_is_known_to_have_it_goes_before_who_asks() -> None:
+    found = asking(with_cache(hint=HINT), "allocate_slab")
+    assert [c.module for c in found.culprits] == ["drv"]

@@ -10,12 +10,13 @@ How it is decided
     The kernel panicked for lack of memory, and its largest single holder is in the kernel. Whose it
     is: for ``vmalloc()`` the caller is recorded; a cache is somebody's whose constructor lies in a
     module, or whose address a module's variable holds; of a cache that all share, a sample of its
-    objects is read, and the module that most of them point into is suspect.
+    objects is read, and the module that most of them point into is suspect. Failing all these, a
+    module that was asking for more of the same as the memory ran out is *possible*.
 
 When it is wrong
     A large cache can be in use rather than leaked. Pages that the kernel took one by one have no
-    owner unless ``page_owner`` is on; then no module is named. That objects point into a module
-    shows that it uses them, not that it allocated them.
+    owner unless ``page_owner`` is on. Who asked last need not be who took most. That objects point
+    into a module shows that it uses them, not that it allocated them.
 
 Example
     ``capb_snap()`` holds 185 MiB in 393 areas of ``vmalloc()``.
@@ -28,19 +29,38 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.exhaustion import MUCH, Share, kernel_share, size, user_pages
+from oopsight.diagnosis.places import culprits as blamed
+from oopsight.diagnosis.places import suspects, title_of
 from oopsight.evidence import Missing
 from oopsight.evidence.allocators import Allocators
+from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.memory_use import CacheUse, MemoryUse, VmallocUse
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
 
 _MOST = 0.5
 """Share of the sampled objects from which on a module is suspect."""
 
 
+_SLAB = ("allocate_slab", "new_slab", "alloc_slab_page", "cache_grow_begin")
+# Pages that are counted: of files and of processes.
+_COUNTED = (
+    "filemap_alloc_folio",
+    "filemap_alloc_folio_noprof",
+    "__page_cache_alloc",
+    "page_cache_ra_unbounded",
+    "handle_mm_fault",
+    "shmem_get_folio_gfp",
+)
+
+
 def oom_by_kernel_leak(
-    symptom: Symptom, use: MemoryUse | Missing, allocators: Allocators | Missing
+    symptom: Symptom,
+    use: MemoryUse | Missing,
+    allocators: Allocators | Missing,
+    backtrace: Backtrace | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder in the kernel has the memory."""
     if symptom.kind is not Kind.OOM:
@@ -64,6 +84,9 @@ def oom_by_kernel_leak(
     steps += proof
     if isinstance(share.source, CacheUse) and isinstance(allocators, Allocators) and proof:
         culprits = _allocating(allocators, share.source, culprits)
+    if not culprits and isinstance(backtrace, Backtrace):
+        asking, culprits = _asking(share, backtrace)
+        steps += asking
     who = culprits[0].function or culprits[0].module if culprits else None
     return Finding(
         title=f"out of memory: {size(use, share.pages)} are in {share.what}"
@@ -95,6 +118,20 @@ def _allocating(
         for a in allocators.functions
     )
     return found + culprits
+
+
+def _asking(share: Share, backtrace: Backtrace) -> tuple[list[Step], tuple[Culprit, ...]]:
+    """The module that was asking for more of the same as the memory ran out."""
+    names = {base_name(frame.function) for frame in backtrace.crash_path}
+    slab = not names.isdisjoint(_SLAB)
+    if slab != isinstance(share.source, CacheUse) or not names.isdisjoint(_COUNTED):
+        return [], ()
+    frames = [frame for frame in suspects(backtrace) if frame.module]
+    if not frames:
+        return [], ()
+    first = frames[0]
+    step = Step(f"{title_of(first)} was asking for more as the memory ran out", (first.pointer,))
+    return [step], blamed(frames, "was asking for more of it as the memory ran out")
 
 
 def _of_vmalloc(use: VmallocUse) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:
