@@ -173,11 +173,16 @@ def _settings(name: str, texts: dict[str, str]) -> Settings:
 
 
 def _new_names(texts: dict[str, str], prefixes: tuple[str, ...], seed: str) -> dict[str, str]:
-    """A new name for each identifier that begins with one of *prefixes*."""
+    """A new name for each identifier that begins with one of *prefixes*.
+
+    Part of a name in what is expected on the console stands for any new one.
+    """
     if not prefixes:
         return {}
     material = [*texts, *texts.values()]
     found = {word for text in material for word in _IDENTIFIER.findall(text)}
+    named = {w for path, text in texts.items() if path != "scenario.json" for w in
+             _IDENTIFIER.findall(f"{path} {text}")}  # fmt: skip
     chance = random.Random(seed)
     words: dict[str, str] = {}
     for word in sorted(word for word in found if word.startswith(prefixes)):
@@ -187,6 +192,8 @@ def _new_names(texts: dict[str, str], prefixes: tuple[str, ...], seed: str) -> d
             if new not in found and new not in words.values():
                 break
         words[word] = new.upper() if word.isupper() else new
+        if word not in named and word not in prefixes:
+            words[word] = "[a-z]+"
     return words
 
 

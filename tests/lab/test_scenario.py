@@ -120,3 +120,8 @@ def test_a_command_of_the_monitor_takes_arguments() -> None:
     (action,) = load("machine-check").settings.actions
     assert action.execute == "human-monitor-command"
     assert action.arguments["command-line"].startswith("mce 0 ")
+
+
+def test_part_of_a_name_on_the_console_stands_for_any_new_name() -> None:
+    assert load("bug-on-state").settings.expect[1] == "RIP: 0010:jrnl_"
+    assert load("bug-on-state", "seed").settings.expect[1] == "RIP: 0010:[a-z]+"
