@@ -62,6 +62,15 @@ def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(
     assert not failed
 
 
+def test_the_frame_that_no_unwind_table_leads_to_is_told(maker: Maker) -> None:
+    report = analyze(open_session(maker.get(("sysrq", "6.1", "kdump")).vmcore, own_symbols=True))
+    frames, basis = report["evidence"]["backtrace"]["frames"], report["dump"]["frames"]
+    assert [row["index"] for row in basis] == [frame["index"] for frame in frames]
+    assert frames[0]["function"] == "__crash_kexec"
+    ways = [row["unwound"] for row in basis]
+    assert ways == ["saved registers", "frame pointer", *["ORC"] * (len(ways) - 2)]
+
+
 def module_of(report: dict[str, Any]) -> str | None:
     culprit = report["verdict"]["culprit"]
     return culprit["module"] if culprit else None

@@ -95,6 +95,11 @@ class Layout:
         numbers = [flags >> shift & mask for _, _, flags in _ROW.iter_unpack(sample)]
         return cls(bits, max(_PREV_SP_BY_SP, key=numbers.count))
 
+    def is_defined(self, row: bytes) -> bool:
+        """Whether a row says anything of the caller's frame."""
+        shift, mask = self.bits["sp_reg"]
+        return bool(_ROW.unpack(row)[2] >> shift & mask != _REG_UNDEFINED)
+
     def decode(self, row: bytes) -> Rule | None:
         """The rule that a row says; ``None`` where it is not a simple one."""
         sp_offset, bp_offset, flags = _ROW.unpack(row)
@@ -177,7 +182,19 @@ class OrcRules:
             self._memo[address] = self._find(address)
         return self._memo[address]
 
+    def covers(self, address: int) -> bool:
+        """Whether there is any rule at an address; drgn follows RBP where there is none.
+
+        :raises drgn.FaultError: if the tables cannot be read
+        """
+        row = self._row(address)
+        return row is not None and self._layout.is_defined(row)
+
     def _find(self, address: int) -> Rule | None:
+        row = self._row(address)
+        return None if row is None else self._layout.decode(row)
+
+    def _row(self, address: int) -> bytes | None:
         table = next((t for t in reversed(self._tables) if t.first <= address), None)
         if table is None:
             return None
@@ -188,7 +205,8 @@ class OrcRules:
                 low = middle
             else:
                 high = middle
-        return self._layout.decode(self.prog.read(table.entries + _ENTRY * low, _ENTRY))
+        row: bytes = self.prog.read(table.entries + _ENTRY * low, _ENTRY)
+        return row
 
 
 def calls(

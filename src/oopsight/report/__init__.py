@@ -17,6 +17,7 @@ from oopsight.evidence.code import Code
 from oopsight.evidence.dangling import DanglingPointers, takes_long
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.file_accessed import FileAccessed
+from oopsight.evidence.frame_basis import FrameBasis, frame_basis
 from oopsight.evidence.integrity import Integrity
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
@@ -125,7 +126,13 @@ def _dump(evidence: Evidence) -> dict[str, Any] | None:
         "minicore": info.minicore,
         "symbols": to_plain(evidence.session.symbols.attempts),
         "basis": evidence.session.symbols.basis,
+        "frames": to_plain(_frame_basis(evidence, evidence.session)),
     }
+
+
+def _frame_basis(evidence: Evidence, session: Session) -> tuple[FrameBasis, ...]:
+    backtrace = _fact(evidence, Backtrace)
+    return frame_basis(session, backtrace) if backtrace else ()
 
 
 def _missing(fact: Missing) -> dict[str, Any]:

@@ -45,5 +45,6 @@ def analyze_log(missing: NoSymbolsError) -> Report:
         "minicore": info.minicore,
         "symbols": to_plain(missing.symbols.attempts),
         "basis": "the kernel log alone",
+        "frames": [],
     }
     return report

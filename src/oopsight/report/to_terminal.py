@@ -18,6 +18,7 @@ from oopsight.report.words import (
     event_text,
     frame_text,
     gaps,
+    guessed_frames,
     limited_basis,
     machine,
 )
@@ -112,6 +113,9 @@ def _verdict(page: _Page, report: Report) -> None:
     basis = limited_basis(report)
     if basis:
         row("read with", basis)
+    unwound = guessed_frames(report)
+    if unwound:
+        row("frames", unwound)
     if (report["dump"] or {}).get("minicore"):
         row("dump", "a minicore: it holds what an analysis of the whole dump has read, no more")
     for problem in (report["dump"] or {}).get("problems", []):

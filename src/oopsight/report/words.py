@@ -70,6 +70,16 @@ def limited_basis(report: Report) -> str | None:
     return None if basis == "debug information" else basis
 
 
+def guessed_frames(report: Report) -> str | None:
+    """Which frames of the backtrace do not stand on the kernel's own unwind tables."""
+    rows = (report["dump"] or {}).get("frames", [])
+    guessed = [row for row in rows if row["unwound"] not in ("ORC", "saved registers")]
+    if not guessed:
+        return None
+    ways = " and ".join(dict.fromkeys(row["unwound"] for row in guessed))
+    return f"{', '.join('#' + str(row['index']) for row in guessed)} found by {ways}"
+
+
 def machine(report: Report) -> str | None:
     """The machine in a line: name, kernel, CPUs, uptime, when."""
     system = report["evidence"].get("system", {})
