@@ -56,6 +56,10 @@ OPTIONS = {
 }
 DRGN = ("-c", "-w", "-h", "-m", "-k")
 CHUNK = 1 << 20
+# include/linux/vmalloc.h
+_VM_IOREMAP, _VM_NO_GUARD = 0x1, 0x40
+_GUARD = 4096
+"""Nothing is mapped in the last page of most regions."""
 MOST_FOUND = 1_000_000
 
 Range = tuple[int, int]
@@ -110,6 +114,7 @@ class _Matcher:
                     raise CommandError(f"{word} does not fit into {size} bytes")
                 self.values.append(value & ~self.mask)
         self.dtype = np.dtype(f"<u{size}")
+        self.wanted = [self.dtype.type(value) for value in self.values]
         self.overlap = max((len(s) for s in self.strings), default=1) - 1
 
     def find(self, data: bytes) -> list[int]:
@@ -124,13 +129,14 @@ class _Matcher:
                     found.add(at)
                     at = data.find(text, at + 1)
             return sorted(found)
-        words = np.frombuffer(data[: len(data) // self.size * self.size], dtype=self.dtype)
+        words = np.frombuffer(data, self.dtype, len(data) // self.size)
         if self.mask:
             words = words & self.dtype.type(~self.mask & ((1 << 8 * self.size) - 1))
-        hits = np.zeros(len(words), dtype=bool)
-        for value in self.values:
-            hits |= words == self.dtype.type(value)
-        return [int(i) * self.size for i in np.flatnonzero(hits)]
+        # Nearly all blocks have nothing: one pass each, and no second one to collect the places.
+        hits = [equal for value in self.wanted if (equal := words == value).any()]
+        if not hits:
+            return []
+        return [int(i) * self.size for i in np.flatnonzero(np.logical_or.reduce(hits))]
 
 
 def memory_chunks(
@@ -245,8 +251,11 @@ def kernel_ranges(shell: Shell, *, without_vmalloc: bool, only_vmalloc: bool) ->
             for area in for_each_vmap_area(prog):
                 if area.vm:
                     low, high = int(area.va_start.value_()), int(area.va_end.value_())
-                    # A guard page follows each; device memory is not in a dump.
-                    if not int(area.vm.flags.value_()) & 1:
+                    flags = int(area.vm.flags.value_())
+                    if not flags & _VM_NO_GUARD:
+                        high -= _GUARD
+                    # Device memory is not in a dump.
+                    if not flags & _VM_IOREMAP:
                         found.append((low, high))
         except readable_errors():
             pass
