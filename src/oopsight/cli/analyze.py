@@ -7,6 +7,7 @@ import contextlib
 import io
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,18 +49,19 @@ def _write(path: Path, text: str) -> None:
         raise OutputError(f"{path}: {error.strerror or error}; nothing was written") from None
 
 
-def _import_what_comes_next() -> None:
+def _import_what_comes_next(enough: Callable[[], bool]) -> None:
     """Done on a second processor, while drgn reads debug information."""
     with contextlib.suppress(Exception):  # whoever needs it will meet the same
         from oopsight import report
 
-        report.import_all()
+        report.import_rules(enough)
 
 
 def _report(args: argparse.Namespace) -> Report:
     from oopsight.session import NoSymbolsError
 
-    imports = threading.Thread(target=_import_what_comes_next, daemon=True)
+    opened = threading.Event()
+    imports = threading.Thread(target=_import_what_comes_next, args=(opened.is_set,), daemon=True)
     try:
         session = _session.open_from(args, watch=lambda *_: imports.start())
     except NoSymbolsError as error:
@@ -73,6 +75,7 @@ def _report(args: argparse.Namespace) -> Report:
         return report
     from oopsight.report import analyze
 
+    opened.set()
     imports.join()
     return analyze(session, alone=args.own_process)
 

@@ -5,6 +5,7 @@ The schema is versioned; ``schema.json`` beside this file describes it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from oopsight.diagnosis import Finding, Undecided, diagnose, rule_modules, verdict
@@ -52,10 +53,11 @@ Report = dict[str, Any]
 """JSON-able; see ``schema.json``."""
 
 
-def import_all() -> None:
-    """Import every rule, and with it the facts that rules ask for."""
+def import_rules(enough: Callable[[], bool]) -> None:
+    """Import rules, and with them the facts that they ask for, until it is enough."""
     for _ in rule_modules():
-        pass
+        if enough():
+            return
 
 
 def analyze(session: Session, *, alone: bool = False) -> Report:
