@@ -10,6 +10,7 @@ from oopsight.text import printable
 
 _CHUNK = 4096
 _ASSEMBLY_SIZE = 512
+_DECODED = "oopsight-decoded-functions"
 
 
 class SessionReader:
@@ -113,4 +114,7 @@ def calls(
         for row in backtrace.frames
         if row.role in (Role.FAULT, Role.CALLER) and not row.inline
     ]
-    return Calls(SessionReader(session), physical, {} if cpu is None else segments(session, cpu))
+    # Code of the crash path is decoded once for all that follow values through it.
+    functions = session.prog.cache.setdefault(_DECODED, {})
+    bases = {} if cpu is None else segments(session, cpu)
+    return Calls(SessionReader(session), physical, bases, functions)

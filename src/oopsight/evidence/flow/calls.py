@@ -45,14 +45,22 @@ class Calls:
     """Contexts of a backtrace, made on demand."""
 
     def __init__(
-        self, reader: Reader, frames: Sequence[PhysicalFrame], segments: dict[str, int]
+        self,
+        reader: Reader,
+        frames: Sequence[PhysicalFrame],
+        segments: dict[str, int],
+        functions: dict[int, Function | None] | None = None,
     ) -> None:
+        """Take what the unwinder gives.
+
+        :param functions: those decoded before, by an address in them; more will be added
+        """
         self.reader = reader
         self.tracer = Tracer(reader)
         self.frames = frames
         self.segments = segments
         self._contexts: dict[int, Context | None] = {}
-        self._functions: dict[int, Function | None] = {}
+        self._functions = {} if functions is None else functions
 
     def function(self, address: int) -> Function | None:
         """The function that holds an address, with its part moved aside."""
