@@ -124,6 +124,15 @@ def test_a_file_of_another_build_is_refused_by_what_is_left_of_the_module(case: 
     assert case.found(NAME, "pool").symbol == "pool_name"
 
 
+def test_the_exit_function_is_named_where_the_description_agrees_with_the_file(case: Case) -> None:
+    case.file()
+    case.description("pool", exit_=EXIT)
+    owner = case.found(PAGE + 0x900, "pool")
+    assert (owner.symbol, owner.exit, owner.source) == (None, "pool_exit", "pool.ko at hand")
+    case.remains = []
+    assert case.found(PAGE + 0x900, "pool").exit is None
+
+
 def test_a_file_that_would_lie_over_a_loaded_module_is_refused(case: Case) -> None:
     case.file()
     case.loaded = (made.module("next", PAGE + 0x1000, PAGE + 0x3000),)

@@ -95,6 +95,8 @@ class _Trial:
     known: bool
     """Whether there was a source."""
     refused: list[str]
+    leaving: _Names | None = None
+    """A source whose exit function is where the description says that the module's was."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,8 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
         sure = not others or (match is not None and match.strong)
     else:
         sure = not others and (match is not None or len(possible) == len(gone))
-    leave = match.names.exit if match else None
+    names = match.names if match else tried[name].leaving if len(fitting) == 1 else None
+    leave = names.exit if names else None
     return FormerOwner(
         module=name,
         sure=sure and len(fitting) == 1,
@@ -182,7 +185,7 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
         symbol=printable(match.symbol.name) if match else None,
         function=match is not None and match.symbol.function,
         exit=printable(leave.name) if leave else None,
-        source=match.names.source if match else None,
+        source=names.source if names else None,
         refused=tuple(tried[name].refused),
     )
 
@@ -190,7 +193,7 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
 def _match(session: Session, name: str, spot: Spot, described: Description | None) -> _Trial:
     """Look the address up in each source for a module's names, until one fits."""
     refused: list[str] = []
-    known = False
+    known, leaving = False, None
     for names in _sources(session, name, described, refused):
         match = _look_up(names, spot)
         if match:
@@ -198,7 +201,9 @@ def _match(session: Session, name: str, spot: Spot, described: Description | Non
         if names.symbols:
             known = True
             refused.append(f"{names.source}: no single symbol fits")
-    return _Trial(None, known, refused)
+        if described and names.exit and names.exit.page_offset == described.exit % PAGE:
+            leaving = leaving or names
+    return _Trial(None, known, refused, leaving)
 
 
 def _sources(

@@ -13,6 +13,7 @@ from oopsight.evidence.fault import Fault
 from oopsight.evidence.former_owner import FormerOwner
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Memory, Unmapped
+from oopsight.evidence.taken_over import TakenOver
 from oopsight.evidence.unloaded_modules import collect
 
 BAD = Address(0xFFFFFFFFC0500040)
@@ -47,7 +48,9 @@ def decide(
     fault: Fault = FAULT, modules: Modules = MODULES, held: Any = HELD, flow: Any = NONE
 ) -> Any:
     unloaded = collect(modules, NONE)
-    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, NONE, unloaded, flow)
+    return unloaded_module_pointer(
+        fault, modules, held, NONE, NONE, NONE, NONE, unloaded, flow, NONE
+    )
 
 
 def test_other_unloaded_modules_are_named_after_the_last() -> None:
@@ -146,7 +149,9 @@ def owned(
 ) -> Any:
     owner = dataclasses.replace(OWNER, **changes)
     unloaded = collect(modules, NONE)
-    return unloaded_module_pointer(fault, modules, held, NONE, NONE, NONE, owner, unloaded, NONE)
+    return unloaded_module_pointer(
+        fault, modules, held, NONE, NONE, NONE, owner, unloaded, NONE, NONE
+    )
 
 
 def test_the_exit_function_is_blamed_before_what_it_left() -> None:
@@ -184,3 +189,30 @@ def test_a_jump_to_what_had_been_a_function_needs_no_registry() -> None:
     assert owned(jump, held=nothing).certainty is Certainty.INFERRED
     assert owned(held=nothing).certainty is Certainty.POSSIBLE
     assert owned(jump, held=nothing, symbol=None, function=False).certainty is Certainty.POSSIBLE
+
+
+def test_what_lies_in_the_place_of_another_is_innocent() -> None:
+    described = (MEMORY,)
+    taken = TakenOver(
+        address=Address(NEIGHBOUR.base + 0x30),
+        now="alpha",
+        inside=None,
+        former=dataclasses.replace(OWNER, description=described, symbol=None, function=False),
+    )
+    step = flow_step("loaded", "match", 0)
+    null = dataclasses.replace(FAULT, address=Address(0x30))
+    finding = unloaded_module_pointer(
+        null, MODULES, HELD, NONE, NONE, NONE, NONE, NONE, data_flow(way(step)), taken
+    )
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.INFERRED
+    assert [(c.module, c.function) for c in finding.culprits] == [("beta", "beta_exit")]
+    assert [innocent.module for innocent in finding.innocent] == ["alpha"]
+    assert "null_dereference" in finding.refines
+    assert MEMORY in finding.chain[-1].because
+    guess = dataclasses.replace(taken, former=dataclasses.replace(OWNER, sure=False))
+    finding = unloaded_module_pointer(
+        null, MODULES, HELD, NONE, NONE, NONE, NONE, NONE, data_flow(way(step)), guess
+    )
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.POSSIBLE

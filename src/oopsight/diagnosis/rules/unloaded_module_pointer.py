@@ -16,6 +16,8 @@ How it is decided
     by a description of the module that is left in a free page, or by its file: the pointer must
     lead to one of its functions or objects. What lay there and the exit function that did not take
     it back are named from its symbol table, if that is left in a free page, or from the file.
+    Where another module has got that memory, the kernel reads that one's data instead: then the
+    pointer leads to none of its objects.
 
 When it is wrong
     The kernel does not keep where a module lay, so that its name is *inferred*. Where several
@@ -47,6 +49,7 @@ from oopsight.diagnosis import (
     Undecided,
 )
 from oopsight.diagnosis.blame import flow_steps
+from oopsight.diagnosis.taken_over import taken_over_finding
 from oopsight.evidence import Missing
 from oopsight.evidence.dangling import Dangling, DanglingPointers
 from oopsight.evidence.data_flow import DataFlow
@@ -56,6 +59,7 @@ from oopsight.evidence.former_owner import FormerOwner
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.taken_over import TakenOver
 from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.unloaded_modules import UnloadedModules
 
@@ -108,8 +112,11 @@ def unloaded_module_pointer(
     former_owner: FormerOwner | Missing,
     unloaded: UnloadedModules | Missing,
     flow: DataFlow | Missing,
+    taken: TakenOver | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the bad address belonged to an unloaded module."""
+    if isinstance(taken, TakenOver) and isinstance(flow, DataFlow):
+        return taken_over_finding(fault, flow, taken, modules)
     no = _cannot_be(fault, modules)
     if no:
         return no
@@ -251,13 +258,15 @@ def _module_steps(case: _Case, log: Log | Missing) -> list[Step]:
             )
         )
     known: list[Pointer] = [p for p in (case.fault.unmapped, again.pointer if again else gone) if p]
-    if owner.symbol and known:
-        claim = (
-            f"by {owner.source}, {owner.symbol} [{owner.module}] is the one symbol that can have "
-            f"been at {owner.begin}"
+    claims = []
+    if owner.symbol:
+        claims.append(
+            f"{owner.symbol} [{owner.module}] is the one symbol that can have been at {owner.begin}"
         )
-        if owner.exit:
-            claim += f", and {owner.exit}() is its exit function"
+    if owner.exit:
+        claims.append(f"{owner.exit}() is the exit function of {owner.module}")
+    if claims and known:
+        claim = f"by {owner.source}, {', and '.join(claims)}"
         steps.append(Step(claim, (*known, *owner.description[:1])))
     return steps
 
