@@ -24,8 +24,6 @@ NOTES = {
     ("bt", "-A"): "as -a; the registers of S/390 are not shown",
     ("bt", "-o"): "as -t",
     ("bt", "-O"): "as -t; there is one method of unwinding",
-    ("dev", "-V"): "not: device dumps in a vmcore are not read",
-    ("dev", "-v"): "not: as -V",
     ("dis", "-b"): "nothing is skipped, so that there is nothing to set",
     ("dis", "-s"): "the source where --source names a tree, the file and line without",
     ("extend", ""): "commands are Python files, not shared objects",

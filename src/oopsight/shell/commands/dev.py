@@ -5,14 +5,22 @@ Examples
     crash> dev -p
     crash> dev -i
     crash> dev -d
+
+What drivers saved of their devices when the machine went down, and one of these as a file:
+
+    crash> dev -V
+    crash> dev -v 0 /tmp/cxgb4.bin
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from oopsight.errors import OutputError, UsageError
 from oopsight.evidence import Address
+from oopsight.shell.memory import dump
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.text import printable
 
@@ -32,12 +40,14 @@ OPTIONS = {
 }
 DRGN = ("-i", "-d", "-p")
 MOST = 100_000
+MOST_SHOWN = 1 << 20
+"""Bytes of a device dump."""
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:
     """Show the table asked for."""
     if args.has("-V", "-v"):
-        out.line("dev: no device dumps found in this dumpfile")
+        _device_dumps(shell, args, out)
     elif args.has("-i"):
         _ports(shell, out)
     elif args.has("-p"):
@@ -48,6 +58,52 @@ def run(shell: Shell, args: Args, out: Out) -> None:
         _characters(shell, out)
         out.line()
         _blocks(shell, out)
+
+
+def _device_dumps(shell: Shell, args: Args, out: Out) -> None:
+    """The list, or one of them: as numbers, or written to a file."""
+    from oopsight.dump.device_dumps import device_dumps
+
+    path = shell.session.info.path
+    found = device_dumps(path)
+    if not found:
+        out.line("dev: no device dumps found in this dumpfile")
+        return
+    if args.has("-V"):
+        out.line("INDEX      OFFSET        SIZE      NAME")
+        for index, one in enumerate(found):
+            out.row(
+                f"{index:>5}  {one.offset:#12x}  {one.size:>10}  {printable(one.name)}",
+                index=index,
+                offset=one.offset,
+                size=one.size,
+                name=one.name,
+            )
+        return
+    word = args.value("-v") or ""
+    if not word.isdecimal() or int(word) >= len(found):
+        raise UsageError(f"{word}: no device dump has this index; dev -V lists them")
+    chosen = found[int(word)]
+    with path.open("rb") as file:
+        file.seek(chosen.offset)
+        if args.rest:
+            _copy(file, chosen.size, Path(args.rest[0]).expanduser(), out)
+            return
+        data = file.read(min(chosen.size, MOST_SHOWN))
+    dump(lambda at, size: data[at : at + size], 0, len(data), 1, out)
+    if len(data) < chosen.size:
+        out.line(f"not shown beyond {len(data)} bytes; dev -v {word} FILE writes all")
+
+
+def _copy(source: BinaryIO, size: int, target: Path, out: Out) -> None:
+    left = size
+    try:
+        with target.open("xb") as file:
+            while left and (piece := source.read(min(left, 1 << 20))):
+                left -= file.write(piece)
+    except OSError as error:
+        raise OutputError(f"{target}: {error.strerror or error}") from None
+    out.line(f"{size - left} bytes written to {target}")
 
 
 def _chain(head: Any, link: str = "next") -> Iterator[Any]:
