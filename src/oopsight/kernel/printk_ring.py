@@ -98,14 +98,10 @@ class _Array:
         return data[begin - first * _CHUNK : max(begin, end) - first * _CHUNK]
 
     def lost(self, begin: int, end: int) -> bool:
-        """Whether some of these bytes are not in the dump."""
-        self.get(begin, end)
+        """Whether some of these bytes, which were asked for, are not in the dump."""
         return bool(self._holes) and any(
             begin < hole.stop and hole.start < end for hole in self._holes
         )
-
-    def word(self, at: int, width: int = 8) -> int:
-        return int.from_bytes(self.get(at, at + width), "little")
 
     def find(self, wanted: bytes) -> int | None:
         """Offset of a word, which is aligned to its eight bytes."""
@@ -138,6 +134,10 @@ class _Array:
                 self._holes.append(range(begin, begin + length))
             begin += length
         return b"".join(parts)
+
+
+def _number(data: bytes, at: int, width: int = 8) -> int:
+    return int.from_bytes(data[at : at + width], "little")
 
 
 def read_log(read: Callable[[int, int], bytes], info: VmcoreInfo) -> KernelLog:
@@ -206,10 +206,11 @@ class _Ring:
             block = self._block(number)
             if block is None:
                 continue
-            if block.stop > self._size or self._texts.lost(block.start, block.stop):
+            inside = block.stop <= self._size
+            text = self._texts.get(block.start, block.stop) if inside else b""
+            if not inside or self._texts.lost(block.start, block.stop):
                 lost += 1
                 continue
-            text = self._texts.get(block.start, block.stop)
             records.append(self._record(number, text, records[-1] if records else None))
         return KernelLog(tuple(records), lost)
 
@@ -218,14 +219,14 @@ class _Ring:
 
         :return: ``None`` if there is no such record
         """
-        desc = (number % self._count) * self._desc_size
-        if self._descs.lost(desc, desc + self._desc_size):
+        at = (number % self._count) * self._desc_size
+        desc = self._descs.get(at, at + self._desc_size)
+        if self._descs.lost(at, at + self._desc_size):
             return self._search(number)
-        state = self._descs.word(desc + self._state_at)
+        state = _number(desc, self._state_at)
         if state & _ID_MASK != number or state >> _STATE_SHIFT not in (_COMMITTED, _FINALIZED):
             return None
-        begin = self._descs.word(desc + self._begin_at)
-        end = self._descs.word(desc + self._next_at)
+        begin, end = _number(desc, self._begin_at), _number(desc, self._next_at)
         if begin & 1:  # there is no text
             return range(0)
         start, stop = begin % self._size, end % self._size
@@ -247,15 +248,11 @@ class _Ring:
 
     def _record(self, number: int, text: bytes, before: LogRecord | None) -> LogRecord:
         at = (number % self._count) * self._info_size
+        info = self._infos.get(at, at + self._info_size)
         if self._infos.lost(at, at + self._info_size):
             time = before.nanoseconds if before else 0
             return LogRecord(time, text.split(b"\0", 1)[0], _INFORMATION, 0, "", {})
-        info = self._infos.get(at, at + self._info_size)
-
-        def word(at: int, width: int) -> int:
-            return int.from_bytes(info[at : at + width], "little")
-
-        length = min(word(self._length_at, 2), _LONGEST_TEXT)
+        length = min(_number(info, self._length_at, 2), _LONGEST_TEXT)
         strings: Iterable[tuple[str, bytes]] = ()
         if any(info[self._context_from :]):
             strings = (
@@ -263,10 +260,10 @@ class _Ring:
                 for name, (begin, size) in self._context_at.items()
             )
         return LogRecord(
-            nanoseconds=word(self._time_at, 8),
+            nanoseconds=_number(info, self._time_at),
             text=text[:length],
             level=info[self._length_at + _LEVEL_BEHIND] >> _LEVEL_SHIFT,
             facility=info[self._length_at + _FACILITY_BEHIND],
-            caller=caller_name(word(self._caller_at, 4)),
+            caller=caller_name(_number(info, self._caller_at, 4)),
             context={name: value for name, value in strings if value},
         )
