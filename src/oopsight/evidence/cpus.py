@@ -61,6 +61,9 @@ _SPIN = (
     "queued_write_lock_slowpath",
     "queued_read_lock_slowpath",
 )
+# include/asm-generic/qspinlock_types.h and qrwlock.h: _Q_LOCKED_MASK; all but _QW_WAITING.
+_HELD, _HELD_RW = 0xFF, 0xFFFFFEFF
+_RW = ("queued_read_lock", "queued_write_lock")
 _LOCK_REGISTERS = ("rdi", "rbx", "rbp", "r12", "r13", "r14", "r15")
 
 
@@ -71,7 +74,8 @@ class SpinLock:
     address: Address
     name: str | None
     value: int
-    """Its 32 bits: the lowest byte is not zero while it is held."""
+    """Its 32 bits: the lowest byte is not zero while it is held, but of a lock for readers and
+    writers only while a writer holds it; its readers are counted from bit 9 on."""
     confirmed: bool
     """Whether the caller's code gives the same address as the spinning function's register."""
 
@@ -205,6 +209,6 @@ def _spins_on(reader: StackReader, stack: TaskStack, frames: list[Any]) -> SpinL
             value = int.from_bytes(reader.read_memory(address, 4), "little")
         except FaultError:
             continue
-        if value & 0xFF:
+        if value & (_HELD_RW if call.function.startswith(_RW) else _HELD):
             return SpinLock(Address(address), reader.names.data(address), value, confirmed)
     return None

@@ -73,6 +73,18 @@ def test_a_holder_that_has_exited_leaves_the_function_that_leaks() -> None:
     assert [(c.module, c.function) for c in none.culprits] == [("drv", None)]
 
 
+def test_a_task_that_got_the_memory_of_an_exited_holder_is_innocent() -> None:
+    """The lock names it, but nothing of the module that uses the lock is on its stack."""
+    sleeper = replace(HOLDER, stack=stack(1, call(3, "do_nanosleep", module=None), state="S"))
+    found = lock_held(HUNG, waits(sleeper, VICTIM), leaks(leak("give_back")))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "give_back")]
+    unexplained = lock_held(HUNG, waits(sleeper, VICTIM), leaks())
+    assert isinstance(unexplained, Finding)
+    assert unexplained.certainty is Certainty.POSSIBLE
+
+
 def test_a_spinlock_that_nobody_holds_was_leaked() -> None:
     spin = Lock("spinlock", LOCK_A, "wear_lock")
     spinner = Wait(stack(1, call(3, "total"), state="R"), spin, None)

@@ -93,7 +93,7 @@ def _held(
         return Undecided(f"the stack of {who(holder)}, which holds {lock.title}, cannot be read")
     taker = owner.holding(lock) if owner is not None else None
     if owner is not None and (taker is not None or holder.known_by not in _HINTS):
-        if taker is None and owner.call is None:
+        if taker is None and (owner.call is None or _elsewhere(owner, lock, first, leaks)):
             return _left(lock, holder, first, victims, leaks)
         return _busy(lock, holder, owner, first, victims)
     if holder.known_by == "last reader" and not _leaking(lock, first, leaks):
@@ -104,6 +104,16 @@ def _held(
 def _in_user(owner: Wait | None) -> bool:
     """Whether it runs in user space, where it has no kernel stack."""
     return owner is not None and owner.stack.state == "R" and owner.stack.missing is None
+
+
+def _elsewhere(owner: Wait, lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> bool:
+    """Whether none of the code that uses a module's lock is on the owner's stack, and leaks it.
+
+    The owner itself may be innocent: of a task that has exited, another may have the memory.
+    """
+    module = first.call.module if first.call is not None else None
+    inside = any(call.module == module for call in owner.stack.calls)
+    return module is not None and not inside and bool(_leaking(lock, first, leaks))
 
 
 def _busy(
@@ -128,11 +138,13 @@ def _busy(
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
     sure = holder.known_by == "owner" and taker is not None
+    module = first.call.module if first.call is not None else None
+    unlikely = taker is None and module not in {call.module for call in owner.stack.calls}
     return Finding(
         title=f"{lock.title} is held by {who(owner)}, which {doing(owner)}",
         summary=f"{who(owner)} {doing(owner)} with {lock.title} held; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} behind it.",
-        certainty=Certainty.SHOWN if sure else Certainty.INFERRED,
+        certainty=_of_busy(sure=sure, unlikely=unlikely),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(culprits),
@@ -143,6 +155,10 @@ def _busy(
     )
 
 
+def _of_busy(*, sure: bool, unlikely: bool) -> Certainty:
+    return Certainty.SHOWN if sure else Certainty.POSSIBLE if unlikely else Certainty.INFERRED
+
+
 def _left(
     lock: Lock,
     holder: Holder,
@@ -151,17 +167,20 @@ def _left(
     leaks: LockLeaks | Missing,
 ) -> Finding:
     """The holder has left the code that needs the lock."""
-    gone = "has exited" if not holder.alive else "is in no code that needs it any more"
+    gone = "has exited" if not holder.alive else "is in no code that needs it"
     steps = [waits_step(first), holds_step(lock, holder, None)]
     because = (holder.task,) if holder.alive else lock.because
-    steps.append(Step(f"{who(holder)} {gone}: it never gave the lock back", because))
+    # A task's memory is used again: the lock may name another than the one that took it.
+    taken = "it" if not holder.alive else "it, or one that exited and whose memory it has,"
+    steps.append(Step(f"{who(holder)} {gone}: {taken} never gave the lock back", because))
     found = _leaking(lock, first, leaks)
     steps += [_leak_step(leak) for leak in found]
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
     return Finding(
         title=f"{lock.title} was left locked by {who(holder)}, which {gone}",
-        summary=f"{who(holder)} {gone}, and left {lock.title} locked; {len(victims)} "
+        summary=f"{lock.title} names {who(holder)}, which {gone}, and was left locked; "
+        f"{len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} for it.",
         certainty=_certainty(found, leaks),
         depth=Depth.ROOT_CAUSE,
