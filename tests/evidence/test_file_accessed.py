@@ -6,11 +6,13 @@ from typing import Any, cast
 
 import handmade_facts as made
 import pytest
+from handmade_waits import symptom
 
 from oopsight.evidence import Address, Missing, file_accessed
 from oopsight.evidence.backtrace import Backtrace, Role
 from oopsight.evidence.file_accessed import FileAccessed, collect
 from oopsight.evidence.pointers import FileReference
+from oopsight.kinds import Kind
 from oopsight.session import Session
 
 FILE, SOCKET, OTHER = 0xFFFF888000001000, 0xFFFF888000002000, 0xFFFF888000003000
@@ -40,9 +42,11 @@ class Case:
         monkeypatch.setattr(file_accessed, "_parameters", lambda *_: self.parameters)
         monkeypatch.setattr(file_accessed, "_system_call", lambda _: self.registers)
 
-    def collect(self, path: Backtrace | None = None) -> FileAccessed | Missing:
+    def collect(
+        self, path: Backtrace | None = None, kind: Kind = Kind.PAGE_FAULT
+    ) -> FileAccessed | Missing:
         session = cast("Session", SimpleNamespace(prog=None))
-        return collect(session, path or self.path, TASK)
+        return collect(session, path or self.path, TASK, symptom(kind))
 
     def found(self) -> FileAccessed:
         found = self.collect()
@@ -108,6 +112,16 @@ def test_an_interrupt_did_not_come_by_the_system_call(case: Case) -> None:
     case.registers = {"orig_ax": READ, "rdi": 3, "r8": 0}
     path = made.backtrace(interrupted=True, tick=Role.FAULT, idle=Role.INTERRUPTED)
     assert isinstance(case.collect(path), Missing)
+
+
+def test_a_soft_lockup_is_of_the_task_unless_the_interrupt_does_not_end(case: Case) -> None:
+    case.registers = {"orig_ax": READ, "rdi": 3, "r8": 0}
+    path = made.backtrace(interrupted=True, handle_softirqs=Role.FAULT, spin=Role.INTERRUPTED)
+    passing = replace(path.frames[0], plumbing="enters the kernel")
+    found = case.collect(replace(path, frames=(passing, path.frames[1])), Kind.SOFT_LOCKUP)
+    assert isinstance(found, FileAccessed)
+    assert found.frame.index == path.frames[1].index
+    assert isinstance(case.collect(path, Kind.SOFT_LOCKUP), Missing)
 
 
 def test_members_are_followed_until_one_is_null() -> None:

@@ -17,7 +17,9 @@ from oopsight.evidence.flow.instructions import ARGUMENTS
 from oopsight.evidence.frames import calls
 from oopsight.evidence.owner import stack_size
 from oopsight.evidence.pointers import FileReference, FramePointer
+from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.task import CrashedTask, file_path
+from oopsight.kinds import Kind
 from oopsight.session import Session
 
 # How to come to a struct file from a variable of a type.
@@ -130,11 +132,14 @@ def _named(file: FileReference | None) -> bool:
 
 
 def _from_system_call(
-    session: Session, backtrace: Backtrace, files: dict[int, FileReference]
+    session: Session,
+    backtrace: Backtrace,
+    path: tuple[Frame, ...],
+    files: dict[int, FileReference],
 ) -> FileAccessed | None:
     """The descriptor that the task gave to its system call, if the crash came in one."""
-    inside = [row for row in backtrace.frames if row.role in (Role.FAULT, Role.CALLER)]
-    if not inside or any(row.role is Role.INTERRUPTED for row in backtrace.frames):
+    left_out = {row.index for row in backtrace.frames if row.role is Role.INTERRUPTED}
+    if not path or left_out - {row.index for row in path}:
         return None
     registers = _system_call(session)
     if registers is None:
@@ -145,7 +150,7 @@ def _from_system_call(
     chosen = next((f for f in files.values() if f.fd == registers[register]), None)
     if chosen is None:
         return None
-    return FileAccessed(chosen, inside[-1].pointer, "the system call's descriptor")
+    return FileAccessed(chosen, path[-1].pointer, "the system call's descriptor")
 
 
 def _system_call(session: Session) -> dict[str, int] | None:
@@ -178,18 +183,32 @@ def _system_call(session: Session) -> dict[str, int] | None:
     return None
 
 
-def collect(session: Session, backtrace: Backtrace, task: CrashedTask) -> FileAccessed | Missing:
+def _path(backtrace: Backtrace, symptom: Symptom | Missing) -> tuple[Frame, ...]:
+    """The frames that have a part in the crash, innermost first.
+
+    A soft lockup is of the task, whatever interrupt it was found in; unless it is that interrupt's
+    own handlers that do not end.
+    """
+    roles = [Role.FAULT, Role.CALLER]
+    soft = isinstance(symptom, Symptom) and symptom.kind is Kind.SOFT_LOCKUP
+    if soft and not backtrace.blamable:
+        roles.append(Role.INTERRUPTED)
+    return tuple(row for row in backtrace.frames if row.role in roles)
+
+
+def collect(
+    session: Session, backtrace: Backtrace, task: CrashedTask, symptom: Symptom | Missing
+) -> FileAccessed | Missing:
     """Look through the crash path, innermost frame first, then at the system call."""
     from drgn import FaultError
 
     files = {int(file.address): file for file in task.files}
     frames = crashed_trace(session)
     by_index: dict[int, Frame] = {row.index: row for row in backtrace.frames}
+    path = _path(backtrace, symptom)
 
     def variables() -> Iterator[tuple[int, str, int]]:
-        for row in backtrace.frames:
-            if row.role not in (Role.FAULT, Role.CALLER):
-                continue
+        for row in path:
             try:
                 for name, address in _variables(frames[row.index]):
                     yield row.index, name, address
@@ -205,7 +224,7 @@ def collect(session: Session, backtrace: Backtrace, task: CrashedTask) -> FileAc
             file = _reference(session, files, address)
             if file is not None and _named(file):
                 return FileAccessed(file, by_index[index].pointer, name)
-    called = _from_system_call(session, backtrace, files)
+    called = _from_system_call(session, backtrace, path, files)
     if called is not None and _named(called.file):
         return called
     return Missing(Why.NOT_APPLICABLE, "nothing on the crash path is known to be a file")

@@ -1,0 +1,7 @@
+boot() {
+	load limittab
+}
+
+workload() {
+	service /usr/sbin/alarmd -n -c /etc/alarmd.steps
+}
