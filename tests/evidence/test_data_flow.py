@@ -24,6 +24,9 @@ KERNEL = 0xFFFF888003400000
         # rep movsb: source or destination
         ("f3a4", {"rsi": 0x1000, "rdi": KERNEL}, 0x1000, "rsi"),
         ("f3a4", {"rsi": KERNEL, "rdi": 0x2000}, 0x2000, "rdi"),
+        # bts [rdi], rdx: a bit of the word there, or far behind it
+        ("480fab17", {"rdi": 0x10, "rdx": 5}, 0x10, "rdi"),
+        ("480fab17", {"rdi": KERNEL, "rdx": 1 << 40}, None, "rdx"),
         # mov rax, gs:[0x28]: per-CPU memory is no pointer that somebody kept
         ("65488b042528000000", {}, None, None),
         # ud2

@@ -82,7 +82,7 @@ def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> Bit
     nothing = Missing(Why.NOT_APPLICABLE, "no single bit leads from the bad value to a right one")
     if end is None or end.how != "loaded" or end.value is None or flow.bad is None:
         return Missing(Why.NOT_APPLICABLE, "the bad value was not read from memory")
-    if flow.subject == "argument" or flow.bad.kind not in _SUSPECT:
+    if not flow.of_a_pointer or flow.bad.kind not in _SUSPECT:
         return nothing
     value = int(end.value)
     if end.agrees is False and end.memory is not None and len(end.memory.bytes) == 16:

@@ -16,7 +16,7 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.instructions import ARGUMENTS, Memory
+from oopsight.evidence.flow.instructions import ARGUMENTS, Instruction, Memory
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.follower import Follower
 from oopsight.evidence.frames import calls
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
 
 _FARTHEST_MEMBER = 1 << 20
+_BITS_OF_A_PAGE = 8 * 4096
+_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 # Exceptions that a bad value makes, at an access or (invalid_op is BUG and WARN) at a check.
 _OF_A_VALUE = (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment", "invalid_op", "alignment_check")
 
@@ -41,8 +43,9 @@ class DataFlow:
     """What is known of the bad value's origin."""
 
     subject: str
-    """What was followed: ``operand`` of the faulting instruction, ``target`` of a call to where no
-    code is, or ``argument`` of a function that checks what it is given."""
+    """What was followed: ``operand``, the pointer in the faulting instruction's operand, or
+    ``index``, where its pointer is right; ``target`` of a call to where no code is; or ``argument``
+    of a function that checks what it is given."""
     checker: str | None
     """For an argument, the function that was given it."""
     ways: tuple[Way, ...]
@@ -50,7 +53,7 @@ class DataFlow:
     others: tuple[Way, ...]
     """For an argument, the ways of the further arguments."""
     bad: Owner | None
-    """What the bad value itself is."""
+    """What the bad value itself is; of an index, what the address is that it led to."""
     wanted: str | None
     """The member that the faulting instruction wanted, ``struct file.f_mode``."""
     expected: str | None
@@ -59,6 +62,11 @@ class DataFlow:
     """The module of :attr:`checker`."""
     installed_by: tuple[str, ...] = ()
     """For a target read from a module's table, that module's functions which refer to the table."""
+
+    @property
+    def of_a_pointer(self) -> bool:
+        """Whether a bad pointer was followed, be it to data or to code."""
+        return self.subject in ("operand", "target")
 
     @property
     def first(self) -> Way:
@@ -83,7 +91,26 @@ def _start(fault: Fault, found: Calls) -> tuple[Context, str | Memory, int | Non
     place = bad_register(fault, context)
     if place is None:
         return None
-    return context, place, context.registers.get(place), "operand"
+    value = context.registers.get(place)
+    indexes = {o.memory.index for o in row.operands if o.memory is not None} | {bit_number(row)}
+    # What is no number at all, poison or text, is looked at as a pointer is.
+    number = value is not None and value >> 47 in (0, _KERNEL_HALF)
+    return context, place, value, "index" if place in indexes and number else "operand"
+
+
+def bit_number(row: Instruction) -> str | None:
+    """The register of ``bt`` and its like that counts bits from the memory operand on."""
+    if row.mnemonic.removeprefix("lock ") not in ("bt", "bts", "btr", "btc"):
+        return None
+    memory, bit = row.operands[:2]
+    return bit.register if memory.memory is not None else None
+
+
+def _accessed(fault: Fault) -> int | None:
+    """The address that the faulting instruction came to."""
+    if fault.address is None and fault.operand is not None:
+        return fault.operand.address
+    return fault.address
 
 
 def _wanted(fault: Fault, typed: tuple[Type, int] | None) -> tuple[str | None, str | None]:
@@ -101,6 +128,9 @@ def _wanted(fault: Fault, typed: tuple[Type, int] | None) -> tuple[str | None, s
 def bad_register(fault: Fault, context: Context) -> str | None:
     """The register that made the operand's address bad: base or index, or a string pointer."""
     row = context.function.instructions[context.at]
+    bit = bit_number(row)
+    if bit is not None and context.registers.get(bit, 0) >= _BITS_OF_A_PAGE:
+        return bit
     memories = [operand.memory for operand in row.operands if operand.memory is not None]
     memories = [memory for memory in memories if memory.segment not in ("gs", "fs")]
     if not memories:
@@ -123,8 +153,8 @@ def bad_register(fault: Fault, context: Context) -> str | None:
     # Both take part: whichever is no address by itself while the other is one.
     values = [context.registers.get(name) for name in (base, index)]
     if values[0] is not None and values[1] is not None:
-        base_is_kernel = values[0] >> 47 == 0x1FFFF
-        index_is_kernel = values[1] >> 47 == 0x1FFFF
+        base_is_kernel = values[0] >> 47 == _KERNEL_HALF
+        index_is_kernel = values[1] >> 47 == _KERNEL_HALF
         small = values[1] < _FARTHEST_MEMBER
         if base_is_kernel and not index_is_kernel and not small:
             return index
@@ -178,7 +208,8 @@ def collect(
         context, what, value, subject = start
         ways = follower.ways(context, what, value)
         if ways:
-            bad = None if value is None else owner_of(session, known, value)
+            where = _accessed(fault) if subject == "index" else value
+            bad = None if where is None else owner_of(session, known, where)
             wanted, expected = _wanted(fault, follower.pointed_to)
             installed = follower.installers(ways[0].held_in) if subject == "target" else ()
             return DataFlow(subject, None, ways, (), bad, wanted, expected, installed_by=installed)

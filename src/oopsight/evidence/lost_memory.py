@@ -47,7 +47,7 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> LostMemory | 
     """Look at what the bad pointer was read from, and at the bad pointer."""
     none = Missing(Why.NOT_APPLICABLE, "no page or vmalloc area was given back while in use")
     way, bad = flow.first, flow.bad
-    if bad is None or way.module is None or flow.subject == "argument":
+    if bad is None or way.module is None or not flow.of_a_pointer:
         return none
     if bad.kind == "vmalloc-hole":
         kept = _kept(way)

@@ -114,7 +114,7 @@ def _reused(
     way = flow.first if flow is not None else None
     if flow is None or way is None or way.held_in is None or way.held_in.slab is None:
         return None
-    if flow.subject == "argument" or way.module is None or flow.bad is None:
+    if not flow.of_a_pointer or way.module is None or flow.bad is None:
         return None
     one = way.held_in.slab
     if one.freed or flow.bad.kind not in ("non-canonical", "unknown", "vmalloc-hole", "poison"):

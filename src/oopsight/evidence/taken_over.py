@@ -41,7 +41,7 @@ def collect(
     gone = unloaded.modules if isinstance(unloaded, UnloadedModules) else ()
     for number, way in enumerate(flow.ways[:2]):
         held = way.held_in
-        if held is None or held.kind != "module" or flow.subject == "argument":
+        if held is None or held.kind != "module" or not flow.of_a_pointer:
             continue
         module = modules.owner(held.address)
         # Whose code it is knows its own data.

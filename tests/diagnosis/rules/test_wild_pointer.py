@@ -39,3 +39,19 @@ def test_memory_that_was_never_written_is_recognised() -> None:
     )
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.INFERRED
+
+
+def test_an_index_is_no_pointer_and_one_of_the_users_is_told() -> None:
+    led_to = owner(0xFDC02DF070, "user")
+    fault_ = fault(0xFDC02DF070)
+    step = flow_step("loaded", "vlan_ioctl", 0x7F000000000)
+    flow = data_flow(way(step, name="struct pt_regs.dx"), bad=led_to, subject="index")
+    finding = wild_pointer(fault_, backtrace(), flow, ABSENT)
+    assert isinstance(finding, Finding)
+    assert finding.title.startswith("index out of range in ")
+    assert finding.certainty is Certainty.INFERRED
+    assert "0x7f000000000 as an index" in finding.summary
+    kept = data_flow(way(step, name="vlan_map"), bad=led_to, subject="index")
+    other = wild_pointer(fault_, backtrace(), kept, ABSENT)
+    assert isinstance(other, Finding)
+    assert other.certainty is Certainty.POSSIBLE

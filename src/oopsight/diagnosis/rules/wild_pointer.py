@@ -11,7 +11,8 @@ Why it happens
 How it is decided
     The fault's address is not canonical, or it is one at which nothing is mapped and which belongs
     to nothing that is known; more special rules have found nothing. Where it was read from, and
-    whether that still holds it, comes from the data flow.
+    whether that still holds it, comes from the data flow. Where the pointer is right and an index
+    or bit number leads out of what it points to, the index is followed instead.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -31,9 +32,10 @@ from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
 from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.data_flow import DataFlow, Way
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
+from oopsight.evidence.owner import Owner
 
 _NEVER_WRITTEN = "POISON_INUSE"
 _NONSENSE = ("non-canonical", "unknown", "user", "vmalloc-hole", "poison")
@@ -46,6 +48,8 @@ def wild_pointer(
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
         return Clear("it was not an access to memory that failed")
     bad = flow.bad
+    if flow.subject == "index" and bad is not None:
+        return _index(fault, backtrace, flow, bad, modules)
     if flow.subject != "operand" or bad is None:
         return Clear("it was not an access through a pointer to data")
     if bad.kind not in _NONSENSE:
@@ -75,3 +79,30 @@ def wild_pointer(
             "with KASAN, or booted with slub_debug=FZPU, tells who overwrites it.",
         ),
     )
+
+
+def _index(
+    fault: Fault, backtrace: Backtrace, flow: DataFlow, bad: Owner, modules: Modules | Missing
+) -> Finding:
+    """The pointer is right, and the index or bit number leads out of what it points to."""
+    way = flow.first
+    value = "an index that is not known" if way.value is None else f"{way.value} as an index"
+    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    steps.append(Step(f"it led to {bad.address}: {bad.detail}", steps[0].because))
+    culprits = flow_culprits(flow, backtrace, what="the index")
+    given = " It came with the system call." if _from_user(way) else ""
+    return Finding(
+        title=f"index out of range in {fault.function}",
+        summary=f"{where(fault.function, fault.module)} used {value}, which led to {bad.address}, "
+        f"where it has nothing.{given}",
+        certainty=Certainty.INFERRED if given else Certainty.POSSIBLE,
+        depth=Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Compare the index with the number of elements before it is used.",),
+    )
+
+
+def _from_user(way: Way) -> bool:
+    return (way.name or "").removeprefix("const ").startswith("struct pt_regs.")
