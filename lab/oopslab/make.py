@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from oopslab.capture import (
     makedumpfile,
     unpack_snapshot,
 )
-from oopslab.errors import LabError
+from oopslab.errors import LabError, LabUnavailable
 from oopslab.kernel import Kernel, fetch
 from oopslab.kernel import kernel as offered
 from oopslab.poke import poke
@@ -30,7 +31,8 @@ from oopslab.scenario import Scenario, load
 
 _SNAPSHOT_SIZE = 64 << 20  # bytes; the files are sparse
 _DUMP_SIZE = 2 << 30
-PATIENCE = 300
+ATTEMPTS = 3
+PATIENCE = 200
 """Seconds that every guest is given: a slow or busy machine takes ten times as long as usual."""
 _KDUMP_CMDLINE = "console=ttyS0 nr_cpus=1 irqpoll reset_devices rdinit=/init panic=10"
 
@@ -92,8 +94,7 @@ def ensure(
     target = _directory(described, chosen, capture)
     with locked(target):
         if force or not target.exists():
-            with new_directory(target) as work:
-                _crash(described, chosen, capture, work)
+            _make(described, chosen, capture, target)
         truth = _truth(described, chosen, capture)
         path = target / f"{scenario}.truth.json"
         text = json.dumps(truth, indent=2) + "\n"
@@ -109,6 +110,22 @@ def ensure(
         debug_dir=chosen.debug_dir,
         modules_dir=target / "modules",
     )
+
+
+def _make(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> None:
+    """Crash the machine, again if it did not come to it: memory is not laid out alike each time."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with new_directory(target) as work:
+                _crash(scenario, kernel, capture, work)
+        except LabUnavailable:
+            raise
+        except LabError as error:
+            if attempt == ATTEMPTS:
+                raise
+            print(f"lab: attempt {attempt}: {str(error).splitlines()[0]}", file=sys.stderr)
+        else:
+            return
 
 
 def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> None:
