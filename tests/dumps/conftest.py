@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lab_dumps import CASES, Case, Maker, Subject, analysed, opened
+
+import oopslab.cache
+
+# Tests give XDG_CACHE_HOME another value for the packs; the lab stays where it is.
+os.environ["OOPSIGHT_LAB_CACHE"] = str(oopslab.cache.root())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

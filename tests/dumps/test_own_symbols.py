@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from oopsight.text import printable
 # As one name may stand for several structs; which of them is meant, debug information tells no
 # better than BTF does.
 LEAST_EQUAL = 0.995
+# The number measured is shown with --log-cli-level=INFO.
+LOG = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,10 +85,17 @@ def calls(report: dict[str, Any]) -> list[tuple[str, str, str | None, str]]:
     return [tuple(f[key] for key in keys) for f in frames if not f["inline"]]
 
 
-@pytest.fixture(scope="module", params=["6.1", "6.12"])
+CASES = {
+    "6.1": ("null-deref", "6.1", "kdump"),
+    "6.12": ("null-deref", "6.12", "kdump"),
+    "7.2": ("bug-on-state", "7.2", "qmp"),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
 def pair(request: pytest.FixtureRequest, maker: Maker) -> tuple[Session, Session]:
     """One dump with full debug information, and with its own symbols."""
-    dump = maker.get(("null-deref", request.param, "kdump"))
+    dump = maker.get(CASES[request.param])
     full = open_session(dump.vmcore, debug_directories=(dump.debug_dir,))
     assert not full.symbols.pack
     return full, open_session(dump.vmcore, own_symbols=True)
@@ -121,6 +131,7 @@ def test_structs_have_the_same_members_at_the_same_places(pair: tuple[Session, S
             continue  # declared within a function
         if layout(expected) != layout(own.prog.type(name)):
             differ.append(name)
+    LOG.info("%d of %d layouts differ: %s", len(differ), len(names), ", ".join(differ))
     assert len(differ) <= (1 - LEAST_EQUAL) * len(names)
     assert [name for name in differ if names[name] == 1] == []
 
@@ -150,6 +161,8 @@ def test_functions_have_the_same_prototypes(pair: tuple[Session, Session]) -> No
     full, own = pair
     for name in ("schedule", "vfs_read", "kmem_cache_free", "seq_printf", "vmemmap_populate"):
         expected, found = full.prog.function(name), own.prog.function(name)
+        if expected.address_ is None:
+            continue  # its place is told by another entry than its name
         assert found.address_ == expected.address_
         assert str(found.type_) == str(expected.type_)
 
