@@ -70,13 +70,14 @@ def test_an_object_of_the_allocator_is_described(
     assert "free object" in found.detail
 
 
-def info(allocated: bool | None, size: int = 32, stride: int = 32) -> Any:
+def info(allocated: bool | None, size: int = 32, stride: int = 32, sharers: int = 1) -> Any:
     def value(number: int) -> Any:
         return SimpleNamespace(value_=lambda: number)
 
     cache = SimpleNamespace(
         object_size=value(size),
         size=value(stride),
+        refcount=value(sharers),
         name=SimpleNamespace(string_=lambda: b"kmalloc-32"),
         value_=lambda: 0xFFFF888000001000,
     )
@@ -107,6 +108,19 @@ def test_the_pattern_of_freed_objects_is_known(machine: Machine) -> None:
     found = described(machine, poison, 1, poison, 0xA56B6B6B6B6B6B6B, allocated=False)
     assert (found.state, found.poisoned, found.freed) == ("free", False, True)
     assert not described(machine, poison, poison, poison, poison).poisoned
+
+
+def test_the_name_of_a_cache_that_others_share_tells_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.words(OBJECT, 0, 0, 0, 0)
+    for sharers, merged in ((1, False), (2, True)):
+        found = slab_object(machine.session, MODULES, info(True, sharers=sharers))
+        assert found is not None
+        assert found.merged == merged
+    shared = made.slab_object(cache="seq_file", merged=True)
+    monkeypatch.setattr(owner, "_slab", lambda *_: shared)
+    assert "others share" in owner_of(machine.session, MODULES, int(shared.address)).detail
 
 
 def test_a_cache_that_makes_no_sense_has_no_objects(machine: Machine) -> None:

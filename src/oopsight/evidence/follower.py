@@ -177,7 +177,8 @@ class Follower:
             if found is not None and not move.load.memory.index:
                 return owner, f"{short_name(kind)}.{found[0]}", found[1]
         if owner.slab is not None and owner.offset is not None:
-            known = cache_type(prog, owner.slab.cache, owner.slab.size)
+            slab = owner.slab
+            known = None if slab.merged else cache_type(prog, slab.cache, slab.size)
             found = None if known is None else member_at(known, owner.offset)
             if known is not None and found is not None:
                 return owner, f"{short_name(known)}.{found[0]}", found[1]

@@ -72,6 +72,8 @@ class SlabObject:
     """Who allocated and who freed it last, where slub_debug=U keeps that."""
     refers: tuple[Reference, ...]
     """Its pointers to modules, the first :data:`MOST_REFERENCES`."""
+    merged: bool = False
+    """Whether caches of other names share this one: its name does not tell what the object is."""
 
     @property
     def end(self) -> int:
@@ -210,7 +212,18 @@ def slab_object(session: Session, modules: Modules | None, info: Any) -> SlabObj
         head=head,
         tracks=tracks(session, modules, cache, info.address),
         refers=_references(session, modules, info.address, data),
+        merged=_merged(cache),
     )
+
+
+def _merged(cache: Any) -> bool:
+    """Whether SLUB uses the cache for several that would be alike."""
+    from drgn import FaultError
+
+    try:
+        return bool(cache.refcount.value_() > 1)
+    except (FaultError, AttributeError):
+        return False
 
 
 def _references(
@@ -297,6 +310,8 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
         text = (
             f"offset {begin:#x} of the {state} object {found.address} of slab cache {found.cache}"
         )
+        if found.merged and not found.cache.startswith("kmalloc"):
+            text += ", which others share"
         return Owner(where, "slab", text, offset=begin, slab=found, mapped=mapped)
     return _other(session, where, mapped=mapped)
 
