@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,26 @@ from oopsight.symbols.module_places import Place, module_places
 if TYPE_CHECKING:
     from drgn import FindObjectFlags, Object, Program
 
+RECORDER = "oopsight-recorder"
+"""In the program's cache: what keeps the pages that are read, where a minicore is made."""
 LEFT_OUT = "Excluded page"
 """How libkdumpfile says that a page is not in the dump, though the machine had it."""
 NOT_KEPT = "not in this minicore"
 """What is said of such a page where the dump was cut down to what its verdict needs."""
+
+
+@contextlib.contextmanager
+def unrecorded(prog: Program) -> Iterator[None]:
+    """Read without keeping what is read for a minicore, as much of it may be anybody's."""
+    recorder = prog.cache.get(RECORDER)
+    before = recorder.recording if recorder is not None else False
+    try:
+        if recorder is not None:
+            recorder.recording = False
+        yield
+    finally:
+        if recorder is not None:
+            recorder.recording = before
 
 
 class NoSymbolsError(SymbolError):

@@ -26,7 +26,10 @@ def test_a_flattened_dump_gives_the_same_verdict(maker: Maker, tmp_path: Path) -
             stderr=subprocess.PIPE,
             check=True,
         )
-    whole, report = analysed(opened(dump)), analysed(opened(dump, flat))
+    whole, report = (
+        analysed(opened(dump, None, dump.modules_dir)),
+        analysed(opened(dump, flat, dump.modules_dir)),
+    )
     assert report["dump"]["format"] == "kdump-flattened"
     assert report["verdict"] == whole["verdict"]
     assert report["chain"] == whole["chain"]

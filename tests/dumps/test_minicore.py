@@ -54,9 +54,12 @@ def test_it_is_small_and_says_what_it_is(mini: Path) -> None:
 
 
 def test_the_verdict_is_that_of_the_dump_and_verifies(dump: oopslab.LabDump, mini: Path) -> None:
-    whole, small = analysed(opened(dump)), analysed(opened(dump, mini))
+    whole, small = (
+        analysed(opened(dump, None, dump.modules_dir)),
+        analysed(opened(dump, mini, dump.modules_dir)),
+    )
     assert texts(small) == texts(whole)
-    assert verify(whole, opened(dump, mini)) == verify(small, opened(dump))
+    assert verify(whole, opened(dump, mini, dump.modules_dir)) == verify(small, opened(dump))
 
 
 def physical_memory(path: Path) -> bytes:
@@ -79,14 +82,14 @@ def test_nothing_of_a_programs_memory_is_in_it(dump: oopslab.LabDump, mini: Path
 
 
 def test_what_was_not_kept_is_said_to_be_so(dump: oopslab.LabDump, mini: Path) -> None:
-    session = opened(dump, mini)
+    session = opened(dump, mini, dump.modules_dir)
     text = session.prog.symbol("zlib_inflate").address
     with pytest.raises(drgn.FaultError, match="not in this minicore"):
         session.read(text, 8)
 
 
 def test_the_prompt_marks_what_was_not_kept(dump: oopslab.LabDump, mini: Path) -> None:
-    shell = Shell(opened(dump, mini))
+    shell = Shell(opened(dump, mini, dump.modules_dir))
     whys = set()
     for command in ("rd zlib_inflate", "kmem -S", "foreach files", "vm 1", "foreach bt"):
         result = shell.run(command)
@@ -124,7 +127,7 @@ def test_scrubbed_it_has_neither_name_nor_command_line(
 ) -> None:
     path = tmp_path / "scrubbed.vmcore"
     assert made(dump, path, "--scrub") == 0
-    whole, small = analysed(opened(dump)), analysed(opened(dump, path))
+    whole, small = analysed(opened(dump)), analysed(opened(dump, path, dump.modules_dir))
     node = whole["evidence"]["system"]["node"]
     memory = physical_memory(path)
     assert node.encode() not in memory
@@ -143,7 +146,7 @@ def test_with_its_own_symbols_it_needs_no_debug_package(
     assert path.stat().st_size < 8 << 20
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     report = analysed(open_session(path, own_symbols=True))
-    whole = analysed(opened(dump))
+    whole = analysed(open_session(dump.vmcore, own_symbols=True))
     for key in ("title", "cause", "kind", "certainty", "summary", "culprit", "file_accessed"):
         assert report["verdict"][key] == whole["verdict"][key]
 

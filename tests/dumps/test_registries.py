@@ -19,6 +19,9 @@ LEFT = {
     "timer-after-unload": {("timers", "timer_base.vectors[].first")},
     "hrtimer-after-unload": {
         ("hrtimers", "hrtimer_clock_base.active.rb_root.rb_root.rb_node"),
+        # Where it is not the first of the tree, its parent leads to it.
+        ("hrtimers", "hrtimer.node.node.rb_left"),
+        ("hrtimers", "hrtimer.node.node.rb_right"),
     },
     "shrinker-after-unload": {("shrinkers", "shrinker.list.next")},
     "sysctl-after-unload": {("sysctl_tables", "ctl_table_header.ctl_table")},

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.cheap import dataclass
 from oopsight.kernel.free_pages import for_each_free_page
+from oopsight.session import RECORDER, unrecorded
 
 if TYPE_CHECKING:
     from drgn import Program
@@ -74,18 +75,39 @@ class Remains:
         from drgn import FaultError
 
         self._prog, self._area = prog, area
+        self._most, self._buddy = most, buddy
         self._pages: dict[int, bytes] = {}
-        for address in for_each_free_page(prog, most, buddy=buddy):
-            try:
-                self._pages[address] = prog.read(address, PAGE)
-            except FaultError:
-                continue
+        self._used: set[int] = set()
+        # What was in these pages last may be a program's.
+        with unrecorded(prog):
+            for address in for_each_free_page(prog, most, buddy=buddy):
+                try:
+                    self._pages[address] = prog.read(address, PAGE)
+                except FaultError:
+                    continue
 
     def __len__(self) -> int:
         return len(self._pages)
 
     def descriptions(self) -> list[Description]:
         """Every ``struct module`` that holds together, each once."""
+        with unrecorded(self._prog):
+            found = self._descriptions()
+        if self._prog.cache.get(RECORDER) is not None:
+            self._record()
+        return found
+
+    def _record(self) -> None:
+        """Read again what was of use, and the lists that lead there."""
+        left = set(self._used)
+        for address in for_each_free_page(self._prog, self._most, buddy=self._buddy):
+            if address in left:
+                self._prog.read(address, PAGE)
+                left.discard(address)
+            if not left:
+                return
+
+    def _descriptions(self) -> list[Description]:
         from drgn import FaultError
 
         found: dict[tuple[Any, ...], Description] = {}
@@ -98,6 +120,7 @@ class Remains:
                 except (FaultError, AttributeError, LookupError):
                     continue
                 if described:
+                    self._used.add(page)
                     found.setdefault((described.name, described.ranges), described)
         return list(found.values())
 
@@ -163,8 +186,8 @@ class Remains:
         """Entries of the table that lie wholly in the page which had been at *begin*."""
         first = max(table, begin + (table - begin) % _SYMBOL)
         places = range(first, min(end, begin + PAGE) - _SYMBOL + 1, _SYMBOL)
-        found: set[tuple[bytes, ...]] = set()
-        for data in self._pages.values():
+        found: dict[tuple[bytes, ...], int] = {}
+        for page, data in self._pages.items():
             rows = []
             for at in places:
                 row = data[at - begin : at - begin + _SYMBOL]
@@ -178,10 +201,11 @@ class Remains:
                 rows.append(row)
             else:
                 if len(rows) > 1:
-                    found.add(tuple(rows))
+                    found.setdefault(tuple(rows), page)
         if len(found) != 1:
             return {}
-        (only,) = found
+        ((only, page),) = found.items()
+        self._used.add(page)
         return {at: row for at, row in zip(places, only, strict=True) if at != table}
 
     def _texts(self, strings: int, starts: list[int], begin: int) -> dict[int, str]:
@@ -190,8 +214,8 @@ class Remains:
         here = [s for s in starts if begin < strings + s < begin + PAGE]
         if strings >= begin:
             here = [0, *(s for s in here if s)]
-        found: set[tuple[tuple[int, str], ...]] = set()
-        for data in self._pages.values():
+        found: dict[tuple[tuple[int, str], ...], int] = {}
+        for page, data in self._pages.items():
             names = []
             for start in here:
                 at = strings + start - begin
@@ -210,8 +234,12 @@ class Remains:
                     names.append((start, name[0].decode()))
             else:
                 if len(names) > 1:
-                    found.add(tuple(names))
-        return dict(found.pop()) if len(found) == 1 else {}
+                    found.setdefault(tuple(names), page)
+        if len(found) != 1:
+            return {}
+        ((only, page),) = found.items()
+        self._used.add(page)
+        return dict(only)
 
 
 def _ranges(module: Any) -> Iterator[tuple[int, int]]:

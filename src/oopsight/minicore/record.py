@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from oopsight.dump import DumpInfo
+from oopsight.session import RECORDER
 
 if TYPE_CHECKING:
     from drgn import Program
@@ -41,6 +42,7 @@ class Recorder:
         walker.add_memory_segment(0, _PHYSICAL, self._read_physical, True)
         walker.set_linux_kernel_custom(info.vmcoreinfo.raw, False)
         self._raw, self._walker = raw, walker
+        prog.cache[RECORDER] = self
         logging.getLogger("drgn").setLevel(logging.ERROR)
         prog.add_memory_segment(0, _PHYSICAL, self._read_physical, True)
         for start in (0, _HALF):
