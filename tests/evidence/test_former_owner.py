@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import handmade_facts as made
 import pytest
-from handmade_modules import PARTS, modinfo, module
+from handmade_modules import NAMES, OBJECT, PARTS, Name, modinfo, module
 
 from oopsight.evidence import Missing, former_owner
 from oopsight.evidence.dangling import DanglingPointers
@@ -101,7 +101,7 @@ def test_what_is_ambiguous_is_not_named(case: Case) -> None:
     )
     owner = case.found(NAME, "pool")
     assert (owner.module, owner.symbol, owner.sure) == ("pool", None, True)
-    assert owner.refused == ("the copy: no single symbol fits",)
+    assert owner.refused == ("the copy: 2 symbols fit",)
 
 
 def test_a_file_of_another_kernel_or_module_is_refused(case: Case) -> None:
@@ -131,6 +131,16 @@ def test_the_exit_function_is_named_where_the_description_agrees_with_the_file(c
     assert (owner.symbol, owner.exit, owner.source) == (None, "pool_exit", "pool.ko at hand")
     case.remains = []
     assert case.found(PAGE + 0x900, "pool").exit is None
+
+
+def test_of_several_symbols_that_fit_none_is_named_but_the_exit_function_is(case: Case) -> None:
+    twin = Name("pool_twin", ".data", 0x8, 0x10, OBJECT)
+    data = module(*PARTS, modinfo(), names=(*NAMES, twin))
+    (case.folder / "pool.ko").write_bytes(data)
+    owner = case.found(NAME, "pool")
+    assert (owner.symbol, owner.exit, owner.sure) == (None, "pool_exit", True)
+    owner = case.found(NAME, "pool", "other")
+    assert (owner.module, owner.exit, owner.sure) == ("pool", None, False)
 
 
 def test_a_file_that_would_lie_over_a_loaded_module_is_refused(case: Case) -> None:

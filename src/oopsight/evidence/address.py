@@ -44,6 +44,9 @@ def error_number(value: int) -> int | None:
     return _MASK + 1 - value if _MASK - _MAX_ERRNO < value <= _MASK else None
 
 
+_LIST_POISONS = (0xDEAD000000000100, 0xDEAD000000000122)
+
+
 def nonsense(address: int) -> tuple[str, str] | None:
     """Kinds of address that no memory can be at, by value alone: kind and detail.
 
@@ -53,6 +56,8 @@ def nonsense(address: int) -> tuple[str, str] | None:
     ('error-pointer', 'ERR_PTR(-12)')
     >>> nonsense(0x6B6B6B6B6B6B6BA3)[0], nonsense(0x0F00BA4000000000)[0]
     ('poison', 'non-canonical')
+    >>> nonsense(0xDEAD0000000000F8)[1]
+    'LIST_POISON1: the next pointer of a deleted list entry -0x8'
     """
     if address < 4096:
         return "null", f"NULL + {address:#x} ({address})"
@@ -61,6 +66,10 @@ def nonsense(address: int) -> tuple[str, str] | None:
     for poison, what in _POISON.items():
         if 0 <= address - poison < 0x22:
             return "poison", f"{what} + {address - poison:#x}"
+    # An entry's address is that of its list_head less the member's offset, a multiple of 8.
+    for poison in _LIST_POISONS:
+        if abs(address - poison) < _POISON_REACH and address % 8 == poison % 8:
+            return "poison", f"{_POISON[poison]} {address - poison:+#x}"
     for byte, what in _PATTERNS.items():
         pattern = int.from_bytes(bytes([byte]) * 8, "little")
         if abs(address - pattern) < _POISON_REACH:

@@ -96,7 +96,7 @@ class _Trial:
     """Whether there was a source."""
     refused: list[str]
     leaving: _Names | None = None
-    """A source whose exit function is where the description says that the module's was."""
+    """A source that fits as well, though several of its symbols do, or its exit function alone."""
 
 
 @dataclass(frozen=True)
@@ -195,15 +195,18 @@ def _match(session: Session, name: str, spot: Spot, described: Description | Non
     refused: list[str] = []
     known, leaving = False, None
     for names in _sources(session, name, described, refused):
-        match = _look_up(names, spot)
-        if match:
-            return _Trial(match, True, refused)
+        fitting, begins = _candidates(names, spot)
+        if len({symbol.name for symbol in fitting}) == 1:
+            # Whatever comes first in a part always begins at a page's beginning.
+            strong = begins and fitting[0].offset != 0
+            return _Trial(_Match(names, fitting[0], strong), True, refused)
         if names.symbols:
             known = True
-            refused.append(f"{names.source}: no single symbol fits")
-        if described and names.exit and names.exit.page_offset == described.exit % PAGE:
+            refused.append(f"{names.source}: {len(fitting) or 'no'} symbols fit")
+        at_exit = described and names.exit and names.exit.page_offset == described.exit % PAGE
+        if fitting or at_exit:
             leaving = leaving or names
-    return _Trial(None, known, refused, leaving)
+    return _Trial(None, known and leaving is None, refused, leaving)
 
 
 def _sources(
@@ -272,21 +275,16 @@ def _loaded_copy(session: Session, name: str) -> _Names:
     return _Names("the copy of it that is loaded again", tuple(found), leave)
 
 
-def _look_up(names: _Names, spot: Spot) -> _Match | None:
-    """The only symbol that can have been at the address."""
+def _candidates(names: _Names, spot: Spot) -> tuple[list[ModuleSymbol], bool]:
+    """Symbols that can have been at the address, and whether it is where they begin."""
     fitting = [s for s in names.symbols if s.name not in ALIASES and _fits(s, names.sizes, spot)]
     at = spot.address % PAGE
     # What was to be executed was a function; what was read hardly ever.
     wanted = [s for s in fitting if spot.execute in (None, s.function)]
     starts = [s for s in wanted if s.page_offset == at]
     within = [s for s in wanted if (at - s.page_offset) % PAGE < s.size]
-    for found in (starts, within, [s for s in fitting if s.page_offset == at]):
-        if len({s.name for s in found}) == 1:
-            strong = found is starts and found[0].offset != 0
-            return _Match(names, found[0], strong)
-        if found:
-            return None
-    return None
+    others = [s for s in fitting if s.page_offset == at]
+    return starts or within or others, bool(starts)
 
 
 def _fits(symbol: ModuleSymbol, sizes: tuple[int, ...], spot: Spot) -> bool:
