@@ -14,6 +14,7 @@ from oopsight.dump import DumpInfo, identify
 from oopsight.errors import DamagedDumpError, SymbolError
 from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, package_hint
 from oopsight.symbols.lookup import SymbolTable
+from oopsight.symbols.module_btf import ModuleTypes
 from oopsight.symbols.module_names import ModuleNames
 from oopsight.symbols.module_places import Place, module_places
 
@@ -287,6 +288,7 @@ def _name_symbols(prog: Program, symbols: SymbolStatus, info: DumpInfo) -> None:
         prog.register_symbol_finder("pack", table, enable_index=0)
         prog.set_enabled_symbol_finders(["pack"])
         prog.register_object_finder("vmemmap", _vmemmap, enable_index=-1)
+        prog.register_type_finder("module-btf", ModuleTypes(prog), enable_index=-1)
         prog.register_object_finder("untyped", table.refuse_untyped, enable_index=-1)
     try:
         names = ModuleNames(prog)
