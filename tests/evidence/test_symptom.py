@@ -29,6 +29,24 @@ def test_the_first_crash_in_the_log_is_the_symptom() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "kind"), [((114.0, 302.0), Kind.NULL_DEREF), ((114.0, 120.0), Kind.SOFT_LOCKUP)]
+)
+def test_a_stall_that_the_machine_got_over_is_not(seconds: tuple[float, float], kind: Kind) -> None:
+    from dataclasses import replace
+
+    lines = (
+        "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [swapper/0:1]",
+        "BUG: kernel NULL pointer dereference, address: 0000000000000038",
+    )
+    text = "\n".join(f"[{at:12.6f}] {line}" for at, line in zip(seconds, lines, strict=True))
+    made = replace(log(*lines), crashes=parse(text))
+    timed = tuple(replace(line, seconds=at) for line, at in zip(made.lines, seconds, strict=True))
+    symptom = collect(replace(made, lines=timed), fault(), backtrace())
+    assert isinstance(symptom, Symptom)
+    assert symptom.kind is kind
+
+
+@pytest.mark.parametrize(
     ("changes", "kind"),
     [
         ({}, Kind.NULL_DEREF),

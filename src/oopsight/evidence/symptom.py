@@ -1,4 +1,4 @@
-"""What the crash looked like: the first crash report in the log, else the fault itself."""
+"""What the crash looked like: the decisive crash report in the log, else the fault itself."""
 
 from __future__ import annotations
 
@@ -69,15 +69,36 @@ def _of_fault(fault: Fault) -> Symptom:
     return Symptom(kind, f"{name}{at} in {fault.function}", "fault", None, None)
 
 
+# What a busy machine or a slow disk makes the kernel report, and gets over.
+_PASSING = (Kind.SOFT_LOCKUP, Kind.RCU_STALL, Kind.HUNG_TASK, Kind.WORKQUEUE_LOCKUP)
+_LONG_BEFORE = 60.0
+"""Seconds."""
+
+
+def _decisive(log: Log) -> CrashReport:
+    """The report that brought the machine down: the first, for what follows comes of it.
+
+    A stall that the machine got over is passed over: the last report is of something else, long
+    after.
+    """
+    first, last = log.crashes[0], log.crashes[-1]
+    passed = first.kind in _PASSING and last.kind not in _PASSING
+    return last if passed and _seconds(log, last) - _seconds(log, first) > _LONG_BEFORE else first
+
+
+def _seconds(log: Log, report: CrashReport) -> float:
+    return log.lines[min(report.first_line, len(log.lines) - 1)].seconds
+
+
 def collect(
     log: Log | Missing, fault: Fault | Missing, backtrace: Backtrace | Missing
 ) -> Symptom | Missing:
     """Take the log's word where there is one; a dump whose log is lost still has its stack."""
     if isinstance(log, Log) and log.crashes:
-        first = log.crashes[0]
-        at = first.first_line
+        report = _decisive(log)
+        at = report.first_line
         headline = log.lines[at] if at < len(log.lines) else None
-        return Symptom(first.kind, first.title, "log", headline, first)
+        return Symptom(report.kind, report.title, "log", headline, report)
     if isinstance(fault, Fault):
         return _of_fault(fault)
     if isinstance(backtrace, Backtrace):
