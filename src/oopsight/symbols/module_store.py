@@ -29,6 +29,19 @@ def packed(modules: Iterable[tuple[str, str, bytes]]) -> bytes:
     return len(head).to_bytes(_INDEX_LENGTH, "little") + head + data
 
 
+def _checked(index: object) -> dict[str, tuple[str, int, int, int]]:
+    """The index, if it is one.
+
+    :raises ValueError: if it is not
+    """
+    if not isinstance(index, dict):
+        raise ValueError("no list of modules")  # noqa: TRY004  # bad data, not a bad call
+    for row in index.values():
+        if not isinstance(row, list) or [type(value) for value in row] != [str, int, int, int]:
+            raise ValueError("no list of modules")
+    return index
+
+
 class ModuleStore:
     """The modules of one pack."""
 
@@ -48,8 +61,8 @@ class ModuleStore:
                 length = int.from_bytes(file.read(_INDEX_LENGTH), "little")
                 if length > section.size - _INDEX_LENGTH:
                     raise SymbolError(f"{pack}: its list of modules is cut off")
-                self._index = json.loads(file.read(length))
-        except (OSError, MalformedElfError, ValueError) as error:
+                self._index = _checked(json.loads(file.read(length)))
+        except (OSError, MalformedElfError, ValueError, RecursionError) as error:
             raise SymbolError(f"{pack}: its list of modules is damaged: {error}") from None
         self._at = section.offset + _INDEX_LENGTH + length
         self._size = section.size - _INDEX_LENGTH - length
