@@ -84,6 +84,16 @@ def test_an_object_that_two_modules_hold_was_freed_and_given_away(machine: Machi
     assert [use.module for use in found.modules] == ["cam", "log"]
 
 
+def test_a_text_from_the_first_byte_on_is_anothers(machine: Machine) -> None:
+    machine.memory[int(ONE.address)] = b"topic/sensors/hall-3/temperature" + bytes(32)
+    found = users(machine, flow(ONE))
+    assert found.question == "refilled"
+    assert "topic/sensors" in found.role
+    machine.memory[int(ONE.address)] = b"\0opic/sensors/hall-3/temperature" + bytes(32)
+    found_ = collect(machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT)
+    assert isinstance(found_, Missing)
+
+
 def test_modules_of_the_kernel_itself_hold_what_they_like(machine: Machine) -> None:
     found = users(machine, flow(made.slab_object("free")))
     assert "kernelpart" not in [use.module for use in found.modules]

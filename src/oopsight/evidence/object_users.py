@@ -28,8 +28,10 @@ from oopsight.evidence.overrun import Overrun, overrun_of
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.session import Session
+from oopsight.text import printable
 
 MOST_SUSPECT_MODULES = 3
+_LEAST_TEXT, _SHOWN = 16, 32
 _ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 
 
@@ -54,7 +56,8 @@ class ObjectUsers:
     """The object and who uses it."""
 
     question: str
-    """``freed``, ``reused`` (freed, and allocated again for somebody else) or ``overrun``."""
+    """``freed``, ``reused`` (freed, and allocated again for somebody else), ``refilled`` (the same,
+    by its content alone) or ``overrun``."""
     role: str
     """What the object is to the crash, in words."""
     object: SlabObject
@@ -132,6 +135,30 @@ def _reused(
     return f"{way.module} reads pointers from it, and {others[0]} has it for its own", one
 
 
+def _refilled(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] | None:
+    """An object that a text fills from its very beginning, over a pointer that is read from it.
+
+    Whoever wrote that took the object for its own: what runs over begins in the one before.
+    """
+    from drgn import FaultError
+
+    way = flow.first if flow is not None else None
+    if flow is None or way is None or way.held_in is None or way.held_in.slab is None:
+        return None
+    one = way.held_in.slab
+    if one.freed or way.module is None or flow.bad is None or flow.bad.kind != "non-canonical":
+        return None
+    length = int(way.held_in.address) + 8 - one.address
+    try:
+        data = session.read(one.address, length)
+    except FaultError:
+        return None
+    if length < _LEAST_TEXT or not all(0x20 <= byte < 0x7F for byte in data):
+        return None
+    text = printable(data[:_SHOWN])
+    return f"{way.module} reads pointers from it, and a text fills it: {text!r}", one
+
+
 def _holders(session: Session, modules: Modules, one: SlabObject) -> list[str]:
     """Modules whose variables hold the very address of an object."""
     return [
@@ -200,10 +227,13 @@ def collect(
     freed = _freed(known_flow, listed)
     reused = _reused(session, modules, known_flow)
     ran = _overran(session, modules, known_flow) if reused is None else None
+    refilled = _refilled(session, known_flow) if reused is None and ran is None else None
     if reused is not None:
         question, (role, one) = "reused", reused
     elif ran is not None:
         question, (role, one, overrun) = "overrun", ran
+    elif refilled is not None:
+        question, (role, one) = "refilled", refilled
     elif freed is not None:
         role, one = freed
         question = "freed" if one.freed else "reused"

@@ -59,6 +59,7 @@ from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import Pointer
 
+_AGAIN = ("reused", "refilled")
 _FREED_PATTERN = "POISON_FREE)"
 
 
@@ -132,7 +133,7 @@ def use_after_free(
     one = freed.object
     thing = f"{one.cache} object {one.address}"
     carried: list[Pointer] = [one.head] if one.head is not None else list(because)
-    if freed.question == "reused":
+    if freed.question in _AGAIN:
         carried.extend(use.because for use in freed.modules if use.because is not None)
         text = f"{thing} was freed and allocated again: {freed.role}"
     elif one.poisoned:
@@ -153,7 +154,7 @@ def use_after_free(
         if use.because is not None and not one.tracks and not one.refers
     )
     freers = _freers(freed, one)
-    if freed.question == "reused" and isinstance(flow, DataFlow):
+    if freed.question in _AGAIN and isinstance(flow, DataFlow):
         # Whoever has it now got it from the allocator in good faith.
         mine = {flow.first.module} | {f.module for f in backtrace.blamable}
         freers = [one for one in freers if one.module in mine] or freers
@@ -175,7 +176,8 @@ def use_after_free(
         summary = (
             f"{thing} was used after it had been freed: {freed.role}. {blamed} can have freed it."
         )
-    named = certain or len(freers) == 1
+    # A text may be there for another reason.
+    named = freed.question != "refilled" and (certain or len(freers) == 1)
     established = Certainty.SHOWN if pattern or one.poisoned else Certainty.INFERRED
     return Finding(
         title=f"use after free of an object of {one.cache} in {fault.function}",
