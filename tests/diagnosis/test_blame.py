@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_facts import track
+from handmade_facts import fault, track
 
-from oopsight.diagnosis.blame import track_culprits
+from oopsight.diagnosis.blame import fault_step, track_culprits
 from oopsight.evidence import Address
+from oopsight.evidence.fault import Operand
+from oopsight.evidence.pointers import RegisterPointer
 from oopsight.evidence.slab_tracks import TrackFrame
 
 
@@ -23,3 +25,10 @@ def test_what_called_the_module_that_freed_is_not_to_blame() -> None:
         ("wdt", "wdt_close"),
     ]
     assert track_culprits(None, "freed the object") == []
+
+
+def test_an_operand_beside_the_instruction_pointer_names_no_register() -> None:
+    at = Address(0xFFFFFFFFC0400100)
+    for base, named in (("rip", 0), ("rbx", 1)):
+        step = fault_step(fault(at, operand=Operand(base, at, None, 0x20, Address(at + 0x20))))
+        assert sum(isinstance(one, RegisterPointer) for one in step.because) == named

@@ -44,9 +44,11 @@ def fault_step(fault: Fault) -> Step:
         does = f"tried to {fault.access or 'access'} address {fault.address}"
         text = f"{name} {does}: {fault.instruction or 'the instruction is not in the dump'}"
     operand = fault.operand
-    if operand is not None and operand.base is not None and operand.base_value is not None:
-        text += f" with {operand.base} = {operand.base_value}"
-        because.append(RegisterPointer(operand.base, operand.base_value))
+    # An operand beside the instruction pointer says where it is by itself.
+    register = None if operand is None or operand.base == "rip" else operand.base
+    if operand is not None and register is not None and operand.base_value is not None:
+        text += f" with {register} = {operand.base_value}"
+        because.append(RegisterPointer(register, operand.base_value))
     return Step(text, tuple(because))
 
 
