@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.address import error_number
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.instructions import ARGUMENTS, Instruction, Memory
+from oopsight.evidence.flow.effects import Copy
+from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Instruction, Memory
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.follower import Follower
 from oopsight.evidence.frames import calls
@@ -24,6 +26,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner, owner_of
 from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.ways import FlowStep, Namer, Way
+from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
 
+# Functions that free what an argument, by its position, points to.
+_FREES = {"kfree": 0, "kfree_sensitive": 0, "kvfree": 0, "vfree": 0, "kmem_cache_free": 1}
 _FARTHEST_MEMBER = 1 << 20
 _BITS_OF_A_PAGE = 8 * 4096
 _KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
@@ -163,6 +168,41 @@ def bad_register(fault: Fault, context: Context) -> str | None:
     return base
 
 
+def _freed(found: Calls) -> tuple[Context, str | Memory, int | None, str] | None:
+    """As :func:`_start`, where memory was to be freed.
+
+    What such a function looks at is computed from the address that it was given: the page that the
+    object lies in. The address is what counts.
+    """
+    inner, outer = found.context(0), found.context(1)
+    if inner is None or outer is None or base_name(inner.function.name) not in _FREES:
+        return None
+    target = outer.function.instructions[outer.at].target
+    if target != inner.function.start:
+        return None
+    register = ARGUMENTS[_FREES[base_name(inner.function.name)]]
+    value = found.tracer.entering(inner, register)
+    if value is None:
+        value = _error_code(found, inner, register)
+    return None if value is None else (outer, register, value, "operand")
+
+
+def _error_code(found: Calls, context: Context, register: str) -> int | None:
+    """An error code that the function may have received in a register, and still has.
+
+    Where several ways lead to a register's value only one so distinct is believed.
+    """
+    for place in (register, *CALLEE_SAVED):
+        value = context.registers.get(place)
+        if value is None or error_number(value) is None:
+            continue
+        for one in found.tracer.definitions(context.function, place, context.at) or ():
+            entered = one.effect is None and place == register
+            if entered or (isinstance(one.effect, Copy) and one.effect.source == register):
+                return value
+    return None
+
+
 def _argument(
     found: Calls, backtrace: Backtrace, follower: Follower
 ) -> tuple[tuple[str, int], tuple[Way, ...], tuple[Way, ...]] | None:
@@ -203,14 +243,15 @@ def collect(
     cpu = None if isinstance(task, Missing) else task.cpu
     found = calls(session, backtrace, cpu, no_code=no_code)
     follower = Follower(session, Namer(session, known, backtrace), found)
-    start = _start(fault, found)
+    freed = _freed(found)
+    start = freed or _start(fault, found)
     if start is not None:
         context, what, value, subject = start
         ways = follower.ways(context, what, value)
         if ways:
             where = _accessed(fault) if subject == "index" else value
             bad = None if where is None else owner_of(session, known, where)
-            wanted, expected = _wanted(fault, follower.pointed_to)
+            wanted, expected = (None, None) if freed else _wanted(fault, follower.pointed_to)
             installed = follower.installers(ways[0].held_in) if subject == "target" else ()
             return DataFlow(subject, None, ways, (), bad, wanted, expected, installed_by=installed)
     if fault.operand is None or fault.operand.address is None:
