@@ -1,0 +1,7 @@
+boot() {
+	load zonerule
+}
+
+workload() {
+	service /usr/sbin/ptpd -c /etc/ptpd.steps
+}
