@@ -38,6 +38,8 @@ def test_the_registry_that_holds_the_pointer_is_found(scenario: str, maker: Make
     slots = {(d.registry, d.slot) for d in fact.found}
     if scenario == "timer-after-unload":  # which of the wheel's vectors varies
         slots = {(name, slot[:19] + slot[slot.index("]") :]) for name, slot in slots}
-    assert slots == LEFT[scenario]
+    # One of them: which, where several are named, depends on what else is in the tree.
+    assert slots <= LEFT[scenario]
+    assert bool(slots) == bool(LEFT[scenario])
     if LEFT[scenario]:
         assert fact.unchecked == ()
