@@ -267,7 +267,7 @@ def test_kmem_has_the_slab_caches(kernel: str) -> None:
     ours = {row["name"]: row for row in _rows(kernel, "kmem -s")}
     recorded = {words[0]: words for words in map(str.split, guest.lines("slabinfo")[2:])}
     assert set(ours) == set(recorded)
-    moved = []
+    moved = {}
     for name, words in recorded.items():
         row = ours[name]
         _active, total, size, _per_slab, pages = map(int, words[1:6])
@@ -275,11 +275,12 @@ def test_kmem_has_the_slab_caches(kernel: str) -> None:
         assert row["object_size"] <= size
         assert row["allocated"] <= row["total"]
         if (row["total"], row["slabs"]) != (total, int(words[14])):
-            moved.append(name)
-    # What the last second needed: files and directories of /proc, and requests to the disk.
-    assert len(moved) <= 8
-    walked = r"bio|buffer_head|dentry|filp|proc_inode|lsm_inode|seq_file|skbuff_ext|kmalloc-cg-8k"
-    assert all(re.match(walked, name) for name in moved)
+            moved[name] = row["slabs"] - int(words[14])
+    # What the last second needed: files of /proc and requests to the disk; of others a slab or two.
+    assert len(moved) <= 10, moved
+    walked = r"bio|buffer_head|dentry|filp|proc_inode|lsm_inode|seq_file|skbuff_ext"
+    others = {name: slabs for name, slabs in moved.items() if not re.match(walked, name)}
+    assert all(abs(slabs) <= 3 for slabs in others.values()), others
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
