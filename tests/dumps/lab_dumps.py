@@ -111,14 +111,18 @@ def opened(dump: oopslab.LabDump, vmcore: Path | None = None, *extra_directories
     )
 
 
-def essentials(report: dict[str, Any], rules: list[str]) -> dict[str, Any]:
-    """A report in a line of the golden matrix: the verdict, and what each rule came to."""
+def essentials(report: dict[str, Any], truth: dict[str, Any], rules: list[str]) -> dict[str, Any]:
+    """A report in a line of the golden matrix: the verdict, and what each rule came to.
+
+    Where the truth names no faulting function, it is another in each crash.
+    """
     verdict = report["verdict"]
+    faulting = verdict["faulting_function"] if truth["faulting_function"] else None
     culprit = verdict["culprit"] or {"module": None, "function": None}
     found = sorted(finding["rule"] for finding in report["findings"])
     undecided = sorted(item["rule"] for item in report["undecided"])
     return {
-        "verdict": [verdict[key] for key in ("kind", "cause", "certainty", "faulting_function")],
+        "verdict": [*(verdict[key] for key in ("kind", "cause", "certainty")), faulting],
         "culprit": [culprit["module"], culprit["function"]],
         "found": found,
         "clear": sorted(set(rules) - set(found) - set(undecided)),

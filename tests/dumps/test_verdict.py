@@ -43,7 +43,7 @@ def test_no_confident_verdict_is_wrong_unnoticed(subject: Subject) -> None:
 
 def test_every_rule_comes_to_what_is_recorded(subject: Subject, update: bool) -> None:
     rules = [module.__name__.rpartition(".")[2] for module in rule_modules()]
-    found = essentials(subject.report, rules)
+    found = essentials(subject.report, subject.truth, rules)
     if update:
         record(MATRIX, subject.id, found)
     assert recorded(MATRIX).get(subject.id) == found, "--update rewrites the matrix; read its diff"

@@ -12,19 +12,24 @@ if TYPE_CHECKING:
     from oopsight.shell import Shell
 
 
-def memory_pages(shell: Shell) -> int:
-    """Pages of memory of all nodes, holes left out."""
-    if "pages" not in shell.cache:
+def memory_pages(shell: Shell, *, holes: bool = False) -> int:
+    """Pages of memory of all nodes.
+
+    :param holes: also those that a node has no memory for, as crash counts for ``ps``
+    """
+    key = "pages-with-holes" if holes else "pages"
+    if key not in shell.cache:
         from drgn.helpers.linux.mmzone import for_each_online_pgdat
 
         total = 0
         try:
             for node in for_each_online_pgdat(shell.prog):
-                total += int(node.node_present_pages.value_())
+                counted = node.node_spanned_pages if holes else node.node_present_pages
+                total += int(counted.value_())
         except readable_errors():
             pass
-        shell.cache["pages"] = total
-    return int(shell.cache["pages"])
+        shell.cache[key] = total
+    return int(shell.cache[key])
 
 
 def memory_of(shell: Shell, task: Any, mm: int) -> tuple[int, int]:

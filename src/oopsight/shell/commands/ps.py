@@ -194,7 +194,7 @@ def _table(shell: Shell, args: Args, out: Out, tasks: list[Any]) -> None:
         column = "    KSTACKP    " if stack else "     TASK      "
         out.line(f"      PID    PPID  CPU  {column}  ST  %MEM      VSZ      RSS  COMM")
     running = {t.value_() for t in current_tasks(shell.prog).values()}
-    total = memory_pages(shell) * 4096
+    total = memory_pages(shell, holes=True) * 4096
     for task in tasks:
         _row(shell, task, out, running, total, stack=stack)
 

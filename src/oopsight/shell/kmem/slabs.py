@@ -310,7 +310,10 @@ def _many_nodes(prog: Any) -> bool:
 
 
 def show_slab(cache: Any, slab: Slab, out: Out, *, cpu: int | None = None) -> None:
-    """One slab and its objects, those in use in brackets."""
+    """One slab and its objects, those in use in brackets.
+
+    :param cpu: whose own slab it is: all that is free in it is that CPU's
+    """
     start = slab_start(slab)
     out.line(_SLAB_TITLE)
     used = slab.allocated
@@ -324,7 +327,7 @@ def show_slab(cache: Any, slab: Slab, out: Out, *, cpu: int | None = None) -> No
         free = follow_free(cache, int(slab.slab.freelist.value_()))
     for address in objects_of(cache, slab):
         is_free = address in free
-        mark = f"  (cpu {cpu} cache)" if is_free and address in slab.cpu_free else ""
+        mark = f"  (cpu {cpu} cache)" if is_free and cpu is not None else ""
         out.row(
             f"   {address:x}{mark}" if is_free else f"  [{address:x}]",
             cache=Address(cache.value_()),
