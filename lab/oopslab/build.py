@@ -31,7 +31,9 @@ def modules(scenario: Scenario, kernel: Kernel, work: Path) -> dict[str, Path]:
     if kernel.needs_root:
         _make_in_root(kernel, work)
     else:
-        flags = f"KCFLAGS=-ffile-prefix-map={work}=/usr/src/dkms"
+        flags = (
+            f"KCFLAGS=-ffile-prefix-map={work}=/usr/src/dkms -ffile-prefix-map={kernel.directory}="
+        )
         # The compiler that the headers name may be older than any that this machine has.
         make = ["make", "-s", "-C", kernel.headers, f"M={work}", "CC=gcc", *_OPTIONS, flags]
         run(make, timeout=300)
