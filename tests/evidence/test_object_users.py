@@ -71,6 +71,13 @@ def test_of_a_freed_object_the_module_that_holds_it_is_found(machine: Machine) -
     assert use.frees == ("cam_close",)
 
 
+def test_where_a_good_argument_was_kept_is_no_matter(machine: Machine) -> None:
+    freed = flow(made.slab_object("free"), subject="argument")
+    assert users(machine, freed).question == "freed"
+    good = replace(freed, bad=made.owner(0xFFFF888000090000, "slab", slab=made.slab_object()))
+    assert isinstance(collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT), Missing)
+
+
 def test_an_allocated_object_of_one_owner_is_nobodys_mistake(machine: Machine) -> None:
     found = collect(machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT)
     assert isinstance(found, Missing)

@@ -69,7 +69,7 @@ class ObjectUsers:
 
 def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabObject] | None:
     """The object that is free and in use, and what it is to the crash."""
-    for number, way in enumerate(flow.ways[:2] if flow else ()):
+    for number, way in enumerate(flow.ways[:2] if flow and not _handed_good(flow) else ()):
         held = way.held_in
         if held is not None and held.slab is not None and held.slab.freed:
             what = "the bad pointer" if number == 0 else "the pointer to it"
@@ -86,6 +86,16 @@ def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabO
         if slab is not None and slab.freed and entry.role in ("prev", "next", "entry", "was"):
             return "it is on the list", slab
     return None
+
+
+def _handed_good(flow: DataFlow) -> bool:
+    """Whether a check was handed a pointer to memory in use: where that was kept is no matter.
+
+    A kernel thread has its argument from memory that is always freed once the thread runs.
+    """
+    bad = flow.bad
+    in_use = bad is not None and bad.is_memory and not (bad.slab is not None and bad.slab.freed)
+    return flow.subject == "argument" and in_use
 
 
 def _fresh_on_list(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.modules import Modules
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _STORE_USER = 1 << 16  # SLAB_STORE_USER, include/linux/slab.h, before Linux 6.9
 _MOST_FRAMES = 32
+_CALL, _DIRECT_CALL = 5, 0xE8  # its length and opcode: call rel32
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Track:
 
     memory: BytesPointer
     """The record's first bytes."""
+    handed_on: bool = False
+    """Whether what the first of :attr:`blamable` called was not the allocator but a module's
+    function, or an unknown one, that jumped there and so left no address of its own."""
+    by: TrackFrame | None = None
+    """That function, where the call names it."""
 
     @property
     def blamable(self) -> tuple[TrackFrame, ...]:
@@ -100,6 +106,29 @@ def _frames(prog: Program, modules: Modules | None, track: Any) -> tuple[TrackFr
     return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)
 
 
+def _handed_on(
+    prog: Program, modules: Modules | None, track: Track
+) -> tuple[bool, TrackFrame | None]:
+    """What stands before the return address of the first who can be to blame: whom it called."""
+    from drgn import FaultError
+
+    first = next(iter(track.blamable), None)
+    if first is None:
+        return False, None
+    try:
+        code = prog.read(first.pc - _CALL, _CALL)
+    except FaultError:
+        return False, None
+    if code[0] != _DIRECT_CALL:
+        return True, None
+    target = first.pc + int.from_bytes(code[1:], "little", signed=True)
+    called = _frame(prog, modules, target + 1)
+    if "x86_indirect" in called.function:
+        return True, None
+    # A function of the kernel's own frees for its caller, as an allocator does.
+    return (False, None) if called.module is None else (True, called)
+
+
 def _store_user(prog: Program) -> int:
     """SLAB_STORE_USER: since Linux 6.9 (commit cc61eb851461) flags are numbered by an enum."""
     try:
@@ -138,21 +167,21 @@ def tracks(
             caller = track.addr.value_()
             if not caller:
                 continue
-            result.append(
-                Track(
-                    what=what,
-                    address=Address(address + end + number * size),
-                    caller=_frame(prog, modules, caller),
-                    pid=track.pid.value_(),
-                    cpu=track.cpu.value_(),
-                    jiffies=track.when.value_(),
-                    frames=_frames(prog, modules, track),
-                    memory=BytesPointer(
-                        Address(address + end + number * size),
-                        session.read(address + end + number * size, min(size, 32)).hex(),
-                    ),
-                )
+            made = Track(
+                what=what,
+                address=Address(address + end + number * size),
+                caller=_frame(prog, modules, caller),
+                pid=track.pid.value_(),
+                cpu=track.cpu.value_(),
+                jiffies=track.when.value_(),
+                frames=_frames(prog, modules, track),
+                memory=BytesPointer(
+                    Address(address + end + number * size),
+                    session.read(address + end + number * size, min(size, 32)).hex(),
+                ),
             )
+            handed_on, by = _handed_on(prog, modules, made)
+            result.append(replace(made, handed_on=handed_on, by=by))
         except (FaultError, AttributeError):
             continue
     return tuple(result)

@@ -51,6 +51,21 @@ def test_who_met_what_another_had_freed_is_no_culprit() -> None:
     assert {culprit.module for culprit in answer.culprits} == {"wdt"}
 
 
+def test_a_record_of_whoever_called_the_one_that_freed_names_nobody_for_sure() -> None:
+    """A function that jumps to kfree() at its end leaves its caller's address."""
+    record = replace(track("freed", "bus_run", "bus"), handed_on=True)
+    one = slab_object("free", poisoned=True, tracks=(record,))
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    known = replace(record, by=track("freed", "sink_event", "sink").caller)
+    named = slab_object("free", poisoned=True, tracks=(known,))
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.SHOWN
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("sink", "sink_event")
+
+
 LOST = LostMemory(
     kind="free page",
     address=Address(0xFFFF888002000070),

@@ -75,7 +75,14 @@ def _poison(flow: DataFlow | Missing, report: ListReport | Missing) -> str | Non
 
 def _freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
     """Who freed the object; where nobody recorded it, who can have."""
-    recorded = track_culprits(one.track("freed"), "freed the object, after the allocator's record")
+    track = one.track("freed")
+    if track is not None and track.by is not None:
+        thing = f"{one.cache} object {one.address}"
+        why = f"freed the object: {track.blamable[0].function} called it, after the record"
+        return [Culprit(track.by.module, track.by.function, None, thing, why)]
+    if track is not None and track.handed_on:
+        return track_culprits(track, "called whoever freed the object, after the record", 1)
+    recorded = track_culprits(track, "freed the object, after the allocator's record")
     if recorded:
         return recorded
     found: list[Culprit] = []
@@ -158,7 +165,8 @@ def use_after_free(
         # Whoever has it now got it from the allocator in good faith.
         mine = {flow.first.module} | {f.module for f in backtrace.blamable}
         freers = [one for one in freers if one.module in mine] or freers
-    certain = one.track("freed") is not None
+    record = one.track("freed")
+    certain = record is not None and (not record.handed_on or record.by is not None)
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
     if certain:
@@ -177,7 +185,8 @@ def use_after_free(
             f"{thing} was used after it had been freed: {freed.role}. {blamed} can have freed it."
         )
     # A text may be there for another reason.
-    named = freed.question != "refilled" and (certain or len(freers) == 1)
+    unnamed = freed.question == "refilled" or (record is not None and not certain)
+    named = not unnamed and (certain or len(freers) == 1)
     established = Certainty.SHOWN if pattern or one.poisoned else Certainty.INFERRED
     return Finding(
         title=f"use after free of an object of {one.cache} in {fault.function}",
