@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from handmade_facts import fault
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from handmade_facts import fault, owner
+
+from oopsight.evidence import data_flow
 from oopsight.evidence.data_flow import bad_register
 from oopsight.evidence.flow.code import function
 from oopsight.evidence.flow.moves import Context
+from oopsight.evidence.flow.values import Values
 
 KERNEL = 0xFFFF888003400000
 
@@ -39,3 +44,36 @@ def test_the_register_that_is_followed(
     made = function("f", (0xFFFFFFFF81000000, bytes.fromhex(code)))
     context = Context(function=made, at=0, registers=registers, base=None, frame=0)
     assert bad_register(fault(address), context) == chosen
+
+
+# call kfree, and kfree's own: push rbx; mov rbx, rdi; mov rax, [rax+8]
+CALLER, KFREE = 0xFFFFFFFFC0400000, 0xFFFFFFFF81000000
+CALL = b"\xe8" + (KFREE - CALLER - 5).to_bytes(4, "little", signed=True)
+
+
+@pytest.mark.parametrize(
+    ("entering", "rbx", "kind", "given"),
+    [
+        (0xFFFFFFFFFFFFFFF2, 0, "error-pointer", 0xFFFFFFFFFFFFFFF2),
+        # Several ways lead to the copy in rbx; an error code is believed, another value is not.
+        (None, 0xFFFFFFFFFFFFFFF2, "error-pointer", 0xFFFFFFFFFFFFFFF2),
+        (None, 0x6C2F7261762F2066, "non-canonical", None),
+        # Memory of vmalloc: the page that was computed of it is what is wrong.
+        (0xFFFFC90000400000, 0, "vmalloc", None),
+    ],
+)
+def test_of_what_is_freed_the_address_given_counts(
+    entering: int | None, rbx: int, kind: str, given: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = function("kfree", (KFREE, bytes.fromhex("534889fb488b4008")))
+    outer = function("drv_set", (CALLER, CALL))
+    contexts = [
+        Context(function=inner, at=2, registers={"rbx": rbx, "rdi": 7}, base=None, frame=0),
+        Context(function=outer, at=0, registers={}, base=None, frame=1),
+    ]
+    nothing: Any = None  # no memory is read
+    tracer = SimpleNamespace(entering=lambda *_: entering, definitions=Values(nothing).definitions)
+    found: Any = SimpleNamespace(context=contexts.__getitem__, tracer=tracer)
+    monkeypatch.setattr(data_flow, "owner_of", lambda *_: owner(0, kind))
+    freed = data_flow._freed(nothing, None, found)
+    assert (freed[1:3] if freed else None) == (None if given is None else ("rdi", given))

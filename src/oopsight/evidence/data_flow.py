@@ -168,7 +168,9 @@ def bad_register(fault: Fault, context: Context) -> str | None:
     return base
 
 
-def _freed(found: Calls) -> tuple[Context, str | Memory, int | None, str] | None:
+def _freed(
+    session: Session, modules: Modules | None, found: Calls
+) -> tuple[Context, str | Memory, int | None, str] | None:
     """As :func:`_start`, where memory was to be freed.
 
     What such a function looks at is computed from the address that it was given: the page that the
@@ -184,7 +186,10 @@ def _freed(found: Calls) -> tuple[Context, str | Memory, int | None, str] | None
     value = found.tracer.entering(inner, register)
     if value is None:
         value = _error_code(found, inner, register)
-    return None if value is None else (outer, register, value, "operand")
+    # Memory that is another allocator's, or a stack's, is no bad pointer by itself: then the page.
+    if value is None or owner_of(session, modules, value).is_memory:
+        return None
+    return outer, register, value, "operand"
 
 
 def _error_code(found: Calls, context: Context, register: str) -> int | None:
@@ -243,7 +248,7 @@ def collect(
     cpu = None if isinstance(task, Missing) else task.cpu
     found = calls(session, backtrace, cpu, no_code=no_code)
     follower = Follower(session, Namer(session, known, backtrace), found)
-    freed = _freed(found)
+    freed = _freed(session, known, found)
     start = freed or _start(fault, found)
     if start is not None:
         context, what, value, subject = start

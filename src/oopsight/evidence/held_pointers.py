@@ -267,7 +267,7 @@ class HeldPointers:
         """Find out what an entry calls itself; what was found counts without a name, too."""
         try:
             return label()
-        except Exception:  # noqa: BLE001  # whatever a damaged name leads to
+        except (self._fault_error, LookupError, AttributeError, ValueError):
             return "unnamed"
 
     def spend(self, count: int = 1) -> None:

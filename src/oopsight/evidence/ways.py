@@ -21,7 +21,7 @@ class FlowStep:
     """One step back along the way of a value."""
 
     how: str
-    """A value of :class:`~oopsight.evidence.flow.trace.How`."""
+    """A value of :class:`~oopsight.evidence.flow.moves.How`."""
     place: str
     """The register or stack slot that the value went to."""
     value: Address | None
@@ -83,6 +83,11 @@ class Way:
     def passed_by(self) -> tuple[FlowStep, ...]:
         """The steps from a function into its caller."""
         return tuple(step for step in self.steps if step.how in ("passed", "saved"))
+
+    @property
+    def from_user(self) -> bool:
+        """Whether it came with the system call: it was read from the registers saved on entry."""
+        return (self.name or "").removeprefix("const ").startswith("struct pt_regs.")
 
     @property
     def changed(self) -> bool:

@@ -56,15 +56,14 @@ def user_pointer(
     if flow.bad.kind != "user":
         return Clear(f"{flow.bad.address} is not an address of user space")
     way = flow.first
-    given = (way.name or "").removeprefix("const ").startswith("struct pt_regs.")
-    if not given and not flow.bad.mapped:
+    if not way.from_user and not flow.bad.mapped:
         return Clear(
             f"{flow.bad.address} looks like an address of user space, but the task has no memory "
             "there, nor is it known to have come with the system call"
         )
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     who = f"{task.comm} (pid {task.pid})" if isinstance(task, CrashedTask) else "the task"
-    if given and way.end is not None:
+    if way.from_user and way.end is not None:
         steps.append(
             Step(f"it came with the system call of {who}", (way.end.instruction, fault.frame))
         )
@@ -80,7 +79,7 @@ def user_pointer(
         title=f"pointer of user space followed in {fault.function}",
         summary=f"{blamed} followed a pointer of {who}, {flow.bad.address}, as if it were the "
         "kernel's.",
-        certainty=Certainty.SHOWN if given else Certainty.INFERRED,
+        certainty=Certainty.SHOWN if way.from_user else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

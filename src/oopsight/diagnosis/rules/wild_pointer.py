@@ -32,7 +32,7 @@ from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
 from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow, Way
+from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner
@@ -90,19 +90,15 @@ def _index(
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     steps.append(Step(f"it led to {bad.address}: {bad.detail}", steps[0].because))
     culprits = flow_culprits(flow, backtrace, what="the index")
-    given = " It came with the system call." if _from_user(way) else ""
+    given = " It came with the system call." if way.from_user else ""
     return Finding(
         title=f"index out of range in {fault.function}",
-        summary=f"{where(fault.function, fault.module)} used {value}, which led to {bad.address}, "
-        f"where it has nothing.{given}",
-        certainty=Certainty.INFERRED if given else Certainty.POSSIBLE,
+        summary=f"{where(fault.function, fault.module)} used {value}, which led to {bad.address}: "
+        f"{bad.detail}.{given}",
+        certainty=Certainty.INFERRED if way.from_user else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=("Compare the index with the number of elements before it is used.",),
     )
-
-
-def _from_user(way: Way) -> bool:
-    return (way.name or "").removeprefix("const ").startswith("struct pt_regs.")
