@@ -15,13 +15,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from oopsight.errors import OopsightError, OutputError, UsageError
+from oopsight.errors import OopsightError, UsageError
 from oopsight.evidence import Evidence, Missing
 from oopsight.session import NOT_KEPT, Session
 from oopsight.shell import registry
@@ -30,6 +28,7 @@ from oopsight.shell.line import Line, parse_line
 from oopsight.shell.names import Names
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Out, Result, gap_from, left_out, readable_errors
+from oopsight.shell.redirection import redirected, run_shell
 from oopsight.text import printable
 
 BUILT_IN_ALIASES = {
@@ -292,14 +291,14 @@ class Shell:
         self, line: Line, write: Callable[[str], object], *, keep_rows: bool
     ) -> Out | None:
         if line.shell is not None:
-            self._run_shell(line.shell, write)
+            run_shell(line.shell, write)
             return None
         if line.input is not None:
-            with self._output(line, write) as target:
+            with redirected(line, self.session.info.path, write) as target:
                 self.run_file(Path(line.input), target)
             return None
         found, words = self.resolve(list(line.words))
-        with self._output(line, write) as target:
+        with redirected(line, self.session.info.path, write) as target:
             return self._run_command(found, words, line.raw, target, keep_rows=keep_rows)
 
     def resolve(self, words: list[str]) -> tuple[registry.Command, list[str]]:
@@ -425,76 +424,6 @@ class Shell:
         import shutil
 
         return shutil.get_terminal_size((80, 24)).columns
-
-    # -- where the output goes ---------------------------------------------------------------
-
-    def _run_shell(self, text: str, write: Callable[[str], object]) -> None:
-        """Run a shell command that the user typed; its output goes where a command's goes."""
-        shell = os.environ.get("SHELL") or "/bin/sh"
-        command = [shell, "-c", text] if text else [shell]
-        if text and not sys.stdout.isatty():
-            done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
-            write(done.stdout.decode("utf-8", "replace"))
-            return
-        sys.stdout.flush()
-        subprocess.run(command, check=False)
-
-    @contextlib.contextmanager
-    def _output(
-        self, line: Line, write: Callable[[str], object]
-    ) -> Iterator[Callable[[str], object]]:
-        """Where a command's text goes: a pipe, a file, or on."""
-        if line.output is not None:
-            path = Path(line.output).expanduser()
-            if path.exists() and path.samefile(self.session.info.path):
-                raise OutputError(f"{path} is the dump itself; name another file")
-            with path.open("a" if line.append else "w", encoding="utf-8") as file:
-                if line.pipe is None:
-                    yield file.write
-                    return
-                with _piped(line.pipe, file.write) as target:
-                    yield target
-            return
-        if line.pipe is not None:
-            with _piped(line.pipe, write) as target:
-                yield target
-            return
-        yield write
-
-
-@contextlib.contextmanager
-def _piped(command: str, write: Callable[[str], object]) -> Iterator[Callable[[str], object]]:
-    """A shell command that the user typed, fed with the output; what it says is passed on."""
-    import threading
-
-    process = subprocess.Popen(  # noqa: S602  # the user's own words, as in any shell
-        command,
-        shell=True,  # the user's own words, as in any shell
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-    stdin, stdout = process.stdin, process.stdout
-    if stdin is None or stdout is None:
-        raise CommandError(f"{command}: cannot be started")
-
-    def pass_on() -> None:
-        with contextlib.suppress(BrokenPipeError):
-            for text in stdout:
-                write(text)
-
-    reader = threading.Thread(target=pass_on)
-    reader.start()
-    try:
-        with contextlib.suppress(BrokenPipeError):
-            yield stdin.write
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            stdin.close()
-        reader.join()
-        stdout.close()
-        process.wait()
 
 
 def _pid(task: Any) -> int | None:
