@@ -56,13 +56,23 @@ class Terminal:
             left = end - time.monotonic()
             if left <= 0:
                 pytest.fail(f"{pattern!r} was not said; this was: {plain[-2000:]!r}")
-            if select.select([self.fd], [], [], left)[0]:
-                with contextlib.suppress(OSError):
-                    data = os.read(self.fd, 65536)
-                    self.said += data
-                    if b"\x1b[6n" in data:
-                        # The prompt asks where the cursor is.
-                        os.write(self.fd, b"\x1b[1;1R")
+            self._listen(left)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; as a terminal does, it answers meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._listen(left)
+
+    def _listen(self, seconds: float) -> None:
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return
+        with contextlib.suppress(OSError):
+            data = os.read(self.fd, 65536)
+            self.said += data
+            if b"\x1b[6n" in data:
+                # The prompt asks where the cursor is.
+                os.write(self.fd, b"\x1b[1;1R")
 
     def wait_for_completion(self, word: str) -> None:
         """The word, although the prompt may move the cursor between what was typed and the rest."""
@@ -130,7 +140,7 @@ def test_a_session_at_a_terminal(terminal: Terminal) -> None:
 
     # Ctrl-C ends the command and not the session.
     terminal.type("repeat -1 100 p 1+1\n")
-    time.sleep(1.5)
+    terminal.wait(1.5)
     terminal.type("\x03")
     terminal.wait_for(r"\^C")
     terminal.wait_for("crash>")

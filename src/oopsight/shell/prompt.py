@@ -73,12 +73,15 @@ class Prompt:
         session = self._prompt_session()
         while not self.ended:
             try:
-                line = session.prompt(PROMPT)
+                # A Ctrl-C while the line is being handed over is the line's: with a handler of
+                # its own, prompt_toolkit would lose it.
+                line = session.prompt(PROMPT, handle_sigint=False)
             except KeyboardInterrupt:
                 continue
             except EOFError:
                 return
-            self.run_line(line)
+            if not _interrupted(session):
+                self.run_line(line)
 
     def _prompt_session(self) -> PromptSession[str]:
         from prompt_toolkit import PromptSession
@@ -132,6 +135,18 @@ class Prompt:
         sys.stderr.flush()
 
 
+def _interrupted(session: PromptSession[str]) -> bool:
+    """Whether Ctrl-C was typed behind the line before its command began; other keys are kept."""
+    from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
+    from prompt_toolkit.keys import Keys
+
+    typed = get_typeahead(session.input)
+    if any(press.key == Keys.ControlC for press in typed):
+        return True
+    store_typeahead(session.input, typed)
+    return False
+
+
 def _history() -> Any:
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
@@ -173,6 +188,7 @@ class _Paging:
     def write(self, text: str) -> None:
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.write(text)
+            self.process.stdin.flush()  # a slow command's rows are seen as they come
             return
         self.held.append(text)
         self.lines += text.count("\n")
