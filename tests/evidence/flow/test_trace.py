@@ -5,66 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from handmade_machine import BAD, OBJECT, STACK, TEXT, Machine, trace, ways
 
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
-from oopsight.evidence.flow.moves import How, Move
-
-TEXT = 0xFFFFFFFF81000000
-STACK = 0xFFFFC90000003F00
-OBJECT = 0xFFFF888003400000
-BAD = 0x6B6B6B6B6B6B6B6B
-
-
-class Machine:
-    """Functions a page apart, and words of memory."""
-
-    def __init__(self, *functions: str) -> None:
-        self.code = [bytes.fromhex(text.replace(" ", "")) for text in functions]
-        self.words: dict[int, int] = {}
-        self.names = [f"f{number}" for number in range(len(functions))]
-
-    def start(self, number: int) -> int:
-        return TEXT + number * 0x1000
-
-    def read(self, address: int, size: int) -> bytes | None:
-        for number, code in enumerate(self.code):
-            inside = address - self.start(number)
-            if inside >= 0 and inside + size <= len(code):
-                return code[inside : inside + size]
-        word = self.words.get(address)
-        return None if word is None else word.to_bytes(8, "little")[:size]
-
-    def function(self, address: int) -> tuple[str, int, int] | None:
-        number = (address - TEXT) // 0x1000
-        if 0 <= number < len(self.code) and address - self.start(number) < len(self.code[number]):
-            return self.names[number], self.start(number), len(self.code[number])
-        return None
-
-    def code_symbol(self, address: int) -> tuple[str, int, int] | None:
-        return self.function(address)
-
-    def named(self, name: str, near: int) -> tuple[str, int, int] | None:
-        if name not in self.names:
-            return None
-        number = self.names.index(name)
-        return name, self.start(number), len(self.code[number])
-
-
-def trace(
-    machine: Machine, place: str, at: int, *callers: tuple[int, int, int], **registers: int
-) -> list[Move]:
-    """Trace a register from byte ``at`` of f0; callers as function, return offset, stack."""
-    frames = [PhysicalFrame(0, TEXT + at, STACK, dict(registers), faulted=True)]
-    for index, (number, offset, sp) in enumerate(callers, 1):
-        frames.append(PhysicalFrame(index, machine.start(number) + offset, sp, {}, faulted=False))
-    calls = Calls(machine, frames, {"gs": 0xFFFF888007000000})
-    context = calls.context(0)
-    assert context is not None
-    return calls.tracer.trace(context, place, context.at, registers.get(place))
-
-
-def ways(moves: list[Move]) -> list[str]:
-    return [move.how.value for move in moves]
+from oopsight.evidence.flow.moves import How
 
 
 def test_a_load_from_an_object() -> None:
@@ -253,3 +197,82 @@ def test_what_a_function_received_is_found_where_it_keeps_it() -> None:
     assert context is not None
     assert calls.tracer.entering(context, "rdi") == OBJECT
     assert calls.tracer.entering(context, "rsi") is None
+
+
+def test_a_spill_in_an_aligned_frame() -> None:
+    # push rbp; mov rbp,rsp; and rsp,-64; sub rsp,0x40; mov [rsp+8],rdi; call f1; mov rax,[rsp+8];
+    # mov ecx,[rax]
+    code = "55 4889e5 4883e4c0 4883ec40 48897c2408 e8ea0f0000 488b442408 8b08"
+    machine = Machine(code, "c3")
+    base = STACK + 0x40 + 0x28 + 16
+    machine.words |= {STACK + 8: BAD, base: 0}
+    moves = trace(machine, "rax", 27, (1, 1, base), rax=BAD)
+    assert ways(moves)[:2] == ["reloaded", "copied"]
+    assert (moves[0].address, moves[1].source) == (STACK + 8, "rdi")
+
+
+@pytest.mark.parametrize("called", ["call [rdx]", "call rax"])
+def test_an_indirect_call_of_a_function_that_jumps_on(called: str) -> None:
+    # f0: mov eax,[rdi]   f1: mov rdi,rsi; jmp f0
+    # f2: push rbx; mov rbx,rdx; mov rsi,[rdi+8]; mov rax,[rbx]; call [rbx] or rax; pop rbx; ret
+    call = {"call [rdx]": "ff13", "call rax": "ffd0"}[called]
+    machine = Machine("8b07", "4889f7 e9f8efffff", f"53 4889d3 488b7708 488b03 {call} 5b c3")
+    machine.words |= {OBJECT: machine.start(1), OBJECT + 0x48: BAD, STACK: machine.start(2) + 13}
+    registers = {"rbx": OBJECT, "rdi": BAD, "rsi": BAD, "rcx": 0}
+    moves = trace(machine, "rdi", 0, (2, 13, STACK + 8), (2, 13, STACK + 64), **registers)
+    assert [(m.how.value, m.context.function.name) for m in moves] == [
+        ("passed", "f1"),
+        ("copied", "f1"),
+        ("passed", "f2"),
+        ("loaded", "f2"),
+    ]
+
+
+def test_two_functions_that_jump_on_one_after_the_other() -> None:
+    # f0: mov eax,[rdi]   f1: jmp f0   f2: mov rdi,[rdi]; jmp f1   f3: call f2; ret
+    machine = Machine("8b07", "e9fbefffff", "488b3f e9f8efffff", "e8fbefffff c3")
+    machine.words[STACK] = machine.start(3) + 5
+    moves = trace(machine, "rdi", 0, (3, 5, STACK + 8), (3, 5, STACK + 64), rdi=BAD)
+    assert [m.context.function.name for m in moves] == ["f1", "f2", "f2"]
+    assert ways(moves) == ["passed", "passed", "loaded"]
+
+
+# f0: mov rax,[rdi]; jmp 2f; 1: mov rax,[rax]; 2: cmp [rax+0x10],rsi; jne 1b;
+# mov rax,[rax+0x40]; add [rax],1
+HASH_CHAIN = "488b07 eb03 488b00 48397010 75f7 488b4040 48830001"
+
+
+def test_the_entry_of_a_chain_by_what_it_holds() -> None:
+    machine = Machine(HASH_CHAIN)
+    entries = [OBJECT + 0x100 * number for number in (1, 2, 3)]
+    machine.words |= dict(zip([OBJECT, *entries], [*entries, 0], strict=True))
+    machine.words |= {entry + 0x40: OBJECT for entry in entries}
+    machine.words[entries[1] + 0x40] = BAD
+    moves = trace(machine, "rax", 18, rax=BAD, rdi=OBJECT, rsi=5)
+    assert ways(moves) == ["loaded"]
+    assert (moves[0].address, moves[0].certain) == (entries[1] + 0x40, False)
+
+
+def test_two_entries_that_hold_it_are_not_guessed_between() -> None:
+    machine = Machine(HASH_CHAIN)
+    first, second = OBJECT + 0x100, OBJECT + 0x200
+    machine.words |= {OBJECT: first, first: second, first + 0x40: BAD, second + 0x40: BAD}
+    moves = trace(machine, "rax", 18, rax=BAD, rdi=OBJECT, rsi=5)
+    assert moves[0].address is None
+
+
+def test_a_step_between_a_load_and_its_use_is_undone() -> None:
+    # f0: xor ebx,ebx; 1: mov rax,[rdi+rbx*8]; add rbx,1; mov rax,[rax]; jmp 1b
+    machine = Machine("31db 488b04df 4883c301 488b00 ebf3")
+    machine.words[OBJECT + 3 * 8] = BAD
+    moves = trace(machine, "rax", 10, rax=BAD, rbx=4, rdi=OBJECT)
+    assert moves[0].address == OBJECT + 3 * 8
+
+
+def test_a_loop_may_have_been_carried_out_before_the_fault() -> None:
+    # f0: mov rax,[rbx]; 1: mov rcx,[rbx+8]; add rbx,0x10; jmp 1b
+    machine = Machine("488b03 488b4b08 4883c310 ebf6")
+    machine.words[OBJECT] = BAD
+    moves = trace(machine, "rax", 3, rax=BAD, rbx=OBJECT)
+    # By what rbx was at first, which is not what it is now.
+    assert moves[0].address is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
@@ -20,6 +21,7 @@ from oopsight.evidence.flow.trace import Tracer
 
 # Several functions may call each other as their last act and leave no frame between two calls.
 MOST_TAIL_CALLS = 3
+_MOST_JUMPS = 8
 _ENDBR = 4
 _THUNK = "x86_indirect"
 _THUNK_SIZE = 32
@@ -117,8 +119,10 @@ class Calls:
             if inner is not None:
                 for name, value in self.tracer.saved_registers(inner).items():
                     registers.setdefault(name, value)
-        depth = code.depth[at]
         outer = self.frames[position + 1] if position + 1 < len(self.frames) else None
+        if outer is not None and code.alignment:
+            code = _aligned(code, at, outer.sp - frame.sp)
+        depth = code.depth[at]
         base = outer.sp if outer is not None else None if depth is None else frame.sp + depth
         registers["rsp"] = frame.sp
         context = Context(
@@ -205,36 +209,77 @@ class Calls:
         call = outer.function.instructions[outer.at]
         if not call.is_call:
             return None
-        target = call.target
+        target = self.target_of(outer)
         if target is None or _enters(inner.function, target):
             return outer
-        if self._is_thunk(target):
-            return outer
-        return self._through(inner, outer, target, MOST_TAIL_CALLS)
+        return self._through(inner, outer, target)
 
-    def _through(self, inner: Context, outer: Context, target: int, left: int) -> Context | None:
-        """A context for a function that jumped to ``inner`` as its last act."""
-        code = self.function(target)
-        if code is None or not left:
-            return None
-        jumps = [
-            index
-            for index, row in enumerate(code.instructions)
-            if row.is_jump and row.target is not None and _enters(inner.function, row.target)
-        ]
-        # Which of several was taken is not known.
-        if len(jumps) != 1 or not _enters(code, target):
+    def target_of(self, context: Context) -> int | None:
+        """The address that a context's call led to; of an indirect one ``None`` if not known."""
+        call = context.function.instructions[context.at]
+        taken = self.taken_from(call)
+        if taken is None:
+            return call.target
+        if isinstance(taken, str):
+            target = self.tracer.value(context, taken, context.at)
+        else:
+            address = self.tracer.address(context, taken, context.at)
+            target = None if address is None else self.tracer.number(address, 8, signed_=False)
+        # Memory may have changed since: only what begins a function was called.
+        found = None if target is None else self.reader.function(target)
+        return target if found is not None and found[1] == target else None
+
+    def _through(self, inner: Context, outer: Context, target: int) -> Context | None:
+        """A context for the functions that jumped on, as their last act, to ``inner``."""
+        # Which of several ways was taken is not known.
+        ways = list(itertools.islice(self._jumps(inner.function, target, MOST_TAIL_CALLS), 2))
+        if len(ways) != 1:
             return None
         saved = {name: outer.registers[name] for name in CALLEE_SAVED if name in outer.registers}
-        return Context(
-            function=code,
-            at=jumps[0],
-            registers=saved,
-            base=inner.base,
-            frame=outer.frame,
-            caller=lambda: outer,
-            segments=self.segments,
-        )
+        context = outer
+        for code, at in ways[0]:
+            context = Context(
+                function=code,
+                at=at,
+                registers=dict(saved),
+                base=inner.base,
+                frame=outer.frame,
+                caller=functools.partial(_itself, context),
+                segments=self.segments,
+            )
+        return context
+
+    def _jumps(
+        self, last: Function, target: int, left: int
+    ) -> Iterator[list[tuple[Function, int]]]:
+        """Ways by jumps from a function that is called to another: functions, and where each jumps.
+
+        :param left: how many functions may lie between
+        """
+        code = self.function(target) if left else None
+        if code is None or not _enters(code, target):
+            return
+        leaving = [
+            (index, row.target)
+            for index, row in enumerate(code.instructions)
+            if row.is_jump and row.target is not None and code.index(row.target) is None
+        ]
+        direct = [index for index, where in leaving if _enters(last, where)]
+        yield from ([(code, index)] for index in direct)
+        # A table of hundreds, as of system calls, leads directly.
+        for index, where in leaving if not direct and len(leaving) <= _MOST_JUMPS else ():
+            yield from ([(code, index), *way] for way in self._jumps(last, where, left - 1))
+
+
+def _aligned(code: Function, at: int, size: int) -> Function:
+    """The function with the depths of this call's frame, which is so large before ``at``."""
+    plain = code.aligned(0).depth[at]
+    skipped = 0 if plain is None else size - plain
+    return code.aligned(skipped) if plain is not None and 0 <= skipped < code.alignment else code
+
+
+def _itself(context: Context) -> Context:
+    return context
 
 
 def _enters(code: Function, target: int) -> bool:

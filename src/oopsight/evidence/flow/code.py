@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
-from oopsight.cheap import dataclass, field
+from oopsight.cheap import dataclass, field, replace
 from oopsight.evidence.flow.instructions import MOST_INSTRUCTIONS, Instruction, Operand, decode
 
 # No kernel function that matters is longer; a hostile symbol table could claim any size.
 LONGEST_FUNCTION = 64 << 10
+_RETURN_ADDRESS = 8
+_MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,20 @@ class Function:
     @functools.cached_property
     def _indices(self) -> dict[int, int]:
         return {row.address: index for index, row in enumerate(self.instructions)}
+
+    @functools.cached_property
+    def alignment(self) -> int:
+        """What the function aligns its frame to, bytes; 0 if it does not."""
+        for row in self.instructions:
+            if row.mnemonic == "and" and row.operands[0].register == "rsp":
+                mask = row.operands[1].immediate
+                return 0 if mask is None else -mask & _MASK
+        return 0
+
+    def aligned(self, skipped: int) -> Function:
+        """As this, where its frame was aligned by skipping so many bytes."""
+        depth, frame_pointer = _stack(self.instructions, self.after, skipped)
+        return replace(self, depth=depth, frame_pointer=frame_pointer)
 
 
 def function(name: str, *parts: tuple[int, bytes]) -> Function:
@@ -79,13 +96,13 @@ def function(name: str, *parts: tuple[int, bytes]) -> Function:
     )
 
 
-_RETURN_ADDRESS = 8
-
-
 def _stack(
-    rows: tuple[Instruction, ...], after: list[list[int]]
+    rows: tuple[Instruction, ...], after: Sequence[Sequence[int]], skipped: int | None = None
 ) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
-    """Follow the stack pointer forwards from the entry; where two ways disagree it is unknown."""
+    """Follow the stack pointer forwards from the entry; where two ways disagree it is unknown.
+
+    :param skipped: by how much ``and rsp, -64`` moves it
+    """
     states: list[tuple[int | None, int | None] | None] = [None] * len(rows)
     if rows:
         states[0] = (_RETURN_ADDRESS, None)
@@ -97,7 +114,7 @@ def _stack(
         state = states[index]
         if state is None:
             continue
-        left = _stack_after(rows[index], *state)
+        left = _stack_after(rows[index], *state, skipped)
         for other in after[index]:
             known = states[other]
             if known is None:
@@ -118,7 +135,7 @@ def _stack(
 
 
 def _stack_after(
-    row: Instruction, depth: int | None, frame: int | None
+    row: Instruction, depth: int | None, frame: int | None, skipped: int | None
 ) -> tuple[int | None, int | None]:
     """Depth of ``rsp`` and of ``rbp`` after an instruction."""
     first = row.operands[0] if row.operands else Operand()
@@ -148,6 +165,8 @@ def _stack_after(
             return depth + amount, frame
         if row.mnemonic == "add":
             return depth - amount, frame
+        if row.mnemonic == "and" and skipped is not None:
+            return depth + skipped, frame
     if row.mnemonic == "mov" and second.register == "rbp":
         return frame, frame
     if row.mnemonic == "lea" and second.memory and not second.memory.index:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Union
 
 from oopsight.cheap import dataclass
+from oopsight.evidence.flow.arithmetic import BINARY, UNARY
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.instructions import (
     CALL_CLOBBERS,
@@ -72,13 +73,23 @@ class Either:
 
 
 @dataclass(frozen=True)
+class Operation:
+    """Arithmetic, by the name that :mod:`~oopsight.evidence.flow.arithmetic` has for it."""
+
+    name: str
+    inputs: tuple[Effect, ...]
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True)
 class Lost:
     """Something that is not followed further."""
 
     why: str
 
 
-Effect = Union[Copy, Load, Constant, Returned, Either, Lost]  # noqa: UP007
+Effect = Union[Copy, Load, Constant, Returned, Either, Operation, Lost]  # noqa: UP007
 
 
 def signed(value: int, bits: int = 64) -> int:
@@ -89,6 +100,15 @@ def signed(value: int, bits: int = 64) -> int:
     """
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def narrowed(value: int, what: Copy) -> int:
+    """What a copy makes of what its source held."""
+    if what.bits < 64:
+        value &= (1 << what.bits) - 1
+        if what.signed:
+            value = signed(value, what.bits)
+    return (value + what.delta) & MASK
 
 
 def slot_of(function: Function, index: int, memory: Memory) -> Slot | None:
@@ -154,6 +174,8 @@ def _register_effect(function: Function, index: int, row: Instruction, place: st
     if name == "xchg":
         other = second if is_first else first
         return _source(function, index, other, None) if other.size == 8 else Lost(row.text)
+    if name == "cdqe":
+        return Copy(place, 0, 32, signed=True)
     if not is_first or first.size < 4:
         return Lost(f"changed by {row.text}")
     if name in ("mov", "movabs"):
@@ -164,7 +186,7 @@ def _register_effect(function: Function, index: int, row: Instruction, place: st
     if name in ("movzx", "movsx", "movsxd"):
         return _source(function, index, second, "zero" if name == "movzx" else "sign")
     if name == "lea" and second.memory is not None:
-        return _address(function, index, row, second.memory)
+        return _address(row, second.memory)
     if name in ("xor", "sub") and second.register == first.register:
         return Constant(0)
     if name.startswith("cmov"):
@@ -178,20 +200,46 @@ def _register_effect(function: Function, index: int, row: Instruction, place: st
         return Copy(place, amount if name == "add" else -amount)
     if first.size == 8 and name in ("inc", "dec"):
         return Copy(place, 1 if name == "inc" else -1)
-    return Lost(f"computed by {row.text}")
+    return _arithmetic(function, index, row)
 
 
-def _address(function: Function, index: int, row: Instruction, memory: Memory) -> Effect:
+_NAMES = {"sal": "shl", "inc": "add", "dec": "sub"}
+
+
+def _arithmetic(function: Function, index: int, row: Instruction) -> Effect:
+    """What an instruction computes of its operands."""
+    name, size = _NAMES.get(row.mnemonic, row.mnemonic), row.operands[0].size
+    sources = [_source(function, index, operand, None) for operand in row.operands]
+    if row.mnemonic in ("inc", "dec"):
+        sources.append(Constant(1))
+    if len(sources) == 3:
+        # "imul rax, rdx, 24": the first is only written.
+        sources = sources[1:]
+    if name == "sbb" and len(sources) == 2 and sources[0] == sources[1]:
+        return Either(Constant(0), Constant(MASK >> (64 - 8 * size)))
+    known = (name in BINARY and len(sources) == 2) or (name in UNARY and len(sources) == 1)
+    if not known or any(isinstance(source, Lost) for source in sources):
+        return Lost(f"computed by {row.text}")
+    return Operation(name, tuple(sources), size)
+
+
+def _address(row: Instruction, memory: Memory) -> Effect:
     """``lea``."""
-    if memory.index is not None or memory.segment is not None:
+    size = row.operands[0].size
+    if memory.segment is not None:
         return Lost(f"computed by {row.text}")
     if memory.base == "rip":
         return Constant((row.end + memory.displacement) & MASK)
-    if memory.base is None:
-        return Constant(memory.displacement & MASK)
-    if memory.base == "rsp" and function.depth[index] is None:
-        return Lost(f"computed by {row.text}")
-    return Copy(memory.base, memory.displacement)
+    displacement = Constant(memory.displacement & MASK)
+    base = displacement if memory.base is None else Copy(memory.base, memory.displacement)
+    if memory.index is not None:
+        scaled: Effect = Copy(memory.index)
+        if memory.scale > 1:
+            scaled = Operation("imul", (scaled, Constant(memory.scale)), 8)
+        return Operation("add", (base, scaled), size)
+    if size < 8 and isinstance(base, Copy):
+        return Operation("add", (Copy(base.source), displacement), size)
+    return base
 
 
 def _slot_effect(function: Function, index: int, place: Slot) -> Effect | None:

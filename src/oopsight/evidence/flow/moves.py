@@ -25,6 +25,10 @@ class Context:
     """Index in the backtrace."""
     caller: Callable[[], Context | None] = lambda: None
     segments: dict[str, int] = field(default_factory=dict)
+    history: dict[int, dict[str, int]] | None = None
+    """Of :mod:`~oopsight.evidence.flow.history`, once it was asked for."""
+    values: dict[tuple[Place, int], int | None] = field(default_factory=dict)
+    """What places held before instructions, as they were asked for."""
 
 
 class How(str, Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oopsight.evidence.flow.candidates import Candidates
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -20,7 +21,6 @@ from oopsight.evidence.flow.moves import Context, Definition, How, Move
 from oopsight.evidence.flow.values import PROLOGUE, Values
 
 MOST_STEPS = 64
-MOST_LIST_ENTRIES = 20_000
 FARTHEST_WALK = 1 << 20
 # seq_printf, seq_vprintf, vsnprintf: so many calls carry a list of arguments.
 _VARIADIC_CALLS = 4
@@ -70,41 +70,25 @@ class Tracer(Values):
     def _came(self, context: Context, place: Place, one: Definition) -> int | None:
         """What a definition gives, as far as the dump tells."""
         if one.effect is None:
-            caller, source = self.outwards(context, place)
-            if caller is None or source is None:
-                return None
-            return self.value(caller, source, caller.at, 1)
+            return self.came_in(context, place, 1)
         return self.evaluate(context, one.index, one.effect, 1)
 
-    def _before_in_list(
-        self, context: Context, place: Place, at: int, value: int | None
-    ) -> int | None:
-        """Where ``mov reg, [reg + next]`` in a loop read a value, by walking from the first entry.
+    def _by_value(self, context: Context, load: Load, at: int, value: int | None) -> int | None:
+        """Where a load read a value, of all the places that it can have read.
 
-        :return: address of the pointer that led to ``value``; ``None`` where it is not to be found
+        :return: ``None`` where it is in none of them, or in several
         """
-        found = self.definitions(context.function, place, at)
-        row = context.function.instructions[at]
-        memory = next((o.memory for o in row.operands if o.memory), None)
-        if value is None or memory is None or found is None:
+        if value is None:
             return None
-        heads = {
-            came
-            for one in found
-            if one.index != at and (came := self._came(context, place, one)) is not None
-        }
-        for head in heads:
-            entry = head
-            seen: set[int] = set()
-            while entry not in seen and len(seen) < MOST_LIST_ENTRIES:
-                seen.add(entry)
-                following = self.number(entry + memory.displacement, 8, signed_=False)
-                if following is None:
-                    break
-                if following == value:
-                    return (entry + memory.displacement) & MASK
-                entry = following
-        return None
+        candidates = Candidates(self, context)
+        holding = [
+            address
+            for address in candidates.addresses(load.memory, at)
+            if self.number(address, load.memory.size, signed_=load.signed) == value
+        ]
+        # Small numbers are found in many places: then all of them must have been looked at.
+        telling = candidates.complete or value >> 32
+        return holding[0] if len(holding) == 1 and telling else None
 
     def trace(self, context: Context, place: Place, at: int, value: int | None) -> list[Move]:
         """The way of a value, back to the load, the constant or the call that it came from.
@@ -202,8 +186,9 @@ class Tracer(Values):
             return Move(How.RETURNED, context, one.index, place, None, value, certain=certain), None
         if isinstance(what, Load):
             address = self.address(context, what.memory, one.index)
-            if address is None and what.memory.base == place and not what.memory.index:
-                address = self._before_in_list(context, place, one.index, value)
+            if address is None:
+                address = self._by_value(context, what, one.index, value)
+                certain = certain and address is None
             now = None
             if address is not None:
                 now = self.number(address, what.memory.size, signed_=what.signed)
@@ -245,7 +230,8 @@ class Tracer(Values):
                 certain=certain,
             )
             return move, (what.source, before)
-        why = what.why if isinstance(what, Lost) else "not followed"
+        computed = f"computed by {context.function.instructions[one.index].text}"
+        why = what.why if isinstance(what, Lost) else computed
         return Move(How.LOST, context, one.index, place, None, value, why=why), None
 
     def _either(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.flow import Reader
+from oopsight.evidence.flow.arithmetic import compute
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import (
     MASK,
@@ -10,12 +11,15 @@ from oopsight.evidence.flow.effects import (
     Copy,
     Effect,
     Load,
+    Operation,
     Place,
     Slot,
     effect,
+    narrowed,
     signed,
     slot_of,
 )
+from oopsight.evidence.flow.history import history
 from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Memory
 from oopsight.evidence.flow.moves import Context, Definition
 
@@ -74,23 +78,25 @@ class Values:
                 return None
         return list(found.values())
 
-    def _kept(self, context: Context, place: Place, at: int) -> bool:
-        """Whether the place still holds at the context's end what it held before ``at``."""
-        function = context.function
-        if at == context.at:
+    def _kept(self, function: Function, place: Place, at: int, end: int) -> bool:
+        """Whether a place was left alone from the last pass through ``at`` to that through ``end``.
+
+        :param end: an instruction that was carried out, or was about to be
+        """
+        if at == end:
             return True
-        # What may be carried out after this pass through ``at`` and before the end.
+        # What may be carried out after the last pass through ``at``, and on the way to the end.
         ahead = {at}
         work = [at]
         while work:
             for other in function.after[work.pop()]:
-                if other not in ahead and other != context.at:
+                if other not in ahead:
                     ahead.add(other)
                     work.append(other)
                     if len(ahead) > MOST_VISITED:
                         return False
         behind: set[int] = set()
-        work = [context.at]
+        work = [end]
         while work:
             for other in function.before[work.pop()]:
                 if other not in behind:
@@ -104,11 +110,35 @@ class Values:
             self._effect(function, index, place) is None for index in ahead & (behind | {at})
         )
 
+    def history(self, context: Context) -> dict[int, dict[str, int]]:
+        """What is known of the registers before each of the instructions just carried out."""
+        if context.history is None:
+            code = context.function
+            calls = [index for index, row in enumerate(code.instructions) if row.is_call]
+            preserving = frozenset(index for index in calls if self._preserves(code, index))
+            context.history = history(code, context.at, context.registers, preserving)
+        return context.history
+
+    def _remembered(self, context: Context, place: Place, at: int) -> int | None:
+        """What a place held before ``at``, where it or what was made of it is still there."""
+        code, states = context.function, self.history(context)
+        if isinstance(place, Slot):
+            kept = self._kept(code, place, at, context.at)
+            return self.slot_value(context, place) if kept else None
+        if at in states:
+            return states[at].get(place)
+        # The last instruction before the history begins and the machine's state, which is more
+        # where what lies between has overwritten something.
+        for end in (context.at, next(reversed(states))):
+            if place in states[end] and self._kept(code, place, at, end):
+                return states[end][place]
+        return None
+
     def value(self, context: Context, place: Place, at: int, depth: int = 0) -> int | None:
         """What the place held before instruction ``at``, as far as the dump tells.
 
-        Registers of the context, where nothing changed the place since; else computed from its
-        definition, memory taken as it is in the dump.
+        Registers of the context, where nothing changed the place since or what changed it can be
+        undone; else computed from its definition, memory taken as it is in the dump.
         """
         if depth > DEEPEST_VALUE:
             return None
@@ -116,21 +146,33 @@ class Values:
             below = context.function.depth[at]
             if context.base is not None and below is not None:
                 return context.base - below
-        if self._kept(context, place, at):
-            if isinstance(place, Slot):
-                return self.slot_value(context, place)
-            if place in context.registers:
-                return context.registers[place]
+            # Aligned by ``and rsp, -64``: how deep the frame is differs from call to call.
+            if self._kept(context.function, place, at, context.at):
+                return context.registers.get(place)
+            return None
+        if (place, at) not in context.values:
+            context.values[place, at] = None  # what is computed of itself is not known
+            context.values[place, at] = self._value(context, place, at, depth)
+        return context.values[place, at]
+
+    def _value(self, context: Context, place: Place, at: int, depth: int) -> int | None:
+        known = self._remembered(context, place, at)
+        if known is not None:
+            return known
         found = self.definitions(context.function, place, at)
         if found is None or len(found) != 1:
             return None
         only = found[0]
         if only.effect is None:
-            caller, source = self.outwards(context, place)
-            if caller is None or source is None:
-                return None
-            return self.value(caller, source, caller.at, depth + 1)
+            return self.came_in(context, place, depth + 1)
         return self.evaluate(context, only.index, only.effect, depth + 1)
+
+    def came_in(self, context: Context, place: Place, depth: int = 0) -> int | None:
+        """What a place held when the function was entered, as far as its caller tells."""
+        caller, source = self.outwards(context, place)
+        if caller is None or source is None:
+            return None
+        return self.value(caller, source, caller.at, depth)
 
     def entering(self, context: Context, register: str) -> int | None:
         """What a function received in an argument register, where it or its caller still has it."""
@@ -209,12 +251,17 @@ class Values:
             return what.value
         if isinstance(what, Copy):
             value = self.value(context, what.source, at, depth)
-            return None if value is None else _narrowed(value, what)
+            return None if value is None else narrowed(value, what)
         if isinstance(what, Load):
             address = self.address(context, what.memory, at, depth)
             if address is None:
                 return None
             return self.number(address, what.memory.size, signed_=what.signed)
+        if isinstance(what, Operation):
+            inputs = [self.evaluate(context, at, one, depth) for one in what.inputs]
+            numbers = tuple(number for number in inputs if number is not None)
+            if len(numbers) == len(inputs):
+                return compute(what.name, numbers, what.size)
         return None
 
     def outwards(self, context: Context, place: Place) -> tuple[Context | None, Place | None]:
@@ -266,11 +313,3 @@ class Values:
                 if slot is not None and self.only_entry(function, register, index):
                     return slot
         return None
-
-
-def _narrowed(value: int, what: Copy) -> int:
-    if what.bits < 64:
-        value &= (1 << what.bits) - 1
-        if what.signed:
-            value = signed(value, what.bits)
-    return (value + what.delta) & MASK

@@ -1,0 +1,7 @@
+boot() {
+	load leasedb
+}
+
+workload() {
+	service /usr/sbin/dhcpd -c /etc/dhcpd.steps
+}

@@ -1,0 +1,180 @@
+"""All the values that a place can have had, by every way through the code.
+
+A load in a loop, ``mov rax, [rax + 8]``, overwrites the pointer that it went through, and where
+several ways lead to it no single instruction tells what that was. But the code and the memory tell
+which it can have been: each entry of the list, of the hash chain, of the tree.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from oopsight.evidence.flow.arithmetic import compute
+from oopsight.evidence.flow.effects import (
+    MASK,
+    Constant,
+    Copy,
+    Effect,
+    Either,
+    Load,
+    Operation,
+    Place,
+    narrowed,
+)
+from oopsight.evidence.flow.instructions import Memory
+from oopsight.evidence.flow.moves import Context
+
+if TYPE_CHECKING:
+    from oopsight.evidence.flow.values import Values
+
+MOST_PLACES = 64
+MOST_VALUES = 20_000
+MOST_COMBINED = 256
+"""Of values of two places that are taken together."""
+
+Key = tuple[Place, int]
+"""A place, and the instruction before which it is looked at."""
+
+
+class Candidates:
+    """The values of places in one context, each found once."""
+
+    def __init__(self, values: Values, context: Context) -> None:
+        self._values = values
+        self._context = context
+        self._found: dict[Key, dict[int, None]] = {}
+        self._effects: dict[Key, list[tuple[int, Effect]]] = {}
+        self._needed_by: dict[Key, list[tuple[Key, int, Effect]]] = {}
+        self._work: list[tuple[Key, int]] = []
+        self._left = MOST_VALUES
+        self.complete = True
+        """Whether all ways could be followed: what is not among the values cannot have been."""
+
+    def addresses(self, memory: Memory, at: int) -> list[int]:
+        """What a memory operand can have come to before an instruction."""
+        for place in _places(Load(memory)):
+            self._need((place, at))
+        self._run()
+        return list(dict.fromkeys(self._addresses(memory, at, None)))
+
+    def of(self, what: Effect, at: int) -> list[int]:
+        """What an instruction can have set its place to."""
+        for place in _places(what):
+            self._need((place, at))
+        self._run()
+        return list(dict.fromkeys(self._results(what, at, None)))
+
+    def _need(self, key: Key) -> None:
+        if key in self._found:
+            return
+        self._found[key] = {}
+        place, at = key
+        known = self._values.value(self._context, place, at)
+        if known is not None:
+            self._add(key, known)
+            return
+        definitions = self._values.definitions(self._context.function, place, at)
+        if definitions is None or len(self._found) >= MOST_PLACES:
+            self.complete = False
+            return
+        for one in definitions:
+            if one.effect is None:
+                came = self._values.came_in(self._context, place)
+                self._add(key, came)
+                continue
+            if not _followed(one.effect):
+                self.complete = False
+                continue
+            for source in _places(one.effect):
+                self._needed_by.setdefault((source, one.index), []).append(
+                    (key, one.index, one.effect)
+                )
+                self._need((source, one.index))
+            # What its sources are known to be is known from here on: the rest comes as it is found.
+            for value in self._results(one.effect, one.index, None):
+                self._add(key, value)
+
+    def _add(self, key: Key, value: int | None) -> None:
+        if value is None:
+            self.complete = False
+        elif value not in self._found[key]:
+            if not self._left:
+                self.complete = False
+                return
+            self._left -= 1
+            self._found[key][value] = None
+            self._work.append((key, value))
+
+    def _run(self) -> None:
+        while self._work:
+            source, value = self._work.pop()
+            for key, at, what in self._needed_by.get(source, ()):
+                for result in self._results(what, at, (source[0], value)):
+                    self._add(key, result)
+
+    def _results(self, what: Effect, at: int, new: tuple[Place, int] | None) -> Iterator[int]:
+        """What comes of an instruction.
+
+        :param new: a place and a value which was not looked at before; ``None`` for all
+        """
+        if isinstance(what, Constant):
+            yield what.value
+        elif isinstance(what, Copy):
+            for value in self._of(what.source, at, new):
+                yield narrowed(value, what)
+        elif isinstance(what, Load):
+            for address in self._addresses(what.memory, at, new):
+                number = self._values.number(address, what.memory.size, signed_=what.signed)
+                if number is not None:
+                    yield number
+        elif isinstance(what, Either):
+            yield from self._results(what.first, at, new)
+            yield from self._results(what.second, at, new)
+        elif isinstance(what, Operation):
+            inputs = [list(self._results(one, at, new)) for one in what.inputs]
+            for numbers in itertools.islice(itertools.product(*inputs), MOST_COMBINED):
+                yield compute(what.name, numbers, what.size)
+
+    def _of(self, place: Place, at: int, new: tuple[Place, int] | None) -> list[int]:
+        if new is not None and new[0] == place:
+            return [new[1]]
+        return list(self._found.get((place, at), ()))
+
+    def _addresses(self, memory: Memory, at: int, new: tuple[Place, int] | None) -> Iterator[int]:
+        fixed = memory.displacement
+        if memory.segment:
+            start = self._context.segments.get(memory.segment)
+            if start is None:
+                return
+            fixed += start
+        bases = [0] if memory.base is None else self._of(memory.base, at, new)
+        if memory.base == "rip":
+            bases = [self._context.function.instructions[at].end]
+        indexes = [0] if memory.index is None else self._of(memory.index, at, new)
+        for base, index in itertools.islice(itertools.product(bases, indexes), MOST_VALUES):
+            yield (base + index * memory.scale + fixed) & MASK
+
+
+def _followed(what: Effect) -> bool:
+    if isinstance(what, Either):
+        return _followed(what.first) and _followed(what.second)
+    if isinstance(what, Operation):
+        return all(map(_followed, what.inputs))
+    return isinstance(what, (Constant, Copy, Load))
+
+
+def _places(what: Effect) -> tuple[Place, ...]:
+    """The places that an effect takes something from."""
+    if isinstance(what, Copy):
+        return (what.source,)
+    if isinstance(what, Load):
+        return tuple(
+            name for name in (what.memory.base, what.memory.index) if name not in (None, "rip")
+        )
+    if isinstance(what, Either):
+        return tuple(dict.fromkeys((*_places(what.first), *_places(what.second))))
+    if isinstance(what, Operation):
+        return tuple(dict.fromkeys(place for one in what.inputs for place in _places(one)))
+    return ()
