@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import replace
 from oopsight.evidence import Address
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.code import Function
+from oopsight.evidence.flow.code import leads_to
 from oopsight.evidence.flow.effects import MASK, Load
 from oopsight.evidence.flow.instructions import Memory
 from oopsight.evidence.flow.moves import Context, How, Move
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MOST_WAYS = 6
 _MOST_CALLBACKS = 4
-_MOST_INSTRUCTIONS = 4000
 
 
 class Follower:
@@ -121,7 +120,7 @@ class Follower:
             if not row.is_call or len(found) >= _MOST_CALLBACKS:
                 continue
             taken = self.calls.taken_from(row)
-            if taken is None or not _leads_to(code, index, move.index):
+            if taken is None or not leads_to(code, index, move.index):
                 continue
             target = self._value_of(context, taken, index)
             known = None if target is None else self.calls.reader.function(target)
@@ -233,20 +232,6 @@ class Follower:
                 inside = move.value - symbol.address
                 return None if kind is None else (kind, beyond + inside)
         return None
-
-
-def _leads_to(code: Function, index: int, other: int) -> bool:
-    """Whether one instruction may be carried out some time after another."""
-    seen = {index}
-    work = [index]
-    while work and len(seen) < _MOST_INSTRUCTIONS:
-        for following in code.after[work.pop()]:
-            if following == other:
-                return True
-            if following not in seen:
-                seen.add(following)
-                work.append(following)
-    return False
 
 
 def _delta(move: Move) -> int:

@@ -276,3 +276,21 @@ def test_a_loop_may_have_been_carried_out_before_the_fault() -> None:
     moves = trace(machine, "rax", 3, rax=BAD, rbx=OBJECT)
     # By what rbx was at first, which is not what it is now.
     assert moves[0].address is None
+
+
+def test_an_index_of_32_bits_that_was_stepped() -> None:
+    # f0: call f1; movsxd rcx,eax; add eax,1; mov rcx,[rdi+rcx*8]; mov rcx,[rcx]
+    machine = Machine("e8fb0f0000 4863c8 83c001 488b0ccf 488b09", "c3")
+    machine.words[OBJECT + 2 * 8] = BAD
+    moves = trace(machine, "rcx", 15, rcx=BAD, rax=3, rdi=OBJECT)
+    assert moves[0].address == OBJECT + 2 * 8
+
+
+def test_a_list_whose_entries_are_stepped_into() -> None:
+    # f0: mov rdx,[rdi]; lea rax,[rdx-8]; jmp 2f; 1: mov rdx,[rax+8]; lea rax,[rdx-8];
+    # 2: cmp [rax],rsi; jne 1b; mov rcx,[rax]
+    machine = Machine("488b17 488d42f8 eb08 488b5008 488d42f8 483930 75f3 488b08")
+    links = [OBJECT + 8 + 0x100 * number for number in range(5)]
+    machine.words |= dict(zip([OBJECT + 0x1000, *links], [*links, 0], strict=True))
+    moves = trace(machine, "rdx", 22, rdx=links[3], rax=links[3] - 8, rdi=OBJECT + 0x1000)
+    assert moves[0].address == links[2]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oopsight.evidence.flow.arithmetic import compute
+from oopsight.evidence.flow.code import leads_to
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -71,11 +72,13 @@ class Candidates:
             return
         self._found[key] = {}
         place, at = key
+        definitions = self._values.definitions(self._context.function, place, at)
+        # What is known is of the last pass; what is set in a loop was another before.
         known = self._values.value(self._context, place, at)
         if known is not None:
             self._add(key, known)
-            return
-        definitions = self._values.definitions(self._context.function, place, at)
+            if not any(self._repeated(one.index) for one in definitions or ()):
+                return
         if definitions is None or len(self._found) >= MOST_PLACES:
             self.complete = False
             return
@@ -95,6 +98,10 @@ class Candidates:
             # What its sources are known to be is known from here on: the rest comes as it is found.
             for value in self._results(one.effect, one.index, None):
                 self._add(key, value)
+
+    def _repeated(self, index: int) -> bool:
+        """Whether an instruction can have been carried out several times in this call."""
+        return index >= 0 and leads_to(self._context.function, index, index)
 
     def _add(self, key: Key, value: int | None) -> None:
         if value is None:

@@ -10,6 +10,8 @@ from oopsight.evidence.flow.instructions import MOST_INSTRUCTIONS, Instruction, 
 
 # No kernel function that matters is longer; a hostile symbol table could claim any size.
 LONGEST_FUNCTION = 64 << 10
+MOST_VISITED = 4000
+"""Instructions that are looked at on the ways from one to another."""
 _RETURN_ADDRESS = 8
 _MASK = (1 << 64) - 1
 
@@ -175,3 +177,17 @@ def _stack_after(
         if second.memory.base == "rbp" and frame is not None:
             return frame - second.memory.displacement, frame
     return None, frame
+
+
+def leads_to(code: Function, index: int, other: int) -> bool:
+    """Whether one instruction may be carried out some time after another."""
+    seen = {index}
+    work = [index]
+    while work and len(seen) < MOST_VISITED:
+        for following in code.after[work.pop()]:
+            if following == other:
+                return True
+            if following not in seen:
+                seen.add(following)
+                work.append(following)
+    return False

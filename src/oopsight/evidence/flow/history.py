@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from oopsight.evidence.flow.arithmetic import invert
 from oopsight.evidence.flow.code import Function
-from oopsight.evidence.flow.effects import MASK, Constant, Copy, Operation, effect
+from oopsight.evidence.flow.effects import MASK, Constant, Copy, Operation, effect, narrowed
 from oopsight.evidence.flow.instructions import CALLEE_SAVED, GENERAL
 
 MOST_UNDONE = 512
+LOW = "low "
+"""Begins the names of registers of which only the lower 32 bits are known."""
 
 Registers = dict[str, int]
 
@@ -19,43 +21,56 @@ Registers = dict[str, int]
 def undo(function: Function, index: int, after: Registers) -> Registers:
     """Registers before an instruction that is no call, as far as those after it tell."""
     row = function.instructions[index]
-    before = {name: value for name, value in after.items() if name not in row.written}
+    before = {
+        name: value for name, value in after.items() if name.removeprefix(LOW) not in row.written
+    }
     for name in sorted(row.written):
         known = after.get(name)
         done = effect(function, index, name)
-        if known is None:
-            continue
-        if isinstance(done, Copy) and isinstance(done.source, str) and done.bits == 64:
-            before[done.source] = (known - done.delta) & MASK
-        elif isinstance(done, Operation) and done.size == 8:
-            before.update(_undone(done, known, before))
+        if isinstance(done, (Copy, Operation)) and known is not None:
+            _undone(done, known, before)
+        elif LOW + name in after and isinstance(done, Operation) and done.size == 4:
+            _undone(done, after[LOW + name], before)
     before.pop("rsp", None)
     return before
 
 
-def _undone(done: Operation, result: int, known: Registers) -> Registers:
-    """The one register that an operation took in, where all else is known."""
+def _undone(done: Copy | Operation, result: int, known: Registers) -> None:
+    """Add the register that an instruction took in, where all else is known."""
+    if isinstance(done, Copy):
+        _learn(done, result, known)
+        return
     for position, one in enumerate(done.inputs):
-        if not isinstance(one, Copy) or not isinstance(one.source, str) or one.bits < 64:
+        if not isinstance(one, Copy) or one.bits < 8 * done.size:
             continue
-        others = done.inputs[:position] + done.inputs[position + 1 :]
-        other = None
-        if others:
-            other = _known(others[0], known)
-            if other is None:
-                continue
+        rest = done.inputs[:position] + done.inputs[position + 1 :]
+        other = _known(rest[0], known) if rest else None
+        if rest and other is None:
+            continue
         value = invert(done.name, result, position, other, done.size)
-        if value is not None and one.source not in known:
-            return {one.source: (value - one.delta) & MASK}
-    return {}
+        if value is not None:
+            _learn(Copy(one.source, one.delta, 8 * done.size), value, known)
+            return
+
+
+def _learn(one: Copy, value: int, known: Registers) -> None:
+    """Note what the source of a copy held."""
+    if not isinstance(one.source, str):
+        return
+    if one.bits == 64:
+        known.setdefault(one.source, (value - one.delta) & MASK)
+    elif one.bits == 32:
+        known.setdefault(LOW + one.source, (value - one.delta) & 0xFFFFFFFF)
 
 
 def _known(what: object, registers: Registers) -> int | None:
     if isinstance(what, Constant):
         return what.value
-    if isinstance(what, Copy) and isinstance(what.source, str) and what.bits == 64:
+    if isinstance(what, Copy) and isinstance(what.source, str):
         value = registers.get(what.source)
-        return None if value is None else (value + what.delta) & MASK
+        if value is None and what.bits == 32:
+            value = registers.get(LOW + what.source)
+        return None if value is None else narrowed(value, what)
     return None
 
 
@@ -67,8 +82,7 @@ def history(
     :param registers: what is known before ``at``
     :param preserving: calls, by index, after which all registers are as before
     """
-    known = {name: value for name, value in registers.items() if name in GENERAL}
-    known.pop("rsp", None)
+    known = {name: registers[name] for name in GENERAL if name in registers and name != "rsp"}
     states = {at: known}
     while len(function.before[at]) == 1 and at and len(states) < MOST_UNDONE:
         at = function.before[at][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.arithmetic import compute
-from oopsight.evidence.flow.code import Function
+from oopsight.evidence.flow.code import MOST_VISITED, Function
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -19,11 +19,10 @@ from oopsight.evidence.flow.effects import (
     signed,
     slot_of,
 )
-from oopsight.evidence.flow.history import history
+from oopsight.evidence.flow.history import LOW, history
 from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Memory
 from oopsight.evidence.flow.moves import Context, Definition
 
-MOST_VISITED = 4000
 DEEPEST_VALUE = 12
 ENTRY = -1
 # Functions save registers at their start; one that leaves early may do so later.
@@ -251,6 +250,8 @@ class Values:
             return what.value
         if isinstance(what, Copy):
             value = self.value(context, what.source, at, depth)
+            if value is None and what.bits <= 32:
+                value = self.history(context).get(at, {}).get(f"{LOW}{what.source}")
             return None if value is None else narrowed(value, what)
         if isinstance(what, Load):
             address = self.address(context, what.memory, at, depth)
