@@ -54,16 +54,23 @@ CALL = b"\xe8" + (KFREE - CALLER - 5).to_bytes(4, "little", signed=True)
 @pytest.mark.parametrize(
     ("entering", "rbx", "kind", "given"),
     [
-        (0xFFFFFFFFFFFFFFF2, 0, "error-pointer", 0xFFFFFFFFFFFFFFF2),
+        (0xFFFFFFFFFFFFFFF2, 0, "error-pointer", (0xFFFFFFFFFFFFFFF2, "operand")),
         # Several ways lead to the copy in rbx; an error code is believed, another value is not.
-        (None, 0xFFFFFFFFFFFFFFF2, "error-pointer", 0xFFFFFFFFFFFFFFF2),
+        (None, 0xFFFFFFFFFFFFFFF2, "error-pointer", (0xFFFFFFFFFFFFFFF2, "operand")),
         (None, 0x6C2F7261762F2066, "non-canonical", None),
-        # Memory of vmalloc: the page that was computed of it is what is wrong.
-        (0xFFFFC90000400000, 0, "vmalloc", None),
+        # There is no page of the slab allocator's for it; for a slab object there is.
+        (0xFFFFC90000400000, 0, "vmalloc", (0xFFFFC90000400000, "freed")),
+        (0xFFFFFFFFC0403000, 0, "module", (0xFFFFFFFFC0403000, "freed")),
+        (KERNEL, 0, "slab", None),
+        (KERNEL, 0, "page", None),
     ],
 )
 def test_of_what_is_freed_the_address_given_counts(
-    entering: int | None, rbx: int, kind: str, given: int | None, monkeypatch: pytest.MonkeyPatch
+    entering: int | None,
+    rbx: int,
+    kind: str,
+    given: tuple[int, str] | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     inner = function("kfree", (KFREE, bytes.fromhex("534889fb488b4008")))
     outer = function("drv_set", (CALLER, CALL))
@@ -71,9 +78,12 @@ def test_of_what_is_freed_the_address_given_counts(
         Context(function=inner, at=2, registers={"rbx": rbx, "rdi": 7}, base=None, frame=0),
         Context(function=outer, at=0, registers={}, base=None, frame=1),
     ]
+    contexts[0].caller = lambda: contexts[1]
     nothing: Any = None  # no memory is read
     tracer = SimpleNamespace(entering=lambda *_: entering, definitions=Values(nothing).definitions)
-    found: Any = SimpleNamespace(context=contexts.__getitem__, tracer=tracer)
+    found: Any = SimpleNamespace(
+        context=contexts.__getitem__, tracer=tracer, target_of=lambda _: KFREE
+    )
     monkeypatch.setattr(data_flow, "owner_of", lambda *_: owner(0, kind))
     freed = data_flow._freed(nothing, None, found)
-    assert (freed[1:3] if freed else None) == (None if given is None else ("rdi", given))
+    assert (freed[1:] if freed else None) == (None if given is None else ("rdi", *given))

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
 
 # Functions that free what an argument, by its position, points to.
-_FREES = {"kfree": 0, "kfree_sensitive": 0, "kvfree": 0, "vfree": 0, "kmem_cache_free": 1}
+_FREES = {"kfree": 0, "ksize": 0, "__ksize": 0, "kvfree": 0, "vfree": 0, "kmem_cache_free": 1}
+_NOT_TO_FREE = ("module", "stack", "vmalloc")
+"""Memory that the slab allocator has no page of: where it looks for one, there is none."""
 _FARTHEST_MEMBER = 1 << 20
 _BITS_OF_A_PAGE = 8 * 4096
 _KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
@@ -49,8 +51,9 @@ class DataFlow:
 
     subject: str
     """What was followed: ``operand``, the pointer in the faulting instruction's operand, or
-    ``index``, where its pointer is right; ``target`` of a call to where no code is; or ``argument``
-    of a function that checks what it is given."""
+    ``index``, where its pointer is right; ``freed``, memory that was to be freed and is not of the
+    allocator; ``target`` of a call to where no code is; or ``argument`` of a function that checks
+    what it is given."""
     checker: str | None
     """For an argument, the function that was given it."""
     ways: tuple[Way, ...]
@@ -176,20 +179,23 @@ def _freed(
     What such a function looks at is computed from the address that it was given: the page that the
     object lies in. The address is what counts.
     """
-    inner, outer = found.context(0), found.context(1)
+    inner = found.context(0)
+    outer = None if inner is None else inner.caller()
     if inner is None or outer is None or base_name(inner.function.name) not in _FREES:
         return None
-    target = outer.function.instructions[outer.at].target
+    target = found.target_of(outer) or outer.function.instructions[outer.at].target
     if target != inner.function.start:
         return None
     register = ARGUMENTS[_FREES[base_name(inner.function.name)]]
     value = found.tracer.entering(inner, register)
     if value is None:
         value = _error_code(found, inner, register)
-    # Memory that is another allocator's, or a stack's, is no bad pointer by itself: then the page.
-    if value is None or owner_of(session, modules, value).is_memory:
+    if value is None:
         return None
-    return outer, register, value, "operand"
+    owner = owner_of(session, modules, value)
+    if owner.is_memory and owner.kind not in _NOT_TO_FREE:
+        return None
+    return outer, register, value, "freed" if owner.is_memory else "operand"
 
 
 def _error_code(found: Calls, context: Context, register: str) -> int | None:

@@ -294,3 +294,25 @@ def test_a_list_whose_entries_are_stepped_into() -> None:
     machine.words |= dict(zip([OBJECT + 0x1000, *links], [*links, 0], strict=True))
     moves = trace(machine, "rdx", 22, rdx=links[3], rax=links[3] - 8, rdi=OBJECT + 0x1000)
     assert moves[0].address == links[2]
+
+
+def test_a_variable_of_the_caller_is_followed_to_what_was_stored_there() -> None:
+    # f0: mov rax,[rdi+8]; mov ecx,[rax]
+    # f1: sub rsp,0x18; mov rax,[rbx]; mov [rsp+8],rax; mov rdi,rsp; call f0; add rsp,0x18; ret
+    machine = Machine("488b4708 8b08", "4883ec18 488b03 4889442408 4889e7 e8ecefffff 4883c418 c3")
+    frame = STACK + 8
+    machine.words |= {STACK: machine.start(1) + 20, frame + 8: BAD, OBJECT: BAD}
+    frames = [
+        PhysicalFrame(0, TEXT + 4, STACK, {"rax": BAD, "rdi": frame, "rbx": OBJECT}, faulted=True),
+        PhysicalFrame(1, TEXT + 0x1014, frame, {"rbx": OBJECT}, faulted=False),
+        PhysicalFrame(2, TEXT + 0x1014, frame + 0x20, {}, faulted=False),
+    ]
+    calls = Calls(machine, frames, {})
+    context = calls.context(0)
+    assert context is not None
+    moves = calls.tracer.trace(context, "rax", context.at, BAD)
+    assert ways(moves) == ["loaded", "copied", "loaded"]
+    assert [move.address for move in moves] == [frame + 8, None, OBJECT]
+    # The pointer it was read through is an address in f1's frame, which f1 set itself.
+    moves = calls.tracer.trace(context, "rdi", context.at, frame)
+    assert ways(moves) == ["passed", "set"]

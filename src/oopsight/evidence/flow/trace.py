@@ -24,6 +24,8 @@ MOST_STEPS = 64
 FARTHEST_WALK = 1 << 20
 # seq_printf, seq_vprintf, vsnprintf: so many calls carry a list of arguments.
 _VARIADIC_CALLS = 4
+_NESTED_CALLS = 4
+"""Between a function that reads a variable through a pointer and the one whose variable it is."""
 
 
 class Tracer(Values):
@@ -136,10 +138,35 @@ class Tracer(Values):
                     context, place, at, value = saved.context, str(saved.source), saved.index, last
                     continue
             moves.append(move)
-            if onwards is None:
+            if onwards is not None:
+                place, at, value = onwards[0], one.index, onwards[1]
+                continue
+            stored = self._stored(move)
+            if stored is None:
                 return moves
-            place, at, value = onwards[0], one.index, onwards[1]
+            context, place, at, value = *stored, move.value
         return moves
+
+    def _stored(self, move: Move) -> tuple[Context, Slot, int] | None:
+        """The slot in a caller's frame that a value was read from, where that is how it got there.
+
+        Callers hand on addresses of variables of their own, which anybody may have written to: only
+        a store that gives this very value counts.
+        """
+        outer = move.context.caller() if move.how is How.LOADED and move.address else None
+        for _ in range(_NESTED_CALLS):
+            if outer is None or outer.base is None or move.address is None:
+                return None
+            depth = outer.function.depth[outer.at]
+            slot = Slot(move.address - outer.base)
+            if depth is not None and -depth <= slot.offset < 0:
+                found = self.definitions(outer.function, slot, outer.at)
+                if found is None or len(found) != 1 or found[0].effect is None:
+                    return None
+                same = self._came(outer, slot, found[0]) == move.value
+                return (outer, slot, outer.at) if same and move.value is not None else None
+            outer = outer.caller()
+        return None
 
     def _saved_argument(self, context: Context, value: int | None) -> Move | None:
         """Where a variadic function on the way here saved an argument that is this very value."""
@@ -205,6 +232,9 @@ class Tracer(Values):
                 certain=certain,
             )
             return move, None
+        if isinstance(what, Copy) and _of_the_frame(context, what.source, one.index):
+            # The address of a variable of the function's own.
+            return Move(How.SET, context, one.index, place, None, value, certain=certain), None
         if isinstance(what, Copy):
             before = None if value is None else (value - what.delta) & MASK
             if what.bits < 64:
@@ -251,3 +281,8 @@ class Tracer(Values):
 def _steps(one: Definition, place: Place) -> bool:
     """Whether a definition only adds a constant to what the place held."""
     return isinstance(one.effect, Copy) and one.effect.source == place and one.effect.delta != 0
+
+
+def _of_the_frame(context: Context, place: Place, at: int) -> bool:
+    """Whether a register points into the function's frame."""
+    return place == "rsp" or (place == "rbp" and context.function.frame_pointer[at] is not None)
