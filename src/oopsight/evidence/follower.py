@@ -86,7 +86,10 @@ class Follower:
             steps = []
             inner = start
             for move in moves:
-                steps.append(step_of(self.namer, move, inner))
+                step = step_of(self.namer, move, inner)
+                if move.how is How.RETURNED:
+                    step = replace(step, text=end_words(step, None, None, self._callee(move)))
+                steps.append(step)
                 inner = move.context
             returned_by = self._callee(last) if last.how is How.RETURNED else None
             steps[-1] = replace(steps[-1], text=end_words(steps[-1], name, held_in, returned_by))

@@ -58,7 +58,7 @@ class Calls:
         :param functions: those decoded before, by an address in them; more will be added
         """
         self.reader = reader
-        self.tracer = Tracer(reader)
+        self.tracer = Tracer(reader, self.function)
         self.frames = frames
         self.segments = segments
         self._contexts: dict[int, Context | None] = {}

@@ -7,6 +7,7 @@ which it can have been: each entry of the list, of the hash chain, of the tree.
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from oopsight.evidence.flow.effects import (
     Load,
     Operation,
     Place,
+    Returned,
     narrowed,
 )
 from oopsight.evidence.flow.instructions import Memory
@@ -48,7 +50,7 @@ class Candidates:
         self._found: dict[Key, dict[int, None]] = {}
         self._effects: dict[Key, list[tuple[int, Effect]]] = {}
         self._needed_by: dict[Key, list[tuple[Key, int, Effect]]] = {}
-        self._work: list[tuple[Key, int]] = []
+        self._work: collections.deque[tuple[Key, int]] = collections.deque()
         self._left = MOST_VALUES
         self.complete = True
         """Whether all ways could be followed: what is not among the values cannot have been."""
@@ -87,6 +89,9 @@ class Candidates:
                 came = self._values.came_in(self._context, place)
                 self._add(key, came)
                 continue
+            if isinstance(one.effect, Returned):
+                self._add_returned(key, one.index)
+                continue
             if not _followed(one.effect):
                 self.complete = False
                 continue
@@ -98,6 +103,16 @@ class Candidates:
             # What its sources are known to be is known from here on: the rest comes as it is found.
             for value in self._results(one.effect, one.index, None):
                 self._add(key, value)
+
+    def _add_returned(self, key: Key, call: int) -> None:
+        """What a function that was called can have returned."""
+        ends = self._values.callees(self._context, call)
+        self.complete &= bool(ends)
+        for end in ends:
+            inner = Candidates(self._values, end)
+            for value in inner.of(Copy("rax"), end.at):
+                self._add(key, value)
+            self.complete &= inner.complete
 
     def _repeated(self, index: int) -> bool:
         """Whether an instruction can have been carried out several times in this call."""
@@ -116,7 +131,8 @@ class Candidates:
 
     def _run(self) -> None:
         while self._work:
-            source, value = self._work.pop()
+            # First come, first served: endless steps leave the others a share of what is looked at.
+            source, value = self._work.popleft()
             for key, at, what in self._needed_by.get(source, ()):
                 for result in self._results(what, at, (source[0], value)):
                     self._add(key, result)

@@ -27,6 +27,8 @@ class Context:
     segments: dict[str, int] = field(default_factory=dict)
     history: dict[int, dict[str, int]] | None = None
     """Of :mod:`~oopsight.evidence.flow.history`, once it was asked for."""
+    nested: int = 0
+    """How many calls further in than any frame of the backtrace: it has returned."""
     values: dict[tuple[Place, int], int | None] = field(default_factory=dict)
     """What places held before instructions, as they were asked for."""
 

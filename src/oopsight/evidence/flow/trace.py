@@ -143,9 +143,23 @@ class Tracer(Values):
                 continue
             stored = self._stored(move)
             if stored is None:
-                return moves
+                return [*moves, *self._inside(move)]
             context, place, at, value = *stored, move.value
         return moves
+
+    def _inside(self, move: Move) -> list[Move]:
+        """Where a function that was called read what it returned; empty where that is not clear."""
+        value = move.value
+        # Zero and error codes are what a function has decided to return.
+        if move.how is not How.RETURNED or value is None or not value >> 32 or -value & MASK < 4096:
+            return []
+        ways = [
+            way
+            for end in self.callees(move.context, move.index)
+            if (way := self.trace(end, "rax", end.at, value))[-1].how is How.LOADED
+            and way[-1].found == way[-1].value is not None
+        ]
+        return ways[0] if len(ways) == 1 else []
 
     def _stored(self, move: Move) -> tuple[Context, Slot, int] | None:
         """The slot in a caller's frame that a value was read from, where that is how it got there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.arithmetic import compute
+from oopsight.evidence.flow.callees import Functions, no_functions, returns
 from oopsight.evidence.flow.code import MOST_VISITED, Function
 from oopsight.evidence.flow.effects import (
     MASK,
@@ -36,8 +37,9 @@ _PRESERVING = ("__fentry__", "ftrace_", "preempt_schedule", "__SCT__preempt", "_
 class Values:
     """Values in contexts; reads memory through ``reader``."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, functions: Functions = no_functions) -> None:
         self.reader = reader
+        self._functions = functions
         self._preserving: dict[int, bool] = {}
 
     def _preserves(self, function: Function, index: int) -> bool:
@@ -264,6 +266,10 @@ class Values:
             if len(numbers) == len(inputs):
                 return compute(what.name, numbers, what.size)
         return None
+
+    def callees(self, context: Context, at: int) -> list[Context]:
+        """What a call called, as it returned: one context for each of its ends."""
+        return returns(self, context, at, self._functions)
 
     def outwards(self, context: Context, place: Place) -> tuple[Context | None, Place | None]:
         """The caller, and the place there that an incoming place is; ``None`` if it is none."""
