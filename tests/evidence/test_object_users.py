@@ -78,6 +78,17 @@ def test_where_a_good_argument_was_kept_is_no_matter(machine: Machine) -> None:
     assert isinstance(collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT), Missing)
 
 
+def test_what_held_a_good_pointer_may_be_freed(machine: Machine) -> None:
+    first = flow(made.slab_object("free")).first
+    held = made.owner(0xFFFF888000090000, "slab", slab=made.slab_object("allocated"))
+    inner = replace(first, held_in=held)
+    good = replace(flow(ONE), ways=(inner, first))
+    assert isinstance(collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT), Missing)
+    nowhere = replace(inner, held_in=made.owner(0xFFFF888000090000, "free-page"))
+    found = users(machine, replace(good, ways=(nowhere, first)))
+    assert found.role == "the pointer to it was read from it"
+
+
 def test_an_allocated_object_of_one_owner_is_nobodys_mistake(machine: Machine) -> None:
     found = collect(machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT)
     assert isinstance(found, Missing)

@@ -64,7 +64,9 @@ def _pointers(step: FlowStep, way: Way) -> tuple[Pointer, ...]:
 def flow_steps(flow: DataFlow, most_ways: int = 2) -> list[Step]:
     """The ways of the bad value and of the pointer it was read through, as steps of the proof."""
     steps = []
-    for number, way in enumerate(flow.ways[:most_ways]):
+    # Where a system call keeps the user's registers is no part of the crash.
+    ways = flow.ways[: 1 if flow.first.from_user else most_ways]
+    for number, way in enumerate(ways):
         for step in way.steps:
             # Where a trace of the second pointer is lost says nothing about the crash.
             if step.how in _SILENT or (step.how == "lost" and number):

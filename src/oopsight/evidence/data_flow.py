@@ -260,6 +260,7 @@ def collect(
         context, what, value, subject = start
         ways = follower.ways(context, what, value)
         if ways:
+            subject = "index" if subject == "operand" and ways[0].index else subject
             where = _accessed(fault) if subject == "index" else value
             bad = None if where is None else owner_of(session, known, where)
             wanted, expected = (None, None) if freed else _wanted(fault, follower.pointed_to)

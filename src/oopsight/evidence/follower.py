@@ -205,8 +205,10 @@ class Follower:
 
         prog, beyond, inner = self.session.prog, 0, start
         for move in moves:
-            if move.how is How.COMPUTED:
-                beyond += _delta(move)
+            added = _delta(move)
+            if added is None:
+                return None
+            beyond += added
             if move.how is How.PASSED:
                 if isinstance(move.place, str):
                     code = inner.function
@@ -237,9 +239,14 @@ class Follower:
         return None
 
 
-def _delta(move: Move) -> int:
-    """What a step added to its source."""
-    from oopsight.evidence.flow.effects import Copy, effect
+def _delta(move: Move) -> int | None:
+    """What a step added to its source; ``None`` where the type does not survive it."""
+    from oopsight.evidence.flow.effects import Copy, Operation, effect
 
+    if move.how not in (How.COMPUTED, How.INDEX, How.PAGE):
+        return 0
     what = effect(move.context.function, move.index, move.place)
+    if isinstance(what, Operation):
+        # Flags in the lowest bits of a pointer are cleared.
+        return 0 if what.name == "and" else None
     return what.delta if isinstance(what, Copy) else 0

@@ -25,7 +25,7 @@ from oopsight.evidence.module_roles import (
 )
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.overrun import Overrun, overrun_of
-from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.session import Session
 from oopsight.text import printable
@@ -71,6 +71,9 @@ def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabO
     """The object that is free and in use, and what it is to the crash."""
     for number, way in enumerate(flow.ways[:2] if flow and not _handed_good(flow) else ()):
         held = way.held_in
+        # A pointer that leads to memory in use was good: what held it may have been freed since.
+        if number and flow is not None and (way.index is not None or _in_use(flow.first.held_in)):
+            continue
         if held is not None and held.slab is not None and held.slab.freed:
             what = "the bad pointer" if number == 0 else "the pointer to it"
             return f"{what} was read from it", held.slab
@@ -93,9 +96,13 @@ def _handed_good(flow: DataFlow) -> bool:
 
     A kernel thread has its argument from memory that is always freed once the thread runs.
     """
-    bad = flow.bad
-    in_use = bad is not None and bad.is_memory and not (bad.slab is not None and bad.slab.freed)
-    return flow.subject == "argument" and in_use
+    return flow.subject == "argument" and _in_use(flow.bad)
+
+
+def _in_use(owner: Owner | None) -> bool:
+    return (
+        owner is not None and owner.is_memory and not (owner.slab is not None and owner.slab.freed)
+    )
 
 
 def _fresh_on_list(

@@ -70,6 +70,19 @@ class Way:
     so can have left it there."""
 
     @property
+    def index(self) -> FlowStep | None:
+        """The step that tells the number from which, and a good pointer, the value was computed.
+
+        ``None`` where the value was a pointer from where it came to be, or where that is not known.
+        """
+        if self.ended == "lost" or any(step.how == "page" for step in self.steps):
+            return None
+        for step, source in zip(self.steps, self.steps[1:], strict=False):
+            if step.how == "index":
+                return source
+        return None
+
+    @property
     def certain(self) -> bool:
         """Whether no step was chosen among several."""
         return all(step.certain for step in self.steps)
@@ -180,9 +193,10 @@ def _words(namer: Namer, move: Move, inner: Context) -> str:
         return f"{where} had kept {value} in its {move.source}"
     if move.how is How.SAVED:
         return f"{where} had {value} among its variable arguments, in {move.source}"
-    if move.how is How.COMPUTED:
+    if move.how in (How.COMPUTED, How.INDEX, How.PAGE):
         row = move.context.function.instructions[move.index]
-        return f"{where} computed {value} from {move.source}: {row.text}"
+        source = f" from {move.source}" if move.source else ""
+        return f"{where} computed {value}{source}: {row.text}"
     if move.how is How.LOST:
         return f"in {where}, {place} = {value}: {move.why}"
     return f"{where} copied {value} from {move.source} to {place}"

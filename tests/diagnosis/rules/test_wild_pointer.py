@@ -66,6 +66,6 @@ def test_what_the_allocator_cannot_free_is_told_with_who_made_it() -> None:
         finding = wild_pointer(fault_, backtrace(), flow, ABSENT)
         assert isinstance(finding, Finding)
         assert finding.certainty is certainty
-        assert "drv_close had 0xffffc90000400000 freed by " in finding.summary
+        assert "drv_close gave 0xffffc90000400000 to be freed" in finding.summary
         assert "which is a vmalloc area allocated by drv_open" in finding.summary
         assert finding.culprits[0].function == "drv_close"

@@ -7,7 +7,7 @@ from handmade_machine import OBJECT, TEXT, Machine
 from oopsight.evidence.flow import candidates
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
 from oopsight.evidence.flow.candidates import Candidates
-from oopsight.evidence.flow.effects import Copy, Load
+from oopsight.evidence.flow.effects import Copy, Load, Lost
 
 
 def found(machine: Machine, at: int, **registers: int) -> tuple[Candidates, int]:
@@ -56,6 +56,13 @@ def test_what_a_call_returned_is_not_known() -> None:
     unknown, at = found(machine, 5)
     assert unknown.of(Copy("rax"), at) == []
     assert not unknown.complete
+
+
+def test_what_is_not_followed_says_nothing() -> None:
+    machine = Machine("488b07 90")
+    nothing, at = found(machine, 3, rdi=OBJECT)
+    assert nothing.of(Lost("popped from an unknown place"), at) == []
+    assert not nothing.complete
 
 
 def test_endless_steps_are_bounded() -> None:

@@ -316,3 +316,26 @@ def test_a_variable_of_the_caller_is_followed_to_what_was_stored_there() -> None
     # The pointer it was read through is an address in f1's frame, which f1 set itself.
     moves = calls.tracer.trace(context, "rdi", context.at, frame)
     assert ways(moves) == ["passed", "set"]
+
+
+def test_nothing_comes_after_a_call_that_does_not_return() -> None:
+    # f0: mov rax,[rdi]; test eax,eax; jne 2f; mov rax,[rsi]; call f1; 2: mov ecx,[rax]
+    machine = Machine("488b07 85c0 7508 488b06 e8f10f0000 8b08", "ebfe")
+    machine.words |= {OBJECT: BAD, OBJECT + 64: BAD}
+    registers = {"rax": BAD, "rdi": OBJECT, "rsi": OBJECT + 64}
+    machine.names[1] = "__stack_chk_fail"
+    moves = trace(machine, "rax", 15, **registers)
+    assert [(move.address, move.certain) for move in moves] == [(OBJECT, True)]
+    machine.names[1] = "f1"
+    assert ways(trace(machine, "rax", 15, **registers)) == ["lost"]
+
+
+def test_a_variable_that_another_was_to_fill_was_not_set_by_its_function() -> None:
+    # f0: sub rsp,0x18; mov qword ptr [rsp+8],0; lea rdi,[rsp+8]; call f1; mov rax,[rsp+8];
+    # mov ecx,[rax]
+    code = "4883ec18 48c744240800000000 488d7c2408 e8e90f0000 488b442408 8b08"
+    machine = Machine(code, "c3")
+    machine.words |= {STACK + 8: BAD, STACK + 0x18: 0}
+    moves = trace(machine, "rax", 28, (1, 1, STACK + 0x20), rax=BAD)
+    assert ways(moves) == ["reloaded", "lost"]
+    assert moves[-1].why == "was written to through its address"

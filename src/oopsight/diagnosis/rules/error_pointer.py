@@ -63,8 +63,8 @@ def error_pointer(
     fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
 ) -> Finding | Clear:
     """Decide whether the bad pointer is an error code."""
-    if isinstance(flow, DataFlow) and flow.subject == "argument":
-        return Clear("the fault was not an access through a pointer")
+    if isinstance(flow, DataFlow) and flow.subject in ("argument", "index"):
+        return Clear("it was not a pointer that led astray")
     found = _code(fault, flow)
     if found is None:
         return Clear("the bad pointer did not come from a value within the last 4095 addresses")

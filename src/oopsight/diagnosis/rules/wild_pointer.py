@@ -91,7 +91,8 @@ def _index(
 ) -> Finding:
     """The pointer is right, and the index or bit number leads out of what it points to."""
     way = flow.first
-    value = "an index that is not known" if way.value is None else f"{way.value} as an index"
+    number = way.index.value if way.index is not None else way.value
+    value = "an index that is not known" if number is None else f"{number} as an index"
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     steps.append(Step(f"it led to {bad.address}: {bad.detail}", steps[0].because))
     culprits = flow_culprits(flow, backtrace, what="the index")
@@ -116,7 +117,7 @@ def _freed(
     way = flow.first
     steps = [fault_step(fault), *flow_steps(flow)]
     steps.append(
-        Step(f"{bad.address} is {bad.detail}: {fault.function} cannot free it", steps[-1].because)
+        Step(f"{bad.address} is {bad.detail}, no memory to be freed so", steps[-1].because)
     )
     culprits = flow_culprits(flow, backtrace, what="what was to be freed")
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
@@ -124,7 +125,8 @@ def _freed(
     own = way.held_in is not None and way.held_in.kind in ("module", "kernel")
     return Finding(
         title=f"{fault.function} was given what it cannot free",
-        summary=f"{blamed} had {bad.address} freed by {fault.function}, which is {bad.detail}.",
+        summary=f"{blamed} gave {bad.address} to be freed, which is {bad.detail}; {fault.function} "
+        "found no object of its allocator there.",
         # What an object held may have been put there by another, after it had been freed.
         certainty=Certainty.INFERRED if made or own else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,

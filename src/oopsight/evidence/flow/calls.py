@@ -23,6 +23,24 @@ from oopsight.evidence.flow.trace import Tracer
 MOST_TAIL_CALLS = 3
 _MOST_JUMPS = 8
 _ENDBR = 4
+# tools/objtool/noreturns.h: those that drivers' and the kernel's common code calls.
+_NEVER_RETURN = frozenset(
+    [
+        "__fortify_panic",
+        "__module_put_and_kthread_exit",
+        "__stack_chk_fail",
+        "do_exit",
+        "do_group_exit",
+        "fortify_panic",
+        "kthread_complete_and_exit",
+        "kthread_exit",
+        "make_task_dead",
+        "panic",
+        "rewind_stack_and_make_dead",
+        "usercopy_abort",
+        "vpanic",
+    ]
+)
 _THUNK = "x86_indirect"
 _THUNK_SIZE = 32
 
@@ -87,7 +105,11 @@ class Calls:
         code = [(at, self.reader.read(at, min(length, LONGEST_FUNCTION))) for at, length in parts]
         if code[0][1] is None or not size:
             return None
-        return function(name, *((at, data) for at, data in code if data))
+        return function(name, *((at, data) for at, data in code if data), returns=self._returns)
+
+    def _returns(self, target: int) -> bool:
+        found = self.reader.function(target)
+        return found is None or found[1] != target or found[0] not in _NEVER_RETURN
 
     def context(self, position: int) -> Context | None:
         """The context of the frame at a position of :attr:`frames`."""

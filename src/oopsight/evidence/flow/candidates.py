@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oopsight.evidence.flow.arithmetic import compute
-from oopsight.evidence.flow.code import leads_to
+from oopsight.evidence.flow.code import repeated
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -44,9 +44,15 @@ Key = tuple[Place, int]
 class Candidates:
     """The values of places in one context, each found once."""
 
-    def __init__(self, values: Values, context: Context) -> None:
+    def __init__(self, values: Values, context: Context, *, live: bool = True) -> None:
+        """Take a context.
+
+        :param live: whether what registers hold at the end counts as a value of what is set in a
+            loop; it does not tell which of several instructions set it
+        """
         self._values = values
         self._context = context
+        self._live = live
         self._found: dict[Key, dict[int, None]] = {}
         self._effects: dict[Key, list[tuple[int, Effect]]] = {}
         self._needed_by: dict[Key, list[tuple[Key, int, Effect]]] = {}
@@ -64,6 +70,9 @@ class Candidates:
 
     def of(self, what: Effect, at: int) -> list[int]:
         """What an instruction can have set its place to."""
+        if not _followed(what):
+            self.complete = False
+            return []
         for place in _places(what):
             self._need((place, at))
         self._run()
@@ -78,8 +87,11 @@ class Candidates:
         # What is known is of the last pass; what is set in a loop was another before.
         known = self._values.value(self._context, place, at)
         if known is not None:
-            self._add(key, known)
-            if not any(self._repeated(one.index) for one in definitions or ()):
+            code = self._context.function
+            once = not any(repeated(code, one.index) for one in definitions or ())
+            if once or self._live:
+                self._add(key, known)
+            if once:
                 return
         if definitions is None or len(self._found) >= MOST_PLACES:
             self.complete = False
@@ -113,10 +125,6 @@ class Candidates:
             for value in inner.of(Copy("rax"), end.at):
                 self._add(key, value)
             self.complete &= inner.complete
-
-    def _repeated(self, index: int) -> bool:
-        """Whether an instruction can have been carried out several times in this call."""
-        return index >= 0 and leads_to(self._context.function, index, index)
 
     def _add(self, key: Key, value: int | None) -> None:
         if value is None:

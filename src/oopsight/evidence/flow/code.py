@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oopsight.cheap import dataclass, field, replace
 from oopsight.evidence.flow.instructions import MOST_INSTRUCTIONS, Instruction, Operand, decode
@@ -55,11 +55,18 @@ class Function:
         return replace(self, depth=depth, frame_pointer=frame_pointer)
 
 
-def function(name: str, *parts: tuple[int, bytes]) -> Function:
+def _returns(_: int) -> bool:
+    return True
+
+
+def function(
+    name: str, *parts: tuple[int, bytes], returns: Callable[[int], bool] = _returns
+) -> Function:
     """Decode a function, from its first byte on so that the instructions are in step.
 
     :param parts: address and code, the entry's part first; compilers move what is seldom carried
         out to a part of its own (``NAME.cold``)
+    :param returns: whether what is called at an address ever returns
     """
     start = parts[0][0]
     rows = tuple(row for at, code in parts for row in decode(code[:LONGEST_FUNCTION], at))
@@ -67,7 +74,10 @@ def function(name: str, *parts: tuple[int, bytes]) -> Function:
     after: list[list[int]] = [[] for _ in rows]
     tables: list[int] = []
     for index, row in enumerate(rows):
-        if row.falls_through and index + 1 < len(rows) and row.end == rows[index + 1].address:
+        goes_on = row.falls_through and not (
+            row.is_call and row.target is not None and not returns(row.target)
+        )
+        if goes_on and index + 1 < len(rows) and row.end == rows[index + 1].address:
             after[index].append(index + 1)
         if row.is_jump:
             target = None if row.target is None else indices.get(row.target)
@@ -191,3 +201,8 @@ def leads_to(code: Function, index: int, other: int) -> bool:
                 seen.add(following)
                 work.append(following)
     return False
+
+
+def repeated(code: Function, index: int) -> bool:
+    """Whether an instruction can have been carried out several times in one call."""
+    return index >= 0 and leads_to(code, index, index)

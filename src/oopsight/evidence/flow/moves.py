@@ -38,7 +38,11 @@ class How(str, Enum):
 
     COPIED = "copied"
     COMPUTED = "computed"
-    """A constant was added."""
+    """A constant was added, or bits of a pointer were changed."""
+    INDEX = "index"
+    """It was made of a number: one added to a pointer that is good, or scaled to count elements."""
+    PAGE = "page"
+    """It was made of an address: of the number of the page that this lies in."""
     RELOADED = "reloaded"
     """From a slot of the frame."""
     LOADED = "loaded"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.flow.candidates import Candidates
+from oopsight.evidence.flow.code import repeated
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -11,6 +12,7 @@ from oopsight.evidence.flow.effects import (
     Either,
     Load,
     Lost,
+    Operation,
     Place,
     Returned,
     Slot,
@@ -18,6 +20,7 @@ from oopsight.evidence.flow.effects import (
 )
 from oopsight.evidence.flow.instructions import ARGUMENTS
 from oopsight.evidence.flow.moves import Context, Definition, How, Move
+from oopsight.evidence.flow.parts import Part, part
 from oopsight.evidence.flow.values import PROLOGUE, Values
 
 MOST_STEPS = 64
@@ -41,7 +44,20 @@ class Tracer(Values):
         if value is None:
             return None
         came = self._came(context, place, one)
-        return None if came is None else came != value
+        # What is computed is of the last pass through a loop; this may be of one before.
+        if came is not None and (came == value or not repeated(context.function, one.index)):
+            return came != value
+        return self._excluded(context, one, value)
+
+    def _excluded(self, context: Context, one: Definition, value: int) -> bool | None:
+        """Whether a definition cannot have given a value in any pass; ``None``: cannot say."""
+        # Small numbers are found in many places.
+        if one.effect is None or not value >> 32:
+            return None
+        candidates = Candidates(self, context, live=False)
+        if value in candidates.of(one.effect, one.index):
+            return False
+        return True if candidates.complete else None
 
     def _choose(
         self, context: Context, place: Place, found: list[Definition], value: int | None
@@ -57,6 +73,11 @@ class Tracer(Values):
         left = [one for one, refuted in verdicts if refuted is not True]
         if len(left) == 1:
             return left[0], False
+        if value is not None:
+            possible = [(one, self._excluded(context, one, value)) for one in left]
+            rest = [one for one, excluded in possible if excluded is not True]
+            if len(rest) == 1 and (rest[0], False) in possible:
+                return rest[0], False
         confirmed = [one for one, refuted in verdicts if refuted is False]
         # Zero and other small numbers are found in many places; an address that agrees is none of
         # chance.
@@ -107,6 +128,10 @@ class Tracer(Values):
                 moves.append(Move(How.LOST, context, at, place, None, value, why=why))
                 return moves
             one, certain = self._choose(context, place, found, value)
+            if one is not None and self._written_elsewhere(context, place, one, value):
+                why = "was written to through its address"
+                moves.append(Move(How.LOST, context, at, place, None, value, why=why))
+                return moves
             if one is None:
                 saved = self._saved_argument(context, last)
                 if saved is not None:
@@ -130,6 +155,12 @@ class Tracer(Values):
                 )
                 context, place, at = caller, source, caller.at
                 continue
+            if isinstance(one.effect, Operation):
+                found_part = part(self, context, one.index, one.effect, value)
+                if found_part is not None:
+                    certain = certain and found_part.certain
+                    moves.append(_computed(context, place, one.index, found_part, value))
+                    one, value = Definition(one.index, found_part.what), found_part.value
             move, onwards = self._step(context, place, one, value, certain=certain)
             if move.how is How.LOADED and move.address is None:
                 saved = self._saved_argument(context, last)
@@ -146,6 +177,16 @@ class Tracer(Values):
                 return [*moves, *self._inside(move)]
             context, place, at, value = *stored, move.value
         return moves
+
+    def _written_elsewhere(
+        self, context: Context, place: Place, one: Definition, value: int | None
+    ) -> bool:
+        """Whether a slot holds other than what the function itself put there."""
+        if not isinstance(place, Slot) or value is None or one.effect is None:
+            return False
+        came = self._came(context, place, one)
+        # Of a slot for 32 bits the upper half belongs to another.
+        return came is not None and bool((came ^ value) & 0xFFFFFFFF)
 
     def _inside(self, move: Move) -> list[Move]:
         """Where a function that was called read what it returned; empty where that is not clear."""
@@ -290,6 +331,12 @@ class Tracer(Values):
         if len(left) == 1:
             return left[0], False
         return Lost("one of two, and the dump does not tell which"), False
+
+
+def _computed(context: Context, place: Place, at: int, found: Part, value: int | None) -> Move:
+    """The step from a computed value to the part of it that is followed."""
+    source = found.what.source if isinstance(found.what, Copy) else None
+    return Move(found.how, context, at, place, source, value, certain=found.certain)
 
 
 def _steps(one: Definition, place: Place) -> bool:

@@ -1,0 +1,7 @@
+boot() {
+	load stagelight
+}
+
+workload() {
+	service /usr/sbin/lightdeskd -c /etc/lightdesk.steps
+}
