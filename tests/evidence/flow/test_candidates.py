@@ -75,3 +75,20 @@ def test_endless_steps_are_bounded() -> None:
     assert Load(memory).memory.index == "rax"
     assert 1000 < len(steps.addresses(memory, at)) <= candidates.MOST_VALUES
     assert not steps.complete
+
+
+def test_an_entry_that_is_not_in_the_dump_may_have_led_anywhere() -> None:
+    machine = Machine(TREE)
+    machine.words |= {OBJECT: OBJECT + 0x100}
+    torn, at = found(machine, 3, rdi=OBJECT)
+    assert torn.of(Copy("rax"), at) == [OBJECT + 0x100]
+    assert not torn.complete
+
+
+def test_one_crash_has_one_budget() -> None:
+    machine = Machine("31c0 4883c008 488b0c07 ebf6")
+    steps, at = found(machine, 6, rdi=OBJECT)
+    steps._values.budget = 10
+    assert len(steps.of(Copy("rax"), at)) <= 10
+    assert steps._values.budget == 0
+    assert not steps.complete

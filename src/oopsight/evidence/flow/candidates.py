@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 
 MOST_PLACES = 64
 MOST_VALUES = 20_000
-MOST_COMBINED = 256
+MOST_COMBINED = 64
 """Of values of two places that are taken together."""
+
+_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 
 Key = tuple[Place, int]
 """A place, and the instruction before which it is looked at."""
@@ -130,10 +133,11 @@ class Candidates:
         if value is None:
             self.complete = False
         elif value not in self._found[key]:
-            if not self._left:
+            if not self._left or not self._values.budget:
                 self.complete = False
                 return
             self._left -= 1
+            self._values.budget -= 1
             self._found[key][value] = None
             self._work.append((key, value))
 
@@ -160,12 +164,15 @@ class Candidates:
                 number = self._values.number(address, what.memory.size, signed_=what.signed)
                 if number is not None:
                     yield number
+                elif address >> 47 == _KERNEL_HALF:
+                    self.complete = False  # not in the dump, or gone since
         elif isinstance(what, Either):
-            yield from self._results(what.first, at, new)
-            yield from self._results(what.second, at, new)
+            for one in (what.first, what.second):
+                if new is None or new[0] in _places(one):
+                    yield from self._results(one, at, new)
         elif isinstance(what, Operation):
             inputs = [list(self._results(one, at, new)) for one in what.inputs]
-            for numbers in itertools.islice(itertools.product(*inputs), MOST_COMBINED):
+            for numbers in self._combined(*inputs):
                 yield compute(what.name, numbers, what.size)
 
     def _of(self, place: Place, at: int, new: tuple[Place, int] | None) -> list[int]:
@@ -184,8 +191,15 @@ class Candidates:
         if memory.base == "rip":
             bases = [self._context.function.instructions[at].end]
         indexes = [0] if memory.index is None else self._of(memory.index, at, new)
-        for base, index in itertools.islice(itertools.product(bases, indexes), MOST_VALUES):
+        for base, index in self._combined(bases, indexes):
             yield (base + index * memory.scale + fixed) & MASK
+
+    def _combined(self, *lists: list[int]) -> Iterator[tuple[int, ...]]:
+        """Each of one list with each of another; a list may be long if it is the only long one."""
+        lengths = sorted(map(len, lists))
+        most = MOST_VALUES if all(length <= 1 for length in lengths[:-1]) else MOST_COMBINED
+        self.complete &= math.prod(lengths) <= most
+        return itertools.islice(itertools.product(*lists), most)
 
 
 def _followed(what: Effect) -> bool:

@@ -29,6 +29,8 @@ ENTRY = -1
 # Functions save registers at their start; one that leaves early may do so later.
 PROLOGUE = 400
 _MOST_COPIES = 4
+MOST_CANDIDATES = 60_000
+"""Values computed by :mod:`~oopsight.evidence.flow.candidates` for one crash: a second's work."""
 # Assembly routines that leave every register as it was (arch/x86/kernel/ftrace_64.S,
 # arch/x86/entry/thunk_64.S).
 _PRESERVING = ("__fentry__", "ftrace_", "preempt_schedule", "__SCT__preempt", "__cond_resched_")
@@ -40,6 +42,7 @@ class Values:
     def __init__(self, reader: Reader, functions: Functions = no_functions) -> None:
         self.reader = reader
         self._functions = functions
+        self.budget = MOST_CANDIDATES
         self._preserving: dict[int, bool] = {}
 
     def _preserves(self, function: Function, index: int) -> bool:
