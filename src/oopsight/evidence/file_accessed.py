@@ -13,7 +13,9 @@ from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace, Frame, Role, crashed_trace
+from oopsight.evidence.flow.calls import MOST_TAIL_CALLS, Calls
 from oopsight.evidence.flow.instructions import ARGUMENTS
+from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.frames import calls
 from oopsight.evidence.owner import stack_size
 from oopsight.evidence.pointers import FileReference, FramePointer
@@ -82,6 +84,18 @@ def _variables(frame: Any) -> Iterator[tuple[str, int]]:
         yield "->".join((name, *route)), address
 
 
+def _contexts(found: Calls) -> Iterator[Context]:
+    """The calls of the crash path, innermost first; also those that jumped on and left no frame."""
+    for position in range(len(found.frames)):
+        context = found.context(position)
+        outer = found.context(position + 1)
+        for _ in range(1 + MOST_TAIL_CALLS):
+            if context is None or context is outer:
+                break
+            yield context
+            context = context.caller()
+
+
 def _parameters(session: Session, backtrace: Backtrace) -> Iterator[tuple[int, str, int]]:
     """Parameters by the functions' prototypes: the frame's index, name and address of the file."""
     from drgn import FaultError, Object
@@ -89,10 +103,7 @@ def _parameters(session: Session, backtrace: Backtrace) -> Iterator[tuple[int, s
     from oopsight.evidence.type_names import parameter
 
     found = calls(session, backtrace, None)
-    for position, frame in enumerate(found.frames):
-        context = found.context(position)
-        if context is None:
-            continue
+    for context in _contexts(found):
         code = context.function
         for register in ARGUMENTS[:3]:
             known = parameter(session.prog, code.name, code.start, register)
@@ -107,7 +118,7 @@ def _parameters(session: Session, backtrace: Backtrace) -> Iterator[tuple[int, s
                 address = _follow(Object(session.prog, kind, value), route)
             except (FaultError, LookupError, AttributeError, SymbolError):
                 continue
-            yield frame.index, "->".join((name, *route)), address
+            yield context.frame, "->".join((name, *route)), address
 
 
 def _reference(
