@@ -13,7 +13,7 @@ from oopsight.cheap import dataclass
 from oopsight.dump import DumpInfo, identify
 from oopsight.errors import DamagedDumpError, SymbolError
 from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, package_hint
-from oopsight.symbols.lookup import SymbolTable
+from oopsight.symbols.lookup import SymbolTable, install, install_modules
 from oopsight.symbols.module_btf import ModuleTypes
 from oopsight.symbols.module_names import ModuleNames
 from oopsight.symbols.module_places import Place, module_places
@@ -285,8 +285,7 @@ def _name_symbols(prog: Program, symbols: SymbolStatus, info: DumpInfo) -> None:
 
     if symbols.pack and symbols.path:
         table = SymbolTable(symbols.path, info.vmcoreinfo.kaslr_offset or 0)
-        prog.register_symbol_finder("pack", table, enable_index=0)
-        prog.set_enabled_symbol_finders(["pack"])
+        install(prog, table)
         prog.register_object_finder("vmemmap", _vmemmap, enable_index=-1)
         prog.register_type_finder("module-btf", ModuleTypes(prog), enable_index=-1)
         prog.register_object_finder("untyped", table.refuse_untyped, enable_index=-1)
@@ -294,4 +293,4 @@ def _name_symbols(prog: Program, symbols: SymbolStatus, info: DumpInfo) -> None:
         names = ModuleNames(prog)
     except (drgn.FaultError, LookupError, AttributeError, ValueError):
         return  # a damaged module list: modules stay unnamed, all else works
-    prog.register_symbol_finder("module-kallsyms", names, enable_index=-1)
+    install_modules(prog, names)

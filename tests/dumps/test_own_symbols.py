@@ -53,7 +53,11 @@ def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(
     full = subject.report
     assert own["dump"]["symbols"][-1]["source"] in ("dump", "packs")
     assert "no inlined calls" in own["dump"]["basis"]
-    for key in ("cause", "kind", "certainty", "trigger", "fault_address", "file_accessed"):
+    certainty = own["verdict"]["certainty"]
+    if not (full["verdict"]["cause"] == "unloaded_module_pointer" and certainty == "possible"):
+        # Files of the modules, which own symbols do without, may tell two that are gone apart.
+        assert certainty == full["verdict"]["certainty"]
+    for key in ("cause", "kind", "trigger", "fault_address", "file_accessed"):
         assert own["verdict"][key] == full["verdict"][key], key
     for key in ("faulting_function", "innocent"):
         assert own["verdict"][key] == full["verdict"][key], key

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from oopsight.errors import SymbolError
-from oopsight.symbols.lookup import SymbolTable, UntypedVariableError, name_hash
+from oopsight.symbols.lookup import (
+    SymbolTable,
+    UntypedVariableError,
+    install,
+    install_modules,
+    name_hash,
+    symbols_between,
+    symbols_matching,
+)
 from oopsight.symbols.pack.build import Table, symbol_parts
 from oopsight.symbols.pack.elf_image import ET_EXEC, Part, elf_image
 from oopsight.symbols.pack.kallsyms import Kallsyms
@@ -83,6 +91,32 @@ def test_by_name(table: SymbolTable) -> None:
     assert found(table, "outer", BASE + MOVED + 0x11, one=False) == ["outer"]
     assert found(table, "outer", BASE + MOVED + 0x31, one=False) == []
     assert sorted(found(table, None, None, one=False)) == sorted(name for _, _, name in ROWS)
+
+
+def test_between_two_addresses(table: SymbolTable) -> None:
+    assert table.between(0, 0x1000) == [(0, "per_cpu")]
+    start = BASE + MOVED
+    names = [(start + 0x30, "again"), (start + 0x38, "entry_SYSCALL_64_after_hwframe")]
+    assert table.between(start + 0x30, start + 0x40) == names
+
+
+def test_names_that_match(table: SymbolTable) -> None:
+    assert table.matching(r"\w*ner") == ["inner"]
+    assert sorted(table.matching("_?again|_end")) == ["_end", "again", "again"]
+
+
+@pytest.mark.parametrize("from_pack", [True, False])
+def test_of_a_program(table: SymbolTable, *, from_pack: bool) -> None:
+    prog = drgn.Program()
+    if from_pack:
+        install(prog, table)
+    else:
+        prog.register_symbol_finder("other", table, enable_index=0)
+    assert symbols_between(prog, 0, 0x1000) == [(0, "per_cpu")]
+    kinds = (drgn.SymbolBinding.LOCAL, drgn.SymbolKind.OBJECT)
+    head = drgn.Symbol("spinner", 0xFFFFFFFFC0000000, 8, *kinds)
+    install_modules(prog, lambda *_: [head])
+    assert sorted(symbols_matching(prog, r"\w+nner")) == ["inner", "spinner"]
 
 
 def test_binding_and_kind(table: SymbolTable) -> None:

@@ -18,6 +18,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.slab_tracks import Track, tracks
 from oopsight.session import Session
+from oopsight.symbols.lookup import symbols_between
 from oopsight.text import printable
 
 if TYPE_CHECKING:
@@ -154,8 +155,8 @@ def _per_cpu_symbol(prog: Program, inside: int) -> tuple[str, int]:
     """
     known = prog.cache.get(_PER_CPU_SYMBOLS)
     if known is None:
-        end = prog.symbol("__per_cpu_end").address
-        known = sorted((one.address, one.name) for one in prog.symbols() if one.address < end)
+        start, end = (prog.symbol(f"__per_cpu_{place}").address for place in ("start", "end"))
+        known = symbols_between(prog, start, end)
         prog.cache[_PER_CPU_SYMBOLS] = known
     position = bisect.bisect_right(known, (inside, "\U0010ffff")) - 1
     if position < 0:

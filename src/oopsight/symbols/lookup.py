@@ -6,8 +6,9 @@ drgn's own finder goes through the whole table for each address, 1-2 ms a time.
 from __future__ import annotations
 
 import mmap
+import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from oopsight.errors import SymbolError
 
 if TYPE_CHECKING:
     from drgn import FindObjectFlags, Object, Program, Symbol
+
+    Finder = Callable[[Program, str | None, int | None, bool], Sequence[Symbol]]
 
 HASHES = ".oopsight.hashes"
 """``uint32`` each: the hashes of all names, ascending."""
@@ -29,6 +32,8 @@ KERNEL_IMAGE = 0xFFFFFFFF80000000
 _ROW = 24
 _WORDS = 3
 _MOST_LABELS = 256
+_TABLE = "oopsight-symbol-table"
+_MODULES = "oopsight-symbols-of-modules"
 
 
 def name_hash(name: bytes) -> int:
@@ -160,6 +165,28 @@ class SymbolTable:
             at += 1
         return sorted(rows, reverse=True)  # global symbols first
 
+    def between(self, first: int, end: int) -> list[tuple[int, str]]:
+        """Address and name of the symbols from one address up to another, in order."""
+        moved = self._offset if first >= KERNEL_IMAGE else 0
+        found = []
+        for begin, behind in self._runs:
+            rows = range(begin, behind)
+            low = begin + bisect_left(rows, first - moved, key=self._value)
+            high = begin + bisect_left(rows, end - moved, key=self._value)
+            found += [
+                (self._value(row) + moved, self._name(row).decode("ascii", "replace"))
+                for row in range(low, high)
+            ]
+        return sorted(found)
+
+    def matching(self, pattern: str) -> list[str]:
+        """The names of which the whole agrees with a regular expression."""
+        strings = bytes(self._strings)
+        match = re.compile(b"(?:%s)(?=\0)" % pattern.encode()).match
+        starts = self._rows.cast("I")[:: _ROW // 4].tolist()
+        found = filter(None, (match(strings, start) for start in starts))
+        return [one[0].decode("ascii", "replace") for one in found]
+
     def __call__(
         self, prog: Program, name: str | None, address: int | None, one: bool
     ) -> Sequence[Symbol]:
@@ -174,3 +201,40 @@ class SymbolTable:
         else:
             rows = list(range(1, len(self._rows) // _ROW))
         return [self._symbol(row) for row in (rows[:1] if one else rows)]
+
+
+def install(prog: Program, table: SymbolTable) -> None:
+    """Let drgn find the kernel's symbols in a pack's table, and only there."""
+    prog.register_symbol_finder("pack", table, enable_index=0)
+    prog.set_enabled_symbol_finders(["pack"])
+    prog.cache[_TABLE] = table
+
+
+def install_modules(prog: Program, finder: Finder) -> None:
+    """Let drgn find the modules' symbols behind the kernel's."""
+    prog.register_symbol_finder("module-kallsyms", finder, enable_index=-1)
+    prog.cache[_MODULES] = finder
+
+
+def symbols_between(prog: Program, first: int, end: int) -> list[tuple[int, str]]:
+    """Address and name of the kernel's symbols from one address up to another, in order.
+
+    Without making a Symbol of each that there is, which for a pack takes a second.
+    """
+    table: SymbolTable | None = prog.cache.get(_TABLE)
+    if table is not None:
+        return table.between(first, end)
+    return sorted((one.address, one.name) for one in prog.symbols() if first <= one.address < end)
+
+
+def symbols_matching(prog: Program, pattern: str) -> list[str]:
+    """The symbols, also of modules, of which the whole name agrees with a regular expression."""
+    table: SymbolTable | None = prog.cache.get(_TABLE)
+    of_modules: Finder | None = prog.cache.get(_MODULES)
+    names = [] if table is None else table.matching(pattern)
+    if table is None:
+        others = prog.symbols()
+    else:
+        others = [] if of_modules is None else list(of_modules(prog, None, None, False))
+    match = re.compile(pattern).fullmatch
+    return names + [one.name for one in others if match(one.name)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 
 from oopsight.evidence.registries import Look
+from oopsight.symbols.lookup import symbols_matching
 
 THING = "notifier on"
 
@@ -49,10 +50,7 @@ def search(look: Look) -> None:
 def search_more(look: Look) -> None:
     """All chains that the symbols tell of, in some 50 ms."""
     known = set(" ".join(_KNOWN).split())
-    for symbol in look.prog.symbols():
-        name = symbol.name
-        if "notif" not in name and not name.endswith(("chain", "_list", "_head")):
-            continue
+    for name in symbols_matching(look.prog, r"\w*notif\w*|\w*(?:chain|_list|_head)"):
         if name not in known and name in look.prog:
             known.add(name)
             variable = look.prog[name]
