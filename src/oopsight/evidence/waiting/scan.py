@@ -198,8 +198,10 @@ class Scan:
             bottom = Object(self.prog, "struct task_struct *", task).stack.value_()
         except FaultError:
             return False
+        # What follows a lock may be any pointer. Stacks are aligned to their size (THREAD_ALIGN);
+        # what else may stand there, a pointer to code for one, hardly ever is.
         size: int = stack_size(self.prog)
-        return bool(bottom <= node < bottom + size)
+        return bool(bottom <= node < bottom + size and bottom % size == 0)
 
     def memory(self, type_name: str, address: int, member: str) -> Memory | None:
         """A member, for the proof; ``None`` where it cannot be read."""
