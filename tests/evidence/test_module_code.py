@@ -57,3 +57,16 @@ def test_calls_references_and_copying_are_seen() -> None:
     assert found["drop"].calls == {"kfree"}
     assert [name for name, one in found.items() if one.copies] == ["copy", "fill"]
     assert START + 32 + 7 + 0x100 in found["use"].refers
+
+
+def test_what_is_filled_on_the_own_stack_is_told_apart() -> None:
+    text = Text(
+        # mov rbp,rsp; mov rdi,rbp; rep stosq; mov rdi,rbp; call kfree; ret
+        ("local", "4889e5 4889ef f348ab 4889ef" + call(KFREE, START + 12) + "c3"),
+        # mov rdi,[rsi]; call kfree; mov [rdi+rax*4],ecx; ret
+        ("store", "488b3e" + call(KFREE, START + 32 + 3) + "890c87 c3"),
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
+    local, store = functions(text, module)
+    assert (local.copies, local.to_stack, local.indexed) == (False, {"kfree"}, False)
+    assert (store.to_stack, store.indexed) == (frozenset(), True)

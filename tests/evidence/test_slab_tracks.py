@@ -8,7 +8,7 @@ from typing import Any
 import handmade_facts as made
 import pytest
 
-from oopsight.evidence.slab_tracks import _handed_on
+from oopsight.evidence.slab_tracks import handed_on as whom_it_called
 
 MODULE = 0xFFFFFFFFC0400000
 BACK = MODULE + 0x10  # where the function that is recorded goes on, handmade_facts.track
@@ -38,6 +38,7 @@ def test_whom_the_recorded_function_called(code: bytes, handed_on: bool, by: str
 
     prog: Any = SimpleNamespace(read=lambda _address, _size: code, symbol=symbol)
     modules = made.modules(made.module("sink", MODULE, MODULE + 0x1000))
-    found, function = _handed_on(prog, modules, made.track("freed", "bus_run", "bus"))
+    record = made.track("freed", "bus_run", "bus")
+    found, function = whom_it_called(prog, modules, record.blamable[0])
     assert found is handed_on
     assert (function.function if function else None) == by

@@ -13,6 +13,7 @@ from oopsight.evidence.fault import Fault, Operand
 from oopsight.evidence.file_accessed import FileAccessed
 from oopsight.evidence.list_report import ListEntry, ListReport, parse
 from oopsight.evidence.log import Log
+from oopsight.evidence.memory_report import MemoryReport, Mistake
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.object_users import ModuleUse, ObjectUsers
 from oopsight.evidence.overrun import Overrun
@@ -147,6 +148,40 @@ def users(one: SlabObject) -> ObjectUsers:
         "mod", "its variable holds the object", because, ("mod_free",), ("mod_copy",), ()
     )
     return ObjectUsers("freed", "the bad pointer was read from it", one, None, (use,))
+
+
+def memory_report(mistake: Mistake, **changes: Any) -> MemoryReport:
+    """SLUB's, of an object that ``stage`` allocated, freed and came upon."""
+
+    def frames(*functions: str) -> tuple[TrackFrame, ...]:
+        return tuple(
+            TrackFrame(Address(0xFFFFFFFFC0400010), name, "stage", None) for name in functions
+        )
+
+    made = MemoryReport(
+        checker="SLUB",
+        mistake=mistake,
+        text=LogPointer(7.0, f"BUG stg_request (Not tainted): {mistake.value}"),
+        cache="stg_request",
+        stack=frames("stg_work"),
+        allocated=frames("stg_submit", "stg_write"),
+        freed=frames("stg_abort", "stg_write"),
+        lines=(),
+        object=None,
+        start=None,
+        length=None,
+        byte=None,
+        from_before=None,
+        because=None,
+        jumped=False,
+        by=None,
+        freed_jumped=False,
+        freed_by=None,
+        owner=None,
+        writers=(),
+        only_writer=False,
+    )
+    return replace(made, **changes)
 
 
 def overrun() -> Overrun:

@@ -16,7 +16,15 @@ MOST_TEXT = 1 << 20
 _NUMBER = re.compile(r"0x[0-9a-f]+")
 _RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+)\]")
 # Stores of a byte or word through a pointer, as loops that copy make them.
-_STORE = re.compile(r"(?:byte|word|dword|qword) ptr \[r(?!sp|bp|ip)\w+.*\], ")
+_STORE = re.compile(
+    r"(?:byte|word|dword|qword) ptr \[(?P<base>r(?!ip)\w+)(?P<index> \+ r\w+)?.*\], "
+)
+_LOCAL = re.compile(r"(?P<to>r\w+), (?P<from>r\w+)$|(?P<into>r\w+), \[(?P<base>r\w+).*\]$")
+_SET = re.compile(r"(?P<register>[re]\w+)(?:, |$)")
+_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+_LOWER_HALF = {f"e{name[1:]}": name for name in _CALLER_SAVED[:5]} | {
+    "ebx": "rbx", "ebp": "rbp"
+}  # fmt: skip
 _MASK = (1 << 64) - 1
 
 
@@ -31,7 +39,12 @@ class ModuleFunction:
     refers: frozenset[int]
     """Addresses that it takes or accesses."""
     copies: bool
-    """Whether it copies or fills memory itself, in a loop or by a string instruction."""
+    """Whether it copies or fills memory itself, in a loop or by a string instruction; its own stack
+    does not count."""
+    to_stack: frozenset[str] = frozenset()
+    """Those of :attr:`calls` that it gives only addresses on its own stack to fill."""
+    indexed: bool = False
+    """Whether it stores to a place that an index tells, as into an array."""
 
 
 def functions(reader: Reader, module: Module) -> tuple[ModuleFunction, ...]:
@@ -58,8 +71,10 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
 
     calls: set[str] = set()
     refers: set[int] = set()
-    loops = copies = stores = False
+    loops = copies = stores = indexed = False
     stored: list[int] = []
+    filled: set[str] = set()
+    stack = {"rsp"}  # registers that hold addresses on the function's own stack
     for address, raw, mnemonic, operands, _ in disassemble(code, start):
         if mnemonic in ("call", "jmp") or mnemonic.startswith("j"):
             target = int(operands, 16) if operands.startswith("0x") else None
@@ -72,12 +87,19 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
             called = reader.function(target)
             if called is not None:
                 calls.add(called[0])
+                if "rdi" not in stack:
+                    filled.add(called[0])
+            if mnemonic == "call":
+                stack.difference_update(_CALLER_SAVED)
             continue
         if mnemonic.startswith("rep ") and ("stos" in mnemonic or "movs" in mnemonic):
-            copies = True
-        if mnemonic == "mov" and _STORE.match(operands):
+            copies = copies or "rdi" not in stack
+        store = _STORE.match(operands) if mnemonic == "mov" else None
+        if store and store["base"] not in stack:
             stored.append(address)
             stores = True
+            indexed = indexed or store["index"] is not None
+        _follow(stack, mnemonic, operands)
         relative = _RELATIVE.search(operands)
         if relative:
             distance = int(relative[2], 16) * (1 if relative[1] == "+" else -1)
@@ -95,4 +117,19 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
         calls=frozenset(calls),
         refers=frozenset(refers),
         copies=copies or (stores and loops),
+        to_stack=frozenset(calls - filled),
+        indexed=indexed,
     )
+
+
+def _follow(stack: set[str], mnemonic: str, operands: str) -> None:
+    """Keep the set of registers that hold addresses on the stack, in the order of the code."""
+    moved = _LOCAL.match(operands) if mnemonic in ("mov", "lea") else None
+    if moved is not None and (moved["from"] or moved["base"]) in stack:
+        stack.add(moved["to"] or moved["into"])
+        return
+    changed = _SET.match(operands) if mnemonic not in ("cmp", "test", "push") else None
+    if changed is not None:
+        name = changed["register"]
+        stack.discard(_LOWER_HALF.get(name, name.removesuffix("d")))
+        stack.add("rsp")

@@ -58,6 +58,7 @@ _BOUNDED = (
     "sscanf",
     "skb_copy_bits",
 )
+_CHECKED = ("copy_from_user", "copy_from_iter")
 # Variants that the CPU's features choose between.
 _ALIAS = re.compile(r"(?:_orig|_erms|_noprof)$")
 
@@ -112,11 +113,18 @@ def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:
     return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.calls)
 
 
+def _fills(function: ModuleFunction, what: tuple[str, ...]) -> bool:
+    """The same, and not just to fill what lies on its own stack."""
+    return any(
+        _ALIAS.sub("", name).lstrip("_") in what for name in function.calls - function.to_stack
+    )
+
+
 def writers(code: list[ModuleFunction], bases: set[int]) -> list[ModuleFunction]:
     """Functions that write to memory at length, the most suspect first."""
 
     def rank(one: ModuleFunction) -> int | None:
-        free, bounded = one.copies or _does(one, _COPIES), _does(one, _BOUNDED)
+        free, bounded = one.copies or _fills(one, _COPIES), _fills(one, _BOUNDED)
         if not free and not bounded:
             return None
         # Who copies with a limit knows of limits.
@@ -124,6 +132,14 @@ def writers(code: list[ModuleFunction], bases: set[int]) -> list[ModuleFunction]
 
     ranked = [(place, one) for one in code if (place := rank(one)) is not None]
     return [one for _, one in sorted(ranked, key=lambda item: item[0])]
+
+
+def checked_alone(function: ModuleFunction) -> bool:
+    """Whether all that it copies comes from the user, by functions that check the object's size."""
+    others = tuple(one for one in _BOUNDED if one not in _CHECKED)
+    return not (
+        function.copies or function.indexed or _does(function, _COPIES) or _does(function, others)
+    )
 
 
 def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.list_report import ListReport
-from oopsight.evidence.module_code import functions
+from oopsight.evidence.module_code import ModuleFunction, functions
 from oopsight.evidence.module_roles import (
+    checked_alone,
     freers,
     holding_variables,
     named,
@@ -27,6 +28,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.overrun import Overrun, overrun_of
 from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.written_over import written_over
 from oopsight.session import Session
 from oopsight.text import printable
 
@@ -199,7 +201,16 @@ def _overran(
         found = overrun_of(session, modules, held.slab, int(held.address))
         if found is not None:
             return "the bad pointer was read from it", held.slab, found
-    return None
+    way, kept = flow.first, flow.ways[1] if len(flow.ways) > 1 else None
+    held = way.held_in
+    if held is None or held.slab is None or held.slab.freed or not flow.of_a_pointer:
+        return None
+    # A pointer to memory is what it was to be.
+    if flow.bad is None or flow.bad.is_memory or flow.bad.kind == "null":
+        return None
+    at = kept.held_in.address if kept is not None and kept.held_in is not None else None
+    found = written_over(session, modules, held.slab, int(held.address), at)
+    return None if found is None else ("the bad pointer was read from it", held.slab, found)
 
 
 def _suspects(
@@ -284,11 +295,23 @@ def collect(
                 why=why,
                 because=because,
                 frees=freers(inner),
-                writes=named(writers(inner, bases)),
+                writes=named(_writers(inner, bases, overrun)),
                 uses=named(f for f in inner if f.refers & bases),
             )
         )
     return ObjectUsers(question, role, one, overrun, tuple(uses))
+
+
+def _writers(
+    code: list[ModuleFunction], bases: set[int], overrun: Overrun | None
+) -> list[ModuleFunction]:
+    """Functions that can have run over: of numbers, first those that store them one by one."""
+    able = writers(code, bases)
+    if overrun is None or not overrun.binary:
+        return able
+    # What runs past the end of a slab object is refused by copy_from_user() itself.
+    able = [one for one in able if overrun.within or not checked_alone(one)]
+    return [one for one in code if one.indexed] + able if overrun.width else able
 
 
 def _symbol_start(session: Session, address: int) -> int:

@@ -22,7 +22,7 @@ _LEAST_AFTER = 4
 _MOST_AFTER = 512
 _PRINTABLE = frozenset(range(0x20, 0x7F)) | {9, 10, 13}
 # Patterns that the allocator itself writes, and what fresh memory holds: include/linux/poison.h.
-_NOT_WRITTEN = frozenset({0x00, 0x6B, 0x5A, 0xA5, 0xBB, 0xCC})
+NOT_WRITTEN = frozenset({0x00, 0x6B, 0x5A, 0xA5, 0xBB, 0xCC})
 # Those of them that would be letters; a few in a row may be text.
 _PATTERNS = re.compile(rb"k{4,}|Z{4,}")
 
@@ -37,11 +37,25 @@ class Overrun:
     end: Address
     """Past its last byte."""
     kind: str
-    """``text`` or ``repeated byte``."""
+    """What runs: ``text``, ``repeated byte``, or of :mod:`~oopsight.evidence.written_over`."""
     text: str
     """Its beginning, as text or in hex."""
     memory: BytesPointer
     """The bytes around the border."""
+    within: bool = False
+    """Whether it stays in the object in which it begins: an array before the pointer."""
+    width: int = 0
+    """Of numbers, bytes of one; else 0."""
+    source: BytesPointer | None = None
+    """The same bytes in a module's data, from which they were copied."""
+    sure: bool = True
+    """Whether the bytes themselves tell that they go on; else only that others of the object's kind
+    hold something else there."""
+
+    @property
+    def binary(self) -> bool:
+        """Whether it is neither text nor one byte repeated."""
+        return self.width > 0 or self.source is not None or not self.sure
 
 
 def run_around(data: bytes, border: int) -> tuple[int, int, str] | None:
@@ -60,7 +74,7 @@ def run_around(data: bytes, border: int) -> tuple[int, int, str] | None:
     for kind in ("repeated byte", "text"):
         if not 0 < border < len(data):
             return None
-        allowed = _PRINTABLE if kind == "text" else {data[border]} - _NOT_WRITTEN
+        allowed = _PRINTABLE if kind == "text" else {data[border]} - NOT_WRITTEN
         if data[border] not in allowed or data[border - 1] not in allowed:
             continue
         begin, end = border, border

@@ -106,15 +106,15 @@ def _frames(prog: Program, modules: Modules | None, track: Any) -> tuple[TrackFr
     return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)
 
 
-def _handed_on(
-    prog: Program, modules: Modules | None, track: Track
+def handed_on(
+    prog: Program, modules: Modules | None, first: TrackFrame
 ) -> tuple[bool, TrackFrame | None]:
-    """What stands before the return address of the first who can be to blame: whom it called."""
+    """What stands before the return address of the first who can be to blame: whom it called.
+
+    :return: whether that was a module's or an unknown function, and which
+    """
     from drgn import FaultError
 
-    first = next(iter(track.blamable), None)
-    if first is None:
-        return False, None
     try:
         code = prog.read(first.pc - _CALL, _CALL)
     except FaultError:
@@ -180,8 +180,9 @@ def tracks(
                     session.read(address + end + number * size, min(size, 32)).hex(),
                 ),
             )
-            handed_on, by = _handed_on(prog, modules, made)
-            result.append(replace(made, handed_on=handed_on, by=by))
+            first = next(iter(made.blamable), None)
+            jumped, by = handed_on(prog, modules, first) if first is not None else (False, None)
+            result.append(replace(made, handed_on=jumped, by=by))
         except (FaultError, AttributeError):
             continue
     return tuple(result)

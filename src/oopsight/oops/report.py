@@ -22,9 +22,9 @@ _TRACE = r"\s{0,4}(?:\[?Call [Tt]race|Backtrace|Stack trace|stack backtrace|back
 _ROLES = (
     (
         "allocated",
-        r"\s{0,4}(?:.{0,80} )?[Aa]llocated by task|.{0,40}INFO: Allocated in|allocated by ",
+        r"\s{0,4}(?:.{0,80} )?[Aa]llocated by task|(?:.{0,40}INFO: )?Allocated in \S|allocated by ",
     ),
-    ("freed", r"\s{0,4}(?:.{0,80} )?[Ff]reed by task|.{0,40}INFO: Freed in|freed by "),
+    ("freed", r"\s{0,4}(?:.{0,80} )?[Ff]reed by task|(?:.{0,40}INFO: )?Freed in \S|freed by "),
     ("stored", r"\s{0,4}(?:Uninit was|chained origin|Local variable .{0,80} created at|Bytes \d)"),
     (
         "other",

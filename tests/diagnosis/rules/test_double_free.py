@@ -36,7 +36,9 @@ def flow(state: str) -> DataFlow:
 
 
 def test_the_allocator_stopped_at_a_free_object() -> None:
-    answer = double_free(STOPPED, trace(), flow("free"), log("kernel BUG at mm/slub.c:1"), ABSENT)
+    answer = double_free(
+        STOPPED, trace(), flow("free"), log("kernel BUG at mm/slub.c:1"), ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "up_release"
     assert all(step.because for step in answer.chain)
@@ -44,25 +46,29 @@ def test_the_allocator_stopped_at_a_free_object() -> None:
 
 def test_a_helper_that_left_no_frame_is_blamed_first() -> None:
     made = replace(flow("free"), checker="up_done", checker_module="up")
-    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT)
+    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert [c.function for c in answer.culprits[:2]] == ["up_done", "up_release"]
 
 
 def test_an_object_in_use_was_not_freed_twice() -> None:
-    assert isinstance(double_free(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT), Clear)
+    assert isinstance(
+        double_free(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT, ABSENT), Clear
+    )
 
 
 def test_where_the_object_cannot_be_read_it_is_only_possible() -> None:
     made = replace(flow("free"), bad=owner(0xFFFF888000040000, "unknown"))
-    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT)
+    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_an_argument_that_cannot_be_followed_leaves_it_open() -> None:
-    assert isinstance(double_free(STOPPED, trace(), ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(double_free(STOPPED, trace(), ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
 
 
 def test_a_fault_elsewhere_is_clear() -> None:
-    assert isinstance(double_free(fault(), backtrace(), flow("free"), ABSENT, ABSENT), Clear)
+    assert isinstance(
+        double_free(fault(), backtrace(), flow("free"), ABSENT, ABSENT, ABSENT), Clear
+    )

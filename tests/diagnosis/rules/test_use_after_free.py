@@ -35,7 +35,7 @@ def flow(**changes: Any) -> Any:
 
 def test_whoever_the_allocator_recorded_is_blamed() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT)
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wdt", "release")
@@ -46,7 +46,7 @@ def test_who_met_what_another_had_freed_is_no_culprit() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
     path = backtrace(poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "poll", POISON, "bus")), bad=flow().bad)
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert {culprit.module for culprit in answer.culprits} == {"wdt"}
 
@@ -55,12 +55,14 @@ def test_a_record_of_whoever_called_the_one_that_freed_names_nobody_for_sure() -
     """A function that jumps to kfree() at its end leaves its caller's address."""
     record = replace(track("freed", "bus_run", "bus"), handed_on=True)
     one = slab_object("free", poisoned=True, tracks=(record,))
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT)
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     known = replace(record, by=track("freed", "sink_event", "sink").caller)
     named = slab_object("free", poisoned=True, tracks=(known,))
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("sink", "sink_event")
@@ -82,7 +84,7 @@ LOST = LostMemory(
 def lost(**changes: Any) -> Finding:
     memory = replace(LOST, **changes)
     answer = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, memory, ABSENT
+        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, memory, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     return answer
@@ -113,7 +115,14 @@ def test_a_vmalloc_area_that_is_gone_is_only_possibly_given_back() -> None:
 
 def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
     answer = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, users(slab_object("free")), ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        data_flow(way(STEP)),
+        ABSENT,
+        users(slab_object("free")),
+        ABSENT,
+        ABSENT,
+        ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -122,7 +131,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
 
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [c.function for c in answer.culprits] == ["f", "g"] or answer.culprits
@@ -130,6 +139,8 @@ def test_the_pattern_alone_names_no_freeing_function() -> None:
 
 def test_memory_that_is_allocated_is_clear() -> None:
     assert isinstance(
-        use_after_free(FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, ABSENT, ABSENT),
+        use_after_free(
+            FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        ),
         Clear,
     )

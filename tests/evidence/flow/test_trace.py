@@ -173,6 +173,27 @@ def test_a_jump_to_no_code_leads_to_the_call() -> None:
     assert moves[0].address == OBJECT + 0x18
 
 
+def test_whoever_was_called_may_have_jumped_on_to_no_code() -> None:
+    # f0: mov rax,[rbx+0x18]; call rax; ret    f1: mov rax,[rdi+8]; jmp rax
+    machine = Machine("488b4318 ffd0 c3", "488b4708 ffe0")
+    called = TEXT + 0x1000
+    machine.words |= {OBJECT + 0x18: called, OBJECT + 8: 0x123, STACK: TEXT + 6}
+    frames = [
+        PhysicalFrame(
+            0, 0x123, STACK, {"rax": 0x123, "rbx": OBJECT, "rdi": OBJECT}, faulted=True,
+            no_code=True,
+        ),
+        PhysicalFrame(1, TEXT + 6, STACK + 8, {"rbx": OBJECT}, faulted=False),
+    ]  # fmt: skip
+    calls = Calls(machine, frames, {})
+    found = calls.jump_nowhere()
+    assert found is not None
+    context, place = found
+    assert (context.function.start, place) == (called, "rax")
+    moves = calls.tracer.trace(context, "rax", context.at, 0x123)
+    assert moves[0].address == OBJECT + 8
+
+
 def test_a_thunk_is_read_for_its_register() -> None:
     # f0: call thunk; ret    thunk: call 1f; pause; lfence; jmp; 1: mov [rsp],rcx; ret
     machine = Machine("e8fb0f0000 c3", "e807000000 f390 0faee8 ebf9 48890c24 c3")

@@ -9,12 +9,14 @@ Why it happens
 
 How it is decided
     The allocator's own check ended the kernel (``BUG_ON(object == fp)`` in mm/slub.c), or it
-    reported "Object already free". The function that called it is on the stack; data flow finds
-    what it passed, and the free lists say that this object is free.
+    reported "Object already free", as KFENCE reports an "invalid free" of what is free. The
+    function that called it is on the stack; data flow finds what it passed, and the free lists say
+    that this object is free. A report tells who freed it first as well.
 
 When it is wrong
     Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
-    Who freed it first is known only from the allocator's records.
+    Who freed it first is known only from the allocator's records. Where two modules freed it, the
+    one that had not allocated it is suspect, and the verdict only *possible*.
 
 Example
     A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
@@ -25,7 +27,7 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
@@ -37,11 +39,13 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
+from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.log import Log
+from oopsight.evidence.memory_report import MemoryReport, Mistake
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.plumbing import base_name
@@ -53,13 +57,20 @@ _SAID = ("Object already free", "double-free", "double free")
 
 
 def double_free(
-    fault: Fault,
-    backtrace: Backtrace,
+    fault: Fault | Missing,
+    backtrace: Backtrace | Missing,
     flow: DataFlow | Missing,
     log: Log | Missing,
+    report: MemoryReport | Missing,
     modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a free object was freed."""
+    if isinstance(report, MemoryReport) and report.mistake is Mistake.DOUBLE_FREE:
+        return freed_twice(report, modules)
+    if isinstance(fault, Missing):
+        return absent(fault)
+    if isinstance(backtrace, Missing):
+        return absent(backtrace)
     inner = next((f for f in backtrace.crash_path if not f.inline), None)
     in_allocator = (
         fault.exception == _INVALID_OPCODE and inner is not None and inner.plumbing == _ALLOCATOR

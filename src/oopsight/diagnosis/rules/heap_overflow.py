@@ -12,14 +12,19 @@ Why it happens
 How it is decided
     Data flow leads to the object that the bad pointer was read from. A run of text, or of one byte
     repeated, begins in the object before it and goes on without a break over the border and over
-    the pointer. Whose the first object is tell pointers in it, module variables that hold its
-    address, and the allocator's records. An address in the guard page behind an area of vmalloc is
-    an overflow by itself.
+    the pointer; or numbers do in equal steps, from there or from an array in the object itself; or
+    the bytes on both sides of the border are in a module's data as one piece. Whose the first
+    object is tell pointers in it, module variables that hold its address, and the allocator's
+    records. An address in the guard page behind an area of vmalloc is an overflow by itself.
+
+    SLUB's report of an overwritten red zone tells whose object was written over from, by its
+    record; KFENCE's of an access out of bounds who made that.
 
 When it is wrong
-    Binary data that runs over is not recognised. Text that legitimately fills both objects up to
-    their borders would look the same, but would not be a pointer. Which function wrote is chosen
-    by what the module's functions can do.
+    Binary data that is neither a series of numbers nor a copy of a module's data is only
+    *possible*: others of the object's kind hold good pointers there. Text that legitimately fills
+    both objects up to their borders would look the same, but would not be a pointer. Which function
+    wrote is chosen by what the module's functions can do.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -30,7 +35,7 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
@@ -43,14 +48,17 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
+from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import PAGE_FAULT, Fault
+from oopsight.evidence.memory_report import MemoryReport, Mistake
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.pointers import Pointer
 
+_BESIDE = (Mistake.OUT_OF_BOUNDS, Mistake.OVERWRITTEN)
 _REFINED = (
     "wild_pointer",
     "use_after_free",
@@ -62,13 +70,22 @@ _REFINED = (
 
 
 def heap_overflow(
-    fault: Fault,
-    backtrace: Backtrace,
-    flow: DataFlow,
+    fault: Fault | Missing,
+    backtrace: Backtrace | Missing,
+    flow: DataFlow | Missing,
     users: ObjectUsers | Missing,
+    report: MemoryReport | Missing,
     modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
+    if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
+        return wrote_over(report, modules)
+    if isinstance(fault, Missing):
+        return absent(fault)
+    if isinstance(backtrace, Missing):
+        return absent(backtrace)
+    if isinstance(flow, Missing):
+        return absent(flow)
     if isinstance(users, ObjectUsers) and users.overrun is not None:
         return _slab(fault, backtrace, flow, users, modules)
     bad = flow.bad
@@ -107,15 +124,16 @@ def _slab(
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     inside = overrun.start - before.address
     beyond = overrun.end - one.address
-    steps.append(
-        Step(
-            f"a run of {overrun.kind} begins at offset {inside:#x} of the {before.cache} object "
-            f"{before.address} and goes on {beyond} bytes into the next object {one.address}, over "
-            f"the pointer: {overrun.text!r}",
-            (overrun.memory,),
-        )
+    run = (
+        f"{overrun.kind} begins at offset {inside:#x} of the {before.cache} object {before.address}"
     )
-    for slab, what in ((before, "the object it begins in"), (one, "the object it runs into")):
+    over = f"goes on {beyond} bytes into the next object {one.address}, over the pointer"
+    if overrun.within:
+        over = "goes on over the pointer behind it in the same object"
+    carried = (overrun.memory, *((overrun.source,) if overrun.source is not None else ()))
+    steps.append(Step(f"a run of {run} and {over}: {overrun.text!r}", carried))
+    involved = ((before, "the object it begins in"), (one, "the object it runs into"))
+    for slab, what in involved[: 1 if overrun.within else 2]:
         track = slab.track("allocated")
         if track is not None:
             steps.append(track_step(track, what))
@@ -138,16 +156,26 @@ def _slab(
         ]
     victims = flow_culprits(flow, backtrace, what="the overwritten pointer")
     # The overflow is in the memory for all to see; the writer only where something names it.
-    named = before.track("allocated") is not None or any(use.writes for use in users.modules)
+    able = [name for use in users.modules for name in use.writes]
+    named = before.track("allocated") is not None or bool(able)
+    if overrun.binary:
+        # Numbers and copies name no writer; the only one that can have written is he.
+        named = overrun.sure and len(able) == 1
     blamed = "somebody"
     if culprits:
         first = culprits[0]
         blamed = where(first.function, first.module) if first.function else f"module {first.module}"
+    if overrun.within:
+        title = f"overflow of an array within an object of {before.cache}"
+        past = f"an array in the object {before.address} into the pointer behind it"
+    else:
+        title = f"heap overflow from an object of {before.cache} into the next one"
+        past = f"the object {before.address} into the next one, {one.address}"
+    user = where(fault.function, fault.module) if fault.address != fault.pc else "the kernel"
     return Finding(
-        title=f"heap overflow from an object of {before.cache} into the next one",
-        summary=f"{blamed} wrote past the end of the object {before.address} into the next one, "
-        f"{one.address}; {where(fault.function, fault.module)} then followed a pointer made of "
-        f"{overrun.kind}.",
+        title=title,
+        summary=f"{blamed} wrote past the end of {past}; {user} then followed a pointer made of "
+        f"{overrun.kind.rstrip(',')}.",
         certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),

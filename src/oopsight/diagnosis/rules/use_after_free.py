@@ -14,8 +14,10 @@ How it is decided
     the allocator keeps records (``slub_debug=U``) they name who freed it. Else the module is found
     to which the object belongs: by the pointers to a module that still lie in it, by the module's
     variables that hold its address, or by the crash path; and of its functions those that free.
-    Pages and vmalloc areas count too: a pointer that a module still keeps leads to a free page, to
-    a page that a variable of another module points to, or to where no area is any more.
+    SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the
+    record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
+    leads to a free page, to a page that a variable of another module points to, or to where no area
+    is any more.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
@@ -35,7 +37,7 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
@@ -48,17 +50,20 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.diagnosis.lost_memory import lost_memory_finding
+from oopsight.diagnosis.memory_report import used_freed
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.lost_memory import LostMemory
+from oopsight.evidence.memory_report import MemoryReport, Mistake
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import Pointer
 
+_WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)
 _AGAIN = ("reused", "refilled")
 _FREED_PATTERN = "POISON_FREE)"
 
@@ -99,15 +104,22 @@ def _freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
 
 
 def use_after_free(
-    fault: Fault,
-    backtrace: Backtrace,
+    fault: Fault | Missing,
+    backtrace: Backtrace | Missing,
     flow: DataFlow | Missing,
     report: ListReport | Missing,
     users: ObjectUsers | Missing,
     lost: LostMemory | Missing,
+    memory: MemoryReport | Missing,
     modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
+    if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
+        return used_freed(memory, modules)
+    if isinstance(fault, Missing):
+        return absent(fault)
+    if isinstance(backtrace, Missing):
+        return absent(backtrace)
     pattern = _poison(flow, report)
     freed = users if isinstance(users, ObjectUsers) and users.overrun is None else None
     if freed is None and isinstance(lost, LostMemory) and isinstance(flow, DataFlow):

@@ -169,23 +169,42 @@ class Calls:
             return None
         call = outer.function.instructions[outer.at]
         taken = self.taken_from(call)
-        if taken is not None:
-            return outer, taken
-        # A function called directly, which jumped on as its last act.
-        code = None if call.target is None else self.function(call.target)
+        # Who was called may have jumped on as its last act, with other registers than at the call.
+        kept = {name: outer.registers[name] for name in CALLEE_SAVED if name in outer.registers}
+        target = self.target_of(
+            Context(
+                function=outer.function,
+                at=outer.at,
+                registers=kept,
+                base=outer.base,
+                frame=outer.frame,
+                caller=outer.caller,
+                segments=self.segments,
+            )
+        )
+        return self._jumped_nowhere(outer, target) or (None if taken is None else (outer, taken))
+
+    def _jumped_nowhere(
+        self, outer: Context, target: int | None
+    ) -> tuple[Context, str | Memory] | None:
+        """The only jump of a called function by which it can have come where no code is."""
+        code = None if target is None else self.function(target)
         if code is None:
             return None
+        registers = self.frames[0].registers
         jumps = [
             (index, taken)
             for index, row in enumerate(code.instructions)
-            if row.is_jump and (taken := self.taken_from(row)) is not None
+            if row.is_jump
+            and (taken := self.taken_from(row)) is not None
+            and (not isinstance(taken, str) or registers.get(taken) in (None, self.frames[0].pc))
         ]
         if len(jumps) != 1:
             return None
         context = Context(
             function=code,
             at=jumps[0][0],
-            registers=dict(self.frames[0].registers),
+            registers=dict(registers),
             base=self.frames[0].sp + 8,
             frame=self.frames[1].index,
             caller=lambda: outer,

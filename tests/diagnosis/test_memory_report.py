@@ -1,0 +1,82 @@
+"""Whom a report of the heap's own checks blames, and how surely."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import handmade_facts as made
+import pytest
+
+from oopsight.diagnosis import Certainty, Finding
+from oopsight.diagnosis.memory_report import freed_twice, freed_wrongly, used_freed, wrote_over
+from oopsight.evidence.memory_report import MemoryReport, Mistake
+
+
+def blamed(finding: Finding) -> list[str | None]:
+    assert all(step.because for step in finding.chain)
+    return [culprit.function for culprit in finding.culprits]
+
+
+def anothers(report: MemoryReport, module: str | None) -> MemoryReport:
+    """The same, freed by another module."""
+    return replace(report, freed=tuple(replace(one, module=module) for one in report.freed))
+
+
+def test_the_second_who_freed_comes_before_the_first() -> None:
+    answer = freed_twice(made.memory_report(Mistake.DOUBLE_FREE), made.ABSENT)
+    assert blamed(answer)[:2] == ["stg_work", "stg_abort"]
+    assert answer.certainty is Certainty.INFERRED
+
+
+def test_whoever_jumped_to_the_allocator_freed_it() -> None:
+    report = made.memory_report(Mistake.DOUBLE_FREE, jumped=True)
+    assert freed_twice(report, made.ABSENT).certainty is Certainty.POSSIBLE
+    named = replace(report, by=replace(report.stack[0], function="stg_complete"))
+    answer = freed_twice(named, made.ABSENT)
+    assert blamed(answer)[0] == "stg_complete"
+    assert answer.certainty is Certainty.INFERRED
+
+
+def test_of_two_modules_that_freed_it_the_one_that_had_not_allocated_it_is_suspect() -> None:
+    report = anothers(made.memory_report(Mistake.DOUBLE_FREE), "other")
+    answer = freed_twice(report, made.ABSENT)
+    assert answer.culprits[0].module == "other"
+    assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_who_freed_what_another_still_used() -> None:
+    caught = made.memory_report(Mistake.USE_AFTER_FREE, checker="KFENCE")
+    assert blamed(used_freed(caught, made.ABSENT)) == ["stg_abort", "stg_write", "stg_work"]
+    later = made.memory_report(Mistake.WRITTEN_FREE)
+    answer = used_freed(later, made.ABSENT)
+    # Who came upon it was only given the object.
+    assert blamed(answer) == ["stg_abort", "stg_write"]
+    assert answer.certainty is Certainty.INFERRED
+
+
+def test_the_kernel_that_freed_is_not_blamed_for_a_module_that_used() -> None:
+    report = anothers(made.memory_report(Mistake.USE_AFTER_FREE), None)
+    answer = used_freed(report, made.ABSENT)
+    assert answer.culprits[0].module == "stage"
+    assert answer.certainty is Certainty.POSSIBLE
+
+
+@pytest.mark.parametrize(("only", "certainty"), [(True, "inferred"), (False, "possible")])
+def test_what_was_overwritten_names_a_writer_where_there_is_one(only: bool, certainty: str) -> None:
+    writers = ("stg_tag",) if only else ("stg_tag", "stg_copy")
+    report = made.memory_report(
+        Mistake.OVERWRITTEN, owner="stage", writers=writers, only_writer=only
+    )
+    answer = wrote_over(report, made.ABSENT)
+    assert blamed(answer) == list(writers)
+    assert answer.certainty == certainty
+
+
+def test_an_access_out_of_bounds_is_its_functions() -> None:
+    answer = wrote_over(made.memory_report(Mistake.OUT_OF_BOUNDS), made.ABSENT)
+    assert blamed(answer) == ["stg_work"]
+
+
+def test_whoever_freed_what_is_no_object() -> None:
+    answer = freed_wrongly(made.memory_report(Mistake.INVALID_FREE), made.ABSENT)
+    assert blamed(answer) == ["stg_work"]

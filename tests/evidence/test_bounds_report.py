@@ -1,0 +1,73 @@
+"""FORTIFY_SOURCE's, usercopy's and UBSAN's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import handmade_facts as made
+import pytest
+
+from oopsight.evidence import Missing
+from oopsight.evidence.bounds_report import BoundsReport, collect
+from oopsight.evidence.symptom import Symptom
+from oopsight.kinds import Kind
+from oopsight.oops import parse
+
+BUG = """\
+{said}
+------------[ cut here ]------------
+kernel BUG at lib/string_helpers.c:1031!
+invalid opcode: 0000 [#1] PREEMPT SMP NOPTI
+CPU: 1 PID: 130 Comm: beacond Tainted: G           OE      6.1.0-57-cloud-amd64 #1
+RIP: 0010:fortify_panic+0xf/0x11
+Call Trace:
+ bcn_set.cold+0xc/0x10 [beacon]
+"""
+
+
+def found(text: str) -> BoundsReport | Missing:
+    log = made.log(*text.splitlines())
+    (report, *_) = parse("\n".join(f"[{x.seconds:12.6f}] {x.text}" for x in log.lines))
+    return collect(log, Symptom(Kind.BUG, "", "log", log.lines[report.first_line], report))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("detected buffer overflow in memcpy", {"by": "memcpy", "size": None, "room": None}),
+        (
+            "memcpy: detected buffer overflow: 80 byte write of buffer size 32",
+            {"by": "memcpy", "size": 80, "room": 32, "access": "write"},
+        ),
+        (
+            'memcpy: detected field-spanning write (size 29) of single field "frame->mac" at '
+            "/src/esp.c:20 (size 6)",
+            {"what": "frame->mac", "size": 29, "room": 6, "place": "/src/esp.c:20"},
+        ),
+        (
+            "usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-96' "
+            "(offset 0, size 200)!",
+            {"what": "SLUB object 'kmalloc-96'", "size": 200, "access": "exposure"},
+        ),
+    ],
+)
+def test_what_was_tried(said: str, words: dict[str, Any]) -> None:
+    report = found(BUG.format(said=said))
+    assert isinstance(report, BoundsReport)
+    assert {key: getattr(report, key) for key in words} == words
+    assert report.text.text == said
+
+
+def test_an_index_out_of_bounds() -> None:
+    report = found(
+        "UBSAN: array-index-out-of-bounds in drivers/net/x.c:77:12\n"
+        "index 9 is out of range for type 'u32 [8]'\n"
+        "CPU: 1 PID: 130 Comm: x Tainted: G           OE      6.1.0-57-cloud-amd64 #1\n"
+        "Call Trace:\n dump_stack_lvl+0x44/0x5c\n x_set+0xc/0x10 [x]\n"
+    )
+    assert isinstance(report, BoundsReport)
+    assert report.words == "index 9 is outside of the array u32 [8]"
+
+
+def test_a_report_of_something_else() -> None:
+    assert isinstance(found(BUG.format(said="beacon: ready")), Missing)
