@@ -14,6 +14,9 @@ How it is decided
     the allocator keeps records (``slub_debug=U``) they name who freed it. Else the module is found
     to which the object belongs: by the pointers to a module that still lie in it, by the module's
     variables that hold its address, or by the crash path; and of its functions those that free.
+    Where the record names the kernel alone, as for what devres frees, the module is blamed that had
+    the object from it: who used it, or else who allocated it. Where its owner gave back the last
+    reference, and another module used it, that module comes first, and the verdict is *possible*.
     SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the
     record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
     leads to a free page, to a page that a variable of another module points to, or to where no area
@@ -36,6 +39,8 @@ Look next
 """
 
 from __future__ import annotations
+
+import re
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import (
@@ -62,10 +67,13 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.slab_tracks import Track
 
 _WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)
 _AGAIN = ("reused", "refilled")
 _FREED_PATTERN = "POISON_FREE)"
+_LAST_REFERENCE = re.compile(r"_*(?:\w+_put|put_\w+|\w+_release|sk_free|fput|dput|iput)")
+"""Functions of the kernel that free what they are given if nobody else has a reference to it."""
 
 
 def _poison(flow: DataFlow | Missing, report: ListReport | Missing) -> str | None:
@@ -78,9 +86,21 @@ def _poison(flow: DataFlow | Missing, report: ListReport | Missing) -> str | Non
     return None
 
 
+def _record(users: ObjectUsers) -> Track | None:
+    """The allocator's record of the free in question.
+
+    Memory that has been given away may have been freed by others since.
+    """
+    track = users.object.track("freed")
+    if track is None or users.question != "refilled":
+        return track
+    mine = {use.module for use in users.modules}
+    return track if any(frame.module in mine for frame in track.blamable) else None
+
+
 def _freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
     """Who freed the object; where nobody recorded it, who can have."""
-    track = one.track("freed")
+    track = _record(users)
     if track is not None and track.by is not None:
         thing = f"{one.cache} object {one.address}"
         why = f"freed the object: {track.blamable[0].function} called it, after the record"
@@ -101,6 +121,42 @@ def _freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
         if not use.frees:
             found.append(Culprit(use.module, None, None, thing, use.why))
     return found
+
+
+def _lent(one: SlabObject, freers: list[Culprit], followers: list[Culprit]) -> list[Culprit]:
+    """Whose mistake it is that an object was in use when the kernel freed it: a module's functions.
+
+    The kernel gives back what it manages for its drivers when their time is over, as devres does:
+    it acts on its own account, and who has been lent the memory must have let go of it by then.
+    """
+    if not freers or any(freer.module for freer in freers):
+        return []
+    why = "had the object from the kernel, and left it in use when the kernel took it back"
+    made = one.track("allocated")
+    makers = [frame for frame in made.blamable if frame.module] if made is not None else []
+    used = [follower for follower in followers if follower.module]
+    return merge(used, [Culprit(one.module, one.function, None, None, why) for one in makers[:2]])
+
+
+def _outlived(one: SlabObject, freers: list[Culprit], followers: list[Culprit]) -> list[Culprit]:
+    """Who kept an object of another module without a reference to it, and then that module.
+
+    The kernel frees what it counts the users of when the last of them lets go. Its owner, who had
+    it made, may do so; that it was used thereafter tells of a user who was not counted, or of a
+    reference that was given back once too often.
+    """
+    made, gone = one.track("allocated"), one.track("freed")
+    owner = next((f.module for f in made.blamable if f.module), None) if made is not None else None
+    users = [follower for follower in followers if follower.module]
+    if gone is None or owner is None or not users or users[0].module == owner:
+        return []
+    if any(freer.module != owner for freer in freers):
+        return []
+    on_the_way = [frame.function for frame in gone.calls]
+    end = on_the_way.index(gone.blamable[0].function)
+    if not any(_LAST_REFERENCE.fullmatch(name) for name in on_the_way[:end]):
+        return []
+    return merge([user for user in users if user.module != owner], freers)
 
 
 def use_after_free(
@@ -177,18 +233,31 @@ def use_after_free(
         # Whoever has it now got it from the allocator in good faith.
         mine = {flow.first.module} | {f.module for f in backtrace.blamable}
         freers = [one for one in freers if one.module in mine] or freers
-    record = one.track("freed")
+    record = _record(freed)
     certain = record is not None and (not record.handed_on or record.by is not None)
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
-    if certain:
+    lent = _lent(one, freers, followers) if certain else []
+    outlived = _outlived(one, freers, followers) if certain else []
+    if lent or outlived:
+        culprits = lent or outlived
+    elif certain:
         # Who met what another had freed is a victim.
         guilty = {freer.module for freer in freers}
         culprits = [culprit for culprit in culprits if culprit.module in guilty]
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"
-    if certain:
+    if lent:
+        summary = (
+            f"{thing} was used after {freers[0].function} had freed it: {freed.role}. {blamed} "
+            "left it in use."
+        )
+    elif outlived:
+        summary = (
+            f"{blamed} used {thing} after its last counted user had let go of it: {freed.role}."
+        )
+    elif certain:
         summary = f"{blamed} freed {thing} while it was still in use: {freed.role}."
     elif users_first:
         summary = f"{blamed} used {thing} after it had been freed: {freed.role}."
@@ -198,8 +267,9 @@ def use_after_free(
         )
     # A text may be there for another reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
-    named = not unnamed and (certain or len(freers) == 1)
-    established = Certainty.SHOWN if pattern or one.poisoned else Certainty.INFERRED
+    named = not unnamed and not outlived and (certain or len(freers) == 1)
+    seen = (pattern or one.poisoned) and not lent
+    established = Certainty.SHOWN if seen else Certainty.INFERRED
     return Finding(
         title=f"use after free of an object of {one.cache} in {fault.function}",
         summary=summary,
