@@ -53,6 +53,15 @@ def test_of_a_bad_table_and_a_number_the_table_is_followed() -> None:
     assert told(moves) == [("computed", 0x18), ("loaded", 0)]
 
 
+@pytest.mark.parametrize("gone", [0xFFFFC90000455000, 0x69ACA2D45CBB9000])
+def test_of_an_address_that_leads_nowhere_and_a_distance_the_address_is_followed(gone: int) -> None:
+    # add rsi,[rbx]; mov rcx,[rsi]
+    machine = Machine("480333 488b0e")
+    machine.words[OBJECT] = gone
+    moves = trace(machine, "rsi", 3, rsi=gone + 0x14000, rbx=OBJECT)
+    assert told(moves) == [("computed", gone + 0x14000), ("loaded", gone)]
+
+
 def test_two_numbers_are_not_guessed_between() -> None:
     # mov rsi,[rbx]; mov rdi,[rbx+8]; add rsi,rdi; mov rcx,[rsi]
     machine = Machine("488b33 488b7b08 4801fe 488b0e")

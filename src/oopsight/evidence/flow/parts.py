@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 _PAGE_SHIFT = 12
+_FARTHEST = 1 << 32
+"""Bytes from the beginning of an area to any place in it."""
 _WEIGHTS = (How.COMPUTED, How.INDEX, How.PAGE)
 
 
@@ -45,7 +47,7 @@ def part(
     if len(open_) == 1:
         chosen, how = open_[0], _how(what)
     else:
-        chosen, how = _of_two(values, context, at, what)
+        chosen, how = _of_two(values, context, at, what, result)
     if chosen is None:
         return None
     inner = what.inputs[chosen]
@@ -82,7 +84,9 @@ def _before(
     return invert(what.name, result, chosen, other, what.size)
 
 
-def _of_two(values: Values, context: Context, at: int, what: Operation) -> tuple[int | None, How]:
+def _of_two(
+    values: Values, context: Context, at: int, what: Operation, result: int
+) -> tuple[int | None, How]:
     """Which of two was wrong, if one of them is known to be right; and what it is to the sum."""
     if what.name != "add" or len(what.inputs) != 2:
         return None, How.COMPUTED
@@ -94,7 +98,16 @@ def _of_two(values: Values, context: Context, at: int, what: Operation) -> tuple
     counts = [isinstance(one, Operation) and one.name in SCALES for one in what.inputs]
     if not any(good) and counts[0] != counts[1] and None not in known:
         return int(counts[0]), How.COMPUTED
+    # The address of what is there no more, or what was written over it, and a distance from it.
+    far = [number is not None and _is_far(number, result) for number in known]
+    if not any(good) and far[0] != far[1]:
+        return int(far[1]), How.COMPUTED
     return None, How.COMPUTED
+
+
+def _is_far(number: int, total: int) -> bool:
+    """Whether a number is no distance, and what was added to it is one."""
+    return number >> 47 != 0 and 0 <= total - number < _FARTHEST
 
 
 def _is_pointer(values: Values, number: int) -> bool:
