@@ -112,6 +112,29 @@ def test_a_text_from_the_first_byte_on_is_anothers(machine: Machine) -> None:
     assert isinstance(found_, Missing)
 
 
+def test_a_list_entry_that_does_not_lead_back_is_anothers(machine: Machine) -> None:
+    """The list leads from an object of the module's to memory that the kernel has got since."""
+    before = made.slab_object(address=Address(ONE.address - 4 * ONE.stride))
+    node, stale = int(before.address) + 48, int(ONE.address) + 48
+    machine.words(VICTIM, 1, int(before.address), 0)
+    machine.words(node, stale, 0)
+    machine.words(stale, 0xFFFFFFFF, 0)
+    inner = made.way(
+        made.flow_step("loaded", "misc_open", 0xFFFFFFFF),
+        held_in=made.owner(stale, "slab", slab=ONE, offset=48),
+    )
+    outer = made.way(
+        made.flow_step("loaded", "misc_open", stale),
+        held_in=made.owner(node, "slab", slab=before, offset=48),
+    )
+    walk = made.data_flow(inner, outer, bad=made.owner(0xFFFFFFE7, "user"))
+    found = users(machine, walk)
+    assert (found.question, found.object) == ("refilled", ONE)
+    assert found.modules[0].frees == ("cam_close",)
+    machine.words(stale, 0xFFFFFFFF, node)
+    assert isinstance(collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT), Missing)
+
+
 def test_modules_of_the_kernel_itself_hold_what_they_like(machine: Machine) -> None:
     found = users(machine, flow(made.slab_object("free")))
     assert "kernelpart" not in [use.module for use in found.modules]

@@ -28,6 +28,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.overrun import Overrun, overrun_of
 from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.stale_entry import stale_entry
 from oopsight.evidence.written_over import written_over
 from oopsight.session import Session
 from oopsight.text import printable
@@ -249,7 +250,7 @@ def collect(
 ) -> ObjectUsers | Missing:
     """Find the object, then the modules bound to it, then what their code does."""
     known_flow = flow if isinstance(flow, DataFlow) else None
-    overrun = None
+    overrun = owned = None
     question = "freed"
     listed = report if isinstance(report, ListReport) else None
     freed = _freed(known_flow, listed)
@@ -265,10 +266,13 @@ def collect(
     elif freed is not None:
         role, one = freed
         question = "freed" if one.freed else "reused"
+    elif (stale := stale_entry(session, known_flow)) is not None:
+        question, (role, one, owned) = "refilled", stale
     else:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
     path = backtrace if isinstance(backtrace, Backtrace) else None
-    subject = overrun.before if overrun is not None else one
+    # Whose it was tells the entry before it.
+    subject = overrun.before if overrun is not None else owned or one
     bound: dict[str, tuple[str, BytesPointer | None, list[Address]]] = {}
     # What ran over an object is not on the path of whoever came upon it.
     for name, why, because, at in _suspects(
