@@ -72,7 +72,7 @@ def test_what_the_kernel_frees_for_a_driver_is_the_drivers_mistake() -> None:
     """devres frees what a driver's probe allocated, with the driver's timer in it."""
     records = (track("allocated", "watch_probe", "watch"), track("freed", "unbind_cleanup"))
     one = slab_object("free", poisoned=True, tracks=records)
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT)
+    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert [(one.module, one.function) for one in answer.culprits] == [("watch", "watch_probe")]
@@ -83,7 +83,7 @@ def test_who_used_what_the_kernel_had_freed_comes_first() -> None:
     one = slab_object("free", poisoned=True, tracks=records)
     path = backtrace(nic_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "nic_poll", POISON, "nic")), bad=flow().bad)
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert {one.module for one in answer.culprits} == {"nic"}
@@ -97,13 +97,13 @@ def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> Non
     path = backtrace(watch_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "watch_poll", POISON, "watch")), bad=flow().bad)
     one = slab_object("free", poisoned=True, tracks=(owned, counted))
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [culprit.module for culprit in answer.culprits] == ["watch", "port"]
     # Memory that is freed by its owner's own doing has no users that count.
     plain = slab_object("free", poisoned=True, tracks=(owned, freed))
-    answer = use_after_free(FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.certainty, answer.culprits[0].module) == (Certainty.SHOWN, "port")
 
