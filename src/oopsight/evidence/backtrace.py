@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.jumped_on import JumpedOn, jumped_on
 from oopsight.evidence.module_files import load_debug_files
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import FramePointer
@@ -53,11 +54,30 @@ class Frame:
     role: Role
     plumbing: str | None = None
     """Why it is passed over in the search for whom to blame; ``None`` if it can be to blame."""
+    jumped_on: JumpedOn | None = None
+    """What it called, where that went on by a jump and has no frame."""
+    called_by: str | None = None
+    """Set for what has no frame of its own: the function whose frame this is."""
 
     @property
     def pointer(self) -> FramePointer:
         """For the proof."""
-        return FramePointer(self.index, self.pc, self.function)
+        return FramePointer(self.index, self.pc, self.called_by or self.function)
+
+    def without_frame(self, called: JumpedOn) -> Frame:
+        """What this frame called, as a frame at the same place."""
+        return Frame(
+            index=self.index,
+            pc=self.pc,
+            sp=self.sp,
+            function=called.function,
+            symbol=None,
+            module=called.module,
+            source=None,
+            inline=False,
+            role=self.role,
+            called_by=self.function,
+        )
 
 
 @dataclass(frozen=True)
@@ -79,8 +99,17 @@ class Backtrace:
 
     @property
     def blamable(self) -> tuple[Frame, ...]:
-        """The crash path without plumbing: who can be to blame by place, innermost first."""
-        return tuple(f for f in self.crash_path if f.plumbing is None)
+        """The crash path without plumbing: who can be to blame by place, innermost first.
+
+        What has jumped on stands there with the frame of its caller.
+        """
+        found = []
+        for frame in self.crash_path:
+            if frame.jumped_on is not None:
+                found.append(frame.without_frame(frame.jumped_on))
+            if frame.plumbing is None:
+                found.append(frame)
+        return tuple(found)
 
     @property
     def fault(self) -> Frame | None:
@@ -333,6 +362,9 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
         else:
             role = Role.CALLER
         row = _frame(index, frame, role, modules)
+        within = frames[index - 1] if index else None
+        if role is Role.CALLER and not frame.interrupted and within and within.pc != frame.pc:
+            row = replace(row, jumped_on=jumped_on(session.prog, modules, frame.pc, within.pc))
         if role is Role.FAULT and not _is_code(session, row.pc):
             row = replace(row, plumbing="no code is there")
         rows.append(row)

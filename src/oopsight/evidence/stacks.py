@@ -10,6 +10,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.jumped_on import JumpedOn, jumped_on, named_target
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
 from oopsight.kernel.code_locks import Function, Held
@@ -22,6 +23,7 @@ from oopsight.text import printable
 MOST_CALLS = 256
 _LARGEST_FUNCTION = 16384
 _MOST_FUNCTIONS = 400
+_THUNKS = "__x86_indirect_"
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,32 @@ class Call:
     """Locks that this function took before and still holds."""
     wants: HeldLock | None = None
     """The lock that the call in progress is to take."""
+    calls_by_name: bool | None = None
+    """Whether the call in progress names its function, and is not through a pointer; ``None`` where
+    that was not looked at."""
+    jumped_on: JumpedOn | None = None
+    """What it called, where that went on by a jump and has no frame."""
+    called_by: str | None = None
+    """Set for what has no frame of its own: the function whose frame this is."""
 
     @property
     def name(self) -> str:
         """Function, and module in brackets."""
         return f"{self.function} [{self.module}]" if self.module else self.function
+
+    def without_frame(self, called: JumpedOn) -> Call:
+        """What this frame called, as a frame at the same place."""
+        return Call(
+            index=self.index,
+            pc=self.pc,
+            sp=self.sp,
+            function=called.function,
+            offset=0,
+            module=called.module,
+            interrupted=False,
+            plumbing=None,
+            called_by=self.function,
+        )
 
 
 @dataclass(frozen=True)
@@ -81,8 +104,17 @@ class TaskStack:
 
     @property
     def blamable(self) -> tuple[Call, ...]:
-        """Calls without plumbing, innermost first."""
-        return tuple(c for c in self.calls if c.plumbing is None)
+        """Calls without plumbing, innermost first.
+
+        What has jumped on stands there with the frame of its caller.
+        """
+        found = []
+        for call in self.calls:
+            if call.jumped_on is not None:
+                found.append(call.without_frame(call.jumped_on))
+            if call.plumbing is None:
+                found.append(call)
+        return tuple(found)
 
     @property
     def culprit(self) -> Call | None:
@@ -96,7 +128,8 @@ class TaskStack:
 
     def pointer(self, call: Call) -> TaskFrame:
         """For the proof."""
-        return TaskFrame(self.task.pid, self.task.address, call.index, call.pc, call.function)
+        function = call.called_by or call.function
+        return TaskFrame(self.task.pid, self.task.address, call.index, call.pc, function)
 
 
 def _matches(function: str, patterns: tuple[str, ...]) -> bool:
@@ -221,6 +254,9 @@ class StackReader:
         owner = self._modules.owner(pc) if isinstance(self._modules, Modules) else None
         module = owner.name if owner else None
         plumbing = "no code is known there" if start is None else why_plumbing(name, None, module)
+        gone = None
+        if index and look_into and not frame.interrupted and isinstance(self._modules, Modules):
+            gone = jumped_on(self._prog, self._modules, pc, frames[index - 1].pc)
         call = Call(
             index=index,
             pc=Address(pc),
@@ -230,6 +266,7 @@ class StackReader:
             module=module,
             interrupted=frame.interrupted,
             plumbing=plumbing,
+            jumped_on=gone,
         )
         if not look_into or plumbing is not None or start is None:
             return call
@@ -256,9 +293,20 @@ class StackReader:
 
             holds = tuple(known(h) for h in place.held)
             wants = known(place.wanted) if place.wanted is not None else None
-        return Call(
-            **{**vars(call), "in_loop": function.in_loop(call.pc), "holds": holds, "wants": wants}
-        )
+        more = {
+            "in_loop": function.in_loop(call.pc),
+            "holds": holds,
+            "wants": wants,
+            "calls_by_name": None if call.interrupted else self._calls_by_name(call.pc),
+        }
+        return Call(**{**vars(call), **more})
+
+    def _calls_by_name(self, returns_to: int) -> bool:
+        """Whether the call that returns to an address names where it goes."""
+        target = named_target(self._prog, returns_to)
+        # A call through a pointer may be one of the thunk that jumps there.
+        called = self.names.function_at(target) if target is not None else None
+        return called is not None and not called.startswith(_THUNKS)
 
     def value(self, frames: list[Any], index: int, name: str) -> int | None:
         """What a callee-saved register or a stack slot held in a frame.

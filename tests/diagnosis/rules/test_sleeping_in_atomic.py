@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from handmade_facts import ABSENT
 from handmade_waits import LOCK_A, call, cpu, cpus, held, leak, leaks, stack, symptom
 
@@ -27,6 +29,24 @@ def test_the_function_that_holds_the_lock_is_to_blame() -> None:
     assert [c.function for c in found.culprits] == ["clear", "drop"]
     assert found.certainty is Certainty.INFERRED
     assert all(step.because for step in found.chain)
+
+
+def test_what_another_module_offers_may_sleep() -> None:
+    holder = replace(CLEAR, calls_by_name=True)
+    bus = call(3, "bus_transfer", "bus")
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, bus, holder), leaks())
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["clear"]
+    assert [i.module for i in found.innocent] == ["bus"]
+
+
+def test_what_another_module_was_called_for_through_a_pointer_may_be_told_not_to_sleep() -> None:
+    holder = replace(CLEAR, calls_by_name=False)
+    driver = call(3, "driver_poll", "driver")
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, driver, holder), leaks())
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["clear", "driver_poll"]
+    assert found.innocent == ()
 
 
 def test_in_an_interrupt_what_the_kernel_around_it_holds_is_not_to_blame() -> None:

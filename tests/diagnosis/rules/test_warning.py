@@ -54,6 +54,20 @@ def test_a_frame_of_a_module_goes_first() -> None:
     assert found.culprits[0].module == "other"
 
 
+def test_a_handler_that_the_warning_names_had_returned() -> None:
+    named = "timer: drv_expire.cold+0x0/0x100 [drv] preempt leak: 00000101 -> 00000102"
+    first, lines = reported(named)
+    kernel = replace(TRACE, frames=tuple(replace(f, plumbing="x") for f in TRACE.frames))
+    found = warning(first, kernel, lines, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "drv_expire")]
+    # Whoever is on the stack knows more of it.
+    frames = (TRACE.frames[0], replace(TRACE.frames[1], module="other"))
+    found = warning(first, replace(TRACE, frames=frames), lines, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].module == "other"
+
+
 def test_a_warning_that_followed_another_report_is_what_the_machine_died_of() -> None:
     slub = "BUG flow_entry (Tainted: G OE): Objects remaining in flow_entry on shutdown()"
     lines = log(slub, HEADLINE, PANIC)

@@ -30,7 +30,16 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import (
+    Certainty,
+    Clear,
+    Culprit,
+    Depth,
+    Finding,
+    Innocent,
+    Step,
+    Undecided,
+)
 from oopsight.diagnosis.stalls import blame, distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
@@ -101,6 +110,8 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
         what = f"{lock.kind} off"
         how = f"switched it off as {lock.by}() does at {lock.taken_at} and not on again"
     between = [c for c in cpu.stack.blamable if c.index < holder.index]
+    # What another module offers may sleep: who calls it by its name has to know.
+    asked = [c for c in between if holder.module and _asked(cpu, holder, c)]
     steps = [
         slept,
         Step(f"{holder.name} is there with {what}: it {how}", (cpu.stack.pointer(holder),)),
@@ -122,11 +133,22 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
             [
                 *(blame(c, f"sleeps, called with {what}") for c in between if not holder.module),
                 blame(holder, f"sleeps with {what}", lock.name),
-                *(blame(c, "sleeps, called so") for c in between),
+                *(blame(c, "sleeps, called so") for c in between if c not in asked),
             ]
+        ),
+        innocent=tuple(
+            Innocent(name, f"{holder.name} called it by its name: it may sleep")
+            for name in dict.fromkeys(c.module for c in asked)
+            if name is not None
         ),
         advice=("Do the sleeping part outside, or use a mutex.",),
     )
+
+
+def _asked(cpu: Cpu, holder: Call, call: Call) -> bool:
+    """Whether it is another module's, and every call on the way to it names what it calls."""
+    way = [c for c in cpu.stack.blamable if call.index < c.index <= holder.index]
+    return call.module not in (None, holder.module) and all(c.calls_by_name for c in way)
 
 
 def _in_interrupt(slept: Step, cpu: Cpu) -> Finding | Undecided:

@@ -10,7 +10,7 @@ How it is decided
     The first report is a warning, or one that followed it, and the panic was called for it. Where
     the check is in the kernel's own code, the innermost function of a module that called it is
     suspect; a module whose init or exit function left no frame, as it ended in a jump, is found by
-    its state.
+    its state. Of handlers that had returned, the warning itself may name the one that it is about.
 
 When it is wrong
     As with a BUG(), the state may have been brought about by somebody who is not on the stack.
@@ -24,6 +24,8 @@ Look next
 
 from __future__ import annotations
 
+import re
+
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
 from oopsight.evidence import Missing
@@ -36,6 +38,8 @@ from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _KINDS = (Kind.WARNING, Kind.REFCOUNT)
+# As "%pS" prints a pointer to a function: "timer: expire+0x0/0x100 [drv] preempt leak: …".
+_NAMED = re.compile(r"\b(?P<function>\w+)(?:\.[\w.]+)?\+0x0/0x[0-9a-f]+ \[(?P<module>\w+)")
 _ON_WARNING = ("check_panic_on_warn", "__warn")
 
 
@@ -82,6 +86,8 @@ def warning(  # each is a fact
             )
             for name in transition.functions
         ) or (Culprit(transition.module, None, None, None, "it was in its exit function"),)
+    elif (named := _handler(before)) is not None and not any(f.module for f in blamed):
+        who = (named,)
     elif blamed:
         if checked is None or blamed[0].index != checked.index:
             steps.append(Step(f"called for {title_of(blamed[0])}", (blamed[0].pointer,)))
@@ -98,6 +104,14 @@ def warning(  # each is a fact
         culprits=who,
         advice=("Mend what the warning complains of; panic_on_warn is meant for testing.",),
     )
+
+
+def _handler(text: LogPointer | None) -> Culprit | None:
+    """The module's function that the warning names: it was called, and had returned by then."""
+    match = _NAMED.search(text.text) if text is not None else None
+    if match is None:
+        return None
+    return Culprit(match["module"], match["function"], None, None, "the warning names it")
 
 
 def _warned(first: Symptom, log: Log | Missing, backtrace: Backtrace) -> Symptom:

@@ -1,0 +1,61 @@
+"""Functions that went on to another by a jump, as their last act, and so left no frame.
+
+``return other(object);`` becomes a jump: the function is on the way to the crash, but not on the
+stack. The call instruction of the frame outside still names it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oopsight.cheap import dataclass
+from oopsight.evidence.modules import Modules
+
+CALL, CALL_SIZE = 0xE8, 5
+_ENDBR = 4  # a direct call may skip the landing pad of indirect ones
+# Trampolines that are patched to lead to whoever is registered, include/linux/static_call.h.
+_TRAMPOLINES = ("__SCT__", "__x86_", "__pfx_", "__fentry__")
+
+
+@dataclass(frozen=True)
+class JumpedOn:
+    """A module's function without a frame."""
+
+    function: str
+    module: str
+
+
+def named_target(prog: Any, returns_to: int) -> int | None:
+    """Where the call that returns to an address leads, if it names that; else ``None``."""
+    from drgn import FaultError
+
+    try:
+        code = prog.read(returns_to - CALL_SIZE, CALL_SIZE)
+    except FaultError:
+        return None
+    if code[0] != CALL:
+        return None
+    return int(returns_to + int.from_bytes(code[1:], "little", signed=True))
+
+
+def jumped_on(prog: Any, modules: Modules, returns_to: int, inner: int) -> JumpedOn | None:
+    """The function of a module that was called there, if it is not the one that has a frame.
+
+    :param returns_to: program counter of the frame outside
+    :param inner: program counter of the next frame inside
+    """
+    target = named_target(prog, returns_to)
+    owner = modules.owner(target) if target is not None else None
+    if target is None or owner is None:
+        return None
+    try:
+        called, running = prog.symbol(target), prog.symbol(inner)
+    except LookupError:
+        return None
+    name = called.name.partition(".")[0]
+    if target not in (called.address, called.address + _ENDBR) or name.startswith(_TRAMPOLINES):
+        return None
+    # A function's unlikely half, ``.cold``, is the function itself.
+    if called.address == running.address or running.name.partition(".")[0] == name:
+        return None
+    return JumpedOn(name, owner.name)
