@@ -24,6 +24,7 @@ from oopsight.evidence.follower import Follower
 from oopsight.evidence.frames import calls
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner, owner_of
+from oopsight.evidence.slab_tracks import TrackFrame
 from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.ways import FlowStep, Namer, Way
 from oopsight.plumbing import base_name
@@ -70,6 +71,9 @@ class DataFlow:
     """The module of :attr:`checker`."""
     installed_by: tuple[str, ...] = ()
     """For a target read from a module's table, that module's functions which refer to the table."""
+    called_back: tuple[TrackFrame, ...] = ()
+    """For an argument that the kernel's own functions handed over, the functions of modules that
+    they had called through pointers before: they had it before the one that found fault with it."""
 
     @property
     def of_a_pointer(self) -> bool:
@@ -274,5 +278,15 @@ def collect(
             value = ways[0].value
             bad = None if value is None else owner_of(session, known, value)
             module = owner.name if owner else None
-            return DataFlow("argument", checker, ways, others, bad, None, None, module)
+            return DataFlow(
+                "argument",
+                checker,
+                ways,
+                others,
+                bad,
+                None,
+                None,
+                module,
+                called_back=follower.called_back(),
+            )
     return Missing(Why.NOT_APPLICABLE, "the faulting instruction has no operand to follow")

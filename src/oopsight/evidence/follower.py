@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_WAYS = 6
 _MOST_CALLBACKS = 4
+_MOST_FRAMES = 12
+"""Of the crashed stack that are looked at for calls which have returned."""
 
 
 class Follower:
@@ -117,20 +119,38 @@ class Follower:
         """Module functions that were called through a pointer before the value was read."""
         if held_in is None or held_in.kind != "stack" or move.how is not How.LOADED:
             return ()
-        context, code = move.context, move.context.function
+        return tuple(self._callbacks(move.context, move.index).values())
+
+    def called_back(self) -> tuple[TrackFrame, ...]:
+        """Module functions that the kernel had called through pointers before it came to the fault.
+
+        Those that have returned to functions still on the stack. Empty where a module itself is on
+        the way: it comes before them.
+        """
+        found: dict[str, TrackFrame] = {}
+        for position in range(min(len(self.calls.frames), _MOST_FRAMES)):
+            context = self.calls.context(position)
+            if context is None or self.namer.module(context) is not None:
+                break
+            found |= self._callbacks(context, context.at)
+        return tuple(found.values())[:_MOST_CALLBACKS]
+
+    def _callbacks(self, context: Context, at: int) -> dict[str, TrackFrame]:
+        """Module functions that a function called through pointers on its way to an instruction."""
+        code = context.function
         found: dict[str, TrackFrame] = {}
         for index, row in enumerate(code.instructions):
             if not row.is_call or len(found) >= _MOST_CALLBACKS:
                 continue
             taken = self.calls.taken_from(row)
-            if taken is None or not leads_to(code, index, move.index):
+            if taken is None or not leads_to(code, index, at):
                 continue
             target = self._value_of(context, taken, index)
             known = None if target is None else self.calls.reader.function(target)
             owner = self.namer.modules.owner(target) if target and self.namer.modules else None
             if known is not None and owner is not None and target == known[1]:
                 found[known[0]] = TrackFrame(Address(target), known[0], owner.name, None)
-        return tuple(found.values())
+        return found
 
     def _value_of(self, context: Context, taken: str | Memory, index: int) -> int | None:
         if isinstance(taken, str):

@@ -14,6 +14,7 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.frames import SessionReader
+from oopsight.evidence.handler_object import given_away
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.module_code import ModuleFunction, functions
 from oopsight.evidence.module_roles import (
@@ -254,7 +255,7 @@ def collect(
     question = "freed"
     listed = report if isinstance(report, ListReport) else None
     freed = _freed(known_flow, listed)
-    reused = _reused(session, modules, known_flow)
+    reused = given_away(session, known_flow) or _reused(session, modules, known_flow)
     ran = _overran(session, modules, known_flow) if reused is None else None
     refilled = _refilled(session, known_flow) if reused is None and ran is None else None
     if reused is not None:

@@ -9,6 +9,8 @@ from handmade_facts import (
     fault,
     flow_step,
     log,
+    module,
+    modules,
     owner,
     slab_object,
     way,
@@ -16,8 +18,10 @@ from handmade_facts import (
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.double_free import double_free
+from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Backtrace, Role
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.slab_tracks import TrackFrame
 
 STOPPED = fault(None, exception="invalid_op", operand=None)
 
@@ -49,6 +53,29 @@ def test_a_helper_that_left_no_frame_is_blamed_first() -> None:
     answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert [c.function for c in answer.culprits[:2]] == ["up_done", "up_release"]
+
+
+def test_of_what_the_kernel_frees_itself_the_handler_had_it_before() -> None:
+    """A packet filter frees a packet, and has its caller drop it."""
+    inner = backtrace(kmem_cache_free=Role.FAULT, ip_local_out=Role.CALLER)
+    plumbing = "allocates or frees memory for its caller"
+    path = replace(inner, frames=(replace(inner.frames[0], plumbing=plumbing), inner.frames[1]))
+    slab = slab_object("free")
+    made = data_flow(
+        way(flow_step("passed", "ip_local_out", slab.address)),
+        subject="argument",
+        checker="nf_hook_slow",
+        bad=owner(slab.address, "slab", slab=slab),
+    )
+    loaded = modules(module("wall", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
+    answer = double_free(STOPPED, path, made, ABSENT, ABSENT, loaded)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    hook = TrackFrame(Address(0xFFFFFFFFC0400010), "wall_hook", "wall", None)
+    answer = double_free(STOPPED, path, replace(made, called_back=(hook,)), ABSENT, ABSENT, loaded)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.INFERRED
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("wall", "wall_hook")
 
 
 def test_an_object_in_use_was_not_freed_twice() -> None:

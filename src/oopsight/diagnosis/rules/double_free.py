@@ -105,12 +105,25 @@ def double_free(
         track_culprits(track, "freed the object before, after the allocator's record"),
         flow_culprits(known, backtrace, what="the object"),
     )
+    before = [] if any(one.module for one in culprits) else _called_back(known)
+    culprits = merge(before, culprits)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
-    shown = slab.freed
+    summary = f"{blamed} freed {thing} although it was free already."
+    if before:
+        summary = (
+            f"{known.checker} freed {thing} although it was free already; {blamed}, which the "
+            "kernel had called just before, had it until then."
+        )
+    certainty = Certainty.SHOWN if slab.freed else Certainty.INFERRED
+    if before:
+        certainty = Certainty.INFERRED
+    elif not any(one.module for one in culprits) and _others(modules):
+        # The kernel frees what is its own; who freed it before has returned long since.
+        certainty = Certainty.POSSIBLE
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
-        summary=f"{blamed} freed {thing} although it was free already.",
-        certainty=Certainty.SHOWN if shown else Certainty.INFERRED,
+        summary=summary,
+        certainty=certainty,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
@@ -121,6 +134,23 @@ def double_free(
         ),
         refines=("use_after_free", "bug_on"),
     )
+
+
+def _called_back(flow: DataFlow) -> list[Culprit]:
+    """Modules that had the object before, where the kernel itself frees it the second time.
+
+    A handler that answers that the object is to be dropped, or was not taken, leaves it to the
+    caller.
+    """
+    why = "was called with the object by the kernel, which then freed it itself"
+    return [
+        Culprit(one.module, base_name(one.function), None, None, why) for one in flow.called_back
+    ]
+
+
+def _others(modules: Modules | Missing) -> bool:
+    """Whether modules that are not the kernel's own are loaded."""
+    return isinstance(modules, Modules) and any(module.taints for module in modules.loaded)
 
 
 def _unseen(

@@ -152,9 +152,10 @@ def _outlived(one: SlabObject, freers: list[Culprit], followers: list[Culprit]) 
         return []
     if any(freer.module != owner for freer in freers):
         return []
-    on_the_way = [frame.function for frame in gone.calls]
-    end = on_the_way.index(gone.blamable[0].function)
-    if not any(_LAST_REFERENCE.fullmatch(name) for name in on_the_way[:end]):
+    # What the kernel calls to free it may be the owner's again.
+    last = max(number for number, frame in enumerate(gone.calls) if frame.module == owner)
+    by_count = (f.function for f in gone.calls[:last] if f.module is None)
+    if not any(_LAST_REFERENCE.fullmatch(name) for name in by_count):
         return []
     return merge([user for user in users if user.module != owner], freers)
 
