@@ -135,6 +135,13 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(machine: Machine) -> N
     assert isinstance(collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT), Missing)
 
 
+def test_packets_are_freed_by_functions_of_their_own() -> None:
+    inner = code(VICTIM, nic_close="kfree", nic_drop="kfree_skb_reason", nic_off="free_netdev")
+    assert module_roles.freers(inner, "kmalloc-64") == ("nic_close",)
+    assert module_roles.freers(inner, "skbuff_head_cache") == ("nic_drop",)
+    assert module_roles.freers(inner[1:], "kmalloc-cg-4k") == ("nic_off",)
+
+
 def test_modules_of_the_kernel_itself_hold_what_they_like(machine: Machine) -> None:
     found = users(machine, flow(made.slab_object("free")))
     assert "kernelpart" not in [use.module for use in found.modules]

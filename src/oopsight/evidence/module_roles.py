@@ -31,6 +31,32 @@ _FREES = (
     "kfree_call_rcu",
     "free_pages",
 )
+_PACKETS = ("skbuff_", "skb_")  # beginnings of the names of the caches of socket buffers
+_FREES_PACKETS = (
+    "kfree_skb",
+    "kfree_skb_reason",
+    "sk_skb_reason_drop",
+    "consume_skb",
+    "dev_kfree_skb_any",
+    "dev_kfree_skb_any_reason",
+    "dev_kfree_skb_irq",
+    "dev_kfree_skb_irq_reason",
+    "napi_consume_skb",
+    "kfree_skb_list",
+    "kfree_skb_list_reason",
+)
+# Functions that free what is not theirs to call kfree() for.
+_DESTROYS = (
+    "free_netdev",
+    "destroy_workqueue",
+    "kmem_cache_destroy",
+    "put_device",
+    "kobject_put",
+    "device_unregister",
+    "platform_device_unregister",
+    "sk_free",
+    "sock_release",
+)
 # Copies whose length is the caller's affair, or the source's.
 _COPIES = (
     "memcpy",
@@ -147,6 +173,11 @@ def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
 
 
-def freers(inner: list[ModuleFunction]) -> tuple[str, ...]:
-    """Names of those that free memory."""
-    return named(one for one in inner if _does(one, _FREES))
+def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
+    """Names of those that free memory; failing these, that have the kernel free it.
+
+    :param cache: the slab cache of the memory in question: packets are freed by functions of theirs
+    """
+    frees = _FREES_PACKETS if cache.startswith(_PACKETS) else _FREES
+    found = named(one for one in inner if _does(one, frees))
+    return found or named(one for one in inner if _does(one, _DESTROYS))

@@ -299,7 +299,7 @@ def collect(
                 module=name,
                 why=why,
                 because=because,
-                frees=freers(inner),
+                frees=freers(inner, subject.cache),
                 writes=named(_writers(inner, bases, overrun)),
                 uses=named(f for f in inner if f.refers & bases),
             )
