@@ -183,3 +183,25 @@ def test_a_variable_that_holds_it_is_found_in_what_can_be_read(machine: Machine)
     del machine.memory[VICTIM]
     held = list(module_roles.holding_variables(machine.session, MODULES, int(ONE.address), ONE.end))
     assert held == []
+
+
+def test_memory_that_was_allocated_again_while_a_list_led_to_it(machine: Machine) -> None:
+    """Another entry of the same object, initialised since: it leads to itself."""
+    at = int(ONE.address) + 16
+    text = (
+        f"list_add corruption. next->prev should be prev (ffffffffc0509000), but was {at:x}. "
+        f"(next={at:x})."
+    )
+    report = made.list_report(text)
+    slab = made.owner(at, "slab", slab=ONE)
+    entries = tuple(replace(e, owner=slab) if e.role != "should" else e for e in report.entries)
+    report = replace(report, entries=entries)
+    step = made.flow_step("returned", "cam_new", int(ONE.address), "cam")
+    fresh = made.way(step, returned_by="__kmalloc_cache_noprof", value=Address(int(ONE.address)))
+    added = made.data_flow(fresh, subject="argument", bad=slab)
+    found = collect(machine.session, MODULES, added, report, made.ABSENT)
+    assert isinstance(found, ObjectUsers)
+    assert found.question == "listed"
+    got = made.way(step, returned_by="cam_lookup", value=Address(int(ONE.address)))
+    known = replace(added, ways=(got,))
+    assert isinstance(collect(machine.session, MODULES, known, report, made.ABSENT), Missing)

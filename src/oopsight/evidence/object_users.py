@@ -61,7 +61,7 @@ class ObjectUsers:
 
     question: str
     """``freed``, ``reused`` (freed, and allocated again for somebody else), ``refilled`` (the same,
-    by its content alone) or ``overrun``."""
+    by its content alone), ``listed`` (the same, by the list that it was on) or ``overrun``."""
     role: str
     """What the object is to the crash, in words."""
     object: SlabObject
@@ -114,7 +114,8 @@ def _fresh_on_list(
 ) -> tuple[str, SlabObject] | None:
     """An object just allocated, to be added to a list on which its memory already is.
 
-    Its former life ended while it was on the list: the list still leads to the same address.
+    Its former life ended while it was on the list: the list still leads to the same address, or to
+    another entry in the same object, which has been initialised since.
     """
     if flow is None or report is None or report.operation != "add" or report.double_add:
         return None
@@ -123,9 +124,11 @@ def _fresh_on_list(
     if neighbour is None or was is None or added is None or neighbour.owner.slab is None:
         return None
     one = neighbour.owner.slab
-    if neighbour.owner.address != added or was.owner.address != 0:
-        return None
     fresh = (flow.first.returned_by or "").lstrip("_").startswith(_ALLOCATES)
+    within = one.address <= added < one.end and fresh
+    empty = was.owner.address in (0, neighbour.owner.address)
+    if not empty or not (within or neighbour.owner.address == added):
+        return None
     if one.track("freed") is None and not fresh:
         return None
     return "its memory was still on the list when it was allocated again", one
@@ -267,6 +270,8 @@ def collect(
     elif freed is not None:
         role, one = freed
         question = "freed" if one.freed else "reused"
+        if freed == _fresh_on_list(known_flow, listed):
+            question = "listed"
     elif (stale := stale_entry(session, known_flow)) is not None:
         question, (role, one, owned) = "refilled", stale
     else:

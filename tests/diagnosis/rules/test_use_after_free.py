@@ -9,6 +9,7 @@ from handmade_facts import (
     data_flow,
     fault,
     flow_step,
+    frame,
     owner,
     slab_object,
     track,
@@ -184,3 +185,21 @@ def test_memory_that_is_allocated_is_clear() -> None:
         ),
         Clear,
     )
+
+
+def test_who_has_just_allocated_what_a_list_led_to_is_suspected_last() -> None:
+    """It frees such objects as well, where something fails."""
+    one = users(slab_object())
+    (use,) = one.modules
+    both = replace(use, frees=("mod_new", "mod_delete"))
+    again = replace(
+        one, question="listed", role="its memory was still on the list", modules=(both,)
+    )
+    frames = (frame(0, "list_check", Role.FAULT), frame(1, "mod_new", Role.CALLER, "mod"))
+    path = replace(backtrace(f=Role.FAULT), frames=frames)
+    step = flow_step("returned", "mod_new", 0xFFFF888000090000, "mod")
+    flow = data_flow(way(step, returned_by="kmalloc_trace", ended="returned"), subject="argument")
+    found = use_after_free(fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "mod_delete"
+    assert found.certainty is Certainty.POSSIBLE

@@ -70,7 +70,7 @@ from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.slab_tracks import Track
 
 _WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)
-_AGAIN = ("reused", "refilled")
+_AGAIN = ("reused", "refilled", "listed")
 _FREED_PATTERN = "POISON_FREE)"
 _LAST_REFERENCE = re.compile(r"_*(?:\w+_put|put_\w+|\w+_release|sk_free|fput|dput|iput)")
 """Functions of the kernel that free what they are given if nobody else has a reference to it."""
@@ -235,8 +235,16 @@ def use_after_free(
         mine = {flow.first.module} | {f.module for f in backtrace.blamable}
         freers = [one for one in freers if one.module in mine] or freers
     record = _record(freed)
+    doubtful = False
+    if freed.question == "listed" and record is None:
+        # Who has just allocated it frees such objects as well, where something fails.
+        busy = {f.function for f in backtrace.blamable}
+        others = [one for one in freers if one.function not in busy]
+        doubtful = 0 < len(others) < len(freers)
+        freers = others or freers
     certain = record is not None and (not record.handed_on or record.by is not None)
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
+    users_first = users_first and freed.question != "listed"
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
     lent = _lent(one, freers, followers) if certain else []
     outlived = _outlived(one, freers, followers) if certain else []
@@ -268,7 +276,7 @@ def use_after_free(
         )
     # A text may be there for another reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
-    named = not unnamed and not outlived and (certain or len(freers) == 1)
+    named = not unnamed and not doubtful and not outlived and (certain or len(freers) == 1)
     seen = (pattern or one.poisoned) and not lent
     established = Certainty.SHOWN if seen else Certainty.INFERRED
     return Finding(
