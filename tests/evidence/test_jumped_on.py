@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from handmade_facts import module, modules
 from handmade_session import Machine
 
-from oopsight.evidence.jumped_on import JumpedOn, jumped_on
+from oopsight.evidence.jumped_on import JumpedOn, jumped_on, named_target
 
 KERNEL = 0xFFFFFFFF81000000
 STOP, PAUSE, COLD = 0xFFFFFFFFC0000080, 0xFFFFFFFFC00000E0, 0xFFFFFFFFC0000400
@@ -47,3 +48,8 @@ def test_only_calls_of_a_modules_function_by_its_name_tell() -> None:
     made = calling(STOP)
     made.memory.clear()
     assert found(made, KERNEL + 9) is None
+
+
+@pytest.mark.parametrize("returns_to", [0, 3])
+def test_a_jump_through_a_null_pointer_has_nobody_outside(returns_to: int) -> None:
+    assert named_target(Machine(), returns_to) is None

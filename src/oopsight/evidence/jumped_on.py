@@ -12,6 +12,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.modules import Modules
 
 CALL, CALL_SIZE = 0xE8, 5
+_MASK = (1 << 64) - 1
 _ENDBR = 4  # a direct call may skip the landing pad of indirect ones
 # Trampolines that are patched to lead to whoever is registered, include/linux/static_call.h.
 _TRAMPOLINES = ("__SCT__", "__x86_", "__pfx_", "__fentry__")
@@ -29,13 +30,15 @@ def named_target(prog: Any, returns_to: int) -> int | None:
     """Where the call that returns to an address leads, if it names that; else ``None``."""
     from drgn import FaultError
 
+    if returns_to < CALL_SIZE:  # a jump through a null pointer
+        return None
     try:
         code = prog.read(returns_to - CALL_SIZE, CALL_SIZE)
     except FaultError:
         return None
     if code[0] != CALL:
         return None
-    return int(returns_to + int.from_bytes(code[1:], "little", signed=True))
+    return (returns_to + int.from_bytes(code[1:], "little", signed=True)) & _MASK
 
 
 def jumped_on(prog: Any, modules: Modules, returns_to: int, inner: int) -> JumpedOn | None:
