@@ -54,6 +54,14 @@ def test_who_freed_what_another_still_used() -> None:
     assert answer.certainty is Certainty.INFERRED
 
 
+def test_what_begins_with_the_object_may_come_from_the_one_before() -> None:
+    one = made.slab_object("free")
+    report = made.memory_report(Mistake.WRITTEN_FREE, object=one, start=one.address, length=8)
+    assert used_freed(report, made.ABSENT).certainty is Certainty.POSSIBLE
+    zones = replace(report, red_zones=True)
+    assert used_freed(zones, made.ABSENT).certainty is Certainty.INFERRED
+
+
 def test_the_kernel_that_freed_is_not_blamed_for_a_module_that_used() -> None:
     report = anothers(made.memory_report(Mistake.USE_AFTER_FREE), None)
     answer = used_freed(report, made.ABSENT)

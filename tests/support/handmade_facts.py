@@ -177,6 +177,7 @@ def memory_report(mistake: Mistake, **changes: Any) -> MemoryReport:
         by=None,
         freed_jumped=False,
         freed_by=None,
+        red_zones=False,
         owner=None,
         writers=(),
         only_writer=False,

@@ -69,6 +69,7 @@ def used_freed(report: MemoryReport, modules: Modules | Missing) -> Finding:
     users, _ = _callers(report.stack, None, "used the object after it was freed")
     if not freers or (freers[0].module is None and users and users[0].module):
         return _finding(report, modules, "use_after_free", users if caught else freers, sure=False)
+    sure = sure and not (report.mistake is Mistake.WRITTEN_FREE and report.may_be_run_over)
     guilty = freers[0].module
     mine = [one for one in users if one.module == guilty] if caught else []
     return _finding(report, modules, "use_after_free", merge(freers, mine), sure)

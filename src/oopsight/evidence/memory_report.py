@@ -27,7 +27,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject, neighbour, owner_of
 from oopsight.evidence.pointers import BytesPointer, LogPointer, Pointer
 from oopsight.evidence.report_stacks import of_dump, stack_of, with_caller
-from oopsight.evidence.slab_tracks import TrackFrame, handed_on
+from oopsight.evidence.slab_tracks import TrackFrame, handed_on, has_red_zones
 from oopsight.session import Session
 
 
@@ -111,6 +111,8 @@ class MemoryReport:
     freed_jumped: bool
     """The same of the first who can be to blame among :attr:`freed`."""
     freed_by: TrackFrame | None
+    red_zones: bool
+    """Whether there are red zones between the objects, which whatever runs over destroys."""
     owner: str | None
     """Where something was overwritten: the module that allocated the object it was written from."""
     writers: tuple[str, ...]
@@ -122,6 +124,12 @@ class MemoryReport:
     def subject(self) -> SlabObject | None:
         """The object from which was written, or that was freed."""
         return self.from_before or self.object
+
+    @property
+    def may_be_run_over(self) -> bool:
+        """Whether what was written begins with the object and no red zone lies before that."""
+        one = self.object
+        return one is not None and self.start == one.address and not self.red_zones
 
     @property
     def blamable(self) -> tuple[TrackFrame, ...]:
@@ -198,6 +206,8 @@ def collect(
         only = False
         if mistake is Mistake.OVERWRITTEN:
             owner, able, only = _writers(session, known, stacks["allocated"], before or one, start)
+            # What lies before an object is written by whoever counts below it, or by anybody.
+            only = only and (start is None or one is None or start >= (before or one).end)
         jumped, by = _handed_on(session, known, stacks["crash"])
         freed_jumped, freed_by = _handed_on(session, known, stacks["freed"])
         return MemoryReport(
@@ -219,6 +229,7 @@ def collect(
             by=by,
             freed_jumped=freed_jumped,
             freed_by=freed_by,
+            red_zones=one is not None and has_red_zones(session.prog, one.cache_address),
             owner=owner,
             writers=able,
             only_writer=only,
@@ -269,7 +280,7 @@ def _damaged_before(
     if one is None or start is None or start > one.address:
         return None, None
     before = neighbour(session, modules, one, -1)
-    if before is None:
+    if before is None or not has_red_zones(session.prog, one.cache_address):
         return None, None
     try:
         zone = session.read(int(before.end), 8)

@@ -211,7 +211,7 @@ def _overran(
     if held is None or held.slab is None or held.slab.freed or not flow.of_a_pointer:
         return None
     # A pointer to memory is what it was to be.
-    if flow.bad is None or flow.bad.is_memory or flow.bad.kind == "null":
+    if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
         return None
     at = kept.held_in.address if kept is not None and kept.held_in is not None else None
     found = written_over(session, modules, held.slab, int(held.address), at)

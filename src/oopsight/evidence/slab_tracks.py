@@ -16,7 +16,8 @@ from oopsight.text import printable
 if TYPE_CHECKING:
     from drgn import Program
 
-_STORE_USER = 1 << 16  # SLAB_STORE_USER, include/linux/slab.h, before Linux 6.9
+# SLAB_STORE_USER and SLAB_RED_ZONE, include/linux/slab.h, before Linux 6.9.
+_STORE_USER, _RED_ZONE = 1 << 16, 1 << 10
 _MOST_FRAMES = 32
 _CALL, _DIRECT_CALL = 5, 0xE8  # its length and opcode: call rel32
 
@@ -129,13 +130,27 @@ def handed_on(
     return (False, None) if called.module is None else (True, called)
 
 
-def _store_user(prog: Program) -> int:
-    """SLAB_STORE_USER: since Linux 6.9 (commit cc61eb851461) flags are numbered by an enum."""
+def _flag(prog: Program, name: str, before: int) -> int:
+    """A flag of a cache: since Linux 6.9 (commit cc61eb851461) an enum numbers them."""
     try:
-        number: int = prog.constant("_SLAB_STORE_USER").value_()
+        number: int = prog.constant(f"_{name}").value_()
     except LookupError:
-        return _STORE_USER
+        return before
     return 1 << number
+
+
+def has_red_zones(prog: Program, cache: int) -> bool:
+    """Whether a cache has red zones between its objects (``slub_debug=Z``).
+
+    :param cache: address of a ``struct kmem_cache``
+    """
+    from drgn import FaultError, Object
+
+    try:
+        flags: int = Object(prog, "struct kmem_cache", address=cache).flags.value_()
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return False
+    return bool(flags & _flag(prog, "SLAB_RED_ZONE", _RED_ZONE))
 
 
 def tracks(
@@ -151,7 +166,7 @@ def tracks(
 
     prog = session.prog
     try:
-        if not cache.flags.value_() & _store_user(prog):
+        if not cache.flags.value_() & _flag(prog, "SLAB_STORE_USER", _STORE_USER):
             return ()
         inuse, offset = cache.inuse.value_(), cache.offset.value_()
         kind = prog.type("struct track")

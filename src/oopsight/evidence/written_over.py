@@ -28,6 +28,7 @@ _LEAST_COPY = 8
 """Bytes of the source on each side of the border."""
 _COPY_BEFORE = 16
 _MOST_DATA = 1 << 20
+_MOST_FILLED = 4096
 _NEAR_SLOTS = 4
 """Of the array that holds the object's address, to each side."""
 _LEAST_SIBLINGS = 3
@@ -140,20 +141,42 @@ def written_over(
     found = series(data, inside, inside)
     border = one.address - begin
     if found is not None and found.begin >= border:
-        return _of_series(one, one, data, begin, found, inside)
+        # An object that the numbers fill from its beginning may be somebody else's by now.
+        others = [one.address + ref.offset - begin for ref in one.refers]
+        own = found.begin - border >= 8 or any(not found.begin <= at < found.end for at in others)
+        return _of_series(one, one, data, begin, found, inside, own=own)
     if before is None:
         return None
     found = series(data, border, inside)
     if found is not None:
-        return _of_series(before, one, data, begin, found, border)
+        own = found.step != 0 or not _filled_by(session, one, data[border:][: found.width])
+        return _of_series(before, one, data, begin, found, border, own=own)
     source = _copied_from(session, modules, data, border)
     if source is not None:
         return _of_copy(session, before, data, begin, border, source)
     return _unlike_others(session, modules, before, one, data, border, field, kept_at)
 
 
+def _filled_by(session: Session, one: SlabObject, number: bytes) -> bool:
+    """Whether an object holds nothing but one number: then it may be somebody else's by now."""
+    from drgn import FaultError
+
+    size = min(one.size, _MOST_FILLED) // len(number) * len(number)
+    try:
+        return session.read(one.address, size) == number * (size // len(number))
+    except FaultError:
+        return True
+
+
 def _of_series(
-    first: SlabObject, one: SlabObject, data: bytes, begin: int, found: Series, border: int
+    first: SlabObject,
+    one: SlabObject,
+    data: bytes,
+    begin: int,
+    found: Series,
+    border: int,
+    *,
+    own: bool,
 ) -> Overrun:
     values = struct.unpack_from(
         f"<{(found.end - found.begin) // found.width}{_FORMATS[found.width]}", data, found.begin
@@ -171,7 +194,7 @@ def _of_series(
         memory=BytesPointer(Address(begin + around), data[around:].hex()),
         within=first.address == one.address,
         width=found.width,
-        sure=found.step is not None,
+        sure=own and found.step is not None,
     )
 
 

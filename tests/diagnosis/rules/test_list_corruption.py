@@ -5,6 +5,9 @@ from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, list_
 
 from oopsight.diagnosis import Clear, Depth, Finding
 from oopsight.diagnosis.rules.list_corruption import list_corruption
+from oopsight.evidence import Address
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.two_lists import TwoLists
 
 STOPPED = fault(None, exception="invalid_op", operand=None)
 
@@ -38,19 +41,36 @@ STOPPED = fault(None, exception="invalid_op", operand=None)
     ],
 )
 def test_the_kernel_s_report_is_understood(text: str, depth: Depth, words: str) -> None:
-    answer = list_corruption(STOPPED, backtrace(), ABSENT, list_report(text), ABSENT)
+    answer = list_corruption(STOPPED, backtrace(), ABSENT, list_report(text), ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.depth is depth
     assert words in answer.summary
 
 
+@pytest.mark.parametrize(("only", "certainty"), [(True, "inferred"), (False, "possible")])
+def test_an_entry_on_two_lists_is_blamed_on_who_adds_without_taking_off(
+    only: bool, certainty: str
+) -> None:
+    at = BytesPointer(Address(0xFFFF888003400000), "00" * 8)
+    entry = owner(int(at.address), "slab")
+    twice = TwoLists(entry, at, at, "ready", "jobs", ("jobs_ready",), only=only)
+    text = (
+        "list_del corruption. prev->next should be ffff888003400040, but was ffffffffc0301030. "
+        "(prev=ffff888003400000)"
+    )
+    answer = list_corruption(STOPPED, backtrace(), ABSENT, list_report(text), twice, ABSENT)
+    assert isinstance(answer, Finding)
+    assert (answer.depth, answer.certainty) == (Depth.ROOT_CAUSE, certainty)
+    assert answer.culprits[0].function == "jobs_ready"
+
+
 def test_poison_that_is_followed_is_a_deleted_entry() -> None:
     bad = owner(0xDEAD000000000100, "poison", detail="LIST_POISON1: the next pointer +0x0")
     flow = data_flow(way(flow_step("loaded", "walk", 0xDEAD000000000100, "jobs")), bad=bad)
-    answer = list_corruption(fault(None), backtrace(), flow, ABSENT, ABSENT)
+    answer = list_corruption(fault(None), backtrace(), flow, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert "walk" in [c.function for c in answer.culprits]
 
 
 def test_without_either_it_is_clear() -> None:
-    assert isinstance(list_corruption(fault(), backtrace(), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(list_corruption(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT), Clear)

@@ -11,12 +11,15 @@ Why it happens
 How it is decided
     The check's own report in the log is read: which operation, which pointer, what it held.
     ``LIST_POISON1`` and ``LIST_POISON2`` mean that the entry had been deleted before. Without the
-    check, an access at these addresses means the same.
+    check, an access at these addresses means the same. Where the neighbour that is wrong is well
+    linked at another place, it was added there while it was on this list; blamed is the function
+    that adds there and neither takes off nor allocates.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
     elsewhere. Only where the entry had been deleted or added before is the mistake itself shown;
-    else the verdict is *possible*.
+    else the verdict is *possible*. An entry that is on two lists may also have been freed while it
+    was on the first, and allocated again.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
@@ -27,7 +30,7 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
@@ -45,6 +48,7 @@ from oopsight.evidence.fault import Fault
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import BytesPointer, Pointer
+from oopsight.evidence.two_lists import TwoLists
 
 _POISON = "LIST_POISON"
 
@@ -68,11 +72,28 @@ def _words(report: ListReport) -> tuple[str, Depth]:
     return "the neighbours of the entry do not point to it", Depth.MECHANISM
 
 
+def _other_list(twice: TwoLists) -> str:
+    name = f" {where(twice.head, twice.module)}" if twice.head else ""
+    return (
+        f"entry {twice.entry.address} is linked into another place, of the list{name}, although "
+        "its neighbours of before still lead to it"
+    )
+
+
+def _adders(twice: TwoLists | Missing) -> list[Culprit]:
+    """Who adds to the list where the entry is now without taking it off anywhere."""
+    if isinstance(twice, Missing):
+        return []
+    why = f"adds to {twice.head or 'that list'} and takes off no other: list_move() does both"
+    return [Culprit(twice.module, name, None, None, why) for name in twice.adders]
+
+
 def list_corruption(
     fault: Fault,
     backtrace: Backtrace,
     flow: DataFlow | Missing,
     report: ListReport | Missing,
+    twice: TwoLists | Missing,
     modules: Modules | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
@@ -97,6 +118,9 @@ def list_corruption(
                     steps.append(owned)
         carried: tuple[Pointer, ...] = (report.text, *objects[:1])
         steps.append(Step(meaning, carried))
+        if isinstance(twice, TwoLists):
+            meaning = _other_list(twice)
+            steps.append(Step(meaning, (twice.from_entry, twice.back)))
     else:
         meaning, depth = (
             "an entry was used after it had been deleted from its list",
@@ -106,16 +130,25 @@ def list_corruption(
         steps.extend(flow_steps(flow))
     if not isinstance(report, ListReport):
         steps.append(Step(meaning, steps[0].because))
+    added = _adders(twice)
     culprits = merge(
+        added,
         frame_culprits(backtrace, "worked on the list when it was found broken"),
         flow_culprits(flow, backtrace, what="the entry"),
     )
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    # That the list is broken is shown; who broke it only where the entry tells it itself.
+    certainty = Certainty.SHOWN if depth is Depth.ROOT_CAUSE else Certainty.POSSIBLE
+    does = "worked on a list that is broken"
+    if added:
+        does = "added an entry to a list while it was on another, or elsewhere on the same"
+        depth = Depth.ROOT_CAUSE
+        sure = isinstance(twice, TwoLists) and twice.only
+        certainty = Certainty.INFERRED if sure else Certainty.POSSIBLE
     return Finding(
         title=f"list corruption in {blamed}",
-        summary=f"{blamed} worked on a list that is broken: {meaning}.",
-        # That the list is broken is shown; who broke it only where the entry tells it itself.
-        certainty=Certainty.SHOWN if depth is Depth.ROOT_CAUSE else Certainty.POSSIBLE,
+        summary=f"{blamed} {does}: {meaning}.",
+        certainty=certainty,
         depth=depth,
         chain=tuple(steps),
         culprits=tuple(culprits),
