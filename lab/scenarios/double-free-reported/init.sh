@@ -1,0 +1,7 @@
+boot() {
+	load blkstage
+}
+
+workload() {
+	service /usr/sbin/staged -c /etc/work.steps
+}

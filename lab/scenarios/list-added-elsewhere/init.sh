@@ -1,0 +1,7 @@
+boot() {
+	load jobsched
+}
+
+workload() {
+	service /usr/sbin/jobd -c /etc/work.steps
+}

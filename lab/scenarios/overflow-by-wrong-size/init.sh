@@ -1,0 +1,7 @@
+boot() {
+	load routepin
+}
+
+workload() {
+	service /usr/sbin/routed -c /etc/work.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load adcring
+}
+
+workload() {
+	service /usr/sbin/adcd -c /etc/work.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load pumpctl
+}
+
+workload() {
+	service /usr/sbin/pumpd -c /etc/work.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load labelfs
+}
+
+workload() {
+	service /usr/sbin/labeld -c /etc/work.steps
+}
