@@ -46,6 +46,19 @@ def test_a_stall_that_the_machine_got_over_is_not(seconds: tuple[float, float], 
     assert symptom.kind is kind
 
 
+def test_a_warning_before_a_stall_is_not_what_brought_the_machine_down() -> None:
+    from dataclasses import replace
+
+    lines = (
+        "WARNING: CPU: 0 PID: 127 at kernel/rcu/tree_plugin.h:320 rcu_note_context_switch+0x4e",
+        "INFO: task zebra:130 blocked for more than 3 seconds.",
+    )
+    made = replace(log(*lines), crashes=parse("\n".join(lines)))
+    symptom = collect(made, fault(), backtrace())
+    assert isinstance(symptom, Symptom)
+    assert symptom.kind is Kind.HUNG_TASK
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [

@@ -127,3 +127,36 @@ def test_code_that_cannot_be_followed_is_told() -> None:
     assert not function("ffe0").followed  # jmp rax
     assert not function("").followed
     assert function("").at(START, calling=False) is None
+
+
+def bit_lock(mode: str) -> tuple[str, ...]:
+    """fcal_begin(): takes the bit, and returns early with it where channel (ebp) is too large."""
+    return (
+        f"55 89f5 53 4889fb {mode}",
+        "call out_of_line_wait_on_bit_lock",
+        "83fd40 770a",  # cmp ebp, 0x40; ja to the pops
+        "4889df",
+        "call wake_up_bit",
+        "9090",
+        "5b 5d c3",
+    )
+
+
+def test_a_bit_that_is_always_taken_can_be_left_set() -> None:
+    (leak,) = function(*bit_lock("b902000000")).leaks  # mov ecx, TASK_UNINTERRUPTIBLE
+    assert (leak.held.kind, str(leak.held.lock)) == ("bit", "rdi")
+
+
+def test_a_bit_whose_wait_may_be_broken_off_is_not_taken_unasked() -> None:
+    assert not function(*bit_lock("b901000000")).leaks  # TASK_INTERRUPTIBLE
+
+
+def test_a_read_section_of_rcu_has_no_address() -> None:
+    code = function("53", "call __rcu_read_lock", "call helper", "call __rcu_read_unlock", "5b c3")
+    place = code.at(START + 0xB, calling=True)
+    assert place is not None
+    (held,) = place.held
+    assert (held.kind, held.lock) == ("rcu", None)
+    after = code.at(START + 0x10, calling=False)
+    assert after is not None
+    assert after.held == ()

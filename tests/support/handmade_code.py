@@ -16,6 +16,13 @@ NAMES = {
     START + 0x1500: "down_interruptible",
     START + 0x1600: "up",
     START + 0x1700: "mutex_trylock",
+    START + 0x1800: "complete",
+    START + 0x1900: "unlock_page",
+    START + 0x1A00: "__lock_page",
+    START + 0x1B00: "out_of_line_wait_on_bit_lock",
+    START + 0x1C00: "wake_up_bit",
+    START + 0x1D00: "__rcu_read_lock",
+    START + 0x1E00: "__rcu_read_unlock",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

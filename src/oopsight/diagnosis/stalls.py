@@ -8,6 +8,8 @@ from oopsight.evidence.stacks import Call, TaskStack
 from oopsight.evidence.waiting import Holder, Lock, Wait
 
 _MOST_VICTIMS = 4
+OTHERS_END = ("grace period", "thread", "work")
+"""Kinds of what is waited for that somebody does not hold but keeps from ending."""
 
 
 def who(wait: Wait | Holder) -> str:
@@ -18,6 +20,22 @@ def who(wait: Wait | Holder) -> str:
 def blame(call: Call, why: str, thing: str | None = None) -> Culprit:
     """A function on somebody's stack as the culprit."""
     return Culprit(call.module, call.function, None, thing, why)
+
+
+def place_of(wait: Wait) -> tuple[Pointer, ...]:
+    """The proof of where a task waits."""
+    if wait.call is not None:
+        return (wait.stack.pointer(wait.call),)
+    return wait.work.because if wait.work is not None else ()
+
+
+def blamed(wait: Wait, why: str, thing: str | None = None) -> tuple[Culprit, ...]:
+    """Where a task waits, as the culprit."""
+    if wait.call is not None:
+        return (blame(wait.call, why, thing),)
+    if wait.work is None or wait.work.module is None:
+        return ()
+    return (Culprit(wait.work.module, wait.work.function, None, thing, why),)
 
 
 def distinct(culprits: list[Culprit]) -> tuple[Culprit, ...]:
@@ -31,10 +49,8 @@ def distinct(culprits: list[Culprit]) -> tuple[Culprit, ...]:
 def waits_step(wait: Wait) -> Step:
     """Who waits where and for what."""
     because: list[Pointer] = [wait.task]
-    where = ""
-    if wait.call is not None:
-        because.append(wait.stack.pointer(wait.call))
-        where = f" in {wait.call.name}"
+    where = f" in {wait.place}" if wait.place is not None else ""
+    because += place_of(wait)
     if wait.lock is None:
         return Step(f"{who(wait)} does not get on{where}", tuple(because))
     because += wait.lock.because
@@ -52,6 +68,8 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         "last reader": "the lock names its last reader",
         "last holder": "the lock names its last holder",
         "code": "its code has taken it and not given it back",
+        "signals": "its code goes on to signal it",
+        "reader": "RCU lists it among the readers that sleep",
         "worker": "it carries out work of that queue",
     }[holder.known_by]
     if holder.alive:
@@ -59,10 +77,17 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
     taken = ""
     call = wait.holding(lock) if wait is not None else None
     if wait is not None and call is not None:
-        site = next(h.taken_at for h in call.holds if h.address == lock.address)
+        site = next(h.taken_at for h in call.holds if lock.is_held_as(h))
         taken = f"; it took it at {site}"
         because.append(wait.stack.pointer(call))
-    return Step(f"{lock.title} is held by {who(holder)}: {known}{taken}", tuple(because))
+    return Step(f"{lock.title} {held_by(lock)} {who(holder)}: {known}{taken}", tuple(because))
+
+
+def held_by(lock: Lock) -> str:
+    """What ties a holder to what is waited for."""
+    if lock.kind in ("completion", "event"):
+        return "is to come from"
+    return "is held up by" if lock.kind in OTHERS_END else "is held by"
 
 
 def victims_step(waits: tuple[Wait, ...], but: set[int]) -> Step | None:
@@ -78,7 +103,7 @@ def victims_step(waits: tuple[Wait, ...], but: set[int]) -> Step | None:
 def doing(wait: Wait) -> str:
     """What a task that holds something is doing, in words."""
     call = wait.call
-    where = f" in {call.name}" if call is not None else ""
+    where = f" in {wait.place}" if wait.place is not None else ""
     if wait.lock is None:
         busy = "runs" if wait.stack.state == "R" else "sleeps"
         loop = ", in a loop" if call is not None and call.in_loop and busy == "runs" else ""

@@ -13,7 +13,8 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.jumped_on import JumpedOn, jumped_on, named_target
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
-from oopsight.kernel.code_locks import Function, Held
+from oopsight.kernel.code_ahead import ahead, resolve
+from oopsight.kernel.code_locks import Function, Held, Place
 from oopsight.kernel.machine_code import SLOT
 from oopsight.kernel.names import Names
 from oopsight.plumbing import base_name, why_plumbing
@@ -200,6 +201,11 @@ class StackReader:
         self._frames: dict[int, list[Any]] = {}
         self._preempt_count = preempt_count_offset(session.prog)
 
+    @property
+    def prog(self) -> Any:
+        """The ``drgn.Program``."""
+        return self._prog
+
     def frames(self, task: Any) -> list[Any]:
         """The physical frames, as drgn has them; empty where it cannot be unwound."""
         address = task.value_()
@@ -307,6 +313,35 @@ class StackReader:
         # A call through a pointer may be one of the thunk that jumps there.
         called = self.names.function_at(target) if target is not None else None
         return called is not None and not called.startswith(_THUNKS)
+
+    def ahead(self, task: Any, call: Call) -> list[tuple[str, str, int]]:
+        """What a function goes on to give back or signal, where its code and registers tell what.
+
+        :param task: ``struct task_struct *`` that the call is of
+        :return: kind, the function it will call for it, and address
+        """
+        frames = self.frames(task)
+        function = self.function(call.pc - call.offset)
+        if function is None or call.index >= len(frames):
+            return []
+        place = function.at(call.pc, calling=not call.interrupted)
+        place = place or Place((), None, function.registers(call.pc))
+        found = []
+        for gift in ahead(function, call.pc, self.names.function_at):
+            address = resolve(
+                gift.thing, place, lambda name: self.value(frames, call.index, name), self._word
+            )
+            if address is not None:
+                found.append((gift.kind, gift.by, address))
+        return found
+
+    def _word(self, address: int) -> int | None:
+        from drgn import FaultError
+
+        try:
+            return int.from_bytes(self.read_memory(address, 8), "little")
+        except (FaultError, OverflowError):
+            return None
 
     def value(self, frames: list[Any], index: int, name: str) -> int | None:
         """What a callee-saved register or a stack slot held in a frame.

@@ -79,9 +79,11 @@ def _decisive(log: Log) -> CrashReport:
     """The report that brought the machine down: the first, for what follows comes of it.
 
     A stall that the machine got over is passed over: the last report is of something else, long
-    after.
+    after. So is a mere warning before a stall, which comes of somebody who waits, not of it.
     """
     first, last = log.crashes[0], log.crashes[-1]
+    if first.kind is Kind.WARNING and last.kind in _PASSING:
+        return next(report for report in log.crashes if report.kind in _PASSING)
     passed = first.kind in _PASSING and last.kind not in _PASSING
     return last if passed and _seconds(log, last) - _seconds(log, first) > _LONG_BEFORE else first
 

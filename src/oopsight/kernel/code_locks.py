@@ -43,7 +43,17 @@ ACQUIRES: dict[str, str] = {
     "down_write": "rwsem",
     "down_read_nested": "rwsem",
     "down_write_nested": "rwsem",
+    "__folio_lock": "page",
+    "__lock_page": "page",
+    "__rcu_read_lock": "rcu",
+    "__srcu_read_lock": "srcu",
+    "percpu_down_write": "percpu_rwsem",
+    "cpus_read_lock": "percpu_rwsem",
+    "cpus_write_lock": "percpu_rwsem",
 }
+_BIT_LOCK = "out_of_line_wait_on_bit_lock"
+_UNINTERRUPTIBLE = Expression("", 2)
+"""As its fourth argument: then it always takes the bit."""
 # These take the lock only if they return zero, or only if they do not.
 ACQUIRES_IF_ZERO: dict[str, str] = {
     "mutex_lock_interruptible": "mutex",
@@ -55,6 +65,9 @@ ACQUIRES_IF_ZERO: dict[str, str] = {
     "down_read_interruptible": "rwsem",
     "down_read_killable": "rwsem",
     "down_write_killable": "rwsem",
+    _BIT_LOCK: "bit",
+    "__folio_lock_killable": "page",
+    "__lock_page_killable": "page",
 }
 ACQUIRES_UNLESS_ZERO: dict[str, str] = {
     "mutex_trylock": "mutex",
@@ -74,7 +87,25 @@ RELEASES: dict[str, str] = {
     "up": "semaphore",
     "up_read": "rwsem",
     "up_write": "rwsem",
+    "folio_unlock": "page",
+    "unlock_page": "page",
+    "wake_up_bit": "bit",
+    "clear_and_wake_up_bit": "bit",
+    "__rcu_read_unlock": "rcu",
+    "__srcu_read_unlock": "srcu",
+    "percpu_up_write": "percpu_rwsem",
+    "cpus_read_unlock": "percpu_rwsem",
+    "cpus_write_unlock": "percpu_rwsem",
 }
+# Of these the one lock is meant that there is, or a read section that has no address.
+_WITHOUT_ARGUMENT = (
+    "__rcu_read_lock",
+    "__rcu_read_unlock",
+    "cpus_read_lock",
+    "cpus_read_unlock",
+    "cpus_write_lock",
+    "cpus_write_unlock",
+)
 _RETURNS = (
     "__x86_return_thunk",
     "srso_return_thunk",
@@ -116,16 +147,17 @@ class Place:
         :param values: the real values at the place of callee-saved registers (``rbx``) and stack
             slots (``@-24``: at that offset from the caller's stack pointer)
         """
-        lock = held.lock
-        if lock is None:
-            return None
-        if not lock.base:
-            return lock.offset
+        return None if held.lock is None else self.value(held.lock, values)
+
+    def value(self, thing: Expression, values: Callable[[str], int | None]) -> int | None:
+        """The value of an expression, where the registers tell."""
+        if not thing.base:
+            return thing.offset
         for place, known in self.registers.items():
-            if known.base == lock.base and (place in CALLEE_SAVED or place.startswith(SLOT)):
+            if known.base == thing.base and (place in CALLEE_SAVED or place.startswith(SLOT)):
                 value = values(place)
                 if value is not None:
-                    return (value + lock.offset - known.offset) & MASK
+                    return (value + thing.offset - known.offset) & MASK
         return None
 
     def saved(self, register: str) -> int | None:
@@ -205,6 +237,14 @@ class Function:
             wanted = next(iter(asked | maybe), None)
         registers = self._registers.get(address, {})
         return Place(tuple(sorted(held, key=lambda h: h.site)), wanted, registers)
+
+    def registers(self, address: int) -> Registers:
+        """What registers hold before an instruction, on every way to it."""
+        return self._registers.get(address, {})
+
+    def ways(self, instruction: Instruction) -> list[int]:
+        """Where the code goes on after an instruction."""
+        return [there for there, _ in self._ways(instruction)]
 
     def in_loop(self, address: int) -> bool:
         """Whether the code at an address can come to the same address again.
@@ -363,7 +403,9 @@ class Function:
     ) -> _State:
         if called is None:
             return _State(state.held, None)
-        lock = self._registers.get(instruction.address, {}).get("rdi")
+        lock = None
+        if called not in _WITHOUT_ARGUMENT:
+            lock = self._registers.get(instruction.address, {}).get("rdi")
         if called in RELEASES:
             left = list(state.held)
             match = next((h for h in reversed(left) if h.lock == lock and lock is not None), None)
@@ -373,6 +415,11 @@ class Function:
                 released.add(match.site)
             return _State(tuple(left), None)
         kind = ACQUIRES.get(called)
+        if (
+            called == _BIT_LOCK
+            and self.registers(instruction.address).get("rcx") == _UNINTERRUPTIBLE
+        ):
+            kind = "bit"
         if kind is not None:
             taken = Held(kind, lock, instruction.address, called)
             if taken in state.held or len(state.held) >= _MOST_HELD:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, waits
+from handmade_waits import LOCK_A, LOCK_B, call, held, lock, memory, stack, waits
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.deadlock import deadlock
-from oopsight.evidence.waiting import Wait
+from oopsight.evidence.waiting import Wait, WorkItem
 
 ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
 TWO = Wait(stack(2, call(3, "g", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
@@ -44,3 +44,41 @@ def test_a_circle_through_a_readers_hint_is_only_possible() -> None:
 def test_no_circle() -> None:
     holder = Wait(stack(2, call(3, "g"), state="S"), None, None, victim=False)
     assert isinstance(deadlock(waits(VICTIM, holder)), Clear)
+
+
+def test_a_completion_that_a_blocked_work_item_goes_on_to_signal_closes_a_circle() -> None:
+    starter = Wait(
+        stack(1, call(3, "start", holds=(held(LOCK_A),))),
+        lock(LOCK_B, 2, kind="completion", known_by="signals"),
+        9.0,
+    )
+    worker = Wait(stack(2, call(3, "boot")), lock(LOCK_A, 1), 9.0)
+    found = deadlock(waits(starter, worker))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert "which is to come from worker2" in found.summary
+    assert {c.function for c in found.culprits} == {"start", "boot"}
+
+
+def test_an_event_in_the_circle_makes_it_only_possible_and_events_alone_make_none() -> None:
+    waiting = Wait(ONE.stack, lock(LOCK_A, 2, kind="event", known_by="signals"), 9.0)
+    found = deadlock(waits(waiting, TWO))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    both = Wait(TWO.stack, lock(LOCK_B, 1, kind="event", known_by="signals"), 9.0)
+    assert isinstance(deadlock(waits(waiting, both)), Clear)
+
+
+def test_a_work_item_that_has_left_the_stack_is_named_by_its_worker() -> None:
+    item = WorkItem("pack", "drv", (memory(LOCK_B),))
+    own = Wait(
+        stack(1, call(3, "flush_workqueue", None, plumbing="workqueue")),
+        lock(LOCK_A, 1, kind="work", known_by="worker"),
+        9.0,
+        work=item,
+    )
+    found = deadlock(waits(own))
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "pack")]
+    assert "which it holds up itself" in found.title
+    assert memory(LOCK_B) in found.chain[0].because

@@ -7,6 +7,7 @@ from dataclasses import replace
 from handmade_facts import ABSENT
 from handmade_waits import (
     LOCK_A,
+    LOCK_B,
     call,
     held,
     leak,
@@ -20,6 +21,7 @@ from handmade_waits import (
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.lock_held import lock_held
+from oopsight.evidence.stacks import HeldLock
 from oopsight.evidence.waiting import Holder, Lock, Wait
 from oopsight.kinds import Kind
 
@@ -100,3 +102,33 @@ def test_clear() -> None:
     assert isinstance(lock_held(symptom(Kind.NULL_DEREF), ABSENT, ABSENT), Clear)
     assert isinstance(lock_held(HUNG, waits(), leaks()), Clear)
     assert isinstance(lock_held(HUNG, ABSENT, leaks()), Undecided)
+
+
+def test_a_reader_that_rcu_lists_holds_the_grace_period_up() -> None:
+    entered = HeldLock("rcu", None, None, "look_up+0x8", "__rcu_read_lock")
+    reader = Wait(stack(1, call(3, "look_up", holds=(entered,)), state="S"), None, 9.0, False)
+    waiting = lock(LOCK_B, 1, kind="grace period", known_by="reader")
+    found = lock_held(HUNG, waits(reader, Wait(VICTIM.stack, waiting, 9.0)), leaks())
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.SHOWN
+    assert found.culprits[0].function == "look_up"
+    assert "is held up by worker1" in found.title
+    assert "RCU's read lock" in found.summary
+
+
+def test_what_is_locked_by_code_alone_is_inferred() -> None:
+    page = Wait(VICTIM.stack, lock(LOCK_B, 1, kind="page", known_by="code"), 9.0)
+    found = lock_held(HUNG, waits(HOLDER, page), leaks())
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+
+
+def test_behind_a_leaked_lock_only_those_that_wait_for_it_are_named() -> None:
+    bit = Wait(stack(3, call(3, "begin")), lock(LOCK_A, kind="bit"), 9.0)
+    second = Wait(stack(4, call(3, "begin")), lock(LOCK_A, kind="bit"), 8.0)
+    other = Wait(stack(5, call(3, "read", None)), Lock("io", None, None), 7.0)
+    found = lock_held(HUNG, waits(bit, second, other), leaks(leak("begin", "bit")))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert "worker4" in found.chain[-1].claim
+    assert "worker5" not in found.chain[-1].claim

@@ -7,7 +7,8 @@ from handmade_waits import LOCK_A, call, cpu, cpus, memory, stack, symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.rcu_stall import rcu_stall
-from oopsight.evidence.grace_period import Debt, GracePeriod
+from oopsight.evidence.grace_period import Debt, GracePeriod, Reader
+from oopsight.evidence.stacks import HeldLock
 from oopsight.kinds import Kind
 
 STALL = symptom(Kind.RCU_STALL, "rcu: INFO: rcu_preempt self-detected stall on CPU")
@@ -22,6 +23,30 @@ def test_the_cpu_that_owes_a_quiescent_state_is_to_blame() -> None:
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "find"
     assert found.certainty is Certainty.INFERRED
+
+
+def test_a_task_that_sleeps_within_a_read_section_is_to_blame() -> None:
+    entered = HeldLock("rcu", None, None, "look_up+0x8", "__rcu_read_lock")
+    asleep = stack(5, call(3, "resolve"), call(4, "look_up", holds=(entered,)), state="S")
+    grace = GracePeriod(in_progress=True, owing=(), readers=(Reader(asleep, (memory(LOCK_A),)),))
+    found = rcu_stall(STALL, cpus(IDLE), grace)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["look_up", "resolve"]
+    assert found.certainty is Certainty.INFERRED
+    assert all(step.because for step in found.chain)
+    # Without the function that took the lock, or with another reader, it is not certain.
+    bare = Reader(stack(6, call(3, "resolve"), state="S"), (memory(LOCK_A),))
+    two = rcu_stall(STALL, cpus(IDLE), GracePeriod(in_progress=True, owing=(), readers=(bare,)))
+    assert isinstance(two, Finding)
+    assert two.certainty is Certainty.POSSIBLE
+
+
+def test_a_reader_that_runs_is_judged_by_its_cpu() -> None:
+    runs = Reader(READER.stack, (memory(LOCK_A),))
+    grace = GracePeriod(in_progress=True, owing=(Debt(0, (memory(LOCK_A),)),), readers=(runs,))
+    found = rcu_stall(STALL, cpus(READER, IDLE), grace)
+    assert isinstance(found, Finding)
+    assert "loops in find" in found.title
 
 
 def test_without_rcus_tree_the_only_loop_is_taken_and_of_two_none() -> None:

@@ -37,8 +37,11 @@ from oopsight.diagnosis import (
     Step,
 )
 from oopsight.diagnosis.stalls import (
+    OTHERS_END,
     blame,
+    blamed,
     distinct,
+    held_by,
     holds_step,
     victims_step,
     waits_step,
@@ -64,26 +67,30 @@ def deadlock(waits: Waits) -> Finding | Clear:
         if taker is not None:
             what = "it took" if owner is wait else "it holds"
             culprits.append(blame(taker, f"{what} {lock.title} and waits for more", lock.name))
-    culprits += [
-        blame(w.call, f"waits for {lock.title}", lock.name)
-        for w, lock, _, _ in links
-        if w.call is not None
-    ]
+    for wait, lock, _, _ in links:
+        culprits += blamed(wait, f"waits for {lock.title}", lock.name)
     behind = victims_step(waits.victims, {w.task.address for w in circle})
     steps += [behind] if behind else []
-    sure = all(holder.known_by == "owner" for _, _, holder, _ in links)
+    sure = all(holder.known_by in ("owner", "reader") for _, _, holder, _ in links)
+    # Of those that may signal an event, the one that is stuck need not be the only one.
     hint = any(
-        holder.known_by in ("last reader", "last holder") and owner.holding(lock) is None
+        (holder.known_by in ("last reader", "last holder") and owner.holding(lock) is None)
+        or (holder.known_by == "signals" and lock.kind == "event")
         for _, lock, holder, owner in links
     )
     certainty = Certainty.SHOWN if sure else Certainty.POSSIBLE if hint else Certainty.INFERRED
     locks = " and ".join(dict.fromkeys(lock.title for _, lock, _, _ in links))
     if len(circle) == 1:
-        title = f"deadlock: {who(circle[0])} waits for {locks}, which it holds itself"
+        title = f"deadlock: {who(circle[0])} waits for {locks}, which {_itself(links[0][1])}"
         summary = f"{who(circle[0])} took {locks} and wants it a second time."
+        if links[0][1].kind in OTHERS_END:
+            summary = f"{who(circle[0])} waits for {locks}, which it holds up itself."
     else:
         title = f"deadlock of {' and '.join(who(w) for w in circle)}"
-        said = (f"{who(w)} waits for {lock.title}, which {who(o)} holds" for w, lock, _, o in links)
+        said = (
+            f"{who(w)} waits for {lock.title}, which {held_by(lock)} {who(o)}"
+            for w, lock, _, o in links
+        )
         summary = f"{'; '.join(said)}."
     return Finding(
         title=title,
@@ -97,6 +104,10 @@ def deadlock(waits: Waits) -> Finding | Clear:
         else ("Release the lock before the call, or call a variant that expects it held.",),
         refines=_GENERAL,
     )
+
+
+def _itself(lock: Lock) -> str:
+    return "it holds up itself" if lock.kind in OTHERS_END else "it holds itself"
 
 
 def _held(wait: Wait, circle: tuple[Wait, ...]) -> tuple[Lock, Holder, Wait]:

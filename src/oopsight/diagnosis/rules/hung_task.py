@@ -41,6 +41,8 @@ from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Wait, Waits
 from oopsight.kinds import Kind
 
+_PROVEN = ("owner", "reader", "code", "signals")
+
 
 def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
@@ -77,8 +79,14 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
                 if wait.call is not None and call.module == wait.call.module
             ]
         ),
-        advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
+        advice=(_advice(wait, what),),
     )
+
+
+def _advice(wait: Wait, what: str) -> str:
+    if wait.lock is not None and wait.lock.kind == "frozen file system":
+        return "Find out who froze it, a backup or snapshot mostly, and why it was not thawed."
+    return f"Find out who should have ended the wait for {what}, and why it did not."
 
 
 def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> Finding:
@@ -86,7 +94,7 @@ def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> 
     steps = [waits_step(wait)]
     # A lock that readers share remembers only who read last: it need not be the one in the way.
     proven = all(
-        link.lock is not None and link.lock.holders and link.lock.holders[0].known_by == "owner"
+        link.lock is not None and link.lock.holders and link.lock.holders[0].known_by in _PROVEN
         for link in chain[:-1]
     )
     for inner, outer in pairwise(chain):

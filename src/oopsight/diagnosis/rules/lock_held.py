@@ -35,6 +35,7 @@ from oopsight.diagnosis.stalls import (
     blame,
     distinct,
     doing,
+    held_by,
     holds_step,
     victims_step,
     waits_step,
@@ -46,7 +47,10 @@ from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
 from oopsight.kinds import Kind
 
-_LOCKS = ("mutex", "rwsem", "semaphore", "rtmutex", "spinlock")
+_LOCKS = (
+    *("mutex", "rwsem", "semaphore", "rtmutex", "spinlock", "page", "bit", "srcu"),
+    *("percpu_rwsem", "grace period"),
+)
 _HINTS = ("last reader", "last holder")
 _STALLS = (Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE)
 _GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall")
@@ -124,9 +128,9 @@ def _busy(
     caught = owner.call
     culprits: list[Culprit] = []
     if taker is not None:
-        culprits.append(blame(taker, f"took {lock.title} and {doing(owner)}", lock.name))
+        culprits.append(blame(taker, f"took {_what(lock)} and {doing(owner)}", lock.name))
     if caught is not None:
-        culprits.append(blame(caught, f"{doing(owner)} with {lock.title} held", lock.name))
+        culprits.append(blame(caught, f"{doing(owner)} with {_what(lock)} held", lock.name))
     because = [owner.task, *((owner.stack.pointer(caught),) if caught is not None else ())]
     if owner.lock is not None:
         because += owner.lock.because
@@ -137,12 +141,12 @@ def _busy(
     ]
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
-    sure = holder.known_by == "owner" and taker is not None
+    sure = holder.known_by in ("owner", "reader") and taker is not None
     module = first.call.module if first.call is not None else None
     unlikely = taker is None and module not in {call.module for call in owner.stack.calls}
     return Finding(
-        title=f"{lock.title} is held by {who(owner)}, which {doing(owner)}",
-        summary=f"{who(owner)} {doing(owner)} with {lock.title} held; {len(victims)} "
+        title=f"{lock.title} {held_by(lock)} {who(owner)}, which {doing(owner)}",
+        summary=f"{who(owner)} {doing(owner)} with {_what(lock)} held; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} behind it.",
         certainty=_of_busy(sure=sure, unlikely=unlikely),
         depth=Depth.ROOT_CAUSE,
@@ -153,6 +157,11 @@ def _busy(
         ),
         refines=_GENERAL,
     )
+
+
+def _what(lock: Lock) -> str:
+    """What the holder holds, where that is not what is waited for."""
+    return "RCU's read lock" if lock.kind == "grace period" else lock.title
 
 
 def _of_busy(*, sure: bool, unlikely: bool) -> Certainty:
@@ -205,7 +214,8 @@ def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing)
         ),
         *(_leak_step(leak) for leak in found),
     ]
-    behind = victims_step(waits.victims, {first.task.address})
+    same = tuple(w for w in waits.victims if w.lock is not None and w.lock.key == lock.key)
+    behind = victims_step(same, {first.task.address})
     steps += [behind] if behind else []
     names = " or ".join(leak.function for leak in found)
     return Finding(

@@ -4,12 +4,15 @@ Finds
     The CPU or task that keeps RCU from finishing a grace period, and the function it is in.
 
 Why it happens
-    A loop inside ``rcu_read_lock()``, or anywhere in the kernel without ``cond_resched()``.
+    A loop inside ``rcu_read_lock()``, or anywhere in the kernel without ``cond_resched()``; or a
+    task that sleeps inside ``rcu_read_lock()``.
 
 How it is decided
     The kernel reported an RCU stall and panics on it. The CPUs that still owe a quiescent state are
     read from RCU's own tree, and from the report. On the stack of such a CPU the code is followed;
-    the innermost function which can come back to where it was caught is the loop.
+    the innermost function which can come back to where it was caught is the loop. A task that
+    sleeps within a read section is on RCU's own list of those it waits for; the code on its stack
+    tells which function took the read lock.
 
 When it is wrong
     As with every sample the loop may be further out than the one caught. A starved virtual CPU or
@@ -28,8 +31,9 @@ from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.stalls import blame, distinct, looping
 from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
-from oopsight.evidence.grace_period import GracePeriod
+from oopsight.evidence.grace_period import GracePeriod, Reader
 from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.stacks import Call
 from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
@@ -43,6 +47,10 @@ def rcu_stall(
     if isinstance(cpus, Missing):
         return Undecided(cpus.detail)
     found = _blocking(cpus, grace)
+    readers = grace.readers if isinstance(grace, GracePeriod) else ()
+    asleep = next((r for r in readers if cpus.running(r.stack.task.address) is None), None)
+    if asleep is not None and asleep.stack.culprit is not None:
+        return _asleep(symptom, asleep, asleep.stack.culprit, len(readers))
     if found is None:
         return Undecided("no CPU that keeps the grace period from ending is in a loop")
     cpu, proof = found
@@ -71,6 +79,43 @@ def rcu_stall(
             ]
         ),
         advice=(f"Find out which condition ends the loop in {call.name}, and why it never came.",),
+    )
+
+
+def _asleep(symptom: Symptom, reader: Reader, call: Call, count: int) -> Finding:
+    """A task sleeps within a read section."""
+    stack = reader.stack
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    name = f"{stack.task.comm} (pid {stack.task.pid})"
+    taken = [(c, h) for c in stack.blamable for h in c.holds if h.kind == "rcu"]
+    taker = next(iter(taken), None)
+    preempted = "was preempted" if stack.state == "R" else "sleeps"
+    steps = [
+        Step("a grace period of RCU did not end", headline or (stack.task,)),
+        Step(
+            f"RCU waits for {name}, which {preempted} in {call.name} within a read section",
+            (stack.task, stack.pointer(call), *reader.because),
+        ),
+    ]
+    if taker is not None:
+        steps.append(
+            Step(
+                f"{taker[0].name} had entered it at {taker[1].taken_at} and has not left it",
+                (stack.pointer(taker[0]),),
+            )
+        )
+    culprits = [blame(taker[0], f"{preempted} within rcu_read_lock()")] if taker else []
+    culprits.append(blame(call, f"{preempted} there, called within rcu_read_lock()"))
+    sure = taker is not None and count == 1
+    return Finding(
+        title=f"RCU stall: {name} {preempted} in {call.name} within rcu_read_lock()",
+        summary=f"{name} {preempted} in {call.name} within a read section of RCU, so that no grace "
+        "period ends.",
+        certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE if sure else Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=distinct(culprits),
+        advice=("Leave the read section before anything that sleeps, or use SRCU.",),
     )
 
 

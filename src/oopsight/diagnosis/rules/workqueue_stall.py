@@ -29,9 +29,11 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.stalls import (
     blame,
+    blamed,
     distinct,
     doing,
     holds_step,
+    place_of,
     victims_step,
     waits_step,
     who,
@@ -47,7 +49,7 @@ def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:
     lock, victims = pile
     holder = lock.holders[0]
     worker = waits.of(holder.task.address)
-    if worker is None or worker.call is None:
+    if worker is None or worker.place is None:
         return Undecided(f"the worker {who(holder)} cannot be read")
     first = next((w for w in victims if w.lock is lock), victims[0])
     several = len(lock.holders) > 1
@@ -57,21 +59,22 @@ def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:
         Step(
             f"the worker {doing(worker)}",
             (
-                worker.stack.pointer(worker.call),
+                *place_of(worker),
                 *(worker.lock.because if worker.lock is not None else ()),
             ),
         ),
     ]
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
+    why = f"holds up the {lock.title}: it {doing(worker)}"
     culprits = [
-        blame(call, f"holds up the {lock.title}: it {doing(worker)}")
+        blame(call, why)
         for call in worker.stack.blamable
-        if call.module == worker.call.module
-    ]
+        if worker.call is not None and call.module == worker.call.module
+    ] or [*blamed(worker, why)]
     return Finding(
-        title=f"{worker.call.name} holds up the {lock.title.removeprefix('work on ')}",
-        summary=f"A work item in {worker.call.name} {doing(worker)}; {len(victims)} "
+        title=f"{worker.place} holds up the {lock.title.removeprefix('work on ')}",
+        summary=f"A work item in {worker.place} {doing(worker)}; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} for its queue.",
         certainty=Certainty.POSSIBLE if several else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,

@@ -18,18 +18,17 @@ from oopsight.evidence import Address, Missing, Why, missing_from
 from oopsight.evidence.cpus import Cpus
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Memory, TaskPointer
-from oopsight.evidence.stacks import Call, StackReader, TaskStack, task_pointer
+from oopsight.evidence.stacks import Call, HeldLock, TaskStack, task_pointer
 from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting.scan import Scan, stack_size
+from oopsight.evidence.waiting.scan import Scan
 from oopsight.kinds import Kind
 from oopsight.session import Session
 
 MOST_TASKS = 1_000_000
 MOST_STACKS = 400
 """Blocked tasks whose stacks are read, those that have waited longest first."""
-_MOST_HOLDERS = 64
-_UNINTERRUPTIBLE = 0x2
-_NOLOAD = 0x400
+NOLOAD = 0x400
+"""TASK_NOLOAD: sleeps without end on purpose, and is not counted as blocked."""
 _LOCKING = (
     "__mutex_lock*",
     "mutex_lock*",
@@ -61,7 +60,10 @@ class Holder:
     known_by: str
     """``owner``: the lock says so; ``last reader``: the lock's hint, which may be out of date;
     ``last holder``: likewise, of a semaphore;
-    ``code``: the code of a function on its stack has taken the lock and not given it back;
+    ``code``: the code of a function on its stack has taken the lock and not given it back, or
+    gives it back further on;
+    ``signals``: a function on its stack goes on to signal what is waited for;
+    ``reader``: RCU lists it among the readers that sleep; ``cpu``: RCU waits for its CPU;
     ``worker``: it carries out what is waited for."""
 
 
@@ -71,7 +73,9 @@ class Lock:
 
     kind: str
     """``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``spinlock``, ``completion``, ``work``,
-    ``event``, ``page``, ``bit``, ``grace period``, ``thread``, ``time`` or ``io``."""
+    ``event``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``, ``frozen file
+    system``, ``thread``, ``time``
+    or ``io``."""
     address: Address | None
     name: str | None
     """A variable, or the slab cache whose object it lies in."""
@@ -82,10 +86,35 @@ class Lock:
     detail: str | None = None
 
     @property
+    def key(self) -> tuple[str, int]:
+        """Kind and address: what makes two one lock."""
+        return self.kind, int(self.address or 0)
+
+    def is_held_as(self, held: HeldLock) -> bool:
+        """Whether a function's code that holds something holds this."""
+        if self.kind == "grace period":
+            return held.kind == "rcu"
+        return self.address is not None and held.address == self.address
+
+    @property
     def title(self) -> str:
         """Kind and name, as a sentence needs it."""
         where = self.name or (str(self.address) if self.address is not None else None)
         return f"{self.kind} {where}" if where else self.kind
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """What a worker carries out; by a call at its end the function may have left the stack."""
+
+    function: str
+    module: str | None
+    because: tuple[Memory, ...]
+
+    @property
+    def name(self) -> str:
+        """Function, and module in brackets."""
+        return f"{self.function} [{self.module}]" if self.module else self.function
 
 
 @dataclass(frozen=True)
@@ -99,6 +128,8 @@ class Wait:
     """Since it last ran."""
     victim: bool = True
     """Blocked or spinning; ``False`` for one that is here only because it holds something."""
+    work: WorkItem | None = None
+    """What it carries out, if it is a worker."""
 
     @property
     def task(self) -> TaskPointer:
@@ -115,13 +146,16 @@ class Wait:
         """Who waits: the innermost function that can be to blame."""
         return self.stack.culprit
 
+    @property
+    def place(self) -> str | None:
+        """Where it waits, in words: the function to suspect, else the work item."""
+        if self.call is not None:
+            return self.call.name
+        return f"work item {self.work.name}" if self.work is not None else None
+
     def holding(self, lock: Lock) -> Call | None:
         """The function on its stack that took a lock, by its code."""
-        if lock.address is None:
-            return None
-        return next(
-            (c for c in self.stack.calls if any(h.address == lock.address for h in c.holds)), None
-        )
+        return next((c for c in self.stack.calls if any(lock.is_held_as(h) for h in c.holds)), None)
 
 
 @dataclass(frozen=True)
@@ -180,6 +214,8 @@ class Waits:
             held_by = {h.task.address for h in last.holders}
             start = next(i for i, w in enumerate(chain) if w.task.address in held_by)
             circle = tuple(chain[start:])
+            if all(w.lock is not None and w.lock.kind == "event" for w in circle):
+                continue  # each would wake the other: but others may as well
             found.setdefault(frozenset(w.task.address for w in circle), circle)
         return list(found.values())
 
@@ -196,8 +232,7 @@ class Waits:
             root = next((w.lock for w in reversed(chain) if w.lock and w.lock.holders), None)
             if root is None:
                 continue
-            key = (root.kind, int(root.address or 0))
-            found.setdefault(key, (root, []))[1].append(wait)
+            found.setdefault(root.key, (root, []))[1].append(wait)
         piles = [(lock, tuple(waits)) for lock, waits in found.values()]
         return sorted(piles, key=lambda pile: -len(pile[1]))
 
@@ -224,139 +259,9 @@ def collect(
 
 def waits_of(session: Session, cpus: Cpus | Missing, modules: Modules | Missing) -> Waits:
     """Who waits for what, whatever the crash was."""
-    return _Collector(session, cpus, modules).collect()
+    from oopsight.evidence.waiting.collector import Collector
 
-
-class _Collector:
-    def __init__(self, session: Session, cpus: Cpus | Missing, modules: Modules | Missing) -> None:
-        self.prog: Any = session.prog
-        self.reader = StackReader(session, modules)
-        self.cpus = cpus.cpus if isinstance(cpus, Cpus) else ()
-        self.kinds = list(kinds())
-        self.heads: dict[int, int] = {}
-        self.alive: set[int] = set()
-        self.waits: dict[int, Wait] = {}
-        self.whole = True
-
-    def collect(self) -> Waits:
-        blocked = self._blocked()
-        running = {int(cpu.task.address) for cpu in self.cpus}
-        for cpu in self.cpus:
-            if cpu.spins_on is not None:
-                lock = Lock("spinlock", cpu.spins_on.address, cpu.spins_on.name)
-                self.waits[cpu.task.address] = Wait(cpu.stack, self._with_spinner(lock), None)
-        for seconds, task in blocked[:MOST_STACKS]:
-            if task.value_() not in running:
-                self._add(task, seconds, victim=True)
-        self._add_holders()
-        ordered = sorted(self.waits.values(), key=lambda w: (-(w.seconds or 0), w.task.pid))
-        return Waits(tuple(ordered), len(self.alive), len(blocked), self.whole)
-
-    def _blocked(self) -> list[tuple[float, Any]]:
-        """Tasks in uninterruptible sleep with the seconds since they ran, longest first."""
-        from drgn import FaultError
-        from drgn.helpers.linux.pid import for_each_task
-
-        found: list[tuple[float, Any]] = []
-        try:
-            for task in for_each_task(self.prog):
-                self.alive.add(task.value_())
-                if len(self.alive) >= MOST_TASKS:
-                    break
-                state = task_state(task)
-                if state & _UNINTERRUPTIBLE and not state & _NOLOAD:
-                    found.append((self._seconds(task) or 0.0, task))
-        except FaultError:
-            self.whole = False  # what was found before stands
-        return sorted(found, key=lambda item: -item[0])
-
-    def _seconds(self, task: Any) -> float | None:
-        from drgn import FaultError
-        from drgn.helpers.linux.sched import task_since_last_arrival_ns
-
-        try:
-            return round(task_since_last_arrival_ns(task) / 1e9, 3)
-        except (FaultError, LookupError, AttributeError):
-            return None
-
-    def _add(self, task: Any, seconds: float | None, *, victim: bool) -> Wait | None:
-        from drgn import FaultError
-
-        try:
-            stack = self.reader.read(task)
-            lock = self._lock(task, stack)
-        except FaultError:
-            return None
-        wait = Wait(stack, lock, seconds, victim)
-        self.waits[stack.task.address] = wait
-        return wait
-
-    def _lock(self, task: Any, stack: TaskStack) -> Lock | None:
-        if not stack.calls:
-            return None
-        top = task.stack.value_() + stack_size(self.prog)
-        innermost = stack.calls[0].sp
-        if not top - stack_size(self.prog) <= innermost < top:
-            return None
-        scan = Scan(self.prog, self.reader, stack, (innermost, top), self.heads)
-        # The innermost function decides, but schedule(), which all go through, only if no other.
-        matches = [
-            (getattr(kind, "FALLBACK", False), call.index, kind)
-            for kind in self.kinds
-            if (call := stack.inside(*kind.FUNCTIONS)) is not None
-        ]
-        certain = False
-        for fallback, _, kind in sorted(matches, key=lambda match: match[:2]):
-            if fallback and certain:
-                break  # it waits for a lock that cannot be read, not just for time to pass
-            certain = True
-            found: Lock | None = kind.find(scan)
-            if found is not None:
-                return self._with_liveness(found)
-        return None
-
-    def _with_liveness(self, lock: Lock) -> Lock:
-        holders = tuple(
-            Holder(h.task, h.task.address in self.alive, h.known_by) for h in lock.holders
-        )
-        return Lock(**{**vars(lock), "holders": holders})
-
-    def _with_spinner(self, lock: Lock) -> Lock:
-        """A spinlock names no owner: a CPU's code does which has taken it and not given it back."""
-        holders = tuple(
-            Holder(cpu.task, alive=True, known_by="code")
-            for cpu in self.cpus
-            if any(h.address == lock.address for call in cpu.stack.calls for h in call.holds)
-        )
-        return Lock(**{**vars(lock), "holders": holders})
-
-    def _add_holders(self) -> None:
-        """Read the stacks of those who hold something as well, and of those who hold that."""
-        from drgn import Object
-
-        for _ in range(_MOST_HOLDERS):
-            wanted = next(
-                (
-                    h.task.address
-                    for w in self.waits.values()
-                    if w.lock
-                    for h in w.lock.holders
-                    if h.alive and h.task.address not in self.waits
-                ),
-                None,
-            )
-            if wanted is None:
-                return
-            running = next((cpu for cpu in self.cpus if cpu.task.address == wanted), None)
-            if running is not None:
-                self.waits[wanted] = Wait(running.stack, None, None, victim=False)
-                continue
-            task = Object(self.prog, "struct task_struct *", wanted)
-            if self._add(task, self._seconds(task), victim=False) is None:
-                pointer = TaskPointer(0, "?", Address(wanted))
-                self.waits[wanted] = Wait(
-                    TaskStack(pointer, -1, "?", (), None), None, None, victim=False
-                )
+    return Collector(session, cpus, modules).collect()
 
 
 def task_state(task: Any) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from oopsight.evidence import Address
 from oopsight.evidence.pointers import Memory
-from oopsight.evidence.waiting import Holder, Lock
+from oopsight.evidence.waiting import Holder, Lock, grace_period
 from oopsight.evidence.waiting.scan import Scan
 
 FUNCTIONS = (
@@ -25,6 +25,8 @@ FUNCTIONS = (
     "synchronize_rcu*",
     "__wait_rcu_gp",
     "synchronize_srcu*",
+    "__synchronize_srcu*",
+    "rcu_barrier",
     "kthread_stop",
 )
 _PWQ_FLAGS = 0xFF  # include/linux/workqueue.h: WORK_STRUCT_FLAG_MASK, at most eight bits
@@ -61,8 +63,10 @@ def _meaning(scan: Scan, completion: int, done: Memory) -> Lock:
         barrier = _barrier(scan, completion)
         if barrier is not None:
             return barrier
-    if inside("synchronize_rcu*", "__wait_rcu_gp", "synchronize_srcu*"):
-        return Lock("grace period", Address(completion), None, because=(done,))
+    if inside("synchronize_srcu*", "__synchronize_srcu*"):
+        return grace_period.of_srcu(scan, completion, done)
+    if inside("synchronize_rcu*", "__wait_rcu_gp", "synchronize_net", "rcu_barrier"):
+        return grace_period.of_rcu(scan, completion, done)
     if inside("__flush_workqueue", "flush_workqueue", "drain_workqueue", "destroy_workqueue"):
         queue = _flushed_queue(scan, completion)
         if queue is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from oopsight.evidence import Address
+from oopsight.evidence.pointers import Memory
 from oopsight.evidence.waiting import Lock
-from oopsight.evidence.waiting.scan import Scan
+from oopsight.evidence.waiting.scan import Scan, value
 
 FUNCTIONS = ("schedule", "schedule_timeout*", "io_schedule*", "schedule_preempt_disabled")
 FALLBACK = True
 """Every sleeping task is in one of these; the other kinds are asked first."""
+_PAGES = ("folio_wait*", "__folio_lock*", "wait_on_page*", "__lock_page*", "filemap_update_page")
+_BITS = ("out_of_line_wait_on_bit*", "__wait_on_bit*", "__wait_on_buffer", "__lock_buffer")
 
 
 def find(scan: Scan) -> Lock | None:
@@ -21,21 +24,46 @@ def find(scan: Scan) -> Lock | None:
             if head is None:
                 continue
             address = head - offset
-            because = tuple(
-                memory
-                for memory in (
-                    scan.memory("struct wait_queue_entry", waiter.address, "private"),
-                    scan.memory("struct wait_queue_head", address, "head"),
-                )
-                if memory is not None
-            )
-            if scan.stack.inside("folio_wait*", "__folio_lock*", "wait_on_page*", "__lock_page*"):
-                return Lock("page", Address(address), None, because=because)
-            if scan.stack.inside("out_of_line_wait_on_bit*", "__wait_on_bit*"):
-                return Lock("bit", Address(address), None, because=because)
+            because = _proof(scan, waiter.address, address)
+            if scan.stack.inside(*_PAGES):
+                return _page(scan, waiter.address, because) or Lock("page", None, None)
+            if scan.stack.inside(*_BITS):
+                return _bit(scan, waiter.address, because) or Lock("bit", None, None)
             return Lock("event", Address(address), scan.name(address), because=because)
     if scan.stack.inside("io_schedule*"):
         return Lock("io", None, None)
     if scan.stack.inside("schedule_timeout*", "msleep*", "usleep*", "do_nanosleep"):
         return Lock("time", None, None)
     return None
+
+
+def _proof(scan: Scan, waiter: int, queue: int) -> tuple[Memory, ...]:
+    memories = (
+        scan.memory("struct wait_queue_entry", waiter, "private"),
+        scan.memory("struct wait_queue_head", queue, "head"),
+    )
+    return tuple(memory for memory in memories if memory is not None)
+
+
+def _page(scan: Scan, waiter: int, because: tuple[Memory, ...]) -> Lock | None:
+    """The page that the entry is enclosed with; the queue is shared by all of the same hash."""
+    entry = scan.offset("struct wait_page_queue", "wait")
+    if entry is None:
+        return None
+    for member in ("folio", "page"):  # Linux 5.16 (commit df4d4f127394) renamed it.
+        link = scan.memory("struct wait_page_queue", waiter - entry, member)
+        if link is not None and value(link):
+            return Lock("page", Address(value(link)), None, because=(link, *because))
+    return None
+
+
+def _bit(scan: Scan, waiter: int, because: tuple[Memory, ...]) -> Lock | None:
+    """The word and bit in the key that the entry is enclosed with."""
+    entry = scan.offset("struct wait_bit_queue_entry", "wq_entry")
+    word = scan.memory("struct wait_bit_queue_entry", waiter - (entry or 0), "key.flags")
+    number = scan.memory("struct wait_bit_queue_entry", waiter - (entry or 0), "key.bit_nr")
+    if entry is None or word is None or number is None or not value(word):
+        return None
+    name = scan.name(value(word))
+    where = f"{value(number)} of {name or Address(value(word))}"
+    return Lock("bit", Address(value(word)), where, because=(word, number, *because))

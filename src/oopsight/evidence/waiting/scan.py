@@ -73,6 +73,15 @@ class Scan:
         except LookupError:
             return None
 
+    def size(self, type_name: str) -> int:
+        """Bytes of a type; 0 where this kernel lacks it."""
+        from drgn import sizeof
+
+        try:
+            return int(sizeof(self.prog.type(type_name)))
+        except LookupError:
+            return 0
+
     def words(self) -> Iterator[tuple[int, int]]:
         """The stack's words, innermost first: address and value."""
         from drgn import FaultError

@@ -1,0 +1,128 @@
+"""I/O that never comes back.
+
+Finds
+    Requests that a block driver was handed and has not completed, and the tasks that wait for them:
+    for a page to be read or written, for a buffer, for a commit of the journal.
+
+Why it happens
+    The driver loses a completion, or the device, its controller or the host of a virtual machine
+    does not answer. The file system above waits, and is innocent.
+
+How it is decided
+    A task waits for I/O. The tags of blk-mq are read for requests that were started and not
+    completed; one whose pages, bio or completion the waiting task waits for is its request.
+
+When it is wrong
+    The driver may have handed the request on properly and the device not answer: the dump shows
+    who has it last, not who lost it. A disk may be slow rather than stuck; see the seconds.
+
+Example
+    ``rvdisk`` was handed 24 writes of ``rvd0`` and completed only the last of each batch; four
+    ``dd`` and ``jbd2/rvd0-8`` hang in ``folio_wait_writeback()``.
+
+Look next
+    ``dev -d``; the driver's function that takes requests, and the one that ends them.
+"""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
+from oopsight.diagnosis.stalls import victims_step, waits_step, who
+from oopsight.evidence import Missing
+from oopsight.evidence.io_in_flight import IoInFlight, Request, waits_for_io
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.waiting import Wait, Waits
+from oopsight.kinds import Kind
+
+_LONG = 1.0
+"""Seconds in which even a slow disk has answered."""
+
+
+def io_not_completed(
+    symptom: Symptom, waits: Waits | Missing, io: IoInFlight | Missing, modules: Modules | Missing
+) -> Finding | Clear | Undecided:
+    """Decide whether a block driver keeps tasks waiting."""
+    if symptom.kind is not Kind.HUNG_TASK:
+        return Clear(f"no hung task was reported, but {symptom.kind}")
+    if isinstance(waits, Missing):
+        return absent(waits)
+    if isinstance(io, Missing):
+        return Clear(io.detail)
+    if waits.cycles():
+        return Clear("the tasks wait in a circle")
+    waiting = [w for w in waits.victims if waits_for_io(w)]
+    late = [r for r in io.requests if (r.seconds or 0) >= _LONG]
+    if not waiting or not late:
+        return Clear("no request that somebody waits for is in flight for long")
+    return _found(late, waiting, waits, modules)
+
+
+def _found(
+    late: list[Request], waiting: list[Wait], waits: Waits, modules: Modules | Missing
+) -> Finding:
+    awaited = [r for r in late if r.tasks]
+    request = (awaited or late)[0]
+    same = [r for r in late if r.disk == request.disk]
+    tasks = {task.address for task in request.tasks}
+    first = next((w for w in waiting if w.task.address in tasks), waiting[0])
+    driver = request.driver or "the kernel's own driver"
+    foreign = _foreign(request, modules)
+    count = f"{len(same)} request{'s' * (len(same) != 1)}"
+    steps = [
+        waits_step(first),
+        Step(_tells(request, driver), request.because),
+        *([_others(same)] if len(same) > 1 else []),
+    ]
+    behind = victims_step(waits.victims, {first.task.address})
+    steps += [behind] if behind else []
+    why = f"was handed {count} of {request.disk} and has not completed {_them(same)}"
+    return Finding(
+        title=f"{request.disk}: {driver} has not completed {count}, for {request.seconds:.0f} s",
+        summary=f"{who(first)} waits for I/O of {request.disk}; {driver} was handed {count} "
+        f"which neither it nor the device has completed.",
+        certainty=Certainty.INFERRED if awaited else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE if foreign else Depth.MECHANISM,
+        chain=tuple(steps),
+        culprits=(Culprit(request.driver, request.function, None, request.disk, why),)
+        if foreign
+        else (),
+        advice=(
+            f"Find out how {driver} lost them: where it ends requests, and on which interrupt."
+            if foreign
+            else f"Look at what is behind {request.disk}: the device, its controller, its host.",
+        ),
+        refines=("hung_task", "lock_held", "workqueue_stall"),
+    )
+
+
+def _foreign(request: Request, modules: Modules | Missing) -> bool:
+    """Whether the driver is from outside the kernel's tree: less tried than the devices."""
+    if request.driver is None or isinstance(modules, Missing):
+        return False
+    return any(m.name == request.driver and "O" in m.taints for m in modules.loaded)
+
+
+def _them(requests: list[Request]) -> str:
+    return "it" if len(requests) == 1 else "them"
+
+
+def _tells(request: Request, driver: str) -> str:
+    whom = [f"{task.comm} (pid {task.pid})" for task in request.tasks[:1]]
+    awaited = f", for which {whom[0]} waits," if whom else ""
+    return (
+        f"a {request.operation} of {request.bytes} bytes at sector {request.sector} of "
+        f"{request.disk}{awaited} was handed to {request.function} [{driver}] "
+        f"{request.seconds:.1f} s before and has not been completed (tag {request.tag})"
+    )
+
+
+def _others(requests: list[Request]) -> Step:
+    because: list[Pointer] = [memory for r in requests[1:4] for memory in r.because[:1]]
+    oldest = max(r.seconds or 0 for r in requests)
+    return Step(
+        f"{len(requests)} requests of {requests[0].disk} are in flight, the oldest for "
+        f"{oldest:.1f} s",
+        tuple(because),
+    )

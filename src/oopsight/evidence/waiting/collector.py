@@ -1,0 +1,274 @@
+"""The graph of waits, read from a dump: who is blocked, for what, and who has that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from oopsight.evidence import Address, Missing
+from oopsight.evidence.cpus import Cpus
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import TaskPointer
+from oopsight.evidence.slab_caches import memory_of
+from oopsight.evidence.stacks import StackReader, TaskStack
+from oopsight.evidence.waiting import (
+    MOST_STACKS,
+    MOST_TASKS,
+    NOLOAD,
+    Holder,
+    Lock,
+    Wait,
+    Waits,
+    WorkItem,
+    kinds,
+    task_state,
+)
+from oopsight.evidence.waiting.givers import SIGNALS, UNOWNED, gives, sleepers
+from oopsight.evidence.waiting.scan import Scan, stack_size
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_HOLDERS = 64
+_UNINTERRUPTIBLE = 0x2
+PF_WQ_WORKER = 0x20
+
+
+class Collector:
+    """Reads the graph from a dump, once."""
+
+    def __init__(self, session: Session, cpus: Cpus | Missing, modules: Modules | Missing) -> None:
+        self.prog: Any = session.prog
+        self.reader = StackReader(session, modules)
+        self.cpus = cpus.cpus if isinstance(cpus, Cpus) else ()
+        self.modules = modules
+        self.kinds = list(kinds())
+        self.heads: dict[int, int] = {}
+        self.alive: set[int] = set()
+        self.waits: dict[int, Wait] = {}
+        self.whole = True
+
+    def collect(self) -> Waits:
+        """Those that wait or spin, and those behind whom they do."""
+        blocked = self._blocked()
+        running = {int(cpu.task.address) for cpu in self.cpus}
+        for cpu in self.cpus:
+            if cpu.spins_on is not None:
+                lock = Lock("spinlock", cpu.spins_on.address, cpu.spins_on.name)
+                self.waits[cpu.task.address] = Wait(cpu.stack, self._with_spinner(lock), None)
+        for seconds, task in blocked[:MOST_STACKS]:
+            if task.value_() not in running:
+                self._add(task, seconds, victim=True)
+        self._add_holders()
+        if self._add_givers():
+            self._add_holders()
+        ordered = sorted(self.waits.values(), key=lambda w: (-(w.seconds or 0), w.task.pid))
+        return Waits(tuple(ordered), len(self.alive), len(blocked), self.whole)
+
+    def _blocked(self) -> list[tuple[float, Any]]:
+        """Tasks in uninterruptible sleep with the seconds since they ran, longest first."""
+        from drgn import FaultError
+        from drgn.helpers.linux.pid import for_each_task
+
+        found: list[tuple[float, Any]] = []
+        try:
+            for task in for_each_task(self.prog):
+                self.alive.add(task.value_())
+                if len(self.alive) >= MOST_TASKS:
+                    break
+                state = task_state(task)
+                if state & _UNINTERRUPTIBLE and not state & NOLOAD:
+                    found.append((self._seconds(task) or 0.0, task))
+        except FaultError:
+            self.whole = False  # what was found before stands
+        return sorted(found, key=lambda item: -item[0])
+
+    def _seconds(self, task: Any) -> float | None:
+        from drgn import FaultError
+        from drgn.helpers.linux.sched import task_since_last_arrival_ns
+
+        try:
+            return round(task_since_last_arrival_ns(task) / 1e9, 3)
+        except (FaultError, LookupError, AttributeError):
+            return None
+
+    def _add(self, task: Any, seconds: float | None, *, victim: bool) -> Wait | None:
+        from drgn import FaultError
+
+        try:
+            stack = self.reader.read(task)
+            lock = self._lock(task, stack)
+        except FaultError:
+            return None
+        wait = Wait(stack, lock, seconds, victim, self._work(task))
+        self.waits[stack.task.address] = wait
+        return wait
+
+    def _work(self, task: Any) -> WorkItem | None:
+        """The work item that a worker thread carries out."""
+        from drgn import FaultError, cast
+        from drgn.helpers.linux.kthread import kthread_data
+
+        try:
+            if not task.flags.value_() & PF_WQ_WORKER:
+                return None
+            worker = cast("struct worker *", kthread_data(task))
+            function = worker.current_func.value_() if worker else 0
+            if not function:
+                return None
+            because = (memory_of(worker, "current_func"),)
+        except (FaultError, LookupError, AttributeError):
+            return None
+        modules = self.modules
+        owner = modules.owner(function) if isinstance(modules, Modules) else None
+        name = base_name(self.reader.names.code(function)[0])
+        return WorkItem(name, owner.name if owner is not None else None, because)
+
+    def _lock(self, task: Any, stack: TaskStack) -> Lock | None:
+        if not stack.calls:
+            return None
+        top = task.stack.value_() + stack_size(self.prog)
+        innermost = stack.calls[0].sp
+        if not top - stack_size(self.prog) <= innermost < top:
+            return None
+        scan = Scan(self.prog, self.reader, stack, (innermost, top), self.heads)
+        # The innermost function decides, but schedule(), which all go through, only if no other.
+        matches = [
+            (getattr(kind, "FALLBACK", False), call.index, kind)
+            for kind in self.kinds
+            if (call := stack.inside(*kind.FUNCTIONS)) is not None
+        ]
+        certain = False
+        for fallback, _, kind in sorted(matches, key=lambda match: match[:2]):
+            if fallback and certain:
+                break  # it waits for a lock that cannot be read, not just for time to pass
+            certain = True
+            found: Lock | None = kind.find(scan)
+            if found is not None:
+                return self._with_liveness(found)
+        return None
+
+    def _with_liveness(self, lock: Lock) -> Lock:
+        holders = tuple(
+            Holder(h.task, h.task.address in self.alive, h.known_by) for h in lock.holders
+        )
+        return Lock(**{**vars(lock), "holders": holders})
+
+    def _with_spinner(self, lock: Lock) -> Lock:
+        """A spinlock names no owner: a CPU's code does which has taken it and not given it back."""
+        holders = tuple(
+            Holder(cpu.task, alive=True, known_by="code")
+            for cpu in self.cpus
+            if any(h.address == lock.address for call in cpu.stack.calls for h in call.holds)
+        )
+        return Lock(**{**vars(lock), "holders": holders})
+
+    def _add_givers(self) -> bool:
+        """Find who has what names no owner, by the code of the tasks that are stuck.
+
+        :return: whether any was found
+        """
+        from drgn import Object
+
+        found: dict[tuple[str, int], list[Holder]] = {}
+
+        def search(task: Any, stack: TaskStack, kinds: tuple[str, ...]) -> bool:
+            wait = self.waits.get(task.value_())
+            own = wait.lock.key if wait is not None and wait.lock is not None else None
+            known = False
+            for key in gives(self.reader, task, stack) & wanted - {own}:
+                if key[0] in kinds:
+                    by = "signals" if key[0] in SIGNALS else "code"
+                    found.setdefault(key, []).append(Holder(stack.task, alive=True, known_by=by))
+                    known = True
+            return known
+
+        wanted = self._unheld()
+        for wait in list(self.waits.values()) if wanted else ():
+            if wait.stack.blamable:
+                task = Object(self.prog, "struct task_struct *", wait.task.address)
+                search(task, wait.stack, (*UNOWNED, "rwsem"))
+        wanted -= set(found)
+        locks = tuple(kind for kind in (*UNOWNED, "rwsem") if kind not in SIGNALS)
+        if any(kind in locks for kind, _ in wanted) and isinstance(self.modules, Modules):
+            for task in sleepers(self.prog, self.modules, self._tasks()):
+                if task.value_() not in self.waits:
+                    search(task, self.reader.read(task), locks)
+        for address, wait in self.waits.items():
+            holders = found.get(wait.lock.key) if wait.lock is not None else None
+            if wait.lock is not None and holders:
+                lock = Lock(**{**vars(wait.lock), "holders": tuple(holders)})
+                self.waits[address] = Wait(**{**vars(wait), "lock": lock})
+        self._strike_signals()
+        return bool(found)
+
+    def _strike_signals(self) -> None:
+        """An event may be signalled by many: one of them that is stuck counts only in a circle."""
+        graph = Waits(tuple(self.waits.values()), 0, 0)
+        for address, wait in list(self.waits.items()):
+            lock = wait.lock
+            if lock is None or lock.kind != "event" or not lock.holders:
+                continue
+            chain, closed = graph.chain(wait)
+            last = chain[-1].lock
+            if not closed or last is None or wait.task.address not in _members(chain, last):
+                alone = Lock(**{**vars(lock), "holders": ()})
+                self.waits[address] = Wait(**{**vars(wait), "lock": alone})
+
+    def _unheld(self) -> set[tuple[str, int]]:
+        """What is waited for that names no owner, by kind and address."""
+        return {
+            wait.lock.key
+            for wait in self.waits.values()
+            if wait.lock is not None
+            and wait.lock.address is not None
+            and (
+                (wait.lock.kind in UNOWNED and not wait.lock.holders)
+                or (wait.lock.kind == "rwsem" and self._passed_on(wait.lock))
+            )
+        }
+
+    def _passed_on(self, lock: Lock) -> bool:
+        """Whether the last reader, whom the lock remembers, is not one that still reads."""
+        last = next((h for h in lock.holders if h.known_by == "last reader"), None)
+        wait = self.waits.get(last.task.address) if last is not None else None
+        return last is not None and (wait is None or wait.holding(lock) is None)
+
+    def _tasks(self) -> Iterator[Any]:
+        from drgn import Object
+
+        return (Object(self.prog, "struct task_struct *", task) for task in self.alive)
+
+    def _add_holders(self) -> None:
+        """Read the stacks of those who hold something as well, and of those who hold that."""
+        from drgn import Object
+
+        for _ in range(_MOST_HOLDERS):
+            wanted = next(
+                (
+                    h.task.address
+                    for w in self.waits.values()
+                    if w.lock
+                    for h in w.lock.holders
+                    if h.alive and h.task.address not in self.waits
+                ),
+                None,
+            )
+            if wanted is None:
+                return
+            running = next((cpu for cpu in self.cpus if cpu.task.address == wanted), None)
+            if running is not None:
+                self.waits[wanted] = Wait(running.stack, None, None, victim=False)
+                continue
+            task = Object(self.prog, "struct task_struct *", wanted)
+            if self._add(task, self._seconds(task), victim=False) is None:
+                pointer = TaskPointer(0, "?", Address(wanted))
+                self.waits[wanted] = Wait(
+                    TaskStack(pointer, -1, "?", (), None), None, None, victim=False
+                )
+
+
+def _members(chain: list[Wait], last: Lock) -> set[int]:
+    """The tasks of a chain that are in the circle which it ends in."""
+    holders = {h.task.address for h in last.holders}
+    start = next(i for i, wait in enumerate(chain) if wait.task.address in holders)
+    return {int(wait.task.address) for wait in chain[start:]}

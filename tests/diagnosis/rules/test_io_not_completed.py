@@ -1,0 +1,74 @@
+"""Requests that a block driver has and does not complete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handmade_facts import ABSENT, module, modules
+from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, task, waits
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
+from oopsight.diagnosis.rules.io_not_completed import io_not_completed
+from oopsight.evidence.io_in_flight import IoInFlight, Request
+from oopsight.evidence.waiting import Lock, Wait
+from oopsight.kinds import Kind
+
+HUNG = symptom(Kind.HUNG_TASK)
+PAGE = Lock("page", LOCK_A, None, because=(memory(LOCK_A),))
+WRITER = Wait(stack(3, call(3, "file_write_and_wait_range", None)), PAGE, 9.0)
+REQUEST = Request(
+    disk="rvd0",
+    driver="rvdisk",
+    function="rvd_queue_rq",
+    operation="write",
+    sector=1026,
+    bytes=4096,
+    tag=7,
+    queue=0,
+    seconds=8.5,
+    tasks=(task(3),),
+    because=(memory(LOCK_B),),
+)
+FOREIGN = modules(module("rvdisk", 0xFFFFFFFFC0000000, 0xFFFFFFFFC0010000, "OE"))
+OURS = modules(module("rvdisk", 0xFFFFFFFFC0000000, 0xFFFFFFFFC0010000))
+
+
+def test_a_driver_from_outside_that_keeps_a_request_is_to_blame_not_the_file_system() -> None:
+    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((REQUEST,), 1), FOREIGN)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert [(c.module, c.function) for c in found.culprits] == [("rvdisk", "rvd_queue_rq")]
+    assert "sector 1026 of rvd0" in found.chain[1].claim
+    assert all(step.because for step in found.chain)
+
+
+def test_behind_a_driver_of_the_kernel_the_device_is_suspected_and_no_module_blamed() -> None:
+    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((REQUEST,), 1), OURS)
+    assert isinstance(found, Finding)
+    assert found.culprits == ()
+    assert found.depth is Depth.MECHANISM
+    assert "the device" in found.advice[0]
+
+
+def test_a_request_that_nobody_is_known_to_wait_for_is_only_possible() -> None:
+    loose = replace(REQUEST, tasks=())
+    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((loose, loose), 2), FOREIGN)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+
+
+def test_a_request_of_just_now_keeps_nobody() -> None:
+    young = replace(REQUEST, seconds=0.2)
+    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((young,), 1), FOREIGN)
+    assert isinstance(found, Clear)
+
+
+def test_clear_and_undecided() -> None:
+    io = IoInFlight((REQUEST,), 1)
+    other = Wait(stack(3, call(3, "f")), lock(LOCK_A), 9.0)
+    assert isinstance(io_not_completed(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(io_not_completed(HUNG, ABSENT, io, FOREIGN), Undecided)
+    assert isinstance(io_not_completed(HUNG, waits(WRITER), ABSENT, FOREIGN), Clear)
+    assert isinstance(io_not_completed(HUNG, waits(other), io, FOREIGN), Clear)
+    circle = Wait(stack(1, call(3, "g")), lock(LOCK_A, 1), 9.0)
+    assert isinstance(io_not_completed(HUNG, waits(WRITER, circle), io, FOREIGN), Clear)
