@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, waits
+from dataclasses import replace
 
-from oopsight.evidence.waiting import Wait, kinds
+from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, symptom, waits
+
+from oopsight.evidence.waiting import Wait, hung, kinds
+from oopsight.kinds import Kind
 
 ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
 TWO = Wait(stack(2, call(3, "g", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
@@ -56,3 +59,12 @@ def test_every_kind_of_waiting_says_where_it_is_found() -> None:
     found = list(kinds())
     assert len(found) >= 6
     assert all(kind.FUNCTIONS and callable(kind.find) and kind.__doc__ for kind in found)
+
+
+def test_a_sysrq_on_a_machine_where_tasks_hang_is_because_of_them() -> None:
+    sysrq = replace(symptom(Kind.PANIC_OTHER), title="Kernel panic: sysrq triggered crash")
+    old = replace(ONE, seconds=14.0)
+    assert hung(sysrq, waits(old, TWO))
+    assert not hung(sysrq, waits(ONE, TWO))
+    assert not hung(symptom(Kind.PANIC_OTHER), waits(old))
+    assert hung(symptom(Kind.HUNG_TASK), waits())

@@ -15,7 +15,7 @@ from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import ModulePointer
 from oopsight.evidence.stacks import StackReader, TaskStack
 from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Waits
+from oopsight.evidence.waiting import Waits, hung
 from oopsight.kernel.call_sites import addresses, call_sites
 from oopsight.kernel.code_locks import ALL_ACQUIRES
 from oopsight.kinds import Kind
@@ -79,7 +79,8 @@ def collect(
 
     A sleep in atomic context may come from any: then those from outside the kernel's tree.
     """
-    if symptom.kind not in _KINDS:
+    asked = isinstance(waits, Waits) and hung(symptom, waits)
+    if symptom.kind not in _KINDS and not asked:
         return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} does not come from a lock")
     stacks = [w.stack for w in waits.victims] if isinstance(waits, Waits) else []
     stacks += [cpu.stack for cpu in cpus.cpus] if isinstance(cpus, Cpus) else []

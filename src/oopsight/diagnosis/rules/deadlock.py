@@ -49,7 +49,10 @@ from oopsight.diagnosis.stalls import (
 )
 from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
 
-_GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "lock_held", "workqueue_stall")
+_GENERAL = (
+    *("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "lock_held", "workqueue_stall"),
+    *("io_not_completed", "deliberate_panic"),
+)
 
 
 def deadlock(waits: Waits) -> Finding | Clear:

@@ -33,7 +33,7 @@ from oopsight.evidence.io_in_flight import IoInFlight, Request, waits_for_io
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Wait, Waits
+from oopsight.evidence.waiting import Wait, Waits, hung
 from oopsight.kinds import Kind
 
 _LONG = 1.0
@@ -44,10 +44,12 @@ def io_not_completed(
     symptom: Symptom, waits: Waits | Missing, io: IoInFlight | Missing, modules: Modules | Missing
 ) -> Finding | Clear | Undecided:
     """Decide whether a block driver keeps tasks waiting."""
-    if symptom.kind is not Kind.HUNG_TASK:
+    if symptom.kind not in (Kind.HUNG_TASK, Kind.PANIC_OTHER):
         return Clear(f"no hung task was reported, but {symptom.kind}")
     if isinstance(waits, Missing):
         return absent(waits)
+    if not hung(symptom, waits):
+        return Clear("nobody had waited for long")
     if isinstance(io, Missing):
         return Clear(io.detail)
     if waits.cycles():
@@ -93,7 +95,7 @@ def _found(
             if foreign
             else f"Look at what is behind {request.disk}: the device, its controller, its host.",
         ),
-        refines=("hung_task", "lock_held", "workqueue_stall"),
+        refines=("hung_task", "lock_held", "workqueue_stall", "deliberate_panic"),
     )
 
 

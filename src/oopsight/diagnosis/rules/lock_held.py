@@ -44,7 +44,7 @@ from oopsight.diagnosis.stalls import (
 from oopsight.evidence import Missing
 from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
 from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
+from oopsight.evidence.waiting import Holder, Lock, Wait, Waits, hung
 from oopsight.kinds import Kind
 
 _LOCKS = (
@@ -52,8 +52,11 @@ _LOCKS = (
     *("percpu_rwsem", "grace period"),
 )
 _HINTS = ("last reader", "last holder")
-_STALLS = (Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE)
-_GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall")
+_STALLS = (
+    *(Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE),
+    Kind.PANIC_OTHER,
+)
+_GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "deliberate_panic")
 
 
 def lock_held(
@@ -64,10 +67,13 @@ def lock_held(
         return Clear(f"{symptom.kind} does not come from a lock that is held")
     if isinstance(waits, Missing):
         return absent(waits)
+    hangs = hung(symptom, waits)
+    if symptom.kind is Kind.PANIC_OTHER and not hangs:
+        return Clear("nobody had waited for long")
     if waits.cycles():
         return Clear("the tasks wait in a circle")
     for lock, victims in waits.piles():
-        if lock.kind == "spinlock" or (lock.kind in _LOCKS and symptom.kind is Kind.HUNG_TASK):
+        if lock.kind == "spinlock" or (lock.kind in _LOCKS and hangs):
             return _held(lock, victims, waits, leaks)
     orphan = next(
         (
@@ -75,7 +81,7 @@ def lock_held(
             for w in waits.victims
             if w.lock
             and not w.lock.holders
-            and (w.lock.kind == "spinlock" or symptom.kind is Kind.HUNG_TASK)
+            and (w.lock.kind == "spinlock" or hangs)
             and w.lock.kind in _LOCKS
         ),
         None,

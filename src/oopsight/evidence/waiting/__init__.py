@@ -237,6 +237,18 @@ class Waits:
         return sorted(piles, key=lambda pile: -len(pile[1]))
 
 
+_LONG = 10.0
+"""Seconds for which nobody waits on a machine that is well."""
+
+
+def hung(symptom: Symptom, waits: Waits) -> bool:
+    """Whether it went down because of tasks that hang: by the kernel, or by a sysrq for them."""
+    if symptom.kind is Kind.HUNG_TASK:
+        return True
+    asked = symptom.kind is Kind.PANIC_OTHER and "sysrq triggered" in symptom.title
+    return asked and any((wait.seconds or 0) >= _LONG for wait in waits.victims)
+
+
 def kinds() -> Iterator[ModuleType]:
     """The kinds of waiting."""
     for info in pkgutil.iter_modules(__path__):
