@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from handmade_facts import ABSENT
-from handmade_waits import LOCK_A, call, lock, stack, symptom, waits
+from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, waits
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
-from oopsight.evidence.waiting import Wait
+from oopsight.evidence.waiting import Lock, Wait
 from oopsight.kinds import Kind
 
 LONGEST = Wait(stack(1, call(3, "other")), None, 90.0)
@@ -27,6 +27,34 @@ def test_without_a_name_the_longest_is_taken_and_only_possible() -> None:
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "other"
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_a_frozen_file_system_is_nobodys_code() -> None:
+    frozen = Lock("frozen file system", LOCK_A, "ext4 on loop0", because=(memory(LOCK_A),))
+    found = hung_task(HUNG, waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)))
+    assert isinstance(found, Finding)
+    assert found.culprits == ()
+    assert "ext4 on loop0 is frozen" in found.title
+    assert all(step.because for step in found.chain)
+
+
+def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
+    thread = Wait(stack(1, call(3, "next")), Lock("event", LOCK_B, "queue"), 9.0)
+    stopper = Wait(
+        stack(2, call(3, "exit")), lock(LOCK_A, 1, kind="thread", known_by="worker"), 8.0
+    )
+    found = hung_task(HUNG, waits(thread, stopper))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert found.culprits[0].function == "next"
+
+
+def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
+    answer = Lock("answer", None, "of the NFS server")
+    found = hung_task(HUNG, waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)))
+    assert isinstance(found, Finding)
+    assert found.culprits == ()
+    assert "answer of the NFS server" in found.summary
 
 
 def test_clear_and_undecided() -> None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided, absent
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.stalls import (
     blame,
     distinct,
@@ -38,7 +38,7 @@ from oopsight.diagnosis.stalls import (
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Wait, Waits
+from oopsight.evidence.waiting import Lock, Wait, Waits
 from oopsight.kinds import Kind
 
 _PROVEN = ("owner", "reader", "code", "signals")
@@ -58,10 +58,13 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
     chain, closed = waits.chain(wait)
     if len(chain) > 1 and not closed and chain[-1].call is not None:
         return _behind_another(wait, chain[-1], chain, waits)
+    if wait.lock is not None and wait.lock.kind == "frozen file system":
+        return _frozen(wait, wait.lock, waits)
     what = wait.lock.title if wait.lock is not None else "something unknown"
     where = f" in {wait.call.name}" if wait.call is not None else ""
     behind = victims_step(waits.victims, {wait.task.address})
     named = wait.lock is not None and wait.call is not None
+    served = wait.lock is not None and wait.lock.kind == "answer"
     return Finding(
         title=f"{who(wait)} hangs{where}",
         summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it.",
@@ -76,17 +79,31 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
                     wait.lock.name if wait.lock is not None else None,
                 )
                 for call in wait.stack.blamable
-                if wait.call is not None and call.module == wait.call.module
+                if wait.call is not None and call.module == wait.call.module and not served
             ]
         ),
-        advice=(_advice(wait, what),),
+        advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
     )
 
 
-def _advice(wait: Wait, what: str) -> str:
-    if wait.lock is not None and wait.lock.kind == "frozen file system":
-        return "Find out who froze it, a backup or snapshot mostly, and why it was not thawed."
-    return f"Find out who should have ended the wait for {what}, and why it did not."
+def _frozen(wait: Wait, lock: Lock, waits: Waits) -> Finding:
+    """No code is at fault: a program froze the file system and has not thawed it."""
+    behind = victims_step(waits.victims, {wait.task.address})
+    return Finding(
+        title=f"file system {lock.name} is frozen, and {who(wait)} hangs",
+        summary=f"{who(wait)} wants to write to {lock.name}, which is frozen and was not thawed.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.MECHANISM,
+        chain=(
+            waits_step(wait),
+            Step(f"the superblock of {lock.name} says that it is frozen", lock.because),
+            *((behind,) if behind else ()),
+        ),
+        advice=(
+            "Find out who froze it (fsfreeze, a snapshot, a backup agent), and why it was not "
+            "thawed.",
+        ),
+    )
 
 
 def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> Finding:
@@ -94,7 +111,9 @@ def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> 
     steps = [waits_step(wait)]
     # A lock that readers share remembers only who read last: it need not be the one in the way.
     proven = all(
-        link.lock is not None and link.lock.holders and link.lock.holders[0].known_by in _PROVEN
+        link.lock is not None
+        and link.lock.holders
+        and (link.lock.kind == "thread" or link.lock.holders[0].known_by in _PROVEN)
         for link in chain[:-1]
     )
     for inner, outer in pairwise(chain):

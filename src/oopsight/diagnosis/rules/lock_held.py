@@ -133,9 +133,11 @@ def _busy(
     taker = owner.holding(lock)
     caught = owner.call
     culprits: list[Culprit] = []
-    if taker is not None:
+    # Whoever waits for a server holds what its kind of file system always holds then.
+    served = owner.lock is not None and owner.lock.kind == "answer"
+    if taker is not None and not served:
         culprits.append(blame(taker, f"took {_what(lock)} and {doing(owner)}", lock.name))
-    if caught is not None:
+    if caught is not None and not served:
         culprits.append(blame(caught, f"{doing(owner)} with {_what(lock)} held", lock.name))
     because = [owner.task, *((owner.stack.pointer(caught),) if caught is not None else ())]
     if owner.lock is not None:
@@ -155,14 +157,18 @@ def _busy(
         summary=f"{who(owner)} {doing(owner)} with {_what(lock)} held; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} behind it.",
         certainty=_of_busy(sure=sure, unlikely=unlikely),
-        depth=Depth.ROOT_CAUSE,
+        depth=Depth.MECHANISM if served else Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(culprits),
-        advice=(
-            f"Find out why {who(owner)} does not get on, and limit what is done under the lock.",
-        ),
+        advice=(_advice(owner),),
         refines=_GENERAL,
     )
+
+
+def _advice(owner: Wait) -> str:
+    if owner.lock is not None and owner.lock.kind == "answer":
+        return f"Find out why there is no {owner.lock.title}: it, or the way to it, is at fault."
+    return f"Find out why {who(owner)} does not get on, and limit what is done under the lock."
 
 
 def _what(lock: Lock) -> str:

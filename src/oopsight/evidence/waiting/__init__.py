@@ -74,8 +74,7 @@ class Lock:
     kind: str
     """``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``spinlock``, ``completion``, ``work``,
     ``event``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``, ``frozen file
-    system``, ``thread``, ``time``
-    or ``io``."""
+    system``, ``answer`` of a server, ``thread``, ``time`` or ``io``."""
     address: Address | None
     name: str | None
     """A variable, or the slab cache whose object it lies in."""
