@@ -71,6 +71,8 @@ def _of_fault(fault: Fault) -> Symptom:
 
 # What a busy machine or a slow disk makes the kernel report, and gets over.
 _PASSING = (Kind.SOFT_LOCKUP, Kind.RCU_STALL, Kind.HUNG_TASK, Kind.WORKQUEUE_LOCKUP)
+# What the kernel only complains of, and goes on.
+_HARMLESS = (Kind.WARNING, Kind.SLEEPING_IN_ATOMIC)
 _LONG_BEFORE = 60.0
 """Seconds."""
 
@@ -79,10 +81,10 @@ def _decisive(log: Log) -> CrashReport:
     """The report that brought the machine down: the first, for what follows comes of it.
 
     A stall that the machine got over is passed over: the last report is of something else, long
-    after. So is a mere warning before a stall, which comes of somebody who waits, not of it.
+    after. So is a mere complaint before a stall, for who waits for what then tells more.
     """
     first, last = log.crashes[0], log.crashes[-1]
-    if first.kind is Kind.WARNING and last.kind in _PASSING:
+    if first.kind in _HARMLESS and last.kind in _PASSING:
         return next(report for report in log.crashes if report.kind in _PASSING)
     passed = first.kind in _PASSING and last.kind not in _PASSING
     return last if passed and _seconds(log, last) - _seconds(log, first) > _LONG_BEFORE else first

@@ -50,6 +50,15 @@ def test_behind_a_driver_of_the_kernel_the_device_is_suspected_and_no_module_bla
     assert "the device" in found.advice[0]
 
 
+def test_a_disk_that_is_a_file_on_another_passes_the_blame_on() -> None:
+    worker = Wait(stack(4, call(3, "lo_rw_aio", "loop")), Lock("io", None, None), 9.0, work=None)
+    loop = replace(REQUEST, disk="loop0", driver="loop", function="loop_queue_rq", seconds=9.0)
+    below = replace(REQUEST, tasks=(task(4),))
+    found = io_not_completed(HUNG, waits(WRITER, worker), IoInFlight((loop, below), 2), FOREIGN)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].module == "rvdisk"
+
+
 def test_a_request_that_nobody_is_known_to_wait_for_is_only_possible() -> None:
     loose = replace(REQUEST, tasks=())
     found = io_not_completed(HUNG, waits(WRITER), IoInFlight((loose, loose), 2), FOREIGN)

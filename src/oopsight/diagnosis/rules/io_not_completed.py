@@ -64,8 +64,10 @@ def io_not_completed(
 def _found(
     late: list[Request], waiting: list[Wait], waits: Waits, modules: Modules | Missing
 ) -> Finding:
-    awaited = [r for r in late if r.tasks]
-    request = (awaited or late)[0]
+    # A disk that is a file on another one is innocent: its own worker waits for the other.
+    lowest = [r for r in late if not _passes_on(r, late, waits)] or late
+    awaited = [r for r in lowest if r.tasks]
+    request = (awaited or lowest)[0]
     same = [r for r in late if r.disk == request.disk]
     tasks = {task.address for task in request.tasks}
     first = next((w for w in waiting if w.task.address in tasks), waiting[0])
@@ -97,6 +99,20 @@ def _found(
         ),
         refines=("hung_task", "lock_held", "workqueue_stall", "deliberate_panic"),
     )
+
+
+def _passes_on(request: Request, late: list[Request], waits: Waits) -> bool:
+    """Whether the driver's own code waits for a request of another disk."""
+    for other in late:
+        if other.disk == request.disk or request.driver is None:
+            continue
+        for task in other.tasks:
+            wait = waits.of(task.address)
+            item = wait.work.module if wait is not None and wait.work is not None else None
+            calls = wait.stack.calls if wait is not None else ()
+            if request.driver in {item, *(call.module for call in calls)}:
+                return True
+    return False
 
 
 def _foreign(request: Request, modules: Modules | Missing) -> bool:
