@@ -8,7 +8,7 @@ from oopsight.evidence.stacks import Call, TaskStack
 from oopsight.evidence.waiting import Holder, Lock, Wait
 
 _MOST_VICTIMS = 4
-OTHERS_END = ("grace period", "thread", "work")
+OTHERS_END = ("grace period", "thread", "work", "timer")
 """Kinds of what is waited for that somebody does not hold but keeps from ending."""
 
 
@@ -69,6 +69,7 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         "last holder": "the lock names its last holder",
         "code": "its code has taken it and not given it back",
         "signals": "its code goes on to signal it",
+        "timer": "its CPU carries the timer's function out",
         "reader": "RCU lists it among the readers that sleep",
         "worker": "it carries out work of that queue",
     }[holder.known_by]

@@ -20,7 +20,10 @@ from oopsight.text import printable
 _STALLS = (Kind.HUNG_TASK, Kind.PANIC_OTHER, Kind.WORKQUEUE_LOCKUP)
 _IO = ("io", "page", "bit")
 # Functions in which a task waits for a block device, whatever for.
-_WAITING = ("io_schedule*", "submit_bio_wait", "blk_execute_rq", "blk_mq_get_tag", "bio_await*")
+_WAITING = (
+    *("io_schedule*", "submit_bio_wait", "blk_execute_rq*", "blk_mq_get_tag", "bio_await*"),
+    *("blk_mq_freeze_queue_wait*", "rq_qos_wait"),
+)
 _MOST = 64
 """Requests that are kept, the oldest first."""
 _OPERATIONS = {0: "read", 1: "write", 2: "flush", 3: "discard", 5: "secure erase", 9: "zeroing"}

@@ -42,14 +42,16 @@ def served(request: Any) -> set[int]:
     """What those who wait for a request can wait for: its pages' heads, and who gets its end.
 
     :param request: ``struct request *``
-    :return: addresses of ``struct page``, of ``struct bio``, and what the bios keep for whom they
-        are of, such as a completion or a ``struct buffer_head``
+    :return: addresses of ``struct page``, of ``struct bio``, what the bios keep for whom they are
+        of, such as a completion or a ``struct buffer_head``, and the queue, for whose emptiness or
+        tags others wait
     """
     from drgn import FaultError
     from drgn.helpers.linux.mm import compound_head
 
     found: set[int] = set()
     try:
+        found |= {request.value_(), request.q.value_(), request.mq_hctx.value_()}
         bio = request.bio.read_()
         for _ in range(_MOST_BIOS):
             if not bio:

@@ -61,3 +61,17 @@ def test_clear_and_undecided() -> None:
     assert isinstance(hung_task(symptom(Kind.OOM), ABSENT), Clear)
     assert isinstance(hung_task(HUNG, ABSENT), Undecided)
     assert isinstance(hung_task(HUNG, waits()), Undecided)
+
+
+def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None:
+    reader = Wait(
+        stack(1, call(3, "fuse_lookup", "fuse"), state="S"),
+        Lock("answer", None, "of the FUSE server"),
+        9.0,
+        victim=False,
+    )
+    writer = Wait(stack(2, call(3, "mkdir", None)), lock(LOCK_A, 1, kind="rwsem"), 9.0)
+    found = hung_task(HUNG, waits(reader, writer))
+    assert isinstance(found, Finding)
+    assert found.culprits == ()
+    assert "no answer of the FUSE server" in found.advice[0]

@@ -72,6 +72,26 @@ def test_a_request_of_just_now_keeps_nobody() -> None:
     assert isinstance(found, Clear)
 
 
+def test_a_slow_request_is_no_reason_for_who_has_waited_much_longer() -> None:
+    stuck = Wait(stack(8, call(3, "reset")), lock(LOCK_B, kind="completion"), 600.0)
+    assert isinstance(
+        io_not_completed(HUNG, waits(stuck, WRITER), IoInFlight((REQUEST,), 1), FOREIGN), Clear
+    )
+
+
+def test_a_lock_whose_holder_waits_for_something_else_is_not_explained() -> None:
+    io = IoInFlight((REQUEST,), 1)
+    behind = Wait(stack(5, call(3, "f")), lock(LOCK_A, 3), 9.0)
+    found = io_not_completed(HUNG, waits(WRITER, behind), io, FOREIGN)
+    assert isinstance(found, Finding)
+    assert "lock_held" in found.refines
+    holder = Wait(stack(6, call(3, "g")), Lock("event", LOCK_B, "q"), 9.0)
+    other = Wait(stack(7, call(3, "h")), lock(LOCK_A, 6), 9.0)
+    found = io_not_completed(HUNG, waits(WRITER, holder, other), io, FOREIGN)
+    assert isinstance(found, Finding)
+    assert "lock_held" not in found.refines
+
+
 def test_clear_and_undecided() -> None:
     io = IoInFlight((REQUEST,), 1)
     other = Wait(stack(3, call(3, "f")), lock(LOCK_A), 9.0)

@@ -122,8 +122,10 @@ def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> 
     steps.append(waits_step(root))
     behind = victims_step(waits.victims, {wait.task.address, root.task.address})
     steps += [behind] if behind else []
+    served = root.lock is not None and root.lock.kind == "answer"
     stuck = [c for c in root.stack.blamable if root.call and c.module == root.call.module]
-    called = [wait.call] if wait.call is not None else []
+    stuck = [] if served else stuck
+    called = [wait.call] if wait.call is not None and not served else []
     return Finding(
         title=f"{who(wait)} hangs behind {who(root)}, which {doing(root)}",
         summary=f"{who(wait)} waits for {who(root)}, which {doing(root)}.",
@@ -136,8 +138,14 @@ def _behind_another(wait: Wait, root: Wait, chain: list[Wait], waits: Waits) -> 
                 *(blame(c, f"waits for {who(root)}") for c in called),
             ]
         ),
-        advice=(f"Find out why {who(root)} does not get on.",),
+        advice=(f"Find out why {_why(root)}.",),
     )
+
+
+def _why(root: Wait) -> str:
+    if root.lock is not None and root.lock.kind == "answer":
+        return f"there is no {root.lock.title}: it, or the way to it, is at fault"
+    return f"{who(root)} does not get on"
 
 
 def _reported(symptom: Symptom, waits: Waits) -> Wait | None:

@@ -36,6 +36,8 @@ from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Wait, Waits, hung
 from oopsight.kinds import Kind
 
+_GENERAL = ("hung_task", "deliberate_panic")
+_LOCKS = ("lock_held", "workqueue_stall")
 _LONG = 1.0
 """Seconds in which even a slow disk has answered."""
 
@@ -54,8 +56,10 @@ def io_not_completed(
         return Clear(io.detail)
     if waits.cycles():
         return Clear("the tasks wait in a circle")
-    waiting = [w for w in waits.victims if waits_for_io(w)]
-    late = [r for r in io.requests if (r.seconds or 0) >= _LONG]
+    # Who has waited much longer does so for something else than a slow request of just now.
+    long = max(_LONG, max((w.seconds or 0.0 for w in waits.victims), default=0.0) / 2)
+    waiting = [w for w in waits.victims if waits_for_io(w) and (w.seconds or 0) >= long]
+    late = [r for r in io.requests if (r.seconds or 0) >= long]
     if not waiting or not late:
         return Clear("no request that somebody waits for is in flight for long")
     return _found(late, waiting, waits, modules)
@@ -97,8 +101,14 @@ def _found(
             if foreign
             else f"Look at what is behind {request.disk}: the device, its controller, its host.",
         ),
-        refines=("hung_task", "lock_held", "workqueue_stall", "deliberate_panic"),
+        refines=(*_GENERAL, *_LOCKS) if _explains(waits) else _GENERAL,
     )
+
+
+def _explains(waits: Waits) -> bool:
+    """Whether all who hold what others wait for wait for I/O themselves."""
+    ends = [waits.chain(wait)[0] for wait in waits.victims]
+    return all(waits_for_io(chain[-1]) for chain in ends if len(chain) > 1)
 
 
 def _passes_on(request: Request, late: list[Request], waits: Waits) -> bool:

@@ -63,6 +63,7 @@ class Holder:
     ``code``: the code of a function on its stack has taken the lock and not given it back, or
     gives it back further on;
     ``signals``: a function on its stack goes on to signal what is waited for;
+    ``timer``: its CPU carries out the function of the timer that is deleted;
     ``reader``: RCU lists it among the readers that sleep; ``cpu``: RCU waits for its CPU;
     ``worker``: it carries out what is waited for."""
 
@@ -74,7 +75,8 @@ class Lock:
     kind: str
     """``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``spinlock``, ``completion``, ``work``,
     ``event``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``, ``frozen file
-    system``, ``answer`` of a server, ``thread``, ``time`` or ``io``."""
+    system``, ``answer`` of a server, ``thread``, ``timer``,
+    ``time`` or ``io``."""
     address: Address | None
     name: str | None
     """A variable, or the slab cache whose object it lies in."""

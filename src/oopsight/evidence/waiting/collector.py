@@ -22,6 +22,7 @@ from oopsight.evidence.waiting import (
     WorkItem,
     kinds,
     task_state,
+    timer,
 )
 from oopsight.evidence.waiting.givers import SIGNALS, UNOWNED, gives, sleepers
 from oopsight.evidence.waiting.scan import Scan, stack_size
@@ -55,6 +56,10 @@ class Collector:
             if cpu.spins_on is not None:
                 lock = Lock("spinlock", cpu.spins_on.address, cpu.spins_on.name)
                 self.waits[cpu.task.address] = Wait(cpu.stack, self._with_spinner(lock), None)
+            else:
+                deleted = timer.of_cpu(self.prog, self.reader, cpu, self.cpus)
+                if deleted is not None:
+                    self.waits[cpu.task.address] = Wait(cpu.stack, deleted, None)
         for seconds, task in blocked[:MOST_STACKS]:
             if task.value_() not in running:
                 self._add(task, seconds, victim=True)
