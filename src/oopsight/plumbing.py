@@ -247,7 +247,8 @@ MECHANISMS = (
         skb_drop_fraglist skb_drop_list skb_ensure_* skb_expand_head skb_free_*
         skb_header_* skb_orphan* skb_over_panic skb_pad* skb_panic skb_pull* skb_push*
         skb_put* skb_queue_head skb_queue_purge* skb_queue_tail skb_rbtree_purge
-        skb_realloc_* skb_release_* skb_trim* skb_unclone skb_under_panic skb_unlink
+        sk_skb_reason_drop skb_attempt_defer_free skb_realloc_* skb_release_* skb_trim*
+        skb_unclone skb_under_panic skb_unlink
         sock_alloc_send_* sock_kfree_* sock_kmalloc sock_rfree sock_wfree sock_wmalloc""",
     ),
     Mechanism(

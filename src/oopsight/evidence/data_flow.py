@@ -220,7 +220,7 @@ def _error_code(found: Calls, context: Context, register: str) -> int | None:
 
 def _argument(
     found: Calls, backtrace: Backtrace, follower: Follower
-) -> tuple[tuple[str, int], tuple[Way, ...], tuple[Way, ...]] | None:
+) -> tuple[tuple[str, int], tuple[Way, ...], tuple[tuple[Way, ...], ...]] | None:
     """The arguments that the innermost function to blame handed to what found fault with them."""
     plumbing = {f.index: f.plumbing for f in backtrace.crash_path if not f.inline}
     position = next(
@@ -237,7 +237,13 @@ def _argument(
         follower.ways(context, register, found.tracer.value(context, register, context.at))
         for register in ARGUMENTS[:2]
     ]
-    return target[:2], results[0], tuple(ways[0] for ways in results[1:] if ways)
+    return target[:2], results[0], tuple(ways for ways in results[1:] if ways)
+
+
+def _owner(session: Session, modules: Modules | None, ways: tuple[Way, ...]) -> Owner | None:
+    """What the value of the first of some ways is."""
+    value = ways[0].value
+    return None if value is None else owner_of(session, modules, value)
 
 
 def collect(
@@ -275,14 +281,18 @@ def collect(
         if given is not None and given[1]:
             (checker, checker_at), ways, others = given
             owner = known.owner(checker_at) if known else None
-            value = ways[0].value
-            bad = None if value is None else owner_of(session, known, value)
+            bad = _owner(session, known, ways)
+            # Of the arguments the one that is to be freed counts, wherever it stands.
+            second = _owner(session, known, others[0]) if others else None
+            freed_already = second is not None and second.slab is not None and second.slab.freed
+            if freed_already and (bad is None or bad.slab is None):
+                ways, others, bad = others[0], (ways, *others[1:]), second
             module = owner.name if owner else None
             return DataFlow(
                 "argument",
                 checker,
                 ways,
-                others,
+                tuple(one[0] for one in others),
                 bad,
                 None,
                 None,

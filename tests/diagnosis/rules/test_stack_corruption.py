@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_facts import backtrace
+from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, owner, way
 from handmade_waits import symptom
 
-from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.stack_corruption import stack_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Role
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.stack_overrun import StackOverrun
 from oopsight.kinds import Kind
+
+NOTHING = (ABSENT, ABSENT, ABSENT)
 
 SMASHED = symptom(Kind.STACK_CORRUPTION, "stack-protector: Kernel stack is corrupted in: set")
 TRACE = backtrace(
@@ -26,14 +30,35 @@ TRACE = backtrace(
 def test_the_function_whose_frame_is_damaged_and_what_was_written() -> None:
     text = Address(int.from_bytes(b"EFORE-20", "little"))
     frames = (*TRACE.frames[:3], replace(TRACE.frames[3], pc=text))
-    found = stack_corruption(SMASHED, replace(TRACE, frames=frames))
+    found = stack_corruption(SMASHED, replace(TRACE, frames=frames), *NOTHING)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["set"]
     assert "'EFORE-20'" in found.chain[1].claim
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(stack_corruption(symptom(Kind.BUG), TRACE), Clear)
-    assert isinstance(stack_corruption(SMASHED, backtrace()), Undecided)
+    assert isinstance(stack_corruption(symptom(Kind.BUG), TRACE, *NOTHING), Clear)
+    assert isinstance(stack_corruption(SMASHED, backtrace(), *NOTHING), Undecided)
     short = replace(TRACE, frames=TRACE.frames[:2])
-    assert isinstance(stack_corruption(SMASHED, short), Undecided)
+    assert isinstance(stack_corruption(SMASHED, short, *NOTHING), Undecided)
+
+
+def test_a_pointer_that_a_text_on_the_stack_ran_over() -> None:
+    at = Address(0xFFFFC90000043CD0)
+    text = BytesPointer(Address(at - 16), b"manufacturer-specific-ext".hex())
+    overrun = StackOverrun(at, Address(at - 16), "manufacturer", "tlv_parse", "tlv", text)
+    value = 0x78652D6369666963
+    path = backtrace(tlv_store=Role.FAULT, tlv_parse=Role.CALLER)
+    flow = data_flow(
+        way(flow_step("lost", "tlv_parse", value, "tlv")), bad=owner(value, "non-canonical")
+    )
+    met = fault(None, exception="general_protection")
+    found = stack_corruption(symptom(Kind.GENERAL_PROTECTION), path, met, flow, overrun)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert (found.culprits[0].module, found.culprits[0].function) == ("tlv", "tlv_parse")
+    assert "wild_pointer" in found.refines
+    unknown = replace(overrun, function=None, module=None)
+    found = stack_corruption(symptom(Kind.GENERAL_PROTECTION), path, met, flow, unknown)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE

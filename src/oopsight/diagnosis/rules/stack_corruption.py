@@ -1,7 +1,8 @@
 """A function's stack frame was written over.
 
 Finds
-    The function whose canary no longer held the right value when it returned.
+    The function whose canary no longer held the right value when it returned, or in whose frame a
+    pointer was used that a text beside it had run over.
 
 Why it happens
     A local buffer is too short for what is copied into it, mostly by the function itself or by one
@@ -9,7 +10,9 @@ Why it happens
 
 How it is decided
     The compiler's check called ``__stack_chk_fail()``; whoever called that is the function whose
-    frame is damaged. What lies in its callers' place on the stack is what was written there.
+    frame is damaged. What lies in its callers' place on the stack is what was written there. Before
+    that, data flow leads from the fault to a pointer on the stack that is text, the end of a text
+    which begins in the same frame before it.
 
 When it is wrong
     A stray pointer from elsewhere can hit a frame as well, which is rare.
@@ -23,18 +26,34 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
+from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, merge, where
 from oopsight.diagnosis.places import culprits, title_of
+from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
 from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.stack_overrun import StackOverrun
 from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
 
 _CHECK = "__stack_chk_fail"
 
 
-def stack_corruption(symptom: Symptom, backtrace: Backtrace) -> Finding | Clear | Undecided:
+def stack_corruption(
+    symptom: Symptom,
+    backtrace: Backtrace,
+    fault: Fault | Missing,
+    flow: DataFlow | Missing,
+    overrun: StackOverrun | Missing,
+) -> Finding | Clear | Undecided:
     """Decide whose frame was damaged."""
+    if not isinstance(overrun, Missing) and not isinstance(flow, Missing):
+        if isinstance(fault, Missing):
+            return absent(fault)
+        return _pointer(fault, backtrace, flow, overrun)
     if symptom.kind is not Kind.STACK_CORRUPTION:
         return Clear("no stack frame was found damaged")
     frames = [f for f in backtrace.frames if not f.inline]
@@ -63,6 +82,44 @@ def stack_corruption(symptom: Symptom, backtrace: Backtrace) -> Finding | Clear 
         chain=tuple(steps),
         culprits=culprits([damaged], "its own frame is damaged: its buffer overflowed"),
         advice=(f"Check what is copied into the local buffers of {title_of(damaged)}.",),
+    )
+
+
+def _pointer(fault: Fault, backtrace: Backtrace, flow: DataFlow, overrun: StackOverrun) -> Finding:
+    """A pointer behind a buffer was used before the canary was looked at."""
+    owner = (
+        [
+            Culprit(
+                overrun.module,
+                base_name(overrun.function),
+                None,
+                None,
+                "the buffer and the pointer behind it are in its frame",
+            )
+        ]
+        if overrun.function is not None
+        else []
+    )
+    blamed = merge(owner, flow_culprits(flow, backtrace, what="the overwritten pointer"))
+    where_ = where(blamed[0].function or "", blamed[0].module) if blamed else fault.function
+    return Finding(
+        title=f"stack buffer overflow in {where_}",
+        summary=f"A buffer on the stack of {where_} was written beyond its end, over a pointer "
+        f"that {where(fault.function, fault.module)} then followed.",
+        certainty=Certainty.INFERRED if owner else Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            fault_step(fault),
+            *flow_steps(flow, 1),
+            Step(
+                f"on the stack a text runs from {overrun.start} over the pointer at "
+                f"{overrun.address}: {overrun.text!r}",
+                (overrun.memory,),
+            ),
+        ),
+        culprits=tuple(blamed),
+        advice=(f"Check what is copied into the local buffers of {where_}.",),
+        refines=("wild_pointer", "user_pointer", "bad_function_pointer", "bit_flip"),
     )
 
 
