@@ -27,6 +27,7 @@ class Mechanism(NamedTuple):
     where the text shows nothing else, it is itself at the fault."""
 
 
+ALLOCATOR = "allocates or frees memory for its caller"
 MECHANISMS = (
     Mechanism(
         "reports the crash",
@@ -188,7 +189,7 @@ MECHANISMS = (
         wait_rcu_gp*""",
     ),
     Mechanism(
-        "allocates or frees memory for its caller",
+        ALLOCATOR,
         """mm/slab* mm/slub.c mm/slob.c mm/page_alloc.c mm/vmalloc.c mm/util.c
         mm/mempool.c mm/percpu* mm/dmapool.c mm/kmemleak.c mm/page_isolation.c mm/swap.c
         include/linux/slab.h include/linux/gfp.h mm/mempolicy.c mm/swap_state.c

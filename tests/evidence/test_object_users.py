@@ -56,7 +56,9 @@ def flow(slab: Any, **changes: Any) -> Any:
 
 
 def users(machine: Machine, flow: Any) -> ObjectUsers:
-    found = collect(machine.session, MODULES, flow, made.ABSENT, made.ABSENT)
+    found = collect(
+        machine.session, MODULES, flow, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
     assert isinstance(found, ObjectUsers)
     return found
 
@@ -75,7 +77,10 @@ def test_where_a_good_argument_was_kept_is_no_matter(machine: Machine) -> None:
     freed = flow(made.slab_object("free"), subject="argument")
     assert users(machine, freed).question == "freed"
     good = replace(freed, bad=made.owner(0xFFFF888000090000, "slab", slab=made.slab_object()))
-    assert isinstance(collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT), Missing)
+    assert isinstance(
+        collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
 
 
 def test_what_held_a_good_pointer_may_be_freed(machine: Machine) -> None:
@@ -83,14 +88,19 @@ def test_what_held_a_good_pointer_may_be_freed(machine: Machine) -> None:
     held = made.owner(0xFFFF888000090000, "slab", slab=made.slab_object("allocated"))
     inner = replace(first, held_in=held)
     good = replace(flow(ONE), ways=(inner, first))
-    assert isinstance(collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT), Missing)
+    assert isinstance(
+        collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
     nowhere = replace(inner, held_in=made.owner(0xFFFF888000090000, "free-page"))
     found = users(machine, replace(good, ways=(nowhere, first)))
     assert found.role == "the pointer to it was read from it"
 
 
 def test_an_allocated_object_of_one_owner_is_nobodys_mistake(machine: Machine) -> None:
-    found = collect(machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT)
+    found = collect(
+        machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
     assert isinstance(found, Missing)
 
 
@@ -108,7 +118,9 @@ def test_a_text_from_the_first_byte_on_is_anothers(machine: Machine) -> None:
     assert found.question == "refilled"
     assert "topic/sensors" in found.role
     machine.memory[int(ONE.address)] = b"\0opic/sensors/hall-3/temperature" + bytes(32)
-    found_ = collect(machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT)
+    found_ = collect(
+        machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
     assert isinstance(found_, Missing)
 
 
@@ -132,7 +144,10 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(machine: Machine) -> N
     assert (found.question, found.object) == ("refilled", ONE)
     assert found.modules[0].frees == ("cam_close",)
     machine.words(stale, 0xFFFFFFFF, node)
-    assert isinstance(collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT), Missing)
+    assert isinstance(
+        collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
 
 
 def test_packets_are_freed_by_functions_of_their_own() -> None:
@@ -175,7 +190,9 @@ def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) 
 
 def test_an_object_on_a_list_counts_as_in_use(machine: Machine) -> None:
     report = made.list_report("list_add corruption. prev->next should be next")
-    found = collect(machine.session, MODULES, made.ABSENT, report, made.ABSENT)
+    found = collect(
+        machine.session, MODULES, made.ABSENT, report, made.ABSENT, made.ABSENT, made.ABSENT
+    )
     assert isinstance(found, Missing)
 
 
@@ -199,9 +216,12 @@ def test_memory_that_was_allocated_again_while_a_list_led_to_it(machine: Machine
     step = made.flow_step("returned", "cam_new", int(ONE.address), "cam")
     fresh = made.way(step, returned_by="__kmalloc_cache_noprof", value=Address(int(ONE.address)))
     added = made.data_flow(fresh, subject="argument", bad=slab)
-    found = collect(machine.session, MODULES, added, report, made.ABSENT)
+    found = collect(machine.session, MODULES, added, report, made.ABSENT, made.ABSENT, made.ABSENT)
     assert isinstance(found, ObjectUsers)
     assert found.question == "listed"
     got = made.way(step, returned_by="cam_lookup", value=Address(int(ONE.address)))
     known = replace(added, ways=(got,))
-    assert isinstance(collect(machine.session, MODULES, known, report, made.ABSENT), Missing)
+    assert isinstance(
+        collect(machine.session, MODULES, known, report, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )

@@ -13,7 +13,9 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.fault import Fault
 from oopsight.evidence.frames import SessionReader
+from oopsight.evidence.freelist_overrun import freelist_overrun
 from oopsight.evidence.handler_object import given_away
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.module_code import ModuleFunction, functions
@@ -30,7 +32,9 @@ from oopsight.evidence.overrun import Overrun, overrun_of
 from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.stale_entry import stale_entry
+from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.written_over import written_over
+from oopsight.plumbing import ALLOCATOR
 from oopsight.session import Session
 from oopsight.text import printable
 
@@ -218,6 +222,14 @@ def _overran(
     return None if found is None else ("the bad pointer was read from it", held.slab, found)
 
 
+def _in_allocator(backtrace: Backtrace | Missing) -> bool:
+    """Whether the allocator itself met the bad pointer."""
+    if isinstance(backtrace, Missing):
+        return False
+    inner = next((f for f in backtrace.crash_path if not f.inline), None)
+    return inner is not None and inner.plumbing == ALLOCATOR
+
+
 def _suspects(
     session: Session,
     modules: Modules,
@@ -251,6 +263,8 @@ def collect(
     flow: DataFlow | Missing,
     report: ListReport | Missing,
     backtrace: Backtrace | Missing,
+    fault: Fault | Missing,
+    task: CrashedTask | Missing,
 ) -> ObjectUsers | Missing:
     """Find the object, then the modules bound to it, then what their code does."""
     known_flow = flow if isinstance(flow, DataFlow) else None
@@ -260,6 +274,14 @@ def collect(
     freed = _freed(known_flow, listed)
     reused = given_away(session, known_flow) or _reused(session, modules, known_flow)
     ran = _overran(session, modules, known_flow) if reused is None else None
+    if (
+        reused is None
+        and ran is None
+        and _in_allocator(backtrace)
+        and not isinstance(fault, Missing)
+    ):
+        cpu = 0 if isinstance(task, Missing) else task.cpu
+        ran = freelist_overrun(session, modules, fault, cpu)
     refilled = _refilled(session, known_flow) if reused is None and ran is None else None
     if reused is not None:
         question, (role, one) = "reused", reused

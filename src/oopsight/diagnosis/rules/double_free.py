@@ -48,10 +48,9 @@ from oopsight.evidence.log import Log
 from oopsight.evidence.memory_report import MemoryReport, Mistake
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.plumbing import base_name
+from oopsight.plumbing import ALLOCATOR, base_name
 
 _INVALID_OPCODE = "invalid_op"
-_ALLOCATOR = "allocates or frees memory for its caller"
 _FREES = ("kfree", "kmem_cache_free", "kvfree", "slab_free")
 _SAID = ("Object already free", "double-free", "double free")
 
@@ -73,7 +72,7 @@ def double_free(
         return absent(backtrace)
     inner = next((f for f in backtrace.crash_path if not f.inline), None)
     in_allocator = (
-        fault.exception == _INVALID_OPCODE and inner is not None and inner.plumbing == _ALLOCATOR
+        fault.exception == _INVALID_OPCODE and inner is not None and inner.plumbing == ALLOCATOR
     )
     said = log.find(*_SAID) if isinstance(log, Log) else None
     if not in_allocator and said is None:
