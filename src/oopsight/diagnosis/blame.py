@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.data_flow import DataFlow, FlowStep, Way
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.modules import Modules
@@ -128,10 +128,23 @@ def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) 
 
 
 def frame_culprits(backtrace: Backtrace, why: str, most: int = 3) -> list[Culprit]:
-    """Who is on the crash path and acts on its own account, innermost first."""
+    """Who is on the crash path and acts on its own account, innermost first.
+
+    Which of the inlined functions a faulting instruction is of, compilers tell badly: they come
+    after the function that they are in.
+    """
+    frames: list[Frame] = []
+    inlined: list[Frame] = []
+    for frame in backtrace.blamable:
+        if frame.inline and frame.role is Role.FAULT:
+            inlined.append(frame)
+            continue
+        frames.append(frame)
+        frames.extend(inlined)
+        inlined.clear()
     return [
         Culprit(frame.module, base_name(frame.function), frame.source, None, why)
-        for frame in backtrace.blamable[:most]
+        for frame in (*frames, *inlined)[:most]
     ]
 
 
