@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Undecided
 from oopsight.diagnosis.blame import (
+    blamed_first,
     fault_step,
     flow_culprits,
     flow_steps,
     innocent,
     merge,
-    where,
+    owners_first,
 )
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.backtrace import Backtrace
@@ -68,6 +69,7 @@ def bad_call(
             ] or [Culprit(holder.module, None, None, called.first.name, table)]
             by_module = any(culprit.module is not None for culprit in culprits)
             culprits = merge(culprits, owners) if by_module else merge(owners, culprits)
+    culprits = owners_first(culprits, flow, modules)
     # What a table of the program itself holds was put there by the program. What an object on the
     # heap holds may have been overwritten, or the object freed and given to another.
     source = called.first.held_in if called is not None else None
@@ -76,7 +78,7 @@ def bad_call(
     if called is not None:
         certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE
     kept = f" read from {called.first.name}" if called and called.first.name else ""
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "the kernel"
+    blamed = blamed_first(culprits, "the kernel")
     return Finding(
         title=f"call of a {'NULL' if null else 'bad'} function pointer by {blamed}",
         summary=f"{blamed} called the function pointer {what}{kept}; no code is there.",

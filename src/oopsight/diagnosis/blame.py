@@ -6,7 +6,7 @@ by setting it, comes before those that it was handed to; code that serves any ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
@@ -20,6 +20,8 @@ from oopsight.evidence.slab_tracks import Track
 from oopsight.plumbing import base_name, why_plumbing
 
 MOST_CULPRITS = 5
+_OWNED_WAYS = 3
+"""Of a bad value, the pointer to it and the pointer to that: further out it is others' memory."""
 # What adds nothing for a reader: the value is where it was, under another name.
 _SILENT = ("copied",)
 
@@ -146,6 +148,42 @@ def frame_culprits(backtrace: Backtrace, why: str, most: int = 3) -> list[Culpri
         Culprit(frame.module, base_name(frame.function), frame.source, None, why)
         for frame in (*frames, *inlined)[:most]
     ]
+
+
+def owners_first(
+    culprits: list[Culprit], flow: DataFlow | Missing, modules: Modules | Missing
+) -> list[Culprit]:
+    """Before the kernel's own functions, the module whose memory the bad value was read from.
+
+    What the kernel does with an object that a driver gave it, it does for every driver. Only
+    modules that are not the kernel's own; the list itself where a module is in it, or none owns it.
+    """
+    if isinstance(flow, Missing) or isinstance(modules, Missing):
+        return culprits
+    if any(culprit.module for culprit in culprits):
+        return culprits
+    foreign = {module.name for module in modules.loaded if module.taints}
+    owners = []
+    for way in flow.ways[:_OWNED_WAYS]:
+        held = way.held_in
+        refers = held.slab.refers[:1] if held is not None and held.slab is not None else ()
+        if held is not None and held.module in foreign:
+            why = f"its {held.symbol or 'data'} is what it was read from"
+            owners.append(Culprit(held.module, None, None, way.name, why))
+        elif refers and refers[0].module in foreign:
+            why = f"the object that it was read from points to its {refers[0].symbol}"
+            owners.append(Culprit(refers[0].module, None, None, way.name, why))
+    return merge(owners, culprits)
+
+
+def blamed_first(culprits: Sequence[Culprit], otherwise: str) -> str:
+    """The first culprit as it is written in sentences."""
+    if not culprits:
+        return otherwise
+    first = culprits[0]
+    if first.function is None:
+        return f"module {first.module}" if first.module else otherwise
+    return where(first.function, first.module)
 
 
 def track_culprits(track: Track | None, why: str, most: int = 2) -> list[Culprit]:

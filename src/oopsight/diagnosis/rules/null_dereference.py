@@ -13,11 +13,13 @@ How it is decided
     somebody read, got or set, with constants added on the way (the offset of an inner member,
     ``container_of``). Types name the member where debug information has them. For a call, the
     return address on the stack leads to it, and its operand to the memory that held the pointer.
+    Where only functions of the kernel had the pointer, a module is blamed whose object it was in.
 
 When it is wrong
     The pointer may have been overwritten with zeros rather than never set; the zero tells not
-    which. First blamed is the function that brought the zero in; whoever should have set the
-    pointer ran earlier and is not on the stack.
+    which. Where all of the object that it was in is zero, which freed memory is that was allocated
+    again, the verdict is *possible*. First blamed is the function that brought the zero in; whoever
+    should have set the pointer ran earlier and is not on the stack.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -31,7 +33,15 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
-from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
+from oopsight.diagnosis.blame import (
+    blamed_first,
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    innocent,
+    owners_first,
+    where,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.backtrace import Backtrace
@@ -39,6 +49,7 @@ from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.zeroed_object import ZeroedObject
 
 _FIRST_PAGE = 4096
 
@@ -62,7 +73,11 @@ def _zero(fault: Fault, flow: DataFlow | Missing) -> str | None:
 
 
 def null_dereference(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow | Missing,
+    zeroed: ZeroedObject | Missing,
+    modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -85,7 +100,8 @@ def null_dereference(
     if fault.unmapped:
         steps[0] = Step(steps[0].claim, (*steps[0].because, fault.unmapped))
     source = ""
-    culprits = flow_culprits(flow, backtrace, what="the NULL pointer")
+    found = flow_culprits(flow, backtrace, what="the NULL pointer")
+    culprits = owners_first(found, flow, modules)
     if isinstance(flow, DataFlow):
         steps.extend(flow_steps(flow))
         way = flow.first
@@ -100,12 +116,24 @@ def null_dereference(
     owner = modules.owner(fault.pc) if isinstance(modules, Modules) else None
     if owner:
         steps.append(Step(f"the code belongs to module {owner.name}", (owner.pointer,)))
+    # Whose mistake it is that the kernel met it there is one conclusion more.
+    certainty = Certainty.SHOWN if culprits == found else Certainty.INFERRED
+    if isinstance(zeroed, ZeroedObject):
+        certainty = Certainty.POSSIBLE
+        source += " All of that object is zero: it may have been freed and allocated anew since."
+        steps.append(
+            Step(
+                f"the {zeroed.cache} object {zeroed.address} is nothing but zeros: not set up yet, "
+                "or freed and allocated again for somebody else",
+                (zeroed.memory,),
+            )
+        )
     followed = where(fault.function, fault.module)
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else followed
+    blamed = blamed_first(culprits, followed)
     return Finding(
         title=f"NULL pointer dereference in {fault.function}",
         summary=f"{followed} followed a NULL pointer; it wanted {member}.{source}",
-        certainty=Certainty.SHOWN,
+        certainty=certainty,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),

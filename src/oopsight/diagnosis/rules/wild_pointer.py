@@ -32,7 +32,14 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
-from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    innocent,
+    owners_first,
+    where,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
@@ -61,7 +68,8 @@ def wild_pointer(
         return Clear(f"{bad.address} is {bad.kind}: {bad.detail}")
     steps = [fault_step(fault), *flow_steps(flow)]
     steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
-    culprits = flow_culprits(flow, backtrace, what="the bad pointer")
+    found = flow_culprits(flow, backtrace, what="the bad pointer")
+    culprits = owners_first(found, flow, modules)
     way = flow.first
     changed = ""
     if way.changed:
