@@ -12,7 +12,7 @@ from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.data_flow import DataFlow, FlowStep, Way
-from oopsight.evidence.fault import Fault
+from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import InstructionPointer, Pointer, RegisterPointer
@@ -20,6 +20,7 @@ from oopsight.evidence.slab_tracks import Track
 from oopsight.plumbing import base_name, why_plumbing
 
 MOST_CULPRITS = 5
+_AT_ACCESS = (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment")
 _OWNED_WAYS = 3
 """Of a bad value, the pointer to it and the pointer to that: further out it is others' memory."""
 # What adds nothing for a reader: the value is where it was, under another name.
@@ -132,13 +133,13 @@ def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) 
 def frame_culprits(backtrace: Backtrace, why: str, most: int = 3) -> list[Culprit]:
     """Who is on the crash path and acts on its own account, innermost first.
 
-    Which of the inlined functions a faulting instruction is of, compilers tell badly: they come
-    after the function that they are in.
+    Which of the inlined functions an access to memory is of, compilers tell badly: they come after
+    the function that they are in.
     """
     frames: list[Frame] = []
     inlined: list[Frame] = []
     for frame in backtrace.blamable:
-        if frame.inline and frame.role is Role.FAULT:
+        if frame.inline and frame.role is Role.FAULT and backtrace.exception in _AT_ACCESS:
             inlined.append(frame)
             continue
         frames.append(frame)
