@@ -8,6 +8,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing, module_roles, object_users
+from oopsight.evidence.allocators import Allocator
 from oopsight.evidence.module_code import ModuleFunction
 from oopsight.evidence.object_users import ObjectUsers, collect
 
@@ -225,3 +226,30 @@ def test_memory_that_was_allocated_again_while_a_list_led_to_it(machine: Machine
         collect(machine.session, MODULES, known, report, made.ABSENT, made.ABSENT, made.ABSENT),
         Missing,
     )
+
+
+def on_path(machine: Machine, makes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A freed object that no variable holds, and that ``cam_poll`` came upon."""
+    machine.words(VICTIM, 1, 2, 0)
+    monkeypatch.setattr(object_users, "_makes", lambda _s, _m, module, _o: makes[module.name])
+    return users(machine, flow(made.slab_object("free"))).modules
+
+
+def test_whoever_makes_such_objects_is_found_where_its_user_makes_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = (Allocator("log_new", "log_new+0x8"),)
+    user, other = on_path(machine, {"cam": (), "log": maker}, monkeypatch)
+    assert (user.module, user.allocates) == ("cam", False)
+    assert (other.module, other.allocates, other.frees) == ("log", True, ("log_drop",))
+    assert "log_new" in other.why
+
+
+def test_no_other_maker_is_looked_for_where_the_user_may_make_them_itself(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = (Allocator("log_new", "log_new+0x8"),)
+    (user,) = on_path(machine, {"cam": None, "log": maker}, monkeypatch)
+    assert (user.module, user.allocates) == ("cam", None)
+    (user,) = on_path(machine, {"cam": maker, "log": maker}, monkeypatch)
+    assert user.allocates

@@ -39,6 +39,28 @@ _BY_SIZE = (
     "__kmalloc_node_noprof",
     "__kmalloc_track_caller",
 )
+# The size is their own affair.
+_COPYING = (
+    "kstrdup",
+    "kstrdup_noprof",
+    "kstrndup",
+    "kstrndup_noprof",
+    "kmemdup",
+    "kmemdup_noprof",
+    "kmemdup_nul",
+    "memdup_user",
+    "memdup_user_nul",
+    "kasprintf",
+    "kvasprintf",
+    "krealloc",
+    "krealloc_noprof",
+    "krealloc_node_align_noprof",
+    "kvmalloc_node",
+    "__kvmalloc_node_noprof",
+    "devm_kmalloc",
+    "__kmalloc_node_track_caller",
+    "__kmalloc_node_track_caller_noprof",
+)
 
 
 @dataclass(frozen=True)
@@ -81,36 +103,65 @@ def _module(cache: CacheUse) -> str | None:
 def _search(
     session: Session, modules: Modules, module: Module, cache: CacheUse
 ) -> tuple[Allocator, ...]:
+    return allocating(session, modules, module, cache.address, cache.object_size)[0]
+
+
+def allocating(
+    session: Session, modules: Modules, module: Module, cache: int, object_size: int
+) -> tuple[tuple[Allocator, ...], bool]:
+    """A module's functions that allocate from a cache.
+
+    :param cache: address of the cache
+    :param object_size: of the cache, in bytes
+    :return: the functions, and whether that is all of them: each other call tells by its argument
+        that it is for another cache
+    """
     prog: Any = session.prog
     reader = StackReader(session, modules)
-    targets = addresses(prog, (*_FROM_CACHE, *_BY_SIZE))
+    known = addresses(prog, (*_FROM_CACHE, *_BY_SIZE))
+    targets = known | addresses(prog, _COPYING)
     found: dict[str, Allocator] = {}
+    whole = True
     left = _MOST_BYTES
     for start, end in module.ranges:
         size = min(end - start, left)
         left -= size
-        for site in call_sites(prog, start, size, targets, jumps=True)[:_MOST_SITES]:
+        sites = call_sites(prog, start, size, targets, jumps=True)
+        whole = whole and len(sites) <= _MOST_SITES
+        for site in sites[:_MOST_SITES]:
             name, begin, _ = reader.names.code(site)
             function = reader.function(begin) if begin is not None else None
             place = function.at(site, calling=False) if function is not None else None
-            if begin is None or place is None:
-                continue
-            argument = place.registers.get("rdi")
-            if argument is not None and _fits(prog, argument, cache):
+            argument = place.registers.get("rdi") if place is not None else None
+            fits = None
+            if argument is not None and _leads_to(prog, site) in known:
+                fits = _fits(prog, argument, cache, object_size)
+            if fits and begin is not None:
                 own = base_name(name)
                 found.setdefault(own, Allocator(own, f"{name}+{site - begin:#x}"))
-    return tuple(found.values())
+            whole = whole and fits is not None
+    return tuple(found.values()), whole
 
 
-def _fits(prog: Any, argument: Expression, cache: CacheUse) -> bool:
-    """Whether the first argument is the cache, from a variable, or a size that comes from it."""
+def _leads_to(prog: Any, site: int) -> int:
+    """Where the call or jump at a place goes; it has been read before."""
+    raw = prog.read(site + 1, 4)
+    target: int = site + 5 + int.from_bytes(raw, "little", signed=True)
+    return target
+
+
+def _fits(prog: Any, argument: Expression, cache: int, object_size: int) -> bool | None:
+    """Whether the first argument is the cache, from a variable, or a size that comes from it.
+
+    ``None`` where the argument is not known.
+    """
     from drgn import FaultError
 
     if not argument.base:
-        return cache.object_size // 2 < argument.offset <= cache.object_size
+        return object_size // 2 < argument.offset <= object_size
     if argument.offset or not argument.base.startswith("[0x"):
-        return False
+        return None
     try:
-        return bool(prog.read_u64(int(argument.base[1:-1], 16)) == cache.address)
+        return bool(prog.read_u64(int(argument.base[1:-1], 16)) == cache)
     except (FaultError, ValueError):
-        return False
+        return None

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.allocators import Allocator, allocating
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
@@ -27,7 +28,7 @@ from oopsight.evidence.module_roles import (
     start_and_end,
     writers,
 )
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.overrun import Overrun, overrun_of
 from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import BytesPointer
@@ -40,6 +41,7 @@ from oopsight.plumbing import ALLOCATOR
 from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3
+_MOST_MAKERS = 16
 _ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 
 
@@ -57,6 +59,8 @@ class ModuleUse:
     """Its functions that copy or fill memory, those that are told how much room there is last."""
     uses: tuple[str, ...]
     """Its functions that refer to the variable which holds the object."""
+    allocates: bool | None = None
+    """Whether it allocates such objects; ``None`` where its code does not tell."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +275,50 @@ def collect(
                 uses=named(f for f in inner if f.refers & bases),
             )
         )
+    if overrun is None and uses and not one.tracks and not one.refers:
+        uses = _with_makers(session, modules, reader, uses, subject)
     return ObjectUsers(question, role, one, overrun, tuple(uses))
+
+
+def _with_makers(
+    session: Session,
+    modules: Modules,
+    reader: SessionReader,
+    uses: list[ModuleUse],
+    one: SlabObject,
+) -> list[ModuleUse]:
+    """Who makes such objects, where those on the crash path do not: they were handed it.
+
+    Only where nothing in the dump binds a module to the object.
+    """
+    if any(use.because is not None for use in uses):
+        return uses
+    told: list[ModuleUse] = []
+    for use in uses:
+        module = next((m for m in modules.loaded if m.name == use.module), None)
+        made = _makes(session, modules, module, one) if module is not None else None
+        told.append(replace(use, allocates=None if made is None else bool(made)))
+    if any(use.allocates is not False for use in told):
+        return told
+    on_path = {use.module for use in told}
+    for module in [m for m in modules.loaded if m.taints and m.name not in on_path][:_MOST_MAKERS]:
+        made = _makes(session, modules, module, one)
+        if not made or len(told) - len(uses) >= MOST_SUSPECT_MODULES:
+            continue
+        edges = start_and_end(session, module.name)
+        inner = [f for f in functions(reader, module) if f.start not in edges]
+        why = f"its {made[0].function} allocates such objects, which {uses[0].module} does not"
+        frees = freers(inner, one.cache)
+        told.append(ModuleUse(module.name, why, None, frees, (), (), allocates=True))
+    return told
+
+
+def _makes(
+    session: Session, modules: Modules, module: Module, one: SlabObject
+) -> tuple[Allocator, ...] | None:
+    """Functions of a module that allocate from the object's cache; ``None`` if that is open."""
+    found, whole = allocating(session, modules, module, one.cache_address, one.size)
+    return found if found or whole else None
 
 
 def _writers(

@@ -203,3 +203,18 @@ def test_who_has_just_allocated_what_a_list_led_to_is_suspected_last() -> None:
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "mod_delete"
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_whoever_makes_such_objects_is_suspected_before_whom_they_are_handed_to() -> None:
+    one = users(slab_object("free"))
+    (use,) = one.modules
+    maker = replace(use, module="maker", frees=("maker_drop",), allocates=True, because=None)
+    user = replace(use, allocates=False, because=None)
+    both = replace(one, modules=(user, maker))
+    found = use_after_free(
+        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, both, ABSENT, ABSENT, ABSENT
+    )
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["maker_drop"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert [i.module for i in found.innocent] == ["mod"]

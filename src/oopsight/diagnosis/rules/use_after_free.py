@@ -42,7 +42,17 @@ from __future__ import annotations
 
 import re
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
+from oopsight.diagnosis import (
+    Certainty,
+    Clear,
+    Culprit,
+    Depth,
+    Finding,
+    Innocent,
+    Step,
+    Undecided,
+    absent,
+)
 from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
@@ -243,8 +253,10 @@ def use_after_free(
         doubtful = 0 < len(others) < len(freers)
         freers = others or freers
     certain = record is not None and (not record.handed_on or record.by is not None)
+    makers = {use.module for use in freed.modules if use.allocates}
+    handed = {use.module for use in freed.modules if use.allocates is False} if makers else set()
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
-    users_first = users_first and freed.question != "listed"
+    users_first = users_first and freed.question != "listed" and not handed
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
     lent = _lent(one, freers, followers) if certain else []
     outlived = _outlived(one, freers, followers) if certain else []
@@ -254,6 +266,9 @@ def use_after_free(
         # Who met what another had freed is a victim.
         guilty = {freer.module for freer in freers}
         culprits = [culprit for culprit in culprits if culprit.module in guilty]
+    elif handed:
+        # Whoever makes such objects frees them; the others were given it to use.
+        culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"
@@ -276,7 +291,13 @@ def use_after_free(
         )
     # A text may be there for another reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
-    named = not unnamed and not doubtful and not outlived and (certain or len(freers) == 1)
+    named = (
+        not unnamed
+        and not doubtful
+        and not handed
+        and not outlived
+        and (certain or len(freers) == 1)
+    )
     seen = (pattern or one.poisoned) and not lent
     established = Certainty.SHOWN if seen else Certainty.INFERRED
     return Finding(
@@ -287,7 +308,13 @@ def use_after_free(
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
-        innocent=innocent(modules, culprits),
+        innocent=(
+            *(
+                Innocent(name, "uses the object, but makes none of its kind")
+                for name in sorted(handed - {culprit.module for culprit in culprits})
+            ),
+            *(one for one in innocent(modules, culprits) if one.module not in handed),
+        ),
         advice=(
             "Take the object off every list, and stop its timers and work, before it is freed; "
             "count its users.",
