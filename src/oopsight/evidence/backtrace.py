@@ -282,7 +282,7 @@ def _beyond_bad_counter(session: Session, last: StackFrame) -> list[StackFrame]:
         before = session.read(max(back - _LONGEST_CALL, 0), _LONGEST_CALL)
     except FaultError:
         return []
-    if not _is_code(session, back - 1) or not _ends_in_call(before):
+    if not _is_code(session, back - 1) or not ends_in_call(before):
         return []
     known = {_PT_REGS.get(name, name): value for name, value in last.registers().items()}
     try:
@@ -313,10 +313,10 @@ _THUNKS = "__x86_indirect_thunk"
 """Through which calls by pointer go, without unwind data where a stack's end is met in them."""
 
 
-def _ends_in_call(code: bytes) -> bool:
+def ends_in_call(code: bytes) -> bool:
     """Whether some call instruction ends where the bytes end, as a return address demands.
 
-    >>> _ends_in_call(bytes.fromhex("9090900f1f00ffd0")), _ends_in_call(bytes(8))
+    >>> ends_in_call(bytes.fromhex("9090900f1f00ffd0")), ends_in_call(bytes(8))
     (True, False)
     """
     if code[-5:-4] == b"\xe8":

@@ -2,7 +2,7 @@
 
 Finds
     The function whose canary no longer held the right value when it returned, or in whose frame a
-    pointer was used that a text beside it had run over.
+    pointer was used that a text beside it had run over; or a return to where no code is.
 
 Why it happens
     A local buffer is too short for what is copied into it, mostly by the function itself or by one
@@ -12,10 +12,13 @@ How it is decided
     The compiler's check called ``__stack_chk_fail()``; whoever called that is the function whose
     frame is damaged. What lies in its callers' place on the stack is what was written there. Before
     that, data flow leads from the fault to a pointer on the stack that is text, the end of a text
-    which begins in the same frame before it.
+    which begins in the same frame before it. Where the machine went to no code and no return
+    address is on top of the stack, a function returned there. Which one: whose caller, where it
+    calls it, has a frame of the size that is there.
 
 When it is wrong
-    A stray pointer from elsewhere can hit a frame as well, which is rare.
+    A stray pointer from elsewhere can hit a frame as well, which is rare. Several functions' frames
+    may have the same size.
 
 Example
     ``volid_set()`` has 65 bytes copied into a label of 32.
@@ -29,10 +32,13 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, merge, where
 from oopsight.diagnosis.places import culprits, title_of
+from oopsight.diagnosis.returned_astray import as_text, returned_astray
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.bad_return import BadReturn
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
+from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.stack_overrun import StackOverrun
 from oopsight.evidence.symptom import Symptom
@@ -48,12 +54,16 @@ def stack_corruption(
     fault: Fault | Missing,
     flow: DataFlow | Missing,
     overrun: StackOverrun | Missing,
+    astray: BadReturn | Missing,
+    modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whose frame was damaged."""
     if not isinstance(overrun, Missing) and not isinstance(flow, Missing):
         if isinstance(fault, Missing):
             return absent(fault)
         return _pointer(fault, backtrace, flow, overrun)
+    if isinstance(astray, BadReturn) and isinstance(fault, Fault):
+        return returned_astray(fault, astray, modules)
     if symptom.kind is not Kind.STACK_CORRUPTION:
         return Clear("no stack frame was found damaged")
     frames = [f for f in backtrace.frames if not f.inline]
@@ -69,7 +79,7 @@ def stack_corruption(
         )
     ]
     beyond = frames[at + 2] if at + 2 < len(frames) else None
-    text = _as_text(beyond.pc) if beyond is not None else None
+    text = as_text(beyond.pc) if beyond is not None else None
     if beyond is not None and text is not None:
         steps.append(
             Step(f"where its return address was there is text: {text!r}", (beyond.pointer,))
@@ -121,15 +131,3 @@ def _pointer(fault: Fault, backtrace: Backtrace, flow: DataFlow, overrun: StackO
         advice=(f"Check what is copied into the local buffers of {where_}.",),
         refines=("wild_pointer", "user_pointer", "bad_function_pointer", "bit_flip"),
     )
-
-
-def _as_text(value: int) -> str | None:
-    """The word as characters, where all of them can be read.
-
-    >>> _as_text(0x30322D45524F4645)
-    'EFORE-20'
-    >>> _as_text(0xFFFFFFFF81000000) is None
-    True
-    """
-    raw = value.to_bytes(8, "little").rstrip(b"\0")
-    return raw.decode("ascii") if len(raw) >= 4 and all(32 <= b < 127 for b in raw) else None
