@@ -11,6 +11,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.stack_corruption import stack_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Role
+from oopsight.evidence.bad_return import BadReturn, Returner
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.stack_overrun import StackOverrun
 from oopsight.kinds import Kind
@@ -30,17 +31,17 @@ TRACE = backtrace(
 def test_the_function_whose_frame_is_damaged_and_what_was_written() -> None:
     text = Address(int.from_bytes(b"EFORE-20", "little"))
     frames = (*TRACE.frames[:3], replace(TRACE.frames[3], pc=text))
-    found = stack_corruption(SMASHED, replace(TRACE, frames=frames), *NOTHING)
+    found = stack_corruption(SMASHED, replace(TRACE, frames=frames), *NOTHING, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["set"]
     assert "'EFORE-20'" in found.chain[1].claim
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(stack_corruption(symptom(Kind.BUG), TRACE, *NOTHING), Clear)
-    assert isinstance(stack_corruption(SMASHED, backtrace(), *NOTHING), Undecided)
+    assert isinstance(stack_corruption(symptom(Kind.BUG), TRACE, *NOTHING, ABSENT, ABSENT), Clear)
+    assert isinstance(stack_corruption(SMASHED, backtrace(), *NOTHING, ABSENT, ABSENT), Undecided)
     short = replace(TRACE, frames=TRACE.frames[:2])
-    assert isinstance(stack_corruption(SMASHED, short, *NOTHING), Undecided)
+    assert isinstance(stack_corruption(SMASHED, short, *NOTHING, ABSENT, ABSENT), Undecided)
 
 
 def test_a_pointer_that_a_text_on_the_stack_ran_over() -> None:
@@ -53,12 +54,39 @@ def test_a_pointer_that_a_text_on_the_stack_ran_over() -> None:
         way(flow_step("lost", "tlv_parse", value, "tlv")), bad=owner(value, "non-canonical")
     )
     met = fault(None, exception="general_protection")
-    found = stack_corruption(symptom(Kind.GENERAL_PROTECTION), path, met, flow, overrun)
+    found = stack_corruption(
+        symptom(Kind.GENERAL_PROTECTION), path, met, flow, overrun, ABSENT, ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert (found.culprits[0].module, found.culprits[0].function) == ("tlv", "tlv_parse")
     assert "wild_pointer" in found.refines
     unknown = replace(overrun, function=None, module=None)
-    found = stack_corruption(symptom(Kind.GENERAL_PROTECTION), path, met, flow, unknown)
+    found = stack_corruption(
+        symptom(Kind.GENERAL_PROTECTION), path, met, flow, unknown, ABSENT, ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_a_return_to_where_no_code_is() -> None:
+    went = fault(0x43340000, pc=Address(0x43340000), access="execute", code=None, instruction=None)
+    top = BytesPointer(Address(0xFFFFC90000003B30), "0000344300000000")
+    ways = (
+        Returner("hist", "hist_collect", "hist_write", seen=True),
+        Returner("hist", "hist_clear", "hist_open", seen=False),
+    )
+    found = stack_corruption(
+        symptom(Kind.PAGE_FAULT),
+        backtrace(f=Role.FAULT),
+        went,
+        ABSENT,
+        ABSENT,
+        BadReturn(top, ways),
+        ABSENT,
+    )
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["hist_collect", "hist_clear"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert all(step.because for step in found.chain)
+    assert "hist_write" in found.culprits[0].why
