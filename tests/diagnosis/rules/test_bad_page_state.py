@@ -52,6 +52,15 @@ def test_where_they_disagree_or_nobody_frees_it_is_only_possible() -> None:
     assert [(c.module, c.function) for c in late.culprits] == [("ring", None)]
 
 
+def test_a_page_that_was_freed_more_than_once_is_told_by_its_count() -> None:
+    page = "page:00000000f2a87fd3 refcount:-1 mapcount:0 mapping:0000000000000000 index:0x0"
+    said = log(LOG.lines[0].text, page, "page dumped because: nonzero _refcount")
+    found = bad_page_state(BAD, backtrace(), said, ABSENT)
+    assert isinstance(found, Finding)
+    assert "freed more than once" in found.summary
+    assert found.certainty is Certainty.POSSIBLE
+
+
 def test_clear() -> None:
     assert isinstance(bad_page_state(symptom(Kind.BUG), FREED, LOG, OWNER), Clear)
     assert isinstance(bad_page_state(BAD, FREED, log("slab error"), OWNER), Clear)

@@ -11,7 +11,8 @@ Why it happens
 How it is decided
     The kernel reported "Bad page state". The function that freed the page is the innermost of a
     module, or else of the kernel, on the stack; what was wrong is in the report. A stale
-    ``mapping`` that points into a module's memory names that module.
+    ``mapping`` that points into a module's memory names that module; a reference count below zero
+    tells that the page was freed more than once.
 
 When it is wrong
     The check can come long after the mistake, when the page is handed out again: then who is on the
@@ -53,6 +54,7 @@ _FREES = (
     "free_the_page",
 )
 _WORD = re.compile(r"\bf{4}[0-9a-f]{12}\b")
+_COUNT = re.compile(r"\brefcount:(-?\d{1,10}) mapcount:")
 _REPORT_LINES = 12
 
 
@@ -70,6 +72,15 @@ def bad_page_state(
     reason = because.text.partition("because: ")[2] if because is not None else "its state"
     first: list[Pointer] = [headline, *((because,) if because is not None else ())]
     steps = [Step(f"the page allocator found a page in a bad state: {reason}", tuple(first))]
+    count = _count(report)
+    if count is not None and int(count[0]) < 0:
+        steps.append(
+            Step(
+                f"its reference count is {count[0]}: it was put while it was free",
+                (count[1],),
+            )
+        )
+        reason = f"{reason}, {count[0]}: it was freed more than once"
     owner, line = _owner(report, modules)
     if owner is not None and line is not None:
         steps.append(Step(f"the page still points into module {owner.name}", (line, owner.pointer)))
@@ -93,6 +104,12 @@ def bad_page_state(
         culprits=who,
         advice=("Look at how often and by whom the page is freed, and what still uses it.",),
     )
+
+
+def _count(report: list[LogPointer]) -> tuple[str, LogPointer] | None:
+    """The page's reference count as it was printed."""
+    found = ((_COUNT.search(line.text), line) for line in report)
+    return next(((match[1], line) for match, line in found if match is not None), None)
 
 
 def _report(log: Log, headline: LogPointer) -> list[LogPointer]:
