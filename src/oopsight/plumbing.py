@@ -196,9 +196,10 @@ MECHANISMS = (
         mm/mmzone.c lib/stackdepot.c mm/memcontrol.c include/linux/kasan.h
         include/linux/mm.h mm/early_ioremap.c lib/percpu* arch/*/mm/physaddr.c""",
         """acquire_slab add_partial alloc_consistency_checks alloc_contig_*
-        alloc_debug_* alloc_frozen_* alloc_inode alloc_page* alloc_percpu* alloc_slab*
-        alloc_vmap_area* allocate_slab barn_* build_detached_freelist
-        bulkfree_pcp_prepare cache_alloc* cache_flush* cache_free* cache_from_obj
+        alloc_debug_* alloc_frozen_* alloc_inode alloc_page* alloc_percpu*
+        alloc_single_from_* alloc_slab* alloc_vmap_area* allocate_slab barn_*
+        build_detached_freelist bulkfree_pcp_prepare cache_alloc* cache_flush*
+        cache_free* cache_from_obj
         cache_grow* cache_reap check_bytes* check_object check_pad_bytes
         check_poison_obj check_slab clear_highpage clear_page* compound_head
         copy_highpage copy_page create_cache deactivate_slab destroy_large_folio devm_k*

@@ -49,6 +49,7 @@ def found(text: str) -> BoundsReport | Missing:
             "(offset 0, size 200)!",
             {"what": "SLUB object 'kmalloc-96'", "size": 200, "access": "exposure"},
         ),
+        ("Buffer overflow detected (64 < 200)!", {"room": 64, "size": 200}),
     ],
 )
 def test_what_was_tried(said: str, words: dict[str, Any]) -> None:

@@ -46,3 +46,14 @@ def test_what_is_not_known_to_be_a_handlers_own_object_is_left_alone(
     assert given_away(session, flow(timer=TIMER + 4096)) is None
     monkeypatch.setattr(handler_object, "_named_there", lambda *_: None)
     assert given_away(session, flow()) is None
+
+
+def test_what_is_read_at_once_from_the_argument_was_read_by_the_handler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The way of the pointer begins with the call: nothing was computed from it."""
+    made_flow = flow()
+    handed = made.way(made_flow.ways[1].steps[1])
+    monkeypatch.setattr(handler_object, "_named_there", lambda *_: "beat")
+    at_once = made.data_flow(made_flow.first, handed, bad=made_flow.bad)
+    assert given_away(Machine().session, at_once) is None

@@ -182,6 +182,32 @@ def test_of_an_object_written_over_those_who_copy_without_a_limit_come_first(
     assert (use.module, use.writes) == ("log", ("log_line", "log_safe"))
 
 
+def test_a_list_pointer_that_was_run_over_is_looked_at(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def overrun_of(_session: Any, _modules: Any, _one: Any, field: int) -> Any:
+        asked.append(field)
+        return made.overrun()
+
+    monkeypatch.setattr(object_users, "overrun_of", overrun_of)
+    text = (
+        f"list_del corruption. next->prev should be ffff888000090000, but was {TEXT:x}. "
+        f"(next={int(ONE.address):x})"
+    )
+    report = made.list_report(text)
+    slab = made.owner(int(ONE.address), "slab", slab=ONE)
+    entries = tuple(replace(e, owner=slab) if e.role == "next" else e for e in report.entries)
+    listed = replace(report, entries=entries)
+    found = collect(
+        machine.session, MODULES, made.ABSENT, listed, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    assert isinstance(found, ObjectUsers)
+    assert found.question == "overrun"
+    assert asked == [int(ONE.address) + 8]
+
+
 def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) -> None:
     one = made.slab_object("free", tracks=(made.track("freed", "log_drop", "log"),))
     found = users(machine, flow(one))

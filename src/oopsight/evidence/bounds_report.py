@@ -37,6 +37,8 @@ _REPORTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"usercopy: [Kk]ernel memory (?P<access>exposure|overwrite) attempt detected "
             r"(?:from|to) (?P<what>.{1,120}?) \(offset (?P<offset>\d+), size (?P<size>\d+)\)",
         ),
+        # __copy_overflow(), include/linux/ucopysize.h: the compiler knows the buffer's size.
+        ("check_copy_size", r"Buffer overflow detected \((?P<room>\d+) < (?P<size>\d+)\)"),
         # lib/ubsan.c
         ("UBSAN", r"UBSAN: (?:array-index-)?out-of-bounds in (?P<place>\S{1,300}:\d+)"),
         ("UBSAN", r"Internal error: UBSAN: (?:array index )?out of bounds"),
@@ -52,7 +54,7 @@ class BoundsReport:
     """A check of bounds that failed, and of which the machine stopped."""
 
     checker: str
-    """``FORTIFY_SOURCE``, ``usercopy`` or ``UBSAN``."""
+    """``FORTIFY_SOURCE``, ``usercopy``, ``check_copy_size`` or ``UBSAN``."""
     text: LogPointer
     by: str | None
     """The function that was to copy, ``memcpy``."""
@@ -77,6 +79,8 @@ class BoundsReport:
         if self.checker == "usercopy":
             way = "to the user from" if self.access == "exposure" else "from the user to"
             return f"{length} were to be copied {way} {self.what}, over its bounds"
+        if self.checker == "check_copy_size":
+            return f"{length} were to be copied from or to the user, of a buffer of {self.room}"
         what = f"the field {self.what}" if self.what else "a buffer"
         room = f", which has {self.room}" if self.room is not None else ", which has less"
         way = "read from" if self.access == "read" else "written to"

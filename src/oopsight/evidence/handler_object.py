@@ -31,7 +31,7 @@ def given_away(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject
         return None
     held = flow.first.held_in
     slab = held.slab if held is not None else None
-    handler = _handler(flow.ways[1])
+    handler = _handler(flow.first.function, flow.ways[1])
     if slab is None or slab.freed or handler is None:
         return None
     runner, function, address = handler
@@ -48,9 +48,11 @@ def given_away(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject
     )
 
 
-def _handler(way: Way) -> tuple[str, str, int] | None:
-    """Who ran a handler, the handler, and what it was handed, after the way of that."""
-    inner = way.steps[0].function if way.steps else ""
+def _handler(inner: str, way: Way) -> tuple[str, str, int] | None:
+    """Who ran a handler, the handler, and what it was handed, after the way of that.
+
+    :param inner: the function in which the way begins
+    """
     for step in way.steps:
         if step.how == "passed" and step.value is not None:
             runner = base_name(step.function)

@@ -142,6 +142,23 @@ def _fresh_on_list(
     return "its memory was still on the list when it was allocated again", one
 
 
+def _overran_list(
+    session: Session, modules: Modules, report: ListReport
+) -> tuple[str, SlabObject, Overrun] | None:
+    """An object whose list pointer, which the list check found wrong, was run over."""
+    role, _, pointer = (report.field or "").partition("->")
+    entry, was = report.entry(role), report.entry("was")
+    if entry is None or was is None or entry.owner.slab is None or entry.owner.slab.freed:
+        return None
+    if was.owner.is_memory or was.owner.kind == "null":
+        return None
+    one, field = entry.owner.slab, int(entry.owner.address) + (8 if pointer == "prev" else 0)
+    found = overrun_of(session, modules, one, field) or written_over(
+        session, modules, one, field, None
+    )
+    return None if found is None else ("its list pointer was found wrong", one, found)
+
+
 def _overran(
     session: Session, modules: Modules | None, flow: DataFlow | None
 ) -> tuple[str, SlabObject, Overrun] | None:
@@ -226,6 +243,8 @@ def collect(
     ):
         cpu = 0 if isinstance(task, Missing) else task.cpu
         ran = freelist_overrun(session, modules, fault, cpu)
+    if ran is None and reused is None and listed is not None:
+        ran = _overran_list(session, modules, listed)
     refilled = refilled_object(session, known_flow) if reused is None and ran is None else None
     if reused is not None:
         question, (role, one) = "reused", reused

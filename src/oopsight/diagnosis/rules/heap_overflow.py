@@ -10,12 +10,13 @@ Why it happens
     end, a wrong size in the allocation.
 
 How it is decided
-    Data flow leads to the object that the bad pointer was read from. A run of text, or of one byte
-    repeated, begins in the object before it and goes on without a break over the border and over
-    the pointer; or numbers do in equal steps, from there or from an array in the object itself; or
-    the bytes on both sides of the border are in a module's data as one piece. Whose the first
-    object is tell pointers in it, module variables that hold its address, and the allocator's
-    records. An address in the guard page behind an area of vmalloc is an overflow by itself.
+    Data flow leads to the object that the bad pointer was read from, or the list check to the one
+    whose list pointer is wrong. A run of text, or of one byte repeated, begins in the object before
+    it and goes on without a break over the border and over the pointer; or numbers do in equal
+    steps, from there or from an array in the object itself; or the bytes on both sides of the
+    border are in a module's data as one piece. Whose the first object is tell pointers in it,
+    module variables that hold its address, and the allocator's records. An address in the guard
+    page behind an area of vmalloc is an overflow by itself.
 
     SLUB's report of an overwritten red zone tells whose object was written over from, by its
     record; KFENCE's of an access out of bounds who made that.
@@ -66,6 +67,7 @@ _REFINED = (
     "bad_function_pointer",
     "user_pointer",
     "refcount_error",
+    "bug_on",
 )
 
 
@@ -84,10 +86,10 @@ def heap_overflow(
         return absent(fault)
     if isinstance(backtrace, Missing):
         return absent(backtrace)
-    if isinstance(flow, Missing):
-        return absent(flow)
     if isinstance(users, ObjectUsers) and users.overrun is not None:
         return _slab(fault, backtrace, flow, users, modules)
+    if isinstance(flow, Missing):
+        return absent(flow)
     bad = flow.bad
     if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
         if not bad.mapped:
@@ -113,7 +115,7 @@ def _writers(users: ObjectUsers) -> list[Culprit]:
 def _slab(
     fault: Fault,
     backtrace: Backtrace,
-    flow: DataFlow,
+    flow: DataFlow | Missing,
     users: ObjectUsers,
     modules: Modules | Missing,
 ) -> Finding | Undecided:
@@ -121,7 +123,9 @@ def _slab(
     if overrun is None:
         return Undecided("no overwritten object was found")
     before, one = overrun.before, users.object
-    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    steps = [fault_step(fault)]
+    if isinstance(flow, DataFlow):
+        steps.extend(flow_steps(flow, 1))
     inside = overrun.start - before.address
     beyond = overrun.end - one.address
     run = (
