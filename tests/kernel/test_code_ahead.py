@@ -80,3 +80,11 @@ def test_loads_within_loads_and_constants_are_resolved() -> None:
 
 def test_a_circle_of_code_ends() -> None:
     assert ahead(function("ebfe"), START, NAMES.get) == ()
+
+
+def test_of_a_function_that_is_yet_to_be_called_the_arguments_tell() -> None:
+    code = function(*BOOT)
+    (gift,) = ahead(code, START, NAMES.get)
+    arguments = {"rdi": DEVICE + 0x40}
+    found = resolve(gift.thing, Place((), None, {}), {}.get, {}.get, arguments)
+    assert found == DEVICE + 0x20

@@ -70,6 +70,7 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         "code": "its code has taken it and not given it back",
         "signals": "its code goes on to signal it",
         "timer": "its CPU carries the timer's function out",
+        "queue": "the work item that signals it waits in the queue until this one has ended",
         "reader": "RCU lists it among the readers that sleep",
         "worker": "it carries out work of that queue",
     }[holder.known_by]
@@ -81,7 +82,8 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         site = next(h.taken_at for h in call.holds if lock.is_held_as(h))
         taken = f"; it took it at {site}"
         because.append(wait.stack.pointer(call))
-    return Step(f"{lock.title} {held_by(lock)} {who(holder)}: {known}{taken}", tuple(because))
+    tie = "is held up by" if holder.known_by == "queue" else held_by(lock)
+    return Step(f"{lock.title} {tie} {who(holder)}: {known}{taken}", tuple(because))
 
 
 def held_by(lock: Lock) -> str:

@@ -335,6 +335,22 @@ class StackReader:
                 found.append((gift.kind, gift.by, address))
         return found
 
+    def signals(self, start: int, arguments: dict[str, int]) -> set[tuple[str, int]]:
+        """What a function gives back or signals when it is called, by kind and address.
+
+        :param arguments: by register
+        """
+        function = self.function(start)
+        if function is None:
+            return set()
+        place = Place((), None, {})
+        found = set()
+        for gift in ahead(function, start, self.names.function_at):
+            address = resolve(gift.thing, place, lambda _: None, self._word, arguments)
+            if address is not None:
+                found.add((gift.kind, address))
+        return found
+
     def _word(self, address: int) -> int | None:
         from drgn import FaultError
 

@@ -8,7 +8,7 @@ what. x86-64.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from oopsight.kernel.code_locks import Function, Place
@@ -111,29 +111,36 @@ def resolve(
     place: Place,
     values: Callable[[str], int | None],
     read: Callable[[int], int | None],
+    arguments: Mapping[str, int] | None = None,
 ) -> int | None:
     """The value of an expression of the code further on, where what is known at a place tells.
 
     :param values: the real values at the place of callee-saved registers and stack slots
     :param read: a word of memory; ``None`` where it cannot be read
+    :param arguments: what the function was called with, by register, where that is known
     """
-    return _resolve(thing, place, values, read, _MOST_LOADS)
+
+    def known(one: Expression) -> int | None:
+        if arguments and one.base in arguments:
+            return (arguments[one.base] + one.offset) & MASK
+        return place.value(one, values)
+
+    return _resolve(thing, known, read, _MOST_LOADS)
 
 
 def _resolve(
     thing: Expression,
-    place: Place,
-    values: Callable[[str], int | None],
+    known: Callable[[Expression], int | None],
     read: Callable[[int], int | None],
     loads: int,
 ) -> int | None:
-    known = place.value(thing, values)
-    if known is not None or not (thing.base.startswith("[") and thing.base.endswith("]")):
-        return known
+    value = known(thing)
+    if value is not None or not (thing.base.startswith("[") and thing.base.endswith("]")):
+        return value
     inner = _parsed(thing.base[1:-1])
     if inner is None or not loads:
         return None
-    address = _resolve(inner, place, values, read, loads - 1)
+    address = _resolve(inner, known, read, loads - 1)
     loaded = read(address) if address is not None else None
     return None if loaded is None else (loaded + thing.offset) & MASK
 

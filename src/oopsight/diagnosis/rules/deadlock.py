@@ -54,6 +54,8 @@ _GENERAL = (
     *("io_not_completed", "deliberate_panic"),
 )
 
+_ENDED = (*OTHERS_END, "completion", "event")
+
 
 def deadlock(waits: Waits) -> Finding | Clear:
     """Decide whether tasks wait in a circle."""
@@ -86,7 +88,7 @@ def deadlock(waits: Waits) -> Finding | Clear:
     if len(circle) == 1:
         title = f"deadlock: {who(circle[0])} waits for {locks}, which {_itself(links[0][1])}"
         summary = f"{who(circle[0])} took {locks} and wants it a second time."
-        if links[0][1].kind in OTHERS_END:
+        if links[0][1].kind in _ENDED:
             summary = f"{who(circle[0])} waits for {locks}, which it holds up itself."
     else:
         title = f"deadlock of {' and '.join(who(w) for w in circle)}"
@@ -110,7 +112,7 @@ def deadlock(waits: Waits) -> Finding | Clear:
 
 
 def _itself(lock: Lock) -> str:
-    return "it holds up itself" if lock.kind in OTHERS_END else "it holds itself"
+    return "it holds up itself" if lock.kind in _ENDED else "it holds itself"
 
 
 def _held(wait: Wait, circle: tuple[Wait, ...]) -> tuple[Lock, Holder, Wait]:

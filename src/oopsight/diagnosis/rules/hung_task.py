@@ -41,7 +41,7 @@ from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Lock, Wait, Waits
 from oopsight.kinds import Kind
 
-_PROVEN = ("owner", "reader", "code", "signals")
+_PROVEN = ("owner", "reader", "code", "signals", "queue")
 
 
 def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Undecided:

@@ -65,6 +65,7 @@ class Holder:
     ``signals``: a function on its stack goes on to signal what is waited for;
     ``timer``: its CPU carries out the function of the timer that is deleted;
     ``reader``: RCU lists it among the readers that sleep; ``cpu``: RCU waits for its CPU;
+    ``queue``: a work item that is to signal it waits for its turn, until this task's has ended;
     ``worker``: it carries out what is waited for."""
 
 

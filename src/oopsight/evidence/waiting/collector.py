@@ -20,7 +20,9 @@ from oopsight.evidence.waiting import (
     Wait,
     Waits,
     WorkItem,
+    completion,
     kinds,
+    queued,
     task_state,
     timer,
 )
@@ -193,6 +195,10 @@ class Collector:
                 task = Object(self.prog, "struct task_struct *", wait.task.address)
                 search(task, wait.stack, (*UNOWNED, "rwsem"))
         wanted -= set(found)
+        completions = {key for key in wanted if key[0] == "completion"}
+        if completions:
+            workers = completion.busy_workers(self.prog)
+            found |= queued.queued(self.reader, workers, completions)
         locks = tuple(kind for kind in (*UNOWNED, "rwsem") if kind not in SIGNALS)
         if any(kind in locks for kind, _ in wanted) and isinstance(self.modules, Modules):
             for task in sleepers(self.prog, self.modules, self._tasks()):

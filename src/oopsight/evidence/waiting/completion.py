@@ -107,7 +107,7 @@ def _flushed_queue(scan: Scan, completion: int) -> Lock | None:
     if offset is None:
         return None
     flusher = completion - offset
-    for worker in busy_workers(scan):
+    for worker in busy_workers(scan.prog):
         try:
             queue = worker.current_pwq.wq
             if queue.first_flusher.value_() == flusher:
@@ -127,7 +127,7 @@ def _carrying_out(scan: Scan, entry: int) -> Any:
     from drgn import FaultError
 
     ring = set(scan.ring(entry))
-    for worker in busy_workers(scan):
+    for worker in busy_workers(scan.prog):
         try:
             if worker.scheduled.address_of_().value_() in ring:
                 return worker
@@ -150,7 +150,7 @@ def _queue(
     name = None
     with contextlib.suppress(FaultError):
         name = printable(Object(scan.prog, "struct pool_workqueue *", pwq).wq.name.string_())
-    for worker in busy_workers(scan) if exact is None else [exact]:
+    for worker in busy_workers(scan.prog) if exact is None else [exact]:
         try:
             if worker.current_pwq.value_() != pwq:
                 continue
@@ -168,16 +168,16 @@ def _queue(
     )
 
 
-def busy_workers(scan: Scan) -> list[Any]:
+def busy_workers(prog: Any) -> list[Any]:
     """Workers that carry out a work item: ``struct worker *``; found once for all waiters."""
     from drgn import FaultError, cast
     from drgn.helpers.linux.kthread import kthread_data
     from drgn.helpers.linux.pid import for_each_task
 
-    if "oopsight busy workers" not in scan.prog.cache:
+    if "oopsight busy workers" not in prog.cache:
         found = []
         try:
-            for task in for_each_task(scan.prog):
+            for task in for_each_task(prog):
                 if not task.flags.value_() & _WORKER:
                     continue
                 try:
@@ -188,8 +188,8 @@ def busy_workers(scan: Scan) -> list[Any]:
                     continue
         except FaultError:
             pass  # those found before stand
-        scan.prog.cache["oopsight busy workers"] = found
-    workers: list[Any] = scan.prog.cache["oopsight busy workers"]
+        prog.cache["oopsight busy workers"] = found
+    workers: list[Any] = prog.cache["oopsight busy workers"]
     return workers
 
 
