@@ -7,7 +7,9 @@ from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, w
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
+from oopsight.evidence.pointers import ModulePointer
 from oopsight.evidence.waiting import Lock, Wait
+from oopsight.evidence.wakers import Waker, Wakers
 from oopsight.kinds import Kind
 
 LONGEST = Wait(stack(1, call(3, "other")), None, 90.0)
@@ -16,22 +18,38 @@ HUNG = symptom(Kind.HUNG_TASK, "INFO: task worker2:2 blocked for more than 4 sec
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
-    found = hung_task(HUNG, waits(LONGEST, NAMED))
+    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["wait_ready", "reset"]
     assert found.certainty is Certainty.INFERRED
 
 
 def test_without_a_name_the_longest_is_taken_and_only_possible() -> None:
-    found = hung_task(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED))
+    found = hung_task(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "other"
     assert found.certainty is Certainty.POSSIBLE
 
 
+def test_who_calls_complete_in_the_module_is_told() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
+    one = Waker(module, "completion", "expired", "complete")
+    found = hung_task(HUNG, waits(waiting), Wakers((one, one)))
+    assert isinstance(found, Finding)
+    assert found.chain[1].claim == "in drv, only expired() calls complete()"
+    assert found.chain[1].because == (module,)
+    many = tuple(Waker(module, "completion", f"f{n}", "complete") for n in range(4))
+    found = hung_task(HUNG, waits(waiting), Wakers(many))
+    assert isinstance(found, Finding)
+    assert len(found.chain) == 1
+
+
 def test_a_frozen_file_system_is_nobodys_code() -> None:
     frozen = Lock("frozen file system", LOCK_A, "ext4 on loop0", because=(memory(LOCK_A),))
-    found = hung_task(HUNG, waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)))
+    found = hung_task(
+        HUNG, waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)), ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert "ext4 on loop0 is frozen" in found.title
@@ -43,7 +61,7 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
     stopper = Wait(
         stack(2, call(3, "exit")), lock(LOCK_A, 1, kind="thread", known_by="worker"), 8.0
     )
-    found = hung_task(HUNG, waits(thread, stopper))
+    found = hung_task(HUNG, waits(thread, stopper), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert found.culprits[0].function == "next"
@@ -51,16 +69,18 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
 
 def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
     answer = Lock("answer", None, "of the NFS server")
-    found = hung_task(HUNG, waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)))
+    found = hung_task(
+        HUNG, waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)), ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert "answer of the NFS server" in found.summary
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT), Clear)
-    assert isinstance(hung_task(HUNG, ABSENT), Undecided)
-    assert isinstance(hung_task(HUNG, waits()), Undecided)
+    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT), Clear)
+    assert isinstance(hung_task(HUNG, ABSENT, ABSENT), Undecided)
+    assert isinstance(hung_task(HUNG, waits(), ABSENT), Undecided)
 
 
 def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None:
@@ -71,7 +91,7 @@ def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None
         victim=False,
     )
     writer = Wait(stack(2, call(3, "mkdir", None)), lock(LOCK_A, 1, kind="rwsem"), 9.0)
-    found = hung_task(HUNG, waits(reader, writer))
+    found = hung_task(HUNG, waits(reader, writer), ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert "no answer of the FUSE server" in found.advice[0]

@@ -39,12 +39,16 @@ from oopsight.diagnosis.stalls import (
 from oopsight.evidence import Missing
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Lock, Wait, Waits
+from oopsight.evidence.wakers import Wakers
 from oopsight.kinds import Kind
 
+_MOST_ENDERS = 3
 _PROVEN = ("owner", "reader", "code", "signals", "queue")
 
 
-def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Undecided:
+def hung_task(
+    symptom: Symptom, waits: Waits | Missing, wakers: Wakers | Missing
+) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
         return Clear(f"no hung task was reported, but {symptom.kind}")
@@ -70,7 +74,7 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
         summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it.",
         certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,
-        chain=(waits_step(wait), *((behind,) if behind else ())),
+        chain=(waits_step(wait), *_enders(wait, wakers), *((behind,) if behind else ())),
         culprits=distinct(
             [
                 blame(
@@ -84,6 +88,18 @@ def hung_task(symptom: Symptom, waits: Waits | Missing) -> Finding | Clear | Und
         ),
         advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
     )
+
+
+def _enders(wait: Wait, wakers: Wakers | Missing) -> tuple[Step, ...]:
+    """Which functions of the module can have been to end the wait."""
+    if isinstance(wakers, Missing) or wait.call is None or wait.lock is None or wait.lock.holders:
+        return ()
+    found = wakers.of(wait.call.module, wait.lock.kind)
+    if not 1 <= len(found) <= _MOST_ENDERS:
+        return ()
+    names = " and ".join(f"{w.function}() calls {w.calls}()" for w in found)
+    only = "only " if len(found) == 1 else ""
+    return (Step(f"in {wait.call.module}, {only}{names}", tuple({w.module for w in found})),)
 
 
 def _frozen(wait: Wait, lock: Lock, waits: Waits) -> Finding:

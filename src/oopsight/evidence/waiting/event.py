@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from oopsight.evidence import Address
 from oopsight.evidence.pointers import Memory
-from oopsight.evidence.waiting import Lock
+from oopsight.evidence.waiting import Lock, grace_period
 from oopsight.evidence.waiting.scan import Scan, value
 
 FUNCTIONS = ("schedule", "schedule_timeout*", "io_schedule*", "schedule_preempt_disabled")
 FALLBACK = True
 """Every sleeping task is in one of these; the other kinds are asked first."""
 _PAGES = ("folio_wait*", "__folio_lock*", "wait_on_page*", "__lock_page*", "filemap_update_page")
+_EXPEDITED = ("synchronize_rcu_expedited", "rcu_sync_enter")
 _BITS = ("out_of_line_wait_on_bit*", "__wait_on_bit*", "__wait_on_buffer", "__lock_buffer")
 
 
@@ -25,6 +26,8 @@ def find(scan: Scan) -> Lock | None:
                 continue
             address = head - offset
             because = _proof(scan, waiter.address, address)
+            if because and scan.stack.inside(*_EXPEDITED):
+                return grace_period.of_rcu(scan, address, because[0])
             if scan.stack.inside(*_PAGES):
                 return _page(scan, waiter.address, because) or Lock("page", None, None)
             if scan.stack.inside(*_BITS):
