@@ -129,13 +129,13 @@ def test_code_that_cannot_be_followed_is_told() -> None:
     assert function("").at(START, calling=False) is None
 
 
-def bit_lock(mode: str) -> tuple[str, ...]:
+def bit_lock(mode: str, given: int = 3) -> tuple[str, ...]:
     """fcal_begin(): takes the bit, and returns early with it where channel (ebp) is too large."""
     return (
-        f"55 89f5 53 4889fb {mode}",
+        f"55 89f5 53 4889fb {mode} be03000000",  # mov esi, 3
         "call out_of_line_wait_on_bit_lock",
-        "83fd40 770a",  # cmp ebp, 0x40; ja to the pops
-        "4889df",
+        "83fd40 770f",  # cmp ebp, 0x40; ja to the pops
+        f"4889df be0{given}000000",
         "call wake_up_bit",
         "9090",
         "5b 5d c3",
@@ -144,7 +144,9 @@ def bit_lock(mode: str) -> tuple[str, ...]:
 
 def test_a_bit_that_is_always_taken_can_be_left_set() -> None:
     (leak,) = function(*bit_lock("b902000000")).leaks  # mov ecx, TASK_UNINTERRUPTIBLE
-    assert (leak.held.kind, str(leak.held.lock)) == ("bit", "rdi")
+    assert (leak.held.kind, str(leak.held.lock)) == ("bit 3", "rdi")
+    # Another bit of the word is another lock: this one is never given back, on purpose.
+    assert not function(*bit_lock("b902000000", given=5)).leaks
 
 
 def test_a_bit_whose_wait_may_be_broken_off_is_not_taken_unasked() -> None:

@@ -18,7 +18,7 @@ from oopsight.session import Session
 from oopsight.text import printable
 
 _STALLS = (Kind.HUNG_TASK, Kind.PANIC_OTHER, Kind.WORKQUEUE_LOCKUP)
-_IO = ("io", "page", "bit")
+_IO = ("io", "page", "writeback", "bit")
 # Functions in which a task waits for a block device, whatever for.
 _WAITING = (
     *("io_schedule*", "submit_bio_wait", "blk_execute_rq*", "blk_mq_get_tag", "bio_await*"),

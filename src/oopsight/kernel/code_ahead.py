@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from oopsight.kernel.code_locks import Function, Place
+from oopsight.kernel.code_locks import Function, Place, numbered
 from oopsight.kernel.machine_code import MASK, Expression, direct_target
 
 _MOST_STEPS = 20_000
@@ -32,10 +32,9 @@ GIVES: dict[str, str] = {
     "clear_and_wake_up_bit": "bit",
     "unlock_page": "page",
     "folio_unlock": "page",
-    "end_page_writeback": "page",
-    "folio_end_writeback": "page",
+    "end_page_writeback": "writeback",
+    "folio_end_writeback": "writeback",
     "unlock_buffer": "bit",
-    "up": "semaphore",
     "percpu_up_write": "percpu_rwsem",
     "__percpu_up_read": "percpu_rwsem",
     "rcuwait_wake_up": "percpu_rwsem",
@@ -49,10 +48,6 @@ _TAKES: dict[str, str] = {
     "__folio_lock": "page",
     "__folio_lock_killable": "page",
     "__lock_page_killable": "page",
-    "down": "semaphore",
-    "down_interruptible": "semaphore",
-    "down_killable": "semaphore",
-    "down_timeout": "semaphore",
     "percpu_down_write": "percpu_rwsem",
     "__percpu_down_read": "percpu_rwsem",
     "__srcu_read_lock": "srcu",
@@ -64,6 +59,7 @@ class Gift(NamedTuple):
     """A call, further on, that gives back or signals."""
 
     kind: str
+    """Of the lock; of a bit with its number, where the code tells."""
     thing: Expression
     """What it gives."""
     site: int
@@ -97,6 +93,7 @@ def ahead(
             kind = GIVES.get(called or "")
             thing = function.registers(at).get("rdi")
             if called is not None and kind is not None and kind not in taken and thing is not None:
+                kind = numbered(kind, function.registers(at))
                 found.setdefault(at, Gift(kind, thing, at, called))
             if called in _TAKES:
                 taken |= {_TAKES[called]}

@@ -120,8 +120,9 @@ class Held(NamedTuple):
     """A lock that the code has taken and not given back."""
 
     kind: str
-    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``; or ``preemption`` or
-    ``interrupts``, which are off rather than held."""
+    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``page``, ``rcu``, ``srcu``,
+    ``percpu_rwsem``, ``bit 3``; or ``preemption`` or ``interrupts``, which are off rather than
+    held."""
     lock: Expression | None
     """Which one; ``None`` where the code does not tell."""
     site: int
@@ -403,33 +404,30 @@ class Function:
     ) -> _State:
         if called is None:
             return _State(state.held, None)
-        lock = None
-        if called not in _WITHOUT_ARGUMENT:
-            lock = self._registers.get(instruction.address, {}).get("rdi")
+        registers = self.registers(instruction.address)
+        lock = registers.get("rdi") if called not in _WITHOUT_ARGUMENT else None
         if called in RELEASES:
+            given = numbered(RELEASES[called], registers)
             left = list(state.held)
-            match = next((h for h in reversed(left) if h.lock == lock and lock is not None), None)
-            match = match or next((h for h in reversed(left) if _may_be(h, called, lock)), None)
+            same = (h for h in reversed(left) if (h.kind, h.lock) == (given, lock))
+            match = next(same, None) if lock is not None else None
+            match = match or next((h for h in reversed(left) if _may_be(h, given, lock)), None)
             if match:
                 left.remove(match)
                 released.add(match.site)
             return _State(tuple(left), None)
         kind = ACQUIRES.get(called)
-        if (
-            called == _BIT_LOCK
-            and self.registers(instruction.address).get("rcx") == _UNINTERRUPTIBLE
-        ):
+        if called == _BIT_LOCK and registers.get("rcx") == _UNINTERRUPTIBLE:
             kind = "bit"
         if kind is not None:
-            taken = Held(kind, lock, instruction.address, called)
+            taken = Held(numbered(kind, registers), lock, instruction.address, called)
             if taken in state.held or len(state.held) >= _MOST_HELD:
                 return _State(state.held, None)  # the same call again, in a loop
             return _State((*state.held, taken), None)
         for table, zero in ((ACQUIRES_IF_ZERO, True), (ACQUIRES_UNLESS_ZERO, False)):
             if called in table:
-                return _State(
-                    state.held, (Held(table[called], lock, instruction.address, called), zero)
-                )
+                kind = numbered(table[called], registers)
+                return _State(state.held, (Held(kind, lock, instruction.address, called), zero))
         return _State(state.held, None)
 
 
@@ -441,12 +439,18 @@ _SWITCHES = {
 ALL_ACQUIRES = {**ACQUIRES, **ACQUIRES_IF_ZERO, **ACQUIRES_UNLESS_ZERO}
 
 
-def _may_be(held: Held, released_by: str, lock: Expression | None) -> bool:
+def numbered(kind: str, registers: Registers) -> str:
+    """A kind of lock; of a bit, the second argument says which one of the word it is."""
+    number = registers.get("rsi") if kind == "bit" else None
+    return f"{kind} {number.offset}" if number is not None and not number.base else kind
+
+
+def _may_be(held: Held, kind: str, lock: Expression | None) -> bool:
     """Whether an unlock may be of that lock: where the code does not tell that it is another.
 
     Two members of one object are two locks; what comes from elsewhere may be the same.
     """
-    if held.kind != RELEASES[released_by]:
+    if held.kind != kind:
         return False
     return held.lock is None or lock is None or held.lock.base != lock.base
 

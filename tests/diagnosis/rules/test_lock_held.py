@@ -46,7 +46,9 @@ def test_a_sleeping_holder_is_to_blame_not_its_victim() -> None:
 
 def test_a_last_reader_counts_only_if_its_code_confirms() -> None:
     victim = Wait(VICTIM.stack, lock(LOCK_A, 1, kind="rwsem", known_by="last reader"), 9.0)
-    confirmed = lock_held(HUNG, waits(HOLDER, victim), leaks())
+    reading = call(3, "query", holds=(held(LOCK_A, "rwsem"),))
+    reader = replace(HOLDER, stack=stack(1, reading, state="S"))
+    confirmed = lock_held(HUNG, waits(reader, victim), leaks())
     assert isinstance(confirmed, Finding)
     assert confirmed.certainty is Certainty.INFERRED
     stale = replace(HOLDER, stack=stack(1, call(3, "elsewhere"), state="S"))
@@ -124,10 +126,10 @@ def test_what_is_locked_by_code_alone_is_inferred() -> None:
 
 
 def test_behind_a_leaked_lock_only_those_that_wait_for_it_are_named() -> None:
-    bit = Wait(stack(3, call(3, "begin")), lock(LOCK_A, kind="bit"), 9.0)
-    second = Wait(stack(4, call(3, "begin")), lock(LOCK_A, kind="bit"), 8.0)
+    bit = Wait(stack(3, call(3, "begin")), replace(lock(LOCK_A, kind="bit"), bit=3), 9.0)
+    second = Wait(stack(4, call(3, "begin")), replace(lock(LOCK_A, kind="bit"), bit=3), 8.0)
     other = Wait(stack(5, call(3, "read", None)), Lock("io", None, None), 7.0)
-    found = lock_held(HUNG, waits(bit, second, other), leaks(leak("begin", "bit")))
+    found = lock_held(HUNG, waits(bit, second, other), leaks(leak("begin", "bit 3")))
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert "worker4" in found.chain[-1].claim

@@ -149,7 +149,8 @@ def _busy(
     ]
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
-    sure = holder.known_by in ("owner", "reader") and taker is not None
+    alone = holder.known_by == "reader" and len(lock.holders) == 1
+    sure = (holder.known_by == "owner" or alone) and taker is not None
     module = first.call.module if first.call is not None else None
     unlikely = taker is None and module not in {call.module for call in owner.stack.calls}
     return Finding(
@@ -253,7 +254,7 @@ def _leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLe
     if isinstance(leaks, Missing):
         return []
     address = None if lock.address is None else int(lock.address)
-    found = list(leaks.of(lock.kind, address))
+    found = list(leaks.of(lock.key[0], address))
     fixed = [leak for leak in found if leak.lock is not None]
     module = first.call.module if first.call is not None else None
     near = [leak for leak in found if leak.module.name == module]

@@ -48,7 +48,8 @@ def rcu_stall(
         return Undecided(cpus.detail)
     found = _blocking(cpus, grace)
     readers = grace.readers if isinstance(grace, GracePeriod) else ()
-    asleep = next((r for r in readers if cpus.running(r.stack.task.address) is None), None)
+    off = [r for r in readers if cpus.running(r.stack.task.address) is None]
+    asleep = next(iter(sorted(off, key=lambda r: r.stack.state == "R")), None)
     if asleep is not None and asleep.stack.culprit is not None:
         return _asleep(symptom, asleep, asleep.stack.culprit, len(readers))
     if found is None:

@@ -86,17 +86,23 @@ class Lock:
     holders: tuple[Holder, ...] = ()
     because: tuple[Memory, ...] = ()
     detail: str | None = None
+    bit: int | None = None
+    """Of the word at the address, where it is but a bit."""
 
     @property
     def key(self) -> tuple[str, int]:
-        """Kind and address: what makes two one lock."""
-        return self.kind, int(self.address or 0)
+        """Kind, a bit's with its number, and address: what makes two one lock."""
+        kind = self.kind if self.bit is None else f"{self.kind} {self.bit}"
+        return kind, int(self.address or 0)
 
     def is_held_as(self, held: HeldLock) -> bool:
         """Whether a function's code that holds something holds this."""
         if self.kind == "grace period":
             return held.kind == "rcu"
-        return self.address is not None and held.address == self.address
+        kind = self.key[0]
+        # With PREEMPT_RT all sleeping locks are rt_mutexes within.
+        same = held.kind == kind or kind == "rtmutex"
+        return same and self.address is not None and held.address == self.address
 
     @property
     def title(self) -> str:

@@ -183,7 +183,7 @@ class Collector:
             own = wait.lock.key if wait is not None and wait.lock is not None else None
             known = False
             for key in gives(self.reader, task, stack) & wanted - {own}:
-                if key[0] in kinds:
+                if key[0].partition(" ")[0] in kinds:
                     by = "signals" if key[0] in SIGNALS else "code"
                     found.setdefault(key, []).append(Holder(stack.task, alive=True, known_by=by))
                     known = True
@@ -200,7 +200,9 @@ class Collector:
             workers = completion.busy_workers(self.prog)
             found |= queued.queued(self.reader, workers, completions)
         locks = tuple(kind for kind in (*UNOWNED, "rwsem") if kind not in SIGNALS)
-        if any(kind in locks for kind, _ in wanted) and isinstance(self.modules, Modules):
+        if any(kind.partition(" ")[0] in locks for kind, _ in wanted) and isinstance(
+            self.modules, Modules
+        ):
             for task in sleepers(self.prog, self.modules, self._tasks()):
                 if task.value_() not in self.waits:
                     search(task, self.reader.read(task), locks)

@@ -56,8 +56,21 @@ def _page(scan: Scan, waiter: int, because: tuple[Memory, ...]) -> Lock | None:
     for member in ("folio", "page"):  # Linux 5.16 (commit df4d4f127394) renamed it.
         link = scan.memory("struct wait_page_queue", waiter - entry, member)
         if link is not None and value(link):
-            return Lock("page", Address(value(link)), None, because=(link, *because))
+            page = Address(value(link))
+            if _writeback(scan, waiter - entry):
+                return Lock("writeback", page, f"of page {page}", because=(link, *because))
+            return Lock("page", page, None, because=(link, *because))
     return None
+
+
+def _writeback(scan: Scan, queue: int) -> bool:
+    """Whether the end of writing a page back is waited for, not its lock."""
+    number = scan.memory("struct wait_page_queue", queue, "bit_nr")
+    try:
+        flag = scan.prog["PG_writeback"].value_()
+    except LookupError:
+        return False
+    return number is not None and value(number) == flag
 
 
 def _bit(scan: Scan, waiter: int, because: tuple[Memory, ...]) -> Lock | None:
@@ -69,4 +82,10 @@ def _bit(scan: Scan, waiter: int, because: tuple[Memory, ...]) -> Lock | None:
         return None
     name = scan.name(value(word))
     where = f"{value(number)} of {name or Address(value(word))}"
-    return Lock("bit", Address(value(word)), where, because=(word, number, *because))
+    return Lock(
+        kind="bit",
+        address=Address(value(word)),
+        name=where,
+        because=(word, number, *because),
+        bit=value(number),
+    )

@@ -14,7 +14,17 @@ from typing import Any
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.stacks import StackReader, TaskStack
 
-UNOWNED = ("page", "bit", "completion", "event", "semaphore", "srcu", "percpu_rwsem", "spinlock")
+UNOWNED = (
+    "page",
+    "writeback",
+    "bit",
+    "completion",
+    "event",
+    "semaphore",
+    "srcu",
+    "percpu_rwsem",
+    "spinlock",
+)
 SIGNALS = ("completion", "event")
 """Nobody holds these: somebody is to signal them."""
 _MOST_SLEEPERS = 20_000

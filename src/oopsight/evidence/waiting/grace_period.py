@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import islice
 from typing import Any
 
 from oopsight.evidence import Address
 from oopsight.evidence.pointers import Memory
 from oopsight.evidence.slab_caches import memory_of
-from oopsight.evidence.waiting import Holder, Lock
+from oopsight.evidence.waiting import Holder, Lock, task_state
 from oopsight.evidence.waiting.scan import Scan
 from oopsight.kernel.rcu_readers import blocking_readers
 
@@ -24,9 +25,9 @@ def of_rcu(scan: Scan, completion: int, done: Memory) -> Lock:
 
     holders: dict[int, Holder] = {}
     memories = [done]
-    for task, leaf, member in blocking_readers(scan.prog):
-        if len(holders) >= _MOST_READERS:
-            break
+    readers = list(islice(blocking_readers(scan.prog), _MOST_READERS))
+    # Those that sleep before those that are only waiting for a CPU.
+    for task, leaf, member in sorted(readers, key=lambda reader: not task_state(reader[0])):
         try:
             pointer = task_pointer(task)
             memories += [memory_of(leaf, member), memory_of(task, "rcu_node_entry.next")]
