@@ -101,7 +101,7 @@ class Lock:
             return held.kind == "rcu"
         kind = self.key[0]
         # With PREEMPT_RT all sleeping locks are rt_mutexes within.
-        same = held.kind == kind or kind == "rtmutex"
+        same = kind in (held.kind, "rtmutex")
         return same and self.address is not None and held.address == self.address
 
     @property
