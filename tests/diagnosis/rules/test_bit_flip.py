@@ -7,6 +7,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.bit_flip import bit_flip
 from oopsight.evidence import Address
 from oopsight.evidence.bit_flip import BitFlip, one_bit
+from oopsight.evidence.flipped_call import FlippedCall
 from oopsight.evidence.pointers import BytesPointer
 
 VALUE = Address(0xFFF7888003400000)
@@ -26,7 +27,7 @@ FLOW = data_flow(way(flow_step("loaded", "walk", VALUE), name="struct node.next"
 )
 def test_what_speaks_for_it_decides_how_sure_it_is(reason: str, certainty: Certainty) -> None:
     flip = BitFlip(VALUE, 51, RIGHT, reason, "by hand", MEMORY)
-    answer = bit_flip(fault(None), FLOW, flip)
+    answer = bit_flip(fault(None), FLOW, flip, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is certainty
     assert "struct node.next" in answer.summary
@@ -34,10 +35,24 @@ def test_what_speaks_for_it_decides_how_sure_it_is(reason: str, certainty: Certa
 
 
 def test_without_a_bit_it_is_clear() -> None:
-    assert isinstance(bit_flip(fault(None), FLOW, ABSENT), Clear)
+    assert isinstance(bit_flip(fault(None), FLOW, ABSENT, ABSENT), Clear)
 
 
 def test_one_bit() -> None:
     assert one_bit(VALUE, RIGHT.address) == 51
     assert one_bit(VALUE, VALUE) is None
     assert one_bit(0, 3) is None
+
+
+def test_a_call_that_names_its_function_and_leads_nowhere() -> None:
+    at = Address(0xFFFFFFFF81000100)
+    call = FlippedCall(
+        BytesPointer(at, "e8001000f0"), "show", Address(0xFFFFFFFF71001105), ((28, "helper"),)
+    )
+    found = bit_flip(fault(None), ABSENT, ABSENT, call)
+    assert isinstance(found, Finding)
+    assert "helper (bit 28)" in found.summary
+    assert found.certainty is Certainty.INFERRED
+    assert found.culprits[0].module is None
+    unknown = FlippedCall(call.code, "show", call.target, ())
+    assert not isinstance(bit_flip(fault(None), ABSENT, ABSENT, unknown), Finding)

@@ -1,7 +1,8 @@
-"""One bit of a pointer was wrong.
+"""One bit of a pointer, or of the code, was wrong.
 
 Finds
-    A pointer that is no address, and would be the right one if a single bit were turned.
+    A pointer that is no address, and would be the right one if a single bit were turned; a call
+    that names its function, and leads to where none is.
 
 Why it happens
     Memory, a cache or a bus is defective; more rarely, code sets a bit in a word that it takes for
@@ -11,7 +12,9 @@ How it is decided
     The bad value differs in one bit from what the memory holds that it was read from, from what
     several objects beside it hold at the same offset, or from the address of a list entry that
     points back to it. Failing these, exactly one bit leads to any memory at all, and there to the
-    very beginning of an allocated object: that alone makes it *possible* only.
+    very beginning of an allocated object: that alone makes it *possible* only. A call instruction
+    that holds the distance to its function reads no pointer: if it leads to no code, and with one
+    bit turned to a function's beginning, the code was changed.
 
 When it is wrong
     Software that turns a bit leaves the same trace. A single crash never convicts the hardware:
@@ -26,16 +29,23 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import fault_step, flow_steps
 from oopsight.evidence import Missing
 from oopsight.evidence.bit_flip import BitFlip
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
+from oopsight.evidence.flipped_call import FlippedCall
 
 
-def bit_flip(fault: Fault, flow: DataFlow, flip: BitFlip | Missing) -> Finding | Clear:
+def bit_flip(
+    fault: Fault, flow: DataFlow | Missing, flip: BitFlip | Missing, call: FlippedCall | Missing
+) -> Finding | Clear | Undecided:
     """Decide whether a single bit is wrong."""
+    if isinstance(call, FlippedCall) and call.intended:
+        return _in_code(fault, call)
+    if isinstance(flow, Missing):
+        return absent(flow)
     if isinstance(flip, Missing):
         return Clear(flip.detail)
     steps = [fault_step(fault), *flow_steps(flow, 1)]
@@ -63,4 +73,31 @@ def bit_flip(fault: Fault, flow: DataFlow, flip: BitFlip | Missing) -> Finding |
             "memory before software is blamed.",
         ),
         refines=("wild_pointer",),
+    )
+
+
+def _in_code(fault: Fault, call: FlippedCall) -> Finding:
+    """An instruction was changed."""
+    what = " or ".join(f"{name} (bit {bit})" for bit, name in call.intended)
+    return Finding(
+        title=f"one bit of the code of {call.caller} is wrong",
+        summary=f"A call in {call.caller} leads to {call.target}, where no code is, and with one "
+        f"bit turned to {what}. The hardware is under suspicion.",
+        certainty=Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            fault_step(fault),
+            Step(
+                f"a call in {call.caller} led there, which names its function and reads no "
+                "pointer: the code has been changed",
+                (call.code,),
+            ),
+            Step(f"with a single bit of it turned it calls {what}", (call.code,)),
+        ),
+        culprits=(Culprit(None, None, None, "memory hardware", "a single bit of code is wrong"),),
+        advice=(
+            "Look for corrected memory errors and for other crashes of this machine; test its "
+            "memory before software is blamed.",
+        ),
+        refines=("wild_pointer", "bad_function_pointer", "module_area_pointer", "user_pointer"),
     )
