@@ -1,9 +1,22 @@
 from __future__ import annotations
 
-import pytest
-from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, list_report, owner, way
+from dataclasses import replace
 
-from oopsight.diagnosis import Clear, Depth, Finding
+import pytest
+from handmade_facts import (
+    ABSENT,
+    backtrace,
+    data_flow,
+    fault,
+    flow_step,
+    list_report,
+    module,
+    modules,
+    owner,
+    way,
+)
+
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.pointers import BytesPointer
@@ -74,3 +87,21 @@ def test_poison_that_is_followed_is_a_deleted_entry() -> None:
 
 def test_without_either_it_is_clear() -> None:
     assert isinstance(list_corruption(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
+
+
+def test_what_the_kernel_found_broken_is_the_modules_whose_entry_is_on_it() -> None:
+    report = list_report(
+        "list_del corruption, ffffffffc0400100->next is LIST_POISON1 (dead000000000100)"
+    )
+    entries = tuple(
+        replace(one, owner=owner(0xFFFFFFFFC0400100, "module", module="nic"))
+        if one.role == "entry"
+        else one
+        for one in report.entries
+    )
+    report = replace(report, entries=entries)
+    loaded = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
+    answer = list_corruption(STOPPED, backtrace(), ABSENT, report, ABSENT, loaded)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].module == "nic"
+    assert answer.certainty is Certainty.POSSIBLE

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_facts import ABSENT, backtrace, fault, log
+from handmade_facts import ABSENT, backtrace, fault, log, module, modules
 
-from oopsight.diagnosis import Clear, Finding
+from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.refcount_error import refcount_error
 from oopsight.evidence.backtrace import Role
 from oopsight.evidence.symptom import Symptom
@@ -41,3 +41,16 @@ def test_any_other_warning_is_clear() -> None:
     assert isinstance(
         refcount_error(symptom, fault(), backtrace(), ABSENT, log("hello"), ABSENT), Clear
     )
+
+
+def test_where_only_the_kernel_is_named_another_module_may_have_put_it_before() -> None:
+    trace = backtrace(refcount_warn_saturate=Role.FAULT, sock_wfree=Role.CALLER)
+    frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
+    trace = replace(trace, frames=frames)
+    loaded = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, loaded)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.SHOWN

@@ -29,7 +29,15 @@ from __future__ import annotations
 import errno
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
-from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
+from oopsight.diagnosis.blame import (
+    blamed_first,
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    innocent,
+    owners_first,
+    where,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.backtrace import Backtrace
@@ -71,7 +79,8 @@ def error_pointer(
     code, followed = found
     name = f"-{errno.errorcode.get(code, code)}"
     steps = [fault_step(fault)]
-    culprits = flow_culprits(flow, backtrace, what=f"the error code {name}")
+    met = flow_culprits(flow, backtrace, what=f"the error code {name}")
+    culprits = owners_first(met, flow, modules)
     source = ""
     if isinstance(flow, DataFlow):
         steps.extend(flow_steps(flow))
@@ -82,11 +91,12 @@ def error_pointer(
             source = f", which was kept in {way.name},"
     carried: tuple[Pointer, ...] = steps[-1].because or (fault.frame,)
     steps.append(Step(f"as a pointer that value is ERR_PTR(-{code}), {name}: no object", carried))
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    blamed = blamed_first(culprits, fault.function)
+    shown = followed and code != 1 and culprits == met
     return Finding(
         title=f"error code {name} followed as a pointer in {fault.function}",
         summary=f"{blamed} used the error code {name}{source} as a pointer.",
-        certainty=Certainty.SHOWN if followed and code != 1 else Certainty.INFERRED,
+        certainty=Certainty.SHOWN if shown else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
+    blamed_first,
     fault_step,
     flow_culprits,
     flow_steps,
@@ -88,6 +89,20 @@ def _adders(twice: TwoLists | Missing) -> list[Culprit]:
     return [Culprit(twice.module, name, None, None, why) for name in twice.adders]
 
 
+def _owners(report: ListReport | Missing, modules: Modules | Missing) -> list[Culprit]:
+    """The modules whose entries are on a list that functions of the kernel found broken."""
+    if isinstance(report, Missing) or isinstance(modules, Missing):
+        return []
+    foreign = {module.name for module in modules.loaded if module.taints}
+    found: list[Culprit] = []
+    for entry in report.entries:
+        slab = entry.owner.slab
+        names = [entry.owner.module, *(one.module for one in (slab.refers if slab else ())[:1])]
+        why = f"the entry {entry.owner.address} is its own"
+        found.extend(Culprit(name, None, None, None, why) for name in names if name in foreign)
+    return merge(found)
+
+
 def list_corruption(
     fault: Fault,
     backtrace: Backtrace,
@@ -136,9 +151,13 @@ def list_corruption(
         frame_culprits(backtrace, "worked on the list when it was found broken"),
         flow_culprits(flow, backtrace, what="the entry"),
     )
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    own = any(culprit.module for culprit in culprits)
+    owners = [] if own else _owners(report, modules)
+    culprits = merge(owners, culprits)
+    blamed = blamed_first(culprits, fault.function)
+    shown = depth is Depth.ROOT_CAUSE and not owners
     # That the list is broken is shown; who broke it only where the entry tells it itself.
-    certainty = Certainty.SHOWN if depth is Depth.ROOT_CAUSE else Certainty.POSSIBLE
+    certainty = Certainty.SHOWN if shown else Certainty.POSSIBLE
     does = "worked on a list that is broken"
     if added:
         does = "added an entry to a list while it was on another, or elsewhere on the same"

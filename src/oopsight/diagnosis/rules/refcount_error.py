@@ -11,7 +11,8 @@ How it is decided
     last put or get; data flow names the object that holds the count.
 
 When it is wrong
-    The put on the stack may be the right one, and an earlier one the one too many.
+    The put on the stack may be the right one, and an earlier one the one too many. Where only the
+    kernel's own functions are named and modules of others are loaded, the verdict is *possible*.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -24,11 +25,13 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
+    blamed_first,
     flow_culprits,
     flow_steps,
     frame_culprits,
     innocent,
     merge,
+    owners_first,
     where,
 )
 from oopsight.evidence import Missing
@@ -61,6 +64,17 @@ def _reported(symptom: Symptom, why: str) -> list[Culprit]:
         if frame.reliable and why_plumbing(frame.function, None, frame.module) is None
     ]
     return found[:3]
+
+
+def _certainty(named: list[Culprit], modules: Modules | Missing) -> Certainty:
+    """How sure whoever is named is to blame.
+
+    The kernel's own functions put what they got; where only they are named and other modules are
+    loaded, one of these will have put it before.
+    """
+    foreign = isinstance(modules, Modules) and any(module.taints for module in modules.loaded)
+    own = any(culprit.module for culprit in named)
+    return Certainty.POSSIBLE if foreign and not own else Certainty.SHOWN
 
 
 def refcount_error(
@@ -98,11 +112,13 @@ def refcount_error(
                 thing = f" of the {flow.bad.slab.cache} object {flow.bad.slab.address}"
     else:
         culprits = _reported(symptom, last)
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    named = culprits
+    culprits = owners_first(culprits, flow, modules)
+    blamed = blamed_first(culprits, "somebody")
     return Finding(
         title=f"reference count error in {blamed}",
         summary=f"A reference count{thing} {meaning}; {blamed} {last}.",
-        certainty=Certainty.SHOWN,
+        certainty=_certainty(named, modules),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
