@@ -36,7 +36,9 @@ def flow(**changes: Any) -> Any:
 
 def test_whoever_the_allocator_recorded_is_blamed() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wdt", "release")
@@ -47,7 +49,7 @@ def test_who_met_what_another_had_freed_is_no_culprit() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
     path = backtrace(poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "poll", POISON, "bus")), bad=flow().bad)
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert {culprit.module for culprit in answer.culprits} == {"wdt"}
 
@@ -56,13 +58,15 @@ def test_a_record_of_whoever_called_the_one_that_freed_names_nobody_for_sure() -
     """A function that jumps to kfree() at its end leaves its caller's address."""
     record = replace(track("freed", "bus_run", "bus"), handed_on=True)
     one = slab_object("free", poisoned=True, tracks=(record,))
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     known = replace(record, by=track("freed", "sink_event", "sink").caller)
     named = slab_object("free", poisoned=True, tracks=(known,))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
@@ -73,7 +77,9 @@ def test_what_the_kernel_frees_for_a_driver_is_the_drivers_mistake() -> None:
     """devres frees what a driver's probe allocated, with the driver's timer in it."""
     records = (track("allocated", "watch_probe", "watch"), track("freed", "unbind_cleanup"))
     one = slab_object("free", poisoned=True, tracks=records)
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert [(one.module, one.function) for one in answer.culprits] == [("watch", "watch_probe")]
@@ -84,7 +90,7 @@ def test_who_used_what_the_kernel_had_freed_comes_first() -> None:
     one = slab_object("free", poisoned=True, tracks=records)
     path = backtrace(nic_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "nic_poll", POISON, "nic")), bad=flow().bad)
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert {one.module for one in answer.culprits} == {"nic"}
@@ -98,13 +104,13 @@ def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> Non
     path = backtrace(watch_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "watch_poll", POISON, "watch")), bad=flow().bad)
     one = slab_object("free", poisoned=True, tracks=(owned, counted))
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [culprit.module for culprit in answer.culprits] == ["watch", "port"]
     # Memory that is freed by its owner's own doing has no users that count.
     plain = slab_object("free", poisoned=True, tracks=(owned, freed))
-    answer = use_after_free(FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.certainty, answer.culprits[0].module) == (Certainty.SHOWN, "port")
 
@@ -125,7 +131,7 @@ LOST = LostMemory(
 def lost(**changes: Any) -> Finding:
     memory = replace(LOST, **changes)
     answer = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, memory, ABSENT, ABSENT
+        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, memory, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     return answer
@@ -164,6 +170,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
         ABSENT,
         ABSENT,
         ABSENT,
+        ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -172,7 +179,9 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
 
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:
-    answer = use_after_free(FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [c.function for c in answer.culprits] == ["f", "g"] or answer.culprits
@@ -181,7 +190,7 @@ def test_the_pattern_alone_names_no_freeing_function() -> None:
 def test_memory_that_is_allocated_is_clear() -> None:
     assert isinstance(
         use_after_free(
-            FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+            FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
         ),
         Clear,
     )
@@ -199,7 +208,7 @@ def test_who_has_just_allocated_what_a_list_led_to_is_suspected_last() -> None:
     path = replace(backtrace(f=Role.FAULT), frames=frames)
     step = flow_step("returned", "mod_new", 0xFFFF888000090000, "mod")
     flow = data_flow(way(step, returned_by="kmalloc_trace", ended="returned"), subject="argument")
-    found = use_after_free(fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT)
+    found = use_after_free(fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "mod_delete"
     assert found.certainty is Certainty.POSSIBLE
@@ -212,7 +221,7 @@ def test_whoever_makes_such_objects_is_suspected_before_whom_they_are_handed_to(
     user = replace(use, allocates=False, because=None)
     both = replace(one, modules=(user, maker))
     found = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, both, ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, both, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["maker_drop"]

@@ -64,12 +64,14 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
+from oopsight.diagnosis.gone_lock import gone_lock_finding
 from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
+from oopsight.evidence.gone_lock import GoneLock
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.lost_memory import LostMemory
 from oopsight.evidence.memory_report import MemoryReport, Mistake
@@ -178,11 +180,14 @@ def use_after_free(
     users: ObjectUsers | Missing,
     lost: LostMemory | Missing,
     memory: MemoryReport | Missing,
+    gone: GoneLock | Missing,
     modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
         return used_freed(memory, modules)
+    if isinstance(gone, GoneLock):
+        return gone_lock_finding(gone, modules)
     if isinstance(fault, Missing):
         return absent(fault)
     if isinstance(backtrace, Missing):
