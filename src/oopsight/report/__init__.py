@@ -10,6 +10,7 @@ from typing import Any
 
 from oopsight.diagnosis import Finding, Undecided, diagnose, rule_modules, verdict
 from oopsight.diagnosis.damage import allow_for_damage, lowered
+from oopsight.diagnosis.out_of_tree import allow_for_out_of_tree
 from oopsight.diagnosis.unknown import unknown
 from oopsight.evidence import Evidence, Missing, to_plain
 from oopsight.evidence.address import BadAddress
@@ -87,6 +88,8 @@ def build(evidence: Evidence) -> Report:
     integrity = evidence.get(Integrity)
     outcomes = allow_for_damage(diagnose(evidence), integrity)
     cause, best = verdict(outcomes) or (None, lowered(unknown(evidence), integrity))
+    if cause is not None:
+        best = outcomes[cause] = allow_for_out_of_tree(cause, best, evidence.get(System))
     summed_up, chain = _verdict(evidence, cause, best), to_plain(best.chain)
     system = _fact(evidence, System)
     return {
