@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from handmade_machine import BAD, OBJECT, STACK, TEXT, Machine, trace, ways
 
+from oopsight.cheap import replace
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
 from oopsight.evidence.flow.moves import How
 
@@ -171,6 +172,20 @@ def test_a_jump_to_no_code_leads_to_the_call() -> None:
     moves = calls.tracer.trace(context, "rax", context.at, 0)
     assert ways(moves) == ["loaded"]
     assert moves[0].address == OBJECT + 0x18
+
+
+def test_code_that_was_taken_away_while_it_ran_was_called_rightly() -> None:
+    # A function that goes on through a pointer: call [rbx+0x18]; ret
+    machine = Machine("ff5318 c3")
+    gone = 0xFFFFFFFFC0401000
+    machine.words |= {OBJECT + 0x18: gone, STACK: TEXT + 3}
+    frames = [
+        PhysicalFrame(0, gone + 0x11, STACK, {"rbx": OBJECT}, faulted=True, no_code=True),
+        PhysicalFrame(1, TEXT + 3, STACK + 8, {"rbx": OBJECT}, faulted=False),
+    ]
+    assert Calls(machine, frames, {}).jump_nowhere() is None
+    frames[0] = replace(frames[0], pc=gone)
+    assert Calls(machine, frames, {}).jump_nowhere() is not None
 
 
 def test_whoever_was_called_may_have_jumped_on_to_no_code() -> None:

@@ -22,6 +22,7 @@ from oopsight.evidence.flow.trace import Tracer
 # Several functions may call each other as their last act and leave no frame between two calls.
 MOST_TAIL_CALLS = 3
 _MOST_JUMPS = 8
+_MOST_OF_A_FUNCTION = 4096
 _ENDBR = 4
 # tools/objtool/noreturns.h: those that drivers' and the kernel's common code calls.
 _NEVER_RETURN = frozenset(
@@ -171,17 +172,19 @@ class Calls:
         taken = self.taken_from(call)
         # Who was called may have jumped on as its last act, with other registers than at the call.
         kept = {name: outer.registers[name] for name in CALLEE_SAVED if name in outer.registers}
-        target = self.target_of(
-            Context(
-                function=outer.function,
-                at=outer.at,
-                registers=kept,
-                base=outer.base,
-                frame=outer.frame,
-                caller=outer.caller,
-                segments=self.segments,
-            )
+        before = Context(
+            function=outer.function,
+            at=outer.at,
+            registers=kept,
+            base=outer.base,
+            frame=outer.frame,
+            caller=outer.caller,
+            segments=self.segments,
         )
+        start = None if taken is None else self._value_of(before, taken)
+        if start is not None and 0 < self.frames[0].pc - start < _MOST_OF_A_FUNCTION:
+            return None  # it was right, and what it led to was taken away while it ran
+        target = self.target_of(before)
         return self._jumped_nowhere(outer, target) or (None if taken is None else (outer, taken))
 
     def _jumped_nowhere(
@@ -261,14 +264,16 @@ class Calls:
         taken = self.taken_from(call)
         if taken is None:
             return call.target
-        if isinstance(taken, str):
-            target = self.tracer.value(context, taken, context.at)
-        else:
-            address = self.tracer.address(context, taken, context.at)
-            target = None if address is None else self.tracer.number(address, 8, signed_=False)
+        target = self._value_of(context, taken)
         # Memory may have changed since: only what begins a function was called.
         found = None if target is None else self.reader.function(target)
         return target if found is not None and found[1] == target else None
+
+    def _value_of(self, context: Context, taken: str | Memory) -> int | None:
+        if isinstance(taken, str):
+            return self.tracer.value(context, taken, context.at)
+        address = self.tracer.address(context, taken, context.at)
+        return None if address is None else self.tracer.number(address, 8, signed_=False)
 
     def _through(self, inner: Context, outer: Context, target: int) -> Context | None:
         """A context for the functions that jumped on, as their last act, to ``inner``."""
