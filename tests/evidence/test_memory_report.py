@@ -128,7 +128,7 @@ def test_whoever_jumped_to_the_allocator_is_named_by_its_callers_code() -> None:
 
 def test_kfence_tells_a_double_free_by_who_had_freed_it() -> None:
     report = found(KFENCE.format(what="use-after-free read"))
-    assert report.mistake is Mistake.USE_AFTER_FREE
+    assert (report.mistake, report.cache) == (Mistake.USE_AFTER_FREE, "kmalloc-128")
     assert names(report.stack)[0] == "rec_count"
     assert names(report.freed)[0] == "rec_drop"
     assert found(KFENCE.format(what="invalid free")).mistake is Mistake.DOUBLE_FREE

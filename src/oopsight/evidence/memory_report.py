@@ -66,6 +66,7 @@ _MISTAKES: tuple[tuple[str, re.Pattern[str], Mistake], ...] = tuple(
 )
 # Elsewhere addresses are hashed, and below those of the kernel.
 _OBJECT = re.compile(r"\bObject 0x(?P<address>f[0-9a-f]{15})\b")
+_CACHE = re.compile(r"kfence-#\d+: .{0,80}\bcache=(?P<cache>\S{1,80})")
 # "Poison overwritten. 0x... - 0x... @offset=.. First byte 0x.. instead of 0x..", and its like.
 _BYTES = re.compile(
     r"0x(?P<start>f[0-9a-f]{15})-0x(?P<last>f[0-9a-f]{15}).{0,40}"
@@ -187,6 +188,7 @@ def collect(
         if mistake is Mistake.INVALID_FREE and checker == "KFENCE" and stacks["freed"]:
             mistake = Mistake.DOUBLE_FREE
         lines = log.lines[index : index + _LINES]
+        named_cache = next((m["cache"] for x in lines if (m := _CACHE.search(x.text))), None)
         one = _object(session, known, lines)
         for role in ("allocated", "freed"):
             track = one.track(role) if one is not None else None
@@ -214,7 +216,7 @@ def collect(
             checker=checker,
             mistake=mistake,
             text=line,
-            cache=cache or (one.cache if one is not None else None),
+            cache=cache or named_cache or (one.cache if one is not None else None),
             stack=stacks["crash"],
             allocated=stacks["allocated"],
             freed=stacks["freed"],
