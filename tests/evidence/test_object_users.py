@@ -11,6 +11,7 @@ from oopsight.evidence import Address, Missing, module_roles, object_users
 from oopsight.evidence.allocators import Allocator
 from oopsight.evidence.module_code import ModuleFunction
 from oopsight.evidence.object_users import ObjectUsers, collect
+from oopsight.evidence.pointers import BytesPointer
 
 ONE = made.slab_object()
 VICTIM, OTHER = 0xFFFFFFFFC0400000, 0xFFFFFFFFC0500000
@@ -180,6 +181,28 @@ def test_of_an_object_written_over_those_who_copy_without_a_limit_come_first(
     assert (found.question, found.overrun) == ("overrun", ran)
     (use,) = found.modules
     assert (use.module, use.writes) == ("log", ("log_line", "log_safe"))
+
+
+def test_whoever_refers_to_what_was_copied_is_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = BytesPointer(Address(OTHER + 0x110), "00" * 16)
+    machine.symbols[OTHER + 0x100] = ("log_defaults", 0x80)
+    before = made.slab_object(address=Address(ONE.address - ONE.stride))
+    ran = replace(made.overrun(), before=before, source=source)
+    known = frozenset([OTHER + 0x100])
+    code_ = [*CODE["log"], replace(CODE["log"][0], name="log_reset", refers=known)]
+    machine.words(OTHER, 1, int(before.address), 0)
+    monkeypatch.setattr(object_users, "functions", lambda *_: code_)
+    monkeypatch.setattr(object_users, "overrun_of", lambda *_: ran)
+    memory = BytesPointer(Address(int(ONE.address) + 8), "00" * 8)
+    step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=memory)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
+    found = users(
+        machine,
+        made.data_flow(made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical")),
+    )
+    assert found.modules[0].copies_it == ("log_reset",)
 
 
 def test_a_list_pointer_that_was_run_over_is_looked_at(

@@ -59,6 +59,8 @@ class ModuleUse:
     """Its functions that copy or fill memory, those that are told how much room there is last."""
     uses: tuple[str, ...]
     """Its functions that refer to the variable which holds the object."""
+    copies_it: tuple[str, ...] = ()
+    """Those of :attr:`writes` that refer to the variable from which was copied."""
     allocates: bool | None = None
     """Whether it allocates such objects; ``None`` where its code does not tell."""
 
@@ -291,6 +293,13 @@ def collect(
                 because=because,
                 frees=freers(inner, subject.cache),
                 writes=named(_writers(inner, bases, overrun)),
+                copies_it=named(
+                    f
+                    for f in _writers(inner, bases, overrun)
+                    if overrun is not None
+                    and overrun.source is not None
+                    and _refers(session, f, int(overrun.source.address))
+                ),
                 uses=named(f for f in inner if f.refers & bases),
             )
         )
@@ -349,7 +358,19 @@ def _writers(
         return able
     # What runs past the end of a slab object is refused by copy_from_user() itself.
     able = [one for one in able if overrun.within or not checked_alone(one)]
-    return [one for one in code if one.indexed] + able if overrun.width else able
+    if overrun.width:
+        return [one for one in code if one.indexed] + able
+    return able
+
+
+def _refers(session: Session, function: ModuleFunction, address: int) -> bool:
+    """Whether a function refers to any place of the variable that holds an address."""
+    try:
+        symbol = session.prog.symbol(address)
+    except LookupError:
+        return address in function.refers
+    end = symbol.address + symbol.size
+    return any(symbol.address <= at < end for at in function.refers)
 
 
 def _symbol_start(session: Session, address: int) -> int:

@@ -147,13 +147,13 @@ def written_over(
         return _of_series(one, one, data, begin, found, inside, own=own)
     if before is None:
         return None
+    source = _copied_from(session, modules, data, border)
+    if source is not None:
+        return _of_copy(session, before, data, begin, border, source)
     found = series(data, border, inside)
     if found is not None:
         own = found.step != 0 or not _filled_by(session, one, data[border:][: found.width])
         return _of_series(before, one, data, begin, found, border, own=own)
-    source = _copied_from(session, modules, data, border)
-    if source is not None:
-        return _of_copy(session, before, data, begin, border, source)
     return _unlike_others(session, modules, before, one, data, border, field, kept_at)
 
 
@@ -208,6 +208,8 @@ def _copied_from(
     head, tail = needle[: min(border, _COPY_BEFORE)], data[border:]
     if min(_filled(head), _filled(tail)) < _LEAST_COPY // 2 or len(needle) < 2 * _LEAST_COPY:
         return None
+    if len(set(needle)) < _LEAST_COPY // 2:
+        return None
     for module in modules.loaded if modules is not None else ():
         for start, stop in module.ranges if module.taints else ():
             try:
@@ -221,7 +223,7 @@ def _copied_from(
 
 
 def _filled(part: bytes) -> int:
-    return sum(byte not in NOT_WRITTEN for byte in part)
+    return sum(byte != 0 for byte in part)
 
 
 def _of_copy(
@@ -233,6 +235,7 @@ def _of_copy(
     source: Address,
 ) -> Overrun:
     at = max(0, border - _COPY_BEFORE)
+    beyond = _same_beyond(session, begin + len(data), int(source) + len(data) - at)
     try:
         symbol = session.prog.symbol(int(source))
         name = f"{printable(symbol.name)}+{source - symbol.address:#x}"
@@ -241,12 +244,27 @@ def _of_copy(
     return Overrun(
         before=before,
         start=Address(begin + at),
-        end=Address(begin + len(data)),
+        end=Address(begin + len(data) + beyond),
         kind=f"bytes that are in {name} as well",
         text=data[at:][:16].hex(),
         memory=BytesPointer(Address(begin + at), data[at:].hex()),
         source=BytesPointer(source, data[at:].hex()),
     )
+
+
+def _same_beyond(session: Session, copy: int, source: int) -> int:
+    """How many bytes go on alike at two places."""
+    from drgn import FaultError
+
+    count = 0
+    while count < _MOST_FILLED:
+        try:
+            if session.read(copy + count, 8) != session.read(source + count, 8):
+                break
+        except FaultError:
+            break
+        count += 8
+    return count
 
 
 def _unlike_others(
@@ -263,6 +281,8 @@ def _unlike_others(
     words = struct.unpack_from(f"<{(len(data) - border) // 8}Q", data, border)
     last = data[max(0, border - 16) : border]
     if not all(words) or _filled(last) < len(last) * 3 // 4 or kept_at is None:
+        return None
+    if before.freed or len(set(last)) < _LEAST_BEFORE:
         return None
     held = list(_siblings(session, modules, one, field, kept_at))
     if len(held) < _LEAST_SIBLINGS or not all(owner.is_memory for owner in held):

@@ -101,7 +101,7 @@ def heap_overflow(
 def _writers(users: ObjectUsers) -> list[Culprit]:
     found: list[Culprit] = []
     for use in users.modules:
-        order = dict.fromkeys((*use.writes, *use.uses))
+        order = dict.fromkeys((*use.copies_it, *use.writes, *use.uses))
         why = f"copies memory; {use.why}"
         found.extend(
             Culprit(use.module, name, None, None, why if name in use.writes else use.why)
@@ -164,7 +164,8 @@ def _slab(
     named = before.track("allocated") is not None or bool(able)
     if overrun.binary:
         # Numbers and copies name no writer; the only one that can have written is he.
-        named = overrun.sure and len(able) == 1
+        copies = [name for use in users.modules for name in use.copies_it]
+        named = overrun.sure and (len(able) == 1 or len(copies) == 1)
     blamed = "somebody"
     if culprits:
         first = culprits[0]
