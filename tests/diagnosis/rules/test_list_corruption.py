@@ -46,6 +46,11 @@ STOPPED = fault(None, exception="invalid_op", operand=None)
             "prev->next should have been 0xffffffffc0301030",
         ),
         (
+            "list_del corruption, ffff888003400000->next is NULL",
+            Depth.MECHANISM,
+            "is on no list",
+        ),
+        (
             "list_del corruption. next->prev should be ffff888003400000, but was NULL. "
             "(next=ffff888003400040)",
             Depth.MECHANISM,

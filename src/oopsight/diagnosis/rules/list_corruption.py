@@ -70,6 +70,8 @@ def _words(report: ListReport) -> tuple[str, Depth]:
             f"({was.owner.detail})",
             Depth.MECHANISM,
         )
+    if report.field is not None and was is None:
+        return f"{who} is on no list: its pointer {report.field} is NULL", Depth.MECHANISM
     return "the neighbours of the entry do not point to it", Depth.MECHANISM
 
 
