@@ -13,6 +13,7 @@ from oopsight.diagnosis.rules.oom_by_kernel_leak import oom_by_kernel_leak
 from oopsight.evidence.allocators import Allocator, Allocators
 from oopsight.evidence.backtrace import Role
 from oopsight.evidence.memory_use import MemoryUse
+from oopsight.evidence.takers import Taker, Takers
 from oopsight.kinds import Kind
 
 OOM = symptom(Kind.OOM, "ls invoked oom-killer: gfp_mask=0x1100cca")
@@ -24,7 +25,7 @@ def with_cache(**changes: object) -> MemoryUse:
 
 
 def found_in(memory: MemoryUse) -> Finding:
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert all(step.because for step in found.chain)
     return found
@@ -61,7 +62,7 @@ def test_a_shared_cache_belongs_to_whom_most_objects_point_to() -> None:
 
 def test_functions_that_allocate_from_it_go_first() -> None:
     allocators = Allocators("drv", (Allocator("send", "send+0x18"),))
-    found = oom_by_kernel_leak(OOM, with_cache(hint=HINT), allocators, ABSENT)
+    found = oom_by_kernel_leak(OOM, with_cache(hint=HINT), allocators, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["send", "done"]
 
@@ -73,10 +74,10 @@ def test_pages_taken_one_by_one_have_no_owner() -> None:
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(oom_by_kernel_leak(OOM, ABSENT, ABSENT, ABSENT), Undecided)
-    assert isinstance(oom_by_kernel_leak(OOM, use(hog=8000), ABSENT, ABSENT), Clear)
-    assert isinstance(oom_by_kernel_leak(OOM, use(cache=1000), ABSENT, ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(OOM, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(oom_by_kernel_leak(OOM, use(hog=8000), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(oom_by_kernel_leak(OOM, use(cache=1000), ABSENT, ABSENT, ABSENT), Clear)
 
 
 def asking(memory: MemoryUse, *names: str) -> Finding:
@@ -86,7 +87,7 @@ def asking(memory: MemoryUse, *names: str) -> Finding:
     frames = tuple(
         replace(f, module="udptap" if f.function == "tap_make" else None) for f in path.frames
     )
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, replace(path, frames=frames))
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, replace(path, frames=frames), ABSENT)
     assert isinstance(found, Finding)
     return found
 
@@ -107,3 +108,15 @@ def test_who_was_asking_for_something_else_is_not() -> None:
 def test_who_is_known_to_have_it_goes_before_who_asks() -> None:
     found = asking(with_cache(hint=HINT), "allocate_slab")
     assert [c.module for c in found.culprits] == ["drv"]
+
+
+def test_who_takes_such_things_at_all_is_possible_where_nothing_else_is_known() -> None:
+    packets = Takers("packets", (Taker(MODULE, "drv_hook", "skb_copy"),))
+    memory = use(cache=4000)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, packets)
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "drv_hook")]
+    assert found.certainty is Certainty.POSSIBLE
+    nobody = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, Takers("packets", ()))
+    assert isinstance(nobody, Finding)
+    assert nobody.culprits == ()

@@ -11,7 +11,9 @@ How it is decided
     is: for ``vmalloc()`` the caller is recorded; a cache is somebody's whose constructor lies in a
     module, or whose address a module's variable holds; of a cache that all share, a sample of its
     objects is read, and the module that most of them point into is suspect. Failing all these, a
-    module that was asking for more of the same as the memory ran out is *possible*.
+    module that was asking for more of the same as the memory ran out is *possible*, and where none
+    was, those from outside the kernel that take such things at all: packets, pages, directory
+    entries.
 
 When it is wrong
     A large cache can be in use rather than leaked. Pages that the kernel took one by one have no
@@ -37,9 +39,11 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.memory_use import CacheUse, MemoryUse, VmallocUse
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.takers import Takers
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 
+_SHOWN = 4
 _MOST = 0.5
 """Share of the sampled objects from which on a module is suspect."""
 
@@ -61,6 +65,7 @@ def oom_by_kernel_leak(
     use: MemoryUse | Missing,
     allocators: Allocators | Missing,
     backtrace: Backtrace | Missing,
+    takers: Takers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder in the kernel has the memory."""
     if symptom.kind is not Kind.OOM:
@@ -87,6 +92,9 @@ def oom_by_kernel_leak(
     if not culprits and isinstance(backtrace, Backtrace):
         asking, culprits = _asking(share, backtrace)
         steps += asking
+    if not culprits and isinstance(takers, Takers):
+        taking, culprits = _taking(takers)
+        steps += taking
     who = culprits[0].function or culprits[0].module if culprits else None
     return Finding(
         title=f"out of memory: {size(use, share.pages)} are in {share.what}"
@@ -132,6 +140,27 @@ def _asking(share: Share, backtrace: Backtrace) -> tuple[list[Step], tuple[Culpr
     first = frames[0]
     step = Step(f"{title_of(first)} was asking for more as the memory ran out", (first.pointer,))
     return [step], blamed(frames, "was asking for more of it as the memory ran out")
+
+
+def _taking(takers: Takers) -> tuple[list[Step], tuple[Culprit, ...]]:
+    """The modules from outside the kernel that take such things at all."""
+    if not takers.functions:
+        return [], ()
+    names = ", ".join(f"{one.function} [{one.module.name}]" for one in takers.functions[:_SHOWN])
+    step = Step(
+        f"of the modules from outside the kernel, these functions take {takers.what}: {names}",
+        tuple(one.module for one in takers.functions[:_SHOWN]),
+    )
+    return [step], tuple(
+        Culprit(
+            one.module.name,
+            one.function,
+            None,
+            None,
+            f"calls {one.calls}(): it takes {takers.what}",
+        )
+        for one in takers.functions[:_SHOWN]
+    )
 
 
 def _of_vmalloc(use: VmallocUse) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:

@@ -1,0 +1,123 @@
+"""Functions of modules that take what the memory is full of, where nothing tells whose it is.
+
+Packets, pages and directory entries hold no pointer to who took them. What can be said is which of
+the modules from outside the kernel take such things at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.memory_use import MemoryUse
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.pointers import ModulePointer
+from oopsight.kernel.call_sites import addresses, call_sites
+from oopsight.kernel.names import Names
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_MODULES = 32
+_MOST_BYTES = 4 << 20
+_MOST_SITES = 200
+_LARGEST_CACHES = 3
+_SHARE = 0.05
+"""Of all memory, from which on a cache that goes with the largest one tells what it is full of."""
+_NOPROF = "_noprof"  # since Linux 6.10, allocators are macros around functions named so
+PACKETS = "packets"
+PAGES = "pages"
+ENTRIES = "directory entries and inodes"
+_CACHES = {
+    "skbuff_head_cache": PACKETS,
+    "skbuff_fclone_cache": PACKETS,
+    "skbuff_small_head": PACKETS,
+    "dentry": ENTRIES,
+    "inode_cache": ENTRIES,
+    "filp": ENTRIES,
+}
+_TAKING = {
+    PACKETS: (
+        *("__alloc_skb", "alloc_skb_with_frags", "__netdev_alloc_skb", "netdev_alloc_skb"),
+        *("napi_alloc_skb", "__napi_alloc_skb", "build_skb", "__build_skb", "napi_build_skb"),
+        *("skb_copy", "skb_clone", "skb_clone_sk", "__pskb_copy_fclone", "skb_copy_expand"),
+        *("skb_realloc_headroom", "skb_share_check", "sock_alloc_send_pskb"),
+    ),
+    PAGES: (
+        *("alloc_pages", "__alloc_pages", "alloc_pages_node", "__get_free_pages"),
+        *("get_free_pages", "get_zeroed_page", "alloc_pages_exact", "alloc_pages_current"),
+        *("page_frag_alloc_align", "__page_frag_alloc_align", "alloc_pages_bulk"),
+        *("__alloc_pages_bulk", "dma_alloc_attrs", "folio_alloc", "__folio_alloc"),
+    ),
+    ENTRIES: (
+        *("kern_path", "user_path_at", "user_path_at_empty", "vfs_path_lookup", "path_get"),
+        *("dget_parent", "d_find_alias", "d_lookup", "lookup_one_len", "lockref_get"),
+        *("igrab", "ihold", "iget_locked", "iget5_locked", "ilookup", "new_inode"),
+        *("filp_open", "dentry_open", "fget", "get_file", "anon_inode_getfile"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Taker:
+    """A function that calls what takes such things."""
+
+    module: ModulePointer
+    function: str
+    calls: str
+
+
+@dataclass(frozen=True)
+class Takers:
+    """What the memory is full of, and who takes it."""
+
+    what: str
+    functions: tuple[Taker, ...]
+
+    @property
+    def modules(self) -> set[str]:
+        """Names of the modules they are in."""
+        return {one.module.name for one in self.functions}
+
+
+def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> Takers | Missing:
+    """Search the code of the modules from outside the kernel for calls."""
+    what = _full_of(use)
+    if what is None or isinstance(modules, Missing):
+        return Missing(Why.NOT_APPLICABLE, "the memory is not full of what has no owner")
+    prog: Any = session.prog
+    names = Names(prog)
+    wanted = [name + end for name in _TAKING[what] for end in ("", _NOPROF)]
+    targets = addresses(prog, wanted)
+    found: dict[tuple[str, str], Taker] = {}
+    outside = [module for module in modules.loaded if module.taints]
+    for module in outside[:_MOST_MODULES]:
+        for start, end in module.ranges:
+            size = min(end - start, _MOST_BYTES)
+            for site in call_sites(prog, start, size, targets, jumps=True)[:_MOST_SITES]:
+                name, begin, _ = names.code(site)
+                if begin is None:
+                    continue
+                called = targets[_leads_to(prog, site)].removesuffix(_NOPROF)
+                key = (module.name, base_name(name))
+                found.setdefault(key, Taker(module.pointer, base_name(name), called))
+    return Takers(what, tuple(found.values()))
+
+
+def _full_of(use: MemoryUse) -> str | None:
+    """What has most of the memory that tells no owner."""
+    largest = use.caches[:_LARGEST_CACHES]
+    top = largest[0].pages if largest else 0
+    if use.pages.unaccounted > top:
+        return PAGES
+    for cache in largest:
+        what = _CACHES.get(cache.name) or (ENTRIES if cache.name.endswith("_inode_cache") else None)
+        if what is not None and cache.pages >= _SHARE * use.pages.total:
+            return what
+    return None
+
+
+def _leads_to(prog: Any, site: int) -> int:
+    """Where the call or jump at a place goes; it has been read before."""
+    target: int = site + 5 + int.from_bytes(prog.read(site + 1, 4), "little", signed=True)
+    return target

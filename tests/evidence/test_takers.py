@@ -1,0 +1,69 @@
+"""Who takes what the memory is full of, where nothing tells whose it is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import drgn
+import pytest
+from handmade_exhaustion import CACHE, use
+from handmade_facts import module, modules
+
+from oopsight.cheap import replace
+from oopsight.evidence import Missing
+from oopsight.evidence.memory_use import MemoryUse
+from oopsight.evidence.takers import Takers, collect
+
+START, HOOK, COPY, PAGES = (0xFFFFFFFFC0000000 + at for at in (0, 0x100, 0x8000, 0x9000))
+DRIVER = module("drv", START, START + 0x1000, "O")
+OTHER = module("kernelpart", START + 0x2000, START + 0x3000)
+
+
+class Kernel:
+    """A driver's hook, which calls ``skb_copy``."""
+
+    def __init__(self) -> None:
+        code = bytearray(0x1000)
+        code[0x110:0x115] = b"\xe8" + (COPY - (HOOK + 0x15)).to_bytes(4, "little", signed=True)
+        self.code = bytes(code)
+
+    def read(self, address: int, size: int) -> bytes:
+        if START <= address < START + 0x1000:
+            return self.code[address - START : address - START + size]
+        raise drgn.FaultError("not here", address)
+
+    def symbol(self, place: int | str) -> Any:
+        for address, name in ((HOOK, "drv_hook"), (COPY, "skb_copy"),
+                              (PAGES, "alloc_pages_noprof")):  # fmt: skip
+            if place == name or (isinstance(place, int) and address <= place < address + 0x80):
+                return SimpleNamespace(name=name, address=address, size=0x80)
+        raise LookupError(place)
+
+
+def found(memory: MemoryUse) -> Takers | Missing:
+    session: Any = SimpleNamespace(prog=Kernel())
+    return collect(session, memory, modules(DRIVER, OTHER))
+
+
+def full_of(*names: str) -> MemoryUse:
+    caches = tuple(replace(CACHE, name=name, pages=2000) for name in names)
+    return replace(use(), caches=caches)
+
+
+@pytest.mark.parametrize("names", [("skbuff_head_cache",), ("kmalloc-2k", "skbuff_head_cache")])
+def test_packets(names: tuple[str, ...]) -> None:
+    answer = found(full_of(*names))
+    assert isinstance(answer, Takers)
+    assert [(one.function, one.calls) for one in answer.functions] == [("drv_hook", "skb_copy")]
+    assert answer.modules == {"drv"}
+
+
+def test_of_pages_others_are_meant() -> None:
+    answer = found(use(unaccounted=6000))
+    assert isinstance(answer, Takers)
+    assert (answer.what, answer.functions) == ("pages", ())
+
+
+def test_what_tells_its_owner_is_not_looked_for() -> None:
+    assert isinstance(found(full_of("kmalloc-512")), Missing)
