@@ -24,6 +24,23 @@ def suspects(backtrace: Backtrace) -> tuple[Frame, ...]:
     return tuple(f for f in frames if f.module == first.module and f.index >= first.index)
 
 
+def askers(backtrace: Backtrace, frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    """Frames of another module, which called the module of ``frames`` by name.
+
+    What a module offers to others checks what they ask of it: who asked is the one to look at.
+    """
+    outer = [f for f in backtrace.blamable if f.index > frames[-1].index and not f.inline]
+    if not frames or not outer:
+        return ()
+    first, inner = outer[0], frames[-1]
+    between = [f for f in backtrace.crash_path if inner.index < f.index < first.index]
+    if any(not f.inline for f in between) or first.module in (None, inner.module):
+        return ()
+    if not first.calls_by_name:
+        return ()
+    return tuple(f for f in outer if f.module == first.module)
+
+
 def culprits(
     frames: Sequence[Frame], why: str, *, others: str = "called it", thing: str | None = None
 ) -> tuple[Culprit, ...]:

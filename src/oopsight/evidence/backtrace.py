@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.jumped_on import JumpedOn, jumped_on
+from oopsight.evidence.jumped_on import JumpedOn, jumped_on, names_its_call
 from oopsight.evidence.module_files import load_debug_files
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import FramePointer
@@ -58,6 +58,8 @@ class Frame:
     """What it called, where that went on by a jump and has no frame."""
     called_by: str | None = None
     """Set for what has no frame of its own: the function whose frame this is."""
+    calls_by_name: bool = False
+    """Whether it is a module's, and its call in progress names the function, not a pointer."""
 
     @property
     def pointer(self) -> FramePointer:
@@ -77,6 +79,7 @@ class Frame:
             inline=False,
             role=self.role,
             called_by=self.function,
+            calls_by_name=called.by_name,
         )
 
 
@@ -364,7 +367,11 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
         row = _frame(index, frame, role, modules)
         within = frames[index - 1] if index else None
         if role is Role.CALLER and not frame.interrupted and within and within.pc != frame.pc:
-            row = replace(row, jumped_on=jumped_on(session.prog, modules, frame.pc, within.pc))
+            row = replace(
+                row,
+                jumped_on=jumped_on(session.prog, modules, frame.pc, within.pc),
+                calls_by_name=row.module is not None and names_its_call(session.prog, frame.pc),
+            )
         if role is Role.FAULT and not _is_code(session, row.pc):
             row = replace(row, plumbing="no code is there")
         rows.append(row)

@@ -31,7 +31,7 @@ class BitFlip:
     intended: Owner
     """What the value is with that bit turned."""
     reason: str
-    """``memory``, ``siblings``, ``back-pointer`` or ``only``."""
+    """``memory``, ``siblings``, ``itself``, ``back-pointer`` or ``only``."""
     text: str
     memory: tuple[BytesPointer, ...]
     """What carries the reason."""
@@ -101,6 +101,12 @@ def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> Bit
             if owner.is_memory:
                 text = f"{len(found[1])} objects beside it hold {owner.address} there"
                 return BitFlip(end.value, bit, owner, "siblings", text, tuple(found[1]))
+    if slab is not None and end.memory is not None:
+        into = [bit for bit in range(64) if slab.address <= value ^ 1 << bit < slab.end]
+        if len(into) == 1:
+            owner = owner_of(session, known, value ^ 1 << into[0])
+            text = "that is within the very object that holds the pointer"
+            return BitFlip(end.value, into[0], owner, "itself", text, (end.memory,))
     return _alone(session, known, end.value, held) or nothing
 
 

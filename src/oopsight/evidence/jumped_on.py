@@ -10,9 +10,11 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules import Modules
+from oopsight.kernel.call_sites import call_sites
 
 CALL, CALL_SIZE = 0xE8, 5
 _MASK = (1 << 64) - 1
+_LARGEST = 16384
 _ENDBR = 4  # a direct call may skip the landing pad of indirect ones
 # Trampolines that are patched to lead to whoever is registered, include/linux/static_call.h.
 _TRAMPOLINES = ("__SCT__", "__x86_", "__pfx_", "__fentry__")
@@ -24,6 +26,8 @@ class JumpedOn:
 
     function: str
     module: str
+    by_name: bool = False
+    """Whether its code has a jump that names the function which has a frame."""
 
 
 def named_target(prog: Any, returns_to: int) -> int | None:
@@ -61,4 +65,24 @@ def jumped_on(prog: Any, modules: Modules, returns_to: int, inner: int) -> Jumpe
     # A function's unlikely half, ``.cold``, is the function itself.
     if called.address == running.address or running.name.partition(".")[0] == name:
         return None
-    return JumpedOn(name, owner.name)
+    size = min(called.size, _LARGEST)
+    ends = {running.address, running.address + _ENDBR}
+    by_name = bool(call_sites(prog, called.address, size, ends, jumps=True))
+    return JumpedOn(name, owner.name, by_name)
+
+
+def names_its_call(prog: Any, returns_to: int) -> bool:
+    """Whether the call that returns to an address names the function, and is not through a pointer.
+
+    A call through a pointer may be one of the thunk that jumps there.
+    """
+    target = named_target(prog, returns_to)
+    if target is None:
+        return False
+    try:
+        called = prog.symbol(target)
+    except LookupError:
+        return False
+    return target in (called.address, called.address + _ENDBR) and not called.name.startswith(
+        _TRAMPOLINES
+    )

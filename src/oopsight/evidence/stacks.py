@@ -10,7 +10,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.jumped_on import JumpedOn, jumped_on, named_target
+from oopsight.evidence.jumped_on import JumpedOn, jumped_on, names_its_call
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
 from oopsight.kernel.code_ahead import ahead, resolve
@@ -24,7 +24,6 @@ from oopsight.text import printable
 MOST_CALLS = 256
 _LARGEST_FUNCTION = 16384
 _MOST_FUNCTIONS = 400
-_THUNKS = "__x86_indirect_"
 
 
 @dataclass(frozen=True)
@@ -303,16 +302,9 @@ class StackReader:
             "in_loop": function.in_loop(call.pc),
             "holds": holds,
             "wants": wants,
-            "calls_by_name": None if call.interrupted else self._calls_by_name(call.pc),
+            "calls_by_name": None if call.interrupted else names_its_call(self._prog, call.pc),
         }
         return Call(**{**vars(call), **more})
-
-    def _calls_by_name(self, returns_to: int) -> bool:
-        """Whether the call that returns to an address names where it goes."""
-        target = named_target(self._prog, returns_to)
-        # A call through a pointer may be one of the thunk that jumps there.
-        called = self.names.function_at(target) if target is not None else None
-        return called is not None and not called.startswith(_THUNKS)
 
     def ahead(self, task: Any, call: Call) -> list[tuple[str, str, int]]:
         """What a function goes on to give back or signal, where its code and registers tell what.

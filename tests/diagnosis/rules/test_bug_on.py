@@ -8,7 +8,7 @@ from typing import Any
 from handmade_facts import ABSENT, backtrace, fault, log
 from handmade_waits import symptom
 
-from oopsight.diagnosis import Clear, Depth, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
 from oopsight.diagnosis.rules.bug_on import bug_on
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Backtrace, Role
@@ -69,3 +69,18 @@ def test_clear_and_undecided() -> None:
     assert isinstance(bug_on(TRAP, DRIVER, symptom(Kind.WARNING), SITE, ABSENT), Clear)
     nobody = replace(DRIVER, frames=DRIVER.frames[:1])
     assert isinstance(bug_on(TRAP, nobody, BUG, SITE, ABSENT), Undecided)
+
+
+def test_a_check_of_what_another_module_asked_for_is_that_modules() -> None:
+    named = trace(skb_panic="pool", append="crypt", export="crypt")
+    frames = tuple(replace(f, plumbing=None, calls_by_name=True) for f in named.frames)
+    found = bug_on(TRAP, replace(named, frames=frames), BUG, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.module for c in found.culprits] == ["crypt", "crypt"]
+    assert found.certainty is Certainty.POSSIBLE
+    # Through a pointer, the module with the check is the driver of the other.
+    frames = tuple(replace(f, calls_by_name=False) for f in frames)
+    found = bug_on(TRAP, replace(named, frames=frames), BUG, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.module for c in found.culprits] == ["pool"]
+    assert found.certainty is Certainty.INFERRED

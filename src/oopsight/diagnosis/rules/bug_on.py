@@ -11,7 +11,8 @@ How it is decided
     The exception was the trap instruction of BUG(). File and line come from the kernel's table of
     checks, the comparison from the code that led to the trap, the values from the registers. Where
     the check is in the kernel's own code and a module is among its callers, the module's innermost
-    function is suspect: it used the kernel's function wrongly.
+    function is suspect: it used the kernel's function wrongly. So is the module that called, by
+    name, the function of another module whose check failed; but then it is *possible* only.
 
 When it is wrong
     The state may have been damaged by somebody who is not on the stack. A rule that finds how goes
@@ -27,7 +28,7 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.diagnosis.places import askers, culprits, suspects, title_of
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.bug_site import BugSite, where
@@ -79,17 +80,27 @@ def bug_on(
                 (blamed[0].pointer,),
             )
         )
-    elif len(blamed) > 1:
+    asked = askers(backtrace, blamed) if checked.module else ()
+    if asked:
+        steps.append(
+            Step(
+                f"{title_of(blamed[-1])} was called by name from another module, by "
+                f"{title_of(asked[0])}: it checks what others ask of it",
+                (asked[0].pointer,),
+            )
+        )
+    elif len(blamed) > 1 and not innocent:
         steps.append(Step(f"it was called by {title_of(blamed[1])}", (blamed[1].pointer,)))
     return Finding(
         title=f"BUG in {title_of(checked)}"
-        + (f", called for {title_of(blamed[0])}" if innocent else ""),
+        + (f", called for {title_of((asked or blamed)[0])}" if innocent or asked else ""),
         summary=f"A check in {title_of(checked)}{where(site)} failed"
         + (f"; {title_of(blamed[0])} called it." if innocent else "."),
-        certainty=Certainty.INFERRED,
+        certainty=Certainty.POSSIBLE if asked else Certainty.INFERRED,
         depth=Depth.SYMPTOM,
         chain=tuple(steps),
-        culprits=culprits(
+        culprits=culprits(asked, "called another module's function whose check failed")
+        or culprits(
             blamed,
             "called the kernel's function whose check failed" if innocent else "its check failed",
             others="called it",
