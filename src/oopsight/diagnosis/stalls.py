@@ -57,6 +57,7 @@ def waits_step(wait: Wait) -> Step:
     verb = "spins on" if wait.lock.kind == "spinlock" else "waits for"
     since = f", for {wait.seconds:.0f} s" if wait.seconds else ""
     mode = f" to {wait.lock.mode}" if wait.lock.mode else ""
+    mode += f", {wait.lock.detail}," if wait.lock.detail else ""
     return Step(f"{who(wait)} {verb} {wait.lock.title}{mode}{where}{since}", tuple(because))
 
 

@@ -10,7 +10,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.pointers import Memory
 from oopsight.evidence.slab_caches import memory_of
 from oopsight.evidence.waiting import Holder, Lock, task_state
-from oopsight.evidence.waiting.scan import Scan
+from oopsight.evidence.waiting.scan import Scan, held_by_readers
 from oopsight.kernel.rcu_readers import blocking_readers
 
 _MOST_READERS = 16
@@ -55,7 +55,7 @@ def of_srcu(scan: Scan, completion: int, done: Memory) -> Lock:
         Address(domain),
         scan.name(domain),
         because=(done, *((link,) if link is not None else ())),
-        detail=None if readers is None else f"held by {readers} readers",
+        detail=None if readers is None else held_by_readers(readers),
     )
 
 
@@ -94,7 +94,15 @@ def _readers(prog: Any, domain: int) -> int | None:
                 except AttributeError:
                     counters = data.srcu_ctrs[index]
                     entered, left = counters.srcu_locks, counters.srcu_unlocks
-                total += entered.counter.value_() - left.counter.value_()
+                total += _count(entered) - _count(left)
     except (FaultError, LookupError, AttributeError):
         return None
     return total
+
+
+def _count(counter: Any) -> int:
+    try:
+        # Since Linux 6.2 (commit 5d0f5953b60f) they are atomic_long_t.
+        return int(counter.counter)
+    except AttributeError:
+        return int(counter)

@@ -12,7 +12,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.pointers import Memory
 from oopsight.evidence.slab_caches import memory_of
 from oopsight.evidence.waiting import Lock
-from oopsight.evidence.waiting.scan import Scan
+from oopsight.evidence.waiting.scan import Scan, held_by_readers
 from oopsight.text import printable
 
 FUNCTIONS = ("percpu_rwsem_wait", "percpu_down_write", "__percpu_down_read")
@@ -41,7 +41,7 @@ def find(scan: Scan) -> Lock | None:
         scan.name(address),
         mode="write" if write else "read",
         because=because,
-        detail=f"held by {readers} readers" if readers else None,
+        detail=held_by_readers(readers) if readers else None,
     )
 
 

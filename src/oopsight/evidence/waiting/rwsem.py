@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oopsight.evidence import Address
 from oopsight.evidence.waiting import Lock, holder
-from oopsight.evidence.waiting.scan import Scan, value
+from oopsight.evidence.waiting.scan import Scan, held_by_readers, value
 
 FUNCTIONS = ("rwsem_down_*", "__down_read*", "__down_write*", "down_read*", "down_write*")
 # kernel/locking/rwsem.c
@@ -31,6 +31,6 @@ def find(scan: Scan) -> Lock | None:
             mode="write" if scan.stack.inside("rwsem_down_write_slowpath") else "read",
             holders=holder(scan, task, "owner" if written else "last reader"),
             because=(count, owner, *((mine,) if mine else ())),
-            detail="held by a writer" if written else f"held by {readers} readers",
+            detail="held by a writer" if written else held_by_readers(readers),
         )
     return None

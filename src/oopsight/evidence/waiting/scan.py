@@ -242,3 +242,8 @@ def stack_size(prog: Any) -> int:
 def value(memory: Memory) -> int:
     """The number that the bytes are."""
     return int.from_bytes(bytes.fromhex(memory.bytes), "little")
+
+
+def held_by_readers(count: int) -> str:
+    """How many readers hold a lock, in words."""
+    return f"held by {count} reader{'s' * (count != 1)}"
