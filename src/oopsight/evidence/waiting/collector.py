@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,38 +175,22 @@ class Collector:
 
         :return: whether any was found
         """
-        from drgn import Object
-
         found: dict[tuple[str, int], list[Holder]] = {}
-
-        def search(task: Any, stack: TaskStack, kinds: tuple[str, ...]) -> bool:
-            wait = self.waits.get(task.value_())
-            own = wait.lock.key if wait is not None and wait.lock is not None else None
-            known = False
-            for key in gives(self.reader, task, stack) & wanted - {own}:
-                if key[0].partition(" ")[0] in kinds:
-                    by = "signals" if key[0] in SIGNALS else "code"
-                    found.setdefault(key, []).append(Holder(stack.task, alive=True, known_by=by))
-                    known = True
-            return known
-
         wanted = self._unheld()
-        for wait in list(self.waits.values()) if wanted else ():
-            if wait.stack.blamable:
-                task = Object(self.prog, "struct task_struct *", wait.task.address)
-                search(task, wait.stack, (*UNOWNED, "rwsem"))
+        stacks = [wait.stack for wait in self.waits.values()]
+        stacks += [c.stack for c in self.cpus if not c.idle and c.task.address not in self.waits]
+        for stack in stacks if wanted else ():
+            self._search(stack, (*UNOWNED, "rwsem"), wanted, found)
         wanted -= set(found)
         completions = {key for key in wanted if key[0] == "completion"}
         if completions:
             workers = completion.busy_workers(self.prog)
             found |= queued.queued(self.reader, workers, completions)
+        # A lock is also held by who sleeps interruptibly; but such a one need not signal anything.
         locks = tuple(kind for kind in (*UNOWNED, "rwsem") if kind not in SIGNALS)
-        if any(kind.partition(" ")[0] in locks for kind, _ in wanted) and isinstance(
-            self.modules, Modules
-        ):
-            for task in sleepers(self.prog, self.modules, self._tasks()):
-                if task.value_() not in self.waits:
-                    search(task, self.reader.read(task), locks)
+        if any(kind.partition(" ")[0] in locks for kind, _ in wanted):
+            for stack in self._sleepers():
+                self._search(stack, locks, wanted, found)
         for address, wait in self.waits.items():
             holders = found.get(wait.lock.key) if wait.lock is not None else None
             if wait.lock is not None and holders:
@@ -213,6 +198,37 @@ class Collector:
                 self.waits[address] = Wait(**{**vars(wait), "lock": lock})
         self._strike_signals()
         return bool(found)
+
+    def _sleepers(self) -> Iterator[TaskStack]:
+        from drgn import FaultError, Object
+
+        if isinstance(self.modules, Missing):
+            return
+        tasks = (Object(self.prog, "struct task_struct *", task) for task in self.alive)
+        for task in sleepers(self.prog, self.modules, tasks):
+            if task.value_() not in self.waits:
+                with contextlib.suppress(FaultError):
+                    yield self.reader.read(task)
+
+    def _search(
+        self,
+        stack: TaskStack,
+        kinds: tuple[str, ...],
+        wanted: set[tuple[str, int]],
+        found: dict[tuple[str, int], list[Holder]],
+    ) -> None:
+        """Add what is wanted and a task has or goes on to give; not what it waits for itself."""
+        from drgn import Object
+
+        if not stack.blamable:
+            return
+        wait = self.waits.get(stack.task.address)
+        own = wait.lock.key if wait is not None and wait.lock is not None else None
+        task = Object(self.prog, "struct task_struct *", stack.task.address)
+        for key in gives(self.reader, task, stack) & wanted - {own}:
+            if key[0].partition(" ")[0] in kinds:
+                by = "signals" if key[0] in SIGNALS else "code"
+                found.setdefault(key, []).append(Holder(stack.task, alive=True, known_by=by))
 
     def _strike_signals(self) -> None:
         """An event may be signalled by many: one of them that is stuck counts only in a circle."""
@@ -245,11 +261,6 @@ class Collector:
         last = next((h for h in lock.holders if h.known_by == "last reader"), None)
         wait = self.waits.get(last.task.address) if last is not None else None
         return last is not None and (wait is None or wait.holding(lock) is None)
-
-    def _tasks(self) -> Iterator[Any]:
-        from drgn import Object
-
-        return (Object(self.prog, "struct task_struct *", task) for task in self.alive)
 
     def _add_holders(self) -> None:
         """Read the stacks of those who hold something as well, and of those who hold that."""
