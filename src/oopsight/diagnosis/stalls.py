@@ -79,6 +79,8 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         because.append(holder.task)
     taken = ""
     call = wait.holding(lock) if wait is not None else None
+    if call is None and holder.known_by == "code":
+        known = "its code goes on to give it back"
     if wait is not None and call is not None:
         site = next(h.taken_at for h in call.holds if lock.is_held_as(h))
         taken = f"; it took it at {site}"

@@ -129,11 +129,12 @@ def _request(
     modules: Modules | None,
     tasks: tuple[TaskPointer, ...],
 ) -> Request | None:
-    from drgn import FaultError
+    from drgn import FaultError, cast
     from drgn.helpers.linux.block import disk_name
 
     try:
-        operations = request.q.mq_ops.read_()
+        # Without its ``const``: what proves it is named by the plain type.
+        operations = cast("struct blk_mq_ops *", request.q.mq_ops.read_())
         handler = operations.queue_rq.value_()
         owner = modules.owner(handler) if modules is not None else None
         operation = request.cmd_flags.value_() & _OPERATION_MASK

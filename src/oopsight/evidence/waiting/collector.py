@@ -176,6 +176,7 @@ class Collector:
         :return: whether any was found
         """
         found: dict[tuple[str, int], list[Holder]] = {}
+        details: dict[tuple[str, int], str] = {}
         wanted = self._unheld()
         stacks = [wait.stack for wait in self.waits.values()]
         stacks += [c.stack for c in self.cpus if not c.idle and c.task.address not in self.waits]
@@ -185,16 +186,19 @@ class Collector:
         completions = {key for key in wanted if key[0] == "completion"}
         if completions:
             workers = completion.busy_workers(self.prog)
-            found |= queued.queued(self.reader, workers, completions)
+            for key, (item, holders) in queued.queued(self.reader, workers, completions).items():
+                found[key] = holders
+                details[key] = f"which work item {item} is to signal"
         # A lock is also held by who sleeps interruptibly; but such a one need not signal anything.
         locks = tuple(kind for kind in (*UNOWNED, "rwsem") if kind not in SIGNALS)
         if any(kind.partition(" ")[0] in locks for kind, _ in wanted):
             for stack in self._sleepers():
                 self._search(stack, locks, wanted, found)
         for address, wait in self.waits.items():
-            holders = found.get(wait.lock.key) if wait.lock is not None else None
-            if wait.lock is not None and holders:
-                lock = Lock(**{**vars(wait.lock), "holders": tuple(holders)})
+            if wait.lock is not None and found.get(wait.lock.key):
+                key = wait.lock.key
+                told = {"detail": details[key]} if key in details else {}
+                lock = Lock(**{**vars(wait.lock), "holders": tuple(found[key]), **told})
                 self.waits[address] = Wait(**{**vars(wait), "lock": lock})
         self._strike_signals()
         return bool(found)

@@ -31,6 +31,7 @@ FUNCTIONS = (
 )
 _PWQ_FLAGS = 0xFF  # include/linux/workqueue.h: WORK_STRUCT_FLAG_MASK, at most eight bits
 _IS_PWQ = 0x4
+_UNBOUND = 0x2  # WQ_UNBOUND
 _WORKER = 0x20  # PF_WQ_WORKER
 
 
@@ -152,7 +153,7 @@ def _queue(
         name = printable(Object(scan.prog, "struct pool_workqueue *", pwq).wq.name.string_())
     for worker in busy_workers(scan.prog) if exact is None else [exact]:
         try:
-            if worker.current_pwq.value_() != pwq:
+            if not _shares(worker.current_pwq, pwq):
                 continue
             holders.append(Holder(task_pointer(worker.task), alive=True, known_by="worker"))
         except FaultError:
@@ -166,6 +167,20 @@ def _queue(
         holders=tuple(holders),
         because=tuple(memories),
     )
+
+
+def _shares(own: Any, pwq: int) -> bool:
+    """Whether an item carried out counts against the most of another's queue.
+
+    Queues that are bound to no CPU count all that they carry out, since Linux 6.9 (commit
+    5797b1c18919) also across their parts.
+    """
+    from drgn import Object
+
+    if own.value_() == pwq:
+        return True
+    queue = Object(own.prog_, "struct pool_workqueue *", pwq).wq.read_()
+    return bool(own.wq.value_() == queue.value_() and queue.flags.value_() & _UNBOUND)
 
 
 def busy_workers(prog: Any) -> list[Any]:

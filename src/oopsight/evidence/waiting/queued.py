@@ -7,6 +7,7 @@ from typing import Any
 
 from oopsight.evidence.stacks import StackReader, task_pointer
 from oopsight.evidence.waiting import Holder
+from oopsight.plumbing import base_name
 
 _MOST_QUEUES = 1000
 _MOST_ITEMS = 200
@@ -14,8 +15,8 @@ _MOST_ITEMS = 200
 
 def queued(
     reader: StackReader, workers: list[Any], wanted: set[tuple[str, int]]
-) -> dict[tuple[str, int], list[Holder]]:
-    """Who holds a work item up that is to signal what is wanted, by what is wanted.
+) -> dict[tuple[str, int], tuple[str, list[Holder]]]:
+    """Work items that are to signal what is wanted, and who holds them up, by what is wanted.
 
     A queue that may carry out only so many items at a time keeps the others on a list of its own.
 
@@ -23,7 +24,7 @@ def queued(
     """
     from drgn import FaultError
 
-    found: dict[tuple[str, int], list[Holder]] = {}
+    found: dict[tuple[str, int], tuple[str, list[Holder]]] = {}
     seen: set[int] = set()
     for worker in workers:
         try:
@@ -34,10 +35,11 @@ def queued(
             for item in _waiting(queue):
                 function, address = item.func.value_(), item.value_()
                 for key in reader.signals(function, {"rdi": address}) & wanted:
-                    found.setdefault(key, _carrying_out(workers, queue.value_()))
+                    name = base_name(reader.names.code(function)[0])
+                    found.setdefault(key, (name, _carrying_out(workers, queue.value_())))
         except FaultError:
             continue
-    return {key: holders for key, holders in found.items() if holders}
+    return {key: item for key, item in found.items() if item[1]}
 
 
 def _waiting(queue: Any) -> Iterator[Any]:
