@@ -96,6 +96,21 @@ def test_who_used_what_the_kernel_had_freed_comes_first() -> None:
     assert {one.module for one in answer.culprits} == {"nic"}
 
 
+def test_a_record_of_rcu_alone_names_nobody() -> None:
+    record = track("freed", "rcu_do_batch")
+    frames = tuple(replace(frame, plumbing="schedules") for frame in record.frames)
+    one = slab_object(
+        "free", poisoned=True, tracks=(replace(record, caller=frames[0], frames=frames),)
+    )
+    two = replace(users(one).modules[0], frees=("mod_free", "mod_drop"))
+    used = replace(users(one), modules=(two,))
+    answer = use_after_free(
+        FAULT, backtrace(), flow(), ABSENT, used, ABSENT, ABSENT, ABSENT, ABSENT
+    )
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+
+
 def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> None:
     """A device's owner gives back the last reference; a watcher had kept a bare pointer."""
     owned, freed = track("allocated", "port_add", "port"), track("freed", "port_remove", "port")

@@ -101,10 +101,13 @@ def _poison(flow: DataFlow | Missing, report: ListReport | Missing) -> str | Non
 def _record(users: ObjectUsers) -> Track | None:
     """The allocator's record of the free in question.
 
-    Memory that has been given away may have been freed by others since.
+    Memory that has been given away may have been freed by others since. Of what is freed after a
+    grace period, RCU's own functions are all that is recorded.
     """
     track = users.object.track("freed")
-    if track is None or users.question != "refilled":
+    if track is None or not (track.blamable or track.by):
+        return None
+    if users.question != "refilled":
         return track
     mine = {use.module for use in users.modules}
     return track if any(frame.module in mine for frame in track.blamable) else None
