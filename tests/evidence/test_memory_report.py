@@ -90,6 +90,8 @@ def names(frames: Any) -> list[str]:
         ("BUG kmalloc-32 (Not tainted): Right Redzone overwritten", Mistake.OVERWRITTEN),
         ("BUG kmalloc-64 (Tainted: G    B  ): kmalloc Redzone overwritten", Mistake.OVERWRITTEN),
         ("BUG dentry (Not tainted): Poison overwritten", Mistake.WRITTEN_FREE),
+        ("BUG dentry (Not tainted): End Poison overwritten", Mistake.WRITTEN_FREE),
+        ("BUG dentry (Not tainted): Object corrupt", None),
         ("BUG dentry (Not tainted): Object already free", Mistake.DOUBLE_FREE),
         ("BUG dentry (Not tainted): Invalid object pointer 0x0000000012", Mistake.INVALID_FREE),
         ("BUG: KFENCE: out-of-bounds write in crf_seal+0x2/0x9", Mistake.OUT_OF_BOUNDS),
@@ -101,6 +103,20 @@ def names(frames: Any) -> list[str]:
 def test_headlines(text: str, mistake: Mistake | None) -> None:
     known = parse(text)
     assert (known[1] if known else None) is mistake
+
+
+def test_what_is_overwritten_stands_before_the_head_since_6_12(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_report, "functions", lambda *_: [])
+    monkeypatch.setattr(memory_report, "start_and_end", lambda *_: set())
+    said = (
+        "[Right Redzone overwritten] 0xffff8881026f7420-0xffff8881026f7420 @offset=1056. "
+        "First byte 0x0 instead of 0xcc\n"
+    )
+    report = found(said + SLUB.format(what="Object corrupt"))
+    assert (report.mistake, report.cache) == (Mistake.OVERWRITTEN, "stg_request")
+    assert (report.start, report.length, report.byte) == (0xFFFF8881026F7420, 1, 0)
 
 
 def test_slub_tells_who_frees_who_freed_and_who_allocated() -> None:

@@ -79,6 +79,28 @@ def parse(text: str) -> tuple[str, str | None, str | None, bool, dict[str, int]]
     return report["operation"], field, poison, report["what"] == "double add", addresses
 
 
+def _add_neighbour(
+    session: Session, operation: str, field: str | None, addresses: dict[str, int]
+) -> None:
+    """The neighbour that was looked at, where the report does not tell it: before Linux 5.14.
+
+    The entry itself still leads to it.
+    """
+    from drgn import FaultError
+
+    role = (field or "").partition("->")[0]
+    if operation != "del" or role not in ("prev", "next") or role in addresses:
+        return
+    entry = addresses.get("should")
+    if entry is None:
+        return
+    try:
+        found = session.read(entry + (8 if role == "prev" else 0), 8)
+    except FaultError:
+        return
+    addresses[role] = int.from_bytes(found, "little")
+
+
 def collect(session: Session, log: Log, modules: Modules | Missing) -> ListReport | Missing:
     """Find the report and say what its addresses are."""
     for line in log.lines:
@@ -87,6 +109,7 @@ def collect(session: Session, log: Log, modules: Modules | Missing) -> ListRepor
             continue
         operation, field, poison, double, addresses = found
         known = None if isinstance(modules, Missing) else modules
+        _add_neighbour(session, operation, field, addresses)
         return ListReport(
             operation=operation,
             text=line,

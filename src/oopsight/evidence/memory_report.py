@@ -47,6 +47,10 @@ class Mistake(str, Enum):
 
 
 _SLUB = re.compile(r"BUG (?P<cache>\S.{0,79}?) ?\((?:Not tainted|Tainted.{0,80}?)\): (?P<what>.+)")
+# Since Linux 6.12 the head says "Object corrupt", and lines before it what is overwritten.
+_CORRUPT = "Object corrupt"
+_BEFORE = re.compile(r"\[(?P<what>[\w ]{3,40} overwritten)\] 0x")
+_LINES_BEFORE = 12
 _KFENCE = re.compile(r"BUG: KFENCE: (?P<what>.+)")
 _MISTAKES: tuple[tuple[str, re.Pattern[str], Mistake], ...] = tuple(
     (checker, re.compile(pattern), mistake)
@@ -56,7 +60,7 @@ _MISTAKES: tuple[tuple[str, re.Pattern[str], Mistake], ...] = tuple(
         ("SLUB", r"Invalid object pointer|Attempt to free object.*outside", Mistake.INVALID_FREE),
         ("SLUB", r"(?:Left |Right |kmalloc )?Red ?zone overwritten", Mistake.OVERWRITTEN),
         ("SLUB", r"(?:Alignment padding|Object padding|Padding) overwritten", Mistake.OVERWRITTEN),
-        ("SLUB", r"Poison overwritten", Mistake.WRITTEN_FREE),
+        ("SLUB", r"(?:End )?Poison overwritten", Mistake.WRITTEN_FREE),
         # mm/kfence/report.c
         ("KFENCE", r"out-of-bounds", Mistake.OUT_OF_BOUNDS),
         ("KFENCE", r"use-after-free", Mistake.USE_AFTER_FREE),
@@ -148,8 +152,10 @@ def blamable(frames: Iterable[TrackFrame]) -> tuple[TrackFrame, ...]:
     return tuple(one for one in frames if one.plumbing is None)
 
 
-def parse(text: str) -> tuple[str, Mistake, str | None] | None:
+def parse(text: str, before: Iterable[str] = ()) -> tuple[str, Mistake, str | None] | None:
     """Checker, mistake and slab cache of a report's first line.
+
+    :param before: the lines before it
 
     >>> parse("BUG kmalloc-32 (Not tainted): Right Redzone overwritten")[0]
     'SLUB'
@@ -160,8 +166,11 @@ def parse(text: str) -> tuple[str, Mistake, str | None] | None:
     match, checker = (slub, "SLUB") if slub else (kfence, "KFENCE")
     if match is None:
         return None
+    said = match["what"]
+    if slub is not None and said.startswith(_CORRUPT):
+        said = next((m["what"] for line in before if (m := _BEFORE.search(line))), said)
     for name, pattern, mistake in _MISTAKES:
-        if name == checker and pattern.match(match["what"]):
+        if name == checker and pattern.match(said):
             return checker, mistake, slub["cache"] if slub else None
     return None
 
@@ -172,7 +181,10 @@ def collect(
     """Find the first report, its stacks, and the object it is about."""
     known = modules if isinstance(modules, Modules) else None
     for index, line in enumerate(log.lines):
-        found = parse(line.text) if "BUG" in line.text else None
+        if "BUG" not in line.text:
+            continue
+        first = max(0, index - _LINES_BEFORE)
+        found = parse(line.text, (one.text for one in log.lines[first:index]))
         if found is None or index in log.user:
             continue
         checker, mistake, cache = found
@@ -187,7 +199,7 @@ def collect(
             stacks["crash"] = of_dump(backtrace) or stacks["crash"]
         if mistake is Mistake.INVALID_FREE and checker == "KFENCE" and stacks["freed"]:
             mistake = Mistake.DOUBLE_FREE
-        lines = log.lines[index : index + _LINES]
+        lines = log.lines[first : index + _LINES]
         named_cache = next((m["cache"] for x in lines if (m := _CACHE.search(x.text))), None)
         one = _object(session, known, lines)
         for role in ("allocated", "freed"):
@@ -220,7 +232,7 @@ def collect(
             stack=stacks["crash"],
             allocated=stacks["allocated"],
             freed=stacks["freed"],
-            lines=tuple(_carrying(lines[1:], stacks)),
+            lines=tuple(_carrying(lines, stacks)),
             object=one,
             start=start,
             length=length,
