@@ -8,10 +8,11 @@ from typing import Any
 import drgn
 import pytest
 from handmade_exhaustion import CACHE, use
-from handmade_facts import module, modules
+from handmade_facts import ABSENT, module, modules
 
 from oopsight.cheap import replace
 from oopsight.evidence import Missing
+from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import MemoryUse
 from oopsight.evidence.takers import Takers, collect
 
@@ -41,9 +42,9 @@ class Kernel:
         raise LookupError(place)
 
 
-def found(memory: MemoryUse) -> Takers | Missing:
+def found(memory: MemoryUse, deleted: DeletedFiles | None = None) -> Takers | Missing:
     session: Any = SimpleNamespace(prog=Kernel())
-    return collect(session, memory, modules(DRIVER, OTHER))
+    return collect(session, memory, deleted or ABSENT, modules(DRIVER, OTHER))
 
 
 def full_of(*names: str) -> MemoryUse:
@@ -67,3 +68,9 @@ def test_of_pages_others_are_meant() -> None:
 
 def test_what_tells_its_owner_is_not_looked_for() -> None:
     assert isinstance(found(full_of("kmalloc-512")), Missing)
+
+
+def test_deleted_files_are_held_by_whoever_takes_paths() -> None:
+    answer = found(use(), DeletedFiles(40, 3000, ()))
+    assert isinstance(answer, Takers)
+    assert (answer.what, answer.functions) == ("directory entries and inodes", ())

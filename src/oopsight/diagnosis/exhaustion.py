@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from oopsight.cheap import dataclass
+from oopsight.evidence import Missing
+from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import CacheUse, MemoryUse, ProcessUse, VmallocUse
 
 MUCH = 0.25
@@ -15,15 +17,19 @@ class Share:
 
     pages: int
     what: str
-    source: CacheUse | VmallocUse | None
+    source: CacheUse | VmallocUse | DeletedFiles | None
 
 
-def user_pages(use: MemoryUse) -> int:
+def _nobodys(deleted: DeletedFiles | Missing) -> int:
+    return deleted.pages if isinstance(deleted, DeletedFiles) else 0
+
+
+def user_pages(use: MemoryUse, deleted: DeletedFiles | Missing) -> int:
     """What processes hold, in their own memory and in shared memory."""
-    return use.pages.anonymous + use.pages.shmem
+    return use.pages.anonymous + max(use.pages.shmem - _nobodys(deleted), 0)
 
 
-def kernel_share(use: MemoryUse) -> Share:
+def kernel_share(use: MemoryUse, deleted: DeletedFiles | Missing) -> Share:
     """The largest single holder in the kernel."""
     shares = [Share(c.pages, f"slab cache {c.name}", c) for c in use.caches[:1]]
     shares += [Share(v.pages, f"vmalloc() by {v.function}", v) for v in use.vmalloc[:1]]
@@ -32,6 +38,9 @@ def kernel_share(use: MemoryUse) -> Share:
         Share(use.pages.page_tables, "page tables", None),
         Share(use.pages.kernel_stacks, "kernel stacks", None),
     ]
+    if isinstance(deleted, DeletedFiles) and deleted.pages:
+        what = f"{deleted.files} deleted files that nobody has open"
+        shares.append(Share(deleted.pages, what, deleted))
     return max(shares, key=lambda share: share.pages)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import MemoryUse
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import ModulePointer
@@ -80,9 +81,15 @@ class Takers:
         return {one.module.name for one in self.functions}
 
 
-def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> Takers | Missing:
+def collect(
+    session: Session,
+    use: MemoryUse,
+    deleted: DeletedFiles | Missing,
+    modules: Modules | Missing,
+) -> Takers | Missing:
     """Search the code of the modules from outside the kernel for calls."""
-    what = _full_of(use)
+    pages = deleted.pages if isinstance(deleted, DeletedFiles) else 0
+    what = _full_of(use, pages)
     if what is None or isinstance(modules, Missing):
         return Missing(Why.NOT_APPLICABLE, "the memory is not full of what has no owner")
     prog: Any = session.prog
@@ -104,10 +111,12 @@ def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> Tak
     return Takers(what, tuple(found.values()))
 
 
-def _full_of(use: MemoryUse) -> str | None:
+def _full_of(use: MemoryUse, deleted: int) -> str | None:
     """What has most of the memory that tells no owner."""
     largest = use.caches[:_LARGEST_CACHES]
     top = largest[0].pages if largest else 0
+    if deleted > max(top, use.pages.unaccounted):
+        return ENTRIES
     if use.pages.unaccounted > top:
         return PAGES
     for cache in largest:

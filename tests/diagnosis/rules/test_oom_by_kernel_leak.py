@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_exhaustion import COUNTER, HINT, MODULE, use
+from handmade_exhaustion import CACHE, COUNTER, HINT, MODULE, use
 from handmade_facts import ABSENT, backtrace
 from handmade_waits import symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.oom_by_kernel_leak import oom_by_kernel_leak
+from oopsight.diagnosis.rules.oom_by_userspace import oom_by_userspace
 from oopsight.evidence.allocators import Allocator, Allocators
 from oopsight.evidence.backtrace import Role
+from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import MemoryUse
 from oopsight.evidence.takers import Taker, Takers
 from oopsight.kinds import Kind
@@ -25,7 +27,7 @@ def with_cache(**changes: object) -> MemoryUse:
 
 
 def found_in(memory: MemoryUse) -> Finding:
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert all(step.because for step in found.chain)
     return found
@@ -62,7 +64,7 @@ def test_a_shared_cache_belongs_to_whom_most_objects_point_to() -> None:
 
 def test_functions_that_allocate_from_it_go_first() -> None:
     allocators = Allocators("drv", (Allocator("send", "send+0x18"),))
-    found = oom_by_kernel_leak(OOM, with_cache(hint=HINT), allocators, ABSENT, ABSENT)
+    found = oom_by_kernel_leak(OOM, with_cache(hint=HINT), allocators, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["send", "done"]
 
@@ -74,10 +76,14 @@ def test_pages_taken_one_by_one_have_no_owner() -> None:
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(oom_by_kernel_leak(OOM, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
-    assert isinstance(oom_by_kernel_leak(OOM, use(hog=8000), ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(oom_by_kernel_leak(OOM, use(cache=1000), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(
+        oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+    )
+    assert isinstance(oom_by_kernel_leak(OOM, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(oom_by_kernel_leak(OOM, use(hog=8000), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(
+        oom_by_kernel_leak(OOM, use(cache=1000), ABSENT, ABSENT, ABSENT, ABSENT), Clear
+    )
 
 
 def asking(memory: MemoryUse, *names: str) -> Finding:
@@ -87,7 +93,7 @@ def asking(memory: MemoryUse, *names: str) -> Finding:
     frames = tuple(
         replace(f, module="udptap" if f.function == "tap_make" else None) for f in path.frames
     )
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, replace(path, frames=frames), ABSENT)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, replace(path, frames=frames), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     return found
 
@@ -113,10 +119,20 @@ def test_who_is_known_to_have_it_goes_before_who_asks() -> None:
 def test_who_takes_such_things_at_all_is_possible_where_nothing_else_is_known() -> None:
     packets = Takers("packets", (Taker(MODULE, "drv_hook", "skb_copy"),))
     memory = use(cache=4000)
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, packets)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, packets, ABSENT)
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [("drv", "drv_hook")]
     assert found.certainty is Certainty.POSSIBLE
-    nobody = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, Takers("packets", ()))
+    nobody = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, Takers("packets", ()), ABSENT)
     assert isinstance(nobody, Finding)
     assert nobody.culprits == ()
+
+
+def test_deleted_files_that_nobody_has_open_are_the_kernels() -> None:
+    held = DeletedFiles(40, 6000, (CACHE.because[0],))
+    memory = use(shmem=6000)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, held)
+    assert isinstance(found, Finding)
+    assert "40 deleted files" in found.title
+    assert isinstance(oom_by_userspace(OOM, memory, ABSENT, held), Clear)
+    assert isinstance(oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT), Clear)

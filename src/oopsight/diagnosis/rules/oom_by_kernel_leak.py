@@ -1,7 +1,8 @@
 """The kernel itself, mostly a driver, has used the memory up.
 
 Finds
-    A slab cache, a caller of ``vmalloc()`` or pages taken one by one that hold most of the memory.
+    A slab cache, a caller of ``vmalloc()``, pages taken one by one, or deleted files in memory that
+    nobody has open, which hold most of the memory.
 
 Why it happens
     Objects are allocated and never freed: a missing free on one path, a queue without a limit.
@@ -36,6 +37,7 @@ from oopsight.diagnosis.places import suspects, title_of
 from oopsight.evidence import Missing
 from oopsight.evidence.allocators import Allocators
 from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import CacheUse, MemoryUse, VmallocUse
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.symptom import Symptom
@@ -66,13 +68,14 @@ def oom_by_kernel_leak(
     allocators: Allocators | Missing,
     backtrace: Backtrace | Missing,
     takers: Takers | Missing,
+    deleted: DeletedFiles | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder in the kernel has the memory."""
     if symptom.kind is not Kind.OOM:
         return Clear(f"memory did not run out; the first report is {symptom.kind}")
     if isinstance(use, Missing):
         return absent(use)
-    share, user = kernel_share(use), user_pages(use)
+    share, user = kernel_share(use, deleted), user_pages(use, deleted)
     if share.pages <= user or share.pages < MUCH * use.pages.total:
         return Clear(
             f"{size(use, share.pages)} are in {share.what}, {size(use, user)} in processes"

@@ -28,6 +28,7 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.exhaustion import MUCH, kernel_share, largest, size, user_pages
 from oopsight.evidence import Missing
+from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.log import Log
 from oopsight.evidence.memory_use import MemoryUse
 from oopsight.evidence.symptom import Symptom
@@ -37,14 +38,17 @@ _MEMCG = "constraint=CONSTRAINT_MEMCG"
 
 
 def oom_by_userspace(
-    symptom: Symptom, use: MemoryUse | Missing, log: Log | Missing
+    symptom: Symptom,
+    use: MemoryUse | Missing,
+    log: Log | Missing,
+    deleted: DeletedFiles | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether processes hold the memory."""
     if symptom.kind is not Kind.OOM:
         return Clear(f"memory did not run out; the first report is {symptom.kind}")
     if isinstance(use, Missing):
         return absent(use)
-    pages, kernel = user_pages(use), kernel_share(use)
+    pages, kernel = user_pages(use, deleted), kernel_share(use, deleted)
     limited = log.find(_MEMCG) if isinstance(log, Log) else None
     if limited is None and (pages < kernel.pages or pages < MUCH * use.pages.total):
         return Clear(f"processes hold {size(use, pages)}, {kernel.what} {size(use, kernel.pages)}")
