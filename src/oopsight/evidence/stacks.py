@@ -13,7 +13,7 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.jumped_on import JumpedOn, jumped_on, names_its_call
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
-from oopsight.kernel.code_ahead import ahead, resolve
+from oopsight.kernel.code_ahead import Gift, ahead, resolve
 from oopsight.kernel.code_locks import Function, Held, Place
 from oopsight.kernel.machine_code import SLOT
 from oopsight.kernel.names import Names
@@ -198,6 +198,7 @@ class StackReader:
         self.names = Names(session.prog)
         self._functions: dict[int, Function | None] = {}
         self._frames: dict[int, list[Any]] = {}
+        self._ahead: dict[int, tuple[Gift, ...]] = {}
         self._preempt_count = preempt_count_offset(session.prog)
 
     @property
@@ -319,7 +320,10 @@ class StackReader:
         place = function.at(call.pc, calling=not call.interrupted)
         place = place or Place((), None, function.registers(call.pc))
         found = []
-        for gift in ahead(function, call.pc, self.names.function_at):
+        # Many tasks wait at the same place.
+        if call.pc not in self._ahead:
+            self._ahead[call.pc] = ahead(function, call.pc, self.names.function_at)
+        for gift in self._ahead[call.pc]:
             address = resolve(
                 gift.thing, place, lambda name: self.value(frames, call.index, name), self._word
             )
