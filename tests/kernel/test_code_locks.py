@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from handmade_code import START, assemble, function
+from handmade_code import NAMES, START, assemble, function
+
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.machine_code import Expression
 
 # int license_return(struct license_pool *pool, unsigned int count)
 LEAKING = (
@@ -151,6 +154,19 @@ def test_a_bit_that_is_always_taken_can_be_left_set() -> None:
 
 def test_a_bit_whose_wait_may_be_broken_off_is_not_taken_unasked() -> None:
     assert not function(*bit_lock("b901000000")).leaks  # TASK_INTERRUPTIBLE
+
+
+def test_the_one_lock_of_its_name_is_known_by_its_variable() -> None:
+    code = (
+        "53 89fb",
+        "call rtnl_lock",
+        "81fb00100000 7707",  # cmp ebx, 4096; ja to the pops
+        "call rtnl_unlock",
+        "9090 5b c3",
+    )
+    found = Function(assemble(*code), START, NAMES.get, None, {"rtnl_mutex": 0x1000}.get)
+    (leak,) = found.leaks
+    assert (leak.held.kind, leak.held.lock) == ("mutex", Expression("", 0x1000))
 
 
 def test_a_read_section_of_rcu_has_no_address() -> None:

@@ -23,6 +23,8 @@ NAMES = {
     START + 0x1C00: "wake_up_bit",
     START + 0x1D00: "__rcu_read_lock",
     START + 0x1E00: "__rcu_read_unlock",
+    START + 0x1F00: "rtnl_lock",
+    START + 0x2000: "rtnl_unlock",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

@@ -17,7 +17,7 @@ from oopsight.evidence.stacks import StackReader, TaskStack
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Waits, hung
 from oopsight.kernel.call_sites import addresses, call_sites
-from oopsight.kernel.code_locks import ALL_ACQUIRES
+from oopsight.kernel.lock_functions import ALL_ACQUIRES
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -77,7 +77,8 @@ def collect(
 ) -> LockLeaks | Missing:
     """Search the modules on the stacks of all that wait, spin or run.
 
-    A sleep in atomic context may come from any: then those from outside the kernel's tree.
+    A sleep in atomic context may come from any, and so may a lock of the kernel's own which its
+    owner left: then those from outside the kernel's tree.
     """
     asked = isinstance(waits, Waits) and hung(symptom, waits)
     if symptom.kind not in _KINDS and not asked:
@@ -85,7 +86,8 @@ def collect(
     stacks = [w.stack for w in waits.victims] if isinstance(waits, Waits) else []
     stacks += [cpu.stack for cpu in cpus.cpus] if isinstance(cpus, Cpus) else []
     wanted = _implicated(modules, stacks)
-    if symptom.kind is Kind.SLEEPING_IN_ATOMIC:
+    unexplained = isinstance(waits, Waits) and _unexplained(waits)
+    if symptom.kind is Kind.SLEEPING_IN_ATOMIC or unexplained:
         wanted += [m for m in modules.loaded if "O" in m.taints and m not in wanted]
     search = _Search(session, modules)
     for module in wanted:
@@ -93,6 +95,19 @@ def collect(
     return LockLeaks(
         tuple(search.leaks), tuple(m.name for m in wanted), search.followed, search.unread
     )
+
+
+def _unexplained(waits: Waits) -> bool:
+    """Whether a mutex's owner is in no code that took it."""
+    for wait in waits.victims:
+        lock = wait.lock
+        for holder in lock.holders if lock is not None else ():
+            owner = waits.of(holder.task.address) if holder.alive else None
+            if lock is None or holder.known_by != "owner":
+                continue
+            if owner is None or owner.holding(lock) is None:
+                return True
+    return False
 
 
 def _implicated(modules: Modules, stacks: list[TaskStack]) -> list[Module]:

@@ -391,6 +391,12 @@ class StackReader:
         except FaultError:
             return None
 
+    def _variable(self, name: str) -> int | None:
+        try:
+            return int(self._prog.symbol(name).address)
+        except LookupError:
+            return None
+
     def function(self, start: int) -> Function | None:
         """The function that begins at an address, followed; ``None`` where it cannot be read."""
         if start not in self._functions:
@@ -406,6 +412,6 @@ class StackReader:
                 except FaultError:
                     return None
                 self._functions[start] = Function(
-                    code, start, self.names.function_at, self._preempt_count
+                    code, start, self.names.function_at, self._preempt_count, self._variable
                 )
         return self._functions[start]

@@ -13,6 +13,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
+from oopsight.kernel.lock_functions import (
+    ACQUIRES,
+    ACQUIRES_IF_ZERO,
+    ACQUIRES_UNLESS_ZERO,
+    BIT_LOCK,
+    RELEASES,
+    UNINTERRUPTIBLE,
+    VARIABLES,
+)
 from oopsight.kernel.machine_code import (
     FRAME,
     MASK,
@@ -29,83 +38,6 @@ from oopsight.kernel.machine_code import (
 MOST_STATES = 4000
 _MOST_HELD = 8
 
-# Functions by what they do to the lock that their first argument points to.
-_SPIN = ("", "_irq", "_irqsave", "_bh")
-ACQUIRES: dict[str, str] = {
-    **{f"_raw_{kind}_lock{how}": "spinlock" for kind in ("spin", "read", "write") for how in _SPIN},
-    "_raw_spin_lock_nested": "spinlock",
-    "mutex_lock": "mutex",
-    "mutex_lock_nested": "mutex",
-    "mutex_lock_io": "mutex",
-    "rt_mutex_lock": "rtmutex",
-    "down": "semaphore",
-    "down_read": "rwsem",
-    "down_write": "rwsem",
-    "down_read_nested": "rwsem",
-    "down_write_nested": "rwsem",
-    "__folio_lock": "page",
-    "__lock_page": "page",
-    "__rcu_read_lock": "rcu",
-    "__srcu_read_lock": "srcu",
-    "percpu_down_write": "percpu_rwsem",
-    "cpus_read_lock": "percpu_rwsem",
-    "cpus_write_lock": "percpu_rwsem",
-}
-_BIT_LOCK = "out_of_line_wait_on_bit_lock"
-_UNINTERRUPTIBLE = Expression("", 2)
-"""As its fourth argument: then it always takes the bit."""
-# These take the lock only if they return zero, or only if they do not.
-ACQUIRES_IF_ZERO: dict[str, str] = {
-    "mutex_lock_interruptible": "mutex",
-    "mutex_lock_killable": "mutex",
-    "down_interruptible": "semaphore",
-    "down_killable": "semaphore",
-    "down_timeout": "semaphore",
-    "down_trylock": "semaphore",
-    "down_read_interruptible": "rwsem",
-    "down_read_killable": "rwsem",
-    "down_write_killable": "rwsem",
-    _BIT_LOCK: "bit",
-    "__folio_lock_killable": "page",
-    "__lock_page_killable": "page",
-}
-ACQUIRES_UNLESS_ZERO: dict[str, str] = {
-    "mutex_trylock": "mutex",
-    "down_read_trylock": "rwsem",
-    "down_write_trylock": "rwsem",
-    **{f"_raw_{kind}_trylock": "spinlock" for kind in ("spin", "read", "write")},
-    "_raw_spin_trylock_bh": "spinlock",
-}
-RELEASES: dict[str, str] = {
-    **{
-        f"_raw_{kind}_unlock{how}": "spinlock"
-        for kind in ("spin", "read", "write")
-        for how in ("", "_irq", "_irqrestore", "_bh")
-    },
-    "mutex_unlock": "mutex",
-    "rt_mutex_unlock": "rtmutex",
-    "up": "semaphore",
-    "up_read": "rwsem",
-    "up_write": "rwsem",
-    "folio_unlock": "page",
-    "unlock_page": "page",
-    "wake_up_bit": "bit",
-    "clear_and_wake_up_bit": "bit",
-    "__rcu_read_unlock": "rcu",
-    "__srcu_read_unlock": "srcu",
-    "percpu_up_write": "percpu_rwsem",
-    "cpus_read_unlock": "percpu_rwsem",
-    "cpus_write_unlock": "percpu_rwsem",
-}
-# Of these the one lock is meant that there is, or a read section that has no address.
-_WITHOUT_ARGUMENT = (
-    "__rcu_read_lock",
-    "__rcu_read_unlock",
-    "cpus_read_lock",
-    "cpus_read_unlock",
-    "cpus_write_lock",
-    "cpus_write_unlock",
-)
 _RETURNS = (
     "__x86_return_thunk",
     "srso_return_thunk",
@@ -197,6 +129,7 @@ class Function:
     :param start: its address
     :param name_of: names the function at an address, ``None`` where none begins there
     :param preempt_count: offset of the CPU's own preemption counter in its per-CPU area
+    :param address_of: the address of a variable by its name, ``None`` where there is none
     """
 
     def __init__(
@@ -205,8 +138,10 @@ class Function:
         start: int,
         name_of: Callable[[int], str | None],
         preempt_count: int | None = None,
+        address_of: Callable[[str], int | None] | None = None,
     ) -> None:
         self.start = start
+        self._address_of = address_of
         self._preempt_count = preempt_count
         self._name_of = name_of
         self.code = decode(code, start)
@@ -395,6 +330,12 @@ class Function:
         released.add(match.site)
         return _State(tuple(h for h in state.held if h is not match), state.maybe)
 
+    def _variable(self, called: str) -> Expression | None:
+        """The lock of a function that is called without one."""
+        name = VARIABLES[called]
+        address = self._address_of(name) if name is not None and self._address_of else None
+        return None if address is None else Expression("", address)
+
     def _call(
         self,
         called: str | None,
@@ -405,7 +346,7 @@ class Function:
         if called is None:
             return _State(state.held, None)
         registers = self.registers(instruction.address)
-        lock = registers.get("rdi") if called not in _WITHOUT_ARGUMENT else None
+        lock = self._variable(called) if called in VARIABLES else registers.get("rdi")
         if called in RELEASES:
             given = numbered(RELEASES[called], registers)
             left = list(state.held)
@@ -417,7 +358,7 @@ class Function:
                 released.add(match.site)
             return _State(tuple(left), None)
         kind = ACQUIRES.get(called)
-        if called == _BIT_LOCK and registers.get("rcx") == _UNINTERRUPTIBLE:
+        if called == BIT_LOCK and registers.get("rcx") == UNINTERRUPTIBLE:
             kind = "bit"
         if kind is not None:
             taken = Held(numbered(kind, registers), lock, instruction.address, called)
@@ -436,7 +377,6 @@ _SWITCHES = {
     "cli": ("interrupts", True, "local_irq_disable"),
     "sti": ("interrupts", False, "local_irq_enable"),
 }
-ALL_ACQUIRES = {**ACQUIRES, **ACQUIRES_IF_ZERO, **ACQUIRES_UNLESS_ZERO}
 
 
 def numbered(kind: str, registers: Registers) -> str:

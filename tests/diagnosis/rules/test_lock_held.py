@@ -134,3 +134,16 @@ def test_behind_a_leaked_lock_only_those_that_wait_for_it_are_named() -> None:
     assert found.certainty is Certainty.INFERRED
     assert "worker4" in found.chain[-1].claim
     assert "worker5" not in found.chain[-1].claim
+
+
+def test_a_lock_of_the_kernels_own_that_a_module_left_is_found_by_its_address() -> None:
+    idle = Wait(stack(1, call(3, "do_poll", None), state="S"), None, 9.0, victim=False)
+    ip = Wait(stack(3, call(3, "rtnetlink_rcv_msg", None)), lock(LOCK_A, 1), 9.0)
+    found = lock_held(HUNG, waits(idle, ip), leaks(leak("add", address=LOCK_A), leak("other")))
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "add")]
+    # Without one at that address, what other leaks there are say nothing, and poll() is innocent.
+    left = lock_held(HUNG, waits(idle, ip), leaks(leak("other")))
+    assert isinstance(left, Finding)
+    assert left.certainty is Certainty.POSSIBLE
+    assert not any(culprit.function for culprit in left.culprits)

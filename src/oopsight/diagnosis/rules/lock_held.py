@@ -51,6 +51,11 @@ _LOCKS = (
     *("mutex", "rwsem", "semaphore", "rtmutex", "spinlock", "page", "bit", "srcu"),
     *("percpu_rwsem", "grace period"),
 )
+_IDLE = (
+    *("do_sys_poll", "do_poll*", "do_select", "core_sys_select", "ep_poll", "do_epoll_wait"),
+    *("hrtimer_nanosleep", "common_nsleep", "futex_wait*", "do_wait", "kernel_wait4", "ksys_pause"),
+    *("sigsuspend", "do_sigtimedwait", "__x64_sys_pause", "__do_sys_pause", "pipe_read"),
+)
 _HINTS = ("last reader", "last holder")
 _STALLS = (
     *(Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE),
@@ -103,7 +108,8 @@ def _held(
         return Undecided(f"the stack of {who(holder)}, which holds {lock.title}, cannot be read")
     taker = owner.holding(lock) if owner is not None else None
     if owner is not None and (taker is not None or holder.known_by not in _HINTS):
-        if taker is None and (owner.call is None or _elsewhere(owner, lock, first, leaks)):
+        gone = owner.call is None or _idles(owner) or _elsewhere(owner, lock, first, leaks)
+        if taker is None and gone:
             return _left(lock, holder, first, victims, leaks)
         return _busy(lock, holder, owner, first, victims)
     if holder.known_by == "last reader" and not _leaking(lock, first, leaks):
@@ -116,14 +122,20 @@ def _in_user(owner: Wait | None) -> bool:
     return owner is not None and owner.stack.state == "R" and owner.stack.missing is None
 
 
+def _idles(owner: Wait) -> bool:
+    """Whether it waits, as programs do, in a system call that holds no lock meanwhile."""
+    modules = any(call.module for call in owner.stack.calls)
+    return not modules and owner.stack.inside(*_IDLE) is not None
+
+
 def _elsewhere(owner: Wait, lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> bool:
-    """Whether none of the code that uses a module's lock is on the owner's stack, and leaks it.
+    """Whether some code leaks the lock, and none of its module is on the owner's stack.
 
     The owner itself may be innocent: of a task that has exited, another may have the memory.
     """
-    module = first.call.module if first.call is not None else None
-    inside = any(call.module == module for call in owner.stack.calls)
-    return module is not None and not inside and bool(_leaking(lock, first, leaks))
+    found = _leaking(lock, first, leaks)
+    modules = {leak.module.name for leak in found}
+    return bool(found) and not any(call.module in modules for call in owner.stack.calls)
 
 
 def _busy(
