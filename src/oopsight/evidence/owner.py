@@ -33,6 +33,7 @@ _STACK_MAKERS = {
     "alloc_thread_stack_node": "the stack of another task",
     "dup_task_struct": "the stack of another task",
     "copy_process": "the stack of another task",
+    "kernel_clone": "the stack of another task",
 }
 _SHOWN_BYTES = 64
 MOST_REFERENCES = 8

@@ -21,6 +21,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.use_after_free import use_after_free
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Role
+from oopsight.evidence.left_behind import LeftBehind
 from oopsight.evidence.lost_memory import LostMemory
 from oopsight.evidence.pointers import BytesPointer
 
@@ -37,7 +38,7 @@ def flow(**changes: Any) -> Any:
 def test_whoever_the_allocator_recorded_is_blamed() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
@@ -49,7 +50,9 @@ def test_who_met_what_another_had_freed_is_no_culprit() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
     path = backtrace(poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "poll", POISON, "bus")), bad=flow().bad)
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert {culprit.module for culprit in answer.culprits} == {"wdt"}
 
@@ -59,14 +62,14 @@ def test_a_record_of_whoever_called_the_one_that_freed_names_nobody_for_sure() -
     record = replace(track("freed", "bus_run", "bus"), handed_on=True)
     one = slab_object("free", poisoned=True, tracks=(record,))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     known = replace(record, by=track("freed", "sink_event", "sink").caller)
     named = slab_object("free", poisoned=True, tracks=(known,))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
@@ -78,7 +81,7 @@ def test_what_the_kernel_frees_for_a_driver_is_the_drivers_mistake() -> None:
     records = (track("allocated", "watch_probe", "watch"), track("freed", "unbind_cleanup"))
     one = slab_object("free", poisoned=True, tracks=records)
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -90,7 +93,9 @@ def test_who_used_what_the_kernel_had_freed_comes_first() -> None:
     one = slab_object("free", poisoned=True, tracks=records)
     path = backtrace(nic_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "nic_poll", POISON, "nic")), bad=flow().bad)
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert {one.module for one in answer.culprits} == {"nic"}
@@ -119,13 +124,17 @@ def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> Non
     path = backtrace(watch_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "watch_poll", POISON, "watch")), bad=flow().bad)
     one = slab_object("free", poisoned=True, tracks=(owned, counted))
-    answer = use_after_free(FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [culprit.module for culprit in answer.culprits] == ["watch", "port"]
     # Memory that is freed by its owner's own doing has no users that count.
     plain = slab_object("free", poisoned=True, tracks=(owned, freed))
-    answer = use_after_free(FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = use_after_free(
+        FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert (answer.certainty, answer.culprits[0].module) == (Certainty.SHOWN, "port")
 
@@ -146,7 +155,16 @@ LOST = LostMemory(
 def lost(**changes: Any) -> Finding:
     memory = replace(LOST, **changes)
     answer = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, memory, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        data_flow(way(STEP)),
+        ABSENT,
+        ABSENT,
+        memory,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
     )
     assert isinstance(answer, Finding)
     return answer
@@ -186,6 +204,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
         ABSENT,
         ABSENT,
         ABSENT,
+        ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -195,7 +214,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
@@ -205,7 +224,16 @@ def test_the_pattern_alone_names_no_freeing_function() -> None:
 def test_memory_that_is_allocated_is_clear() -> None:
     assert isinstance(
         use_after_free(
-            FAULT, backtrace(), data_flow(way(STEP)), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+            FAULT,
+            backtrace(),
+            data_flow(way(STEP)),
+            ABSENT,
+            ABSENT,
+            ABSENT,
+            ABSENT,
+            ABSENT,
+            ABSENT,
+            ABSENT,
         ),
         Clear,
     )
@@ -223,7 +251,9 @@ def test_who_has_just_allocated_what_a_list_led_to_is_suspected_last() -> None:
     path = replace(backtrace(f=Role.FAULT), frames=frames)
     step = flow_step("returned", "mod_new", 0xFFFF888000090000, "mod")
     flow = data_flow(way(step, returned_by="kmalloc_trace", ended="returned"), subject="argument")
-    found = use_after_free(fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT, ABSENT)
+    found = use_after_free(
+        fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "mod_delete"
     assert found.certainty is Certainty.POSSIBLE
@@ -236,9 +266,38 @@ def test_whoever_makes_such_objects_is_suspected_before_whom_they_are_handed_to(
     user = replace(use, allocates=False, because=None)
     both = replace(one, modules=(user, maker))
     found = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, both, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        data_flow(way(STEP)),
+        ABSENT,
+        both,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
     )
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["maker_drop"]
     assert found.certainty is Certainty.POSSIBLE
     assert [i.module for i in found.innocent] == ["mod"]
+
+
+def test_who_leaves_it_where_it_can_be_looked_up_comes_first() -> None:
+    left = LeftBehind("drv", "idr_find()", False, ("drv_ban",), "idr_remove()")
+    nothing = (ABSENT,) * 5
+    found = use_after_free(FAULT, backtrace(), flow(), *nothing, left, ABSENT)
+    assert isinstance(found, Finding)
+    assert (found.culprits[0].module, found.culprits[0].function) == ("drv", "drv_ban")
+    assert "idr_remove()" in found.culprits[0].why
+    assert found.certainty is Certainty.POSSIBLE
+
+
+def test_an_entry_that_was_left_on_a_stack() -> None:
+    left = LeftBehind("drv", "struct wait_queue_head.head", True, ("drv_wait",), None)
+    nothing = (ABSENT,) * 5
+    found = use_after_free(FAULT, backtrace(), data_flow(way(STEP)), *nothing, left, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "drv_wait"
+    assert "bad_function_pointer" in found.refines
+    assert found.certainty is Certainty.POSSIBLE

@@ -72,6 +72,7 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.gone_lock import GoneLock
+from oopsight.evidence.left_behind import LeftBehind
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.lost_memory import LostMemory
 from oopsight.evidence.memory_report import MemoryReport, Mistake
@@ -175,6 +176,46 @@ def _outlived(one: SlabObject, freers: list[Culprit], followers: list[Culprit]) 
     return merge([user for user in users if user.module != owner], freers)
 
 
+def _leavers(left: LeftBehind | Missing) -> list[Culprit]:
+    """Who frees such objects and leaves them where they can be looked up."""
+    if not isinstance(left, LeftBehind) or left.on_stack:
+        return []
+    why = f"frees such objects, and does not take them out with {left.taken_out_by}"
+    return [Culprit(left.module, name, None, None, why) for name in left.functions]
+
+
+def _left_on_stack(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    left: LeftBehind,
+    modules: Modules | Missing,
+) -> Finding:
+    """A queue leads to an entry on a stack whose function has returned."""
+    why = "queues an entry on its stack"
+    queueing = [Culprit(left.module, name, None, None, why) for name in left.functions]
+    culprits = merge(queueing, flow_culprits(flow, backtrace, what="the entry"))
+    steps = [fault_step(fault), *flow_steps(flow)]
+    steps.append(
+        Step(
+            f"{left.by} leads to the stack of another task, where other things are now: the "
+            "function whose entry it was has returned without taking it off",
+            steps[-1].because,
+        )
+    )
+    return Finding(
+        title=f"a queue entry on a stack whose function has returned, in {fault.function}",
+        summary=f"{left.by} of {left.module} still leads to an entry on the stack of another task.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Take the entry off the queue on every path out of the function.",),
+        refines=_REFINED,
+    )
+
+
 def use_after_free(
     fault: Fault | Missing,
     backtrace: Backtrace | Missing,
@@ -184,6 +225,7 @@ def use_after_free(
     lost: LostMemory | Missing,
     memory: MemoryReport | Missing,
     gone: GoneLock | Missing,
+    left: LeftBehind | Missing,
     modules: Modules | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
@@ -199,6 +241,8 @@ def use_after_free(
     freed = users if isinstance(users, ObjectUsers) and users.overrun is None else None
     if freed is None and isinstance(lost, LostMemory) and isinstance(flow, DataFlow):
         return lost_memory_finding(fault, backtrace, flow, lost, modules, _REFINED)
+    if isinstance(left, LeftBehind) and left.on_stack and isinstance(flow, DataFlow):
+        return _left_on_stack(fault, backtrace, flow, left, modules)
     if freed is None and pattern is None:
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = [fault_step(fault)]
@@ -210,7 +254,13 @@ def use_after_free(
     if pattern is not None:
         steps.append(Step(pattern, because))
     followers = flow_culprits(flow, backtrace, what="the pointer to freed memory")
+    leavers = _leavers(left)
     if freed is None:
+        if leavers and isinstance(left, LeftBehind):
+            steps.append(
+                Step(f"{left.by} returned it: it had not been taken out", steps[-1].because)
+            )
+            followers = merge(leavers, followers)
         # The object itself is not found: who freed it stays open.
         return Finding(
             title=f"use of freed memory in {fault.function}",
