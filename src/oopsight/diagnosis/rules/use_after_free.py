@@ -20,7 +20,10 @@ How it is decided
     SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the
     record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
     leads to a free page, to a page that a variable of another module points to, or to where no area
-    is any more.
+    is any more. So do a lock that somebody waits for in a free object, and a lock or queue entry on
+    the stack of a task that is in another function now. Of several modules, one that makes no such
+    objects was only handed it; of several functions that free, those that do not take out of an IDR
+    or XArray what a lookup there returned come first.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
