@@ -110,7 +110,7 @@ def test_a_record_of_rcu_alone_names_nobody() -> None:
     two = replace(users(one).modules[0], frees=("mod_free", "mod_drop"))
     used = replace(users(one), modules=(two,))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, used, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, backtrace(), flow(), ABSENT, used, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
