@@ -57,6 +57,12 @@ def test_a_warning_before_a_stall_is_not_what_brought_the_machine_down() -> None
     symptom = collect(made, fault(), backtrace())
     assert isinstance(symptom, Symptom)
     assert symptom.kind is Kind.HUNG_TASK
+    # Unless a crash came between, of which the stall may come.
+    oops = (lines[0], *LINES[2:], lines[1])
+    made = replace(log(*oops), crashes=parse("\n".join(oops)))
+    symptom = collect(made, fault(), backtrace())
+    assert isinstance(symptom, Symptom)
+    assert symptom.kind is Kind.WARNING
 
 
 @pytest.mark.parametrize(

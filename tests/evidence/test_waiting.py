@@ -68,3 +68,11 @@ def test_a_sysrq_on_a_machine_where_tasks_hang_is_because_of_them() -> None:
     assert not hung(sysrq, waits(ONE, TWO))
     assert not hung(symptom(Kind.PANIC_OTHER), waits(old))
     assert hung(symptom(Kind.HUNG_TASK), waits())
+
+
+def test_of_several_readers_the_one_that_is_blocked_closes_the_circle() -> None:
+    reads = Wait(stack(4, call(3, "f"), state="S"), None, 9.0, victim=False)
+    writer = Wait(stack(1, call(3, "g")), lock(LOCK_A, 4, 2, kind="rwsem", known_by="code"), 9.0)
+    reader = Wait(stack(2, call(3, "h")), lock(LOCK_B, 1), 9.0)
+    (circle,) = waits(reads, writer, reader).cycles()
+    assert {w.task.pid for w in circle} == {1, 2}

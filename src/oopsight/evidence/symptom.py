@@ -84,8 +84,9 @@ def _decisive(log: Log) -> CrashReport:
     after. So is a mere complaint before a stall, for who waits for what then tells more.
     """
     first, last = log.crashes[0], log.crashes[-1]
-    if first.kind in _HARMLESS and last.kind in _PASSING:
-        return next(report for report in log.crashes if report.kind in _PASSING)
+    serious = next((report for report in log.crashes if report.kind not in _HARMLESS), first)
+    if first.kind in _HARMLESS and serious.kind in _PASSING and last.kind in _PASSING:
+        return serious
     passed = first.kind in _PASSING and last.kind not in _PASSING
     return last if passed and _seconds(log, last) - _seconds(log, first) > _LONG_BEFORE else first
 

@@ -204,9 +204,11 @@ class Waits:
             again = next((h for h in holders if h.task.address in seen), None)
             if again is not None:
                 return chain, True
-            following = next((f for h in holders if (f := self.of(h.task.address))), None)
-            if following is None:
+            known = [f for h in holders if (f := self.of(h.task.address))]
+            if not known:
                 break
+            # Of several readers, one that is blocked itself leads on.
+            following = next((f for f in known if f.victim), known[0])
             seen.add(following.task.address)
             chain.append(following)
         return chain, False
