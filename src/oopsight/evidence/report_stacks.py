@@ -28,6 +28,10 @@ _REPORTERS = (
     "free_debug_processing",
     "free_to_partial_list",
     "check_object",
+    "alloc_debug_processing",
+    "alloc_single_from_partial",
+    "alloc_single_from_new_slab",
+    "validate_slab",
 )
 
 
