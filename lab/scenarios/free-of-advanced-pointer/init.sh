@@ -1,0 +1,7 @@
+boot() {
+	load framer
+}
+
+workload() {
+	service /usr/sbin/framed -c /etc/work.steps
+}

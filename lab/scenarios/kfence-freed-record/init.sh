@@ -1,0 +1,7 @@
+boot() {
+	load tlsrec
+}
+
+workload() {
+	service /usr/sbin/recd -c /etc/work.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load fanstat
+}
+
+workload() {
+	service /usr/sbin/fand -c /etc/work.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load calib
+}
+
+workload() {
+	service /usr/sbin/calibd -c /etc/work.steps
+}
