@@ -302,3 +302,14 @@ def test_no_other_maker_is_looked_for_where_the_user_may_make_them_itself(
     assert (user.module, user.allocates) == ("cam", None)
     (user,) = on_path(machine, {"cam": maker, "log": maker}, monkeypatch)
     assert user.allocates
+
+
+def test_where_its_user_frees_nothing_others_that_do_are_suspects(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the maker's init function allocated: its code has gone."""
+    idle = {**CODE, "cam": code(VICTIM, cam_poll="poll_wait")}
+    monkeypatch.setattr(object_users, "functions", lambda _, module: idle[module.name])
+    user, other = on_path(machine, {"cam": (), "log": ()}, monkeypatch)
+    assert (user.module, user.frees) == ("cam", ())
+    assert (other.module, other.guessed, other.frees) == ("log", True, ("log_drop",))

@@ -86,6 +86,10 @@ def _wanted(waits: Waits | Missing, cpus: Cpus | Missing) -> Iterator[tuple[Addr
     for wait in waits.victims if isinstance(waits, Waits) else ():
         if wait.lock is not None and wait.lock.address is not None:
             yield wait.lock.address, wait.stack
+        elif wait.lock_unread:
+            # The list of those who wait has gone with it; the code tells what it is to take.
+            wanted = (call.wants for call in wait.stack.calls if call.wants is not None)
+            yield from ((one.address, wait.stack) for one in wanted if one.address is not None)
 
 
 def _bytes(session: Session, address: int) -> BytesPointer | None:

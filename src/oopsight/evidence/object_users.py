@@ -63,6 +63,8 @@ class ModuleUse:
     """Those of :attr:`writes` that refer to the variable from which was copied."""
     allocates: bool | None = None
     """Whether it allocates such objects; ``None`` where its code does not tell."""
+    guessed: bool = False
+    """Whether nothing binds it to the object, but those that are bound to it free nothing."""
 
 
 @dataclass(frozen=True)
@@ -317,10 +319,8 @@ def _with_makers(
 ) -> list[ModuleUse]:
     """Who makes such objects, where those on the crash path do not: they were handed it.
 
-    Only where nothing in the dump binds a module to the object.
+    A variable that holds its address tells no more than that either.
     """
-    if any(use.because is not None for use in uses):
-        return uses
     told: list[ModuleUse] = []
     for use in uses:
         module = next((m for m in modules.loaded if m.name == use.module), None)
@@ -338,7 +338,28 @@ def _with_makers(
         why = f"its {made[0].function} allocates such objects, which {uses[0].module} does not"
         frees = freers(inner, one.cache)
         told.append(ModuleUse(module.name, why, None, frees, (), (), allocates=True))
+    if len(told) == len(uses) and not any(use.frees for use in told):
+        told += _freeing(session, modules, reader, uses, one)
     return told
+
+
+def _freeing(
+    session: Session,
+    modules: Modules,
+    reader: SessionReader,
+    uses: list[ModuleUse],
+    one: SlabObject,
+) -> list[ModuleUse]:
+    """Modules from outside the kernel that free anything: what their init allocated is not seen."""
+    found: list[ModuleUse] = []
+    on_path = {use.module for use in uses}
+    why = f"its functions free memory, which those of {uses[0].module} do not"
+    for module in [m for m in modules.loaded if m.taints and m.name not in on_path][:_MOST_MAKERS]:
+        edges = start_and_end(session, module.name)
+        frees = freers([f for f in functions(reader, module) if f.start not in edges], one.cache)
+        if frees and len(found) < MOST_SUSPECT_MODULES:
+            found.append(ModuleUse(module.name, why, None, frees, (), (), guessed=True))
+    return found
 
 
 def _makes(

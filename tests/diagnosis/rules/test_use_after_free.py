@@ -301,3 +301,15 @@ def test_an_entry_that_was_left_on_a_stack() -> None:
     assert found.culprits[0].function == "drv_wait"
     assert "bad_function_pointer" in found.refines
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_a_module_that_frees_nothing_is_no_sure_culprit() -> None:
+    one = users(slab_object("free"))
+    (use,) = one.modules
+    idle = replace(one, modules=(replace(use, frees=()),))
+    nothing = (ABSENT,) * 5
+    found = use_after_free(
+        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, idle, ABSENT, ABSENT, *nothing[:3]
+    )
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE

@@ -314,8 +314,10 @@ def use_after_free(
         doubtful = 0 < len(others) < len(freers)
         freers = others or freers
     certain = record is not None and (not record.handed_on or record.by is not None)
-    makers = {use.module for use in freed.modules if use.allocates}
+    makers = {use.module for use in freed.modules if use.allocates or use.guessed}
     handed = {use.module for use in freed.modules if use.allocates is False} if makers else set()
+    if handed:
+        freers = [freer for freer in freers if freer.module in makers] or freers
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     users_first = users_first and freed.question != "listed" and not handed
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
@@ -350,15 +352,11 @@ def use_after_free(
         summary = (
             f"{thing} was used after it had been freed: {freed.role}. {blamed} can have freed it."
         )
+    # A module none of whose functions frees anything has not freed it.
+    only = len(freers) == 1 and freers[0].function is not None
     # A text may be there for another reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
-    named = (
-        not unnamed
-        and not doubtful
-        and not handed
-        and not outlived
-        and (certain or len(freers) == 1)
-    )
+    named = not unnamed and not doubtful and not handed and not outlived and (certain or only)
     seen = (pattern or one.poisoned) and not lent
     established = Certainty.SHOWN if seen else Certainty.INFERRED
     return Finding(
