@@ -305,7 +305,7 @@ def collect(
                 uses=named(f for f in inner if f.refers & bases),
             )
         )
-    if overrun is None and uses and not one.tracks and not one.refers:
+    if question == "freed" and uses and not one.tracks and not one.refers:
         uses = _with_makers(session, modules, reader, uses, subject)
     return ObjectUsers(question, role, one, overrun, tuple(uses))
 
