@@ -79,3 +79,32 @@ def test_without_a_module_that_is_gone_nothing_is_concluded(case: Case) -> None:
     assert isinstance(case.collect(gone=""), Missing)
     case.former = Missing(made.ABSENT.why, "none")
     assert isinstance(case.collect(), Missing)
+
+
+@pytest.mark.parametrize(("own", "sure"), [(True, None), (False, True), (None, False)])
+def test_an_object_that_lies_just_there_is_its_own_if_of_the_expected_kind(
+    case: Case, monkeypatch: pytest.MonkeyPatch, own: bool | None, sure: bool | None
+) -> None:
+    """A chain of notifiers leads to the first of a module's objects, which is a timer."""
+    monkeypatch.setattr(taken_over, "_is_own", lambda *_: own)
+    found = case.collect(BASE + 0x100)
+    assert isinstance(found, TakenOver) is (sure is not None)
+    if isinstance(found, TakenOver):
+        assert (found.inside, found.sure) == ("uart_table", sure)
+
+
+def test_kinds_by_their_sizes() -> None:
+    kinds = {"struct notifier_block": SimpleNamespace(size=24)}
+    session = SimpleNamespace(
+        prog=SimpleNamespace(type=kinds.__getitem__, variable=kinds.__getitem__)
+    )
+    read = "struct notifier_block.notifier_call"
+
+    def own(at: int, size: int, name: str | None = read) -> bool | None:
+        known = ("uart_table", BASE + 0x100, size)
+        return taken_over._is_own(session, known, at, name)  # type: ignore[arg-type]
+
+    assert own(BASE + 0x100, 24) is True
+    assert own(BASE + 0x100, 16) is False
+    assert own(BASE + 0x100, 40) is None
+    assert own(BASE + 0x100, 40, None) is True

@@ -28,8 +28,12 @@ def taken_over_finding(fault: Fault, flow: DataFlow, taken: TakenOver, modules: 
     where = f"within its {taken.inside}" if taken.inside else "at none of its symbols"
     steps.append(
         Step(
-            f"{taken.address} lies in module {taken.now}, {where}: no object of that module is "
-            "there that a registry could lead to",
+            f"{taken.address} lies in module {taken.now}, {where}: "
+            + (
+                "no object of that module is there that a registry could lead to"
+                if taken.sure
+                else "nothing tells that it is what was looked for there"
+            ),
             (*((now,) if now else ()), *steps[-1].because),
         )
     )
@@ -54,7 +58,9 @@ def taken_over_finding(fault: Fault, flow: DataFlow, taken: TakenOver, modules: 
         summary=f"{names} was unloaded and left {left} registered. Its memory has gone to "
         f"{taken.now} since, so that {fault.function} read other data in its place.",
         certainty=(
-            Certainty.INFERRED if former.description and former.sure else Certainty.POSSIBLE
+            Certainty.INFERRED
+            if former.description and former.sure and taken.sure
+            else Certainty.POSSIBLE
         ),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(step for step in steps if step.because),
