@@ -16,6 +16,7 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.frames import SessionReader
+from oopsight.evidence.free_link import read_while_free
 from oopsight.evidence.freelist_overrun import freelist_overrun
 from oopsight.evidence.handler_object import given_away
 from oopsight.evidence.list_report import ListReport
@@ -237,7 +238,11 @@ def collect(
     question = "freed"
     listed = report if isinstance(report, ListReport) else None
     freed = _freed(known_flow, listed)
-    reused = given_away(session, known_flow) or reused_object(session, modules, known_flow)
+    reused = (
+        given_away(session, known_flow)
+        or read_while_free(session, known_flow)
+        or reused_object(session, modules, known_flow)
+    )
     ran = _overran(session, modules, known_flow) if reused is None else None
     if (
         reused is None

@@ -10,7 +10,8 @@ Why it happens
 
 How it is decided
     Data flow leads from the fault to the object that the bad value was read from. The allocator's
-    free lists say whether it is free, or its bytes are the pattern 0x6b (``slub_debug=P``). Where
+    free lists say whether it is free, or its bytes are the pattern 0x6b (``slub_debug=P``); or what
+    was read from it is the allocator's own link of a free object, of which nothing is left. Where
     the allocator keeps records (``slub_debug=U``) they name who freed it. Else the module is found
     to which the object belongs: by the pointers to a module that still lie in it, by the module's
     variables that hold its address, or by the crash path; and of its functions those that free.
