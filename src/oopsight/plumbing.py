@@ -348,11 +348,11 @@ MECHANISMS = (
         int_sqrt* ip4_string ip6_compressed_string ip6_string ip_compute_csum
         ip_fast_csum jhash* kstrto* lcm mac_address_string match_int match_number
         match_string match_token memchr* memcmp* memcpy* memmove* memparse memscan*
-        memset* memweight memzero* ndelay num_to_str number pointer pointer_string
+        memset* memweight memzero* ndelay num_to_str number parse_integer* pointer pointer_string
         print_hex_dump ptr_to_hashval ptr_to_id put_dec* put_unaligned* read_once*
         read_overflow* rep_movs* rep_stos* resource_string restricted_pointer rtc_str
         scnprintf seq_buf_* seq_escape* seq_printf seq_put_* seq_putc seq_puts
-        seq_vprintf seq_write set_bit sg_nents* sg_zero_buffer simple_strto* siphash*
+        seq_vprintf seq_write set_bit sg_nents* sg_zero_buffer simple_strn* simple_strto* siphash*
         sized_strscpy skip_atoi skip_spaces snprintf special_hex_number sprintf sscanf
         strcasecmp* strcat* strchr* strcmp* strcpy* strcspn* strim* string
         string_escape_mem string_get_size string_nocheck string_unescape strlcat*
