@@ -221,7 +221,7 @@ def collect(
         if mistake is Mistake.OVERWRITTEN:
             owner, able, only = _writers(session, known, stacks["allocated"], before or one, start)
             # What lies before an object is written by whoever counts below it, or by anybody.
-            only = only and (start is None or one is None or start >= (before or one).end)
+            only = only and (start is None or one is None or start > (before or one).address)
         jumped, by = _handed_on(session, known, stacks["crash"])
         freed_jumped, freed_by = _handed_on(session, known, stacks["freed"])
         return MemoryReport(

@@ -1,0 +1,7 @@
+boot() {
+	load beacon
+}
+
+workload() {
+	service /usr/sbin/beacond -c /etc/work.steps
+}
