@@ -1,0 +1,8 @@
+boot() {
+	load hubx
+	load baro
+}
+
+workload() {
+	echo recalibrate >/proc/baro
+}

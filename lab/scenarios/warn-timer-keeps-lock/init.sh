@@ -1,0 +1,7 @@
+boot() {
+	load arpwatchk
+}
+
+workload() {
+	echo pin 3 >/proc/arpwatchk
+}
