@@ -51,6 +51,10 @@ def test_where_only_the_kernel_is_named_another_module_may_have_put_it_before() 
     answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, loaded)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT)
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, modules())
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
+    # Nor is it shown where the modules cannot be read.
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE

@@ -148,8 +148,8 @@ def _called_back(flow: DataFlow) -> list[Culprit]:
 
 
 def _others(modules: Modules | Missing) -> bool:
-    """Whether modules that are not the kernel's own are loaded."""
-    return isinstance(modules, Modules) and any(module.taints for module in modules.loaded)
+    """Whether modules that are not the kernel's own are loaded, or which are is not known."""
+    return isinstance(modules, Missing) or any(module.taints for module in modules.loaded)
 
 
 def _unseen(

@@ -72,7 +72,7 @@ def _certainty(named: list[Culprit], modules: Modules | Missing) -> Certainty:
     The kernel's own functions put what they got; where only they are named and other modules are
     loaded, one of these will have put it before.
     """
-    foreign = isinstance(modules, Modules) and any(module.taints for module in modules.loaded)
+    foreign = isinstance(modules, Missing) or any(module.taints for module in modules.loaded)
     own = any(culprit.module for culprit in named)
     return Certainty.POSSIBLE if foreign and not own else Certainty.SHOWN
 

@@ -1,0 +1,7 @@
+boot() {
+	load ruleword
+}
+
+workload() {
+	service /usr/sbin/ruled -c /etc/ruled.steps
+}
