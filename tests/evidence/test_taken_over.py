@@ -18,7 +18,7 @@ DRIVER = BASE + 0x230
 MODULES = made.modules(made.module("uartbr", BASE, BASE + 0x4000, "O"), last="spimux")
 POINTER = MODULES.last_unloaded_pointer
 FORMER = FormerOwner(
-    "spimux", True, (), (), Address(DRIVER), (), None, False, None, None, ()
+    "spimux", True, (), (), Address(DRIVER), (), None, False, None, None, (), placed=False
 )  # fmt: skip
 
 

@@ -39,6 +39,8 @@ _MOST_SYMBOLS = 1 << 20
 _MOST_MODULES = 16
 _MOST_FILES = 8
 """Files tried for one module."""
+_PADDING = 16
+"""Before a part's first function, CONFIG_FUNCTION_PADDING_BYTES."""
 _REMAINS = "oopsight-module-remains"
 
 
@@ -67,6 +69,9 @@ class FormerOwner:
     """What the names are known from."""
     refused: tuple[str, ...]
     """Files of the module that do not fit, and why."""
+    placed: bool
+    """Whether anything tells that the module lay there, but that it is gone: what is left of its
+    description, or a symbol that is not merely the first in its memory."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,7 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
         exit=printable(leave.name) if leave else None,
         source=names.source if names else None,
         refused=tuple(tried[name].refused),
+        placed=name in holders or (match is not None and match.strong),
     )
 
 
@@ -198,7 +204,7 @@ def _match(session: Session, name: str, spot: Spot, described: Description | Non
         fitting, begins = _candidates(names, spot)
         if len({symbol.name for symbol in fitting}) == 1:
             # Whatever comes first in a part always begins at a page's beginning.
-            strong = begins and fitting[0].offset != 0
+            strong = begins and fitting[0].offset > (_PADDING if fitting[0].function else 0)
             return _Trial(_Match(names, fitting[0], strong), True, refused)
         if names.symbols:
             known = True

@@ -36,6 +36,7 @@ from oopsight.diagnosis import (
     Finding,
     Step,
 )
+from oopsight.diagnosis.blame import modules_first
 from oopsight.diagnosis.stalls import (
     OTHERS_END,
     blame,
@@ -103,7 +104,7 @@ def deadlock(waits: Waits) -> Finding | Clear:
         certainty=certainty,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
-        culprits=distinct(culprits),
+        culprits=distinct(modules_first(culprits)),
         advice=("Take these locks in one order everywhere, or release the one first.",)
         if len(circle) > 1
         else ("Release the lock before the call, or call a variant that expects it held.",),

@@ -15,7 +15,8 @@ How it is decided
 When it is wrong
     A pointer filled with ones (memset with 0xff, a removed device's register) looks like
     ``ERR_PTR(-1)``; -1 alone is therefore only *inferred*. With a member's offset added the
-    address wraps around to a small one, and the kernel speaks of a NULL pointer.
+    address wraps around to a small one, and the kernel speaks of a NULL pointer. Of a code that was
+    kept in memory it is open who stored it without a check: the verdict is *possible*.
 
 Example
     ``kernel_read(filp_open(path))`` where the file is not there: ``ERR_PTR(-2)``, -ENOENT.
@@ -93,10 +94,13 @@ def error_pointer(
     steps.append(Step(f"as a pointer that value is ERR_PTR(-{code}), {name}: no object", carried))
     blamed = blamed_first(culprits, fault.function)
     shown = followed and code != 1 and culprits == met
+    # Of what was kept in memory, whoever put it there unchecked may be to blame.
+    kept = isinstance(flow, DataFlow) and flow.first.ended == "loaded"
+    certainty = Certainty.SHOWN if shown else Certainty.INFERRED
     return Finding(
         title=f"error code {name} followed as a pointer in {fault.function}",
         summary=f"{blamed} used the error code {name}{source} as a pointer.",
-        certainty=Certainty.SHOWN if shown else Certainty.INFERRED,
+        certainty=Certainty.POSSIBLE if kept else certainty,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -13,7 +13,8 @@ How it is decided
 
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;
-    the dump does not show who that is.
+    the dump does not show who that is. Of a completion or an event that nobody is known to end, the
+    verdict is *possible*.
 
 Example
     ``ctrlx_wait_ready()`` waits for ``ctrlx_port+0x28``, a completion whose timer was deleted.
@@ -43,6 +44,7 @@ from oopsight.evidence.wakers import Wakers
 from oopsight.kinds import Kind
 
 _MOST_ENDERS = 3
+_ENDED = ("completion", "event")
 _PROVEN = ("owner", "reader", "code", "signals", "queue")
 
 
@@ -67,7 +69,9 @@ def hung_task(
     what = wait.lock.title if wait.lock is not None else "something unknown"
     where = f" in {wait.call.name}" if wait.call is not None else ""
     behind = victims_step(waits.victims, {wait.task.address})
-    named = wait.lock is not None and wait.call is not None
+    # Whoever should have ended such a wait is the one to blame, and not known.
+    open_ = wait.lock is not None and wait.lock.kind in _ENDED and not wait.lock.holders
+    named = wait.lock is not None and wait.call is not None and not open_
     served = wait.lock is not None and wait.lock.kind == "answer"
     return Finding(
         title=f"{who(wait)} hangs{where}",

@@ -22,10 +22,12 @@ How it is decided
 When it is wrong
     The kernel does not keep where a module lay, so that its name is *inferred*. Where several
     modules are gone and nothing singles one out, all are named and the verdict is *possible*. So it
-    is where no registry that is searched holds the pointer, as a wild pointer could have led there
-    as well (unless it was a jump to what had been a function), and where merely a word among the
-    kernel's variables leads there, which nobody may have followed. A file of another build that
-    happens to fit gives a wrong symbol.
+    is where nothing tells that the module lay there, neither its description nor a symbol of its
+    file which is not merely the first: another, unloaded before it, may have lain there. So it is,
+    too, where no registry that is searched holds the pointer, as a wild pointer could have led
+    there as well (unless it was a jump to what had been a function), and where merely a word among
+    the kernel's variables leads there, which nobody may have followed. A file of another build
+    that happens to fit gives a wrong symbol.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -149,13 +151,15 @@ def unloaded_module_pointer(
     pointed = read or (holder and holder.registry != WORD_SEARCH)
     # A wild jump hits no function, and hardly the memory of a module of which there are remains.
     jumped = owner and fault.access == "execute" and (owner.description or owner.function)
+    # Another module, unloaded before, may have lain there: the kernel remembers the last alone.
+    sure = known and owner is not None and owner.placed and bool(pointed or jumped)
     return Finding(
         title=f"pointer into unloaded module {names}"
         if names
         else "pointer into an unloaded module",
         summary=f"{names or 'an unloaded module'} was unloaded and left {thing} behind, which "
         f"still points into its memory; {followed}.",
-        certainty=Certainty.INFERRED if known and (pointed or jumped) else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=_culprits(case, unloaded, held=holder is not None),
