@@ -72,6 +72,7 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         "signals": "its code goes on to signal it",
         "timer": "its CPU carries the timer's function out",
         "queue": "the work item that signals it waits in the queue until this one has ended",
+        "user": "it is in a call of its functions",
         "reader": "RCU lists it among the readers that sleep",
         "worker": "it carries out work of that queue",
     }[holder.known_by]
@@ -91,6 +92,8 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
 
 def held_by(lock: Lock) -> str:
     """What ties a holder to what is waited for."""
+    if lock.kind == "users":
+        return "are, among others,"
     if lock.kind in ("completion", "event"):
         return "is to come from"
     return "is held up by" if lock.kind in OTHERS_END else "is held by"

@@ -147,3 +147,15 @@ def test_a_lock_of_the_kernels_own_that_a_module_left_is_found_by_its_address() 
     assert isinstance(left, Finding)
     assert left.certainty is Certainty.POSSIBLE
     assert not any(culprit.function for culprit in left.culprits)
+
+
+def test_who_is_in_a_call_of_a_file_keeps_it_from_being_taken_away() -> None:
+    user = Wait(stack(1, call(3, "tap_wait"), state="S"), None, 9.0, victim=False)
+    entry = replace(
+        lock(LOCK_B, 1, kind="users", known_by="user"), name="of the file tapdata in /proc"
+    )
+    found = lock_held(HUNG, waits(user, Wait(VICTIM.stack, entry, 9.0)), leaks())
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert found.title.startswith("users of the file tapdata in /proc are, among others, worker1")
+    assert "with the file tapdata in /proc held" in found.summary

@@ -49,7 +49,7 @@ from oopsight.kinds import Kind
 
 _LOCKS = (
     *("mutex", "rwsem", "semaphore", "rtmutex", "spinlock", "page", "bit", "srcu"),
-    *("percpu_rwsem", "grace period"),
+    *("percpu_rwsem", "grace period", "users"),
 )
 _IDLE = (
     *("do_sys_poll", "do_poll*", "do_select", "core_sys_select", "ep_poll", "do_epoll_wait"),
@@ -186,6 +186,8 @@ def _advice(owner: Wait) -> str:
 
 def _what(lock: Lock) -> str:
     """What the holder holds, where that is not what is waited for."""
+    if lock.kind == "users":
+        return (lock.name or "").removeprefix("of ")
     return "RCU's read lock" if lock.kind == "grace period" else lock.title
 
 

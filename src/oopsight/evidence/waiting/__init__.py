@@ -65,6 +65,7 @@ class Holder:
     ``signals``: a function on its stack goes on to signal what is waited for;
     ``timer``: its CPU carries out the function of the timer that is deleted;
     ``reader``: RCU lists it among the readers that sleep; ``cpu``: RCU waits for its CPU;
+    ``user``: it is in a call of the functions of the file that is taken away;
     ``queue``: a work item that is to signal it waits for its turn, until this task's has ended;
     ``worker``: it carries out what is waited for."""
 
@@ -76,7 +77,7 @@ class Lock:
     kind: str
     """``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``spinlock``, ``completion``, ``work``,
     ``event``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``, ``frozen file
-    system``, ``answer`` of a server, ``thread``, ``timer``,
+    system``, ``answer`` of a server, ``users`` of a file, ``thread``, ``timer``,
     ``time`` or ``io``."""
     address: Address | None
     name: str | None

@@ -231,7 +231,7 @@ class Collector:
         task = Object(self.prog, "struct task_struct *", stack.task.address)
         for key in gives(self.reader, task, stack) & wanted - {own}:
             if key[0].partition(" ")[0] in kinds:
-                by = "signals" if key[0] in SIGNALS else "code"
+                by = {"users": "user"}.get(key[0], "signals" if key[0] in SIGNALS else "code")
                 found.setdefault(key, []).append(Holder(stack.task, alive=True, known_by=by))
 
     def _strike_signals(self) -> None:

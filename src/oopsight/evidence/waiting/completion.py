@@ -11,7 +11,7 @@ from typing import Any
 
 from oopsight.evidence import Address
 from oopsight.evidence.pointers import Memory
-from oopsight.evidence.waiting import Holder, Lock, grace_period
+from oopsight.evidence.waiting import Holder, Lock, grace_period, users
 from oopsight.evidence.waiting.scan import Scan
 
 FUNCTIONS = (
@@ -72,6 +72,10 @@ def _meaning(scan: Scan, completion: int, done: Memory) -> Lock:
         queue = _flushed_queue(scan, completion)
         if queue is not None:
             return queue
+    if inside(*users.REMOVING):
+        file = users.of_completion(scan, completion)
+        if file is not None:
+            return file
     if inside("kthread_stop"):
         thread = _thread(scan, completion)
         if thread is not None:

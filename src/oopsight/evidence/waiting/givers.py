@@ -38,7 +38,9 @@ def gives(reader: StackReader, task: Any, stack: TaskStack) -> set[tuple[str, in
 
     :param task: ``struct task_struct *``
     """
-    found: set[tuple[str, int]] = set()
+    from oopsight.evidence.waiting.users import used
+
+    found = {("users", address) for address in used(reader.prog, task, stack)}
     for call in stack.blamable:
         found |= {(h.kind, int(h.address)) for h in call.holds if h.address is not None}
         for kind, by, address in reader.ahead(task, call):
