@@ -24,6 +24,7 @@ UNOWNED = (
     "srcu",
     "percpu_rwsem",
     "spinlock",
+    "users",
 )
 SIGNALS = ("completion", "event")
 """Nobody holds these: somebody is to signal them."""
