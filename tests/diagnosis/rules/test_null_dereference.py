@@ -79,6 +79,13 @@ def test_data_flow_tells_who_brought_the_zero_in() -> None:
     assert all(step.because for step in finding.chain)
 
 
+def test_where_the_zero_came_from_must_be_known_to_blame_somebody_for_sure() -> None:
+    lost = data_flow(way(flow_step("lost", "set_rate", value=0)))
+    finding = null_dereference(FAULT, TRACE, lost, NONE, NONE)
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.POSSIBLE
+
+
 def test_container_of_null_lies_below_zero() -> None:
     flow = data_flow(
         way(flow_step("computed", "f", value=-8), flow_step("loaded", "f", value=0), name="head")

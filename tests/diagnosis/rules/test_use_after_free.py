@@ -101,6 +101,17 @@ def test_who_used_what_the_kernel_had_freed_comes_first() -> None:
     assert {one.module for one in answer.culprits} == {"nic"}
 
 
+def test_who_had_just_allocated_it_called_whoever_freed_it() -> None:
+    one = slab_object("free", poisoned=True)
+    got = way(flow_step("returned", "nic_rx", 0x1000, "nic"), returned_by="__netdev_alloc_skb")
+    met = data_flow(way(flow_step("loaded", "nic_rx", POISON, "nic")), got, bad=flow().bad)
+    answer = use_after_free(
+        FAULT, backtrace(), met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("nic", "nic_rx")
+
+
 def test_a_record_of_rcu_alone_names_nobody() -> None:
     record = track("freed", "rcu_do_batch")
     frames = tuple(replace(frame, plumbing="schedules") for frame in record.frames)

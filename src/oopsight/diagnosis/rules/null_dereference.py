@@ -18,8 +18,9 @@ How it is decided
 When it is wrong
     The pointer may have been overwritten with zeros rather than never set; the zero tells not
     which. Where all of the object that it was in is zero, which freed memory is that was allocated
-    again, the verdict is *possible*. First blamed is the function that brought the zero in; whoever
-    should have set the pointer ran earlier and is not on the stack.
+    again, the verdict is *possible*, as it is where the trace of the zero is lost. First blamed is
+    the function that brought the zero in; whoever should have set the pointer ran earlier and is
+    not on the stack.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -118,6 +119,8 @@ def null_dereference(
         steps.append(Step(f"the code belongs to module {owner.name}", (owner.pointer,)))
     # Whose mistake it is that the kernel met it there is one conclusion more.
     certainty = Certainty.SHOWN if culprits == found else Certainty.INFERRED
+    if isinstance(flow, DataFlow) and flow.first.ended == "lost":
+        certainty = Certainty.POSSIBLE  # where it came from is not known
     if isinstance(zeroed, ZeroedObject):
         certainty = Certainty.POSSIBLE
         source += " All of that object is zero: it may have been freed and allocated anew since."

@@ -11,8 +11,9 @@ How it is decided
     last put or get; data flow names the object that holds the count.
 
 When it is wrong
-    The put on the stack may be the right one, and an earlier one the one too many. Where only the
-    kernel's own functions are named and modules of others are loaded, the verdict is *possible*.
+    The put on the stack may be the right one, and an earlier one the one too many, or a get may be
+    missing: of an underflow the verdict is *possible*. So it is where only the kernel's own
+    functions are named and modules of others are loaded.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -66,12 +67,15 @@ def _reported(symptom: Symptom, why: str) -> list[Culprit]:
     return found[:3]
 
 
-def _certainty(named: list[Culprit], modules: Modules | Missing) -> Certainty:
+def _certainty(text: str, named: list[Culprit], modules: Modules | Missing) -> Certainty:
     """How sure whoever is named is to blame.
 
-    The kernel's own functions put what they got; where only they are named and other modules are
-    loaded, one of these will have put it before.
+    A put too many may be the one reported, one before it, or a get that nobody made. The kernel's
+    own functions put what they got; where only they are named and other modules are loaded, one of
+    these will have put it before.
     """
+    if text.startswith("underflow"):
+        return Certainty.POSSIBLE
     foreign = isinstance(modules, Missing) or any(module.taints for module in modules.loaded)
     own = any(culprit.module for culprit in named)
     return Certainty.POSSIBLE if foreign and not own else Certainty.SHOWN
@@ -118,7 +122,7 @@ def refcount_error(
     return Finding(
         title=f"reference count error in {blamed}",
         summary=f"A reference count{thing} {meaning}; {blamed} {last}.",
-        certainty=_certainty(named, modules),
+        certainty=_certainty(text, named, modules),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -85,6 +85,7 @@ from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.slab_tracks import Track
+from oopsight.plumbing import base_name, why_plumbing
 
 _WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)
 _AGAIN = ("reused", "refilled", "listed")
@@ -178,6 +179,22 @@ def _outlived(one: SlabObject, freers: list[Culprit], followers: list[Culprit]) 
     if not any(_LAST_REFERENCE.fullmatch(name) for name in by_count):
         return []
     return merge([user for user in users if user.module != owner], freers)
+
+
+def _allocated_in_use(flow: DataFlow | Missing) -> list[Culprit]:
+    """The function on the stack that had allocated the object in this very call.
+
+    Whatever freed it was called by that function, in between.
+    """
+    if isinstance(flow, Missing) or len(flow.ways) < 2:
+        return []
+    way = flow.ways[1]
+    if way.ended != "returned" or "alloc" not in (way.returned_by or ""):
+        return []
+    if why_plumbing(way.function, None, way.module) is not None:
+        return []
+    why = f"got the object from {way.returned_by} and used it after what it called had freed it"
+    return [Culprit(way.module, base_name(way.function), None, None, why)]
 
 
 def _leavers(left: LeftBehind | Missing) -> list[Culprit]:
@@ -322,6 +339,9 @@ def use_after_free(
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     users_first = users_first and freed.question != "listed" and not handed
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
+    own = [] if certain else _allocated_in_use(flow)
+    if own:
+        culprits, users_first = merge(own, culprits), True
     lent = _lent(one, freers, followers) if certain else []
     outlived = _outlived(one, freers, followers) if certain else []
     if lent or outlived:
@@ -354,7 +374,7 @@ def use_after_free(
             f"{thing} was used after it had been freed: {freed.role}. {blamed} can have freed it."
         )
     # A module none of whose functions frees anything has not freed it.
-    only = len(freers) == 1 and freers[0].function is not None
+    only = bool(own) or (len(freers) == 1 and freers[0].function is not None)
     # A text may be there for another reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
     named = not unnamed and not doubtful and not handed and not outlived and (certain or only)
