@@ -47,3 +47,10 @@ def test_what_follows_a_counter_that_is_no_code_is_not_believed(
 ) -> None:
     nowhere = frame(None, interrupted=True, pc=0x38)
     assert traced(monkeypatch, nowhere, frame("guess")) == [None, "vport_forward"]
+
+
+def test_what_follows_a_return_to_nowhere_are_no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unwinder that follows rbp where there are no unwind data may go in circles."""
+    circle = [frame("0x100000002", pc=0x100000002) for _ in range(9)]
+    found = traced(monkeypatch, frame("do_exit"), frame("0xa5d", pc=0xA5D), *circle)
+    assert found == ["do_exit", "0xa5d"]

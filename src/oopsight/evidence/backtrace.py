@@ -254,7 +254,20 @@ def crashed_trace(session: Session) -> list[StackFrame]:
         if ends or not _is_code(session, frame.pc):
             # What the unwinder gives from here on, by following rbp, is guesswork.
             beyond = _beyond_bad_counter(session, frame)
-            return frames[: position + 1] + beyond[:MOST_FRAMES] if beyond else frames
+            frames = frames[: position + 1] + beyond[:MOST_FRAMES] if beyond else frames
+            break
+    return _until_astray(frames)
+
+
+def _until_astray(frames: list[StackFrame]) -> list[StackFrame]:
+    """The frames up to the first that returns to outside the kernel, without what follows it.
+
+    Where there are no unwind data, as in a trampoline of ftrace, the unwinder follows rbp, which
+    then may be any value, and what it finds there may lead in circles.
+    """
+    for position, frame in enumerate(frames):
+        if frame.pc < 1 << 63 and not frame.interrupted and not _user(frame):
+            return frames[: position + 1]
     return frames
 
 
