@@ -1,7 +1,0 @@
-boot() {
-	load adcring
-}
-
-workload() {
-	service /usr/sbin/adcd -c /etc/work.steps
-}
