@@ -111,6 +111,16 @@ class Session:
         return data
 
 
+def read_word(session: Session, address: int) -> int | None:
+    """A word of 8 bytes; ``None`` where it is not mapped, not in the dump or no address."""
+    import drgn
+
+    try:
+        return int.from_bytes(session.read(address, 8), "little")
+    except (drgn.FaultError, OverflowError):
+        return None
+
+
 def open_session(
     path: str | os.PathLike[str],
     *,

@@ -8,7 +8,7 @@ import pytest
 from handmade_facts import data_flow, flow_step, module, modules, owner, way
 from handmade_session import Machine
 
-from oopsight.evidence import Missing, left_behind
+from oopsight.evidence import Missing, module_roles
 from oopsight.evidence.left_behind import LeftBehind, collect
 from oopsight.evidence.module_code import ModuleFunction
 
@@ -30,8 +30,8 @@ def code(monkeypatch: pytest.MonkeyPatch) -> None:
         ModuleFunction(name, START + at, frozenset(called), frozenset(), copies=False)
         for at, (name, called) in enumerate(calls.items())
     )
-    monkeypatch.setattr(left_behind, "functions", lambda *_: found)
-    monkeypatch.setattr(left_behind, "start_and_end", lambda *_: {START + 4})
+    monkeypatch.setattr(module_roles, "functions", lambda *_: found)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {START + 4})
 
 
 def found(flow: Any) -> LeftBehind | Missing:

@@ -7,7 +7,7 @@ import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
-from oopsight.evidence import Address, Missing, lost_memory
+from oopsight.evidence import Address, Missing, module_roles
 from oopsight.evidence.lost_memory import LostMemory, collect
 from oopsight.evidence.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
@@ -35,8 +35,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
             ("desc_show", 32, ["seq_printf"]),
         )
     ]
-    monkeypatch.setattr(lost_memory, "functions", lambda *_: code)
-    monkeypatch.setattr(lost_memory, "start_and_end", lambda *_: {VICTIM + 16})
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {VICTIM + 16})
     return found
 
 

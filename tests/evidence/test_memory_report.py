@@ -8,7 +8,7 @@ import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
-from oopsight.evidence import Missing, memory_report
+from oopsight.evidence import Missing, module_roles
 from oopsight.evidence.log import Log
 from oopsight.evidence.memory_report import MemoryReport, Mistake, collect, parse
 from oopsight.evidence.module_code import ModuleFunction
@@ -108,8 +108,8 @@ def test_headlines(text: str, mistake: Mistake | None) -> None:
 def test_what_is_overwritten_stands_before_the_head_since_6_12(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(memory_report, "functions", lambda *_: [])
-    monkeypatch.setattr(memory_report, "start_and_end", lambda *_: set())
+    monkeypatch.setattr(module_roles, "functions", lambda *_: [])
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
     said = (
         "[Right Redzone overwritten] 0xffff8881026f7420-0xffff8881026f7420 @offset=1056. "
         "First byte 0x0 instead of 0xcc\n"
@@ -162,8 +162,8 @@ def test_who_can_have_written_beside_an_object(monkeypatch: pytest.MonkeyPatch) 
         function("stg_tag", 0x100, indexed=True),
         function("stg_write", 0x200, calls=["memcpy"], to_stack=frozenset(["memcpy"])),
     ]
-    monkeypatch.setattr(memory_report, "functions", lambda *_: code)
-    monkeypatch.setattr(memory_report, "start_and_end", lambda *_: {MODULE})
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {MODULE})
     report = found(SLUB.format(what="Right Redzone overwritten"))
     assert (report.owner, report.writers, report.only_writer) == ("stage", ("stg_tag",), True)
 

@@ -43,8 +43,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found.words(OTHER, 1, 2, 0)
     found.words(OTHER + 0x1000, int(ONE.address), 0, 0)
     found.symbols = {VICTIM + 8: ("cam_session", 8), OTHER + 8: ("log_buffer", 8)}
-    monkeypatch.setattr(object_users, "functions", lambda _, module: CODE[module.name])
-    monkeypatch.setattr(object_users, "start_and_end", lambda *_: {VICTIM})
+    monkeypatch.setattr(module_roles, "functions", lambda _, module: CODE[module.name])
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {VICTIM})
     monkeypatch.setattr(object_users, "overrun_of", lambda *_: None)
     return found
 
@@ -193,7 +193,7 @@ def test_whoever_refers_to_what_was_copied_is_told(
     known = frozenset([OTHER + 0x100])
     code_ = [*CODE["log"], replace(CODE["log"][0], name="log_reset", refers=known)]
     machine.words(OTHER, 1, int(before.address), 0)
-    monkeypatch.setattr(object_users, "functions", lambda *_: code_)
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code_)
     monkeypatch.setattr(object_users, "overrun_of", lambda *_: ran)
     memory = BytesPointer(Address(int(ONE.address) + 8), "00" * 8)
     step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=memory)
@@ -309,7 +309,7 @@ def test_where_its_user_frees_nothing_others_that_do_are_suspects(
 ) -> None:
     """What the maker's init function allocated: its code has gone."""
     idle = {**CODE, "cam": code(VICTIM, cam_poll="poll_wait")}
-    monkeypatch.setattr(object_users, "functions", lambda _, module: idle[module.name])
+    monkeypatch.setattr(module_roles, "functions", lambda _, module: idle[module.name])
     user, other = on_path(machine, {"cam": (), "log": ()}, monkeypatch)
     assert (user.module, user.frees) == ("cam", ())
     assert (other.module, other.guessed, other.frees) == ("log", True, ("log_drop",))

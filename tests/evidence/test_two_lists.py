@@ -9,7 +9,7 @@ import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
-from oopsight.evidence import Missing, two_lists
+from oopsight.evidence import Missing, module_roles
 from oopsight.evidence.module_code import ModuleFunction
 from oopsight.evidence.two_lists import TwoLists, collect
 
@@ -39,8 +39,8 @@ def found(monkeypatch: pytest.MonkeyPatch, code: list[ModuleFunction], was: int 
     machine.words(ENTRY, was, READY)
     machine.words(READY, ENTRY, ENTRY)
     machine.words(OTHER, READY, ENTRY)
-    monkeypatch.setattr(two_lists, "functions", lambda *_: code)
-    monkeypatch.setattr(two_lists, "start_and_end", lambda *_: set())
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
     report = made.list_report(TEXT.format(was=was))
     entries = tuple(replace(one, owner=replace(one.owner, kind="slab")) for one in report.entries)
     return collect(machine.session, replace(report, entries=entries), MODULES)

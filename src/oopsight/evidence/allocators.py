@@ -9,7 +9,7 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.memory_use import CacheUse, MemoryUse
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.stacks import StackReader
-from oopsight.kernel.call_sites import addresses, call_sites
+from oopsight.kernel.call_sites import addresses, calls
 from oopsight.kernel.machine_code import Expression
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -126,28 +126,21 @@ def allocating(
     for start, end in module.ranges:
         size = min(end - start, left)
         left -= size
-        sites = call_sites(prog, start, size, targets, jumps=True)
+        sites = calls(prog, start, size, targets, jumps=True)
         whole = whole and len(sites) <= _MOST_SITES
-        for site in sites[:_MOST_SITES]:
+        for site, target in sites[:_MOST_SITES]:
             name, begin, _ = reader.names.code(site)
             function = reader.function(begin) if begin is not None else None
             place = function.at(site, calling=False) if function is not None else None
             argument = place.registers.get("rdi") if place is not None else None
             fits = None
-            if argument is not None and _leads_to(prog, site) in known:
+            if argument is not None and target in known:
                 fits = _fits(prog, argument, cache, object_size)
             if fits and begin is not None:
                 own = base_name(name)
                 found.setdefault(own, Allocator(own, f"{name}+{site - begin:#x}"))
             whole = whole and fits is not None
     return tuple(found.values()), whole
-
-
-def _leads_to(prog: Any, site: int) -> int:
-    """Where the call or jump at a place goes; it has been read before."""
-    raw = prog.read(site + 1, 4)
-    target: int = site + 5 + int.from_bytes(raw, "little", signed=True)
-    return target
 
 
 def _fits(prog: Any, argument: Expression, cache: int, object_size: int) -> bool | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.jumped_on import JumpedOn, jumped_on, names_its_call
+from oopsight.evidence.jumped_on import JumpedOn, blamable, jumped_on, names_its_call
 from oopsight.evidence.module_files import load_debug_files
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import FramePointer
@@ -106,13 +106,7 @@ class Backtrace:
 
         What has jumped on stands there with the frame of its caller.
         """
-        found = []
-        for frame in self.crash_path:
-            if frame.jumped_on is not None:
-                found.append(frame.without_frame(frame.jumped_on))
-            if frame.plumbing is None:
-                found.append(frame)
-        return tuple(found)
+        return blamable(self.crash_path)
 
     @property
     def fault(self) -> Frame | None:

@@ -14,8 +14,9 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.backtrace import Backtrace, ends_in_call
 from oopsight.evidence.fault import Fault
-from oopsight.evidence.flow.code import Function, function
+from oopsight.evidence.flow.code import function
 from oopsight.evidence.frames import SessionReader
+from oopsight.evidence.module_code import machine_code
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
@@ -24,7 +25,6 @@ from oopsight.session import Session
 _WORD = 8
 _MOST_WORDS = 512
 _MOST_MODULES = 4
-_MOST_FUNCTIONS = 400
 _LARGEST = 16384
 _LONGEST_CALL = 8
 _ENDBR = 4
@@ -108,7 +108,10 @@ def _near(modules: Modules, backtrace: Backtrace, words: list[int]) -> list[Modu
 
 
 def _returners(reader: SessionReader, module: Module, words: list[int]) -> Iterator[Returner]:
-    for code in _functions(reader, module):
+    for outer, start, raw in machine_code(reader, module):
+        if len(raw) > _LARGEST:
+            continue
+        code = function(outer, (start, raw))
         for row, depth in zip(code.instructions, code.depth, strict=True):
             if not row.is_call or row.target is None or depth is None:
                 continue
@@ -132,20 +135,3 @@ def _called(reader: SessionReader, returns_to: int, start: int) -> bool:
     named = reader.function(target)
     thunk = named is not None and named[0].startswith("__x86_indirect_")
     return thunk or target in (start, start + _ENDBR)
-
-
-def _functions(reader: SessionReader, module: Module) -> Iterator[Function]:
-    count = 0
-    for begin, end in module.ranges:
-        at = int(begin)
-        while at < end and count < _MOST_FUNCTIONS:
-            known = reader.code_symbol(at)
-            if known is None:
-                at += 16
-                continue
-            name, start, size = known
-            code = reader.read(start, size) if start >= begin and 0 < size <= _LARGEST else None
-            if code:
-                count += 1
-                yield function(name, (start, code))
-            at = max(start + size, at + 16)

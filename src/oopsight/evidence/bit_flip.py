@@ -13,7 +13,7 @@ from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner, SlabObject, neighbour, owner_of
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.session import Session
+from oopsight.session import Session, read_word
 
 _CANONICAL = 47
 _SIBLINGS = (-4, -3, -2, -1, 1, 2, 3, 4)
@@ -47,15 +47,6 @@ def one_bit(first: int, second: int) -> int | None:
     return difference.bit_length() - 1 if difference and not difference & difference - 1 else None
 
 
-def _word(session: Session, address: int) -> int | None:
-    from drgn import FaultError
-
-    try:
-        return int.from_bytes(session.read(address, 8), "little")
-    except (FaultError, OverflowError):
-        return None
-
-
 def _siblings(
     session: Session, modules: Modules | None, one: SlabObject, offset: int, value: int
 ) -> tuple[int, list[BytesPointer]] | None:
@@ -65,7 +56,7 @@ def _siblings(
         other = neighbour(session, modules, one, step)
         if other is None or other.state != "allocated":
             continue
-        word = _word(session, other.address + offset)
+        word = read_word(session, other.address + offset)
         if word is not None and one_bit(word, value) is not None:
             pointer = BytesPointer(
                 Address(other.address + offset), word.to_bytes(8, "little").hex()
@@ -124,7 +115,7 @@ def _alone(
             candidates.append((bit, owner))
     # A list entry's neighbour points back to it.
     for bit, owner in candidates:
-        back = _word(session, owner.address + 8)
+        back = read_word(session, owner.address + 8)
         if held is not None and back == held.address:
             pointer = BytesPointer(
                 Address(owner.address + 8), (back or 0).to_bytes(8, "little").hex()

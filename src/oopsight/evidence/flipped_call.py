@@ -17,7 +17,7 @@ from oopsight.evidence.jumped_on import CALL_SIZE, named_target
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
-from oopsight.session import Session
+from oopsight.session import Session, read_word
 
 _BITS = 32  # of the distance
 _SIGN = 1 << 31
@@ -47,7 +47,7 @@ def collect(
         return nothing
     prog: Any = session.prog
     rsp = backtrace.register("rsp")
-    returns_to = _word(session, int(rsp)) if rsp is not None else None
+    returns_to = read_word(session, int(rsp)) if rsp is not None else None
     if returns_to is None or named_target(prog, returns_to) != fault.pc:
         return nothing
     caller = _begun(prog, returns_to - 1)
@@ -64,15 +64,6 @@ def collect(
             intended.append((bit, base_name(found[0])))
     pointer = BytesPointer(Address(returns_to - CALL_SIZE), raw.hex())
     return FlippedCall(pointer, base_name(caller[0]), fault.pc, tuple(intended))
-
-
-def _word(session: Session, address: int) -> int | None:
-    from drgn import FaultError
-
-    try:
-        return int.from_bytes(session.read(address, 8), "little")
-    except (FaultError, OverflowError):
-        return None
 
 
 def _begun(prog: Any, address: int) -> tuple[str, int] | None:

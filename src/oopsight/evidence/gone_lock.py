@@ -14,9 +14,7 @@ from typing import Any
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.cpus import Cpus
-from oopsight.evidence.frames import SessionReader
-from oopsight.evidence.module_code import functions
-from oopsight.evidence.module_roles import freers, start_and_end
+from oopsight.evidence.module_roles import freers, inner_functions
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject, owner_of, stack_size
 from oopsight.evidence.pointers import BytesPointer, TaskPointer
@@ -24,7 +22,7 @@ from oopsight.evidence.stacks import StackReader, TaskStack, task_pointer
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Waits
 from oopsight.kinds import Kind
-from oopsight.session import Session
+from oopsight.session import Session, read_word
 
 _STALLS = (Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL)
 _MOST_LOCKS = 32
@@ -151,15 +149,9 @@ def _left(
 
 def _is_queue(session: Session, lock: int) -> bool:
     """Whether the list behind the lock of a queue leads back."""
-    from drgn import FaultError
-
     head = lock + 8
-    try:
-        first = int.from_bytes(session.read(head, 8), "little")
-        back = int.from_bytes(session.read(first + 8, 8), "little") if first >> 63 else 0
-    except (FaultError, OverflowError):
-        return False
-    return back == head
+    first = read_word(session, head)
+    return first is not None and first >> 63 == 1 and read_word(session, first + 8) == head
 
 
 def _whose(session: Session, address: int) -> Any:
@@ -204,8 +196,7 @@ def _functions(
     module = next((m for m in modules.loaded if m.name == name), None) if modules else None
     if module is None:
         return ()
-    edges = start_and_end(session, module.name)
-    code = [one for one in functions(SessionReader(session), module) if one.start not in edges]
+    code = inner_functions(session, module)
     if cache is not None:
         return freers(code, cache)
     return tuple(

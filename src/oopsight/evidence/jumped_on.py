@@ -6,11 +6,15 @@ stack. The call instruction of the frame outside still names it.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules import Modules
 from oopsight.kernel.call_sites import call_sites
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 CALL, CALL_SIZE = 0xE8, 5
 _MASK = (1 << 64) - 1
@@ -28,6 +32,35 @@ class JumpedOn:
     module: str
     by_name: bool = False
     """Whether its code has a jump that names the function which has a frame."""
+
+
+class OnStack(Protocol):
+    """A frame, of whichever kind of trace."""
+
+    @property
+    def plumbing(self) -> str | None:
+        """Why it is passed over in the search for whom to blame."""
+
+    @property
+    def jumped_on(self) -> JumpedOn | None:
+        """What it called, where that has no frame."""
+
+    def without_frame(self, called: JumpedOn) -> Self:
+        """What it called, as a frame at the same place."""
+
+
+_Frame = TypeVar("_Frame", bound=OnStack)
+
+
+def blamable(frames: Iterable[_Frame]) -> tuple[_Frame, ...]:
+    """Frames that are no plumbing; what has jumped on stands with the frame of its caller."""
+    found: list[_Frame] = []
+    for frame in frames:
+        if frame.jumped_on is not None:
+            found.append(frame.without_frame(frame.jumped_on))
+        if frame.plumbing is None:
+            found.append(frame)
+    return tuple(found)
 
 
 def named_target(prog: Any, returns_to: int) -> int | None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.data_flow import DataFlow, Way
-from oopsight.evidence.frames import SessionReader
-from oopsight.evidence.module_code import ModuleFunction, functions
-from oopsight.evidence.module_roles import freers, named, start_and_end
+from oopsight.evidence.module_code import ModuleFunction
+from oopsight.evidence.module_roles import freers, inner_functions, named
 from oopsight.evidence.modules import Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -91,11 +90,7 @@ def _in_module(way: Way) -> tuple[str, str] | None:
 
 def _code(session: Session, modules: Modules, name: str) -> list[ModuleFunction]:
     module = next((m for m in modules.loaded if m.name == name), None)
-    if module is None:
-        return []
-    edges = start_and_end(session, name)
-    code = functions(SessionReader(session), module)
-    return [one for one in code if one.start not in edges]
+    return [] if module is None else inner_functions(session, module)
 
 
 def _calls(one: ModuleFunction, names: tuple[str, ...]) -> bool:

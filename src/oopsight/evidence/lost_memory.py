@@ -8,9 +8,11 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.frames import SessionReader
-from oopsight.evidence.module_code import functions
-from oopsight.evidence.module_roles import freers, holding_variables, start_and_end
+from oopsight.evidence.module_roles import (
+    freers,
+    holding_variables,
+    inner_functions,
+)
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.ways import Way
@@ -91,8 +93,7 @@ def _lost(
 ) -> LostMemory:
     name = way.module or ""
     module = next((m for m in modules.loaded if m.name == name), None)
-    edges = start_and_end(session, name)
-    code = functions(SessionReader(session), module) if module is not None else ()
+    code = inner_functions(session, module) if module is not None else []
     return LostMemory(
         kind=kind,
         address=Address(address),
@@ -102,5 +103,5 @@ def _lost(
         other=other[0],
         other_variable=other[1],
         other_pointer=other[2],
-        frees=freers([one for one in code if one.start not in edges]),
+        frees=freers(code),
     )

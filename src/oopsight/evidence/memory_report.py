@@ -13,14 +13,12 @@ from enum import Enum
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.log import Log
-from oopsight.evidence.module_code import functions
 from oopsight.evidence.module_roles import (
     checked_alone,
     holding_variables,
+    inner_functions,
     named,
-    start_and_end,
     writers,
 )
 from oopsight.evidence.modules import Modules
@@ -319,8 +317,7 @@ def _writers(
     module = next((m for m in modules.loaded if m.name == made.module), None)
     if module is None:
         return made.module, (), False
-    edges = start_and_end(session, module.name)
-    code = [f for f in functions(SessionReader(session), module) if f.start not in edges]
+    code = inner_functions(session, module)
     bases: set[int] = set()
     if one is not None:
         found = holding_variables(session, modules, one.address, one.address + one.size)

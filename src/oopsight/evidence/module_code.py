@@ -6,6 +6,7 @@ Not a fact by itself: :mod:`oopsight.evidence.object_users` asks it about module
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
@@ -49,10 +50,15 @@ class ModuleFunction:
 
 def functions(reader: Reader, module: Module) -> tuple[ModuleFunction, ...]:
     """The functions in a module's memory, in the order of their addresses, bounded."""
-    found: list[ModuleFunction] = []
+    return tuple(_function(reader, *one) for one in machine_code(reader, module))
+
+
+def machine_code(reader: Reader, module: Module) -> Iterator[tuple[str, int, bytes]]:
+    """Name, start and code of each of a module's functions, by their addresses, bounded."""
+    count = 0
     for begin, end in module.ranges:
         at, last = int(begin), min(int(end), begin + MOST_TEXT)
-        while at < last and len(found) < MOST_FUNCTIONS:
+        while at < last and count < MOST_FUNCTIONS:
             known = reader.code_symbol(at)
             if known is None:
                 at += 16
@@ -61,9 +67,9 @@ def functions(reader: Reader, module: Module) -> tuple[ModuleFunction, ...]:
             if start >= begin and size:
                 code = reader.read(start, min(size, last - start))
                 if code:
-                    found.append(_function(reader, name, start, code))
+                    count += 1
+                    yield name, start, code
             at = max(start + size, at + 16)
-    return tuple(found)
 
 
 def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunction:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
-from oopsight.evidence.module_code import ModuleFunction
+from oopsight.evidence.frames import SessionReader
+from oopsight.evidence.module_code import ModuleFunction, functions
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
@@ -132,6 +133,18 @@ def start_and_end(session: Session, name: str) -> set[int]:
         return {module.init.value_(), module.exit.value_()} if module else set()
     except (FaultError, LookupError, AttributeError, SymbolError):
         return set()
+
+
+def inner_functions(
+    session: Session, module: Module, reader: SessionReader | None = None
+) -> list[ModuleFunction]:
+    """The functions of a module that run while it is in use: neither its first nor its last.
+
+    :param reader: one that has read some of the memory before
+    """
+    edges = start_and_end(session, module.name)
+    code = functions(reader or SessionReader(session), module)
+    return [one for one in code if one.start not in edges]
 
 
 def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:

@@ -20,13 +20,13 @@ from oopsight.evidence.free_link import read_while_free
 from oopsight.evidence.freelist_overrun import freelist_overrun
 from oopsight.evidence.handler_object import given_away
 from oopsight.evidence.list_report import ListReport
-from oopsight.evidence.module_code import ModuleFunction, functions
+from oopsight.evidence.module_code import ModuleFunction
 from oopsight.evidence.module_roles import (
     checked_alone,
     freers,
     holding_variables,
+    inner_functions,
     named,
-    start_and_end,
     writers,
 )
 from oopsight.evidence.modules import Module, Modules
@@ -288,9 +288,7 @@ def collect(
     uses = []
     for name, (why, because, variables) in bound.items():
         module = next((m for m in modules.loaded if m.name == name), None)
-        code = functions(reader, module) if module is not None else ()
-        edges = start_and_end(session, name)
-        inner = [one for one in code if one.start not in edges]
+        inner = inner_functions(session, module, reader) if module is not None else []
         near = {int(at) for at in variables}
         bases = {_symbol_start(session, at) for at in variables} | near
         uses.append(
@@ -338,8 +336,7 @@ def _with_makers(
         made = _makes(session, modules, module, one)
         if not made or len(told) - len(uses) >= MOST_SUSPECT_MODULES:
             continue
-        edges = start_and_end(session, module.name)
-        inner = [f for f in functions(reader, module) if f.start not in edges]
+        inner = inner_functions(session, module, reader)
         why = f"its {made[0].function} allocates such objects, which {uses[0].module} does not"
         frees = freers(inner, one.cache)
         told.append(ModuleUse(module.name, why, None, frees, (), (), allocates=True))
@@ -360,8 +357,7 @@ def _freeing(
     on_path = {use.module for use in uses}
     why = f"its functions free memory, which those of {uses[0].module} do not"
     for module in [m for m in modules.loaded if m.taints and m.name not in on_path][:_MOST_MAKERS]:
-        edges = start_and_end(session, module.name)
-        frees = freers([f for f in functions(reader, module) if f.start not in edges], one.cache)
+        frees = freers(inner_functions(session, module, reader), one.cache)
         if frees and len(found) < MOST_SUSPECT_MODULES:
             found.append(ModuleUse(module.name, why, None, frees, (), (), guessed=True))
     return found

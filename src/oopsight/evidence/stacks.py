@@ -10,7 +10,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.jumped_on import JumpedOn, jumped_on, names_its_call
+from oopsight.evidence.jumped_on import JumpedOn, blamable, jumped_on, names_its_call
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
 from oopsight.kernel.code_ahead import Gift, ahead, resolve
@@ -108,13 +108,7 @@ class TaskStack:
 
         What has jumped on stands there with the frame of its caller.
         """
-        found = []
-        for call in self.calls:
-            if call.jumped_on is not None:
-                found.append(call.without_frame(call.jumped_on))
-            if call.plumbing is None:
-                found.append(call)
-        return tuple(found)
+        return blamable(self.calls)
 
     @property
     def culprit(self) -> Call | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.session import read_word
 
 if TYPE_CHECKING:
     from oopsight.evidence.owner import SlabObject
@@ -32,9 +33,9 @@ def stale_entry(
     same = one.cache_address == other.cache_address and read.offset == before.offset
     if not same or one.freed or other.freed or one.address == other.address:
         return None
-    if flow.bad.kind not in _NONSENSE or _word(session, before.address) != read.address:
+    if flow.bad.kind not in _NONSENSE or read_word(session, before.address) != read.address:
         return None
-    back = _word(session, read.address + 8)
+    back = read_word(session, read.address + 8)
     if back is None or back == before.address:
         return None
     return (
@@ -43,12 +44,3 @@ def stale_entry(
         one,
         other,
     )
-
-
-def _word(session: Session, address: int) -> int | None:
-    from drgn import FaultError
-
-    try:
-        return int.from_bytes(session.read(address, 8), "little")
-    except (FaultError, OverflowError):
-        return None

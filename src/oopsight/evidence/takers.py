@@ -14,7 +14,7 @@ from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import MemoryUse
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import ModulePointer
-from oopsight.kernel.call_sites import addresses, call_sites
+from oopsight.kernel.call_sites import addresses, calls
 from oopsight.kernel.names import Names
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -101,11 +101,11 @@ def collect(
     for module in outside[:_MOST_MODULES]:
         for start, end in module.ranges:
             size = min(end - start, _MOST_BYTES)
-            for site in call_sites(prog, start, size, targets, jumps=True)[:_MOST_SITES]:
+            for site, target in calls(prog, start, size, targets, jumps=True)[:_MOST_SITES]:
                 name, begin, _ = names.code(site)
                 if begin is None:
                     continue
-                called = targets[_leads_to(prog, site)].removesuffix(_NOPROF)
+                called = targets[target].removesuffix(_NOPROF)
                 key = (module.name, base_name(name))
                 found.setdefault(key, Taker(module.pointer, base_name(name), called))
     return Takers(what, tuple(found.values()))
@@ -124,9 +124,3 @@ def _full_of(use: MemoryUse, deleted: int) -> str | None:
         if what is not None and cache.pages >= _SHARE * use.pages.total:
             return what
     return None
-
-
-def _leads_to(prog: Any, site: int) -> int:
-    """Where the call or jump at a place goes; it has been read before."""
-    target: int = site + 5 + int.from_bytes(prog.read(site + 1, 4), "little", signed=True)
-    return target

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.list_report import ListReport
-from oopsight.evidence.module_code import ModuleFunction, functions
-from oopsight.evidence.module_roles import named, start_and_end
+from oopsight.evidence.module_code import ModuleFunction
+from oopsight.evidence.module_roles import inner_functions, named
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.owner import Owner
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
-from oopsight.session import Session
+from oopsight.session import Session, read_word
 from oopsight.text import printable
 
 _NEXT, _PREV = 0, 8  # offsets in struct list_head
@@ -64,7 +63,7 @@ def collect(session: Session, report: ListReport, modules: Modules) -> TwoLists 
     try:
         there = session.read(at + forward, 8)
         back = session.read(beside + (_PREV if forward == _NEXT else _NEXT), 8)
-    except FaultError:
+    except (FaultError, OverflowError):
         return nothing
     if int.from_bytes(there, "little") != beside or int.from_bytes(back, "little") != at:
         return nothing
@@ -89,17 +88,14 @@ def _head(
     session: Session, modules: Modules, start: int, forward: int, entry: int
 ) -> tuple[Module, int] | None:
     """The list's head, if it is a module's variable: walked to until the entry comes again."""
-    from drgn import FaultError
-
-    at = start
+    at: int | None = start
     for _ in range(_MOST_ENTRIES):
+        if at is None:
+            return None
         owner = modules.owner(at)
         if owner is not None:
             return owner, at
-        try:
-            at = int.from_bytes(session.read(at + forward, 8), "little")
-        except (FaultError, OverflowError):
-            return None
+        at = read_word(session, at + forward)
         if at in (start, entry):
             return None
     return None
@@ -117,8 +113,7 @@ def _adders(session: Session, module: Module, head: int) -> tuple[tuple[str, ...
 
     ``list_move()`` has both calls.
     """
-    edges = start_and_end(session, module.name)
-    code = [f for f in functions(SessionReader(session), module) if f.start not in edges]
+    code = inner_functions(session, module)
     begin, end = _variable(session, head)
     all_ = [f for f in code if _calls(f, _ADDS) and any(begin <= at < end for at in f.refers)]
     able = [f for f in all_ if not _calls(f, _DELETES) and not _allocates(f)]

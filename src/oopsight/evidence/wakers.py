@@ -8,7 +8,7 @@ from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.pointers import ModulePointer
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Waits
-from oopsight.kernel.call_sites import addresses, call_sites
+from oopsight.kernel.call_sites import addresses, calls
 from oopsight.kernel.code_ahead import GIVES
 from oopsight.kernel.names import Names
 from oopsight.kinds import Kind
@@ -73,12 +73,10 @@ def _search(session: Session, names: Names, module: Module, kinds: set[str]) -> 
     found = []
     for start, end in module.ranges:
         size = min(end - start, _MOST_BYTES)
-        for site in call_sites(session.prog, start, size, targets, jumps=True):
+        for site, target in calls(session.prog, start, size, targets, jumps=True):
             name, begin, _ = names.code(site)
             if begin is None or not module.holds(begin):
                 continue
-            displacement = session.prog.read(site + 1, 4)
-            target = site + 5 + int.from_bytes(displacement, "little", signed=True)
             called = targets[target]
             found.append(Waker(module.pointer, GIVES[called], base_name(name), called))
     return found

@@ -17,7 +17,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.overrun import NOT_WRITTEN, Overrun
 from oopsight.evidence.owner import Owner, SlabObject, neighbour, owner_of
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.session import Session
+from oopsight.session import Session, read_word
 from oopsight.text import printable
 
 _FORMATS = {2: "H", 4: "I", 8: "Q"}
@@ -303,18 +303,14 @@ def _siblings(
     session: Session, modules: Modules | None, one: SlabObject, field: int, kept_at: int
 ) -> Iterator[Owner]:
     """What the objects beside it in a module's array hold in the same field."""
-    from drgn import FaultError
-
     offset = field - one.address
     for slot in range(-_NEAR_SLOTS, _NEAR_SLOTS + 1):
         if not slot:
             continue
-        try:
-            other = int.from_bytes(session.read(kept_at + 8 * slot, 8), "little")
-            slab = owner_of(session, modules, other).slab
-            if slab is None or slab.cache_address != one.cache_address or slab.address != other:
-                continue
-            value = int.from_bytes(session.read(other + offset, 8), "little")
-        except (FaultError, OverflowError):
+        other = read_word(session, kept_at + 8 * slot)
+        slab = owner_of(session, modules, other).slab if other is not None else None
+        if slab is None or slab.cache_address != one.cache_address or slab.address != other:
             continue
-        yield owner_of(session, modules, value)
+        value = read_word(session, slab.address + offset)
+        if value is not None:
+            yield owner_of(session, modules, value)

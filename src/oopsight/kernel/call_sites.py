@@ -22,10 +22,10 @@ def addresses(prog: Any, names: Iterable[str]) -> dict[int, str]:
     return found
 
 
-def call_sites(
+def calls(
     prog: Any, start: int, size: int, targets: Iterable[int], *, jumps: bool = False
-) -> list[int]:
-    """Addresses of instructions that look like calls of one of the targets.
+) -> list[tuple[int, int]]:
+    """Instructions that look like calls of one of the targets: where each is, and where it leads.
 
     A page that cannot be read is passed over.
 
@@ -46,7 +46,15 @@ def call_sites(
         at = code.find(opcode)
         while 0 <= at <= len(code) - _SIZE:
             distance = int.from_bytes(code[at + 1 : at + _SIZE], "little", signed=True)
-            if start + at + _SIZE + distance in wanted:
-                found.append(start + at)
+            target = start + at + _SIZE + distance
+            if target in wanted:
+                found.append((start + at, target))
             at = code.find(opcode, at + 1)
     return sorted(found)
+
+
+def call_sites(
+    prog: Any, start: int, size: int, targets: Iterable[int], *, jumps: bool = False
+) -> list[int]:
+    """As :func:`calls`, the addresses alone."""
+    return [site for site, _ in calls(prog, start, size, targets, jumps=jumps)]

@@ -1,5 +1,0 @@
-boot() {
-	load routex
-	service /usr/sbin/bird -f -c /etc/first.steps
-	service /usr/sbin/zebra -c /etc/second.steps
-}
