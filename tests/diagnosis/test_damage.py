@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding
 from oopsight.diagnosis.damage import allow_for_damage
 from oopsight.evidence import Address, Missing, Why
@@ -44,3 +45,18 @@ def test_with_holes_absence_proves_nothing(depth: Depth, certainty: Certainty) -
     assert isinstance(lowered, Finding)
     assert lowered.certainty is certainty
     assert [culprit.module for culprit in lowered.culprits] == ["mod"]
+
+
+def test_with_holes_there_may_be_another_than_the_one_inferred() -> None:
+    inferred = replace(finding(Depth.ROOT_CAUSE), certainty=Certainty.INFERRED)
+    lowered = allow_for_damage({"a": inferred}, HOLED)["a"]
+    assert isinstance(lowered, Finding)
+    assert lowered.certainty is Certainty.POSSIBLE
+
+
+def test_with_holes_nobody_can_say_that_nothing_failed() -> None:
+    asked_for = {"deliberate_panic": finding(Depth.ROOT_CAUSE)}
+    lowered = allow_for_damage(dict(asked_for), HOLED)["deliberate_panic"]
+    assert isinstance(lowered, Finding)
+    assert lowered.certainty is Certainty.POSSIBLE
+    assert allow_for_damage(dict(asked_for), WHOLE) == asked_for

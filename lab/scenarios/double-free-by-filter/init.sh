@@ -1,0 +1,7 @@
+boot() {
+	load geowall
+}
+
+workload() {
+	(sleep 0.2; resolvd) &
+}
