@@ -79,13 +79,6 @@ def test_a_lock_about_to_be_taken_is_wanted_not_held() -> None:
     assert len(interrupted.held) == 1
 
 
-def test_loops_are_told_from_straight_code() -> None:
-    code = function(*LOOP)
-    assert code.in_loop(IN_CALL)
-    assert not code.in_loop(START + 0x11)
-    assert not code.in_loop(START + 0x5000)
-
-
 def test_saved_registers_are_found_on_the_stack() -> None:
     place = function(*LOOP).at(IN_CALL, calling=True)
     assert place is not None

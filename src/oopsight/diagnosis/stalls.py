@@ -132,3 +132,23 @@ def looping(stack: TaskStack) -> Call | None:
     """
     loops = [c for c in stack.blamable if c.in_loop]
     return next((c for c in loops if c.module), loops[0] if loops else stack.culprit)
+
+
+def own_loop(call: Call) -> bool:
+    """Whether a function is in a loop that its own code ends.
+
+    One that goes from object to object ends as these are linked, which others may have done wrong.
+    """
+    return bool(call.in_loop) and not call.follows_pointers
+
+
+def loop_reason(call: Call, otherwise: str) -> str:
+    """Why a function in a loop is blamed."""
+    if not call.in_loop:
+        return otherwise
+    if call.follows_pointers:
+        return (
+            "the loop that the CPU was caught in; it goes from object to object, and who linked "
+            "these is not known"
+        )
+    return "the loop that the CPU was caught in"

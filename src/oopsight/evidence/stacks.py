@@ -15,6 +15,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
 from oopsight.kernel.code_ahead import Gift, ahead, resolve
 from oopsight.kernel.code_locks import Function, Held, Place
+from oopsight.kernel.loops import follows_pointers, loop_at
 from oopsight.kernel.machine_code import SLOT
 from oopsight.kernel.names import Names
 from oopsight.plumbing import base_name, why_plumbing
@@ -58,6 +59,8 @@ class Call:
     """Why it is passed over in the search for whom to blame."""
     in_loop: bool | None = None
     """Whether the code there can come back to it; ``None`` where that was not looked at."""
+    follows_pointers: bool | None = None
+    """Whether that loop goes from object to object, and ends only as these say."""
     holds: tuple[HeldLock, ...] = ()
     """Locks that this function took before and still holds."""
     wants: HeldLock | None = None
@@ -293,8 +296,10 @@ class StackReader:
 
             holds = tuple(known(h) for h in place.held)
             wants = known(place.wanted) if place.wanted is not None else None
+        loop = loop_at(function, call.pc)
         more = {
-            "in_loop": function.in_loop(call.pc),
+            "in_loop": bool(loop),
+            "follows_pointers": follows_pointers(loop),
             "holds": holds,
             "wants": wants,
             "calls_by_name": None if call.interrupted else names_its_call(self._prog, call.pc),

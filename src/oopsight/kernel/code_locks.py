@@ -182,26 +182,6 @@ class Function:
         """Where the code goes on after an instruction."""
         return [there for there, _ in self._ways(instruction)]
 
-    def in_loop(self, address: int) -> bool:
-        """Whether the code at an address can come to the same address again.
-
-        :param address: of an instruction, or a return address
-        """
-        first = self.code.get(address)
-        if first is None:
-            return False
-        seen: set[int] = set()
-        waiting = [address]
-        while waiting:
-            current = waiting.pop()
-            for successor, _ in self._ways(self.code[current]):
-                if successor == address:
-                    return True
-                if successor not in seen and successor in self.code:
-                    seen.add(successor)
-                    waiting.append(successor)
-        return False
-
     def _follow(self) -> None:
         """Follow every path: first the registers, then, with these known, the locks."""
         if not self.code:

@@ -69,6 +69,19 @@ def direct_target(instruction: Instruction) -> int | None:
     return operand.imm & MASK if operand.type == capstone.x86.X86_OP_IMM else None
 
 
+def pointer_read_through(instruction: Instruction) -> str | None:
+    """The register through which an instruction reads a pointer into another (or the same) one."""
+    import capstone.x86
+
+    operands = instruction.operands
+    if instruction.mnemonic != "mov" or len(operands) != 2 or operands[0].size != 8:
+        return None
+    kinds = [operand.type for operand in operands]
+    if kinds != [capstone.x86.X86_OP_REG, capstone.x86.X86_OP_MEM] or operands[1].mem.segment:
+        return None
+    return _NAMES.get(operands[1].mem.base)
+
+
 def counted(instruction: Instruction, offset: int | None) -> int | None:
     """By how much an instruction changes a per-CPU counter; ``None`` where it does not.
 

@@ -131,7 +131,7 @@ def _found(symptom: Symptom, cpu: Cpu, cpus: Cpus) -> Finding | Undecided:
         title=f"CPU {cpu.number} is stuck in {call.name} with interrupts off",
         summary=f"{call.name} on CPU {cpu.number} does not get on, with interrupts off; the other "
         "CPUs wait for it.",
-        certainty=Certainty.INFERRED,
+        certainty=Certainty.POSSIBLE if call.follows_pointers else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(culprits),

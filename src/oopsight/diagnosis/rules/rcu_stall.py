@@ -28,7 +28,7 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.stalls import blame, distinct, looping
+from oopsight.diagnosis.stalls import blame, distinct, loop_reason, looping, own_loop
 from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
 from oopsight.evidence.grace_period import GracePeriod, Reader
@@ -63,7 +63,7 @@ def rcu_stall(
     return Finding(
         title=f"RCU stall: CPU {cpu.number} loops in {call.name}",
         summary=f"{call.name} on CPU {cpu.number} does not get on, so that no grace period ends.",
-        certainty=Certainty.INFERRED if call.in_loop else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if own_loop(call) else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,
         chain=(
             Step("a grace period of RCU did not end", (*headline, *proof)),
@@ -75,7 +75,7 @@ def rcu_stall(
         ),
         culprits=distinct(
             [
-                blame(call, "the loop that the CPU was caught in"),
+                blame(call, loop_reason(call, "it was caught here")),
                 *(blame(c, "on the same stack") for c in others),
             ]
         ),

@@ -13,7 +13,9 @@ How it is decided
     the loop. A loop in a module goes before one in the kernel's own code, which serves it.
 
 When it is wrong
-    The dump is one sample: the loop may be further out than the one caught. On an overcommitted
+    The dump is one sample: the loop may be further out than the one caught. A loop that goes from
+    object to object ends as these are linked: who made a ring of them is not known, and the verdict
+    only *possible*. On an overcommitted
     virtual machine the CPU may just not have been given time.
 
 Example
@@ -28,7 +30,7 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.stalls import blame, distinct, looping
+from oopsight.diagnosis.stalls import blame, distinct, loop_reason, looping, own_loop
 from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
 from oopsight.evidence.pointers import Pointer
@@ -63,7 +65,7 @@ def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Und
         name = cpu.spins_on.name or cpu.spins_on.address
         steps.append(Step(f"it spins on spinlock {name}; who holds it is not known", (cpu.task,)))
     others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
-    sure = call.in_loop and cpu.spins_on is None
+    sure = own_loop(call) and cpu.spins_on is None
     return Finding(
         title=f"soft lockup in {call.name}",
         summary=f"CPU {cpu.number} did not get out of {call.name}.",
@@ -72,9 +74,7 @@ def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Und
         chain=tuple(steps),
         culprits=distinct(
             [
-                blame(
-                    call, "the loop that the CPU was caught in" if sure else "it was caught here"
-                ),
+                blame(call, loop_reason(call, "it was caught here")),
                 *(blame(c, "on the same stack") for c in others),
             ]
         ),
