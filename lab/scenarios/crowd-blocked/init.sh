@@ -1,0 +1,14 @@
+boot() {
+	load leasedb
+}
+
+workload() {
+	service /usr/sbin/leased -c /etc/leased.steps
+	sleep 1
+	app-clients 200 99 /dev/leasedb &
+	until [ -e /run/clients ]; do
+		sleep 0.5
+	done
+	log 20000 clients
+	echo 15 > /proc/sys/kernel/hung_task_timeout_secs
+}
