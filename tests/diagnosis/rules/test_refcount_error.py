@@ -12,7 +12,7 @@ from oopsight.kinds import Kind
 from oopsight.oops.facts import CrashReport, Frame, Stack
 
 LINES = log("refcount_t: underflow; use-after-free.", "WARNING: CPU: 0 PID: 7 at lib/refcount.c:28")
-ON_ZERO = log("refcount_t: addition on 0; use-after-free.", *(one.text for one in LINES.lines[1:]))
+SATURATED = log("refcount_t: saturated; leaking memory.", *(one.text for one in LINES.lines[1:]))
 SYMPTOM = Symptom(Kind.REFCOUNT, "refcount bug", "log", LINES.lines[1], None)
 
 
@@ -49,19 +49,20 @@ def test_where_only_the_kernel_is_named_another_module_may_have_put_it_before() 
     frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
     trace = replace(trace, frames=frames)
     loaded = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, ON_ZERO, loaded)
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, loaded)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, ON_ZERO, modules())
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, modules())
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     # Nor is it shown where the modules cannot be read.
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, ON_ZERO, ABSENT)
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_a_put_too_many_may_be_a_get_too_few() -> None:
-    answer = refcount_error(SYMPTOM, fault(None), backtrace(), ABSENT, LINES, modules())
-    assert isinstance(answer, Finding)
-    assert answer.certainty is Certainty.POSSIBLE
+    for lines in (LINES, log("refcount_t: addition on 0; use-after-free.")):
+        answer = refcount_error(SYMPTOM, fault(None), backtrace(), ABSENT, lines, modules())
+        assert isinstance(answer, Finding)
+        assert answer.certainty is Certainty.POSSIBLE

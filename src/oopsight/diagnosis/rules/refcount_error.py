@@ -12,8 +12,8 @@ How it is decided
 
 When it is wrong
     The put on the stack may be the right one, and an earlier one the one too many, or a get may be
-    missing: of an underflow the verdict is *possible*. So it is where only the kernel's own
-    functions are named and modules of others are loaded.
+    missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
+    only the kernel's own functions are named and modules of others are loaded.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -70,11 +70,12 @@ def _reported(symptom: Symptom, why: str) -> list[Culprit]:
 def _certainty(text: str, named: list[Culprit], modules: Modules | Missing) -> Certainty:
     """How sure whoever is named is to blame.
 
-    A put too many may be the one reported, one before it, or a get that nobody made. The kernel's
+    A put too many may be the one reported, one before it, or a get that nobody made. A get when the
+    count is zero comes too late, or after a put too many. The kernel's
     own functions put what they got; where only they are named and other modules are loaded, one of
     these will have put it before.
     """
-    if text.startswith("underflow"):
+    if text.startswith(("underflow", "addition on 0")):
         return Certainty.POSSIBLE
     foreign = isinstance(modules, Missing) or any(module.taints for module in modules.loaded)
     own = any(culprit.module for culprit in named)
