@@ -57,12 +57,27 @@ def test_a_warning_before_a_stall_is_not_what_brought_the_machine_down() -> None
     symptom = collect(made, fault(), backtrace())
     assert isinstance(symptom, Symptom)
     assert symptom.kind is Kind.HUNG_TASK
-    # Unless a crash came between, of which the stall may come.
+    # If a crash came between, the stall may come of that.
     oops = (lines[0], *LINES[2:], lines[1])
     made = replace(log(*oops), crashes=parse("\n".join(oops)))
     symptom = collect(made, fault(), backtrace())
     assert isinstance(symptom, Symptom)
-    assert symptom.kind is Kind.WARNING
+    assert symptom.kind is Kind.NULL_DEREF
+
+
+def test_a_complaint_before_the_check_that_failed_is_not_what_brought_the_machine_down() -> None:
+    from dataclasses import replace
+
+    lines = (
+        "sysfs: cannot create duplicate filename '/devices/virtual/net/veth0/carrier'",
+        "kernel BUG at net/core/dev.c:10937!",
+        "invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+        "RIP: 0010:free_netdev+0x176/0x1b0",
+    )
+    made = replace(log(*lines), crashes=parse("\n".join(lines)))
+    symptom = collect(made, fault(exception="invalid_op", address=None), backtrace())
+    assert isinstance(symptom, Symptom)
+    assert symptom.kind is Kind.BUG
 
 
 @pytest.mark.parametrize(

@@ -81,11 +81,14 @@ def _decisive(log: Log) -> CrashReport:
     """The report that brought the machine down: the first, for what follows comes of it.
 
     A stall that the machine got over is passed over: the last report is of something else, long
-    after. So is a mere complaint before a stall, for who waits for what then tells more.
+    after. So is a complaint that the machine did not panic for: what it then died of tells more.
     """
     first, last = log.crashes[0], log.crashes[-1]
     serious = next((report for report in log.crashes if report.kind not in _HARMLESS), first)
     if first.kind in _HARMLESS and serious.kind in _PASSING and last.kind in _PASSING:
+        return serious
+    # Who sleeps where he must not may well have brought about what follows.
+    if first.kind is Kind.WARNING and serious.kind not in _PASSING:
         return serious
     passed = first.kind in _PASSING and last.kind not in _PASSING
     return last if passed and _seconds(log, last) - _seconds(log, first) > _LONG_BEFORE else first
