@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import handmade_facts as made
@@ -7,7 +8,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import free_link
-from oopsight.evidence.free_link import read_while_free
+from oopsight.evidence.free_link import read_while_free, still_linked
 
 ONE = made.slab_object("allocated")
 LINK, SECRET = 32, 0x5F40AFB85DB64E0A
@@ -59,3 +60,39 @@ def test_anything_else_is_no_link() -> None:
 
 def test_what_is_still_there_may_be_of_memory_not_yet_written_to() -> None:
     assert read_while_free(Machine().session, flow(stored(NEXT), agrees=True)) is None
+
+
+class Number(int):
+    """As drgn's objects are read."""
+
+    def value_(self) -> int:
+        return int(self)
+
+
+def lost(value: int) -> Any:
+    """Data flow that ends where the value was: what it was read through is overwritten."""
+    way = made.way(
+        made.flow_step("stuck", "drop", value, "pol"), ended="lost", value=made.Address(value)
+    )
+    return made.data_flow(way, bad=made.owner(value, "non-canonical"))
+
+
+def test_a_free_object_that_holds_the_very_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = SimpleNamespace(offset=Number(LINK), random=Number(SECRET))
+    monkeypatch.setattr(free_link, "slab_caches", lambda *_: [cache])
+    monkeypatch.setattr(free_link, "free_objects", lambda _: [NEXT, int(ONE.address)])
+    free = made.slab_object("free")
+    monkeypatch.setattr(
+        free_link,
+        "owner_of",
+        lambda _, __, at: made.owner(at, "slab", slab=free if at == ONE.address else None),
+    )
+    machine = Machine()
+    machine.words(PLACE, stored(NEXT))
+    found = still_linked(machine.session, lost(stored(NEXT)))
+    assert found is not None
+    assert found[1] == free
+    # No free object holds it; the way is known; it is an address.
+    assert still_linked(Machine().session, lost(stored(NEXT))) is None
+    assert still_linked(machine.session, flow(stored(NEXT))) is None
+    assert still_linked(machine.session, lost(PLACE)) is None

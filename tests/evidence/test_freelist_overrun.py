@@ -24,7 +24,7 @@ def owner(_: Any, __: Any, address: int) -> Any:
 
 @pytest.fixture
 def slab(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(freelist_overrun, "_caches", lambda _: [CACHE])
+    monkeypatch.setattr(freelist_overrun, "slab_caches", lambda *_: [CACHE])
     monkeypatch.setattr(freelist_overrun, "_handed_out", lambda *_: (SLAB, STRIDE * OBJECTS))
     monkeypatch.setattr(freelist_overrun, "owner_of", owner)
     return Machine()

@@ -2,22 +2,30 @@
 
 With CONFIG_SLAB_FREELIST_HARDENED the address of the next free object is stored mixed with a secret
 of the cache and with the place that it is stored at. What comes out as an object of the same cache,
-or as the end of the list, was read while the object was free, whoever has it now.
+or as the end of the list, was read while the object was free, whoever has it now. Where what led to
+the object is lost, a free object that still holds this very link is looked for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 from oopsight.errors import SymbolError
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.owner import owner_of
+from oopsight.evidence.slab_caches import MOST_CACHES
+from oopsight.kernel.slab_objects import free_objects, slab_caches
+from oopsight.session import read_word
 
 if TYPE_CHECKING:
     from oopsight.evidence.owner import SlabObject
     from oopsight.session import Session
 
 _BYTES = 8
+_MOST_FREE = 1 << 14
+_CANONICAL = (0, 0x1FFFF)
+"""The upper 17 bits of a process's addresses, and of the kernel's."""
 
 
 def read_while_free(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] | None:
@@ -43,6 +51,49 @@ def read_while_free(session: Session, flow: DataFlow | None) -> tuple[str, SlabO
         if link == 0 or (same and other is not None and other.address == link):
             what = f"a link to the free object {link:#x}" if link else "the end of its free list"
             return f"what was read from it is the allocator's own: {what}", slab
+    return None
+
+
+def still_linked(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] | None:
+    """The free object that holds the bad value as its link, where its way is lost."""
+    from drgn import FaultError
+
+    if flow is None or not flow.of_a_pointer or flow.first.ended != "lost":
+        return None
+    value = flow.first.end.value if flow.first.end is not None else flow.first.value
+    if value is None or int(value) >> 47 in _CANONICAL:
+        return None
+    try:
+        for cache in slab_caches(session.prog, MOST_CACHES):
+            offset, secret = cache.offset.value_(), cache.random.value_()
+            place = _place(session, cache, int(value), offset) if _mixed(value ^ secret) else None
+            one = owner_of(session, None, place).slab if place is not None else None
+            if one is not None and one.freed:
+                return "what was followed is the allocator's link in it to the next free one", one
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return None
+    return None
+
+
+def _mixed(number: int) -> bool:
+    """Whether a number can be a link mixed with its place: a slab lies within 64 KiB.
+
+    >>> place, link = 0xFFFF8D8BC28E2C60, 0xFFFF8D8BC28E2480
+    >>> _mixed(link ^ int.from_bytes(place.to_bytes(8, "little"), "big"))
+    True
+    >>> _mixed(0x784F673147F41B6E)
+    False
+    """
+    parts = number.to_bytes(_BYTES, "little")
+    last = parts[:2] == b"\xff\xff" or number >> 47 == _CANONICAL[1]
+    return last or (parts[2] == parts[5] and parts[3] == parts[4]) or not number >> 16
+
+
+def _place(session: Session, cache: Any, value: int, offset: int) -> int | None:
+    """The free object of a cache that holds the value as its link."""
+    for one in itertools.islice(free_objects(cache), _MOST_FREE):
+        if read_word(session, one + offset) == value:
+            return one
     return None
 
 

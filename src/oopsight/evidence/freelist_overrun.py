@@ -6,7 +6,7 @@ ran over it is found among the objects of the slab that it was handing out of.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
@@ -16,11 +16,9 @@ from oopsight.evidence.overrun import Overrun, run_around
 from oopsight.evidence.owner import SlabObject, owner_of
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.slab_caches import MOST_CACHES
+from oopsight.kernel.slab_objects import slab_caches
 from oopsight.session import Session
 from oopsight.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _MOST_SLAB = 1 << 16
 _AROUND = 1024
@@ -39,22 +37,13 @@ def freelist_overrun(
     if value is None:
         return None
     try:
-        for cache in _caches(session):
+        for cache in slab_caches(session.prog, MOST_CACHES):
             handed = _handed_out(cache, int(value), cpu)
             if handed is not None:
                 return _run(session, modules, cache, *handed)
     except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     return None
-
-
-def _caches(session: Session) -> Iterator[Any]:
-    from drgn.helpers.linux.slab import for_each_slab_cache
-
-    for number, cache in enumerate(for_each_slab_cache(session.prog)):
-        if number >= MOST_CACHES:
-            return
-        yield cache
 
 
 def _handed_out(cache: Any, value: int, cpu: int) -> tuple[int, int] | None:

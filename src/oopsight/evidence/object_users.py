@@ -16,7 +16,7 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.frames import SessionReader
-from oopsight.evidence.free_link import read_while_free
+from oopsight.evidence.free_link import read_while_free, still_linked
 from oopsight.evidence.freelist_overrun import freelist_overrun
 from oopsight.evidence.handler_object import given_away
 from oopsight.evidence.list_report import ListReport
@@ -237,7 +237,7 @@ def collect(
     overrun = owned = None
     question = "freed"
     listed = report if isinstance(report, ListReport) else None
-    freed = _freed(known_flow, listed)
+    freed = _freed(known_flow, listed) or still_linked(session, known_flow)
     reused = (
         given_away(session, known_flow)
         or read_while_free(session, known_flow)

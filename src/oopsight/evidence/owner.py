@@ -169,7 +169,8 @@ def _per_cpu_symbol(prog: Program, inside: int) -> tuple[str, int]:
 def _slab(session: Session, modules: Modules | None, address: int) -> SlabObject | None:
     from drgn import FaultError
     from drgn.helpers import ValidationError
-    from drgn.helpers.linux.slab import slab_object_info
+
+    from oopsight.kernel.slab_objects import slab_object_info
 
     try:
         info = slab_object_info(session.prog, address)
@@ -181,7 +182,7 @@ def _slab(session: Session, modules: Modules | None, address: int) -> SlabObject
 
 
 def slab_object(session: Session, modules: Modules | None, info: Any) -> SlabObject | None:
-    """Describe what drgn's ``slab_object_info`` found."""
+    """Describe what ``slab_object_info`` found."""
     from drgn import FaultError
 
     cache = info.slab_cache

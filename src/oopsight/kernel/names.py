@@ -66,7 +66,8 @@ class Names:
 
     def _slab_object(self, address: int) -> str | None:
         from drgn import FaultError
-        from drgn.helpers.linux.slab import slab_object_info
+
+        from oopsight.kernel.slab_objects import slab_object_info
 
         try:
             info = slab_object_info(self._prog, address)

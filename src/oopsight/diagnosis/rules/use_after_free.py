@@ -11,13 +11,15 @@ Why it happens
 How it is decided
     Data flow leads from the fault to the object that the bad value was read from. The allocator's
     free lists say whether it is free, or its bytes are the pattern 0x6b (``slub_debug=P``); or what
-    was read from it is the allocator's own link of a free object, of which nothing is left. Where
-    the allocator keeps records (``slub_debug=U``) they name who freed it. Else the module is found
-    to which the object belongs: by the pointers to a module that still lie in it, by the module's
-    variables that hold its address, or by the crash path; and of its functions those that free.
-    Where the record names the kernel alone, as for what devres frees, the module is blamed that had
-    the object from it: who used it, or else who allocated it. Where its owner gave back the last
-    reference, and another module used it, that module comes first, and the verdict is *possible*.
+    was read from it is the allocator's own link of a free object, of which nothing is left; or a
+    free object holds the bad value as its link, as after a walk that frees what it goes on from.
+    Where the allocator keeps records (``slub_debug=U``) they name who freed it. Else the module is
+    found to which the object belongs: by the pointers to a module that still lie in it, by the
+    module's variables that hold its address, or by the crash path; and of its functions those that
+    free. Where the record names the kernel alone, as for what devres frees, the module is blamed
+    that had the object from it: who used it, or else who allocated it. Where its owner gave back
+    the last reference, and another module used it, that module comes first, and the verdict is
+    *possible*.
     SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the
     record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
     leads to a free page, to a page that a variable of another module points to, or to where no area

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.cheap import dataclass, field
 from oopsight.evidence import Address
+from oopsight.kernel.slab_objects import follow_free, slab_object_info
 from oopsight.shell.output import Gap, gap_from, readable_errors
 from oopsight.shell.pages import page_flags
 from oopsight.text import printable
@@ -20,7 +21,6 @@ _SLAB_TITLE = "  SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FRE
 MOST_CACHES = 100_000
 MOST_SLABS = 1_000_000
 MOST_OBJECTS = 1 << 16
-_MASK = (1 << 64) - 1
 
 
 @dataclass
@@ -91,31 +91,6 @@ def nodes_of(cache: Any) -> Iterator[tuple[int, Any]]:
             value = cache.per_node[node].node.read_()
         if value:
             yield node, value
-
-
-def follow_free(cache: Any, start: int, most: int = MOST_OBJECTS) -> set[int]:
-    """Addresses on a free list; a pointer in a free object may be coded (freelist_ptr_decode).
-
-    :raises drgn.FaultError: if an object cannot be read
-    """
-    prog = cache.prog_
-    offset = int(cache.offset.value_())
-    try:
-        secret = int(cache.random.value_())
-    except AttributeError:
-        secret = None
-    found: set[int] = set()
-    at = start
-    while at and at not in found and len(found) < most:
-        found.add(at)
-        place = (at + offset) & _MASK
-        word = prog.read_u64(place)
-        if secret is None:
-            at = word
-        else:
-            # mm/slub.c: the address of the pointer goes in byte-swapped (commit 1ad53d9fa3f6)
-            at = word ^ secret ^ int.from_bytes(place.to_bytes(8, "little"), "big")
-    return found
 
 
 def _slab(pointer: Any) -> Slab:
@@ -386,7 +361,7 @@ def _of_cpu(cache: Any, cpu: int) -> list[Slab | None]:
 def show_object(shell: Shell, address: int, out: Out) -> bool:
     """The cache, slab and object that hold an address; whether one does."""
     from drgn import Object
-    from drgn.helpers.linux.slab import find_containing_slab_cache, slab_object_info
+    from drgn.helpers.linux.slab import find_containing_slab_cache
 
     pointer = Object(shell.prog, "void *", address)
     cache = find_containing_slab_cache(pointer)
@@ -394,7 +369,7 @@ def show_object(shell: Shell, address: int, out: Out) -> bool:
         return False
     out.line(TITLE)
     cache_row(shell, cache, out)
-    info = slab_object_info(pointer)
+    info = slab_object_info(shell.prog, address)
     if info is None:
         return True
     slab = _slab(_as_slab(info.slab))
