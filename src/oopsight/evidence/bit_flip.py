@@ -2,22 +2,29 @@
 
 One bit alone proves little: of the 64 neighbours of a random number some may be addresses. Only
 what is known from elsewhere counts: that the memory still holds the other value, that other objects
-of the same kind do, that a list entry points back, or that no other bit would give any memory.
+of the same kind do, or point to objects of that very cache, that a list entry points back, or that
+no other bit would give any memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from oopsight.cheap import dataclass
+from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner, SlabObject, neighbour, owner_of
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.kernel.slab_sample import slabs
 from oopsight.session import Session, read_word
 
 _CANONICAL = 47
 _SIBLINGS = (-4, -3, -2, -1, 1, 2, 3, 4)
 _LEAST_SIBLINGS = 2
+_MOST_FAR = 16
+_ENOUGH = 4
 _LEAST_TEXT = 3
 _SUSPECT = ("non-canonical", "unknown", "vmalloc-hole", "user", "module-area-gap")
 
@@ -31,7 +38,7 @@ class BitFlip:
     intended: Owner
     """What the value is with that bit turned."""
     reason: str
-    """``memory``, ``siblings``, ``itself``, ``back-pointer`` or ``only``."""
+    """``memory``, ``siblings``, ``kind``, ``itself``, ``back-pointer`` or ``only``."""
     text: str
     memory: tuple[BytesPointer, ...]
     """What carries the reason."""
@@ -66,6 +73,58 @@ def _siblings(
     return best if best is not None and len(best[1]) >= _LEAST_SIBLINGS else None
 
 
+def _same_kind(session: Session, modules: Modules | None, one: SlabObject) -> Iterator[int]:
+    """Addresses of a few allocated objects of the same cache, those beside it first."""
+    from drgn import FaultError, Object
+
+    near = (neighbour(session, modules, one, step) for step in _SIBLINGS)
+    yield from (int(other.address) for other in near if other and other.state == "allocated")
+    left = _MOST_FAR
+    try:
+        cache = Object(session.prog, "struct kmem_cache *", one.cache_address)
+        for start, objects in slabs(session.prog, cache):
+            for at in range(start, start + objects * one.stride, one.stride):
+                other = owner_of(session, modules, at).slab
+                if other is None or other.state != "allocated" or other.address == one.address:
+                    continue
+                yield int(other.address)
+                left -= 1
+                if not left:
+                    return
+    except (FaultError, LookupError, AttributeError, ValueError, SymbolError):
+        return
+
+
+def _of_the_kind(
+    session: Session, modules: Modules | None, one: SlabObject, offset: int, value: int
+) -> tuple[int, Owner, list[BytesPointer]] | None:
+    """The one bit that leads to an object as other objects of the slab point to at the offset."""
+    held: dict[tuple[int, int], list[BytesPointer]] = {}
+    for address in _same_kind(session, modules, one):
+        word = read_word(session, address + offset)
+        owner = owner_of(session, modules, word) if word else None
+        if word is None or word == value or owner is None or owner.slab is None:
+            continue
+        if owner.slab.state == "allocated":
+            pointer = BytesPointer(Address(address + offset), word.to_bytes(8, "little").hex())
+            kind = int(owner.slab.cache_address), word - int(owner.slab.address)
+            held.setdefault(kind, []).append(pointer)
+        if sum(map(len, held.values())) >= _ENOUGH:
+            break
+    # Where they point to objects of several kinds, any would do.
+    if len(held) != 1 or len(pointers := next(iter(held.values()))) < _LEAST_SIBLINGS:
+        return None
+    right: list[tuple[int, Owner]] = []
+    for bit in range(64):
+        owner = owner_of(session, modules, value ^ 1 << bit)
+        slab = owner.slab
+        if slab is None or slab.state != "allocated" or owner.offset is None:
+            continue
+        if (int(slab.cache_address), int(owner.offset)) in held:
+            right.append((bit, owner))
+    return (*right[0], pointers) if len(right) == 1 else None
+
+
 def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> BitFlip | Missing:
     """Look for one bit between the bad value and a right one."""
     known = None if isinstance(modules, Missing) else modules
@@ -92,6 +151,10 @@ def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> Bit
             if owner.is_memory:
                 text = f"{len(found[1])} objects beside it hold {owner.address} there"
                 return BitFlip(end.value, bit, owner, "siblings", text, tuple(found[1]))
+        kind = _of_the_kind(session, known, slab, held.offset, value)
+        if kind is not None and kind[1].slab is not None:
+            text = f"{len(kind[2])} objects of its kind point to such a one of {kind[1].slab.cache}"
+            return BitFlip(end.value, kind[0], kind[1], "kind", text, tuple(kind[2]))
     if slab is not None and end.memory is not None:
         into = [bit for bit in range(64) if slab.address <= value ^ 1 << bit < slab.end]
         if len(into) == 1:

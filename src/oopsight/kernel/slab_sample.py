@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -20,20 +21,16 @@ def sample(prog: Any, cache: Any) -> Iterator[tuple[int, ...]]:
 
     :param cache: ``struct kmem_cache *``
     """
-    from drgn import FaultError, Object
-    from drgn.helpers.linux.mm import page_to_virt
-    from drgn.helpers.linux.slab import slab_cache_objects_per_slab
+    from drgn import FaultError
 
     size = cache.size.value_()
     if not 8 <= size <= _LARGEST_OBJECT:
         return
     count = 0
-    objects = int(slab_cache_objects_per_slab(cache))
-    for slabs, page in enumerate(_pages(prog, cache)):
-        if slabs >= _MOST_SLABS or count >= _MOST_OBJECTS:
+    for start, objects in slabs(prog, cache):
+        if count >= _MOST_OBJECTS:
             return
         try:
-            start = page_to_virt(Object(prog, "struct page *", page)).value_()
             data = prog.read(start, size * objects)
         except FaultError:
             continue
@@ -42,6 +39,23 @@ def sample(prog: Any, cache: Any) -> Iterator[tuple[int, ...]]:
             words = struct.unpack(f"<{size // 8}Q", part[: size // 8 * 8])
             count += 1
             yield tuple(w for w in words if w >= _KERNEL)
+
+
+def slabs(prog: Any, cache: Any) -> Iterator[tuple[int, int]]:
+    """Start of some slabs of the cache, and how many objects each has.
+
+    :param cache: ``struct kmem_cache *``
+    """
+    from drgn import FaultError, Object
+    from drgn.helpers.linux.mm import page_to_virt
+    from drgn.helpers.linux.slab import slab_cache_objects_per_slab
+
+    objects = int(slab_cache_objects_per_slab(cache))
+    for page in itertools.islice(_pages(prog, cache), _MOST_SLABS):
+        try:
+            yield page_to_virt(Object(prog, "struct page *", page)).value_(), objects
+        except FaultError:
+            continue
 
 
 def _pages(prog: Any, cache: Any) -> Iterator[int]:
@@ -71,9 +85,9 @@ def _pages(prog: Any, cache: Any) -> Iterator[int]:
                 data = prog.read(address, pages * size)
             except FaultError:
                 continue
-            slabs = [
+            found = [
                 address + page * size
                 for page in range(pages)
                 if data[page * size + at : page * size + at + 8] == wanted
             ]
-            yield from slabs[:: max(len(slabs) // _SLABS_A_CHUNK, 1)][:_SLABS_A_CHUNK]
+            yield from found[:: max(len(found) // _SLABS_A_CHUNK, 1)][:_SLABS_A_CHUNK]

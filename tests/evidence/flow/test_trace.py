@@ -85,6 +85,16 @@ def test_two_ways_that_agree_are_not_guessed_between() -> None:
     assert "2 ways" in moves[0].why
 
 
+@pytest.mark.parametrize("now", [BAD, OBJECT])
+def test_two_ways_that_read_the_same_memory_are_one(now: int) -> None:
+    # mov rbx,rdi; mov rbp,[rbx+0x60]; 1: movzx eax,[rbp]; mov rbp,[rbx+0x60]; test; jne 1b; ret
+    machine = Machine("4889fb 488b6b60 0fb64500 488b6b60 4885ed 75f3 c3")
+    machine.words[OBJECT + 0x60] = now
+    moves = trace(machine, "rbp", 7, rbp=BAD, rbx=OBJECT)
+    assert ways(moves) == ["loaded"]
+    assert (moves[0].address, moves[0].found, moves[0].certain) == (OBJECT + 0x60, now, True)
+
+
 def test_a_walk_through_memory_goes_back_to_where_it_began() -> None:
     # mov rdx,[rdi]; 1: movzx eax,byte ptr [rdx]; inc rdx; test al,al; jne 1b; ret
     machine = Machine("488b17 0fb602 48ffc2 84c0 75f6 c3")

@@ -11,11 +11,12 @@ Why it happens
 How it is decided
     The bad value differs in one bit from what the memory holds that it was read from, from what
     several objects beside it hold at the same offset, from an address within the very object that
-    holds it, or from the address of a list entry that points back to it. Failing these, exactly one
-    bit leads to any memory at all, and there to the very beginning of an allocated object: that
-    alone makes it *possible* only. A call instruction that holds the distance to its function reads
-    no pointer: if it leads to no code, and with one bit turned to a function's beginning, the code
-    was changed.
+    holds it, or from the address of a list entry that points back to it. Or exactly one bit leads
+    to a live object of the cache that several other objects point into at the same offset. Failing
+    these, exactly one bit leads to any memory at all, and there to the very beginning of an
+    allocated object: that alone makes it *possible* only. A call instruction that holds the
+    distance to its function reads no pointer: if it leads to no code, and with one bit turned to a
+    function's beginning, the code was changed.
 
 When it is wrong
     Software that turns a bit leaves the same trace. A single crash never convicts the hardware:

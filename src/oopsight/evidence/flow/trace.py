@@ -73,6 +73,9 @@ class Tracer(Values):
         left = [one for one, refuted in verdicts if refuted is not True]
         if len(left) == 1:
             return left[0], False
+        if self._one_place(context, left or found):
+            one = min(left or found, key=lambda one: one.index)
+            return one, len(left) in (0, len(found))
         if value is not None:
             possible = [(one, self._excluded(context, one, value)) for one in left]
             rest = [one for one, excluded in possible if excluded is not True]
@@ -84,6 +87,12 @@ class Tracer(Values):
         if len(confirmed) == 1 and value is not None and value >> 32:
             return confirmed[0], False
         return None, False
+
+    def _one_place(self, context: Context, found: list[Definition]) -> bool:
+        """Whether all of them read the same memory, as a loop does that looks again and again."""
+        loads = [(one.index, one.effect) for one in found if isinstance(one.effect, Load)]
+        places = {(self.address(context, what.memory, at), what.memory.size) for at, what in loads}
+        return len(loads) == len(found) and len(places) == 1 and None not in next(iter(places))
 
     def _walks(self, context: Context, place: Place, begun: Definition, value: int | None) -> bool:
         """Whether stepping from where it began can have come to the value."""
