@@ -34,6 +34,22 @@ def test_a_function_that_always_keeps_its_lock_means_to() -> None:
     assert not function("53 4889fb", "call mutex_lock", "5b c3").leaks
 
 
+def test_what_one_function_keeps_another_gives_back_on_some_ways_only() -> None:
+    # void *start(m): mutex_lock(&fixed)
+    start = function("48c7c700500000", "call mutex_lock", "31c0 c3")
+    (kept,) = start.kept
+    assert str(kept.lock) == "0x5000"
+    # void stop(m, v): if (!IS_ERR(v)) mutex_unlock(&fixed)
+    stop = function("4881fe00f0ffff 770d", "48c7c700500000", "call mutex_unlock", "90 c3")
+    (leak,) = stop.entered_with(kept)
+    assert leak.returns == START + 0x16
+    # One that always gives it back, and one of another lock.
+    assert not function("48c7c700500000", "call mutex_unlock", "c3").entered_with(kept)
+    assert not function(
+        "4881fe00f0ffff 770d", "48c7c700600000", "call mutex_unlock", "90 c3"
+    ).entered_with(kept)
+
+
 # policy_flush() holds rdi + 8 while it calls helper() in a loop.
 LOOP = (
     "4156 4155 4c8d6f08 4154 4989fc 4c89ef 55",

@@ -1,7 +1,8 @@
 """Functions that can return with a lock held which they release on another path.
 
 Found in machine code, for the modules that a stall or a sleep in atomic context points to: a
-spinlock that nobody on any CPU holds was kept by code that has long returned.
+spinlock that nobody on any CPU holds was kept by code that has long returned. A ``seq_file`` that
+takes its lock as a walk starts gives it back as the walk stops: these two are looked at together.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from oopsight.evidence.stacks import StackReader, TaskStack
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Waits, hung
 from oopsight.kernel.call_sites import addresses, call_sites
+from oopsight.kernel.code_locks import Held, Leak
 from oopsight.kernel.lock_functions import ALL_ACQUIRES
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
@@ -24,6 +26,8 @@ from oopsight.session import Session
 
 _MOST_BYTES = 4 << 20
 _MOST_FUNCTIONS = 300
+_MOST_TABLES = 16
+_PAGE = 4096
 _KINDS = (
     Kind.HUNG_TASK,
     Kind.SOFT_LOCKUP,
@@ -45,6 +49,8 @@ class LockLeak:
     """Where the code names a fixed address; else it depends on the argument."""
     taken_at: str
     returns_at: str
+    taken_by: str | None = None
+    """The function that took it, where it is another."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +148,63 @@ class _Search:
                 continue
             self.followed += function.followed
             for leak in function.leaks:
-                lock = leak.held.lock
-                self.leaks.append(
-                    LockLeak(
-                        module=module.pointer,
-                        function=base_name(name),
-                        kind=leak.held.kind,
-                        lock=Address(lock.offset) if lock is not None and not lock.base else None,
-                        taken_at=f"{name}+{leak.held.site - begin:#x}",
-                        returns_at=f"{name}+{leak.returns - begin:#x}",
-                    )
-                )
+                self._found(module, (name, begin), (name, begin), leak)
+            if function.kept:
+                self._stops(module, (name, begin), function.kept)
+
+    def _stops(self, module: Module, start: tuple[str, int], kept: tuple[Held, ...]) -> None:
+        """Look for what a function keeps in the one that stands beside it, as ``stop``."""
+        for other in self._beside(module, start[1]):
+            name, begin, _ = self._reader.names.code(other)
+            function = self._reader.function(other)
+            if begin != other or function is None:
+                continue
+            for held in kept:
+                for leak in function.entered_with(held):
+                    self._found(module, start, (name, begin), leak)
+
+    def _beside(self, module: Module, start: int) -> set[int]:
+        """What follows a function's address in a table: ``struct seq_operations.stop``."""
+        wanted = start.to_bytes(8, "little")
+        found: set[int] = set()
+        for begin, end in module.ranges:
+            data = self._memory(begin, min(end - begin, _MOST_BYTES))
+            at = data.find(wanted)
+            while at >= 0 and len(found) < _MOST_TABLES:
+                following = int.from_bytes(data[at + 8 : at + 16], "little")
+                if not at % 8 and module.holds(following):
+                    found.add(following)
+                at = data.find(wanted, at + 1)
+        return found
+
+    def _found(
+        self, module: Module, taker: tuple[str, int], returns: tuple[str, int], leak: Leak
+    ) -> None:
+        lock = leak.held.lock
+        self.leaks.append(
+            LockLeak(
+                module=module.pointer,
+                function=base_name(returns[0]),
+                kind=leak.held.kind,
+                lock=Address(lock.offset) if lock is not None and not lock.base else None,
+                taken_at=f"{taker[0]}+{leak.held.site - taker[1]:#x}",
+                returns_at=f"{returns[0]}+{leak.returns - returns[1]:#x}",
+                taken_by=base_name(taker[0]) if taker != returns else None,
+            )
+        )
+
+    def _memory(self, start: int, size: int) -> bytes:
+        """A range, what is not in the dump as zeros."""
+        from drgn import FaultError
+
+        data = bytearray()
+        for offset in range(0, size, _PAGE):
+            length = min(_PAGE, size - offset)
+            try:
+                data += self._prog.read(start + offset, length)
+            except FaultError:
+                data += bytes(length)
+        return bytes(data)
 
     def _whole(self, start: int, size: int) -> bool:
         from drgn import FaultError

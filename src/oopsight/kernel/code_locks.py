@@ -149,6 +149,8 @@ class Function:
         self._registers: dict[int, Registers] = {}
         self._states: dict[int, list[_State]] = {}
         self.leaks: tuple[Leak, ...] = ()
+        self.kept: tuple[Held, ...] = ()
+        """Locks that it returns with on every way: another function is to give them back."""
         self.followed = False
         """Whether all paths could be followed."""
         self._follow()
@@ -182,12 +184,39 @@ class Function:
         """Where the code goes on after an instruction."""
         return [there for there, _ in self._ways(instruction)]
 
+    def entered_with(self, held: Held) -> tuple[Leak, ...]:
+        """Ways that return with a lock which the caller had taken, where other ways give it back.
+
+        :param held: as :attr:`kept` of the function that took it
+        """
+        walked = self._walk((held,), {}) if self.followed else None
+        return () if walked is None else tuple(one for one in _leaks(*walked) if one.held == held)
+
     def _follow(self) -> None:
         """Follow every path: first the registers, then, with these known, the locks."""
         if not self.code:
             return
         whole = self._follow_registers()
-        waiting: list[tuple[int, _State]] = [(self.start, _State((), None))]
+        walked = self._walk((), self._states)
+        if walked is None:
+            self._states.clear()
+            return
+        returns, released = walked
+        self.followed = whole
+        self.leaks = _leaks(returns, released)
+        always = set.intersection(*(set(held) for _, held in returns)) if returns else set()
+        self.kept = tuple(held for held in always if held.site not in released)
+
+    def _walk(
+        self, held: tuple[Held, ...], states: dict[int, list[_State]]
+    ) -> tuple[list[tuple[int, tuple[Held, ...]]], set[int]] | None:
+        """What is held at each return, and where what was given back had been taken.
+
+        :param held: at the entry
+        :param states: gets what is held before each instruction
+        :return: ``None`` if there are too many ways
+        """
+        waiting: list[tuple[int, _State]] = [(self.start, _State(held, None))]
         returns: list[tuple[int, tuple[Held, ...]]] = []
         released: set[int] = set()
         seen: set[tuple[int, _State]] = set()
@@ -196,10 +225,9 @@ class Function:
             if (address, state) in seen:
                 continue
             if len(seen) > MOST_STATES:
-                self._states.clear()
-                return
+                return None
             seen.add((address, state))
-            self._states.setdefault(address, []).append(state)
+            states.setdefault(address, []).append(state)
             instruction = self.code[address]
             after, ended = self._step(instruction, state, released)
             if ended:
@@ -207,8 +235,7 @@ class Function:
             for successor, taken in self._ways(instruction):
                 if successor in self.code:
                     waiting.append((successor, _decided(after, instruction.mnemonic, taken=taken)))
-        self.followed = whole
-        self.leaks = _leaks(returns, released)
+        return returns, released
 
     def _follow_registers(self) -> bool:
         """What registers hold before each instruction, whichever way it was reached.

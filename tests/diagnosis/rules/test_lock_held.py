@@ -68,6 +68,9 @@ def test_a_holder_that_has_exited_leaves_the_function_that_leaks() -> None:
     assert isinstance(one, Finding)
     assert one.certainty is Certainty.INFERRED
     assert [c.function for c in one.culprits] == ["give_back"]
+    stop = lock_held(HUNG, waits(victim), leaks(replace(leak("stop"), taken_by="start")))
+    assert isinstance(stop, Finding)
+    assert [c.function for c in stop.culprits] == ["stop", "start"]
     two = lock_held(HUNG, waits(victim), leaks(leak("give_back"), leak("other")))
     assert isinstance(two, Finding)
     assert two.certainty is Certainty.POSSIBLE

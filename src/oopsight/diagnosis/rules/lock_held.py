@@ -13,7 +13,8 @@ How it is decided
     code on each CPU's stack. The root of the chain is taken: a holder that itself waits for a lock
     only passes the blame on. Where the owner has exited, has left the code that took the lock, or
     no CPU holds a spinlock that is locked, the functions of the module are followed for a path
-    that returns with such a lock held while another path releases it.
+    that returns with such a lock held while another path releases it. Where ``start`` of a
+    ``seq_file`` keeps the lock, the paths are those of ``stop``.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
@@ -276,6 +277,12 @@ def _leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLe
 
 
 def _leak_step(leak: LockLeak) -> Step:
+    if leak.taken_by is not None:
+        return Step(
+            f"{leak.taken_by} [{leak.module.name}] takes a {leak.kind} at {leak.taken_at} for "
+            f"{leak.function} to release, which can return at {leak.returns_at} without",
+            (leak.module,),
+        )
     return Step(
         f"{leak.function} [{leak.module.name}] takes a {leak.kind} at {leak.taken_at} and can "
         f"return at {leak.returns_at} without releasing it, which its other paths do",
@@ -284,7 +291,7 @@ def _leak_step(leak: LockLeak) -> Step:
 
 
 def _leakers(found: list[LockLeak], lock: Lock) -> tuple[Culprit, ...]:
-    return tuple(
+    leaving = [
         Culprit(
             leak.module.name,
             leak.function,
@@ -293,7 +300,19 @@ def _leakers(found: list[LockLeak], lock: Lock) -> tuple[Culprit, ...]:
             f"can return at {leak.returns_at} with the lock held",
         )
         for leak in found
-    )
+    ]
+    taking = [
+        Culprit(
+            leak.module.name,
+            leak.taken_by,
+            None,
+            lock.name,
+            f"takes the lock, which {leak.function} is to release",
+        )
+        for leak in found
+        if leak.taken_by is not None
+    ]
+    return distinct([*leaving, *taking])
 
 
 def _takers(lock: Lock, first: Wait) -> tuple[Culprit, ...]:
