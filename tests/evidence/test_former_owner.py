@@ -40,8 +40,10 @@ class Case:
     def _copy(self, session: object, name: str) -> former_owner._Names:
         return former_owner._Names("the copy", self.again.get(name, ()), None)
 
-    def file(self, name: str = "pool", release: str = RELEASE) -> None:
-        (self.folder / f"{name}.ko").write_bytes(module(*PARTS, modinfo(name, release)))
+    def file(self, name: str = "pool", release: str = RELEASE, imports: str = "") -> None:
+        used = tuple(Name(word, "", 0, 0, 0) for word in imports.split())
+        data = module(*PARTS, modinfo(name, release), names=(*NAMES, *used))
+        (self.folder / f"{name}.ko").write_bytes(data)
 
     def description(self, name: str, start: int = PAGE - 0x1000, exit_: int = 0) -> None:
         self.remains.append(
@@ -199,6 +201,27 @@ def test_where_nothing_tells_them_apart_none_is_sure(case: Case) -> None:
         case.file(name)
     owner = case.found(NAME, "last", "first")
     assert (owner.sure, owner.symbol) == (False, None)
+
+
+def test_the_last_one_may_call_nothing_that_leaves_such_a_thing(case: Case) -> None:
+    held = made.dangling(NAME)
+    assert {d.registry for d in held.found} == {"slab_caches"}
+    case.file("last", imports="printk misc_register")
+    # Without a file of another there is nobody else.
+    assert case.found(NAME, "last", held=held).module == "last"
+    case.file("first", imports="printk kmem_cache_create_usercopy")
+    case.file("third", imports="printk")
+    owner = case.found(NAME, "last", held=held)
+    assert (owner.module, owner.symbol, owner.exit) == ("first", "pool_name", "pool_exit")
+    assert (owner.by_file, owner.placed, owner.unable) == (True, False, ("last",))
+    # One that is loaded was not unloaded, one whose symbols lie elsewhere does not fit.
+    case.loaded = (made.module("first", PAGE + 0x10000, PAGE + 0x12000),)
+    assert case.found(NAME, "last", held=held).module == "last"
+    case.loaded = ()
+    assert case.found(PAGE + 0x900, "last", held=made.dangling(PAGE + 0x900)).module == "last"
+    # It may have left it itself.
+    case.file("last", imports="kmem_cache_create")
+    assert case.found(NAME, "last", held=held).module == "last"
 
 
 def test_the_pointer_counts_not_where_behind_it_the_fault_was(case: Case) -> None:

@@ -20,7 +20,7 @@ class Part(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A symbol."""
+    """A symbol; one without a section is used and not defined."""
 
     name: str
     section: str
@@ -61,7 +61,7 @@ def module(*parts: Part, names: tuple[Name, ...] = NAMES) -> bytes:
     for name in names:
         at = strings.index(b"\0" + name.name.encode() + b"\0") + 1
         table += struct.pack(
-            "<IBBHQQ", at, 0x10 | name.kind, 0, numbers[name.section], name.value, name.size
+            "<IBBHQQ", at, 0x10 | name.kind, 0, numbers.get(name.section, 0), name.value, name.size
         )
     titles = b"\0" + b"".join(
         title.encode() + b"\0"

@@ -2,11 +2,15 @@
 
 Told by what is left of modules in free pages (:mod:`oopsight.kernel.module_remains`); by the copy
 of the module that is loaded again; by the module's file where one is at hand. Of a copy and a file
-is known what had which offset within its page, as modules begin at page boundaries.
+is known what had which offset within its page, as modules begin at page boundaries. A file tells,
+too, whether the module calls at all what hangs things where the pointer was found. The kernel names
+the module unloaded last, and not those before: if that one calls no such function, it was another,
+of which there may be a file.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +23,7 @@ from oopsight.evidence.dangling import DanglingPointers
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Memory
+from oopsight.evidence.registries import registering
 from oopsight.evidence.slab_caches import memory_of
 from oopsight.evidence.unloaded_modules import UnloadedModules
 from oopsight.kernel import free_pages
@@ -32,7 +37,7 @@ from oopsight.symbols.module_file import (
     exit_function,
     read,
 )
-from oopsight.symbols.module_places import find
+from oopsight.symbols.module_places import at_hand, find
 from oopsight.text import printable
 
 _MOST_SYMBOLS = 1 << 20
@@ -72,6 +77,10 @@ class FormerOwner:
     placed: bool
     """Whether anything tells that the module lay there, but that it is gone: what is left of its
     description, or a symbol that is not merely the first in its memory."""
+    by_file: bool = False
+    """Whether nothing but a file, which fits, tells of the module."""
+    unable: tuple[str, ...] = ()
+    """Modules unloaded, by whose files they call nothing that hangs things there."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,7 @@ class _Names:
     symbols: tuple[ModuleSymbol, ...]
     exit: ModuleSymbol | None
     sizes: tuple[int, ...] = ()
+    imports: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,8 @@ class Spot:
     execute: bool | None
     """Whether code was expected there; ``None`` where that is not known."""
     modules: Modules
+    registry: str | None = None
+    """Where the pointer to it was found."""
 
 
 def remains_of(session: Session, modules: Modules) -> tuple[Description, ...]:
@@ -147,7 +159,9 @@ def collect(
     pointers = dangling.found if isinstance(dangling, DanglingPointers) else ()
     # The pointer leads to the beginning of the object, the fault may lie within it.
     before = [d.begin for d in pointers if d.begin <= fault.address < d.begin + PAGE]
-    spot = Spot(max(before, default=fault.address), fault.access == "execute", modules)
+    begin = max(before, default=fault.address)
+    registry = next((d.registry for d in pointers if d.begin == begin), None)
+    spot = Spot(begin, fault.access == "execute", modules, registry)
     known = unloaded.modules if isinstance(unloaded, UnloadedModules) else ()
     return former_owner(session, spot, [module.name for module in known])
 
@@ -166,6 +180,11 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
         return Missing(Why.NOT_APPLICABLE, "no module is known to have been unloaded")
     possible = [name for name in gone if name not in elsewhere] or gone
     tried = {name: _match(session, name, spot, holders.get(name)) for name in possible}
+    unable = [] if holders else _unable(spot, tried)
+    out = [n for n in possible if n in unable or (tried[n].known and not tried[n].match)]
+    by_file = _by_file(session, spot, gone) if not holders and len(out) == len(possible) else {}
+    if by_file:
+        possible, tried = list(by_file), by_file
     matches = {name: tried[name].match for name in possible if tried[name].match}
     fitting = list(holders) or list(matches) or possible
     if len(holders) > 1:
@@ -192,8 +211,45 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
         exit=printable(leave.name) if leave else None,
         source=names.source if names else None,
         refused=tuple(tried[name].refused),
-        placed=name in holders or (match is not None and match.strong),
+        placed=name in holders or (match is not None and match.strong and not by_file),
+        by_file=bool(by_file),
+        unable=tuple(unable),
     )
+
+
+def _unable(spot: Spot, tried: dict[str, _Trial]) -> list[str]:
+    """Modules that by their files call nothing that hangs things in the registry."""
+    patterns = registering(spot.registry) if spot.registry is not None else ()
+    known = {name: _imports(trial) for name, trial in tried.items()}
+    return [
+        name
+        for name, imports in known.items()
+        if patterns and imports and not _any(imports, patterns)
+    ]
+
+
+def _by_file(session: Session, spot: Spot, gone: list[str]) -> dict[str, _Trial]:
+    """Modules of which there is a file alone: those that fit and hang things in the registry."""
+    patterns = registering(spot.registry or "")
+    loaded = {module.name for module in spot.modules.loaded}
+    found: dict[str, _Trial] = {}
+    for name in at_hand(session.module_places):
+        if name in loaded or name in gone:
+            continue
+        trial = _match(session, name, spot, None)
+        if trial.match is not None and _any(_imports(trial), patterns):
+            found[name] = trial
+    return found
+
+
+def _imports(trial: _Trial) -> frozenset[str]:
+    """What a module uses, by the source that fits; empty where that is not known."""
+    names = trial.match.names if trial.match is not None else trial.leaving
+    return names.imports if names is not None else frozenset()
+
+
+def _any(names: frozenset[str], patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def _match(session: Session, name: str, spot: Spot, described: Description | None) -> _Trial:
@@ -235,7 +291,7 @@ def _sources(
         if why:
             refused.append(f"{found.name}: {why}")
         elif file.symbols:
-            yield _Names(found.name, file.symbols, file.exit, file.sizes)
+            yield _Names(found.name, file.symbols, file.exit, file.sizes, file.imports)
 
 
 def _wrong(

@@ -8,6 +8,7 @@ module lay.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from oopsight.cheap import dataclass
@@ -58,6 +59,8 @@ class ModuleFile:
     """Of the parts in memory, without the symbol table that the loader puts behind the last."""
     exit: ModuleSymbol | None
     """Its exit function by its own name."""
+    imports: frozenset[str] = frozenset()
+    """What it uses of the kernel and of other modules."""
 
 
 def read(path: Path) -> ModuleFile:
@@ -74,15 +77,18 @@ def read(path: Path) -> ModuleFile:
         told = _modinfo(elf, sections)
         table = next((s for s in sections if s.type == _SHT_SYMTAB), None)
         found: tuple[ModuleSymbol, ...] = ()
+        imports: frozenset[str] = frozenset()
         if table is not None and table.link < len(sections):
             data, strings = elf.contents(table), elf.contents(sections[table.link])
             found = tuple(_symbols(data, strings, starts))
+            imports = frozenset(_imports(data, strings))
     return ModuleFile(
         name=told.get("name"),
         release=told.get("vermagic", "").partition(" ")[0] or None,
         symbols=found,
         sizes=tuple(sizes),
         exit=exit_function(found),
+        imports=imports,
     )
 
 
@@ -127,6 +133,14 @@ def _modinfo(elf: ElfFile, sections: list[Section]) -> dict[str, str]:
         return {}
     words = elf.contents(section).decode("utf-8", "replace").split("\0")
     return {key: value for key, _, value in (word.partition("=") for word in words) if key}
+
+
+def _imports(data: bytes, strings: bytes) -> Iterator[str]:
+    """Names of the symbols that the file has no section for."""
+    for at in range(0, min(len(data), _MOST_SYMBOLS * _SYMBOL_SIZE), _SYMBOL_SIZE):
+        name_at = int.from_bytes(data[at : at + 4], "little")
+        if name_at and data[at + 6 : at + 8] == b"\0\0":
+            yield strings[name_at : strings.find(b"\0", name_at)].decode("ascii", "replace")
 
 
 def _symbols(data: bytes, strings: bytes, starts: dict[int, tuple[int, int]]) -> list[ModuleSymbol]:

@@ -16,6 +16,7 @@ from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 
 _MOST_FILES = 200_000
+_MOST_AT_HAND = 64
 _LARGEST = 512 << 20
 _COMPRESSED = (".xz", ".zst", ".gz")
 _SUFFIXES = (".ko", ".ko.debug", *(f".ko{suffix}" for suffix in _COMPRESSED))
@@ -95,6 +96,29 @@ def find(name: str, places: tuple[Place, ...]) -> Iterator[Found]:
             for file in sorted(files):
                 if file.replace("-", "_") in wanted:
                     yield Found(Path(folder) / file, place)
+
+
+def at_hand(places: tuple[Place, ...]) -> list[str]:
+    """Names of the modules whose files lie where only those of this machine are put.
+
+    A folder with many is a distribution's, and tells nothing of what the machine had loaded.
+    """
+    found: dict[str, None] = {}
+    for place in places:
+        names: list[str] = []
+        for _, below, files in os.walk(place.path) if not place.of_release else ():
+            below.sort()
+            if not place.deep:
+                below.clear()
+            for file in sorted(files):
+                stem = next((file.removesuffix(s) for s in _SUFFIXES if file.endswith(s)), None)
+                if stem is not None:
+                    names.append(stem.replace("-", "_"))
+            if len(names) > _MOST_AT_HAND:
+                break
+        if len(names) <= _MOST_AT_HAND:
+            found |= dict.fromkeys(names)
+    return list(found)
 
 
 def opened(path: Path) -> BinaryIO:

@@ -15,7 +15,9 @@ How it is decided
     ``last_unloaded_module``; of others the log may tell. Which of them owned the address is shown
     by a description of the module that is left in a free page, or by its file: the pointer must
     lead to one of its functions or objects. What lay there and the exit function that did not take
-    it back are named from its symbol table, if that is left in a free page, or from the file.
+    it back are named from its symbol table, if that is left in a free page, or from the file. If
+    by their files those that are known to be gone call nothing that leaves such a pointer, another
+    was unloaded before them: one whose file beside the dump fits and does call it is *possible*.
     Where another module has got that memory, the kernel reads that one's data instead: then the
     pointer leads to none of its objects.
 
@@ -262,6 +264,10 @@ def _module_steps(case: _Case, log: Log | Missing) -> list[Step]:
             )
         )
     known: list[Pointer] = [p for p in (case.fault.unmapped, again.pointer if again else gone) if p]
+    if owner.unable and gone:
+        names = " and ".join(owner.unable)
+        text = f"by its file, {names} calls nothing that leaves such a thing there"
+        steps.append(Step(text, (gone,)))
     claims = []
     if owner.symbol:
         claims.append(
@@ -318,6 +324,9 @@ def _innocent(case: _Case) -> tuple[Innocent, ...]:
     if case.owner:
         why = "unloaded, too, but what is left of its description tells that it lay elsewhere"
         found += [Innocent(name, why) for name in case.owner.elsewhere]
+        why = f"unloaded, too, but by its file it calls nothing that leaves {case.thing}"
+        unable = [name for name in case.owner.unable if name not in case.suspects]
+        found += [Innocent(name, why) for name in unable]
     return tuple(found)
 
 

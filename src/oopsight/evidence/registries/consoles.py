@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from oopsight.evidence.registries import Look
 
 THING = "console or terminal driver"
+REGISTERS = ("register_console", "tty_register_driver", "tty_register_ldisc")
 
 _CONSOLE, _TTY, _LDISC = "struct console", "struct tty_driver", "struct tty_ldisc_ops"
 

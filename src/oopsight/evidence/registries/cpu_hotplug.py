@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "CPU hotplug callback"
+REGISTERS = ("__cpuhp_setup_state*",)
 
 _STEP = "struct cpuhp_step"
 _MOST = 1024

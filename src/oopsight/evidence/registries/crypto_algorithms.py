@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "crypto algorithm"
+REGISTERS = ("crypto_register_*",)
 
 _ALG = "struct crypto_alg"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from oopsight.evidence.registries import Look
 
 THING = "debugfs file"
+REGISTERS = ("debugfs_create_*",)
 
 _DENTRY, _INODE = "struct dentry", "struct inode"
 _FLAG = 1  # of d_fsdata: it is the file's operations; fs/debugfs/internal.h

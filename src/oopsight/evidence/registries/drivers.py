@@ -5,6 +5,15 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "driver"
+REGISTERS = (
+    "driver_register",
+    "__*_driver_register",
+    "__*_register_driver",
+    "*_register_driver",
+    "device_add",
+    "device_register",
+    "__platform_driver_*",
+)
 
 _SUBSYS, _DRIVER = "struct subsys_private", "struct device_driver"
 _PRIVATE, _KSET, _DEVICE = "struct driver_private", "struct kset", "struct device"

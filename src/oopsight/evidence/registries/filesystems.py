@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from oopsight.evidence.registries import Look
 
 THING = "file system"
+REGISTERS = ("register_filesystem", "__register_binfmt")
 
 _TYPE, _SUPER, _FORMAT = "struct file_system_type", "struct super_block", "struct linux_binfmt"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "high-resolution timer"
+REGISTERS = ("hrtimer_start*",)
 
 _TIMER = "struct hrtimer"
 

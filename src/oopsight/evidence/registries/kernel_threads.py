@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "kernel thread"
+REGISTERS = ("kthread_create_*",)
 
 _KTHREAD = "struct kthread"
 

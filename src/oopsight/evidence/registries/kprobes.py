@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "kprobe"
+REGISTERS = ("register_k*probe*",)
 
 _PROBE, _RETURN = "struct kprobe", "struct kretprobe"
 

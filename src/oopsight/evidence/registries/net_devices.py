@@ -5,6 +5,12 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "network device"
+REGISTERS = (
+    "register_netdev*",
+    "netdev_rx_handler_register",
+    "rtnl_link_register",
+    "__rtnl_link_register",
+)
 
 _DEVICE = "struct net_device"
 _POINTERS = [

@@ -5,6 +5,15 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "network protocol"
+REGISTERS = (
+    "sock_register",
+    "proto_register",
+    "inet_add_protocol",
+    "inet6_add_protocol",
+    "inet_register_protosw",
+    "inet_add_offload",
+    "dev_add_offload",
+)
 
 _TABLES: tuple[tuple[str, int, str, tuple[str, ...]], ...] = (
     # variable, how many, what an entry is, the pointers in it

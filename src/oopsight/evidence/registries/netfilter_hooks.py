@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "netfilter hook"
+REGISTERS = ("nf_register_net_hook*",)
 
 _NET, _ENTRIES = "struct net", "struct nf_hook_entries"
 _POINTS = {"ipv4": 5, "ipv6": 5, "arp": 3, "bridge": 6}

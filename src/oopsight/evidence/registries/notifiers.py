@@ -12,6 +12,12 @@ from oopsight.evidence.registries import Look
 from oopsight.symbols.lookup import symbols_matching
 
 THING = "notifier on"
+REGISTERS = (
+    "*register*_notifier",
+    "*notifier_chain_register*",
+    "*notifier_register",
+    "*_register_client",
+)
 
 _BLOCK = "struct notifier_block"
 _HEADS = tuple(f"struct {kind}_notifier_head" for kind in ("atomic", "blocking", "raw", "srcu"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "packet handler on"
+REGISTERS = ("dev_add_pack",)
 
 _TYPE, _DEVICE = "struct packet_type", "struct net_device"
 

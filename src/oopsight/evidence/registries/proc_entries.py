@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "proc entry"
+REGISTERS = ("proc_create*", "proc_mkdir*", "proc_symlink")
 
 _ENTRY = "struct proc_dir_entry"
 # Anonymous unions hold several of these at the same place; a pointer is kept once.

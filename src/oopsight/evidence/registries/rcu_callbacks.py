@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "RCU callback"
+REGISTERS = ("call_rcu*", "call_srcu", "queue_rcu_work")
 
 _HEAD, _DATA = "struct callback_head", "struct rcu_data"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "security hook"
+REGISTERS = ("security_add_hooks",)
 
 _HEADS, _HOOK = "struct security_hook_heads", "struct security_hook_list"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "shrinker"
+REGISTERS = ("register_shrinker*", "shrinker_register", "__register_shrinker")
 
 _SHRINKER = "struct shrinker"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "slab cache"
+REGISTERS = ("kmem_cache_create*", "__kmem_cache_create*")
 
 _CACHE = "struct kmem_cache"
 

@@ -7,6 +7,7 @@ import functools
 from oopsight.evidence.registries import Look
 
 THING = "sysctl"
+REGISTERS = ("register_sysctl*", "__register_sysctl*", "register_net_sysctl*")
 
 _DIR, _NODE = "struct ctl_dir", "struct ctl_node"
 _HEADER, _TABLE = "struct ctl_table_header", "struct ctl_table"

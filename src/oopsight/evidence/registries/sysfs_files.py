@@ -12,6 +12,14 @@ import struct
 from oopsight.evidence.registries import Look
 
 THING = "sysfs file"
+REGISTERS = (
+    "sysfs_create_*",
+    "device_create*",
+    "device_add*",
+    "device_register",
+    "kobject_init_and_add",
+    "kobject_add",
+)
 
 _NODE, _KOBJECT = "struct kernfs_node", "struct kobject"
 _DIRECTORY, _FILE, _KIND = 1, 2, 0xF  # enum kernfs_node_type, include/linux/kernfs.h

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "tasklet or irq_work"
+REGISTERS = ("__tasklet_*schedule", "irq_work_queue*")
 
 _HEAD, _TASKLET, _WORK = "struct tasklet_head", "struct tasklet_struct", "struct irq_work"
 

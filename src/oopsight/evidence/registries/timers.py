@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "timer"
+REGISTERS = ("add_timer*", "mod_timer*", "timer_reduce", "queue_delayed_work*", "mod_delayed_work*")
 
 _BASE, _TIMER, _DELAYED = "struct timer_base", "struct timer_list", "struct delayed_work"
 

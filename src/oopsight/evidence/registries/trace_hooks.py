@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "tracing hook"
+REGISTERS = ("tracepoint_probe_register*", "register_ftrace_function*")
 
 _OPS, _POINT, _FUNC = "struct ftrace_ops", "struct tracepoint", "struct tracepoint_func"
 _MOST_PROBES = 256

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "work item"
+REGISTERS = ("queue_*work*", "mod_delayed_work*", "schedule_*work*")
 
 _WORK, _POOL, _PWQ = "struct work_struct", "struct worker_pool", "struct pool_workqueue"
 _WORKER, _QUEUE = "struct worker", "struct workqueue_struct"
