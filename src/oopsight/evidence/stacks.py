@@ -324,7 +324,7 @@ class StackReader:
             self._ahead[call.pc] = ahead(function, call.pc, self.names.function_at)
         for gift in self._ahead[call.pc]:
             address = resolve(
-                gift.thing, place, lambda name: self.value(frames, call.index, name), self._word
+                gift.thing, place, lambda name: self.value(frames, call.index, name), self.word
             )
             if address is not None:
                 found.append((gift.kind, gift.by, address))
@@ -341,12 +341,13 @@ class StackReader:
         place = Place((), None, {})
         found = set()
         for gift in ahead(function, start, self.names.function_at):
-            address = resolve(gift.thing, place, lambda _: None, self._word, arguments)
+            address = resolve(gift.thing, place, lambda _: None, self.word, arguments)
             if address is not None:
                 found.add((gift.kind, address))
         return found
 
-    def _word(self, address: int) -> int | None:
+    def word(self, address: int) -> int | None:
+        """A word of virtual memory; ``None`` where it is not in the dump."""
         from drgn import FaultError
 
         try:

@@ -214,6 +214,44 @@ def _place(instruction: Instruction, operand: Any, registers: Registers) -> Expr
     return base.plus(operand.mem.disp) if base is not None else None
 
 
+def memory_place(instruction: Instruction, registers: Registers) -> Expression | None:
+    """The address of the memory that an instruction reads or writes; ``lea`` does neither."""
+    import capstone.x86
+
+    if instruction.mnemonic == "lea":
+        return None
+    for operand in instruction.operands:
+        if operand.type == capstone.x86.X86_OP_MEM:
+            return _place(instruction, operand, registers)
+    return None
+
+
+def writes_memory(instruction: Instruction) -> bool:
+    """Whether its first operand is memory."""
+    import capstone.x86
+
+    return bool(instruction.operands) and instruction.operands[0].type == capstone.x86.X86_OP_MEM
+
+
+def lowers(instruction: Instruction, registers: Registers) -> bool:
+    """Whether it takes a number in memory down."""
+    import capstone.x86
+
+    name, operands = instruction.mnemonic, instruction.operands
+    if name not in ("dec", "sub", "add", "xadd") or not writes_memory(instruction):
+        return False
+    if len(operands) == 1:
+        return name == "dec"
+    by = operands[1].imm if operands[1].type == capstone.x86.X86_OP_IMM else None
+    if by is None:
+        known = registers.get(_NAMES.get(operands[1].reg, ""))
+        if known is None or known.base:
+            return name == "sub"
+        half = 1 << 8 * operands[0].size - 1
+        by = (known.offset + half) % (2 * half) - half
+    return bool((by < 0) == (name != "sub"))
+
+
 _NAMES: dict[int, str] = {}
 """Capstone's numbers of the 64-bit registers; of the parts of them as well, see decode()."""
 _WHOLE = {

@@ -5,9 +5,11 @@ from __future__ import annotations
 from handmade_facts import ABSENT
 from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, waits
 
+from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
-from oopsight.evidence.pointers import ModulePointer
+from oopsight.evidence.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.evidence.waiting import Lock, Wait
 from oopsight.evidence.wakers import Waker, Wakers
 from oopsight.kinds import Kind
@@ -18,14 +20,14 @@ HUNG = symptom(Kind.HUNG_TASK, "INFO: task worker2:2 blocked for more than 4 sec
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
-    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT)
+    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["wait_ready", "reset"]
     assert found.certainty is Certainty.INFERRED
 
 
 def test_without_a_name_the_longest_is_taken_and_only_possible() -> None:
-    found = hung_task(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT)
+    found = hung_task(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "other"
     assert found.certainty is Certainty.POSSIBLE
@@ -35,20 +37,36 @@ def test_who_calls_complete_in_the_module_is_told() -> None:
     module = ModulePointer("drv", loaded=True, base=LOCK_A)
     waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
     one = Waker(module, "completion", "expired", "complete")
-    found = hung_task(HUNG, waits(waiting), Wakers((one, one)))
+    found = hung_task(HUNG, waits(waiting), Wakers((one, one)), ABSENT)
     assert isinstance(found, Finding)
     assert found.chain[1].claim == "in drv, only expired() calls complete()"
     assert found.chain[1].because == (module,)
     many = tuple(Waker(module, "completion", f"f{n}", "complete") for n in range(4))
-    found = hung_task(HUNG, waits(waiting), Wakers(many))
+    found = hung_task(HUNG, waits(waiting), Wakers(many), ABSENT)
     assert isinstance(found, Finding)
     assert len(found.chain) == 1
+
+
+def test_who_takes_the_count_down_comes_before_who_waits_for_it() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="event"), 9.0)
+    memory_ = BytesPointer(LOCK_B, "02000000")
+    one = CountedWait(waiting.task, LOCK_B, "drv_port+0x50", 2, memory_, module, ("drv_work",))
+    found = hung_task(HUNG, waits(waiting), ABSENT, CountedWaits((one,)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["drv_work", "wait_ready", "reset"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert memory_ in found.chain[1].because
+    many = CountedWaits((replace(one, lowers=("a", "b", "c", "d")),))
+    found = hung_task(HUNG, waits(waiting), ABSENT, many)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "wait_ready"
 
 
 def test_a_frozen_file_system_is_nobodys_code() -> None:
     frozen = Lock("frozen file system", LOCK_A, "ext4 on loop0", because=(memory(LOCK_A),))
     found = hung_task(
-        HUNG, waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)), ABSENT
+        HUNG, waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)), ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
     assert found.culprits == ()
@@ -61,7 +79,7 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
     stopper = Wait(
         stack(2, call(3, "exit")), lock(LOCK_A, 1, kind="thread", known_by="worker"), 8.0
     )
-    found = hung_task(HUNG, waits(thread, stopper), ABSENT)
+    found = hung_task(HUNG, waits(thread, stopper), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert found.culprits[0].function == "next"
@@ -70,7 +88,7 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
 def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
     answer = Lock("answer", None, "of the NFS server")
     found = hung_task(
-        HUNG, waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)), ABSENT
+        HUNG, waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)), ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
     assert found.culprits == ()
@@ -78,9 +96,9 @@ def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT), Clear)
-    assert isinstance(hung_task(HUNG, ABSENT, ABSENT), Undecided)
-    assert isinstance(hung_task(HUNG, waits(), ABSENT), Undecided)
+    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(hung_task(HUNG, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(hung_task(HUNG, waits(), ABSENT, ABSENT), Undecided)
 
 
 def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None:
@@ -91,7 +109,7 @@ def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None
         victim=False,
     )
     writer = Wait(stack(2, call(3, "mkdir", None)), lock(LOCK_A, 1, kind="rwsem"), 9.0)
-    found = hung_task(HUNG, waits(reader, writer), ABSENT)
+    found = hung_task(HUNG, waits(reader, writer), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert "no answer of the FUSE server" in found.advice[0]

@@ -11,6 +11,9 @@ How it is decided
     The kernel's detector reported a hung task; the longest blocked tasks' stacks are read and what
     they wait for is found from their own entries on its list.
 
+    Where the function that waits looks at a number in memory as it wakes, and that stands above
+    zero, the functions of its module that take it down come first.
+
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;
     the dump does not show who that is. Of a completion or an event that nobody is known to end, the
@@ -27,7 +30,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided, absent
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.stalls import (
     blame,
     distinct,
@@ -38,6 +41,7 @@ from oopsight.diagnosis.stalls import (
     who,
 )
 from oopsight.evidence import Missing
+from oopsight.evidence.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Lock, Wait, Waits
 from oopsight.evidence.wakers import Wakers
@@ -49,7 +53,10 @@ _PROVEN = ("owner", "reader", "code", "signals", "queue")
 
 
 def hung_task(
-    symptom: Symptom, waits: Waits | Missing, wakers: Wakers | Missing
+    symptom: Symptom,
+    waits: Waits | Missing,
+    wakers: Wakers | Missing,
+    counted: CountedWaits | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -73,25 +80,52 @@ def hung_task(
     open_ = wait.lock is not None and wait.lock.kind in _ENDED and not wait.lock.holders
     named = wait.lock is not None and wait.call is not None and not open_
     served = wait.lock is not None and wait.lock.kind == "answer"
+    count = counted.of(wait.task.address) if isinstance(counted, CountedWaits) else None
+    count = count if count is not None and len(count.lowers) <= _MOST_ENDERS else None
     return Finding(
         title=f"{who(wait)} hangs{where}",
         summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it.",
         certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,
-        chain=(waits_step(wait), *_enders(wait, wakers), *((behind,) if behind else ())),
+        chain=(
+            waits_step(wait),
+            *((_count_step(wait, count),) if count else ()),
+            *_enders(wait, wakers),
+            *((behind,) if behind else ()),
+        ),
         culprits=distinct(
             [
-                blame(
-                    call,
-                    f"waits for {what}" if call is wait.call else "called what waits",
-                    wait.lock.name if wait.lock is not None else None,
-                )
-                for call in wait.stack.blamable
-                if wait.call is not None and call.module == wait.call.module and not served
+                *(_lowering(count) if count else ()),
+                *(
+                    blame(
+                        call,
+                        f"waits for {what}" if call is wait.call else "called what waits",
+                        wait.lock.name if wait.lock is not None else None,
+                    )
+                    for call in wait.stack.blamable
+                    if wait.call is not None and call.module == wait.call.module and not served
+                ),
             ]
         ),
         advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
     )
+
+
+def _count_step(wait: Wait, count: CountedWait) -> Step:
+    place = count.name or str(count.counter)
+    names = " and ".join(f"{name}()" for name in count.lowers)
+    return Step(
+        f"{who(wait)} looks at {place} before it goes on, and that is {count.count}: in "
+        f"{count.module.name}, {names} can take it down",
+        (count.memory, count.module),
+    )
+
+
+def _lowering(count: CountedWait) -> list[Culprit]:
+    """Who did not take the count down, or not on every path."""
+    place = count.name or str(count.counter)
+    why = f"takes {place} down, which the task waits for; it stands at {count.count}"
+    return [Culprit(count.module.name, name, None, count.name, why) for name in count.lowers]
 
 
 def _enders(wait: Wait, wakers: Wakers | Missing) -> tuple[Step, ...]:
