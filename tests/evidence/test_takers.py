@@ -11,7 +11,7 @@ from handmade_exhaustion import CACHE, use
 from handmade_facts import ABSENT, module, modules
 
 from oopsight.cheap import replace
-from oopsight.evidence import Missing
+from oopsight.evidence import Missing, takers
 from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import MemoryUse
 from oopsight.evidence.takers import Takers, collect
@@ -42,6 +42,11 @@ class Kernel:
         raise LookupError(place)
 
 
+@pytest.fixture(autouse=True)
+def _no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(takers, "packet_handlers", lambda *_: ())
+
+
 def found(memory: MemoryUse, deleted: DeletedFiles | None = None) -> Takers | Missing:
     session: Any = SimpleNamespace(prog=Kernel())
     return collect(session, memory, deleted or ABSENT, modules(DRIVER, OTHER))
@@ -58,6 +63,16 @@ def test_packets(names: tuple[str, ...]) -> None:
     assert isinstance(answer, Takers)
     assert [(one.function, one.calls) for one in answer.functions] == [("drv_hook", "skb_copy")]
     assert answer.modules == {"drv"}
+
+
+def test_packets_are_told_by_their_number_where_their_data_take_the_room() -> None:
+    data = replace(CACHE, name="kmalloc-4k", pages=4000, object_size=4096)
+    heads = replace(CACHE, name="skbuff_head_cache", pages=240, object_size=232)
+    answer = found(replace(use(), caches=(data, heads)))
+    assert isinstance(answer, Takers)
+    assert answer.what == "packets"
+    few = replace(heads, pages=40)
+    assert isinstance(found(replace(use(), caches=(data, few))), Missing)
 
 
 def test_of_pages_others_are_meant() -> None:

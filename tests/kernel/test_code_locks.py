@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from handmade_code import NAMES, START, assemble, function
 
-from oopsight.kernel.code_locks import Function
+from oopsight.kernel.code_locks import Function, Held
+from oopsight.kernel.lock_functions import PACKET
 from oopsight.kernel.machine_code import Expression
 
 # int license_return(struct license_pool *pool, unsigned int count)
@@ -48,6 +49,16 @@ def test_what_one_function_keeps_another_gives_back_on_some_ways_only() -> None:
     assert not function(
         "4881fe00f0ffff 770d", "48c7c700600000", "call mutex_unlock", "90 c3"
     ).entered_with(kept)
+
+
+def test_a_handler_that_frees_the_packet_on_some_ways_only() -> None:
+    given = Held(PACKET, Expression("rdi", 0), START, "rcv")
+    # mov rbx,rdi; test esi,esi; je 1f; mov rdi,rbx; call kfree_skb; 1: xor eax,eax; pop rbx; ret
+    keeps = function("53 4889fb 85f6 7408 4889df", "call kfree_skb", "31c0 5b c3")
+    (leak,) = keeps.entered_with(given)
+    assert leak.returns == START + 0x13
+    frees = function("53 4889fb 85f6 7402 31c0 4889df", "call kfree_skb", "31c0 5b c3")
+    assert not frees.entered_with(given)
 
 
 # policy_flush() holds rdi + 8 while it calls helper() in a loop.

@@ -25,6 +25,7 @@ NAMES = {
     START + 0x1E00: "__rcu_read_unlock",
     START + 0x1F00: "rtnl_lock",
     START + 0x2000: "rtnl_unlock",
+    START + 0x2100: "kfree_skb",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

@@ -1,7 +1,8 @@
 """Functions of modules that take what the memory is full of, where nothing tells whose it is.
 
 Packets, pages and directory entries hold no pointer to who took them. What can be said is which of
-the modules from outside the kernel take such things at all.
+the modules from outside the kernel take such things at all; of packets also to which of their
+functions the kernel hands them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.deleted_files import DeletedFiles
-from oopsight.evidence.memory_use import MemoryUse
+from oopsight.evidence.memory_use import CacheUse, MemoryUse
 from oopsight.evidence.modules import Modules
+from oopsight.evidence.packet_handlers import PacketHandler, packet_handlers
 from oopsight.evidence.pointers import ModulePointer
 from oopsight.kernel.call_sites import addresses, calls
 from oopsight.kernel.names import Names
@@ -25,6 +27,7 @@ _MOST_SITES = 200
 _LARGEST_CACHES = 3
 _SHARE = 0.05
 """Of all memory, from which on a cache that goes with the largest one tells what it is full of."""
+_FEWER = 2
 _NOPROF = "_noprof"  # since Linux 6.10, allocators are macros around functions named so
 PACKETS = "packets"
 PAGES = "pages"
@@ -74,11 +77,13 @@ class Takers:
 
     what: str
     functions: tuple[Taker, ...]
+    handlers: tuple[PacketHandler, ...] = ()
 
     @property
     def modules(self) -> set[str]:
         """Names of the modules they are in."""
-        return {one.module.name for one in self.functions}
+        taking = {one.module.name for one in self.functions}
+        return taking | {one.module.name for one in self.handlers}
 
 
 def collect(
@@ -108,7 +113,8 @@ def collect(
                 called = targets[target].removesuffix(_NOPROF)
                 key = (module.name, base_name(name))
                 found.setdefault(key, Taker(module.pointer, base_name(name), called))
-    return Takers(what, tuple(found.values()))
+    handlers = packet_handlers(session, modules) if what == PACKETS else ()
+    return Takers(what, tuple(found.values()), handlers)
 
 
 def _full_of(use: MemoryUse, deleted: int) -> str | None:
@@ -119,8 +125,19 @@ def _full_of(use: MemoryUse, deleted: int) -> str | None:
         return ENTRIES
     if use.pages.unaccounted > top:
         return PAGES
+    if any(_CACHES.get(c.name) == PACKETS and _one_each(c, largest[0]) for c in largest[1:]):
+        return PACKETS
     for cache in largest:
         what = _CACHES.get(cache.name) or (ENTRIES if cache.name.endswith("_inode_cache") else None)
         if what is not None and cache.pages >= _SHARE * use.pages.total:
             return what
     return None
+
+
+def _one_each(cache: CacheUse, largest: CacheUse) -> bool:
+    """Whether there is one object of a cache to each of the largest, or to every other.
+
+    A packet's data are larger than the packet itself.
+    """
+    counts = [one.pages / max(one.object_size, 1) for one in (cache, largest)]
+    return counts[0] * _FEWER >= counts[1]

@@ -96,4 +96,17 @@ ACQUIRES |= {function: kind for kind, _, takes, _ in _GLOBAL for function in tak
 RELEASES |= {function: kind for kind, _, _, gives in _GLOBAL for function in gives}
 ACQUIRES_IF_ZERO["rtnl_lock_killable"] = "mutex"
 ACQUIRES_UNLESS_ZERO["rtnl_trylock"] = "mutex"
+# A packet is no lock, but a handler that was handed one has to give it on as one does a lock.
+PACKET = "packet"
+RELEASES |= dict.fromkeys(
+    (
+        *("kfree_skb", "kfree_skb_reason", "sk_skb_reason_drop", "consume_skb", "__kfree_skb"),
+        *("kfree_skb_list", "kfree_skb_list_reason", "__dev_kfree_skb_any", "napi_consume_skb"),
+        *("__dev_kfree_skb_irq", "dev_kfree_skb_any_reason", "dev_kfree_skb_irq_reason"),
+        *("netif_rx", "netif_rx_ni", "netif_receive_skb", "napi_gro_receive", "__dev_queue_xmit"),
+        *("dev_queue_xmit", "skb_queue_tail", "skb_queue_head", "sock_queue_rcv_skb"),
+        "sock_queue_rcv_skb_reason",
+    ),
+    PACKET,
+)
 ALL_ACQUIRES = {**ACQUIRES, **ACQUIRES_IF_ZERO, **ACQUIRES_UNLESS_ZERO}

@@ -233,6 +233,16 @@ def writes_memory(instruction: Instruction) -> bool:
     return bool(instruction.operands) and instruction.operands[0].type == capstone.x86.X86_OP_MEM
 
 
+def sets(instruction: Instruction, register: str, number: int) -> bool:
+    """Whether it puts a constant into a register."""
+    import capstone.x86
+
+    operands = instruction.operands
+    if instruction.mnemonic != "mov" or operands[1].type != capstone.x86.X86_OP_IMM:
+        return False
+    return register in instruction.written and bool(operands[1].imm == number)
+
+
 def lowers(instruction: Instruction, registers: Registers) -> bool:
     """Whether it takes a number in memory down."""
     import capstone.x86

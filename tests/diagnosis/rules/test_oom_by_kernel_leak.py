@@ -15,6 +15,7 @@ from oopsight.evidence.allocators import Allocator, Allocators
 from oopsight.evidence.backtrace import Role
 from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import MemoryUse
+from oopsight.evidence.packet_handlers import PacketHandler
 from oopsight.evidence.takers import Taker, Takers
 from oopsight.kinds import Kind
 
@@ -123,6 +124,14 @@ def test_who_takes_such_things_at_all_is_possible_where_nothing_else_is_known() 
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [("drv", "drv_hook")]
     assert found.certainty is Certainty.POSSIBLE
+    keeps = PacketHandler(MODULE, "drv_rcv", memory.caches[0].because[0], "drv_rcv+0x3f")
+    frees = replace(keeps, function="drv_tap", returns_at=None)
+    handed = oom_by_kernel_leak(
+        OOM, memory, ABSENT, ABSENT, replace(packets, handlers=(keeps, frees)), ABSENT
+    )
+    assert isinstance(handed, Finding)
+    assert [one.function for one in handed.culprits] == ["drv_rcv"]
+    assert handed.certainty is Certainty.POSSIBLE
     nobody = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, Takers("packets", ()), ABSENT)
     assert isinstance(nobody, Finding)
     assert nobody.culprits == ()

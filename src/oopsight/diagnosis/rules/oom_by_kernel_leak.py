@@ -14,7 +14,7 @@ How it is decided
     objects is read, and the module that most of them point into is suspect. Failing all these, a
     module that was asking for more of the same as the memory ran out is *possible*, and where none
     was, those from outside the kernel that take such things at all: packets, pages, directory
-    entries.
+    entries; of packets first the handlers that can return without having freed what they got.
 
 When it is wrong
     A large cache can be in use rather than leaked. Pages that the kernel took one by one have no
@@ -39,6 +39,7 @@ from oopsight.evidence.allocators import Allocators
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.deleted_files import DeletedFiles
 from oopsight.evidence.memory_use import CacheUse, MemoryUse, VmallocUse
+from oopsight.evidence.packet_handlers import PacketHandler
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.takers import Takers
@@ -147,6 +148,9 @@ def _asking(share: Share, backtrace: Backtrace) -> tuple[list[Step], tuple[Culpr
 
 def _taking(takers: Takers) -> tuple[list[Step], tuple[Culprit, ...]]:
     """The modules from outside the kernel that take such things at all."""
+    keep = [one for one in takers.handlers if one.returns_at is not None]
+    if keep:
+        return _keeping(keep)
     if not takers.functions:
         return [], ()
     names = ", ".join(f"{one.function} [{one.module.name}]" for one in takers.functions[:_SHOWN])
@@ -163,6 +167,29 @@ def _taking(takers: Takers) -> tuple[list[Step], tuple[Culprit, ...]]:
             f"calls {one.calls}(): it takes {takers.what}",
         )
         for one in takers.functions[:_SHOWN]
+    )
+
+
+def _keeping(handlers: list[PacketHandler]) -> tuple[list[Step], tuple[Culprit, ...]]:
+    """The handlers that do not free every packet."""
+    steps = [
+        Step(
+            f"the kernel hands packets to {one.function} [{one.module.name}], which can return at "
+            f"{one.returns_at} without freeing or handing on what it was given, as it does on "
+            "other paths",
+            (one.slot, one.module),
+        )
+        for one in handlers[:_SHOWN]
+    ]
+    return steps, tuple(
+        Culprit(
+            one.module.name,
+            one.function,
+            None,
+            None,
+            f"can return at {one.returns_at} without freeing the packet",
+        )
+        for one in handlers[:_SHOWN]
     )
 
 
