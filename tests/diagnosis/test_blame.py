@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_facts import fault, track
+from handmade_facts import data_flow, fault, flow_step, module, modules, track, way
 
-from oopsight.diagnosis.blame import fault_step, track_culprits
+from oopsight.diagnosis import Culprit
+from oopsight.diagnosis.blame import fault_step, owners_first, track_culprits
 from oopsight.evidence import Address
 from oopsight.evidence.fault import Operand
 from oopsight.evidence.pointers import RegisterPointer
@@ -32,3 +33,21 @@ def test_an_operand_beside_the_instruction_pointer_names_no_register() -> None:
     for base, named in (("rip", 0), ("rbx", 1)):
         step = fault_step(fault(at, operand=Operand(base, at, None, 0x20, Address(at + 0x20))))
         assert sum(isinstance(one, RegisterPointer) for one in step.because) == named
+
+
+def test_a_module_of_others_that_gave_the_value_comes_before_the_kernel_s_own() -> None:
+    def named(function: str, module: str | None) -> Culprit:
+        return Culprit(module, function, None, None, "was given the NULL pointer")
+
+    flow = data_flow(way(flow_step("loaded", "__dev_queue_xmit", 0)))
+    loaded = modules(
+        module("hsr", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"),
+        module("bonding", 0xFFFFFFFFC0420000, 0xFFFFFFFFC0430000),
+    )
+    kernel, own, foreign = (
+        named("__dev_queue_xmit", None),
+        named("bond_xmit", "bonding"),
+        named("hl_xmit", "hsr"),
+    )
+    assert owners_first([kernel, own, foreign], flow, loaded) == [foreign, kernel, own]
+    assert owners_first([kernel, own], flow, loaded) == [kernel, own]

@@ -72,3 +72,18 @@ def test_an_index_out_of_bounds() -> None:
 
 def test_a_report_of_something_else() -> None:
     assert isinstance(found(BUG.format(said="beacon: ready")), Missing)
+
+
+def test_an_address_that_is_none_is_no_matter_of_length() -> None:
+    said = "usercopy: Kernel memory exposure attempt detected from null address (offset 0, size 9)!"
+    assert isinstance(found(BUG.format(said=said)), Missing)
+
+
+def test_a_string_without_an_end_is_told_from_a_copy_too_long() -> None:
+    text = "strlen: detected buffer overflow: 29 byte read of buffer size 28"
+    report = found(BUG.format(said=text))
+    assert isinstance(report, BoundsReport)
+    assert report.no_end
+    report = found(BUG.format(said=text.replace("strlen", "memcpy")))
+    assert isinstance(report, BoundsReport)
+    assert not report.no_end

@@ -11,6 +11,7 @@ from oopsight.diagnosis.blame import (
     innocent,
     merge,
     owners_first,
+    where,
 )
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.backtrace import Backtrace
@@ -79,16 +80,17 @@ def bad_call(
         certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE
     kept = f" read from {called.first.name}" if called and called.first.name else ""
     blamed = blamed_first(culprits, "the kernel")
+    caller = where(called.first.function, called.first.module) if called is not None else blamed
     return Finding(
-        title=f"call of a {'NULL' if null else 'bad'} function pointer by {blamed}",
-        summary=f"{blamed} called the function pointer {what}{kept}; no code is there.",
+        title=f"call of a {'NULL' if null else 'bad'} function pointer by {caller}",
+        summary=f"{caller} called the function pointer {what}{kept}; no code is there.",
         certainty=certainty,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=(
-            f"Check the pointer in {blamed} before the call, or set it where the table is defined."
+            f"Check the pointer in {caller} before the call, or set it where the table is defined."
             if null
             else "Find what the memory that held the pointer was meant for, and who wrote to it.",
         ),

@@ -6,7 +6,7 @@ by setting it, comes before those that it was handed to; code that serves any ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
@@ -154,27 +154,31 @@ def frame_culprits(backtrace: Backtrace, why: str, most: int = 3) -> list[Culpri
 def owners_first(
     culprits: list[Culprit], flow: DataFlow | Missing, modules: Modules | Missing
 ) -> list[Culprit]:
-    """Before the kernel's own functions, the module whose memory the bad value was read from.
+    """Before the kernel's functions, the module that gave them the bad value or held it.
 
     What the kernel does with an object that a driver gave it, it does for every driver. Only
-    modules that are not the kernel's own; the list itself where a module is in it, or none owns it.
+    modules that are not the kernel's own; the list itself where one of these is first, or none
+    gave or owns anything.
     """
     if isinstance(flow, Missing) or isinstance(modules, Missing):
         return culprits
-    if any(culprit.module for culprit in culprits):
-        return culprits
     foreign = {module.name for module in modules.loaded if module.taints}
-    owners = []
+    if culprits and culprits[0].module in foreign:
+        return culprits
+    near = [culprit for culprit in culprits if culprit.module in foreign]
+    return merge(near, _owners(flow, foreign), culprits)
+
+
+def _owners(flow: DataFlow, foreign: set[str]) -> Iterator[Culprit]:
     for way in flow.ways[:_OWNED_WAYS]:
         held = way.held_in
         refers = held.slab.refers[:1] if held is not None and held.slab is not None else ()
         if held is not None and held.module in foreign:
             why = f"its {held.symbol or 'data'} is what it was read from"
-            owners.append(Culprit(held.module, None, None, way.name, why))
+            yield Culprit(held.module, None, None, way.name, why)
         elif refers and refers[0].module in foreign:
             why = f"the object that it was read from points to its {refers[0].symbol}"
-            owners.append(Culprit(refers[0].module, None, None, way.name, why))
-    return merge(owners, culprits)
+            yield Culprit(refers[0].module, None, None, way.name, why)
 
 
 def blamed_first(culprits: Sequence[Culprit], otherwise: str) -> str:

@@ -45,6 +45,8 @@ _REPORTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 _INDEX = re.compile(r"index (?P<index>-?\d+) is out of range for type '(?P<type>[^']{1,200})'")
+# What usercopy calls an address that is none, whatever the length: mm/usercopy.c.
+_NO_ADDRESS = ("null address", "wrapped address")
 _BEFORE, _AFTER = 3, 12
 """Lines of a report's head, before and after its first line."""
 
@@ -68,6 +70,11 @@ class BoundsReport:
     """The field, the object or the array's type."""
     place: str | None
     """``file:line`` of the access."""
+
+    @property
+    def no_end(self) -> bool:
+        """Whether a string without an end was met; its memory may hold something else by now."""
+        return self.access == "read" and (self.by or "").startswith("str")
 
     @property
     def words(self) -> str:
@@ -115,6 +122,8 @@ def collect(log: Log, symptom: Symptom) -> BoundsReport | Missing:
         checker, words = found
         size = words.get("size")
         what = words.get("what")
+        if what in _NO_ADDRESS:
+            return nothing
         index = next((m for x in lines[number:] if (m := _INDEX.search(x.text))), None)
         if index is not None and checker == "UBSAN":
             size, what = index["index"], index["type"]

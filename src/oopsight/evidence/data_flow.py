@@ -246,6 +246,19 @@ def _owner(session: Session, modules: Modules | None, ways: tuple[Way, ...]) -> 
     return None if value is None else owner_of(session, modules, value)
 
 
+def _reached(session: Session, modules: Modules | None, fault: Fault, where: int) -> Owner:
+    """Whose memory the bad pointer leads to; of one into an area of vmalloc, what lies behind that.
+
+    A good pointer and an index too large make an address behind the area's last page.
+    """
+    owner = owner_of(session, modules, where)
+    accessed = _accessed(fault)
+    if owner.kind != "vmalloc" or not owner.mapped or accessed is None or accessed < where:
+        return owner
+    beyond = owner_of(session, modules, accessed)
+    return beyond if beyond.kind == "vmalloc" and not beyond.mapped else owner
+
+
 def collect(
     session: Session,
     fault: Fault,
@@ -272,7 +285,7 @@ def collect(
         if ways:
             subject = "index" if subject == "operand" and ways[0].index else subject
             where = _accessed(fault) if subject == "index" else value
-            bad = None if where is None else owner_of(session, known, where)
+            bad = None if where is None else _reached(session, known, fault, where)
             wanted, expected = (None, None) if freed else _wanted(fault, follower.pointed_to)
             installed = follower.installers(ways[0].held_in) if subject == "target" else ()
             return DataFlow(subject, None, ways, (), bad, wanted, expected, installed_by=installed)

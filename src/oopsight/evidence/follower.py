@@ -160,8 +160,11 @@ class Follower:
         return None if data is None else int.from_bytes(data, "little")
 
     def installers(self, held_in: Owner | None) -> tuple[str, ...]:
-        """Functions of a module that refer to the table which holds a function pointer."""
-        from oopsight.evidence.module_code import functions
+        """Functions of a module that refer to the table which holds a function pointer.
+
+        Its exit function, which only takes the table back, is not among them.
+        """
+        from oopsight.evidence.module_roles import inner_functions
 
         if held_in is None or held_in.module is None or self.namer.modules is None:
             return ()
@@ -169,7 +172,7 @@ class Follower:
         if module is None:
             return ()
         begin = held_in.address - (held_in.offset or 0)
-        found = functions(self.calls.reader, module)
+        found = inner_functions(self.session, module)
         return tuple(base_name(one.name) for one in found if begin in one.refers)
 
     def _callee(self, move: Move) -> str | None:

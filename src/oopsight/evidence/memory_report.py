@@ -24,6 +24,7 @@ from oopsight.evidence.module_roles import (
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject, neighbour, owner_of
 from oopsight.evidence.pointers import BytesPointer, LogPointer, Pointer
+from oopsight.evidence.release_function import release_function
 from oopsight.evidence.report_stacks import of_dump, stack_of, with_caller
 from oopsight.evidence.slab_tracks import TrackFrame, handed_on, has_red_zones
 from oopsight.session import Session
@@ -67,7 +68,7 @@ _MISTAKES: tuple[tuple[str, re.Pattern[str], Mistake], ...] = tuple(
     )
 )
 # Elsewhere addresses are hashed, and below those of the kernel.
-_OBJECT = re.compile(r"\bObject 0x(?P<address>f[0-9a-f]{15})\b")
+_OBJECT = re.compile(r"\b(?:Object|object pointer|free of) 0x(?P<address>f[0-9a-f]{15})\b")
 _CACHE = re.compile(r"kfence-#\d+: .{0,80}\bcache=(?P<cache>\S{1,80})")
 # "Poison overwritten. 0x... - 0x... @offset=.. First byte 0x.. instead of 0x..", and its like.
 _BYTES = re.compile(
@@ -221,6 +222,8 @@ def collect(
             # What lies before an object is written by whoever counts below it, or by anybody.
             only = only and (start is None or one is None or start > (before or one).address)
         jumped, by = _handed_on(session, known, stacks["crash"])
+        if mistake is Mistake.INVALID_FREE and by is None:
+            by = release_function(session, known, stacks["crash"], one)
         freed_jumped, freed_by = _handed_on(session, known, stacks["freed"])
         return MemoryReport(
             checker=checker,

@@ -48,6 +48,12 @@ def test_what_the_kernel_did_for_a_module_may_be_its_own_mistake() -> None:
     assert answer.certainty is Certainty.POSSIBLE
 
 
+def test_memory_in_which_a_string_has_no_end_may_be_somebody_elses() -> None:
+    answer = buffer_overflow(replace(REPORT, by="strlen", access="read"), trace())
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+
+
 def test_nobody_on_the_stack_leaves_it_open() -> None:
     made = trace()
     assert isinstance(buffer_overflow(REPORT, replace(made, frames=made.frames[:1])), Undecided)

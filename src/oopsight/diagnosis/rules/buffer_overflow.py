@@ -48,7 +48,7 @@ def buffer_overflow(
     return Finding(
         title=f"buffer overflow in {who}, stopped by {report.checker}",
         summary=f"{who} went past the end of a buffer: {report.words}.",
-        certainty=Certainty.INFERRED if direct else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if direct and not report.no_end else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=(
             Step(f"{report.checker} reported: {report.words}", (report.text,)),

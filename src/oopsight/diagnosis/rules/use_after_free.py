@@ -65,6 +65,7 @@ from oopsight.diagnosis.blame import (
     flow_steps,
     innocent,
     merge,
+    owners_first,
     reference_step,
     track_culprits,
     track_step,
@@ -284,6 +285,7 @@ def use_after_free(
                 Step(f"{left.by} returned it: it had not been taken out", steps[-1].because)
             )
             followers = merge(leavers, followers)
+        followers = owners_first(followers, flow, modules)
         # The object itself is not found: who freed it stays open.
         return Finding(
             title=f"use of freed memory in {fault.function}",

@@ -1,0 +1,47 @@
+"""The function through which an object is given back when its last reference is dropped.
+
+Not a fact by itself: collectors that look for who freed something ask it.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from oopsight.evidence import Address
+from oopsight.evidence.module_roles import freers, inner_functions
+from oopsight.evidence.modules import Modules
+from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.slab_tracks import TrackFrame
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_ALLOCATOR = "allocates or frees memory"
+
+
+def release_function(
+    session: Session,
+    modules: Modules | None,
+    frames: tuple[TrackFrame, ...],
+    one: SlabObject | None,
+) -> TrackFrame | None:
+    """The one function that an object points to and that frees memory, if it can have been called.
+
+    What drops the last reference to an object calls its release function, which ends with a jump
+    into the allocator and leaves no address.
+    """
+    between = itertools.takewhile(lambda frame: frame.module is None, frames)
+    served = any(_ALLOCATOR not in (frame.plumbing or _ALLOCATOR) for frame in between)
+    if one is None or modules is None or not served:
+        return None
+    found = []
+    for name in dict.fromkeys(ref.module for ref in one.refers):
+        module = next(m for m in modules.loaded if m.name == name)
+        code = inner_functions(session, module)
+        able = freers(code)
+        starts = {f.start: f for f in code if base_name(f.name) in able}
+        found += [
+            TrackFrame(Address(f.start), f.name, name, None)
+            for ref in one.refers
+            if (f := starts.get(int(ref.value))) is not None
+        ]
+    return found[0] if len(found) == 1 else None
