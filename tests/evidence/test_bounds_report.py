@@ -87,3 +87,21 @@ def test_a_string_without_an_end_is_told_from_a_copy_too_long() -> None:
     report = found(BUG.format(said=text.replace("strlen", "memcpy")))
     assert isinstance(report, BoundsReport)
     assert not report.no_end
+
+
+def test_a_check_that_warns_and_then_stops_says_its_words_in_the_warning() -> None:
+    warning = """\
+strcat: detected buffer overflow: 41 byte write of buffer size 32
+WARNING: CPU: 0 PID: 178 at lib/string_helpers.c:1032 __fortify_report+0x43/0x50
+RIP: 0010:__fortify_report+0x43/0x50
+"""
+    between = "".join(f"RAX: {n:016x}\n" for n in range(40))
+    stop = BUG.partition("\n")[2].replace("fortify_panic+0xf/0x11", "__fortify_panic+0xd/0x10")
+    text = warning + between + "---[ end trace 0000000000000000 ]---\n" + stop
+    log = made.log(*text.splitlines())
+    reports = parse("\n".join(f"[{x.seconds:12.6f}] {x.text}" for x in log.lines))
+    last = reports[-1]
+    assert last.kind is Kind.BUG
+    report = collect(log, Symptom(Kind.BUG, "", "log", log.lines[last.first_line], last))
+    assert isinstance(report, BoundsReport)
+    assert (report.by, report.size, report.room) == ("strcat", 41, 32)

@@ -25,8 +25,9 @@ def _nobodys(deleted: DeletedFiles | Missing) -> int:
 
 
 def user_pages(use: MemoryUse, deleted: DeletedFiles | Missing) -> int:
-    """What processes hold, in their own memory and in shared memory."""
-    return use.pages.anonymous + max(use.pages.shmem - _nobodys(deleted), 0)
+    """What processes hold, in their own memory and in shared memory, and the tables that map it."""
+    shared = max(use.pages.shmem - _nobodys(deleted), 0)
+    return use.pages.anonymous + shared + use.pages.page_tables
 
 
 def kernel_share(use: MemoryUse, deleted: DeletedFiles | Missing) -> Share:
@@ -35,7 +36,6 @@ def kernel_share(use: MemoryUse, deleted: DeletedFiles | Missing) -> Share:
     shares += [Share(v.pages, f"vmalloc() by {v.function}", v) for v in use.vmalloc[:1]]
     shares += [
         Share(use.pages.unaccounted, "pages that the kernel took one by one", None),
-        Share(use.pages.page_tables, "page tables", None),
         Share(use.pages.kernel_stacks, "kernel stacks", None),
     ]
     if isinstance(deleted, DeletedFiles) and deleted.pages:

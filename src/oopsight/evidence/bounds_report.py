@@ -49,6 +49,8 @@ _INDEX = re.compile(r"index (?P<index>-?\d+) is out of range for type '(?P<type>
 _NO_ADDRESS = ("null address", "wrapped address")
 _BEFORE, _AFTER = 3, 12
 """Lines of a report's head, before and after its first line."""
+# Since Linux 6.9 __fortify_panic() warns, with all of a warning's lines, and then stops at a BUG().
+_PANIC, _WARNED_BEFORE = "__fortify_panic+", 96
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ def collect(log: Log, symptom: Symptom) -> BoundsReport | Missing:
     nothing = Missing(Why.NOT_APPLICABLE, "no check of bounds stopped the machine")
     if report is None:
         return nothing
-    first = max(0, report.first_line - _BEFORE)
+    head = log.lines[report.first_line : report.first_line + _AFTER]
+    warned = any(_PANIC in line.text for line in head)
+    first = max(0, report.first_line - (_WARNED_BEFORE if warned else _BEFORE))
     lines = log.lines[first : report.first_line + _AFTER]
     for number, line in enumerate(lines):
         found = parse(line.text)

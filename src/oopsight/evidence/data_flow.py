@@ -298,7 +298,7 @@ def collect(
             # Of the arguments the one that is to be freed counts, wherever it stands.
             second = _owner(session, known, others[0]) if others else None
             freed_already = second is not None and second.slab is not None and second.slab.freed
-            if freed_already and (bad is None or bad.slab is None):
+            if freed_already and not (bad is not None and bad.slab is not None and bad.slab.freed):
                 ways, others, bad = others[0], (ways, *others[1:]), second
             module = owner.name if owner else None
             return DataFlow(

@@ -183,7 +183,7 @@ class _Counter:
         return 0, ()
 
     def processes(self) -> tuple[ProcessUse, ...]:
-        """Processes by name, with the pages they have in memory, the largest names first."""
+        """Processes by name, the largest first, with the pages they have and their tables'."""
         from drgn import FaultError
         from drgn.helpers.linux.mm import task_rss
         from drgn.helpers.linux.pid import for_each_task
@@ -201,7 +201,7 @@ class _Counter:
                     if not mm or mm in seen:
                         continue
                     seen.add(mm)
-                    own = task_rss(task).total
+                    own = task_rss(task).total + self._tables(task.mm)
                     pointer = task_pointer(task.group_leader.read_())
                 except FaultError:
                     continue
@@ -215,6 +215,13 @@ class _Counter:
             ProcessUse(largest[name][1], total, count[name])
             for name, total in pages.most_common(_TOP)
         )
+
+    def _tables(self, mm: Any) -> int:
+        """Pages of the tables that map an address space; 0 where the kernel does not count them."""
+        try:
+            return int(mm.pgtables_bytes.counter.value_()) // self.page_size
+        except AttributeError:
+            return 0
 
     def caches(self) -> tuple[CacheUse, ...]:
         """Slab caches by the pages of their slabs; of the largest, also whose they are."""

@@ -191,6 +191,11 @@ def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
 
     :param cache: the slab cache of the memory in question: packets are freed by functions of theirs
     """
-    frees = _FREES_PACKETS if cache.startswith(_PACKETS) else _FREES
+    frees: tuple[str, ...] = _FREES
+    if cache.startswith(_PACKETS):
+        frees = _FREES_PACKETS
+    elif cache and "kmalloc" not in cache:
+        # What comes from a cache of its own is not given to kfree().
+        frees = tuple(name for name in _FREES if not name.startswith(("kfree", "kvfree", "vfree")))
     found = named(one for one in inner if _does(one, frees))
     return found or named(one for one in inner if _does(one, _DESTROYS))

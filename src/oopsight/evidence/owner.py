@@ -17,6 +17,7 @@ from oopsight.evidence.address import nonsense
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.slab_tracks import Track, tracks
+from oopsight.evidence.user_area import user_area
 from oopsight.session import Session
 from oopsight.symbols.lookup import symbols_between
 from oopsight.text import printable
@@ -99,6 +100,7 @@ class Owner:
     address: Address
     kind: str
     """``slab``, ``module``, ``module-area-gap``, ``kernel``, ``stack``, ``per-cpu``, ``vmalloc``,
+    ``other-user`` (of a process, met by a thread of the kernel),
     ``free-page``, ``page``, ``direct-map-hole``, or one of :func:`~oopsight.evidence.address.
     nonsense`: ``null``, ``error-pointer``, ``poison``, ``user``, ``non-canonical``; ``unknown``."""
     detail: str
@@ -281,8 +283,10 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
     where = Address(address & ((1 << 64) - 1))
     known = nonsense(int(where))
     if known and known[0] == "user":
-        area = _user_area(session, where)
-        return Owner(where, "user", area or known[1], mapped=area is not None)
+        area = user_area(session, where)
+        if area is None:
+            return Owner(where, *known)
+        return Owner(where, "user" if area.own else "other-user", area.text, mapped=True)
     if known:
         return Owner(where, *known)
     if where >> 47 != 0x1FFFF and not _five_levels(session):
@@ -327,23 +331,6 @@ def _five_levels(session: Session) -> bool:
         return bool(session.prog["pgdir_shift"].value_() > 39)
     except (LookupError, FaultError, SymbolError):
         return True
-
-
-def _user_area(session: Session, address: int) -> str | None:
-    """The area of the crashed task's address space that holds an address."""
-    from drgn import FaultError
-    from drgn.helpers.linux.mm import vma_find
-    from drgn.helpers.linux.panic import panic_task
-
-    try:
-        task = panic_task(session.prog)
-        area = vma_find(task.mm, address) if task.mm else None
-        if not area:
-            return None
-        begin, end = area.vm_start.value_(), area.vm_end.value_()
-        return f"in the address space of {printable(task.comm.string_())}, {begin:#x}-{end:#x}"
-    except (FaultError, LookupError, AttributeError, ValueError, SymbolError):
-        return None
 
 
 def _symbol(session: Session, address: int) -> tuple[str | None, int | None]:

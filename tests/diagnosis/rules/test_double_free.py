@@ -48,6 +48,18 @@ def test_the_allocator_stopped_at_a_free_object() -> None:
     assert all(step.because for step in answer.chain)
 
 
+def test_who_freed_first_what_an_object_kept_a_pointer_to_is_open() -> None:
+    holder = slab_object("allocated")
+    step = flow_step("loaded", "up_release", 0xFFFF888000040000, "up")
+    kept = way(step, held_in=owner(int(holder.address) + 8, "slab", slab=holder))
+    said = log("kernel BUG at mm/slub.c:1")
+    answer = double_free(
+        STOPPED, trace(), replace(flow("free"), ways=(kept,)), said, ABSENT, ABSENT
+    )
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+
+
 def test_a_helper_that_left_no_frame_is_blamed_first() -> None:
     made = replace(flow("free"), checker="up_done", checker_module="up")
     answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT)

@@ -34,6 +34,11 @@ def test_many_small_ones_or_shared_memory_are_only_inferred() -> None:
         assert found.certainty is Certainty.INFERRED
 
 
+def test_tables_that_map_a_process_are_the_process_s() -> None:
+    answer = oom_by_userspace(OOM, use(hog=300, page_tables=7_000), ABSENT, ABSENT)
+    assert isinstance(answer, Finding)
+
+
 def test_a_control_group_at_its_limit_needs_no_full_machine() -> None:
     limit = log("oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),task=hog,pid=9")
     found = oom_by_userspace(OOM, use(hog=1000, cache=1200), limit, ABSENT)

@@ -27,6 +27,14 @@ def test_what_the_task_has_mapped_is_inferred() -> None:
     assert finding.certainty is Certainty.INFERRED
 
 
+def test_what_a_thread_of_the_kernel_has_of_a_process_is_possible() -> None:
+    flow = data_flow(way(STEP), bad=owner(USER, "other-user", mapped=True))
+    finding = user_pointer(FAULT, backtrace(), flow, ABSENT, task("kworker/1:2"))
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.POSSIBLE
+    assert "pointer of a process" in finding.summary
+
+
 @pytest.mark.parametrize("kind", ["user", "slab", "null"])
 def test_anything_else_is_left_to_others(kind: str) -> None:
     flow = data_flow(way(STEP), bad=owner(USER, kind))

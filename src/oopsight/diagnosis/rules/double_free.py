@@ -114,10 +114,14 @@ def double_free(
             "kernel had called just before, had it until then."
         )
     certainty = Certainty.SHOWN if slab.freed else Certainty.INFERRED
+    kept = known.first.held_in
     if before:
         certainty = Certainty.INFERRED
     elif not any(one.module for one in culprits) and _others(modules):
         # The kernel frees what is its own; who freed it before has returned long since.
+        certainty = Certainty.POSSIBLE
+    elif track is None and kept is not None and kept.kind == "slab":
+        # Another object may hold the pointer as well, and its free have been the one too many.
         certainty = Certainty.POSSIBLE
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",

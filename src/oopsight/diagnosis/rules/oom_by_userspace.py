@@ -9,8 +9,8 @@ Why it happens
 
 How it is decided
     The kernel panicked for lack of memory. Its own counters are read from the dump: anonymous and
-    shared memory together are the largest part, larger than any single holder in the kernel. The
-    processes are added up by name.
+    shared memory and page tables together are the largest part, larger than any single holder in
+    the kernel. The processes are added up by name.
 
 When it is wrong
     Shared memory belongs to whoever wrote the file, which may have exited. The process that met the

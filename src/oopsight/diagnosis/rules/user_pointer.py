@@ -10,11 +10,13 @@ Why it happens
 
 How it is decided
     The bad address is one of user space, and the crashed task's address space has memory there, or
-    data flow leads to the registers with which the task entered the kernel.
+    data flow leads to the registers with which the task entered the kernel. Of a thread of the
+    kernel, a worker say, any process's address space counts.
 
 When it is wrong
     A pointer overwritten by chance can look like a user address; one that the task does not map,
-    and that did not come with the system call, is left to other rules.
+    and that did not come with the system call, is left to other rules. What a thread of the kernel
+    met is only *possible*.
 
 Example
     ``strscpy(label, (char *)argument, size)`` in an ioctl handler.
@@ -53,7 +55,8 @@ def user_pointer(
     """Decide whether a process's pointer was followed."""
     if fault.exception != PAGE_FAULT or flow.subject != "operand" or flow.bad is None:
         return Clear("it was not a page fault through a pointer to data")
-    if flow.bad.kind != "user":
+    others = flow.bad.kind == "other-user"
+    if flow.bad.kind != "user" and not others:
         return Clear(f"{flow.bad.address} is not an address of user space")
     way = flow.first
     if not way.from_user and not flow.bad.mapped:
@@ -63,23 +66,30 @@ def user_pointer(
         )
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     who = f"{task.comm} (pid {task.pid})" if isinstance(task, CrashedTask) else "the task"
+    who = "a process" if others else who
     if way.from_user and way.end is not None:
         steps.append(
             Step(f"it came with the system call of {who}", (way.end.instruction, fault.frame))
         )
-    elif fault.unmapped is not None:
-        steps.append(Step(f"{flow.bad.address} is {flow.bad.detail}", (fault.unmapped,)))
+    elif fault.unmapped is not None or others:
+        carried = (fault.frame,) if fault.unmapped is None else (fault.unmapped,)
+        steps.append(Step(f"{flow.bad.address} is {flow.bad.detail}", carried))
+    if others:
+        steps.append(Step("a thread of the kernel has no such address space", (fault.frame,)))
     # Who passed it on knew that it was a user's only by contract; who followed it should have.
     culprits = merge(
         frame_culprits(backtrace, "followed the user's pointer, or had it followed", 2),
         flow_culprits(flow, backtrace, what="the user's pointer"),
     )
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    certainty = Certainty.SHOWN if way.from_user else Certainty.INFERRED
+    if others:
+        certainty = Certainty.POSSIBLE
     return Finding(
         title=f"pointer of user space followed in {fault.function}",
         summary=f"{blamed} followed a pointer of {who}, {flow.bad.address}, as if it were the "
         "kernel's.",
-        certainty=Certainty.SHOWN if way.from_user else Certainty.INFERRED,
+        certainty=certainty,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
