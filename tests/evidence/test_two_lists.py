@@ -73,3 +73,26 @@ def test_another_that_can_have_added_leaves_it_open(
 
 def test_a_pointer_to_where_nothing_leads_back_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(found(monkeypatch, CODE, NEXT), Missing)
+
+
+def test_where_the_list_comes_back_to_the_entry_its_head_is_found_the_other_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An entry that was set up anew and added again: its old neighbours still lead to it."""
+    machine = Machine()
+    machine.symbols = {READY: ("jobs_runnable", 16)}
+    # head <-> NEXT <-> ENTRY <-> OTHER was the order; ENTRY is behind OTHER now.
+    machine.words(READY, NEXT, ENTRY)
+    machine.words(NEXT, ENTRY, READY)
+    machine.words(ENTRY, READY, OTHER)
+    machine.words(OTHER, ENTRY, ENTRY)
+    monkeypatch.setattr(module_roles, "functions", lambda *_: CODE)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
+    text = (
+        f"list_del corruption. next->prev should be {NEXT:x}, but was {OTHER:x}. (next={ENTRY:x})"
+    )
+    report = made.list_report(text)
+    entries = tuple(replace(one, owner=replace(one.owner, kind="slab")) for one in report.entries)
+    twice = collect(machine.session, replace(report, entries=entries), MODULES)
+    assert isinstance(twice, TwoLists)
+    assert (twice.head, twice.adders) == ("jobs_runnable", ("jobs_ready",))

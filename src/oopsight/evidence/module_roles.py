@@ -186,6 +186,11 @@ def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
 
 
+def destroyers(inner: list[ModuleFunction]) -> tuple[str, ...]:
+    """Names of those that have the kernel free what is not theirs to call kfree() for."""
+    return named(one for one in inner if _does(one, _DESTROYS))
+
+
 def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
     """Names of those that free memory; failing these, that have the kernel free it.
 

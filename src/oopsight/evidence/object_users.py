@@ -21,16 +21,10 @@ from oopsight.evidence.freelist_overrun import freelist_overrun
 from oopsight.evidence.handler_object import given_away
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.module_code import ModuleFunction
-from oopsight.evidence.module_roles import (
-    checked_alone,
-    freers,
-    holding_variables,
-    inner_functions,
-    named,
-    writers,
-)
+from oopsight.evidence.module_roles import freers, holding_variables, inner_functions, named
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.overrun import Overrun, overrun_of
+from oopsight.evidence.overrun_writers import able_to_overrun, writing_modules
 from oopsight.evidence.owner import Owner, SlabObject
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.reused import refilled as refilled_object
@@ -297,10 +291,10 @@ def collect(
                 why=why,
                 because=because,
                 frees=freers(inner, subject.cache),
-                writes=named(_writers(inner, bases, overrun)),
+                writes=named(able_to_overrun(inner, bases, overrun)),
                 copies_it=named(
                     f
-                    for f in _writers(inner, bases, overrun)
+                    for f in able_to_overrun(inner, bases, overrun)
                     if overrun is not None
                     and overrun.source is not None
                     and _refers(session, f, int(overrun.source.address))
@@ -308,6 +302,11 @@ def collect(
                 uses=named(f for f in inner if f.refers & bases),
             )
         )
+    if overrun is not None and not uses:
+        uses = [
+            ModuleUse(w.module, w.why, None, (), w.writes, (), allocates=w.allocates, guessed=True)
+            for w in writing_modules(session, modules, reader, overrun)[:MOST_SUSPECT_MODULES]
+        ]
     if question == "freed" and uses and not one.tracks and not one.refers:
         uses = _with_makers(session, modules, reader, uses, subject)
     return ObjectUsers(question, role, one, overrun, tuple(uses))
@@ -369,20 +368,6 @@ def _makes(
     """Functions of a module that allocate from the object's cache; ``None`` if that is open."""
     found, whole = allocating(session, modules, module, one.cache_address, one.size)
     return found if found or whole else None
-
-
-def _writers(
-    code: list[ModuleFunction], bases: set[int], overrun: Overrun | None
-) -> list[ModuleFunction]:
-    """Functions that can have run over: of numbers, first those that store them one by one."""
-    able = writers(code, bases)
-    if overrun is None or not overrun.binary:
-        return able
-    # What runs past the end of a slab object is refused by copy_from_user() itself.
-    able = [one for one in able if overrun.within or not checked_alone(one)]
-    if overrun.width:
-        return [one for one in code if one.indexed] + able
-    return able
 
 
 def _refers(session: Session, function: ModuleFunction, address: int) -> bool:

@@ -67,7 +67,9 @@ def collect(session: Session, report: ListReport, modules: Modules) -> TwoLists 
         return nothing
     if int.from_bytes(there, "little") != beside or int.from_bytes(back, "little") != at:
         return nothing
-    found = _head(session, modules, beside, forward, at)
+    found = _head(session, modules, beside, forward, at) or _head_behind(
+        session, modules, at, _PREV if forward == _NEXT else _NEXT
+    )
     module = found[0] if found is not None else None
     adders: tuple[str, ...] = ()
     only = False
@@ -99,6 +101,14 @@ def _head(
         if at in (start, entry):
             return None
     return None
+
+
+def _head_behind(
+    session: Session, modules: Modules, entry: int, onwards: int
+) -> tuple[Module, int] | None:
+    """The same, where the list comes back to the entry by its old place: the other way round."""
+    beside = read_word(session, entry + onwards)
+    return None if beside is None else _head(session, modules, beside, onwards, entry)
 
 
 def _name(session: Session, at: int) -> str | None:

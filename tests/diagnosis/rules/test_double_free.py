@@ -41,7 +41,13 @@ def flow(state: str) -> DataFlow:
 
 def test_the_allocator_stopped_at_a_free_object() -> None:
     answer = double_free(
-        STOPPED, trace(), flow("free"), log("kernel BUG at mm/slub.c:1"), ABSENT, ABSENT
+        STOPPED,
+        trace(),
+        flow("free"),
+        log("kernel BUG at mm/slub.c:1"),
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "up_release"
@@ -54,7 +60,7 @@ def test_who_freed_first_what_an_object_kept_a_pointer_to_is_open() -> None:
     kept = way(step, held_in=owner(int(holder.address) + 8, "slab", slab=holder))
     said = log("kernel BUG at mm/slub.c:1")
     answer = double_free(
-        STOPPED, trace(), replace(flow("free"), ways=(kept,)), said, ABSENT, ABSENT
+        STOPPED, trace(), replace(flow("free"), ways=(kept,)), said, ABSENT, ABSENT, doers=ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
@@ -62,7 +68,7 @@ def test_who_freed_first_what_an_object_kept_a_pointer_to_is_open() -> None:
 
 def test_a_helper_that_left_no_frame_is_blamed_first() -> None:
     made = replace(flow("free"), checker="up_done", checker_module="up")
-    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT)
+    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert [c.function for c in answer.culprits[:2]] == ["up_done", "up_release"]
 
@@ -80,11 +86,13 @@ def test_of_what_the_kernel_frees_itself_the_handler_had_it_before() -> None:
         bad=owner(slab.address, "slab", slab=slab),
     )
     loaded = modules(module("wall", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
-    answer = double_free(STOPPED, path, made, ABSENT, ABSENT, loaded)
+    answer = double_free(STOPPED, path, made, ABSENT, ABSENT, loaded, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     hook = TrackFrame(Address(0xFFFFFFFFC0400010), "wall_hook", "wall", None)
-    answer = double_free(STOPPED, path, replace(made, called_back=(hook,)), ABSENT, ABSENT, loaded)
+    answer = double_free(
+        STOPPED, path, replace(made, called_back=(hook,)), ABSENT, ABSENT, loaded, doers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wall", "wall_hook")
@@ -92,22 +100,25 @@ def test_of_what_the_kernel_frees_itself_the_handler_had_it_before() -> None:
 
 def test_an_object_in_use_was_not_freed_twice() -> None:
     assert isinstance(
-        double_free(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT, ABSENT), Clear
+        double_free(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT, ABSENT, doers=ABSENT),
+        Clear,
     )
 
 
 def test_where_the_object_cannot_be_read_it_is_only_possible() -> None:
     made = replace(flow("free"), bad=owner(0xFFFF888000040000, "unknown"))
-    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT)
+    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_an_argument_that_cannot_be_followed_leaves_it_open() -> None:
-    assert isinstance(double_free(STOPPED, trace(), ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(
+        double_free(STOPPED, trace(), ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT), Undecided
+    )
 
 
 def test_a_fault_elsewhere_is_clear() -> None:
     assert isinstance(
-        double_free(fault(), backtrace(), flow("free"), ABSENT, ABSENT, ABSENT), Clear
+        double_free(fault(), backtrace(), flow("free"), ABSENT, ABSENT, ABSENT, doers=ABSENT), Clear
     )

@@ -12,7 +12,7 @@ WRAPPED = fault(22, operand=Operand("rdi", Address((1 << 64) - 2), None, 24, Add
 
 def test_the_code_and_who_returned_it_are_named() -> None:
     flow = data_flow(way(flow_step("returned", "reload", -2, "certs"), returned_by="filp_open"))
-    finding = error_pointer(WRAPPED, backtrace(), flow, ABSENT)
+    finding = error_pointer(WRAPPED, backtrace(), flow, ABSENT, doers=ABSENT)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.SHOWN
     assert "-ENOENT" in finding.title
@@ -22,15 +22,15 @@ def test_the_code_and_who_returned_it_are_named() -> None:
 
 
 def test_without_its_origin_it_is_inferred() -> None:
-    finding = error_pointer(WRAPPED, backtrace(), ABSENT, ABSENT)
+    finding = error_pointer(WRAPPED, backtrace(), ABSENT, ABSENT, doers=ABSENT)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.INFERRED
 
 
 def test_container_of_null_is_none() -> None:
     flow = data_flow(way(flow_step("computed", "f", -2), flow_step("loaded", "f", 0)))
-    assert isinstance(error_pointer(WRAPPED, backtrace(), flow, ABSENT), Clear)
+    assert isinstance(error_pointer(WRAPPED, backtrace(), flow, ABSENT, doers=ABSENT), Clear)
 
 
 def test_a_null_pointer_is_none() -> None:
-    assert isinstance(error_pointer(fault(), backtrace(), ABSENT, ABSENT), Clear)
+    assert isinstance(error_pointer(fault(), backtrace(), ABSENT, ABSENT, doers=ABSENT), Clear)

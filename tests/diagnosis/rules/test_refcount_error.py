@@ -20,7 +20,7 @@ def test_the_put_on_the_stack_is_blamed() -> None:
     trace = backtrace(refcount_warn_saturate=Role.FAULT, tun_put=Role.CALLER)
     frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
     trace = replace(trace, frames=frames)
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT)
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "tun_put"
     assert "more often than it was got" in answer.summary
@@ -32,7 +32,7 @@ def test_where_the_kernel_lived_on_the_log_s_trace_is_read() -> None:
         Kind.REFCOUNT, "refcount bug", "WARNING: ", 1, stacks=(Stack("crash", frames),)
     )
     symptom = replace(SYMPTOM, report=report)
-    answer = refcount_error(symptom, fault(), backtrace(), ABSENT, LINES, ABSENT)
+    answer = refcount_error(symptom, fault(), backtrace(), ABSENT, LINES, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("tun", "tun_put")
 
@@ -40,7 +40,8 @@ def test_where_the_kernel_lived_on_the_log_s_trace_is_read() -> None:
 def test_any_other_warning_is_clear() -> None:
     symptom = replace(SYMPTOM, kind=Kind.WARNING)
     assert isinstance(
-        refcount_error(symptom, fault(), backtrace(), ABSENT, log("hello"), ABSENT), Clear
+        refcount_error(symptom, fault(), backtrace(), ABSENT, log("hello"), ABSENT, doers=ABSENT),
+        Clear,
     )
 
 
@@ -49,20 +50,22 @@ def test_where_only_the_kernel_is_named_another_module_may_have_put_it_before() 
     frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
     trace = replace(trace, frames=frames)
     loaded = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, loaded)
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, loaded, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, modules())
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, modules(), doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     # Nor is it shown where the modules cannot be read.
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, ABSENT)
+    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_a_put_too_many_may_be_a_get_too_few() -> None:
     for lines in (LINES, log("refcount_t: addition on 0; use-after-free.")):
-        answer = refcount_error(SYMPTOM, fault(None), backtrace(), ABSENT, lines, modules())
+        answer = refcount_error(
+            SYMPTOM, fault(None), backtrace(), ABSENT, lines, modules(), doers=ABSENT
+        )
         assert isinstance(answer, Finding)
         assert answer.certainty is Certainty.POSSIBLE

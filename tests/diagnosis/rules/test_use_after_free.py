@@ -38,7 +38,17 @@ def flow(**changes: Any) -> Any:
 def test_whoever_the_allocator_recorded_is_blamed() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        flow(),
+        ABSENT,
+        users(one),
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
@@ -51,7 +61,7 @@ def test_who_met_what_another_had_freed_is_no_culprit() -> None:
     path = backtrace(poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "poll", POISON, "bus")), bad=flow().bad)
     answer = use_after_free(
-        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
     )
     assert isinstance(answer, Finding)
     assert {culprit.module for culprit in answer.culprits} == {"wdt"}
@@ -62,14 +72,34 @@ def test_a_record_of_whoever_called_the_one_that_freed_names_nobody_for_sure() -
     record = replace(track("freed", "bus_run", "bus"), handed_on=True)
     one = slab_object("free", poisoned=True, tracks=(record,))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        flow(),
+        ABSENT,
+        users(one),
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     known = replace(record, by=track("freed", "sink_event", "sink").caller)
     named = slab_object("free", poisoned=True, tracks=(known,))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(named), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        flow(),
+        ABSENT,
+        users(named),
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
@@ -81,7 +111,17 @@ def test_what_the_kernel_frees_for_a_driver_is_the_drivers_mistake() -> None:
     records = (track("allocated", "watch_probe", "watch"), track("freed", "unbind_cleanup"))
     one = slab_object("free", poisoned=True, tracks=records)
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        flow(),
+        ABSENT,
+        users(one),
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -94,7 +134,7 @@ def test_who_used_what_the_kernel_had_freed_comes_first() -> None:
     path = backtrace(nic_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "nic_poll", POISON, "nic")), bad=flow().bad)
     answer = use_after_free(
-        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -106,7 +146,17 @@ def test_who_had_just_allocated_it_called_whoever_freed_it() -> None:
     got = way(flow_step("returned", "nic_rx", 0x1000, "nic"), returned_by="__netdev_alloc_skb")
     met = data_flow(way(flow_step("loaded", "nic_rx", POISON, "nic")), got, bad=flow().bad)
     answer = use_after_free(
-        FAULT, backtrace(), met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        met,
+        ABSENT,
+        users(one),
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("nic", "nic_rx")
@@ -121,7 +171,17 @@ def test_a_record_of_rcu_alone_names_nobody() -> None:
     two = replace(users(one).modules[0], frees=("mod_free", "mod_drop"))
     used = replace(users(one), modules=(two,))
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, used, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        flow(),
+        ABSENT,
+        used,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
@@ -136,7 +196,7 @@ def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> Non
     met = data_flow(way(flow_step("loaded", "watch_poll", POISON, "watch")), bad=flow().bad)
     one = slab_object("free", poisoned=True, tracks=(owned, counted))
     answer = use_after_free(
-        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
@@ -144,7 +204,7 @@ def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> Non
     # Memory that is freed by its owner's own doing has no users that count.
     plain = slab_object("free", poisoned=True, tracks=(owned, freed))
     answer = use_after_free(
-        FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
     )
     assert isinstance(answer, Finding)
     assert (answer.certainty, answer.culprits[0].module) == (Certainty.SHOWN, "port")
@@ -176,6 +236,7 @@ def lost(**changes: Any) -> Finding:
         ABSENT,
         ABSENT,
         ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     return answer
@@ -216,6 +277,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
         ABSENT,
         ABSENT,
         ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -225,7 +287,17 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:
     answer = use_after_free(
-        FAULT, backtrace(), flow(), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        FAULT,
+        backtrace(),
+        flow(),
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
@@ -245,6 +317,7 @@ def test_memory_that_is_allocated_is_clear() -> None:
             ABSENT,
             ABSENT,
             ABSENT,
+            doers=ABSENT,
         ),
         Clear,
     )
@@ -263,7 +336,7 @@ def test_who_has_just_allocated_what_a_list_led_to_is_suspected_last() -> None:
     step = flow_step("returned", "mod_new", 0xFFFF888000090000, "mod")
     flow = data_flow(way(step, returned_by="kmalloc_trace", ended="returned"), subject="argument")
     found = use_after_free(
-        fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
     )
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "mod_delete"
@@ -287,6 +360,7 @@ def test_whoever_makes_such_objects_is_suspected_before_whom_they_are_handed_to(
         ABSENT,
         ABSENT,
         ABSENT,
+        doers=ABSENT,
     )
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["maker_drop"]
@@ -297,7 +371,7 @@ def test_whoever_makes_such_objects_is_suspected_before_whom_they_are_handed_to(
 def test_who_leaves_it_where_it_can_be_looked_up_comes_first() -> None:
     left = LeftBehind("drv", "idr_find()", False, ("drv_ban",), "idr_remove()")
     nothing = (ABSENT,) * 5
-    found = use_after_free(FAULT, backtrace(), flow(), *nothing, left, ABSENT)
+    found = use_after_free(FAULT, backtrace(), flow(), *nothing, left, ABSENT, doers=ABSENT)
     assert isinstance(found, Finding)
     assert (found.culprits[0].module, found.culprits[0].function) == ("drv", "drv_ban")
     assert "idr_remove()" in found.culprits[0].why
@@ -307,7 +381,9 @@ def test_who_leaves_it_where_it_can_be_looked_up_comes_first() -> None:
 def test_an_entry_that_was_left_on_a_stack() -> None:
     left = LeftBehind("drv", "struct wait_queue_head.head", True, ("drv_wait",), None)
     nothing = (ABSENT,) * 5
-    found = use_after_free(FAULT, backtrace(), data_flow(way(STEP)), *nothing, left, ABSENT)
+    found = use_after_free(
+        FAULT, backtrace(), data_flow(way(STEP)), *nothing, left, ABSENT, doers=ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "drv_wait"
     assert "bad_function_pointer" in found.refines
@@ -320,7 +396,15 @@ def test_a_module_that_frees_nothing_is_no_sure_culprit() -> None:
     idle = replace(one, modules=(replace(use, frees=()),))
     nothing = (ABSENT,) * 5
     found = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), ABSENT, idle, ABSENT, ABSENT, *nothing[:3]
+        FAULT,
+        backtrace(),
+        data_flow(way(STEP)),
+        ABSENT,
+        idle,
+        ABSENT,
+        ABSENT,
+        *nothing[:3],
+        doers=ABSENT,
     )
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE

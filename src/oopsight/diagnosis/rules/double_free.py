@@ -16,7 +16,8 @@ How it is decided
 When it is wrong
     Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
     Who freed it first is known only from the allocator's records. Where two modules freed it, the
-    one that had not allocated it is suspect, and the verdict only *possible*.
+    one that had not allocated it is suspect, and the verdict only *possible*. So it is where the
+    object cannot be read; first named is who frees what the field holds, and leaves the pointer.
 
 Example
     A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
@@ -39,10 +40,12 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
+from oopsight.diagnosis.doers import freed_before
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.doers import Doers
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.log import Log
 from oopsight.evidence.memory_report import MemoryReport, Mistake
@@ -62,6 +65,7 @@ def double_free(
     log: Log | Missing,
     report: MemoryReport | Missing,
     modules: Modules | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a free object was freed."""
     if isinstance(report, MemoryReport) and report.mistake is Mistake.DOUBLE_FREE:
@@ -82,7 +86,7 @@ def double_free(
     slab = known.bad.slab if known is not None and known.bad is not None else None
     if known is None or slab is None:
         if known is not None and (known.checker or "").lstrip("_").startswith(_FREES):
-            return _unseen(fault, backtrace, known, modules)
+            return _unseen(fault, backtrace, known, freed_before(doers), modules)
         return Undecided("what was passed to the allocator is not known to be one of its objects")
     if not slab.freed and said is None:
         return Clear(f"the object {slab.address} that was passed is not free")
@@ -157,12 +161,17 @@ def _others(modules: Modules | Missing) -> bool:
 
 
 def _unseen(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    before: list[Culprit],
+    modules: Modules | Missing,
 ) -> Finding:
     """The allocator stopped while it freed, but the object's state cannot be read."""
     why = "was freeing the object when the allocator stopped"
     culprits = merge(_checker(flow, backtrace, why), frame_culprits(backtrace, why, 2))
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    culprits = merge(before, culprits)
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     return Finding(
         title=f"object refused by the allocator when {blamed} freed it",

@@ -16,7 +16,8 @@ When it is wrong
     A pointer filled with ones (memset with 0xff, a removed device's register) looks like
     ``ERR_PTR(-1)``; -1 alone is therefore only *inferred*. With a member's offset added the
     address wraps around to a small one, and the kernel speaks of a NULL pointer. Of a code that was
-    kept in memory it is open who stored it without a check: the verdict is *possible*.
+    kept in memory it is open who stored it without a check: the verdict is *possible*, and first
+    named are those functions of the module that store there what a call returned.
 
 Example
     ``kernel_read(filp_open(path))`` where the file is not there: ``ERR_PTR(-2)``, -ENOENT.
@@ -36,13 +37,16 @@ from oopsight.diagnosis.blame import (
     flow_culprits,
     flow_steps,
     innocent,
+    merge,
     owners_first,
     where,
 )
+from oopsight.diagnosis.doers import keepers
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.doers import Doers
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -69,7 +73,11 @@ def _code(fault: Fault, flow: DataFlow | Missing) -> tuple[int, bool] | None:
 
 
 def error_pointer(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow | Missing,
+    modules: Modules | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear:
     """Decide whether the bad pointer is an error code."""
     if isinstance(flow, DataFlow) and flow.subject in ("argument", "index"):
@@ -92,22 +100,26 @@ def error_pointer(
             source = f", which was kept in {way.name},"
     carried: tuple[Pointer, ...] = steps[-1].because or (fault.frame,)
     steps.append(Step(f"as a pointer that value is ERR_PTR(-{code}), {name}: no object", carried))
-    blamed = blamed_first(culprits, fault.function)
+    used = blamed_first(culprits, fault.function)
     shown = followed and code != 1 and culprits == met
     # Of what was kept in memory, whoever put it there unchecked may be to blame.
     kept = isinstance(flow, DataFlow) and flow.first.ended == "loaded"
+    if kept:
+        culprits = merge(keepers(doers, f"the error code {name}"), culprits)
     certainty = Certainty.SHOWN if shown else Certainty.INFERRED
+    checker = blamed_first(culprits, used)
+    does = "used" if checker == used else "stored"
     return Finding(
         title=f"error code {name} followed as a pointer in {fault.function}",
-        summary=f"{blamed} used the error code {name}{source} as a pointer.",
+        summary=f"{used} used the error code {name}{source} as a pointer.",
         certainty=Certainty.POSSIBLE if kept else certainty,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=(
-            f"Check with IS_ERR() in {blamed} before the pointer is used; then find why the call "
-            f"failed with {name}.",
+            f"Check with IS_ERR() in {checker} before the pointer is {does}; then find why the "
+            f"call failed with {name}.",
         ),
         refines=("null_dereference", "wild_pointer", "bad_function_pointer"),
     )

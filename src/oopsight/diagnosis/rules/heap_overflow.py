@@ -25,7 +25,9 @@ When it is wrong
     Binary data that is neither a series of numbers nor a copy of a module's data is only
     *possible*: others of the object's kind hold good pointers there. Text that legitimately fills
     both objects up to their borders would look the same, but would not be a pointer. Which function
-    wrote is chosen by what the module's functions can do.
+    wrote is chosen by what the module's functions can do. Where nothing binds a module to the
+    object, those that allocate such objects, or whose code has the number that fills it, are
+    *possible*.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -166,6 +168,8 @@ def _slab(
         # Numbers and copies name no writer; the only one that can have written is he.
         copies = [name for use in users.modules for name in use.copies_it]
         named = overrun.sure and (len(able) == 1 or len(copies) == 1)
+    if any(use.guessed for use in users.modules):
+        named = False
     blamed = "somebody"
     if culprits:
         first = culprits[0]

@@ -20,7 +20,8 @@ When it is wrong
     which. Where all of the object that it was in is zero, which freed memory is that was allocated
     again, the verdict is *possible*, as it is where the trace of the zero is lost. First blamed is
     the function that brought the zero in; whoever should have set the pointer ran earlier and is
-    not on the stack.
+    not on the stack. Only where it is that of a list's head which was never set up, as comparing
+    with it tells, those come first that make such an object, or the module's initialisation.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -32,7 +33,7 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
 from oopsight.diagnosis.blame import (
     blamed_first,
@@ -40,6 +41,7 @@ from oopsight.diagnosis.blame import (
     flow_culprits,
     flow_steps,
     innocent,
+    merge,
     owners_first,
     where,
 )
@@ -47,6 +49,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.empty_head import EmptyHead
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -79,6 +82,7 @@ def null_dereference(
     flow: DataFlow | Missing,
     zeroed: ZeroedObject | Missing,
     modules: Modules | Missing,
+    head: EmptyHead | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -131,6 +135,17 @@ def null_dereference(
                 (zeroed.memory,),
             )
         )
+    elif isinstance(head, EmptyHead):
+        certainty = Certainty.POSSIBLE
+        steps.append(
+            Step(
+                f"the code takes {head.address} ({head.owner.detail}) for the head of a list: both "
+                "pointers there are NULL, which an empty list's head never holds",
+                (head.memory,),
+            )
+        )
+        source += " It is that of a list's head which was never set up."
+        culprits = merge(_should_have_set_up(head), culprits)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)
     return Finding(
@@ -143,3 +158,12 @@ def null_dereference(
         innocent=innocent(modules, culprits),
         advice=(f"Find who leaves the pointer NULL, and check it in {blamed} before it is used.",),
     )
+
+
+def _should_have_set_up(head: EmptyHead) -> list[Culprit]:
+    """Whose task it was to set up the list's head."""
+    if head.by_init:
+        why = "no other function of the module sets up such heads"
+        return [Culprit(head.module, "init_module", None, None, why)]
+    why = "makes what has the list's head, or sets up others in it"
+    return [Culprit(head.module, name, None, None, why) for name in head.functions]

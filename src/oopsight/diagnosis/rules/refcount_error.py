@@ -13,7 +13,8 @@ How it is decided
 When it is wrong
     The put on the stack may be the right one, and an earlier one the one too many, or a get may be
     missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
-    only the kernel's own functions are named and modules of others are loaded.
+    only the kernel's own functions are named and modules of others are loaded. Of an underflow
+    those come first that store a pointer to such an object where it was read, without a reference.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -35,9 +36,11 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
+from oopsight.diagnosis.doers import sharers
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.doers import Doers
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.log import Log
 from oopsight.evidence.modules import Modules
@@ -89,6 +92,7 @@ def refcount_error(
     flow: DataFlow | Missing,
     log: Log | Missing,
     modules: Modules | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear:
     """Decide whether a reference count is wrong."""
     path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
@@ -118,11 +122,15 @@ def refcount_error(
     else:
         culprits = _reported(symptom, last)
     named = culprits
+    did = blamed_first(culprits, "somebody")
+    sharing = sharers(doers) if here and text.startswith("underflow") else []
+    culprits = merge(sharing, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")
+    missed = "" if not sharing else f" {blamed} may have taken no reference."
     return Finding(
         title=f"reference count error in {blamed}",
-        summary=f"A reference count{thing} {meaning}; {blamed} {last}.",
+        summary=f"A reference count{thing} {meaning}; {did} {last}.{missed}",
         certainty=_certainty(text, named, modules),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),

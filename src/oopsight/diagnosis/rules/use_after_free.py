@@ -34,7 +34,8 @@ When it is wrong
     modules hold it, or where it was on a list as it was allocated again. Of pages and vmalloc areas
     a wrong pointer may merely look so: there the verdict is mostly *possible*. Without the
     allocator's records the freeing function is chosen by what it can do, not by what it did: where
-    several can, the verdict is *possible*.
+    several can, the verdict is *possible*. First comes who frees what the field held and leaves the
+    pointer there, then who frees and allocates nothing; who uses it only where none stands out.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds
@@ -71,12 +72,14 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
+from oopsight.diagnosis.doers import freers_by_code, freers_unseen, gave_back_itself
 from oopsight.diagnosis.gone_lock import gone_lock_finding
 from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.doers import Doers
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.gone_lock import GoneLock
 from oopsight.evidence.left_behind import LeftBehind
@@ -251,6 +254,7 @@ def use_after_free(
     gone: GoneLock | Missing,
     left: LeftBehind | Missing,
     modules: Modules | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -285,6 +289,8 @@ def use_after_free(
                 Step(f"{left.by} returned it: it had not been taken out", steps[-1].because)
             )
             followers = merge(leavers, followers)
+        else:
+            followers = merge(freers_unseen(doers), followers)
         followers = owners_first(followers, flow, modules)
         # The object itself is not found: who freed it stays open.
         return Finding(
@@ -342,6 +348,9 @@ def use_after_free(
         freers = [freer for freer in freers if freer.module in makers] or freers
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     users_first = users_first and freed.question != "listed" and not handed
+    if users_first and not gave_back_itself(followers, doers):
+        freers, singled = freers_by_code(freers, doers, one)
+        users_first = not singled
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
     own = [] if certain else _allocated_in_use(flow)
     if own:

@@ -1,0 +1,7 @@
+boot() {
+	load toneg
+}
+
+workload() {
+	service /usr/sbin/synthd -c /etc/synthd.steps
+}

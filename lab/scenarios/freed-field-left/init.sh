@@ -1,0 +1,7 @@
+boot() {
+	load plotbuf
+}
+
+workload() {
+	service /usr/sbin/plotd -c /etc/plotd.steps
+}

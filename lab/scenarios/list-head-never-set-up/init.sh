@@ -1,0 +1,7 @@
+boot() {
+	load mailhub
+}
+
+workload() {
+	service /usr/sbin/mailstat -c /etc/mailstat.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load licpool
+}
+
+workload() {
+	service /usr/sbin/licd -c /etc/licd.steps
+}

@@ -1,0 +1,127 @@
+"""Who did it, before who met it: suspects in the order that the module's code gives them."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Culprit
+from oopsight.evidence import Missing
+from oopsight.evidence.doers import Doers, FieldDoers
+from oopsight.evidence.owner import SlabObject
+
+_LEAVES = "frees what the field holds, and leaves the pointer there"
+_FREES = "frees memory, and allocates none"
+
+
+def freers_by_code(
+    freers: list[Culprit], doers: Doers | Missing, one: SlabObject
+) -> tuple[list[Culprit], bool]:
+    """Those that can have freed an object, most suspect first, and whether one stands out.
+
+    First who frees what the field held and leaves the pointer there, then others that free what it
+    held; who allocates as well comes after these: it frees what has not come to be used. Last comes
+    who frees objects of other sizes.
+    """
+    if isinstance(doers, Missing):
+        return freers, False
+    field = doers.holding(one.address, one.end)
+    ranked = _ranked(doers, field)
+    ranks: dict[tuple[str | None, str | None], int] = {}
+    for rank, names in enumerate(ranked):
+        for name in names:
+            ranks.setdefault((doers.module, name), rank)
+    known = {(freer.module, freer.function) for freer in freers}
+    left = [
+        Culprit(doers.module, name, None, None, _LEAVES)
+        for name in (field.leaves if field is not None else ())
+        if (doers.module, name) not in known
+    ]
+    last = 2 * len(ranked)
+    others = {
+        (doers.module, known.function)
+        for known in doers.sizes
+        if not any(one.size // 2 < size <= one.size for size in known.sizes)
+    }
+
+    def place(freer: Culprit) -> int:
+        if (freer.module, freer.function) in others:
+            return last
+        rank = ranks.get((freer.module, freer.function))
+        # Of two alike, who allocates as well is the less suspect.
+        return last if rank is None else 2 * rank + (freer.function in doers.allocates)
+
+    ordered = sorted((*freers, *left), key=place)
+    places = [place(freer) for freer in ordered]
+    alone = len(places) == 1 or places[:1] < places[1:2]
+    return ordered, bool(places) and places[0] < last and alone
+
+
+def _ranked(doers: Doers, field: FieldDoers | None) -> tuple[tuple[str, ...], ...]:
+    of_field = (field.leaves, field.frees) if field is not None else ((), ())
+    # What frees a member of the freed object frees the object with it.
+    inner = doers.fields[0].frees if doers.fields and doers.fields[0] is not field else ()
+    return (*of_field, inner, doers.frees, doers.allocates)
+
+
+def gave_back_itself(users: list[Culprit], doers: Doers | Missing) -> bool:
+    """Whether the first to use the object has the kernel give such back: it goes on to use it."""
+    if isinstance(doers, Missing) or not users:
+        return False
+    return users[0].module == doers.module and users[0].function in doers.gives_back
+
+
+def freers_unseen(doers: Doers | Missing) -> list[Culprit]:
+    """The one function that frees memory in the module which met freed memory, if one stands out.
+
+    For an object that is not known itself.
+    """
+    if isinstance(doers, Missing):
+        return []
+    for field in doers.fields[:1]:
+        if len(field.leaves) == 1:
+            return [Culprit(doers.module, field.leaves[0], None, None, _LEAVES)]
+    names = doers.frees or doers.allocates
+    if len(names) != 1:
+        return []
+    return [Culprit(doers.module, names[0], None, None, "is what frees memory in this module")]
+
+
+def keepers(doers: Doers | Missing, thing: str) -> list[Culprit]:
+    """Who stores in the field what a call returned; those that do not check it for errors first.
+
+    :param thing: what was stored, in words
+    """
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    if field is None or not isinstance(doers, Doers):
+        return []
+    return [
+        Culprit(
+            doers.module,
+            one.function,
+            None,
+            None,
+            f"stores what {one.called} returned where {thing} was read"
+            + ("" if one.checked else ", and does not check it for errors"),
+        )
+        for one in sorted(field.keeps, key=lambda one: one.checked)
+    ]
+
+
+def sharers(doers: Doers | Missing) -> list[Culprit]:
+    """Who stores a pointer to an object in use and takes no reference to it.
+
+    Nobody, where the pointer is not known to have been read from a field.
+    """
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    if field is None or not isinstance(doers, Doers):
+        return []
+    why = "stores a pointer to such an object where it was read, and takes no reference"
+    return [Culprit(doers.module, name, None, None, why) for name in field.shares]
+
+
+def freed_before(doers: Doers | Missing) -> list[Culprit]:
+    """Who frees what the field holds, and leaves both the pointer and what has the field."""
+    if not isinstance(doers, Doers):
+        return []
+    field = doers.field(0)
+    # Where the trace of the pointer is lost, a function that does both tells itself.
+    names = field.leaves if field is not None else doers.twice
+    return [Culprit(doers.module, name, None, None, _LEAVES) for name in names]

@@ -1,0 +1,287 @@
+"""What functions do with a pointer that a field holds: who frees it, stores it, leaves it there.
+
+A function's code is read in the order of its addresses, each register a value: where it was loaded
+from, which call returned it. That is not every way through the code. It serves to put suspects in
+order, never to convict one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from oopsight.cheap import dataclass
+from oopsight.plumbing import base_name
+
+_MASK = (1 << 64) - 1
+_PLACE = re.compile(
+    r"(?:(?P<size>[qd]?word|byte) ptr )?"
+    r"\[(?:(?P<base>r\w+)(?: (?P<sign>[+-]) )?)?(?P<offset>0x[0-9a-f]+|\d+)?\]$"
+)
+_NUMBER = re.compile(r"-?(?:0x[0-9a-f]+|\d+)$")
+_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+_WHOLE = {
+    **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
+    **{f"r{number}d": f"r{number}" for number in range(8, 16)},
+}
+_FREES = {
+    **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "free_percpu"), "rdi"),
+    **dict.fromkeys(("kfree_skb", "kfree_skb_reason", "consume_skb"), "rdi"),
+    **dict.fromkeys(("kmem_cache_free", "kvfree_call_rcu", "mempool_free"), "rsi"),
+}
+"""Functions that free what a register points to."""
+_ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "vmalloc", "vzalloc")
+# Which register tells how much.
+_SIZES = {
+    "kmalloc_trace": "rdx",
+    "kmem_cache_alloc_trace": "rdx",
+    "__kmalloc_cache": "rdx",
+    "__kmalloc": "rdi",
+}
+_COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
+_NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
+_MINUS_ONE = 0xFFFFFFFF  # of 32 bits
+_LOWEST_ERROR = 0x1000
+"""``IS_ERR()`` compares with the negative of it."""
+
+
+class Value(NamedTuple):
+    """What a register holds, as far as the code tells."""
+
+    kind: str
+    """``loaded``, ``returned``, ``number``, ``argument``, ``inner`` (an address within what another
+    value points to) or ``unknown``."""
+    number: int
+    """Of ``loaded`` the field's key, of ``inner`` the distance, of ``number`` itself; else what
+    tells it from others."""
+    of: Value | None = None
+    """The pointer through which it was loaded, or within whose memory it points."""
+    called: str | None = None
+    size: int | None = None
+    """Of ``returned``, how many bytes were allocated."""
+
+
+@dataclass(frozen=True)
+class Freed:
+    """A call that frees what a field holds."""
+
+    key: int
+    cleared: bool
+    """Whether the function stores another pointer there, or none."""
+    whole: bool
+    """Whether the function frees what has the field, too."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A store of a pointer to a field."""
+
+    key: int
+    what: str
+    """``zero``, ``number``, ``fresh`` (allocated), ``returned``, ``itself`` (the field's own
+    address) or ``value``."""
+    called: str | None
+    """What had returned it."""
+    checked: bool = False
+    """Whether it is compared with the error codes anywhere in the function."""
+    size: int | None = None
+    """Of what was allocated."""
+
+
+@dataclass(frozen=True)
+class FieldUse:
+    """What one function does. The key of a field is its offset, or of a variable its address."""
+
+    frees: tuple[Freed, ...]
+    stores: tuple[Stored, ...]
+    counts: bool
+    """Whether it takes a reference to anything, by an atomic instruction."""
+    frees_more: bool = False
+    """Whether it frees what is not known to have been read from a field, too."""
+    starts: bool = False
+    """Whether it stores the 32-bit number one, as a count of references begins with."""
+
+
+def key_of(place: str) -> int | None:
+    """The key of a memory operand: its displacement; without a base register, its address.
+
+    >>> key_of("qword ptr [rbx + 0x18]"), key_of("qword ptr [r12]"), key_of("qword ptr [rsp + 8]")
+    (24, 0, None)
+    """
+    found = _PLACE.fullmatch(place)
+    if found is None or found["base"] in ("rsp", "rip"):
+        return None
+    offset = int(found["offset"] or "0", 0)
+    return (-offset if found["sign"] == "-" else offset) & _MASK
+
+
+class _Reading:
+    """One function's values, while its code is read."""
+
+    def __init__(self, name_of: Callable[[int], str | None]) -> None:
+        self._name_of = name_of
+        self._count = 0
+        self.registers: dict[str, Value] = {}
+        self.freed: list[tuple[int, Value]] = []
+        self.stored: list[tuple[int, int, Value, Value | None]] = []
+        self.checked: set[Value] = set()
+        self.counts = False
+        self.starts = False
+        for register in ("rdi", "rsi", "rdx", "rcx", "r8", "r9"):
+            self.registers[register] = self._new("argument")
+
+    def _new(self, kind: str, called: str | None = None) -> Value:
+        self._count += 1
+        return Value(kind, self._count, None, called)
+
+    def _value(self, register: str) -> Value:
+        name = _WHOLE.get(register, register)
+        return self.registers.setdefault(name, self._new("unknown"))
+
+    def _place(self, text: str, end: int) -> tuple[int, Value | None] | None:
+        """Key, and the pointer that it is reached through."""
+        found = _PLACE.fullmatch(text)
+        if found is None or found["base"] == "rsp":
+            return None
+        offset = int(found["offset"] or "0", 0)
+        offset = -offset if found["sign"] == "-" else offset
+        if found["base"] == "rip":
+            return (end + offset) & _MASK, None
+        base = self._value(found["base"]) if found["base"] else None
+        if base is not None and base.kind == "number":
+            return (base.number + offset) & _MASK, None
+        return offset & _MASK, base
+
+    def call(self, at: int, target: str) -> None:
+        """A call, or a jump out of the function."""
+        called = self._name_of(int(target, 16)) if target.startswith("0x") else None
+        name = base_name(called or "").removesuffix("_noprof")
+        given = _FREES.get(name.lstrip("_"))
+        if given is not None:
+            self.freed.append((at, self._value(given)))
+        given = next((r for begin, r in _SIZES.items() if name.startswith(begin)), None)
+        size = self._value(given) if given is not None else None
+        for register in _CALLER_SAVED:
+            self.registers.pop(register, None)
+        result = self._new("returned", name)
+        if size is not None and size.kind == "number":
+            result = result._replace(size=size.number)
+        self.registers["rax"] = result
+
+    def step(self, mnemonic: str, operands: str, end: int) -> None:
+        """Any other instruction."""
+        first, _, second = operands.partition(", ")
+        if mnemonic.startswith("lock "):
+            # To give a reference back is to add -1.
+            back = mnemonic.endswith("xadd") and self._value(second) == Value("number", _MINUS_ONE)
+            self.counts = self.counts or (mnemonic[5:] in _COUNTS and not back)
+            return
+        if mnemonic == "cmp" and _NUMBER.fullmatch(second):
+            if -int(second, 0) & _MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):
+                self.checked.add(self._value(first))
+            return
+        if first.endswith("]"):
+            if mnemonic == "mov":
+                self.starts = self.starts or (first.startswith("dword") and second == "1")
+                self._store(first, second, end)
+            return
+        register = _WHOLE.get(first, first)
+        if not register.startswith("r") or mnemonic in _NO_TARGET:
+            return
+        self.registers[register] = self._result(mnemonic, first, second, end)
+
+    def _store(self, place: str, source: str, end: int) -> None:
+        where = self._place(place, end)
+        if where is None or not place.startswith("qword"):
+            return
+        number = _NUMBER.fullmatch(source)
+        value = Value("number", int(source, 0) & _MASK) if number else self._value(source)
+        self.stored.append((end, where[0], value, where[1]))
+
+    def _result(self, mnemonic: str, first: str, second: str, end: int) -> Value:
+        if mnemonic == "xor" and first == second:
+            return Value("number", 0)
+        if mnemonic in ("mov", "movabs"):
+            if _NUMBER.fullmatch(second):
+                return Value("number", self._extended(second, first))
+            if not second.endswith("]"):
+                return self._value(second)
+        where = self._place(second, end) if mnemonic in ("mov", "lea") else None
+        if where is None:
+            return self._new("unknown")
+        key, base = where
+        if mnemonic == "mov":
+            return Value("loaded", key, base)
+        return Value("number", key) if base is None else Value("inner", key, base)
+
+    @staticmethod
+    def _extended(number: str, register: str) -> int:
+        value = int(number, 0)
+        return value & (
+            _MASK if register.startswith("r") and not register.endswith("d") else 0xFFFFFFFF
+        )
+
+
+def field_use(
+    rows: Iterable[tuple[int, bytes, str, str]],
+    start: int,
+    end: int,
+    name_of: Callable[[int], str | None],
+) -> FieldUse:
+    """Read one function.
+
+    :param rows: address, bytes, mnemonic and operands of its instructions
+    :param start: its first address
+    :param end: past its last
+    :param name_of: names the function at an address
+    """
+    reading = _Reading(name_of)
+    for address, raw, mnemonic, operands in rows:
+        jump = mnemonic.startswith("j")
+        if jump and operands.startswith("0x") and start <= int(operands, 16) < end:
+            continue
+        if mnemonic in ("call", "jmp"):
+            reading.call(address, operands)
+        elif not jump:
+            reading.step(mnemonic, operands, address + len(raw))
+    whole = {one for _, one in reading.freed}
+    frees = tuple(
+        dict.fromkeys(
+            Freed(one.number, _cleared(reading, at, one), one.of in whole)
+            for at, one in reading.freed
+            if one.kind == "loaded"
+        )
+    )
+    stores = tuple(
+        Stored(key, _kind(key, value, base), value.called, value in reading.checked, value.size)
+        for _, key, value, base in reading.stored
+    )
+    more = any(one.kind != "loaded" for _, one in reading.freed)
+    stored = tuple(dict.fromkeys(stores))
+    return FieldUse(frees, stored, reading.counts, more, reading.starts)
+
+
+def _cleared(reading: _Reading, freed_at: int, freed: Value) -> bool:
+    """Whether another pointer is stored where the freed one was, or none."""
+    return any(
+        key == freed.number
+        and (value == Value("number", 0) or (at > freed_at and base == freed.of))
+        for at, key, value, base in reading.stored
+    )
+
+
+def _kind(key: int, value: Value, base: Value | None) -> str:
+    """What was stored, in a word."""
+    if value.kind == "number":
+        if value.number == 0:
+            return "zero"
+        return "itself" if base is None and value.number == key else "number"
+    if value.kind == "returned":
+        fresh = (value.called or "").lstrip("_").startswith(_ALLOCATES)
+        return "fresh" if fresh else "returned"
+    if value == base and key == 0:
+        return "itself"
+    return (
+        "itself" if value.kind == "inner" and (value.of, value.number) == (base, key) else "value"
+    )

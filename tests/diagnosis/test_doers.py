@@ -1,0 +1,111 @@
+"""The order of suspects by what the module's code does with a field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handmade_facts import ABSENT, slab_object
+
+from oopsight.diagnosis import Culprit
+from oopsight.diagnosis.doers import (
+    freed_before,
+    freers_by_code,
+    freers_unseen,
+    gave_back_itself,
+    keepers,
+    sharers,
+)
+from oopsight.evidence import Address
+from oopsight.evidence.doers import Doers, FieldDoers, FreedSizes, KeptBy
+
+ONE = slab_object("free")
+FIELD = FieldDoers(1, ONE.address, "recorder", (), (), (), ())
+DOERS = Doers("recorder", (FIELD,), ("rec_close",), ("rec_open",))
+
+
+def freer(name: str) -> Culprit:
+    return Culprit("recorder", name, None, None, "can free such objects")
+
+
+CAN = [freer("rec_open"), freer("rec_close"), freer("rec_reset")]
+
+
+def test_who_leaves_the_pointer_behind_comes_first() -> None:
+    doers = replace(DOERS, fields=(replace(FIELD, leaves=("rec_reset",), frees=("rec_close",)),))
+    ordered, singled = freers_by_code(CAN, doers, ONE)
+    assert [one.function for one in ordered] == ["rec_reset", "rec_close", "rec_open"]
+    assert singled
+    # Even where it was not among those that can have freed it.
+    ordered, _ = freers_by_code(CAN[:2], doers, ONE)
+    assert ordered[0].function == "rec_reset"
+
+
+def test_who_allocates_as_well_comes_last() -> None:
+    ordered, singled = freers_by_code(CAN[:2], DOERS, ONE)
+    assert [one.function for one in ordered] == ["rec_close", "rec_open"]
+    assert singled
+
+
+def test_two_alike_leave_it_open() -> None:
+    doers = replace(DOERS, frees=("rec_close", "rec_reset"))
+    assert not freers_by_code(CAN, doers, ONE)[1]
+    assert freers_by_code(CAN, ABSENT, ONE) == (CAN, False)
+
+
+def test_what_frees_a_member_of_the_object_frees_it() -> None:
+    member = FieldDoers(0, Address(0x6B6B), "recorder", (), ("rec_reset",), (), ())
+    doers = replace(DOERS, fields=(member, FIELD), frees=("rec_close", "rec_reset"))
+    ordered, singled = freers_by_code(CAN, doers, ONE)
+    assert (ordered[0].function, singled) == ("rec_reset", True)
+    # So does one that allocates, which is the less suspect.
+    both = replace(member, frees=("rec_open", "rec_close"))
+    ordered, singled = freers_by_code(CAN, replace(DOERS, fields=(both, FIELD)), ONE)
+    assert (ordered[0].function, singled) == ("rec_close", True)
+
+
+def test_of_an_object_that_is_not_known_only_one_that_frees_is_named() -> None:
+    assert [one.function for one in freers_unseen(DOERS)] == ["rec_close"]
+    assert freers_unseen(replace(DOERS, frees=("a", "b"))) == []
+    assert freers_unseen(ABSENT) == []
+
+
+def test_who_stores_an_error_code_unchecked_comes_first() -> None:
+    kept = (KeptBy("probe", "clk_get", checked=True), KeptBy("set_rate", "clk_get", checked=False))
+    doers = replace(DOERS, fields=(replace(FIELD, way=0, keeps=kept),))
+    found = keepers(doers, "the error code -ENOENT")
+    assert [one.function for one in found] == ["set_rate", "probe"]
+    assert "does not check it" in found[0].why
+    assert keepers(DOERS, "it") == []
+    assert keepers(ABSENT, "it") == []
+
+
+def test_who_shares_without_a_reference() -> None:
+    doers = replace(DOERS, fields=(replace(FIELD, way=0, shares=("room_join",)),))
+    assert [one.function for one in sharers(doers)] == ["room_join"]
+    assert sharers(DOERS) == []
+    assert sharers(ABSENT) == []
+
+
+def test_who_freed_it_before() -> None:
+    doers = replace(DOERS, fields=(replace(FIELD, way=0, leaves=("rule_parse",)),))
+    assert [one.function for one in freed_before(doers)] == ["rule_parse"]
+    # The pointer's trace is lost: a function that frees it on its own and again with the rest.
+    lost = replace(DOERS, fields=(), twice=("rule_load",))
+    assert [one.function for one in freed_before(lost)] == ["rule_load"]
+    assert freed_before(ABSENT) == []
+
+
+def test_who_frees_objects_of_another_size_comes_last() -> None:
+    doers = replace(DOERS, sizes=(FreedSizes("rec_close", (ONE.size * 4,)),))
+    ordered, singled = freers_by_code(CAN[:2], doers, ONE)
+    assert ([one.function for one in ordered], singled) == (["rec_open", "rec_close"], True)
+    doers = replace(DOERS, sizes=(FreedSizes("rec_close", (ONE.size,)),))
+    assert freers_by_code(CAN[:2], doers, ONE)[0][0].function == "rec_close"
+
+
+def test_who_gave_the_last_reference_back_and_goes_on_is_to_blame() -> None:
+    doers = replace(DOERS, gives_back=("rec_reset",))
+    assert gave_back_itself([freer("rec_reset")], doers)
+    assert not gave_back_itself([freer("rec_open")], doers)
+    assert not gave_back_itself([], doers)
+    assert not gave_back_itself([freer("rec_reset")], ABSENT)
