@@ -76,7 +76,8 @@ def code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_done_with_the_field_that_the_bad_value_was_read_from() -> None:
-    found = collect(Machine().session, FLOW, MODULES, made.backtrace())
+    users = made.users(made.slab_object("free"))
+    found = collect(Machine().session, FLOW, MODULES, made.backtrace(), users)
     assert isinstance(found, Doers)
     field = found.field(0)
     assert field is not None
@@ -90,4 +91,12 @@ def test_what_is_done_with_the_field_that_the_bad_value_was_read_from() -> None:
 
 def test_a_module_of_the_kernels_own_is_not_looked_at() -> None:
     own = made.modules(made.module("recorder", MODULE, MODULE + 0x1000))
-    assert isinstance(collect(Machine().session, FLOW, own, made.backtrace()), Missing)
+    users = made.users(made.slab_object("free"))
+    assert isinstance(collect(Machine().session, FLOW, own, made.backtrace(), users), Missing)
+
+
+def test_nobody_asks_where_nothing_tells_of_an_earlier_mistake() -> None:
+    session = Machine().session
+    assert isinstance(collect(session, FLOW, MODULES, made.backtrace(), made.ABSENT), Missing)
+    checked = replace(FLOW, subject="argument")
+    assert isinstance(collect(session, checked, MODULES, made.backtrace(), made.ABSENT), Doers)

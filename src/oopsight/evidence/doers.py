@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.address import error_number
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.field_code import FieldUse, field_use, key_of
@@ -17,12 +18,14 @@ from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.module_code import ModuleFunction
 from oopsight.evidence.module_roles import destroyers, freers, inner_functions
 from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.ways import Way
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_WAYS = 3
 _LARGEST_FUNCTION = 1 << 16
+_MOST_CODE = 1 << 18
 _ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 
 
@@ -89,9 +92,15 @@ class Doers:
 
 
 def collect(
-    session: Session, flow: DataFlow, modules: Modules, backtrace: Backtrace | Missing
+    session: Session,
+    flow: DataFlow,
+    modules: Modules,
+    backtrace: Backtrace | Missing,
+    users: ObjectUsers | Missing,
 ) -> Doers | Missing:
-    """Read the code of the module that is nearest to the bad pointer."""
+    """Read the code of the module that is nearest to the bad pointer, where a rule will ask."""
+    if not isinstance(users, ObjectUsers) and not _asked(flow):
+        return Missing(Why.NOT_APPLICABLE, "the bad pointer is no trace of an earlier mistake")
     name = _module(flow, backtrace)
     module = next((one for one in modules.loaded if one.name == name), None)
     if module is None or not module.taints:
@@ -117,8 +126,26 @@ def collect(
 
 
 def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, FieldUse]:
-    """What functions do with fields, by their names."""
-    return {base_name(one.name): use for one in code if (use := _use(reader, one)) is not None}
+    """What functions do with fields, by their names; of a large module those that come first."""
+    found: dict[str, FieldUse] = {}
+    left = _MOST_CODE
+    for one in code:
+        known = reader.code_symbol(one.start)
+        left -= known[2] if known is not None else 0
+        use = _use(reader, one) if left >= 0 else None
+        if use is not None:
+            found[base_name(one.name)] = use
+    return found
+
+
+def _asked(flow: DataFlow) -> bool:
+    """Whether it is a check's argument, an error code or what fills freed memory."""
+    end = flow.first.end
+    value = end.value if end is not None else None
+    code = value is not None and error_number(value) is not None
+    return (
+        flow.subject == "argument" or code or (flow.bad is not None and flow.bad.kind == "poison")
+    )
 
 
 def _module(flow: DataFlow, backtrace: Backtrace | Missing) -> str | None:
