@@ -92,6 +92,9 @@ def test_a_free_object_that_holds_the_very_link(monkeypatch: pytest.MonkeyPatch)
     found = still_linked(machine.session, lost(stored(NEXT)))
     assert found is not None
     assert found[1] == free
+    # A list's entry that has its node where the allocator has its link.
+    assert still_linked(machine.session, lost(stored(NEXT) - LINK)) == found
+    assert still_linked(machine.session, lost(stored(NEXT) - 8)) is None
     # No free object holds it; the way is known; it is an address.
     assert still_linked(Machine().session, lost(stored(NEXT))) is None
     assert still_linked(machine.session, flow(stored(NEXT))) is None

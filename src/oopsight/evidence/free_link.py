@@ -15,6 +15,7 @@ from oopsight.errors import SymbolError
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.owner import owner_of
 from oopsight.evidence.slab_caches import MOST_CACHES
+from oopsight.kernel.machine_code import MASK
 from oopsight.kernel.slab_objects import free_objects, slab_caches
 from oopsight.session import read_word
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from oopsight.session import Session
 
 _BYTES = 8
+_LINK = "the allocator's link"
 _MOST_FREE = 1 << 14
 _CANONICAL = (0, 0x1FFFF)
 """The upper 17 bits of a process's addresses, and of the kernel's."""
@@ -66,10 +68,12 @@ def still_linked(session: Session, flow: DataFlow | None) -> tuple[str, SlabObje
     try:
         for cache in slab_caches(session.prog, MOST_CACHES):
             offset, secret = cache.offset.value_(), cache.random.value_()
-            place = _place(session, cache, int(value), offset) if _mixed(value ^ secret) else None
-            one = owner_of(session, None, place).slab if place is not None else None
-            if one is not None and one.freed:
-                return "what was followed is the allocator's link in it to the next free one", one
+            # A walk that takes it for a list's link goes on from where that entry would begin.
+            for link in (int(value), (int(value) + offset) & MASK):
+                place = _place(session, cache, link, offset) if _mixed(link ^ secret) else None
+                one = owner_of(session, None, place).slab if place is not None else None
+                if one is not None and one.freed:
+                    return f"what was followed is {_LINK} in it to the next free one", one
     except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     return None
