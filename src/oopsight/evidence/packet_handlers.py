@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from oopsight.cheap import dataclass
+from oopsight.evidence import Address
 from oopsight.evidence.look import Look
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.pointers import Memory, ModulePointer
@@ -49,9 +50,9 @@ class _Handlers(Look):
         owner = self.modules.owner(value) if self.in_area(value) else None
         if owner is not None and "O" in owner.taints:
             type_name, address, member = args[:3]
-            place = address + self.offset(type_name, member)
+            place = Address(address + self.offset(type_name, member))
             held = value.to_bytes(8, "little").hex()
-            self._keep(member, value, Memory(type_name, address, member, place, held))
+            self._keep(member, value, Memory(type_name, Address(address), member, place, held))
         return value
 
 

@@ -1,0 +1,7 @@
+boot() {
+	load keywrap
+}
+
+workload() {
+	service /usr/sbin/kmipd -c /etc/kmipd.steps
+}

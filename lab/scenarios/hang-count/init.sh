@@ -1,0 +1,4 @@
+boot() {
+	load cryptoff
+	service /usr/sbin/charon -c /etc/charon.steps
+}
