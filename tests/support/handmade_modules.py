@@ -41,6 +41,7 @@ NAMES = (
     Name("pool_exit", ".exit.text", 0, 0x20, FUNCTION),
     Name("cleanup_module", ".exit.text", 0, 0x20, FUNCTION),
     Name("pool_init", ".init.text", 0, 0x40, FUNCTION),
+    Name("init_module", ".init.text", 0, 0x40, FUNCTION),
     Name("pool_name", ".rodata", 0x8, 0x10, OBJECT),
     Name("pool_work", ".data", 0x20, 0x30, OBJECT),
     Name("pool_table", ".bss", 0x1000, 0x400, OBJECT),

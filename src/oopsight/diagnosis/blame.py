@@ -17,6 +17,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import InstructionPointer, Pointer, RegisterPointer
 from oopsight.evidence.slab_tracks import Track
+from oopsight.evidence.text_writers import TextWriters
 from oopsight.plumbing import base_name, why_plumbing
 
 MOST_CULPRITS = 5
@@ -179,6 +180,15 @@ def _owners(flow: DataFlow, foreign: set[str]) -> Iterator[Culprit]:
         elif refers and refers[0].module in foreign:
             why = f"the object that it was read from points to its {refers[0].symbol}"
             yield Culprit(refers[0].module, None, None, way.name, why)
+
+
+def writers_first(culprits: list[Culprit], text: TextWriters | Missing) -> list[Culprit]:
+    """Before those who met a pointer that is text, who can have written it there."""
+    if isinstance(text, Missing):
+        return culprits
+    why = f"copies memory in the module whose object it is: the pointer there spells {text.text!r}"
+    found = [Culprit(text.module.name, name, None, None, why) for name in text.functions]
+    return merge(found, culprits)
 
 
 def blamed_first(culprits: Sequence[Culprit], otherwise: str) -> str:

@@ -162,8 +162,10 @@ class Follower:
     def installers(self, held_in: Owner | None) -> tuple[str, ...]:
         """Functions of a module that refer to the table which holds a function pointer.
 
-        Its exit function, which only takes the table back, is not among them.
+        Its exit function, which only takes the table back, is not among them; where no other is
+        left, its initialisation has put it there.
         """
+        from oopsight.evidence.init_function import init_function
         from oopsight.evidence.module_roles import inner_functions
 
         if held_in is None or held_in.module is None or self.namer.modules is None:
@@ -173,7 +175,8 @@ class Follower:
             return ()
         begin = held_in.address - (held_in.offset or 0)
         found = inner_functions(self.session, module)
-        return tuple(base_name(one.name) for one in found if begin in one.refers)
+        names = tuple(base_name(one.name) for one in found if begin in one.refers)
+        return names or (init_function(self.session, module.name),)
 
     def _callee(self, move: Move) -> str | None:
         row = move.context.function.instructions[move.index]

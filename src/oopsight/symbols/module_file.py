@@ -24,8 +24,8 @@ _SYMBOL_SIZE = 24
 _AFTER_INIT = (".data..ro_after_init", "__jump_table")
 _NOT_LOADED = (".modinfo", "__versions", ".data..percpu")
 _MOST_SYMBOLS = 1 << 20
-_EXIT = "cleanup_module"
-ALIASES = ("init_module", _EXIT)
+_INIT, _EXIT = "init_module", "cleanup_module"
+ALIASES = (_INIT, _EXIT)
 """Every module has these, beside the functions' own names."""
 
 
@@ -59,6 +59,8 @@ class ModuleFile:
     """Of the parts in memory, without the symbol table that the loader puts behind the last."""
     exit: ModuleSymbol | None
     """Its exit function by its own name."""
+    init: str | None = None
+    """Name of its initialisation, whose code is gone once it has run."""
     imports: frozenset[str] = frozenset()
     """What it uses of the kernel and of other modules."""
 
@@ -78,16 +80,19 @@ def read(path: Path) -> ModuleFile:
         table = next((s for s in sections if s.type == _SHT_SYMTAB), None)
         found: tuple[ModuleSymbol, ...] = ()
         imports: frozenset[str] = frozenset()
+        init = None
         if table is not None and table.link < len(sections):
             data, strings = elf.contents(table), elf.contents(sections[table.link])
             found = tuple(_symbols(data, strings, starts))
             imports = frozenset(_imports(data, strings))
+            init = _init_name(data, strings)
     return ModuleFile(
         name=told.get("name"),
         release=told.get("vermagic", "").partition(" ")[0] or None,
         symbols=found,
         sizes=tuple(sizes),
         exit=exit_function(found),
+        init=init,
         imports=imports,
     )
 
@@ -141,6 +146,20 @@ def _imports(data: bytes, strings: bytes) -> Iterator[str]:
         name_at = int.from_bytes(data[at : at + 4], "little")
         if name_at and data[at + 6 : at + 8] == b"\0\0":
             yield strings[name_at : strings.find(b"\0", name_at)].decode("ascii", "replace")
+
+
+def _init_name(data: bytes, strings: bytes) -> str | None:
+    """The function that has the same place as the name by which the loader knows it."""
+    names: dict[tuple[bytes, bytes], list[str]] = {}
+    for at in range(
+        0, min(len(data), _MOST_SYMBOLS * _SYMBOL_SIZE) - _SYMBOL_SIZE + 1, _SYMBOL_SIZE
+    ):
+        if data[at + 4] & 0xF == _STT_FUNC:
+            name_at = int.from_bytes(data[at : at + 4], "little")
+            name = strings[name_at : strings.find(b"\0", name_at)].decode("ascii", "replace")
+            names.setdefault((data[at + 6 : at + 8], data[at + 8 : at + 16]), []).append(name)
+    found = next((group for group in names.values() if _INIT in group), [])
+    return next((name for name in found if name != _INIT), None)
 
 
 def _symbols(data: bytes, strings: bytes, starts: dict[int, tuple[int, int]]) -> list[ModuleSymbol]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from handmade_facts import (
@@ -18,13 +19,14 @@ from handmade_facts import (
 )
 
 from oopsight.diagnosis import Certainty, Clear, Finding
-from oopsight.diagnosis.rules.use_after_free import use_after_free
+from oopsight.diagnosis.rules import use_after_free as rule
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Role
 from oopsight.evidence.left_behind import LeftBehind
 from oopsight.evidence.lost_memory import LostMemory
 from oopsight.evidence.pointers import BytesPointer
 
+use_after_free = partial(rule.use_after_free, registrants=ABSENT)
 POISON = 0x6B6B6B6B6B6B6B6B
 FAULT = fault(None, exception="general_protection")
 STEP = flow_step("loaded", "run_timers", POISON)

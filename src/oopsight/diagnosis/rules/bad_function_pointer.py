@@ -10,7 +10,8 @@ Why it happens
 How it is decided
     The address that faulted is the program counter. The return address on the stack leads to the
     call; its operand, followed back, to the memory that held the pointer. Where that is an object
-    and not a table of the program, why it went bad is open, and the whole only *possible*.
+    and not a table of the program, why it went bad is open, and the whole only *possible*. Where it
+    holds text, the functions of its module that copy memory come first.
 
 When it is wrong
     Where the program counter came from a damaged stack (a return, not a call) the word on top of
@@ -25,20 +26,30 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.cheap import replace
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
+from oopsight.diagnosis.blame import writers_first
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.modules import Modules
+from oopsight.evidence.text_writers import TextWriters
 
 
 def bad_function_pointer(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow | Missing,
+    modules: Modules | Missing,
+    text: TextWriters | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a call went to where no code is."""
     outcome = bad_call(fault, backtrace, flow, modules)
     if isinstance(outcome, Finding) and is_null(target_of(fault, flow)):
         return Clear("the function pointer was NULL")
+    if isinstance(outcome, Finding) and isinstance(text, TextWriters):
+        culprits = writers_first(list(outcome.culprits), text)
+        return replace(outcome, certainty=Certainty.POSSIBLE, culprits=tuple(culprits))
     return outcome

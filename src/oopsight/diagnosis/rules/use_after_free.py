@@ -90,6 +90,7 @@ from oopsight.evidence.modules import Modules
 from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.owner import SlabObject
 from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.registrants import Registrants
 from oopsight.evidence.slab_tracks import Track
 from oopsight.plumbing import base_name, why_plumbing
 
@@ -211,6 +212,17 @@ def _leavers(left: LeftBehind | Missing) -> list[Culprit]:
     return [Culprit(left.module, name, None, None, why) for name in left.functions]
 
 
+def _registered(registrants: Registrants | Missing) -> list[Culprit]:
+    """Who registers entries of the kind that was freed."""
+    if isinstance(registrants, Missing):
+        return []
+    return [
+        Culprit(one.module.name, name, None, None, f"puts such entries there by {one.by}()")
+        for one in registrants.modules
+        for name in one.functions
+    ]
+
+
 def _left_on_stack(
     fault: Fault,
     backtrace: Backtrace,
@@ -255,6 +267,7 @@ def use_after_free(
     left: LeftBehind | Missing,
     modules: Modules | Missing,
     doers: Doers | Missing,
+    registrants: Registrants | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -366,6 +379,8 @@ def use_after_free(
     elif handed:
         # Whoever makes such objects frees them; the others were given it to use.
         culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
+    if not certain and not any(culprit.module for culprit in culprits):
+        culprits = merge(_registered(registrants), culprits)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"

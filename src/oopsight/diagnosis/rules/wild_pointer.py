@@ -39,6 +39,7 @@ from oopsight.diagnosis.blame import (
     innocent,
     owners_first,
     where,
+    writers_first,
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
@@ -46,13 +47,18 @@ from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import Owner
+from oopsight.evidence.text_writers import TextWriters
 
 _NEVER_WRITTEN = "POISON_INUSE"
 _NONSENSE = ("non-canonical", "unknown", "user", "vmalloc-hole", "poison")
 
 
 def wild_pointer(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    modules: Modules | Missing,
+    text: TextWriters | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
@@ -69,7 +75,7 @@ def wild_pointer(
     steps = [fault_step(fault), *flow_steps(flow)]
     steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
     found = flow_culprits(flow, backtrace, what="the bad pointer")
-    culprits = owners_first(found, flow, modules)
+    culprits = writers_first(owners_first(found, flow, modules), text)
     way = flow.first
     changed = ""
     if way.changed:
