@@ -22,6 +22,7 @@ ACQUIRES: dict[str, str] = {
     "__lock_page": "page",
     "__srcu_read_lock": "srcu",
     "percpu_down_write": "percpu_rwsem",
+    "lock_sock_nested": "socket",
 }
 BIT_LOCK = "out_of_line_wait_on_bit_lock"
 UNINTERRUPTIBLE = Expression("", 2)
@@ -65,6 +66,7 @@ RELEASES: dict[str, str] = {
     "clear_and_wake_up_bit": "bit",
     "__srcu_read_unlock": "srcu",
     "percpu_up_write": "percpu_rwsem",
+    "release_sock": "socket",
 }
 # Functions without an argument for the lock, which is the only one of its name: the kind, the
 # variable, and how they are called to take and to give back. A read section of RCU has no variable.

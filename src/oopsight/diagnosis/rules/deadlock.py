@@ -9,9 +9,10 @@ Why it happens
 
 How it is decided
     For each blocked task the lock it waits for is read from its own entry on the lock's list, and
-    the holder from the lock. A spinlock names no holder: there the code of the functions on each
-    CPU's stack is followed, and one that has taken that very address and not given it back holds
-    it. The circle closes.
+    the holder from the lock. Who takes a file of /proc, sysfs or debugfs away waits for those in
+    its functions; one that is called from such a function waits for itself. A spinlock names no
+    holder: there the code of the functions on each CPU's stack is followed, and one that has taken
+    that very address and not given it back holds it. The circle closes.
 
 When it is wrong
     A semaphore or a spinlock taken by one task and meant to be given back by another is no
@@ -55,7 +56,7 @@ _GENERAL = (
     *("io_not_completed", "deliberate_panic"),
 )
 
-_ENDED = (*OTHERS_END, "completion", "event")
+_ENDED = (*OTHERS_END, "completion", "event", "users")
 
 
 def deadlock(waits: Waits) -> Finding | Clear:
@@ -107,9 +108,19 @@ def deadlock(waits: Waits) -> Finding | Clear:
         culprits=distinct(modules_first(culprits)),
         advice=("Take these locks in one order everywhere, or release the one first.",)
         if len(circle) > 1
-        else ("Release the lock before the call, or call a variant that expects it held.",),
+        else (_advice(links[0][1]),),
         refines=_GENERAL,
     )
+
+
+def _advice(lock: Lock) -> str:
+    """What to do about one that waits for itself."""
+    if lock.kind == "users":
+        return (
+            "Take the file away from a work item, or, of sysfs, by device_remove_file_self() "
+            "before the rest."
+        )
+    return "Release the lock before the call, or call a variant that expects it held."
 
 
 def _itself(lock: Lock) -> str:

@@ -50,7 +50,7 @@ from oopsight.kinds import Kind
 
 _LOCKS = (
     *("mutex", "rwsem", "semaphore", "rtmutex", "spinlock", "page", "bit", "srcu"),
-    *("percpu_rwsem", "grace period", "users"),
+    *("percpu_rwsem", "grace period", "users", "socket"),
 )
 _IDLE = (
     *("do_sys_poll", "do_poll*", "do_select", "core_sys_select", "ep_poll", "do_epoll_wait"),

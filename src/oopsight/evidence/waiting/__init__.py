@@ -76,8 +76,8 @@ class Lock:
 
     kind: str
     """``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``spinlock``, ``completion``, ``work``,
-    ``event``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``, ``frozen file
-    system``, ``answer`` of a server, ``users`` of a file, ``thread``, ``timer``,
+    ``event``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``, ``socket``,
+    ``frozen file system``, ``answer`` of a server, ``users`` of a file, ``thread``, ``timer``,
     ``time`` or ``io``."""
     address: Address | None
     name: str | None

@@ -228,6 +228,8 @@ class Collector:
             return
         wait = self.waits.get(stack.task.address)
         own = wait.lock.key if wait is not None and wait.lock is not None else None
+        # Whoever takes the file away in whose function it is waits for itself.
+        own = None if own is not None and own[0] == "users" else own
         task = Object(self.prog, "struct task_struct *", stack.task.address)
         for key in gives(self.reader, task, stack) & wanted - {own}:
             if key[0].partition(" ")[0] in kinds:

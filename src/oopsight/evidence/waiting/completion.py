@@ -72,10 +72,9 @@ def _meaning(scan: Scan, completion: int, done: Memory) -> Lock:
         queue = _flushed_queue(scan, completion)
         if queue is not None:
             return queue
-    if inside(*users.REMOVING):
-        file = users.of_completion(scan, completion)
-        if file is not None:
-            return file
+    file = users.of_completion(scan, completion)
+    if file is not None:
+        return file
     if inside("kthread_stop"):
         thread = _thread(scan, completion)
         if thread is not None:

@@ -25,6 +25,7 @@ UNOWNED = (
     "percpu_rwsem",
     "spinlock",
     "users",
+    "socket",
 )
 SIGNALS = ("completion", "event")
 """Nobody holds these: somebody is to signal them."""
@@ -32,6 +33,11 @@ _MOST_SLEEPERS = 20_000
 _MOST_STACKS = 200
 _MOST_WORDS = 512
 _INTERRUPTIBLE = 0x1
+_DISOWNING = (
+    *("sk_wait_data", "sk_stream_wait_*", "inet_csk_accept", "inet_csk_wait_for_connect"),
+    *("inet_wait_for_connect", "__inet_stream_connect"),
+)
+"""Functions that give back, while they wait, the socket which their caller owns."""
 
 
 def gives(reader: StackReader, task: Any, stack: TaskStack) -> set[tuple[str, int]]:
@@ -42,8 +48,13 @@ def gives(reader: StackReader, task: Any, stack: TaskStack) -> set[tuple[str, in
     from oopsight.evidence.waiting.users import used
 
     found = {("users", address) for address in used(reader.prog, task, stack)}
+    disowned = stack.inside(*_DISOWNING) is not None
     for call in stack.blamable:
-        found |= {(h.kind, int(h.address)) for h in call.holds if h.address is not None}
+        found |= {
+            (h.kind, int(h.address))
+            for h in call.holds
+            if h.address is not None and not (h.kind == "socket" and disowned)
+        }
         for kind, by, address in reader.ahead(task, call):
             inside = _writer(reader) if by == "rcuwait_wake_up" else 0
             found.add((kind, address - inside))

@@ -212,6 +212,12 @@ class Scan:
         size: int = stack_size(self.prog)
         return bool(bottom <= node < bottom + size and bottom % size == 0)
 
+    def object(self, type_name: str, address: int) -> Any:
+        """A pointer to an object of a type."""
+        from drgn import Object
+
+        return Object(self.prog, f"{type_name} *", address)
+
     def memory(self, type_name: str, address: int, member: str) -> Memory | None:
         """A member, for the proof; ``None`` where it cannot be read."""
         from drgn import FaultError, Object

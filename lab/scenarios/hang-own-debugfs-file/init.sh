@@ -1,0 +1,4 @@
+boot() {
+	load fwdtrace
+	service /usr/sbin/fwdctl -c /etc/fwdctl.steps
+}
