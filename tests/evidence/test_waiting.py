@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, symptom, waits
 
+from oopsight.evidence.stacks import HeldLock
 from oopsight.evidence.waiting import Wait, hung, kinds
 from oopsight.kinds import Kind
 
@@ -76,3 +77,23 @@ def test_of_several_readers_the_one_that_is_blocked_closes_the_circle() -> None:
     reader = Wait(stack(2, call(3, "h")), lock(LOCK_B, 1), 9.0)
     (circle,) = waits(reads, writer, reader).cycles()
     assert {w.task.pid for w in circle} == {1, 2}
+
+
+def test_where_a_lock_lies_is_told_by_the_code_that_wants_it_and_by_the_slab() -> None:
+    wants = HeldLock("mutex", LOCK_A, None, "f+0x8", "mutex_lock", 0x48)
+    elsewhere = replace(wants, address=LOCK_B, offset=0x50)
+    one = stack(1, call(2, "f", wants=wants), call(3, "g", wants=elsewhere))
+    assert Wait(one, lock(LOCK_A), 1.0).places == {0x48}
+    assert Wait(one, replace(lock(LOCK_A), within=0x10), 1.0).places == {0x48, 0x10}
+    assert Wait(one, replace(lock(LOCK_A), within=0), 1.0).places == {0x48}
+    assert Wait(one, None, 1.0).places == frozenset()
+
+
+def test_a_task_may_hold_what_its_code_took_or_took_it_is_not_known_where() -> None:
+    wanted = lock(LOCK_A, kind="rwsem")
+    somewhere = HeldLock("rwsem", None, None, "f+0x8", "down_read")
+    for held_, may in ((held(LOCK_A, "rwsem"), True), (held(LOCK_B, "rwsem"), False)):
+        assert Wait(stack(1, call(2, "f", holds=(held_,))), wanted, 1.0).may_hold(wanted) is may
+    assert Wait(stack(1, call(2, "f", holds=(somewhere,))), wanted, 1.0).may_hold(wanted)
+    fault = stack(1, call(2, "f"), call(3, "handle_mm_fault", module=None))
+    assert Wait(fault, wanted, 1.0).may_hold(wanted)

@@ -31,6 +31,19 @@ def test_a_path_that_returns_with_the_lock_is_found() -> None:
     assert leak.returns == START + 0x32
 
 
+def test_a_lock_in_what_current_or_a_call_leads_to_has_a_place() -> None:
+    # rbx = current->mm; down_read(&mm->mmap_lock); if (!esi) return; up_read(&mm->mmap_lock)
+    tail = ("85f6 740e", "488d7b70", "call up_read", "90", "90909090", "5b c3")
+    entered = ("53 65488b0425 80fb0100 488b98e0080000", "488d7b70", "call down_read", *tail)
+    (leak,) = function(*entered).leaks
+    assert (leak.held.kind, leak.held.by) == ("rwsem", "down_read")
+    assert str(leak.held.lock) == "[[gs+0x1fb80]+0x8e0]+0x70"
+    assert leak.held.offset == 0x70
+    # The same of what a function returned.
+    got = function("53", "call helper", "4889c3", "488d7b70", "call down_read", *tail)
+    assert got.leaks[0].held.offset == 0x70
+
+
 def test_a_function_that_always_keeps_its_lock_means_to() -> None:
     assert not function("53 4889fb", "call mutex_lock", "5b c3").leaks
 

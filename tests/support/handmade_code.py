@@ -26,6 +26,8 @@ NAMES = {
     START + 0x1F00: "rtnl_lock",
     START + 0x2000: "rtnl_unlock",
     START + 0x2100: "kfree_skb",
+    START + 0x2200: "down_read",
+    START + 0x2300: "up_read",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

@@ -28,6 +28,12 @@ _MOST_BYTES = 4 << 20
 _MOST_FUNCTIONS = 300
 _MOST_TABLES = 16
 _PAGE = 4096
+_LEFT = (
+    *("mutex", "rwsem", "rtmutex", "semaphore", "page", "bit", "srcu", "percpu_rwsem", "socket"),
+    "grace period",
+)
+"""Kinds of locks that a function can return with."""
+_REMEMBERED = ("owner", "last reader", "last holder", "reader")
 _KINDS = (
     Kind.HUNG_TASK,
     Kind.SOFT_LOCKUP,
@@ -51,6 +57,10 @@ class LockLeak:
     returns_at: str
     taken_by: str | None = None
     """The function that took it, where it is another."""
+    offset: int | None = None
+    """Its distance from the pointer through which the code came to it."""
+    mode: str | None = None
+    """``read`` or ``write``, of a rw_semaphore."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,19 @@ class LockLeaks:
     """Functions of theirs that take a lock, all of whose paths were followed."""
     unread: int = 0
     """Ranges of their memory that are not whole in the dump."""
+
+    def aimed(
+        self, kind: str, places: frozenset[int], modes: tuple[str | None, ...]
+    ) -> tuple[LockLeak, ...]:
+        """Leaks of a lock that lies at one of these distances from what the code was handed.
+
+        :param modes: what it can have been taken for
+        """
+        return tuple(
+            leak
+            for leak in self.leaks
+            if leak.kind == kind and leak.offset in places and leak.mode in modes
+        )
 
     def of(self, kind: str, lock: int | None) -> tuple[LockLeak, ...]:
         """Leaks of that kind of lock, at that address or at none that is fixed."""
@@ -84,7 +107,7 @@ def collect(
     """Search the modules on the stacks of all that wait, spin or run.
 
     A sleep in atomic context may come from any, and so may a lock of the kernel's own which its
-    owner left: then those from outside the kernel's tree.
+    owner left, or a read section of RCU: then those from outside the kernel's tree.
     """
     asked = isinstance(waits, Waits) and hung(symptom, waits)
     if symptom.kind not in _KINDS and not asked:
@@ -93,7 +116,7 @@ def collect(
     stacks += [cpu.stack for cpu in cpus.cpus] if isinstance(cpus, Cpus) else []
     wanted = _implicated(modules, stacks)
     unexplained = isinstance(waits, Waits) and _unexplained(waits)
-    if symptom.kind is Kind.SLEEPING_IN_ATOMIC or unexplained:
+    if symptom.kind in (Kind.SLEEPING_IN_ATOMIC, Kind.RCU_STALL) or unexplained:
         wanted += [m for m in modules.loaded if "O" in m.taints and m not in wanted]
     search = _Search(session, modules)
     for module in wanted:
@@ -104,12 +127,16 @@ def collect(
 
 
 def _unexplained(waits: Waits) -> bool:
-    """Whether a mutex's owner is in no code that took it."""
+    """Whether nobody holds a lock by its code, whatever the lock remembers."""
     for wait in waits.victims:
         lock = wait.lock
-        for holder in lock.holders if lock is not None else ():
+        if lock is None or lock.kind not in _LEFT:
+            continue
+        if not lock.holders:
+            return True
+        for holder in lock.holders:
             owner = waits.of(holder.task.address) if holder.alive else None
-            if lock is None or holder.known_by != "owner":
+            if holder.known_by not in _REMEMBERED:
                 continue
             if owner is None or owner.holding(lock) is None:
                 return True
@@ -119,6 +146,12 @@ def _unexplained(waits: Waits) -> bool:
 def _implicated(modules: Modules, stacks: list[TaskStack]) -> list[Module]:
     names = {call.module for stack in stacks for call in stack.calls}
     return [m for m in modules.loaded if m.name in names]
+
+
+def _mode(held: Held) -> str | None:
+    if held.kind != "rwsem":
+        return None
+    return "read" if "read" in held.by else "write"
 
 
 class _Search:
@@ -190,6 +223,8 @@ class _Search:
                 taken_at=f"{taker[0]}+{leak.held.site - taker[1]:#x}",
                 returns_at=f"{returns[0]}+{leak.returns - returns[1]:#x}",
                 taken_by=base_name(taker[0]) if taker != returns else None,
+                offset=leak.held.offset,
+                mode=_mode(leak.held),
             )
         )
 

@@ -41,6 +41,8 @@ class HeldLock:
     """Symbol and offset of the call that took it."""
     by: str
     """The function that was called to take it."""
+    offset: int | None = None
+    """Its distance from the pointer through which the code came to it."""
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,7 @@ class StackReader:
                     name=None if address is None else self.names.data(address),
                     taken_at=f"{call.function}+{held.site - start:#x}",
                     by=held.by,
+                    offset=held.offset,
                 )
 
             holds = tuple(known(h) for h in place.held)

@@ -62,6 +62,13 @@ class Held(NamedTuple):
     by: str
     """The function called; for what is no call, the kernel's name for it."""
 
+    @property
+    def offset(self) -> int | None:
+        """Its distance from the pointer through which the code came to it; ``None`` without one."""
+        if self.lock is None or self.lock.base in ("", FRAME):
+            return None
+        return self.lock.offset
+
 
 @dataclass(frozen=True)
 class Place:
@@ -263,6 +270,7 @@ class Function:
             if instruction.mnemonic == "call":
                 for register in _CALLER_SAVED:
                     after.pop(register, None)
+                after["rax"] = Expression(f"result of {address:#x}", 0)
             elif not instruction.mnemonic.startswith("j"):
                 assign(instruction, after)
             whole = whole and not self._leaves(instruction)

@@ -13,6 +13,8 @@ MASK = (1 << 64) - 1
 MOST_INSTRUCTIONS = 8000
 FRAME = "frame"
 """The base of addresses on the own stack: the caller's stack pointer."""
+PER_CPU = "gs"
+"""The base of addresses in the CPU's own area."""
 SLOT = "@"
 """Begins the names of stack slots."""
 
@@ -193,11 +195,26 @@ def _source(instruction: Instruction, operand: Any, registers: Registers) -> Exp
         return Expression("", operand.imm & MASK)
     if operand.type == capstone.x86.X86_OP_REG:
         return registers.get(_NAMES.get(operand.reg, ""))
+    per_cpu = _per_cpu(instruction, operand)
+    if per_cpu is not None:
+        return Expression(f"[{PER_CPU}{per_cpu:+#x}]", 0)
     place = _place(instruction, operand, registers)
     slot = _slot(place)
     if slot is not None:
         return registers.get(slot)
     return Expression(f"[{place}]", 0) if place is not None else None
+
+
+def _per_cpu(instruction: Instruction, operand: Any) -> int | None:
+    """Where in the CPU's own area a memory operand lies, as ``current`` does."""
+    import capstone.x86
+
+    if operand.type != capstone.x86.X86_OP_MEM or operand.mem.segment != capstone.x86.X86_REG_GS:
+        return None
+    if operand.mem.index or operand.mem.base not in (0, capstone.x86.X86_REG_RIP):
+        return None
+    after = instruction.end if operand.mem.base else 0
+    return int(operand.mem.disp + after) & MASK
 
 
 def _place(instruction: Instruction, operand: Any, registers: Registers) -> Expression | None:

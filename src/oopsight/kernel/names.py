@@ -53,6 +53,18 @@ class Names:
             self._data[address] = self._variable(address) or self._slab_object(address)
         return self._data[address]
 
+    def within(self, address: int) -> int | None:
+        """Where in its slab object an address lies, in bytes; ``None`` where it lies in none."""
+        from drgn import FaultError
+
+        from oopsight.kernel.slab_objects import slab_object_info
+
+        try:
+            info = slab_object_info(self._prog, address)
+        except (FaultError, LookupError, AttributeError, ValueError):
+            return None
+        return None if info is None else int(address - info.address)
+
     def _variable(self, address: int) -> str | None:
         try:
             symbol = self._prog.symbol(address)

@@ -15,7 +15,7 @@ from oopsight.evidence.wakers import Waker, Wakers
 from oopsight.kinds import Kind
 
 LONGEST = Wait(stack(1, call(3, "other")), None, 90.0)
-NAMED = Wait(stack(2, call(3, "wait_ready"), call(4, "reset")), lock(LOCK_A), 9.0)
+NAMED = Wait(stack(2, call(3, "wait_ready"), call(4, "reset")), lock(LOCK_A, kind="io"), 9.0)
 HUNG = symptom(Kind.HUNG_TASK, "INFO: task worker2:2 blocked for more than 4 seconds.")
 
 
@@ -24,6 +24,11 @@ def test_the_task_that_was_reported_is_taken() -> None:
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["wait_ready", "reset"]
     assert found.certainty is Certainty.INFERRED
+    # Of a lock that remembers nobody it is not known who has it.
+    reading = replace(NAMED, lock=lock(LOCK_A, kind="rwsem"))
+    found = hung_task(HUNG, waits(LONGEST, reading), ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
 
 
 def test_without_a_name_the_longest_is_taken_and_only_possible() -> None:

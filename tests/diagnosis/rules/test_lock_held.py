@@ -162,3 +162,54 @@ def test_who_is_in_a_call_of_a_file_keeps_it_from_being_taken_away() -> None:
     assert found.certainty is Certainty.INFERRED
     assert found.title.startswith("users of the file tapdata in /proc are, among others, worker1")
     assert "with the file tapdata in /proc held" in found.summary
+
+
+def wanting(offset: int, kind: str = "rwsem") -> HeldLock:
+    """The lock that a call is about to take, at a distance from what its function was handed."""
+    return HeldLock(kind, None, None, "taker+0x10", "down_read", offset)
+
+
+def test_a_lock_in_an_object_of_the_kernels_is_known_by_where_in_it_the_lock_lies() -> None:
+    """Kernel code waits; a module's function leaves a lock at that distance from an argument."""
+    first = stack(3, call(3, "do_madvise", module=None, wants=wanting(0x70)))
+    lost = replace(lock(LOCK_A, kind="rwsem"), detail="held by 1 reader")
+    victim = Wait(first, lost, 9.0)
+    reading = replace(leak("look_up", "rwsem"), offset=0x70, mode="read")
+    found = lock_held(HUNG, waits(victim), leaks(reading))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "look_up")]
+    for other in (replace(reading, offset=0x78), replace(reading, mode="write")):
+        assert isinstance(lock_held(HUNG, waits(victim), leaks(other)), Clear)
+    two = lock_held(HUNG, waits(victim), leaks(reading, replace(reading, function="other")))
+    assert isinstance(two, Finding)
+    assert two.certainty is Certainty.POSSIBLE
+    # As the slab has it, and near the beginning, where many objects have a lock.
+    near = Wait(stack(3, call(3, "walk", module=None)), replace(lost, within=0x10), 9.0)
+    found = lock_held(HUNG, waits(near), leaks(replace(reading, offset=0x10)))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+
+
+def test_a_modules_lock_elsewhere_in_its_object_is_only_possible() -> None:
+    first = stack(3, call(3, "reset", wants=wanting(0x20, "semaphore")))
+    victim = Wait(first, lock(LOCK_A, kind="semaphore"), 9.0)
+    same = replace(leak("give_back", "semaphore"), offset=0x20)
+    for one, certainty in (
+        (same, Certainty.INFERRED),
+        (replace(same, offset=0x48), Certainty.POSSIBLE),
+    ):
+        found = lock_held(HUNG, waits(victim), leaks(one))
+        assert isinstance(found, Finding)
+        assert found.certainty is certainty
+
+
+def test_whoever_waits_for_a_grace_period_waits_for_who_left_a_read_section_open() -> None:
+    reader = Wait(stack(1, call(3, "do_nanosleep", module=None), state="S"), None, 9.0, False)
+    waiting = lock(LOCK_B, 1, kind="grace period", known_by="reader")
+    found = lock_held(
+        HUNG, waits(reader, Wait(VICTIM.stack, waiting, 9.0)), leaks(leak("f", "rcu"))
+    )
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["f"]
+    assert found.certainty is Certainty.INFERRED

@@ -49,6 +49,7 @@ from oopsight.kinds import Kind
 
 _MOST_ENDERS = 3
 _ENDED = ("completion", "event")
+_LOCKS = ("mutex", "rwsem", "semaphore", "rtmutex", "socket", "page", "bit", "percpu_rwsem")
 _PROVEN = ("owner", "reader", "code", "signals", "queue")
 
 
@@ -77,7 +78,9 @@ def hung_task(
     where = f" in {wait.call.name}" if wait.call is not None else ""
     behind = victims_step(waits.victims, {wait.task.address})
     # Whoever should have ended such a wait is the one to blame, and not known.
-    open_ = wait.lock is not None and wait.lock.kind in _ENDED and not wait.lock.holders
+    # Nor is it known who has a lock that remembers nobody.
+    unknown = wait.lock is not None and wait.lock.kind in (*_ENDED, *_LOCKS)
+    open_ = unknown and wait.lock is not None and not wait.lock.holders
     named = wait.lock is not None and wait.call is not None and not open_
     served = wait.lock is not None and wait.lock.kind == "answer"
     count = counted.of(wait.task.address) if isinstance(counted, CountedWaits) else None

@@ -13,7 +13,9 @@ How it is decided
     code on each CPU's stack. The root of the chain is taken: a holder that itself waits for a lock
     only passes the blame on. Where the owner has exited, has left the code that took the lock, or
     no CPU holds a spinlock that is locked, the functions of the module are followed for a path
-    that returns with such a lock held while another path releases it. Where ``start`` of a
+    that returns with such a lock held while another path releases it. A lock in an object of the
+    kernel's own, as of an inode or an address space, is known by where in the object it lies: there
+    the modules from outside the kernel's tree are searched. Where ``start`` of a
     ``seq_file`` keeps the lock, the paths are those of ``stop``.
 
 When it is wrong
@@ -32,6 +34,7 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
+from oopsight.diagnosis.leaked import certainty, leak_step, leakers, leaking
 from oopsight.diagnosis.stalls import (
     blame,
     distinct,
@@ -43,7 +46,7 @@ from oopsight.diagnosis.stalls import (
     who,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.lock_leaks import LockLeaks
 from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Holder, Lock, Wait, Waits, hung
 from oopsight.kinds import Kind
@@ -113,7 +116,7 @@ def _held(
         if taker is None and gone:
             return _left(lock, holder, first, victims, leaks)
         return _busy(lock, holder, owner, first, victims)
-    if holder.known_by == "last reader" and not _leaking(lock, first, leaks):
+    if holder.known_by == "last reader" and not leaking(lock, first, leaks):
         return Undecided(f"{lock.title} is held by a reader that the lock no longer names")
     return _left(lock, holder, first, victims, leaks)
 
@@ -134,7 +137,7 @@ def _elsewhere(owner: Wait, lock: Lock, first: Wait, leaks: LockLeaks | Missing)
 
     The owner itself may be innocent: of a task that has exited, another may have the memory.
     """
-    found = _leaking(lock, first, leaks)
+    found = leaking(lock, first, leaks)
     modules = {leak.module.name for leak in found}
     return bool(found) and not any(call.module in modules for call in owner.stack.calls)
 
@@ -210,8 +213,8 @@ def _left(
     # A task's memory is used again: the lock may name another than the one that took it.
     taken = "it" if not holder.alive else "it, or one that exited and whose memory it has,"
     steps.append(Step(f"{who(holder)} {gone}: {taken} never gave the lock back", because))
-    found = _leaking(lock, first, leaks)
-    steps += [_leak_step(leak) for leak in found]
+    found = leaking(lock, first, leaks)
+    steps += [leak_step(leak) for leak in found]
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
     return Finding(
@@ -219,10 +222,10 @@ def _left(
         summary=f"{lock.title} names {who(holder)}, which {gone}, and was left locked; "
         f"{len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} for it.",
-        certainty=_certainty(found, leaks),
+        certainty=certainty(found, leaks, first),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
-        culprits=_leakers(found, lock) or _takers(lock, first),
+        culprits=leakers(found, lock.name) or _takers(lock, first),
         advice=("Release the lock on every path out of the function, or take it with a guard.",),
         refines=_GENERAL,
     )
@@ -230,7 +233,7 @@ def _left(
 
 def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     """A lock without an owner in it, which nobody's code holds."""
-    found = _leaking(lock, first, leaks)
+    found = leaking(lock, first, leaks)
     if not found:
         return Clear(f"who holds {lock.title} is not known")
     steps = [
@@ -240,7 +243,7 @@ def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing)
             "returned",
             (first.task,),
         ),
-        *(_leak_step(leak) for leak in found),
+        *(leak_step(leak) for leak in found),
     ]
     same = tuple(w for w in waits.victims if w.lock is not None and w.lock.key == lock.key)
     behind = victims_step(same, {first.task.address})
@@ -249,70 +252,13 @@ def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing)
     return Finding(
         title=f"{lock.title} was left locked by {names}",
         summary=f"{lock.title} is locked and nobody holds it; {names} can return with it held.",
-        certainty=_certainty(found, leaks),
+        certainty=certainty(found, leaks, first),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
-        culprits=_leakers(found, lock),
+        culprits=leakers(found, lock.name),
         advice=("Release the lock on every path out of the function.",),
         refines=_GENERAL,
     )
-
-
-def _certainty(found: list[LockLeak], leaks: LockLeaks | Missing) -> Certainty:
-    """Only one function that can have done it, all code read, is as good as found."""
-    whole = isinstance(leaks, LockLeaks) and not leaks.unread
-    return Certainty.INFERRED if whole and len(found) == 1 else Certainty.POSSIBLE
-
-
-def _leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLeak]:
-    """Functions that can have left it: at its address, else in the module that waits for it."""
-    if isinstance(leaks, Missing):
-        return []
-    address = None if lock.address is None else int(lock.address)
-    found = list(leaks.of(lock.key[0], address))
-    fixed = [leak for leak in found if leak.lock is not None]
-    module = first.call.module if first.call is not None else None
-    near = [leak for leak in found if leak.module.name == module]
-    return list({leak.function: leak for leak in fixed or near}.values())
-
-
-def _leak_step(leak: LockLeak) -> Step:
-    if leak.taken_by is not None:
-        return Step(
-            f"{leak.taken_by} [{leak.module.name}] takes a {leak.kind} at {leak.taken_at} for "
-            f"{leak.function} to release, which can return at {leak.returns_at} without",
-            (leak.module,),
-        )
-    return Step(
-        f"{leak.function} [{leak.module.name}] takes a {leak.kind} at {leak.taken_at} and can "
-        f"return at {leak.returns_at} without releasing it, which its other paths do",
-        (leak.module,),
-    )
-
-
-def _leakers(found: list[LockLeak], lock: Lock) -> tuple[Culprit, ...]:
-    leaving = [
-        Culprit(
-            leak.module.name,
-            leak.function,
-            None,
-            lock.name,
-            f"can return at {leak.returns_at} with the lock held",
-        )
-        for leak in found
-    ]
-    taking = [
-        Culprit(
-            leak.module.name,
-            leak.taken_by,
-            None,
-            lock.name,
-            f"takes the lock, which {leak.function} is to release",
-        )
-        for leak in found
-        if leak.taken_by is not None
-    ]
-    return distinct([*leaving, *taking])
 
 
 def _takers(lock: Lock, first: Wait) -> tuple[Culprit, ...]:

@@ -12,7 +12,9 @@ How it is decided
     read from RCU's own tree, and from the report. On the stack of such a CPU the code is followed;
     the innermost function which can come back to where it was caught is the loop. A task that
     sleeps within a read section is on RCU's own list of those it waits for; the code on its stack
-    tells which function took the read lock.
+    tells which function took the read lock. Where none on it did, and no module's code is there, a
+    function that has returned did: those of the modules from outside the kernel's tree are searched
+    for a path that returns within a read section which another path leaves.
 
 When it is wrong
     As with every sample the loop may be further out than the one caught. A starved virtual CPU or
@@ -28,10 +30,12 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.leaked import certainty, leak_step, leakers, within_rcu
 from oopsight.diagnosis.stalls import blame, distinct, loop_reason, looping, own_loop
 from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
 from oopsight.evidence.grace_period import GracePeriod, Reader
+from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.stacks import Call
 from oopsight.evidence.symptom import Symptom
@@ -39,7 +43,10 @@ from oopsight.kinds import Kind
 
 
 def rcu_stall(
-    symptom: Symptom, cpus: Cpus | Missing, grace: GracePeriod | Missing
+    symptom: Symptom,
+    cpus: Cpus | Missing,
+    grace: GracePeriod | Missing,
+    leaks: LockLeaks | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide who keeps the grace period from ending."""
     if symptom.kind is not Kind.RCU_STALL:
@@ -48,8 +55,11 @@ def rcu_stall(
         return Undecided(cpus.detail)
     found = _blocking(cpus, grace)
     readers = grace.readers if isinstance(grace, GracePeriod) else ()
-    off = [r for r in readers if cpus.running(r.stack.task.address) is None]
+    off = [r for r in readers if cpus.running(r.stack.task.address) is None or _in_user(r, cpus)]
     asleep = next(iter(sorted(off, key=lambda r: r.stack.state == "R")), None)
+    left = within_rcu(leaks)
+    if asleep is not None and left and _has_left(asleep, cpus):
+        return _left(symptom, asleep, left, leaks, len(off))
     if asleep is not None and asleep.stack.culprit is not None:
         return _asleep(symptom, asleep, asleep.stack.culprit, len(readers))
     if found is None:
@@ -117,6 +127,49 @@ def _asleep(symptom: Symptom, reader: Reader, call: Call, count: int) -> Finding
         chain=tuple(steps),
         culprits=distinct(culprits),
         advice=("Leave the read section before anything that sleeps, or use SRCU.",),
+    )
+
+
+def _in_user(reader: Reader, cpus: Cpus) -> bool:
+    """Whether it runs in user space."""
+    cpu = cpus.running(reader.stack.task.address)
+    return cpu is not None and cpu.in_user
+
+
+def _has_left(reader: Reader, cpus: Cpus) -> bool:
+    """Whether nothing on its stack entered the read section, nor is any module's code there."""
+    if _in_user(reader, cpus):
+        return True
+    calls = reader.stack.calls
+    entered = any(h.kind == "rcu" for call in calls for h in call.holds)
+    return reader.stack.missing is None and not entered and not any(c.module for c in calls)
+
+
+def _left(
+    symptom: Symptom, reader: Reader, left: list[LockLeak], leaks: LockLeaks | Missing, count: int
+) -> Finding:
+    """A task within a read section which none of its calls has entered: one that returned did."""
+    stack = reader.stack
+    headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    name = f"{stack.task.comm} (pid {stack.task.pid})"
+    names = " or ".join(leak.function for leak in left)
+    sure = certainty(left, leaks) if count == 1 else Certainty.POSSIBLE
+    return Finding(
+        title=f"RCU stall: {name} is within a read section that {names} left open",
+        summary=f"{name} is within a read section of RCU that no function on its stack entered; "
+        f"{names} can return within one.",
+        certainty=sure,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            Step("a grace period of RCU did not end", headline or (stack.task,)),
+            Step(
+                f"RCU waits for {name}, on whose stack no function has entered a read section",
+                (stack.task, *reader.because),
+            ),
+            *(leak_step(leak) for leak in left),
+        ),
+        culprits=leakers(left, None),
+        advice=("Call rcu_read_unlock() on every path out of the function.",),
     )
 
 

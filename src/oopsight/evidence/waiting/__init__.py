@@ -39,6 +39,8 @@ _LOCKING = (
     "__rt_mutex_*",
     "__flush_work*",
 )
+# These hold the address space locked for what they call, and are not followed.
+_HOLDING = ("handle_mm_fault", "__get_user_pages*", "fixup_user_fault")
 _STALLS = (
     Kind.HUNG_TASK,
     Kind.SOFT_LOCKUP,
@@ -89,6 +91,8 @@ class Lock:
     detail: str | None = None
     bit: int | None = None
     """Of the word at the address, where it is but a bit."""
+    within: int | None = None
+    """Its distance from the beginning of the slab object that it lies in."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -161,6 +165,25 @@ class Wait:
         if self.call is not None:
             return self.call.name
         return f"work item {self.work.name}" if self.work is not None else None
+
+    @property
+    def places(self) -> frozenset[int]:
+        """Where in an object the lock lies, as its own code came to it, and as the slab has it."""
+        lock = self.lock
+        if lock is None:
+            return frozenset()
+        wanted = (call.wants for call in self.stack.calls if call.wants is not None)
+        found = {
+            w.offset for w in wanted if w.kind == lock.kind and w.address in (None, lock.address)
+        }
+        return frozenset(offset for offset in (lock.within, *found) if offset)
+
+    def may_hold(self, lock: Lock) -> bool:
+        """Whether some function on its stack holds the lock, or one of which that is not known."""
+        if self.stack.inside(*_HOLDING) is not None:
+            return True
+        held = [h for call in self.stack.calls for h in call.holds if h.kind == lock.kind]
+        return any(h.address in (None, lock.address) for h in held)
 
     def holding(self, lock: Lock) -> Call | None:
         """The function on its stack that took a lock, by its code."""

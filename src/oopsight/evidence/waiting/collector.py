@@ -69,6 +69,7 @@ class Collector:
         self._add_holders()
         if self._add_givers():
             self._add_holders()
+        self._strike_readers()
         ordered = sorted(self.waits.values(), key=lambda w: (-(w.seconds or 0), w.task.pid))
         return Waits(tuple(ordered), len(self.alive), len(blocked), self.whole)
 
@@ -159,7 +160,8 @@ class Collector:
         holders = tuple(
             Holder(h.task, h.task.address in self.alive, h.known_by) for h in lock.holders
         )
-        return Lock(**{**vars(lock), "holders": holders})
+        within = None if lock.address is None else self.reader.names.within(int(lock.address))
+        return Lock(**{**vars(lock), "holders": holders, "within": within})
 
     def _with_spinner(self, lock: Lock) -> Lock:
         """A spinlock names no owner: a CPU's code does which has taken it and not given it back."""
@@ -247,6 +249,27 @@ class Collector:
             last = chain[-1].lock
             if not closed or last is None or wait.task.address not in _members(chain, last):
                 alone = Lock(**{**vars(lock), "holders": ()})
+                self.waits[address] = Wait(**{**vars(wait), "lock": alone})
+
+    def _strike_readers(self) -> None:
+        """A last reader that waits for the lock itself, and in no code that has it, reads no more.
+
+        Whoever does may have come before it: the lock remembers one of its readers.
+        """
+        stale = {
+            wait.lock.key
+            for wait in self.waits.values()
+            if wait.lock is not None
+            and any(
+                h.known_by == "last reader" and h.task.address == wait.task.address
+                for h in wait.lock.holders
+            )
+            and wait.stack.missing is None
+            and not wait.may_hold(wait.lock)
+        }
+        for address, wait in list(self.waits.items()):
+            if wait.lock is not None and wait.lock.key in stale:
+                alone = Lock(**{**vars(wait.lock), "holders": ()})
                 self.waits[address] = Wait(**{**vars(wait), "lock": alone})
 
     def _unheld(self) -> set[tuple[str, int]]:

@@ -1,0 +1,4 @@
+boot() {
+	load pagecensus
+	service /usr/bin/censusctl -c /etc/censusctl.steps
+}

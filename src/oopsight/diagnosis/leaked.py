@@ -1,0 +1,115 @@
+"""Functions that can have returned with the lock that others wait for: which ones, and in words."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Culprit, Step
+from oopsight.diagnosis.stalls import distinct
+from oopsight.evidence import Missing
+from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.waiting import Lock, Wait
+
+_RCU = "rcu"
+_NEAR = 0x40
+"""Bytes from the beginning of an object within which objects of many kinds have a lock."""
+
+
+def certainty(
+    found: list[LockLeak], leaks: LockLeaks | Missing, first: Wait | None = None
+) -> Certainty:
+    """Only one function that can have done it, all code read, is as good as found.
+
+    :param first: one that waits for the lock; the function's has to lie where this one does
+    """
+    whole = isinstance(leaks, LockLeaks) and not leaks.unread
+    sure = whole and len(found) == 1 and (first is None or _fits(found[0], first))
+    return Certainty.INFERRED if sure else Certainty.POSSIBLE
+
+
+def _fits(leak: LockLeak, first: Wait) -> bool:
+    """Whether the lock that a function leaves is of the kind of object that has this one."""
+    if leak.lock is not None or leak.kind == _RCU:
+        return True
+    if first.call is not None and first.call.module == leak.module.name:
+        return leak.offset is None or not first.places or leak.offset in first.places
+    return leak.offset is not None and leak.offset >= _NEAR
+
+
+def leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLeak]:
+    """Functions that can have left it.
+
+    At its address; else in the module that waits for it; else those that take a lock which lies in
+    what they are handed where this one lies in what the waiting code was handed. There is but one
+    RCU.
+    """
+    if isinstance(leaks, Missing):
+        return []
+    if lock.kind == "grace period":
+        return within_rcu(leaks)
+    address = None if lock.address is None else int(lock.address)
+    found = leaks.of(lock.key[0], address)
+    fixed = [leak for leak in found if leak.lock is not None]
+    module = first.call.module if first.call is not None else None
+    near = [leak for leak in found if leak.module.name == module]
+    aimed = leaks.aimed(lock.key[0], first.places, _modes(lock))
+    return _each(fixed or near or list(aimed))
+
+
+def within_rcu(leaks: LockLeaks | Missing) -> list[LockLeak]:
+    """Functions that can return within a read section of RCU."""
+    return [] if isinstance(leaks, Missing) else _each(list(leaks.of(_RCU, None)))
+
+
+def _each(found: list[LockLeak]) -> list[LockLeak]:
+    return list({(leak.module.name, leak.function): leak for leak in found}.values())
+
+
+def _modes(lock: Lock) -> tuple[str | None, ...]:
+    """What whoever left it can have taken it for."""
+    if lock.kind != "rwsem" or lock.detail is None:
+        return (None, "read", "write")
+    return ("write",) if lock.detail == "held by a writer" else ("read",)
+
+
+def leak_step(leak: LockLeak) -> Step:
+    """How a function returns with a lock."""
+    what = "RCU's read lock" if leak.kind == _RCU else f"a {leak.kind}"
+    if leak.taken_by is not None:
+        return Step(
+            f"{leak.taken_by} [{leak.module.name}] takes {what} at {leak.taken_at} for "
+            f"{leak.function} to release, which can return at {leak.returns_at} without",
+            (leak.module,),
+        )
+    return Step(
+        f"{leak.function} [{leak.module.name}] takes {what} at {leak.taken_at} and can "
+        f"return at {leak.returns_at} without releasing it, which its other paths do",
+        (leak.module,),
+    )
+
+
+def leakers(found: list[LockLeak], name: str | None) -> tuple[Culprit, ...]:
+    """Those to blame.
+
+    :param name: of the lock
+    """
+    leaving = [
+        Culprit(
+            leak.module.name,
+            leak.function,
+            None,
+            name,
+            f"can return at {leak.returns_at} with the lock held",
+        )
+        for leak in found
+    ]
+    taking = [
+        Culprit(
+            leak.module.name,
+            leak.taken_by,
+            None,
+            name,
+            f"takes the lock, which {leak.function} is to release",
+        )
+        for leak in found
+        if leak.taken_by is not None
+    ]
+    return distinct([*leaving, *taking])
