@@ -8,6 +8,7 @@ from handmade_facts import ABSENT, slab_object
 
 from oopsight.diagnosis import Culprit
 from oopsight.diagnosis.doers import (
+    copiers,
     freed_before,
     freers_by_code,
     freers_unseen,
@@ -16,7 +17,7 @@ from oopsight.diagnosis.doers import (
     sharers,
 )
 from oopsight.evidence import Address
-from oopsight.evidence.doers import Doers, FieldDoers, FreedSizes, KeptBy
+from oopsight.evidence.doers import Doers, FieldDoers, FunctionSizes, KeptBy
 
 ONE = slab_object("free")
 FIELD = FieldDoers(1, ONE.address, "recorder", (), (), (), ())
@@ -96,10 +97,10 @@ def test_who_freed_it_before() -> None:
 
 
 def test_who_frees_objects_of_another_size_comes_last() -> None:
-    doers = replace(DOERS, sizes=(FreedSizes("rec_close", (ONE.size * 4,)),))
+    doers = replace(DOERS, sizes=(FunctionSizes("rec_close", (ONE.size * 4,)),))
     ordered, singled = freers_by_code(CAN[:2], doers, ONE)
     assert ([one.function for one in ordered], singled) == (["rec_open", "rec_close"], True)
-    doers = replace(DOERS, sizes=(FreedSizes("rec_close", (ONE.size,)),))
+    doers = replace(DOERS, sizes=(FunctionSizes("rec_close", (ONE.size,)),))
     assert freers_by_code(CAN[:2], doers, ONE)[0][0].function == "rec_close"
 
 
@@ -109,3 +110,10 @@ def test_who_gave_the_last_reference_back_and_goes_on_is_to_blame() -> None:
     assert not gave_back_itself([freer("rec_open")], doers)
     assert not gave_back_itself([], doers)
     assert not gave_back_itself([freer("rec_reset")], ABSENT)
+
+
+def test_who_duplicates_the_holder_of_a_pointer() -> None:
+    doers = replace(DOERS, copies=(FunctionSizes("rec_clone", (ONE.size - 8,)),))
+    assert [one.function for one in copiers(doers, ONE)] == ["rec_clone"]
+    assert copiers(doers, replace(ONE, size=ONE.size * 4)) == []
+    assert copiers(ABSENT, ONE) == []

@@ -12,6 +12,7 @@ NAMES = {
     0x9200: "crypto_alloc_shash",
     0x9300: "kmem_cache_free",
     0x9400: "kmalloc_trace",
+    0x9500: "kmemdup",
 }
 START = 0x1000
 
@@ -108,3 +109,8 @@ def test_how_much_is_allocated_and_what_else_is_freed() -> None:
                 "call 0x9000")  # fmt: skip
     assert found.stores[0].size == 0x60
     assert found.frees_more
+
+
+def test_a_copy_of_a_whole_object() -> None:
+    assert use("mov esi, 0x18", "call 0x9500").copies == (0x18,)
+    assert use("mov rsi, rbx", "call 0x9500").copies == ()

@@ -125,3 +125,15 @@ def freed_before(doers: Doers | Missing) -> list[Culprit]:
     # Where the trace of the pointer is lost, a function that does both tells itself.
     names = field.leaves if field is not None else doers.twice
     return [Culprit(doers.module, name, None, None, _LEAVES) for name in names]
+
+
+def copiers(doers: Doers | Missing, holder: SlabObject) -> list[Culprit]:
+    """Who duplicates objects like the one that holds a pointer: then two of them hold it."""
+    if isinstance(doers, Missing):
+        return []
+    why = "duplicates such an object as a whole, the pointer in it as well"
+    return [
+        Culprit(doers.module, one.function, None, None, why)
+        for one in doers.copies
+        if any(holder.size // 2 < size <= holder.size for size in one.sizes)
+    ]

@@ -57,8 +57,8 @@ class FieldDoers:
 
 
 @dataclass(frozen=True)
-class FreedSizes:
-    """How many bytes the objects have that a function frees."""
+class FunctionSizes:
+    """How many bytes the objects have that a function frees, or copies."""
 
     function: str
     sizes: tuple[int, ...]
@@ -76,8 +76,10 @@ class Doers:
     """Free anything, and allocate too."""
     twice: tuple[str, ...] = ()
     """Free what a field holds and leave it there, and free the same again with all around it."""
-    sizes: tuple[FreedSizes, ...] = ()
+    sizes: tuple[FunctionSizes, ...] = ()
     """Of those that free only what the module has allocated with a known size."""
+    copies: tuple[FunctionSizes, ...] = ()
+    """Of those that duplicate objects as a whole, the sizes of these."""
     gives_back: tuple[str, ...] = ()
     """Have the kernel give an object back, with the last reference or for good."""
 
@@ -121,6 +123,7 @@ def collect(
         allocates=tuple(one for one in able if one in makers),
         twice=tuple(name for name, use in uses.items() if _twice(use)),
         sizes=_sizes(uses),
+        copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
     )
 
@@ -187,7 +190,7 @@ def _twice(use: FieldUse) -> bool:
     return any(one.whole and one.key in left for one in use.frees)
 
 
-def _sizes(uses: dict[str, FieldUse]) -> tuple[FreedSizes, ...]:
+def _sizes(uses: dict[str, FieldUse]) -> tuple[FunctionSizes, ...]:
     made: dict[int, set[int]] = {}
     unknown: set[int] = set()
     for one in (one for use in uses.values() for one in use.stores):
@@ -197,7 +200,7 @@ def _sizes(uses: dict[str, FieldUse]) -> tuple[FreedSizes, ...]:
             unknown.add(one.key)
     known = made.keys() - unknown
     return tuple(
-        FreedSizes(name, tuple(sorted({size for one in use.frees for size in made[one.key]})))
+        FunctionSizes(name, tuple(sorted({size for one in use.frees for size in made[one.key]})))
         for name, use in uses.items()
         if use.frees and not use.frees_more and all(one.key in known for one in use.frees)
     )

@@ -99,6 +99,8 @@ class FieldUse:
     """Whether it takes a reference to anything, by an atomic instruction."""
     frees_more: bool = False
     """Whether it frees what is not known to have been read from a field, too."""
+    copies: tuple[int, ...] = ()
+    """Sizes in bytes of the objects that it copies as a whole, with all pointers in them."""
     starts: bool = False
     """Whether it stores the 32-bit number one, as a count of references begins with."""
 
@@ -128,6 +130,7 @@ class _Reading:
         self.checked: set[Value] = set()
         self.counts = False
         self.starts = False
+        self.copies: list[int] = []
         for register in ("rdi", "rsi", "rdx", "rcx", "r8", "r9"):
             self.registers[register] = self._new("argument")
 
@@ -160,6 +163,9 @@ class _Reading:
         given = _FREES.get(name.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
+        length = self._value("rsi") if name == "kmemdup" else None
+        if length is not None and length.kind == "number":
+            self.copies.append(length.number)
         given = next((r for begin, r in _SIZES.items() if name.startswith(begin)), None)
         size = self._value(given) if given is not None else None
         for register in _CALLER_SAVED:
@@ -259,7 +265,7 @@ def field_use(
     )
     more = any(one.kind != "loaded" for _, one in reading.freed)
     stored = tuple(dict.fromkeys(stores))
-    return FieldUse(frees, stored, reading.counts, more, reading.starts)
+    return FieldUse(frees, stored, reading.counts, more, tuple(reading.copies), reading.starts)
 
 
 def _cleared(reading: _Reading, freed_at: int, freed: Value) -> bool:

@@ -18,6 +18,7 @@ When it is wrong
     Who freed it first is known only from the allocator's records. Where two modules freed it, the
     one that had not allocated it is suspect, and the verdict only *possible*. So it is where the
     object cannot be read; first named is who frees what the field holds, and leaves the pointer.
+    Where another object held the pointer, who duplicates such objects as a whole comes first.
 
 Example
     A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
@@ -40,7 +41,7 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
-from oopsight.diagnosis.doers import freed_before
+from oopsight.diagnosis.doers import copiers, freed_before
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
 from oopsight.evidence.backtrace import Backtrace
@@ -127,6 +128,8 @@ def double_free(
     elif track is None and kept is not None and kept.kind == "slab":
         # Another object may hold the pointer as well, and its free have been the one too many.
         certainty = Certainty.POSSIBLE
+        if kept.slab is not None:
+            culprits = merge(copiers(doers, kept.slab), culprits)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
         summary=summary,

@@ -1,0 +1,7 @@
+boot() {
+	load tilemap
+}
+
+workload() {
+	service /usr/sbin/mapd -c /etc/mapd.steps
+}
