@@ -68,6 +68,13 @@ def test_who_takes_the_count_down_comes_before_who_waits_for_it() -> None:
     assert found.culprits[0].function == "wait_ready"
 
 
+def test_who_is_to_wake_what_sleeps_for_a_time_is_not_known() -> None:
+    sleeper = Wait(NAMED.stack, Lock("time", None, None), 9.0)
+    found = hung_task(HUNG, waits(sleeper), ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+
+
 def test_a_frozen_file_system_is_nobodys_code() -> None:
     frozen = Lock("frozen file system", LOCK_A, "ext4 on loop0", because=(memory(LOCK_A),))
     found = hung_task(

@@ -48,7 +48,8 @@ from oopsight.evidence.wakers import Wakers
 from oopsight.kinds import Kind
 
 _MOST_ENDERS = 3
-_ENDED = ("completion", "event")
+# A task that sleeps for a time, and hangs, is to be woken before: by whom is not seen.
+_ENDED = ("completion", "event", "time")
 _LOCKS = ("mutex", "rwsem", "semaphore", "rtmutex", "socket", "page", "bit", "percpu_rwsem")
 _PROVEN = ("owner", "reader", "code", "signals", "queue")
 
