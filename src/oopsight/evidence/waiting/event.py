@@ -35,9 +35,21 @@ def find(scan: Scan) -> Lock | None:
             return Lock("event", Address(address), scan.name(address), because=because)
     if scan.stack.inside("io_schedule*"):
         return Lock("io", None, None)
-    if scan.stack.inside("schedule_timeout*", "msleep*", "usleep*", "do_nanosleep"):
+    if scan.stack.inside("msleep*", "usleep*", "do_nanosleep"):
         return Lock("time", None, None)
+    if scan.stack.inside("schedule_timeout*"):
+        # Without a timer of its own it sleeps until somebody wakes it.
+        return Lock("time", None, None) if _timed(scan) else Lock("event", None, "without a queue")
     return None
+
+
+def _timed(scan: Scan) -> bool:
+    """Whether ``schedule_timeout()`` has set a timer, which lies on the task's stack."""
+    try:
+        function = scan.prog.symbol("process_timeout").address
+    except LookupError:
+        return True
+    return any(word == function for _, word in scan.words())
 
 
 def _proof(scan: Scan, waiter: int, queue: int) -> tuple[Memory, ...]:
