@@ -48,6 +48,12 @@ def test_a_function_that_always_keeps_its_lock_means_to() -> None:
     assert not function("53 4889fb", "call mutex_lock", "5b c3").leaks
 
 
+def test_what_is_given_back_without_having_been_taken_is_told() -> None:
+    put = function("4883c708", "call mutex_unlock", "c3")  # add rdi, 8
+    assert {(kind, str(lock)) for kind, lock in put.given} == {("mutex", "rdi+0x8")}
+    assert not function(*LEAKING).given
+
+
 def test_what_one_function_keeps_another_gives_back_on_some_ways_only() -> None:
     # void *start(m): mutex_lock(&fixed)
     start = function("48c7c700500000", "call mutex_lock", "31c0 c3")

@@ -21,7 +21,8 @@ def certainty(
     :param first: one that waits for the lock; the function's has to lie where this one does
     """
     whole = isinstance(leaks, LockLeaks) and not leaks.unread
-    sure = whole and len(found) == 1 and (first is None or _fits(found[0], first))
+    alone = whole and len(found) == 1 and found[0].given_by is None
+    sure = alone and (first is None or _fits(found[0], first))
     return Certainty.INFERRED if sure else Certainty.POSSIBLE
 
 
@@ -79,9 +80,12 @@ def leak_step(leak: LockLeak) -> Step:
             f"{leak.function} to release, which can return at {leak.returns_at} without",
             (leak.module,),
         )
+    handed = ""
+    if leak.given_by is not None:
+        handed = f"; it may hand it on, as {leak.given_by} gives back one that it has not taken"
     return Step(
         f"{leak.function} [{leak.module.name}] takes {what} at {leak.taken_at} and can "
-        f"return at {leak.returns_at} without releasing it, which its other paths do",
+        f"return at {leak.returns_at} without releasing it, which its other paths do{handed}",
         (leak.module,),
     )
 

@@ -19,7 +19,8 @@ from oopsight.evidence.symptom import Symptom
 from oopsight.evidence.waiting import Waits, hung
 from oopsight.kernel.call_sites import addresses, call_sites
 from oopsight.kernel.code_locks import Held, Leak
-from oopsight.kernel.lock_functions import ALL_ACQUIRES
+from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES
+from oopsight.kernel.machine_code import Expression
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -33,6 +34,8 @@ _LEFT = (
     "grace period",
 )
 """Kinds of locks that a function can return with."""
+_INLINE = ("bit", "page")
+"""Taken by a call only where somebody else has it."""
 _REMEMBERED = ("owner", "last reader", "last holder", "reader")
 _KINDS = (
     Kind.HUNG_TASK,
@@ -61,6 +64,9 @@ class LockLeak:
     """Its distance from the pointer through which the code came to it."""
     mode: str | None = None
     """``read`` or ``write``, of a rw_semaphore."""
+    given_by: str | None = None
+    """A function of the module that gives such a lock back without having taken it: the one that
+    returns with the lock may hand it on."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,13 @@ def _implicated(modules: Modules, stacks: list[TaskStack]) -> list[Module]:
     return [m for m in modules.loaded if m.name in names]
 
 
+def _others(one: Expression | None, other: Expression | None) -> bool:
+    """Whether two locks are at different fixed addresses."""
+    return (
+        one is not None and other is not None and not one.base and not other.base and one != other
+    )
+
+
 def _mode(held: Held) -> str | None:
     if held.kind != "rwsem":
         return None
@@ -160,6 +173,8 @@ class _Search:
         self._reader = StackReader(session, modules)
         self._left = _MOST_BYTES
         self._targets = addresses(session.prog, ALL_ACQUIRES)
+        self._releases = addresses(session.prog, [f for f, k in RELEASES.items() if k != PACKET])
+        self._givers: dict[str, dict[int, str]] = {}
         self.leaks: list[LockLeak] = []
         self.followed = 0
         self.unread = 0
@@ -181,9 +196,31 @@ class _Search:
                 continue
             self.followed += function.followed
             for leak in function.leaks:
-                self._found(module, (name, begin), (name, begin), leak)
+                giver = self._giver(module, leak.held)
+                self._found(module, (name, begin), (name, begin), leak, giver)
             if function.kept:
                 self._stops(module, (name, begin), function.kept)
+
+    def _giver(self, module: Module, held: Held) -> str | None:
+        """A function that gives back a lock which it has not taken and which may be this one."""
+        if held.kind.partition(" ")[0] in _INLINE:
+            return None
+        if module.name not in self._givers:
+            found: dict[int, str] = {}
+            for start, end in module.ranges:
+                size = min(end - start, _MOST_BYTES)
+                for site in call_sites(self._prog, start, size, self._releases):
+                    name, begin, _ = self._reader.names.code(site)
+                    # The cold part of a function goes on with what that has taken.
+                    if begin is not None and module.holds(begin) and ".cold" not in name:
+                        found.setdefault(begin, name)
+            self._givers[module.name] = dict(list(found.items())[:_MOST_FUNCTIONS])
+        for begin, name in self._givers[module.name].items():
+            function = self._reader.function(begin)
+            for kind, lock in function.given if function is not None else ():
+                if kind == held.kind and not _others(lock, held.lock):
+                    return base_name(name)
+        return None
 
     def _stops(self, module: Module, start: tuple[str, int], kept: tuple[Held, ...]) -> None:
         """Look for what a function keeps in the one that stands beside it, as ``stop``."""
@@ -211,7 +248,12 @@ class _Search:
         return found
 
     def _found(
-        self, module: Module, taker: tuple[str, int], returns: tuple[str, int], leak: Leak
+        self,
+        module: Module,
+        taker: tuple[str, int],
+        returns: tuple[str, int],
+        leak: Leak,
+        giver: str | None = None,
     ) -> None:
         lock = leak.held.lock
         self.leaks.append(
@@ -225,6 +267,7 @@ class _Search:
                 taken_by=base_name(taker[0]) if taker != returns else None,
                 offset=leak.held.offset,
                 mode=_mode(leak.held),
+                given_by=giver,
             )
         )
 

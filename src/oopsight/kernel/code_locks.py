@@ -158,6 +158,9 @@ class Function:
         self.leaks: tuple[Leak, ...] = ()
         self.kept: tuple[Held, ...] = ()
         """Locks that it returns with on every way: another function is to give them back."""
+        self.given: frozenset[tuple[str, Expression | None]] = frozenset()
+        """Kinds of locks, and which, that some way gives back which has not taken any."""
+        self._given: set[tuple[str, Expression | None]] = set()
         self.followed = False
         """Whether all paths could be followed."""
         self._follow()
@@ -209,6 +212,7 @@ class Function:
             self._states.clear()
             return
         returns, released = walked
+        self.given = frozenset(self._given)
         self.followed = whole
         self.leaks = _leaks(returns, released)
         always = set.intersection(*(set(held) for _, held in returns)) if returns else set()
@@ -371,6 +375,8 @@ class Function:
             if match:
                 left.remove(match)
                 released.add(match.site)
+            else:
+                self._given.add((given, lock))
             return _State(tuple(left), None)
         kind = ACQUIRES.get(called)
         if called == BIT_LOCK and registers.get("rcx") == UNINTERRUPTIBLE:

@@ -213,3 +213,12 @@ def test_whoever_waits_for_a_grace_period_waits_for_who_left_a_read_section_open
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["f"]
     assert found.certainty is Certainty.INFERRED
+
+
+def test_a_function_that_may_hand_the_lock_on_is_only_possible() -> None:
+    victim = Wait(VICTIM.stack, lock(LOCK_A, kind="semaphore"), 9.0)
+    getter = replace(leak("get", "semaphore"), given_by="put")
+    found = lock_held(HUNG, waits(victim), leaks(getter))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    assert "it may hand it on, as put gives back" in found.chain[-1].claim

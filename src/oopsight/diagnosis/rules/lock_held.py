@@ -21,7 +21,9 @@ How it is decided
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
     is handed over to another context on purpose is held by nobody's code. Where several functions
-    could have leaked the lock, the first of them is a guess, and the verdict only *possible*.
+    could have leaked the lock, the first of them is a guess, and the verdict only *possible*; so is
+    it where another function of the module gives back a lock that it has not taken, for then the
+    first may be meant to return with it.
 
 Example
     ``sensord`` waits in ``probe_query()`` for an answer that never comes, with the bus mutex held;

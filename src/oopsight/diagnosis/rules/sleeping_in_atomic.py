@@ -40,6 +40,7 @@ from oopsight.diagnosis import (
     Step,
     Undecided,
 )
+from oopsight.diagnosis.leaked import certainty, leak_step
 from oopsight.diagnosis.stalls import blame, distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.cpus import Cpu, Cpus
@@ -177,7 +178,6 @@ def _in_interrupt(slept: Step, cpu: Cpu) -> Finding | Undecided:
 
 def _leaked(slept: Step, cpu: Cpu, leaks: LockLeaks | Missing) -> Finding | Undecided:
     found = () if isinstance(leaks, Missing) else leaks.of("spinlock", None)
-    whole = isinstance(leaks, LockLeaks) and not leaks.unread
     names = {(leak.module.name, leak.function): leak for leak in found}
     if not names:
         call = next((c for c in cpu.stack.blamable if c.module), None)
@@ -196,20 +196,13 @@ def _leaked(slept: Step, cpu: Cpu, leaks: LockLeaks | Missing) -> Finding | Unde
         Step(
             "no function on its stack holds a spinlock: one that has returned kept it", (cpu.task,)
         ),
-        *(
-            Step(
-                f"{leak.function} [{leak.module.name}] takes a spinlock at {leak.taken_at} and can "
-                f"return at {leak.returns_at} without releasing it, which its other paths do",
-                (leak.module,),
-            )
-            for leak in names.values()
-        ),
+        *(leak_step(leak) for leak in names.values()),
     ]
     who = " or ".join(leak.function for leak in names.values())
     return Finding(
         title=f"{who} returned with a spinlock held, and its task slept",
         summary=f"{cpu.task.comm} slept with preemption disabled, which {who} left so.",
-        certainty=Certainty.INFERRED if len(names) == 1 and whole else Certainty.POSSIBLE,
+        certainty=certainty(list(names.values()), leaks),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(
