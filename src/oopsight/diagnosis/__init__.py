@@ -113,12 +113,15 @@ class Finding:
     """``None``: the symptom's."""
     summary: str
     certainty: Certainty
+    """Of all that is claimed: the cause, and who is to blame for it."""
     depth: Depth
     chain: tuple[Step, ...]
     culprits: tuple[Culprit, ...] = ()
     """Most suspect first, each with the reason."""
     innocent: tuple[Innocent, ...] = ()
     advice: tuple[str, ...] = ()
+    cause_certainty: Certainty | None = None
+    """Of the cause alone, where who is to blame for it is less sure."""
     refines: tuple[str, ...] = ()
     """Names of rules of which this is a special case: where they find too, they are passed over."""
 
@@ -188,14 +191,15 @@ _STRENGTH = {
 
 def rank(finding: Finding) -> tuple[int, int, int]:
     """Order of findings by closeness to the cause; see the top of this file."""
-    established = _STRENGTH[finding.certainty] >= _STRENGTH[Certainty.INFERRED]
+    strength = _STRENGTH[finding.cause_certainty or finding.certainty]
+    established = strength >= _STRENGTH[Certainty.INFERRED]
     row = {
         (Depth.ROOT_CAUSE, True): 5,
         (Depth.MECHANISM, True): 4,
         (Depth.ROOT_CAUSE, False): 3,
         (Depth.MECHANISM, False): 2,
     }.get((finding.depth, established), 1)
-    return row, _STRENGTH[finding.certainty], len(finding.chain)
+    return row, strength, len(finding.chain)
 
 
 def verdict(outcomes: dict[str, Outcome]) -> tuple[str, Finding] | None:

@@ -43,4 +43,4 @@ def lowered(finding: Finding, integrity: Integrity | Missing, *, alone: bool = F
     if certainty in _CONFIDENT and not stands:
         certainty = Certainty.POSSIBLE
     kept = tuple(one for one in finding.culprits if one.module is not None)
-    return replace(finding, certainty=certainty, culprits=kept)
+    return replace(finding, certainty=certainty, cause_certainty=None, culprits=kept)

@@ -44,6 +44,7 @@ def allow_for_out_of_tree(cause: str, finding: Finding, system: System | Missing
     return replace(
         finding,
         certainty=Certainty.POSSIBLE,
+        cause_certainty=None,
         advice=(
             *finding.advice,
             "Modules from outside the kernel's tree were loaded: see whether it still happens "

@@ -36,12 +36,15 @@ def _cell(text: Any) -> str:
 def to_markdown(report: Report) -> str:
     """Render in the order in which it is read: verdict, events, proof, what to do, gaps."""
     verdict = report["verdict"]
+    alone = ""
+    if verdict["cause_certainty"] != verdict["certainty"]:
+        alone = f"; the cause by itself is {verdict['cause_certainty']}"
     lines = [
         f"# {_plain(verdict['title'])}",
         "",
         f"**{_plain(verdict['summary'])}**",
         "",
-        f"Certainty: {verdict['certainty']} ({CERTAINTY[verdict['certainty']]}). "
+        f"Certainty: {verdict['certainty']} ({CERTAINTY[verdict['certainty']]}){alone}. "
         f"Kind: {verdict['kind']}. Cause: {_plain(verdict['cause'] or 'unknown')}.",
         "",
     ]

@@ -89,10 +89,12 @@ def _verdict(page: _Page, report: Report) -> None:
     page.line("")
 
     def row(name: str, text: str, style: str = "") -> None:
-        page.line(text, f"{name + ':':<11}", style, prose=True)
+        page.line(text, f"{name + ':' if name else '':<11}", style, prose=True)
 
     certainty = verdict["certainty"]
     row("certainty", f"{certainty}: {CERTAINTY[certainty]}", _STYLE.get(certainty, "bold"))
+    if verdict["cause_certainty"] != certainty:
+        row("", f"the cause by itself is {verdict['cause_certainty']}; who is to blame is not")
     row("kind", f"{verdict['kind']}, cause: {verdict['cause'] or 'unknown'}")
     for culprit in verdict["culprits"]:
         names = [culprit["module"], culprit["function"] and f"{culprit['function']}()"]

@@ -118,7 +118,8 @@ def test_what_the_kernel_met_in_a_modules_object_is_the_modules() -> None:
     finding = null_dereference(IN_KERNEL, PATH, flow, NONE, LOADED, head=NONE)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].module == "nic"
-    assert finding.certainty is Certainty.INFERRED
+    assert finding.certainty is Certainty.POSSIBLE
+    assert finding.cause_certainty is Certainty.INFERRED
     assert "check it in module nic" in finding.advice[0]
     # Modules of the kernel itself are its own code.
     own = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000))

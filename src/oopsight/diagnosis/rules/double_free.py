@@ -134,6 +134,7 @@ def double_free(
         title=f"double free of an object of {slab.cache} by {blamed}",
         summary=summary,
         certainty=certainty,
+        cause_certainty=Certainty.SHOWN if slab.freed else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -20,8 +20,10 @@ When it is wrong
     which. Where all of the object that it was in is zero, which freed memory is that was allocated
     again, the verdict is *possible*, as it is where the trace of the zero is lost. First blamed is
     the function that brought the zero in; whoever should have set the pointer ran earlier and is
-    not on the stack. Only where it is that of a list's head which was never set up, as comparing
-    with it tells, those come first that make such an object, or the module's initialisation.
+    not on the stack: of a pointer that was kept in an object or in data it is only *possible* that
+    this function is to blame. Only where it is that of a list's head which was never set up, as
+    comparing with it tells, those come first that make such an object, or the module's
+    initialisation.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -123,10 +125,14 @@ def null_dereference(
         steps.append(Step(f"the code belongs to module {owner.name}", (owner.pointer,)))
     # Whose mistake it is that the kernel met it there is one conclusion more.
     certainty = Certainty.SHOWN if culprits == found else Certainty.INFERRED
+    of_cause: Certainty | None = None
     if isinstance(flow, DataFlow) and flow.first.ended == "lost":
         certainty = Certainty.POSSIBLE  # where it came from is not known
+    elif isinstance(flow, DataFlow) and _kept(flow):
+        # Who should have set it, or has cleared it, may be to blame as well as who did not check.
+        certainty, of_cause = Certainty.POSSIBLE, certainty
     if isinstance(zeroed, ZeroedObject):
-        certainty = Certainty.POSSIBLE
+        certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
         steps.append(
             Step(
@@ -152,12 +158,19 @@ def null_dereference(
         title=f"NULL pointer dereference in {fault.function}",
         summary=f"{followed} followed a NULL pointer; it wanted {member}.{source}",
         certainty=certainty,
+        cause_certainty=of_cause,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=(f"Find who leaves the pointer NULL, and check it in {blamed} before it is used.",),
     )
+
+
+def _kept(flow: DataFlow) -> bool:
+    """Whether the NULL pointer was in memory that is set up and cleared by others."""
+    held = flow.first.held_in
+    return held is not None and held.kind in ("slab", "module", "per-cpu", "page", "vmalloc")
 
 
 def _should_have_set_up(head: EmptyHead) -> list[Culprit]:

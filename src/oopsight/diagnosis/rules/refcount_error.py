@@ -132,6 +132,7 @@ def refcount_error(
         title=f"reference count error in {blamed}",
         summary=f"A reference count{thing} {meaning}; {did} {last}.{missed}",
         certainty=_certainty(text, named, modules),
+        cause_certainty=Certainty.SHOWN,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

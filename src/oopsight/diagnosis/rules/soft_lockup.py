@@ -70,6 +70,7 @@ def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Und
         title=f"soft lockup in {call.name}",
         summary=f"CPU {cpu.number} did not get out of {call.name}.",
         certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if call.in_loop else None,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=distinct(
