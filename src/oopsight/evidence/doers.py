@@ -16,7 +16,7 @@ from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.field_code import FieldUse, field_use, key_of
 from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.module_code import ModuleFunction
-from oopsight.evidence.module_roles import destroyers, freers, inner_functions
+from oopsight.evidence.module_roles import allocates, destroyers, freers, inner_functions
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.object_users import ObjectUsers
 from oopsight.evidence.ways import Way
@@ -26,7 +26,6 @@ from oopsight.session import Session
 _MOST_WAYS = 3
 _LARGEST_FUNCTION = 1 << 16
 _MOST_CODE = 1 << 18
-_ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def collect(
     reader = SessionReader(session)
     inner = inner_functions(session, module, reader)
     uses = uses_of(reader, inner)
-    makers = {base_name(one.name) for one in inner if _allocates(one)}
+    makers = {base_name(one.name) for one in inner if allocates(one)}
     able = freers(inner)
     return Doers(
         module=module.name,
@@ -157,10 +156,6 @@ def _module(flow: DataFlow, backtrace: Backtrace | Missing) -> str | None:
             return way.module
     frames = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
     return next((frame.module for frame in frames if frame.module is not None), None)
-
-
-def _allocates(one: ModuleFunction) -> bool:
-    return any(name.lstrip("_").startswith(_ALLOCATES) for name in one.calls)
 
 
 def _use(reader: SessionReader, one: ModuleFunction) -> FieldUse | None:

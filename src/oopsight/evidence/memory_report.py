@@ -24,7 +24,7 @@ from oopsight.evidence.module_roles import (
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject, neighbour, owner_of
 from oopsight.evidence.pointers import BytesPointer, LogPointer, Pointer
-from oopsight.evidence.release_function import release_function
+from oopsight.evidence.release_function import freeing_jump, release_function
 from oopsight.evidence.report_stacks import of_dump, stack_of, with_caller
 from oopsight.evidence.slab_tracks import TrackFrame, handed_on, has_red_zones
 from oopsight.session import Session
@@ -225,6 +225,7 @@ def collect(
         if mistake is Mistake.INVALID_FREE and by is None:
             by = release_function(session, known, stacks["crash"], one)
         freed_jumped, freed_by = _handed_on(session, known, stacks["freed"])
+        by = by or _called_by_kernel(session, known, stacks["crash"], mistake, jumped=jumped)
         return MemoryReport(
             checker=checker,
             mistake=mistake,
@@ -264,6 +265,22 @@ def _handed_on(
     if not first.pc:
         return True, None
     return handed_on(session.prog, modules, first)
+
+
+def _called_by_kernel(
+    session: Session,
+    modules: Modules | None,
+    frames: tuple[TrackFrame, ...],
+    mistake: Mistake,
+    *,
+    jumped: bool,
+) -> TrackFrame | None:
+    """The module's function that the kernel's own called through a pointer, and that freed."""
+    first = next(iter(blamable(frames)), None)
+    frees = mistake in (Mistake.DOUBLE_FREE, Mistake.INVALID_FREE)
+    if not frees or not jumped or first is None or first.module is not None:
+        return None
+    return freeing_jump(session, modules)
 
 
 def _object(

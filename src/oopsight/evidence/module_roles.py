@@ -19,6 +19,8 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.text import printable
 
+ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
+"""What the names of functions that allocate begin with."""
 _MOST_DATA = 1 << 20
 _FREES = (
     "kfree",
@@ -179,6 +181,11 @@ def checked_alone(function: ModuleFunction) -> bool:
     return not (
         function.copies or function.indexed or _does(function, _COPIES) or _does(function, others)
     )
+
+
+def allocates(function: ModuleFunction) -> bool:
+    """Whether it allocates anything."""
+    return any(name.lstrip("_").startswith(ALLOCATES) for name in function.calls)
 
 
 def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.allocators import Allocator, allocating
 from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.data_flow import DataFlow
+from oopsight.evidence.embedding import embedders, places_in
 from oopsight.evidence.fault import Fault
 from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.free_link import read_while_free, still_linked
@@ -21,11 +22,17 @@ from oopsight.evidence.freelist_overrun import freelist_overrun
 from oopsight.evidence.handler_object import given_away
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.module_code import ModuleFunction
-from oopsight.evidence.module_roles import freers, holding_variables, inner_functions, named
+from oopsight.evidence.module_roles import (
+    ALLOCATES,
+    freers,
+    holding_variables,
+    inner_functions,
+    named,
+)
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.overrun import Overrun, overrun_of
 from oopsight.evidence.overrun_writers import able_to_overrun, writing_modules
-from oopsight.evidence.owner import Owner, SlabObject
+from oopsight.evidence.owner import Owner, SlabObject, owner_of
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.reused import refilled as refilled_object
 from oopsight.evidence.reused import reused as reused_object
@@ -37,7 +44,9 @@ from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3
 _MOST_MAKERS = 16
-_ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
+
+
+_HELD_BY = "the object that held the pointer to it"
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class ModuleUse:
     allocates: bool | None = None
     """Whether it allocates such objects; ``None`` where its code does not tell."""
     guessed: bool = False
-    """Whether nothing binds it to the object, but those that are bound to it free nothing."""
+    """Whether nothing binds it to the object but what its code can do."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,22 @@ def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabO
     return None
 
 
+def _read_through(
+    session: Session, modules: Modules, flow: DataFlow | None
+) -> tuple[str, SlabObject] | None:
+    """The free object through whose address the pattern of freed memory was read.
+
+    For a load of which only the pointer is known, and not the index.
+    """
+    if flow is None or flow.bad is None or flow.bad.kind != "poison" or len(flow.ways) < 2:
+        return None
+    value = flow.ways[1].value
+    if flow.first.held_in is not None or value is None:
+        return None
+    slab = owner_of(session, modules, int(value)).slab
+    return None if slab is None or not slab.freed else ("the bad pointer was read from it", slab)
+
+
 def _handed_good(flow: DataFlow) -> bool:
     """Whether a check was handed a pointer to memory in use: where that was kept is no matter.
 
@@ -131,7 +156,7 @@ def _fresh_on_list(
     if neighbour is None or was is None or added is None or neighbour.owner.slab is None:
         return None
     one = neighbour.owner.slab
-    fresh = (flow.first.returned_by or "").lstrip("_").startswith(_ALLOCATES)
+    fresh = (flow.first.returned_by or "").lstrip("_").startswith(ALLOCATES)
     within = one.address <= added < one.end and fresh
     empty = was.owner.address in (0, neighbour.owner.address)
     if not empty or not (within or neighbour.owner.address == added):
@@ -212,6 +237,10 @@ def _suspects(
     for step in (step for way in flow.ways[:2] for step in way.steps) if flow else ():
         if step.module is not None:
             yield step.module, f"its {step.function} uses the object", None, None
+    for way in flow.ways[1:2] if flow else ():
+        for reference in way.held_in.slab.refers if way.held_in and way.held_in.slab else ():
+            text = f"{_HELD_BY} points to its {reference.symbol}"
+            yield reference.module, text, reference.memory, None
     for frame_ in backtrace.blamable if backtrace else ():
         if frame_.module is not None:
             yield frame_.module, f"its {frame_.function} is on the crash path", None, None
@@ -231,7 +260,11 @@ def collect(
     overrun = owned = None
     question = "freed"
     listed = report if isinstance(report, ListReport) else None
-    freed = _freed(known_flow, listed) or still_linked(session, known_flow)
+    freed = (
+        _freed(known_flow, listed)
+        or still_linked(session, known_flow)
+        or _read_through(session, modules, known_flow)
+    )
     reused = (
         given_away(session, known_flow)
         or read_while_free(session, known_flow)
@@ -300,12 +333,19 @@ def collect(
                     and _refers(session, f, int(overrun.source.address))
                 ),
                 uses=named(f for f in inner if f.refers & bases),
+                guessed=why.startswith(_HELD_BY),
             )
         )
     if overrun is not None and not uses:
         uses = [
             ModuleUse(w.module, w.why, None, (), w.writes, (), allocates=w.allocates, guessed=True)
             for w in writing_modules(session, modules, reader, overrun)[:MOST_SUSPECT_MODULES]
+        ]
+    if question == "freed" and not uses:
+        places = places_in(one, known_flow, listed)
+        uses = [
+            ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
+            for e in embedders(session, modules, reader, one, places)[:MOST_SUSPECT_MODULES]
         ]
     if question == "freed" and uses and not one.tracks and not one.refers:
         uses = _with_makers(session, modules, reader, uses, subject)

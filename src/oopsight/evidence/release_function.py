@@ -1,4 +1,6 @@
-"""The function through which an object is given back when its last reference is dropped.
+"""Functions of modules that the kernel calls through a pointer to give memory back.
+
+They end with a jump into the allocator, as compilers make of a last call, and leave no frame.
 
 Not a fact by itself: collectors that look for who freed something ask it.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import itertools
 
 from oopsight.evidence import Address
+from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.module_roles import freers, inner_functions
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject
@@ -16,6 +19,9 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _ALLOCATOR = "allocates or frees memory"
+_FREES = ("kfree", "kvfree", "kfree_sensitive", "kmem_cache_free")
+_LARGEST_FUNCTION = 16384
+_MOST_MODULES = 16
 
 
 def release_function(
@@ -45,3 +51,33 @@ def release_function(
             if (f := starts.get(int(ref.value))) is not None
         ]
     return found[0] if len(found) == 1 else None
+
+
+def freeing_jump(session: Session, modules: Modules | None) -> TrackFrame | None:
+    """The only function of modules from outside the kernel that ends with a jump to ``kfree()``.
+
+    For where the kernel's own function called whoever freed through a pointer.
+    """
+    if modules is None:
+        return None
+    reader = SessionReader(session)
+    found = [
+        TrackFrame(Address(one.start), one.name, module.name, None)
+        for module in [m for m in modules.loaded if m.taints][:_MOST_MODULES]
+        for one in inner_functions(session, module, reader)
+        if _ends_freeing(reader, one.start)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _ends_freeing(reader: SessionReader, start: int) -> bool:
+    from oopsight.kernel.disassembler import disassemble
+
+    known = reader.function(start)
+    code = reader.read(known[1], min(known[2], _LARGEST_FUNCTION)) if known is not None else None
+    for row in disassemble(code, start) if code else ():
+        if row.mnemonic == "jmp" and row.operands.startswith("0x"):
+            target = reader.function(int(row.operands, 16))
+            if target is not None and target[1] == int(row.operands, 16) and target[0] in _FREES:
+                return True
+    return False

@@ -11,7 +11,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.module_code import ModuleFunction
-from oopsight.evidence.module_roles import inner_functions, named
+from oopsight.evidence.module_roles import allocates, inner_functions, named
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.owner import Owner
 from oopsight.evidence.pointers import BytesPointer
@@ -24,7 +24,6 @@ _MOST_ENTRIES = 4096
 # Since Linux 6.6 with "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
 _ADDS = ("__list_add_valid", "__list_add_valid_or_report")
 _DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
-_ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,9 @@ def _adders(session: Session, module: Module, head: int) -> tuple[tuple[str, ...
     code = inner_functions(session, module)
     begin, end = _variable(session, head)
     all_ = [f for f in code if _calls(f, _ADDS) and any(begin <= at < end for at in f.refers)]
-    able = [f for f in all_ if not _calls(f, _DELETES) and not _allocates(f)]
+    able = [f for f in all_ if not _calls(f, _DELETES) and not allocates(f)]
     callers = [f for f in code if able and able[0].name in f.calls]
-    helper = len(callers) > 1 or any(_allocates(f) for f in callers)
+    helper = len(callers) > 1 or any(allocates(f) for f in callers)
     return named(able), len(all_) == len(able) == 1 and not helper
 
 
@@ -139,10 +138,6 @@ def _variable(session: Session, at: int) -> tuple[int, int]:
     except LookupError:
         return at, at + 16
     return symbol.address, symbol.address + max(symbol.size, 16)
-
-
-def _allocates(function: ModuleFunction) -> bool:
-    return any(name.lstrip("_").startswith(_ALLOCATES) for name in function.calls)
 
 
 def _calls(function: ModuleFunction, names: tuple[str, ...]) -> bool:

@@ -379,7 +379,7 @@ def use_after_free(
     elif handed:
         # Whoever makes such objects frees them; the others were given it to use.
         culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
-    if not certain and not any(culprit.module for culprit in culprits):
+    if not certain:
         culprits = merge(_registered(registrants), culprits)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
@@ -405,7 +405,8 @@ def use_after_free(
     only = bool(own) or (len(freers) == 1 and freers[0].function is not None)
     # A text may be there for another reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
-    named = not unnamed and not doubtful and not handed and not outlived and (certain or only)
+    guessed = any(use.guessed for use in freed.modules)
+    named = (certain or only) and not (unnamed or doubtful or handed or outlived or guessed)
     seen = (pattern or one.poisoned) and not lent
     established = Certainty.SHOWN if seen else Certainty.INFERRED
     return Finding(
