@@ -5,7 +5,7 @@ from dataclasses import replace
 from handmade_facts import data_flow, fault, flow_step, module, modules, track, way
 
 from oopsight.diagnosis import Culprit
-from oopsight.diagnosis.blame import fault_step, owners_first, track_culprits
+from oopsight.diagnosis.blame import fault_step, function_first, owners_first, track_culprits
 from oopsight.evidence import Address
 from oopsight.evidence.fault import Operand
 from oopsight.evidence.pointers import RegisterPointer
@@ -51,3 +51,13 @@ def test_a_module_of_others_that_gave_the_value_comes_before_the_kernel_s_own() 
     )
     assert owners_first([kernel, own, foreign], flow, loaded) == [foreign, kernel, own]
     assert owners_first([kernel, own], flow, loaded) == [kernel, own]
+
+
+def test_a_function_of_the_suspected_module_says_more_than_the_module() -> None:
+    module_, other, own = (
+        Culprit(name, function, None, None, "")
+        for name, function in (("dac", None), ("alsa", "pcm_tick"), ("dac", "dac_tick"))
+    )
+    assert function_first([module_, other, own]) == [own, module_, other]
+    assert function_first([module_, other]) == [module_, other]
+    assert function_first([other, module_, own]) == [other, module_, own]

@@ -6,6 +6,7 @@ by setting it, comes before those that it was handed to; code that serves any ca
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
@@ -245,6 +246,14 @@ def merge(*lists: Iterable[Culprit]) -> list[Culprit]:
         seen.add((one.module, one.function))
         result.append(one)
     return result[:MOST_CULPRITS]
+
+
+def function_first(culprits: list[Culprit]) -> list[Culprit]:
+    """Before a module as such, its function that is suspected as well."""
+    if not culprits or culprits[0].function is not None:
+        return culprits
+    named = (one for one in culprits if one.module == culprits[0].module and one.function)
+    return merge(itertools.islice(named, 1), culprits)
 
 
 def modules_first(culprits: list[Culprit]) -> list[Culprit]:

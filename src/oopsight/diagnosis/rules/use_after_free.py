@@ -64,6 +64,7 @@ from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
     flow_steps,
+    function_first,
     innocent,
     merge,
     owners_first,
@@ -381,6 +382,7 @@ def use_after_free(
         culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
     if not certain:
         culprits = merge(_registered(registrants), culprits)
+    culprits = function_first(culprits)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"
