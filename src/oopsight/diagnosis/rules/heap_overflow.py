@@ -163,7 +163,7 @@ def _slab(
     victims = flow_culprits(flow, backtrace, what="the overwritten pointer")
     # The overflow is in the memory for all to see; the writer only where something names it.
     able = [name for use in users.modules for name in use.writes]
-    named = before.track("allocated") is not None or bool(able)
+    named = before.track("allocated") is not None or len(set(able)) == 1
     if overrun.binary:
         # Numbers and copies name no writer; the only one that can have written is he.
         copies = [name for use in users.modules for name in use.copies_it]
@@ -186,6 +186,7 @@ def _slab(
         summary=f"{blamed} wrote past the end of {past}; {user} then followed a pointer made of "
         f"{overrun.kind.rstrip(',')}.",
         certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if not overrun.binary or overrun.sure else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits or victims),

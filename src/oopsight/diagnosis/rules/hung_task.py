@@ -48,9 +48,6 @@ from oopsight.evidence.wakers import Wakers
 from oopsight.kinds import Kind
 
 _MOST_ENDERS = 3
-# A task that sleeps for a time, and hangs, is to be woken before: by whom is not seen.
-_ENDED = ("completion", "event", "time")
-_LOCKS = ("mutex", "rwsem", "semaphore", "rtmutex", "socket", "page", "bit", "percpu_rwsem")
 _PROVEN = ("owner", "reader", "code", "signals", "queue")
 
 
@@ -78,12 +75,10 @@ def hung_task(
     what = wait.lock.title if wait.lock is not None else "something unknown"
     where = f" in {wait.call.name}" if wait.call is not None else ""
     behind = victims_step(waits.victims, {wait.task.address})
-    # Whoever should have ended such a wait is the one to blame, and not known.
-    # Nor is it known who has a lock that remembers nobody.
-    unknown = wait.lock is not None and wait.lock.kind in (*_ENDED, *_LOCKS)
-    open_ = unknown and wait.lock is not None and not wait.lock.holders
-    named = wait.lock is not None and wait.call is not None and not open_
     served = wait.lock is not None and wait.lock.kind == "answer"
+    # Whoever should have ended the wait, or has the lock, is the one to blame, and is not known.
+    held = wait.lock is not None and bool(wait.lock.holders)
+    named = wait.call is not None and (held or served)
     count = counted.of(wait.task.address) if isinstance(counted, CountedWaits) else None
     count = count if count is not None and len(count.lowers) <= _MOST_ENDERS else None
     return Finding(
