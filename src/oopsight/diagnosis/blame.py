@@ -180,6 +180,9 @@ def _owners(flow: DataFlow, foreign: set[str]) -> Iterator[Culprit]:
             yield Culprit(held.module, None, None, way.name, why)
         elif refers and refers[0].module in foreign:
             why = f"the object that it was read from points to its {refers[0].symbol}"
+            for name in flow.installed_by:
+                fills = "puts its functions into the object that it was read from"
+                yield Culprit(refers[0].module, name, None, way.name, fills)
             yield Culprit(refers[0].module, None, None, way.name, why)
 
 

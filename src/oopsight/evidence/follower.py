@@ -166,9 +166,13 @@ class Follower:
         left, its initialisation has put it there.
         """
         from oopsight.evidence.init_function import init_function
-        from oopsight.evidence.module_roles import inner_functions
+        from oopsight.evidence.module_roles import inner_functions, who_fills
 
-        if held_in is None or held_in.module is None or self.namer.modules is None:
+        if held_in is None or self.namer.modules is None:
+            return ()
+        if held_in.slab is not None:
+            return who_fills(self.session, self.namer.modules, held_in.slab)
+        if held_in.module is None:
             return ()
         module = self.namer.modules.owner(held_in.address)
         if module is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
@@ -18,6 +19,9 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from oopsight.evidence.owner import SlabObject
 
 ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 """What the names of functions that allocate begin with."""
@@ -123,6 +127,32 @@ def holding_variables(
                 memory = BytesPointer(at, data[offset : offset + 8].hex())
                 yield module, at, symbol, memory
                 break
+
+
+def who_fills(session: Session, modules: Modules, one: SlabObject) -> tuple[str, ...]:
+    """Functions that put a module's functions into an object, themselves or by copying a table."""
+    for module in modules.loaded:
+        values = {int(ref.value) for ref in one.refers if ref.module == module.name}
+        if not values or not module.taints:
+            continue
+        code = inner_functions(session, module)
+        values &= {function.start for function in code}
+        tables = {
+            int(at)
+            for value in values
+            for owner, at, _, _ in holding_variables(session, modules, value, value + 1)
+            if owner.name == module.name
+        }
+        begins = values | {_begin_of(session, at) for at in tables}
+        return named(function for function in code if function.refers & begins)
+    return ()
+
+
+def _begin_of(session: Session, address: int) -> int:
+    try:
+        return int(session.prog.symbol(address).address)
+    except LookupError:
+        return address
 
 
 def start_and_end(session: Session, name: str) -> set[int]:
