@@ -39,7 +39,8 @@ LEFT = replace(
 def test_the_only_function_that_frees_is_blamed_before_who_waits() -> None:
     found = gone_lock_finding(FREED, ABSENT)
     assert [c.function for c in found.culprits] == ["smb_logoff", "smb_echo"]
-    assert found.certainty is Certainty.INFERRED
+    assert found.certainty is Certainty.POSSIBLE
+    assert found.cause_certainty is Certainty.INFERRED
     assert "pattern of freed objects" in found.chain[1].claim
     assert all(step.because for step in found.chain)
     several = gone_lock_finding(replace(FREED, suspects=("smb_logoff", "smb_drop")), ABSENT)

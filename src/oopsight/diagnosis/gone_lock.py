@@ -33,7 +33,7 @@ def gone_lock_finding(gone: GoneLock, modules: Modules | Missing) -> Finding:
     )
     steps = [waits]
     culprits: list[Culprit] = []
-    certain = False
+    certain = plain = False
     if gone.slab is not None:
         thing = f"{gone.slab.cache} object {gone.slab.address}"
         filled = "filled with the pattern of freed objects" if gone.slab.poisoned else "free"
@@ -46,7 +46,8 @@ def gone_lock_finding(gone: GoneLock, modules: Modules | Missing) -> Finding:
         why = only if len(gone.suspects) == 1 else "can free such objects"
         guessed = [Culprit(gone.module, name, None, thing, why) for name in gone.suspects]
         culprits = recorded or guessed
-        certain = len(culprits) == 1 or bool(recorded)
+        certain = bool(recorded)
+        plain = certain or len(culprits) == 1
         title = f"{who} waits for a lock in freed memory"
     else:
         owner = gone.owner
@@ -75,6 +76,7 @@ def gone_lock_finding(gone: GoneLock, modules: Modules | Missing) -> Finding:
         title=title,
         summary=f"{title}: nobody will ever release it.",
         certainty=Certainty.INFERRED if certain else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if plain else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(blamed),

@@ -53,7 +53,8 @@ def lost_memory_finding(
         title=f"use of memory that was given back in {fault.function}",
         summary=f"{where(fault.function, fault.module)} followed a pointer into {_WHAT[lost.kind]}"
         + (f": {lost.other}." if lost.other else "."),
-        certainty=Certainty.INFERRED if lost.kind == "free page" and only else Certainty.POSSIBLE,
+        certainty=Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if lost.kind == "free page" and only else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

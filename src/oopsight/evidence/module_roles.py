@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 """What the names of functions that allocate begin with."""
 _MOST_DATA = 1 << 20
-_FREES = (
+FREES = (
     "kfree",
     "kmem_cache_free",
     "kvfree",
@@ -233,11 +233,11 @@ def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
 
     :param cache: the slab cache of the memory in question: packets are freed by functions of theirs
     """
-    frees: tuple[str, ...] = _FREES
+    frees: tuple[str, ...] = FREES
     if cache.startswith(_PACKETS):
         frees = _FREES_PACKETS
     elif cache and "kmalloc" not in cache:
         # What comes from a cache of its own is not given to kfree().
-        frees = tuple(name for name in _FREES if not name.startswith(("kfree", "kvfree", "vfree")))
+        frees = tuple(name for name in FREES if not name.startswith(("kfree", "kvfree", "vfree")))
     found = named(one for one in inner if _does(one, frees))
     return found or named(one for one in inner if _does(one, _DESTROYS))

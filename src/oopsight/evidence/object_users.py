@@ -20,10 +20,12 @@ from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.free_link import read_while_free, still_linked
 from oopsight.evidence.freelist_overrun import freelist_overrun
 from oopsight.evidence.handler_object import given_away
+from oopsight.evidence.inlined import inlined_callers
 from oopsight.evidence.list_report import ListReport
 from oopsight.evidence.module_code import ModuleFunction
 from oopsight.evidence.module_roles import (
     ALLOCATES,
+    FREES,
     freers,
     holding_variables,
     inner_functions,
@@ -39,7 +41,7 @@ from oopsight.evidence.reused import reused as reused_object
 from oopsight.evidence.stale_entry import stale_entry
 from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.written_over import written_over
-from oopsight.plumbing import ALLOCATOR
+from oopsight.plumbing import ALLOCATOR, base_name
 from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3
@@ -67,6 +69,8 @@ class ModuleUse:
     """Those of :attr:`writes` that refer to the variable from which was copied."""
     allocates: bool | None = None
     """Whether it allocates such objects; ``None`` where its code does not tell."""
+    inlined: tuple[tuple[str, str], ...] = ()
+    """Of :attr:`frees`, functions with an inlined one that holds the freeing call."""
     guessed: bool = False
     """Whether nothing binds it to the object but what its code can do."""
 
@@ -349,7 +353,18 @@ def collect(
         ]
     if question == "freed" and uses and not one.tracks and not one.refers:
         uses = _with_makers(session, modules, reader, uses, subject)
+    uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
     return ObjectUsers(question, role, one, overrun, tuple(uses))
+
+
+def _inlined(
+    session: Session, modules: Modules, reader: SessionReader, use: ModuleUse
+) -> tuple[tuple[str, str], ...]:
+    module = next((m for m in modules.loaded if m.name == use.module), None)
+    if module is None or not use.frees:
+        return ()
+    code = inner_functions(session, module, reader)
+    return inlined_callers(session, [f for f in code if base_name(f.name) in use.frees], FREES)
 
 
 def _with_makers(

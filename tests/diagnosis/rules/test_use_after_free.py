@@ -246,7 +246,8 @@ def lost(**changes: Any) -> Finding:
 
 def test_a_free_page_that_is_used_was_given_back_by_whoever_can() -> None:
     answer = lost()
-    assert answer.certainty is Certainty.INFERRED
+    assert answer.certainty is Certainty.POSSIBLE
+    assert answer.cause_certainty is Certainty.INFERRED
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("desc", "desc_resize")
     assert LOST.pointer in [pointer for step in answer.chain for pointer in step.because]
 
@@ -282,7 +283,8 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
         doers=ABSENT,
     )
     assert isinstance(answer, Finding)
-    assert answer.certainty is Certainty.INFERRED
+    assert answer.certainty is Certainty.POSSIBLE
+    assert answer.cause_certainty is Certainty.INFERRED
     assert answer.culprits[0].function == "mod_free"
     assert "only function" in answer.culprits[0].why
 

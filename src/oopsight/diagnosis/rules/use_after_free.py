@@ -33,8 +33,8 @@ When it is wrong
     *inferred*. Freed memory that was given to somebody else since is recognised only where two
     modules hold it, or where it was on a list as it was allocated again. Of pages and vmalloc areas
     a wrong pointer may merely look so: there the verdict is mostly *possible*. Without the
-    allocator's records the freeing function is chosen by what it can do, not by what it did: where
-    several can, the verdict is *possible*. First comes who frees what the field held and leaves the
+    allocator's records the freeing function is chosen by what it can do, not by what it did, and
+    the verdict is only *possible*. First comes who frees what the field held and leaves the
     pointer there, then who frees and allocates nothing; who uses it only where none stands out.
 
 Example
@@ -49,6 +49,7 @@ from __future__ import annotations
 
 import re
 
+from oopsight.cheap import replace
 from oopsight.diagnosis import (
     Certainty,
     Clear,
@@ -150,6 +151,23 @@ def _freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
         if not use.frees:
             found.append(Culprit(use.module, None, None, thing, use.why))
     return found
+
+
+def _with_inlined(culprits: list[Culprit], users: ObjectUsers) -> list[Culprit]:
+    """After a function that frees, those inlined into it in which it does."""
+    inner = {
+        (use.module, outer): [one for other, one in use.inlined if other == outer]
+        for use in users.modules
+        for outer, _ in use.inlined
+    }
+    found: list[Culprit] = []
+    for culprit in culprits:
+        found.append(culprit)
+        if culprit.module is not None and culprit.function is not None:
+            why = f"frees memory, inlined in {culprit.function}"
+            names = inner.get((culprit.module, culprit.function), ())
+            found += [replace(culprit, function=name, why=why) for name in names]
+    return merge(found)
 
 
 def _lent(one: SlabObject, freers: list[Culprit], followers: list[Culprit]) -> list[Culprit]:
@@ -383,6 +401,8 @@ def use_after_free(
     if not certain:
         culprits = merge(_registered(registrants), culprits)
     culprits = function_first(culprits)
+    if not certain:
+        culprits = _with_inlined(culprits, freed)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"
@@ -403,12 +423,13 @@ def use_after_free(
         summary = (
             f"{thing} was used after it had been freed: {freed.role}. {blamed} can have freed it."
         )
-    # A module none of whose functions frees anything has not freed it.
-    only = bool(own) or (len(freers) == 1 and freers[0].function is not None)
-    # A text may be there for another reason.
+    # Without a record it is only known who can have freed it. A text may be there for another
+    # reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
+    named = (certain or bool(own)) and not (unnamed or doubtful or handed or outlived)
+    alone = len(freers) == 1 and freers[0].function is not None
     guessed = any(use.guessed for use in freed.modules)
-    named = (certain or only) and not (unnamed or doubtful or handed or outlived or guessed)
+    plain = (named or alone) and not (unnamed or doubtful or handed or outlived or guessed)
     seen = (pattern or one.poisoned) and not lent
     established = Certainty.SHOWN if seen else Certainty.INFERRED
     return Finding(
@@ -416,6 +437,7 @@ def use_after_free(
         summary=summary,
         # That it was used after it was freed is one thing, who freed it another.
         certainty=established if named else Certainty.POSSIBLE,
+        cause_certainty=established if plain else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
