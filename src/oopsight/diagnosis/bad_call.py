@@ -63,9 +63,10 @@ def bad_call(
         # Whose table it is comes second: it may be right to leave a function out. But what runs
         # any module's functions is not to blame for the one that is missing.
         table = f"its table {called.first.name} has the bad function pointer"
+        refers = f"refers to its table {called.first.name}, which has the bad function pointer"
         if holder.module is not None and holder.module not in {c.module for c in culprits}:
             owners = [
-                Culprit(holder.module, name, None, called.first.name, f"refers to {table}")
+                Culprit(holder.module, name, None, called.first.name, refers)
                 for name in called.installed_by
             ] or [Culprit(holder.module, None, None, called.first.name, table)]
             by_module = any(culprit.module is not None for culprit in culprits)
