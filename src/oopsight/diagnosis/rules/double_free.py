@@ -16,8 +16,9 @@ How it is decided
 When it is wrong
     Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
     Who freed it first is known only from the allocator's records. Where two modules freed it, the
-    one that had not allocated it is suspect, and the verdict only *possible*. So it is where the
-    object cannot be read; first named is who frees what the field holds, and leaves the pointer.
+    one that had not allocated it is suspect, and the verdict only *possible*. So it is without such
+    a record, as the first of the two may be the one too many, and where the object cannot be read;
+    first named is who frees what the field holds, and leaves the pointer.
     Where another object held the pointer, who duplicates such objects as a whole comes first.
 
 Example
@@ -125,10 +126,11 @@ def double_free(
     elif not any(one.module for one in culprits) and _others(modules):
         # The kernel frees what is its own; who freed it before has returned long since.
         certainty = Certainty.POSSIBLE
-    elif track is None and kept is not None and kept.kind == "slab":
-        # Another object may hold the pointer as well, and its free have been the one too many.
+    elif track is None:
+        # Who freed it first is not recorded, and that free may be the one too many: by way of
+        # another object that holds the pointer as well, say.
         certainty = Certainty.POSSIBLE
-        if kept.slab is not None:
+        if kept is not None and kept.slab is not None:
             culprits = merge(copiers(doers, kept.slab), culprits)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
