@@ -84,6 +84,9 @@ def test_a_string_without_an_end_is_told_from_a_copy_too_long() -> None:
     report = found(BUG.format(said=text))
     assert isinstance(report, BoundsReport)
     assert report.no_end
+    before = found(BUG.format(said="detected buffer overflow in strlen"))
+    assert isinstance(before, BoundsReport)
+    assert before.no_end
     report = found(BUG.format(said=text.replace("strlen", "memcpy")))
     assert isinstance(report, BoundsReport)
     assert not report.no_end

@@ -39,7 +39,7 @@ def filled(monkeypatch: pytest.MonkeyPatch, one: Any, referred: int) -> tuple[st
     monkeypatch.setattr(module_roles, "functions", lambda *_: code)
     monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
     monkeypatch.setattr(module_roles, "holding_variables", variables)
-    prog = SimpleNamespace(symbol=lambda _: SimpleNamespace(address=TABLE))
+    prog = SimpleNamespace(symbol=lambda _: SimpleNamespace(address=TABLE), cache={})
     session: Any = SimpleNamespace(prog=prog)
     return who_fills(session, modules(DRIVER), one)
 

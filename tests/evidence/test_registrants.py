@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def flow(name: str, kind: str = "poison") -> DataFlow:
 
 
 def test_who_registers_and_frees_comes_first() -> None:
-    session: Any = None
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     found = collect(session, flow("struct notifier_block.notifier_call"), modules(DRIVER))
     assert isinstance(found, Registrants)
     (one,) = found.modules
@@ -58,5 +59,5 @@ def test_who_registers_and_frees_comes_first() -> None:
     ],
 )
 def test_anything_else_has_none(name: str, kind: str, loaded: Any) -> None:
-    session: Any = None
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     assert isinstance(collect(session, flow(name, kind), modules(loaded)), Missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,13 +45,13 @@ def _code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_the_object_points_to_and_frees_is_named() -> None:
-    session: Any = None
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     found = release_function(session, LOADED, (FREE, DEVICES, EJECT), OBJECT)
     assert found is not None
     assert (found.function, found.module) == ("bay_release", "bay")
 
 
 def test_who_called_the_allocator_himself_had_no_release_function_called() -> None:
-    session: Any = None
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     assert release_function(session, LOADED, (FREE, EJECT), OBJECT) is None
     assert release_function(session, LOADED, (FREE, DEVICES, EJECT), None) is None

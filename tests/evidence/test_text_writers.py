@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def flow(value: int, *, reader: str | None = None, refers: str | None = None) ->
 
 @pytest.mark.parametrize(("reader", "refers"), [("pid", None), (None, "pid")])
 def test_who_copies_memory_is_named(reader: str | None, refers: str | None) -> None:
-    session: Any = None
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     found = collect(session, flow(TEXT, reader=reader, refers=refers), LOADED)
     assert isinstance(found, TextWriters)
     assert (found.text, found.module.name, found.functions) == ("boiler-2", "pid", ("pid_set",))
@@ -52,5 +53,5 @@ def test_who_copies_memory_is_named(reader: str | None, refers: str | None) -> N
     [(0xFFFF888000041000, "pid"), (TEXT, "fat"), (TEXT, None), (0x414243, "pid")],
 )
 def test_anything_else_is_not(value: int, reader: str | None) -> None:
-    session: Any = None
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     assert isinstance(collect(session, flow(value, reader=reader), LOADED), Missing)

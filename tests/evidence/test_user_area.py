@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from drgn import FaultError
 
 from oopsight.evidence.user_area import user_area
 
@@ -28,11 +29,13 @@ def process(name: str, *, mm: bool = True) -> Any:
 
 def found(monkeypatch: pytest.MonkeyPatch, crashed: Any, address: int) -> Any:
     def vma_find(mm: Any, address: int) -> Any:
+        if mm.owner == "lost":
+            raise FaultError("not in the dump", address)
         if mm.owner != "labeld" or not AREA[0] <= address < AREA[1]:
             return None
         return SimpleNamespace(vm_start=Value(AREA[0]), vm_end=Value(AREA[1]))
 
-    others = [process("kthreadd", mm=False), process("labeld")]
+    others = [process("kthreadd", mm=False), process("lost"), process("labeld")]
     monkeypatch.setattr("drgn.helpers.linux.mm.vma_find", vma_find)
     monkeypatch.setattr("drgn.helpers.linux.panic.panic_task", lambda _: crashed)
     monkeypatch.setattr("drgn.helpers.linux.pid.for_each_task", lambda _: iter(others))

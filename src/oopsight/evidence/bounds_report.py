@@ -44,6 +44,8 @@ _REPORTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("UBSAN", r"Internal error: UBSAN: (?:array index )?out of bounds"),
     )
 )
+_READ_ALONE = ("strlen", "strnlen")
+"""Before Linux 6.9 a report says neither that it was a read nor how long."""
 _INDEX = re.compile(r"index (?P<index>-?\d+) is out of range for type '(?P<type>[^']{1,200})'")
 # What usercopy calls an address that is none, whatever the length: mm/usercopy.c.
 _NO_ADDRESS = ("null address", "wrapped address")
@@ -76,7 +78,8 @@ class BoundsReport:
     @property
     def no_end(self) -> bool:
         """Whether a string without an end was met; its memory may hold something else by now."""
-        return self.access == "read" and (self.by or "").startswith("str")
+        by = self.by or ""
+        return by in _READ_ALONE or (self.access == "read" and by.startswith("str"))
 
     @property
     def words(self) -> str:

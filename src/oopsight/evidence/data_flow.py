@@ -23,7 +23,7 @@ from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.follower import Follower
 from oopsight.evidence.frames import calls
 from oopsight.evidence.modules import Modules
-from oopsight.evidence.owner import Owner, owner_of
+from oopsight.evidence.owner import Owner, owner_of, same_area
 from oopsight.evidence.slab_tracks import TrackFrame
 from oopsight.evidence.task import CrashedTask
 from oopsight.evidence.ways import FlowStep, Namer, Way
@@ -256,7 +256,8 @@ def _reached(session: Session, modules: Modules | None, fault: Fault, where: int
     if owner.kind != "vmalloc" or not owner.mapped or accessed is None or accessed < where:
         return owner
     beyond = owner_of(session, modules, accessed)
-    return beyond if beyond.kind == "vmalloc" and not beyond.mapped else owner
+    left = beyond.kind == "vmalloc" and not beyond.mapped
+    return beyond if left and same_area(session, where, accessed) else owner
 
 
 def collect(

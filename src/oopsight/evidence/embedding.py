@@ -16,7 +16,7 @@ from oopsight.evidence.allocators import allocating
 from oopsight.evidence.data_flow import DataFlow
 from oopsight.evidence.frames import SessionReader
 from oopsight.evidence.list_report import ListReport
-from oopsight.evidence.module_code import ModuleFunction
+from oopsight.evidence.module_code import ModuleFunction, instructions
 from oopsight.evidence.module_roles import allocates, freers, inner_functions
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject
@@ -24,7 +24,6 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_MODULES = 16
-_LARGEST_FUNCTION = 16384
 _ADDRESS = re.compile(r"\w+, \[(?P<base>r\w+) (?P<sign>[+-]) (?P<offset>0x[0-9a-f]+|\d+)\]")
 _ADDED = re.compile(r"r\w+, (?P<offset>0x[0-9a-f]+|\d+)")
 _BEFORE_ENTRY = 8
@@ -92,11 +91,7 @@ def _hits(
     reader: SessionReader, function: ModuleFunction, wanted: set[int]
 ) -> Iterator[tuple[str, int]]:
     """Where a function adds one of some offsets to a pointer."""
-    from oopsight.kernel.disassembler import disassemble
-
-    known = reader.function(function.start)
-    code = reader.read(known[1], min(known[2], _LARGEST_FUNCTION)) if known is not None else None
-    for row in disassemble(code, function.start) if code else ():
+    for row in instructions(reader, function.start):
         found = None
         if row.mnemonic == "lea":
             found = _ADDRESS.fullmatch(row.operands)

@@ -16,13 +16,13 @@ from oopsight.evidence.backtrace import Backtrace
 from oopsight.evidence.doers import uses_of
 from oopsight.evidence.fault import PAGE_FAULT, Fault
 from oopsight.evidence.frames import SessionReader, calls
+from oopsight.evidence.module_code import instructions
 from oopsight.evidence.module_roles import inner_functions
 from oopsight.evidence.modules import Module, Modules
 from oopsight.evidence.owner import Owner, owner_of
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.session import Session
 
-_LARGEST_FUNCTION = 1 << 14
 _LOAD = re.compile(
     r"(?P<to>r\w+), qword ptr \[(?P<base>r\w+)(?: (?P<sign>[+-]) (?P<offset>\w+))?\]$"
 )
@@ -79,15 +79,9 @@ def collect(
 
 def _heads(reader: SessionReader, pc: int, register: str, registers: dict[str, int]) -> set[int]:
     """Places that the bad register was loaded from and that it is compared with."""
-    from oopsight.kernel.disassembler import disassemble
-
-    known = reader.function(pc)
-    code = reader.read(known[1], min(known[2], _LARGEST_FUNCTION)) if known is not None else None
-    if known is None or not code:
-        return set()
     loaded: set[int] = set()
     compared: set[int] = set()
-    for row in disassemble(code, known[1]):
+    for row in instructions(reader, pc):
         load = _LOAD.match(row.operands) if row.mnemonic == "mov" else None
         if load is not None and load["to"] == register:
             offset = int(load["offset"] or "0", 0) * (-1 if load["sign"] == "-" else 1)

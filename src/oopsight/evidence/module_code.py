@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.modules import Module
 
+if TYPE_CHECKING:
+    from oopsight.kernel.disassembler import Row
+
 MOST_FUNCTIONS = 400
 MOST_TEXT = 1 << 20
+MOST_CODE = 1 << 14
+"""Bytes of one function that are read."""
 _NUMBER = re.compile(r"0x[0-9a-f]+")
 _RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+)\]")
 # Stores of a byte or word through a pointer, as loops that copy make them.
@@ -70,6 +76,15 @@ def machine_code(reader: Reader, module: Module) -> Iterator[tuple[str, int, byt
                     count += 1
                     yield name, start, code
             at = max(start + size, at + 16)
+
+
+def instructions(reader: Reader, address: int) -> list[Row]:
+    """The instructions of the function that holds an address, none where it cannot be read."""
+    from oopsight.kernel.disassembler import disassemble
+
+    known = reader.function(address)
+    code = reader.read(known[1], min(known[2], MOST_CODE)) if known is not None else None
+    return disassemble(code, known[1]) if known is not None and code else []
 
 
 def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunction:

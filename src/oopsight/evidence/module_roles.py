@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 """What the names of functions that allocate begin with."""
 _MOST_DATA = 1 << 20
+_READ = "oopsight:functions-of-modules"
 FREES = (
     "kfree",
     "kmem_cache_free",
@@ -172,11 +173,16 @@ def inner_functions(
 ) -> list[ModuleFunction]:
     """The functions of a module that run while it is in use: neither its first nor its last.
 
+    Their code is read once for all that ask.
+
     :param reader: one that has read some of the memory before
     """
-    edges = start_and_end(session, module.name)
-    code = functions(reader or SessionReader(session), module)
-    return [one for one in code if one.start not in edges]
+    known: dict[int, list[ModuleFunction]] = session.prog.cache.setdefault(_READ, {})
+    if module.base not in known:
+        edges = start_and_end(session, module.name)
+        code = functions(reader or SessionReader(session), module)
+        known[module.base] = [one for one in code if one.start not in edges]
+    return known[module.base]
 
 
 def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:

@@ -376,6 +376,18 @@ def _other(session: Session, where: Address, *, mapped: bool) -> Owner:
     return Owner(where, "unknown", "belongs to nothing that is known", mapped=mapped)
 
 
+def same_area(session: Session, one: int, other: int) -> bool:
+    """Whether two addresses lie in the same area of vmalloc, its guard page included."""
+    from drgn import FaultError
+    from drgn.helpers.linux.mm import find_vmap_area
+
+    try:
+        area = find_vmap_area(session.prog, one)
+        return bool(area) and bool(area.va_start <= other < area.va_end)
+    except (FaultError, LookupError, ValueError, AttributeError, SymbolError):
+        return False
+
+
 def _in_vmalloc(session: Session, address: int) -> bool:
     from drgn import FaultError
 

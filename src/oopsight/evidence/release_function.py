@@ -11,6 +11,7 @@ import itertools
 
 from oopsight.evidence import Address
 from oopsight.evidence.frames import SessionReader
+from oopsight.evidence.module_code import instructions
 from oopsight.evidence.module_roles import freers, inner_functions
 from oopsight.evidence.modules import Modules
 from oopsight.evidence.owner import SlabObject
@@ -20,7 +21,6 @@ from oopsight.session import Session
 
 _ALLOCATOR = "allocates or frees memory"
 _FREES = ("kfree", "kvfree", "kfree_sensitive", "kmem_cache_free")
-_LARGEST_FUNCTION = 16384
 _MOST_MODULES = 16
 
 
@@ -71,11 +71,7 @@ def freeing_jump(session: Session, modules: Modules | None) -> TrackFrame | None
 
 
 def _ends_freeing(reader: SessionReader, start: int) -> bool:
-    from oopsight.kernel.disassembler import disassemble
-
-    known = reader.function(start)
-    code = reader.read(known[1], min(known[2], _LARGEST_FUNCTION)) if known is not None else None
-    for row in disassemble(code, start) if code else ():
+    for row in instructions(reader, start):
         if row.mnemonic == "jmp" and row.operands.startswith("0x"):
             target = reader.function(int(row.operands, 16))
             if target is not None and target[1] == int(row.operands, 16) and target[0] in _FREES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import Any, NamedTuple
 
@@ -33,11 +34,14 @@ def user_area(session: Session, address: int) -> UserArea | None:
         task = panic_task(session.prog)
         if task.mm:
             return _area_of(task, address, own=True)
-        others = itertools.islice(for_each_task(session.prog), _MOST_TASKS)
-        found = (_area_of(task, address, own=False) for task in others if task.mm)
-        return next((area for area in found if area is not None), None)
+        for task in itertools.islice(for_each_task(session.prog), _MOST_TASKS):
+            with contextlib.suppress(FaultError):
+                area = _area_of(task, address, own=False) if task.mm else None
+                if area is not None:
+                    return area
     except (FaultError, LookupError, AttributeError, ValueError, SymbolError):
         return None
+    return None
 
 
 def _area_of(task: Any, address: int, *, own: bool) -> UserArea | None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from handmade_facts import (
@@ -19,14 +18,13 @@ from handmade_facts import (
 )
 
 from oopsight.diagnosis import Certainty, Clear, Finding
-from oopsight.diagnosis.rules import use_after_free as rule
+from oopsight.diagnosis.rules.use_after_free import use_after_free
 from oopsight.evidence import Address
 from oopsight.evidence.backtrace import Role
 from oopsight.evidence.left_behind import LeftBehind
 from oopsight.evidence.lost_memory import LostMemory
 from oopsight.evidence.pointers import BytesPointer
 
-use_after_free = partial(rule.use_after_free, registrants=ABSENT)
 POISON = 0x6B6B6B6B6B6B6B6B
 FAULT = fault(None, exception="general_protection")
 STEP = flow_step("loaded", "run_timers", POISON)
@@ -37,21 +35,19 @@ def flow(**changes: Any) -> Any:
     return data_flow(way(STEP), **{"bad": bad, **changes})
 
 
+def judged(**facts: Any) -> Any:
+    """The rule's answer where freed memory was met; what is not given is absent."""
+    known = dict.fromkeys(
+        ("report", "users", "lost", "memory", "gone", "left", "modules", "doers", "registrants"),
+        ABSENT,
+    )
+    met = {"fault": FAULT, "backtrace": backtrace(), "flow": flow()}
+    return use_after_free(**{**known, **met, **facts})
+
+
 def test_whoever_the_allocator_recorded_is_blamed() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        flow(),
-        ABSENT,
-        users(one),
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(users=users(one))
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wdt", "release")
@@ -62,9 +58,7 @@ def test_who_met_what_another_had_freed_is_no_culprit() -> None:
     one = slab_object("free", poisoned=True, tracks=(track("freed", "release", "wdt"),))
     path = backtrace(poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "poll", POISON, "bus")), bad=flow().bad)
-    answer = use_after_free(
-        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
-    )
+    answer = judged(backtrace=path, flow=met, users=users(one))
     assert isinstance(answer, Finding)
     assert {culprit.module for culprit in answer.culprits} == {"wdt"}
 
@@ -73,36 +67,12 @@ def test_a_record_of_whoever_called_the_one_that_freed_names_nobody_for_sure() -
     """A function that jumps to kfree() at its end leaves its caller's address."""
     record = replace(track("freed", "bus_run", "bus"), handed_on=True)
     one = slab_object("free", poisoned=True, tracks=(record,))
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        flow(),
-        ABSENT,
-        users(one),
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(users=users(one))
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     known = replace(record, by=track("freed", "sink_event", "sink").caller)
     named = slab_object("free", poisoned=True, tracks=(known,))
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        flow(),
-        ABSENT,
-        users(named),
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(users=users(named))
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("sink", "sink_event")
@@ -112,19 +82,7 @@ def test_what_the_kernel_frees_for_a_driver_is_the_drivers_mistake() -> None:
     """devres frees what a driver's probe allocated, with the driver's timer in it."""
     records = (track("allocated", "watch_probe", "watch"), track("freed", "unbind_cleanup"))
     one = slab_object("free", poisoned=True, tracks=records)
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        flow(),
-        ABSENT,
-        users(one),
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(users=users(one))
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert [(one.module, one.function) for one in answer.culprits] == [("watch", "watch_probe")]
@@ -135,9 +93,7 @@ def test_who_used_what_the_kernel_had_freed_comes_first() -> None:
     one = slab_object("free", poisoned=True, tracks=records)
     path = backtrace(nic_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "nic_poll", POISON, "nic")), bad=flow().bad)
-    answer = use_after_free(
-        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
-    )
+    answer = judged(backtrace=path, flow=met, users=users(one))
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert {one.module for one in answer.culprits} == {"nic"}
@@ -147,19 +103,7 @@ def test_who_had_just_allocated_it_called_whoever_freed_it() -> None:
     one = slab_object("free", poisoned=True)
     got = way(flow_step("returned", "nic_rx", 0x1000, "nic"), returned_by="__netdev_alloc_skb")
     met = data_flow(way(flow_step("loaded", "nic_rx", POISON, "nic")), got, bad=flow().bad)
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        met,
-        ABSENT,
-        users(one),
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(flow=met, users=users(one))
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("nic", "nic_rx")
 
@@ -172,19 +116,7 @@ def test_a_record_of_rcu_alone_names_nobody() -> None:
     )
     two = replace(users(one).modules[0], frees=("mod_free", "mod_drop"))
     used = replace(users(one), modules=(two,))
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        flow(),
-        ABSENT,
-        used,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(users=used)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
 
@@ -197,17 +129,13 @@ def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> Non
     path = backtrace(watch_poll=Role.FAULT)
     met = data_flow(way(flow_step("loaded", "watch_poll", POISON, "watch")), bad=flow().bad)
     one = slab_object("free", poisoned=True, tracks=(owned, counted))
-    answer = use_after_free(
-        FAULT, path, met, ABSENT, users(one), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
-    )
+    answer = judged(backtrace=path, flow=met, users=users(one))
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [culprit.module for culprit in answer.culprits] == ["watch", "port"]
     # Memory that is freed by its owner's own doing has no users that count.
     plain = slab_object("free", poisoned=True, tracks=(owned, freed))
-    answer = use_after_free(
-        FAULT, path, met, ABSENT, users(plain), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
-    )
+    answer = judged(backtrace=path, flow=met, users=users(plain))
     assert isinstance(answer, Finding)
     assert (answer.certainty, answer.culprits[0].module) == (Certainty.SHOWN, "port")
 
@@ -227,19 +155,7 @@ LOST = LostMemory(
 
 def lost(**changes: Any) -> Finding:
     memory = replace(LOST, **changes)
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        data_flow(way(STEP)),
-        ABSENT,
-        ABSENT,
-        memory,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(flow=data_flow(way(STEP)), lost=memory)
     assert isinstance(answer, Finding)
     return answer
 
@@ -269,19 +185,7 @@ def test_a_vmalloc_area_that_is_gone_is_only_possibly_given_back() -> None:
 
 
 def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        data_flow(way(STEP)),
-        ABSENT,
-        users(slab_object("free")),
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged(flow=data_flow(way(STEP)), users=users(slab_object("free")))
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert answer.cause_certainty is Certainty.INFERRED
@@ -290,19 +194,7 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
 
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:
-    answer = use_after_free(
-        FAULT,
-        backtrace(),
-        flow(),
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    answer = judged()
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert [c.function for c in answer.culprits] == ["f", "g"] or answer.culprits
@@ -310,19 +202,7 @@ def test_the_pattern_alone_names_no_freeing_function() -> None:
 
 def test_memory_that_is_allocated_is_clear() -> None:
     assert isinstance(
-        use_after_free(
-            FAULT,
-            backtrace(),
-            data_flow(way(STEP)),
-            ABSENT,
-            ABSENT,
-            ABSENT,
-            ABSENT,
-            ABSENT,
-            ABSENT,
-            ABSENT,
-            doers=ABSENT,
-        ),
+        judged(flow=data_flow(way(STEP))),
         Clear,
     )
 
@@ -339,9 +219,7 @@ def test_who_has_just_allocated_what_a_list_led_to_is_suspected_last() -> None:
     path = replace(backtrace(f=Role.FAULT), frames=frames)
     step = flow_step("returned", "mod_new", 0xFFFF888000090000, "mod")
     flow = data_flow(way(step, returned_by="kmalloc_trace", ended="returned"), subject="argument")
-    found = use_after_free(
-        fault(), path, flow, ABSENT, again, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT
-    )
+    found = judged(fault=fault(), backtrace=path, flow=flow, users=again)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "mod_delete"
     assert found.certainty is Certainty.POSSIBLE
@@ -353,19 +231,7 @@ def test_whoever_makes_such_objects_is_suspected_before_whom_they_are_handed_to(
     maker = replace(use, module="maker", frees=("maker_drop",), allocates=True, because=None)
     user = replace(use, allocates=False, because=None)
     both = replace(one, modules=(user, maker))
-    found = use_after_free(
-        FAULT,
-        backtrace(),
-        data_flow(way(STEP)),
-        ABSENT,
-        both,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        ABSENT,
-        doers=ABSENT,
-    )
+    found = judged(flow=data_flow(way(STEP)), users=both)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["maker_drop"]
     assert found.certainty is Certainty.POSSIBLE
@@ -374,8 +240,7 @@ def test_whoever_makes_such_objects_is_suspected_before_whom_they_are_handed_to(
 
 def test_who_leaves_it_where_it_can_be_looked_up_comes_first() -> None:
     left = LeftBehind("drv", "idr_find()", False, ("drv_ban",), "idr_remove()")
-    nothing = (ABSENT,) * 5
-    found = use_after_free(FAULT, backtrace(), flow(), *nothing, left, ABSENT, doers=ABSENT)
+    found = judged(left=left)
     assert isinstance(found, Finding)
     assert (found.culprits[0].module, found.culprits[0].function) == ("drv", "drv_ban")
     assert "idr_remove()" in found.culprits[0].why
@@ -384,10 +249,7 @@ def test_who_leaves_it_where_it_can_be_looked_up_comes_first() -> None:
 
 def test_an_entry_that_was_left_on_a_stack() -> None:
     left = LeftBehind("drv", "struct wait_queue_head.head", True, ("drv_wait",), None)
-    nothing = (ABSENT,) * 5
-    found = use_after_free(
-        FAULT, backtrace(), data_flow(way(STEP)), *nothing, left, ABSENT, doers=ABSENT
-    )
+    found = judged(flow=data_flow(way(STEP)), left=left)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "drv_wait"
     assert "bad_function_pointer" in found.refines
@@ -398,17 +260,6 @@ def test_a_module_that_frees_nothing_is_no_sure_culprit() -> None:
     one = users(slab_object("free"))
     (use,) = one.modules
     idle = replace(one, modules=(replace(use, frees=()),))
-    nothing = (ABSENT,) * 5
-    found = use_after_free(
-        FAULT,
-        backtrace(),
-        data_flow(way(STEP)),
-        ABSENT,
-        idle,
-        ABSENT,
-        ABSENT,
-        *nothing[:3],
-        doers=ABSENT,
-    )
+    found = judged(flow=data_flow(way(STEP)), users=idle)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE

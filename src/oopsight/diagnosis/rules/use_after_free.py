@@ -231,13 +231,15 @@ def _leavers(left: LeftBehind | Missing) -> list[Culprit]:
     return [Culprit(left.module, name, None, None, why) for name in left.functions]
 
 
-def _registered(registrants: Registrants | Missing) -> list[Culprit]:
-    """Who registers entries of the kind that was freed."""
+def _registered(registrants: Registrants | Missing, near: list[Culprit]) -> list[Culprit]:
+    """Who registers entries of the kind that was freed; of modules near the crash, these alone."""
     if isinstance(registrants, Missing):
         return []
+    suspected = {culprit.module for culprit in near}
+    found = [one for one in registrants.modules if one.module.name in suspected]
     return [
         Culprit(one.module.name, name, None, None, f"puts such entries there by {one.by}()")
-        for one in registrants.modules
+        for one in found or registrants.modules
         for name in one.functions
     ]
 
@@ -399,7 +401,7 @@ def use_after_free(
         # Whoever makes such objects frees them; the others were given it to use.
         culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
     if not certain:
-        culprits = merge(_registered(registrants), culprits)
+        culprits = merge(_registered(registrants, culprits), culprits)
     culprits = function_first(culprits)
     if not certain:
         culprits = _with_inlined(culprits, freed)
