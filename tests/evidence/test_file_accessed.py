@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import handmade_facts as made
 import pytest
+from drgn import BadDataError
 from handmade_waits import symptom
 
 from oopsight.evidence import Address, Missing, file_accessed
@@ -142,3 +143,18 @@ def test_members_are_followed_until_one_is_null() -> None:
     area = Value(1, vm_file=file)
     assert file_accessed._follow(Value(2, vma=area), ("vma", "vm_file")) == FILE
     assert file_accessed._follow(Value(2, vma=Value(0)), ("vma", "vm_file")) == 0
+
+
+def test_a_place_that_debug_information_cannot_compute_is_passed_over() -> None:
+    """Evaluating it from damaged registers may divide by zero."""
+
+    class Frame:
+        def locals(self) -> list[str]:
+            return ["rate", "count"]
+
+        def __getitem__(self, name: str) -> Any:
+            if name == "rate":
+                raise BadDataError("modulo by zero in DWARF expression")
+            return SimpleNamespace(type_=SimpleNamespace(type_name=lambda: "int"))
+
+    assert list(file_accessed._variables(Frame())) == []

@@ -8,6 +8,7 @@ from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, symptom, wai
 
 from oopsight.evidence.stacks import HeldLock
 from oopsight.evidence.waiting import Wait, hung, kinds
+from oopsight.evidence.waiting.collector import waits_for
 from oopsight.kinds import Kind
 
 ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
@@ -97,3 +98,13 @@ def test_a_task_may_hold_what_its_code_took_or_took_it_is_not_known_where() -> N
     assert Wait(stack(1, call(2, "f", holds=(somewhere,))), wanted, 1.0).may_hold(wanted)
     fault = stack(1, call(2, "f"), call(3, "handle_mm_fault", module=None))
     assert Wait(fault, wanted, 1.0).may_hold(wanted)
+
+
+def test_of_those_that_may_signal_an_event_one_in_a_circle_is_told_from_the_others() -> None:
+    waiter = Wait(stack(1, call(3, "sync")), lock(LOCK_A, 3, 2, kind="event"), 9.0)
+    client = Wait(stack(2, call(3, "store")), lock(LOCK_B, 1), 8.0)
+    idle = Wait(stack(3, call(3, "store")), None, 8.0)
+    graph = waits(waiter, client, idle)
+    assert waiter.lock is not None
+    kept = [h.task.pid for h in waiter.lock.holders if waits_for(graph, h, waiter)]
+    assert kept == [2]

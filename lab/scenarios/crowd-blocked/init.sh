@@ -5,10 +5,10 @@ boot() {
 workload() {
 	service /usr/sbin/leased -c /etc/leased.steps
 	sleep 1
-	app-clients 200 99 /dev/leasedb &
-	until [ -e /run/clients ]; do
+	app-workers 200 99 /dev/leasedb &
+	until [ -e /run/workers ]; do
 		sleep 0.5
 	done
-	log 20000 clients
+	log 20000 workers
 	echo 15 > /proc/sys/kernel/hung_task_timeout_secs
 }

@@ -70,8 +70,10 @@ def _follow(value: Any, route: tuple[str, ...]) -> int:
 
 def _variables(frame: Any) -> Iterator[tuple[str, int]]:
     """Variables of the frame that lead to a ``struct file``: name and address of the file."""
-    from drgn import FaultError, ObjectAbsentError
+    from drgn import BadDataError, FaultError, ObjectAbsentError
 
+    # Where a variable is, debug information computes from the registers, and may not be able to.
+    unknown = (BadDataError, FaultError, ObjectAbsentError, LookupError, AttributeError)
     for name in frame.locals():
         try:
             value = frame[name]
@@ -79,7 +81,7 @@ def _variables(frame: Any) -> Iterator[tuple[str, int]]:
             if route is None:
                 continue
             address = _follow(value, route)
-        except (FaultError, ObjectAbsentError, LookupError, AttributeError, SymbolError):
+        except (*unknown, SymbolError):
             continue
         yield "->".join((name, *route)), address
 

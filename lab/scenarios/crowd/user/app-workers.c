@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* app-workers PROCESSES THREADS: as many processes, each with as many threads besides its first. */
+/* app-workers PROCESSES THREADS [FILE]: as many processes, each with as many threads besides its
+ * first. All of them read the file, if there is one, and wait. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -7,8 +8,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+static const char *path;
+
 static void *work(void *unused)
 {
+	char answer[16];
+	int file = path ? open(path, O_RDONLY) : -1;
+
+	if (path && (file < 0 || read(file, answer, sizeof(answer)) < 0))
+		perror(path);
 	for (;;)
 		pause();
 	return unused;
@@ -19,6 +27,7 @@ int main(int argc, char **argv)
 	int processes = argc > 1 ? atoi(argv[1]) : 1, threads = argc > 2 ? atoi(argv[2]) : 1;
 	int *ready = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+	path = argc > 3 ? argv[3] : NULL;
 	for (int p = 0; p < processes; p++) {
 		if (fork())
 			continue;

@@ -245,11 +245,10 @@ class Collector:
             lock = wait.lock
             if lock is None or lock.kind != "event" or not lock.holders:
                 continue
-            chain, closed = graph.chain(wait)
-            last = chain[-1].lock
-            if not closed or last is None or wait.task.address not in _members(chain, last):
-                alone = Lock(**{**vars(lock), "holders": ()})
-                self.waits[address] = Wait(**{**vars(wait), "lock": alone})
+            stuck = tuple(h for h in lock.holders if waits_for(graph, h, wait))
+            if stuck != lock.holders:
+                left = Lock(**{**vars(lock), "holders": stuck})
+                self.waits[address] = Wait(**{**vars(wait), "lock": left})
 
     def _strike_readers(self) -> None:
         """A last reader that waits for the lock itself, and in no code that has it, reads no more.
@@ -320,8 +319,8 @@ class Collector:
                 )
 
 
-def _members(chain: list[Wait], last: Lock) -> set[int]:
-    """The tasks of a chain that are in the circle which it ends in."""
-    holders = {h.task.address for h in last.holders}
-    start = next(i for i, wait in enumerate(chain) if wait.task.address in holders)
-    return {int(wait.task.address) for wait in chain[start:]}
+def waits_for(graph: Waits, holder: Holder, wait: Wait) -> bool:
+    """Whether a holder waits, in the end, for a task that waits for it."""
+    first = graph.of(holder.task.address)
+    chain = graph.chain(first)[0] if first is not None else []
+    return any(one.task.address == wait.task.address for one in chain)
