@@ -25,7 +25,7 @@ from oopsight.diagnosis import (
     verdict,
 )
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.fault import Fault
+from oopsight.evidence.crash.fault import Fault
 
 ROOT = Path(__file__).resolve().parent.parent
 

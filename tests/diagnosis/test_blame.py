@@ -7,9 +7,9 @@ from handmade_facts import data_flow, fault, flow_step, module, modules, track, 
 from oopsight.diagnosis import Culprit
 from oopsight.diagnosis.blame import fault_step, function_first, owners_first, track_culprits
 from oopsight.evidence import Address
-from oopsight.evidence.fault import Operand
+from oopsight.evidence.crash.fault import Operand
+from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.pointers import RegisterPointer
-from oopsight.evidence.slab_tracks import TrackFrame
 
 
 def test_what_called_the_module_that_freed_is_not_to_blame() -> None:

@@ -6,7 +6,7 @@ from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding
 from oopsight.diagnosis.damage import allow_for_damage
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.integrity import Integrity
+from oopsight.evidence.crash.integrity import Integrity
 
 HOLED = Integrity(96, (Address(0xFFFFFFFF81003000),), ())
 WHOLE = Integrity(96, (), ())

@@ -17,7 +17,7 @@ from oopsight.diagnosis.doers import (
     sharers,
 )
 from oopsight.evidence import Address
-from oopsight.evidence.doers import Doers, FieldDoers, FunctionSizes, KeptBy
+from oopsight.evidence.modules.doers import Doers, FieldDoers, FunctionSizes, KeptBy
 
 ONE = slab_object("free")
 FIELD = FieldDoers(1, ONE.address, "recorder", (), (), (), ())

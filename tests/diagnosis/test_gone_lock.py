@@ -9,7 +9,7 @@ from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty
 from oopsight.diagnosis.gone_lock import gone_lock_finding
 from oopsight.evidence import Address
-from oopsight.evidence.gone_lock import GoneLock
+from oopsight.evidence.hangs.gone_lock import GoneLock
 from oopsight.evidence.pointers import BytesPointer
 
 AT = Address(0xFFFF888000090020)

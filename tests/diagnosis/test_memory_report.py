@@ -9,7 +9,7 @@ import pytest
 
 from oopsight.diagnosis import Certainty, Finding
 from oopsight.diagnosis.memory_report import freed_twice, freed_wrongly, used_freed, wrote_over
-from oopsight.evidence.memory_report import MemoryReport, Mistake
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
 
 
 def blamed(finding: Finding) -> list[str | None]:

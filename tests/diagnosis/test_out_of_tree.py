@@ -7,7 +7,7 @@ import pytest
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding
 from oopsight.diagnosis.out_of_tree import allow_for_out_of_tree
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.system import System
+from oopsight.evidence.crash.system import System
 
 
 def system(tainted: str) -> System:

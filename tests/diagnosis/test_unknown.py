@@ -6,7 +6,7 @@ from handmade_facts import backtrace, evidence, fault
 
 from oopsight.diagnosis import Certainty
 from oopsight.diagnosis.unknown import unknown
-from oopsight.evidence.backtrace import Role
+from oopsight.evidence.crash.backtrace import Role
 
 
 def test_it_says_how_far_the_analysis_came_and_whom_it_suspects() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab_dumps import Maker, analysed
 
 from oopsight.evidence import Evidence
-from oopsight.evidence.former_owner import FormerOwner
+from oopsight.evidence.modules.former_owner import FormerOwner
 from oopsight.report.verify import Verifier
 from oopsight.session import open_session
 

@@ -12,7 +12,7 @@ from lab_dumps import Maker, Subject, opened
 import oopslab
 from oopsight.dump.elf import ElfFile
 from oopsight.evidence import Evidence
-from oopsight.evidence.backtrace import Backtrace
+from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.symbols.module_file import PAGE, read
 
 

@@ -6,7 +6,7 @@ import pytest
 from lab_dumps import Maker, opened
 
 from oopsight.evidence import Evidence
-from oopsight.evidence.dangling import DanglingPointers
+from oopsight.evidence.modules.dangling import DanglingPointers
 
 LEFT = {
     "incident": {("slab_caches", "kmem_cache.name"), ("slab_caches", "kmem_cache.ctor")},

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from oopsight.evidence import Evidence, Missing
-from oopsight.evidence.backtrace import Backtrace, Role
 from oopsight.evidence.console import evidence_of
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.crash.backtrace import Backtrace, Role
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.modules.modules import Modules
 from oopsight.oops import decoded, parse
 from oopsight.report import build
 

@@ -34,7 +34,7 @@ def test_what_is_written_is_read_again() -> None:
 
 
 def test_what_is_not_in_it_is_missing() -> None:
-    from oopsight.evidence.code import Code
+    from oopsight.evidence.crash.code import Code
 
     fact = restore({"schema": SCHEMA, "facts": {}}).get(Code)
     assert isinstance(fact, Missing)
@@ -44,11 +44,11 @@ def test_what_is_not_in_it_is_missing() -> None:
 @pytest.mark.parametrize(
     ("place", "fact", "says"),
     [
-        ("oopsight.evidence.log.Log", {"lines": 3}, "log.Log"),
-        ("oopsight.evidence.log.Log", {"colour": 3}, "is no Log"),
-        ("oopsight.evidence.log.Nothing", {}, "Nothing"),
+        ("oopsight.evidence.crash.log.Log", {"lines": 3}, "log.Log"),
+        ("oopsight.evidence.crash.log.Log", {"colour": 3}, "is no Log"),
+        ("oopsight.evidence.crash.log.Nothing", {}, "Nothing"),
         ("os.path.join", {}, "is no fact"),
-        ("oopsight.evidence.modules.Modules", {"loaded": "vmlinux"}, "Modules"),
+        ("oopsight.evidence.modules.modules.Modules", {"loaded": "vmlinux"}, "Modules"),
     ],
 )
 def test_what_does_not_fit_is_refused(place: str, fact: Any, says: str) -> None:

@@ -22,7 +22,7 @@ def write_recording(path: Path, recording: dict[str, Any]) -> None:
 
     Where this machine keeps its debug packages is no fact of the crash.
     """
-    system = recording["facts"].get("oopsight.evidence.system.System", {})
+    system = recording["facts"].get("oopsight.evidence.crash.system.System", {})
     if "vmlinux" in system:
         system["vmlinux"] = Path(system["vmlinux"]).name
     facts = ",\n".join(

@@ -8,7 +8,7 @@ from typing import Any
 from handmade_waits import task
 
 from oopsight.evidence import Address
-from oopsight.evidence.memory_use import (
+from oopsight.evidence.exhaustion.memory_use import (
     CacheUse,
     MemoryUse,
     ModuleHint,

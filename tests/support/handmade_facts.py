@@ -6,18 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from oopsight.evidence import Address, Evidence, Missing, Why
-from oopsight.evidence.backtrace import Backtrace, Frame, Role
-from oopsight.evidence.dangling import Dangling, DanglingPointers
-from oopsight.evidence.data_flow import DataFlow, FlowStep, Way
-from oopsight.evidence.fault import Fault, Operand
-from oopsight.evidence.file_accessed import FileAccessed
-from oopsight.evidence.list_report import ListEntry, ListReport, parse
-from oopsight.evidence.log import Log
-from oopsight.evidence.memory_report import MemoryReport, Mistake
-from oopsight.evidence.modules import Module, Modules
-from oopsight.evidence.object_users import ModuleUse, ObjectUsers
-from oopsight.evidence.overrun import Overrun
-from oopsight.evidence.owner import Owner, SlabObject
+from oopsight.evidence.corruption.list_report import ListEntry, ListReport, parse
+from oopsight.evidence.corruption.overrun import Overrun
+from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
+from oopsight.evidence.crash.fault import Fault, Operand
+from oopsight.evidence.crash.file_accessed import FileAccessed
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.flow.data_flow import DataFlow, FlowStep, Way
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.memory.object_users import ModuleUse, ObjectUsers
+from oopsight.evidence.memory.owner import Owner, SlabObject
+from oopsight.evidence.memory.slab_tracks import Track, TrackFrame
+from oopsight.evidence.modules.dangling import Dangling, DanglingPointers
+from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import (
     BytesPointer,
     FileReference,
@@ -28,8 +30,6 @@ from oopsight.evidence.pointers import (
     TaskPointer,
     Unmapped,
 )
-from oopsight.evidence.slab_tracks import Track, TrackFrame
-from oopsight.evidence.task import CrashedTask
 
 ABSENT = Missing(Why.UNREADABLE, "filtered out", Address(0x1000))
 AREA = (Address(0xFFFFFFFFC0000000), Address(0xFFFFFFFFFF000000))
@@ -268,7 +268,7 @@ def accessed(path: str = "/proc/slabinfo") -> FileAccessed:
 
 def evidence(**facts: Any) -> Evidence:
     """Evidence that holds these facts and no others, without a dump behind it."""
-    from oopsight.evidence.system import System
+    from oopsight.evidence.crash.system import System
 
     made = Evidence(None)
     kinds = (System, Log, Backtrace, Fault, CrashedTask, FileAccessed, Modules, DanglingPointers)

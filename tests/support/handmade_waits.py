@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from oopsight.evidence import Address
-from oopsight.evidence.cpus import Cpu, Cpus, SpinLock
-from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.cpus import Cpu, Cpus, SpinLock
+from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.hangs.stacks import Call, HeldLock, TaskStack
+from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits
 from oopsight.evidence.pointers import LogPointer, Memory, ModulePointer, TaskPointer
-from oopsight.evidence.stacks import Call, HeldLock, TaskStack
-from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
 from oopsight.kinds import Kind
 
 LOCK_A = Address(0xFFFFFFFFC0001000)

@@ -23,8 +23,8 @@ finding removes those which it :attr:`~Finding.refines`: a rule for a special ca
 for the general one, which then never beat it, however sure they are. A rule that is not sure that
 its special case is present says ``Undecided`` and leaves the field to the general one.
 
-The verdict's *kind* is the first crash's :class:`~oopsight.evidence.symptom.Symptom`, whichever
-rule wins; a finding's own ``kind`` is for rules which know better than the symptom.
+The verdict's *kind* is the first crash's :class:`~oopsight.evidence.crash.symptom.Symptom`,
+whichever rule wins; a finding's own ``kind`` is for rules which know better than the symptom.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.evidence import Address, Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
 
 FIRST_PAGE = 4096
 

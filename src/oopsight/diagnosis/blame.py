@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace, Frame, Role
-from oopsight.evidence.data_flow import DataFlow, FlowStep, Way
-from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.corruption.text_writers import TextWriters
+from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
+from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
+from oopsight.evidence.flow.data_flow import DataFlow, FlowStep, Way
+from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.memory.slab_tracks import Track
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import InstructionPointer, Pointer, RegisterPointer
-from oopsight.evidence.slab_tracks import Track
-from oopsight.evidence.text_writers import TextWriters
 from oopsight.plumbing import base_name, why_plumbing
 
 MOST_CULPRITS = 5

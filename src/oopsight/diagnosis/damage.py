@@ -5,7 +5,7 @@ from __future__ import annotations
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Depth, Finding, Outcome
 from oopsight.evidence import Missing
-from oopsight.evidence.integrity import Integrity
+from oopsight.evidence.crash.integrity import Integrity
 
 _CONFIDENT = (Certainty.SHOWN, Certainty.INFERRED)
 _NOTHING_FAILED = ("deliberate_panic",)

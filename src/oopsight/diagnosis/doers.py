@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Culprit
 from oopsight.evidence import Missing
-from oopsight.evidence.doers import Doers, FieldDoers
-from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.modules.doers import Doers, FieldDoers
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _FREES = "frees memory, and allocates none"

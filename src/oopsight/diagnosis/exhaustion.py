@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing
-from oopsight.evidence.deleted_files import DeletedFiles
-from oopsight.evidence.memory_use import CacheUse, MemoryUse, ProcessUse, VmallocUse
+from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
+from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse, ProcessUse, VmallocUse
 
 MUCH = 0.25
 """Share of all memory from which on one holder is called the cause."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import innocent, merge, track_culprits, track_step
 from oopsight.evidence import Missing
-from oopsight.evidence.gone_lock import GoneLock
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.hangs.gone_lock import GoneLock
+from oopsight.evidence.modules.modules import Modules
 
 _REFINED = (
     "hung_task",

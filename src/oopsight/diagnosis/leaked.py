@@ -5,8 +5,8 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Culprit, Step
 from oopsight.diagnosis.stalls import distinct
 from oopsight.evidence import Missing
-from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
-from oopsight.evidence.waiting import Lock, Wait
+from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.hangs.waiting import Lock, Wait
 
 _RCU = "rcu"
 _NEAR = 0x40

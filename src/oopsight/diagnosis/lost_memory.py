@@ -5,11 +5,11 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, merge, where
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.lost_memory import LostMemory
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.use_after_free.lost_memory import LostMemory
 
 _WHAT = {
     "free page": "a page that is free",

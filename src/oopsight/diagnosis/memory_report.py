@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import innocent, merge, track_step, where
 from oopsight.evidence import Missing
-from oopsight.evidence.memory_report import MemoryReport, Mistake, blamable
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, blamable
+from oopsight.evidence.memory.slab_tracks import TrackFrame
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.slab_tracks import TrackFrame
 from oopsight.plumbing import base_name
 
 _REFINED = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Finding
 from oopsight.evidence import Missing
-from oopsight.evidence.system import System
+from oopsight.evidence.crash.system import System
 
 _DAMAGE = frozenset(
     [

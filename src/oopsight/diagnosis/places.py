@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oopsight.diagnosis import Culprit
-from oopsight.evidence.backtrace import Backtrace, Frame
+from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.plumbing import base_name
 
 _MOST = 3

@@ -5,9 +5,9 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import fault_step, innocent, where
 from oopsight.evidence import Missing
-from oopsight.evidence.bad_return import BadReturn
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.corruption.bad_return import BadReturn
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.modules.modules import Modules
 
 _MOST_SUSPECTS = 3
 

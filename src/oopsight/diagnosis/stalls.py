@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from oopsight.diagnosis import Culprit, Step
+from oopsight.evidence.hangs.stacks import Call, TaskStack
+from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.stacks import Call, TaskStack
-from oopsight.evidence.waiting import Holder, Lock, Wait
 
 _MOST_VICTIMS = 4
 OTHERS_END = ("grace period", "thread", "work", "timer")

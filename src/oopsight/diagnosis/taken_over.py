@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Innocent, Step
 from oopsight.diagnosis.blame import fault_step, flow_steps
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.taken_over import TakenOver
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.taken_over import TakenOver
 
 _REFINED = (
     "null_dereference",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import flow_steps
 from oopsight.evidence import Evidence, Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.data_flow import DataFlow
 
 _MOST_SUSPECTS = 3
 

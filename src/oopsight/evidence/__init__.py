@@ -3,6 +3,10 @@
 A collector declares what it needs as parameter annotations: the :class:`Session`, or other facts.
 ``Fact | Missing`` takes the reason where the fact is absent; a plain ``Fact`` makes the collector's
 own fact missing for the same reason. Facts are collected on demand, once, and timed.
+
+They are grouped by what they are about: ``crash``, ``modules``, ``memory``, ``use_after_free``,
+``corruption``, ``exhaustion``, ``hangs``; ``flow`` follows values backwards, ``registries`` is what
+the kernel holds pointers in. Beside them stands what all of them use.
 """
 
 from __future__ import annotations

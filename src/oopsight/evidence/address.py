@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.modules.modules import Modules
 from oopsight.session import Session
 from oopsight.text import printable
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from oopsight.evidence import Address, Evidence, Missing, Why
 from oopsight.evidence.address import BadAddress, nonsense
-from oopsight.evidence.backtrace import Backtrace, Frame, Role
-from oopsight.evidence.fault import Fault, Operand
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
+from oopsight.evidence.crash.fault import Fault, Operand
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import FramePointer, LogPointer, TaskPointer
-from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.task import CrashedTask
 from oopsight.kinds import Kind
 from oopsight.oops import CrashReport
 from oopsight.oops import Frame as TextFrame

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Memory, Variable
 from oopsight.text import printable
 

@@ -18,9 +18,9 @@ from oopsight.dump.kdump_writer import Header, write_kdump
 from oopsight.dump.notes import raw_notes
 from oopsight.errors import OutputError
 from oopsight.evidence import Evidence
-from oopsight.evidence.backtrace import Backtrace, Role
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.crash.backtrace import Backtrace, Role
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.modules.modules import Modules
 from oopsight.minicore.kernel_data import (
     keep_code,
     keep_files,

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from oopsight.evidence.modules import Module
+from oopsight.evidence.modules.modules import Module
 from oopsight.minicore.record import PAGE
 
 if TYPE_CHECKING:

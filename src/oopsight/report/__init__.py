@@ -14,20 +14,20 @@ from oopsight.diagnosis.out_of_tree import allow_for_out_of_tree
 from oopsight.diagnosis.unknown import unknown
 from oopsight.evidence import Evidence, Missing, to_plain
 from oopsight.evidence.address import BadAddress
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.code import Code
-from oopsight.evidence.dangling import DanglingPointers, takes_long
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.file_accessed import FileAccessed
-from oopsight.evidence.frame_basis import FrameBasis, frame_basis
-from oopsight.evidence.integrity import Integrity
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.system import System
-from oopsight.evidence.task import CrashedTask
-from oopsight.evidence.timeline import Timeline
-from oopsight.evidence.unloaded_modules import UnloadedModules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.code import Code
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.file_accessed import FileAccessed
+from oopsight.evidence.crash.frame_basis import FrameBasis, frame_basis
+from oopsight.evidence.crash.integrity import Integrity
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.crash.system import System
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.crash.timeline import Timeline
+from oopsight.evidence.modules.dangling import DanglingPointers, takes_long
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.report.mail import mail

@@ -7,11 +7,13 @@ from typing import Any
 
 from oopsight.errors import VerificationError
 from oopsight.evidence import Address, Evidence, to_plain
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.file_accessed import FileAccessed
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.file_accessed import FileAccessed
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.evidence.pointers import (
     BytesPointer,
     InstructionPointer,
@@ -21,8 +23,6 @@ from oopsight.evidence.pointers import (
     TaskPointer,
     Variable,
 )
-from oopsight.evidence.task import CrashedTask
-from oopsight.evidence.unloaded_modules import UnloadedModules
 from oopsight.report import SCHEMA
 from oopsight.session import Session
 
@@ -35,7 +35,7 @@ def _memory(session: Session, claimed: dict[str, Any]) -> Memory:
     """Read a member again, its place computed from type and object alone."""
     from drgn import Object
 
-    from oopsight.evidence.slab_caches import memory_of
+    from oopsight.evidence.memory.slab_caches import memory_of
 
     name = str(claimed["object_type"])
     if not name.startswith("struct "):
@@ -75,15 +75,15 @@ def _instruction(session: Session, claimed: dict[str, Any]) -> InstructionPointe
 
 def _task(session: Session, claimed: dict[str, Any]) -> TaskPointer:
     """Read a task again, at its address."""
-    from oopsight.evidence.stacks import task_pointer
+    from oopsight.evidence.hangs.stacks import task_pointer
 
     return task_pointer(_task_struct(session, claimed["address"]))
 
 
 def _task_frame(session: Session, claimed: dict[str, Any]) -> TaskFrame:
     """Unwind a task again and take the frame of the same number."""
-    from oopsight.evidence.modules import Modules
-    from oopsight.evidence.stacks import StackReader
+    from oopsight.evidence.hangs.stacks import StackReader
+    from oopsight.evidence.modules.modules import Modules
 
     modules = Evidence(session).get(Modules)
     stack = StackReader(session, modules).read(

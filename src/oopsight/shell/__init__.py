@@ -120,7 +120,7 @@ class Shell:
     def names(self) -> Names:
         """Symbols and source lines."""
         if self._names is None:
-            from oopsight.evidence.modules import Modules
+            from oopsight.evidence.modules.modules import Modules
 
             modules = self.evidence.get(Modules)
             self._names = Names(self.prog, None if isinstance(modules, Missing) else modules)

@@ -18,7 +18,7 @@ from oopsight.text import printable
 if TYPE_CHECKING:
     from drgn import Program
 
-    from oopsight.evidence.modules import Module, Modules
+    from oopsight.evidence.modules.modules import Module, Modules
 
 Row = tuple[int, int, str, str]
 """Address, size, name, letter."""

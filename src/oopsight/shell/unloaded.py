@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing
-from oopsight.evidence.dangling import DanglingPointers
-from oopsight.evidence.former_owner import Spot
-from oopsight.evidence.former_owner import former_owner as former_owner_of
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.unloaded_modules import UnloadedModules
+from oopsight.evidence.modules.dangling import DanglingPointers
+from oopsight.evidence.modules.former_owner import Spot
+from oopsight.evidence.modules.former_owner import former_owner as former_owner_of
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.shell.output import readable_errors
 from oopsight.text import printable
 

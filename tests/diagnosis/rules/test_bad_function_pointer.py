@@ -16,7 +16,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.bad_function_pointer import bad_function_pointer
 from oopsight.diagnosis.rules.null_dereference import null_dereference
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Role
+from oopsight.evidence.crash.backtrace import Role
 
 TARGET = Address(0xFFFFFFFFC0395070)
 NULL = fault(0, access="execute", pc=Address(0), function="0x0", operand=None)

@@ -9,7 +9,7 @@ from handmade_waits import symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.bad_page_state import bad_page_state
-from oopsight.evidence.backtrace import Role
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.kinds import Kind
 
 BAD = symptom(Kind.MEMORY_CORRUPTION, "BUG: Bad page state in process proxy  pfn:02b90")

@@ -6,8 +6,8 @@ from handmade_facts import ABSENT, data_flow, fault, flow_step, owner, way
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.bit_flip import bit_flip
 from oopsight.evidence import Address
-from oopsight.evidence.bit_flip import BitFlip, one_bit
-from oopsight.evidence.flipped_call import FlippedCall
+from oopsight.evidence.corruption.bit_flip import BitFlip, one_bit
+from oopsight.evidence.corruption.flipped_call import FlippedCall
 from oopsight.evidence.pointers import BytesPointer
 
 VALUE = Address(0xFFF7888003400000)

@@ -6,8 +6,8 @@ from handmade_facts import ABSENT, backtrace
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.buffer_overflow import buffer_overflow
-from oopsight.evidence.backtrace import Backtrace, Role
-from oopsight.evidence.bounds_report import BoundsReport
+from oopsight.evidence.corruption.bounds_report import BoundsReport
+from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.pointers import LogPointer
 
 REPORT = BoundsReport(

@@ -11,8 +11,8 @@ from handmade_waits import symptom
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
 from oopsight.diagnosis.rules.bug_on import bug_on
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Backtrace, Role
-from oopsight.evidence.bug_site import BugSite
+from oopsight.evidence.crash.backtrace import Backtrace, Role
+from oopsight.evidence.crash.bug_site import BugSite
 from oopsight.evidence.pointers import RegisterPointer
 from oopsight.kernel.conditions import Condition
 from oopsight.kinds import Kind

@@ -6,7 +6,7 @@ from handmade_waits import LOCK_A, LOCK_B, call, held, lock, memory, stack, wait
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.deadlock import deadlock
-from oopsight.evidence.waiting import Wait, WorkItem
+from oopsight.evidence.hangs.waiting import Wait, WorkItem
 
 ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
 TWO = Wait(stack(2, call(3, "g", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)

@@ -8,7 +8,7 @@ from handmade_facts import ABSENT, accessed, backtrace, log, task
 
 from oopsight.diagnosis import Clear, Finding
 from oopsight.diagnosis.rules.deliberate_panic import deliberate_panic
-from oopsight.evidence.backtrace import Role
+from oopsight.evidence.crash.backtrace import Role
 
 ASKED = backtrace(
     interrupted=False, panic=Role.PANIC_PATH, sysrq_handle_crash=Role.CALLER, ksys_write=Role.CALLER

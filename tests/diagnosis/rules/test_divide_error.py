@@ -10,8 +10,8 @@ from handmade_facts import backtrace, fault
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.divide_error import divide_error
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Role
-from oopsight.evidence.fault import Fault
+from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.crash.fault import Fault
 
 TRACE = backtrace(rate=Role.FAULT, tick=Role.CALLER)
 ERROR = fault(None, exception="divide_error", instruction="div ecx", function="rate")

@@ -19,9 +19,9 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.double_free import double_free
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Backtrace, Role
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.slab_tracks import TrackFrame
+from oopsight.evidence.crash.backtrace import Backtrace, Role
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.slab_tracks import TrackFrame
 
 STOPPED = fault(None, exception="invalid_op", operand=None)
 

@@ -5,7 +5,7 @@ from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, way
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.error_pointer import error_pointer
 from oopsight.evidence import Address
-from oopsight.evidence.fault import Operand
+from oopsight.evidence.crash.fault import Operand
 
 WRAPPED = fault(22, operand=Operand("rdi", Address((1 << 64) - 2), None, 24, Address(22)))
 

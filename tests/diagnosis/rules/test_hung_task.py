@@ -8,10 +8,10 @@ from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, w
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
-from oopsight.evidence.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.waiting import Lock, Wait
+from oopsight.evidence.hangs.wakers import Waker, Wakers
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
-from oopsight.evidence.waiting import Lock, Wait
-from oopsight.evidence.wakers import Waker, Wakers
 from oopsight.kinds import Kind
 
 LONGEST = Wait(stack(1, call(3, "other")), None, 90.0)

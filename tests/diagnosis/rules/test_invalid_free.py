@@ -4,7 +4,7 @@ from handmade_facts import ABSENT, memory_report
 
 from oopsight.diagnosis import Clear, Finding
 from oopsight.diagnosis.rules.invalid_free import invalid_free
-from oopsight.evidence.memory_report import Mistake
+from oopsight.evidence.memory.memory_report import Mistake
 
 
 def test_what_is_no_object_was_freed() -> None:

@@ -9,8 +9,8 @@ from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, t
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
 from oopsight.diagnosis.rules.io_not_completed import io_not_completed
-from oopsight.evidence.io_in_flight import IoInFlight, Request
-from oopsight.evidence.waiting import Lock, Wait
+from oopsight.evidence.hangs.io_in_flight import IoInFlight, Request
+from oopsight.evidence.hangs.waiting import Lock, Wait
 from oopsight.kinds import Kind
 
 HUNG = symptom(Kind.HUNG_TASK)

@@ -19,8 +19,8 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.two_lists import TwoLists
 
 STOPPED = fault(None, exception="invalid_op", operand=None)
 

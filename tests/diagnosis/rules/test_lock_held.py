@@ -21,8 +21,8 @@ from handmade_waits import (
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.lock_held import lock_held
-from oopsight.evidence.stacks import HeldLock
-from oopsight.evidence.waiting import Holder, Lock, Wait
+from oopsight.evidence.hangs.stacks import HeldLock
+from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.kinds import Kind
 
 HUNG = symptom(Kind.HUNG_TASK)

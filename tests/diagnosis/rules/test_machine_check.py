@@ -6,7 +6,7 @@ from handmade_facts import ABSENT, backtrace, log
 
 from oopsight.diagnosis import Clear, Finding
 from oopsight.diagnosis.rules.machine_check import machine_check
-from oopsight.evidence.backtrace import Role
+from oopsight.evidence.crash.backtrace import Role
 
 BANK = "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 4: b200000000070f0f"
 PANIC = "Kernel panic - not syncing: Fatal machine check"

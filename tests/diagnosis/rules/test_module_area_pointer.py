@@ -7,9 +7,9 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.module_area_pointer import module_area_pointer
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.console import evidence_of
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.log import Log
-from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
 from oopsight.oops import decoded, parse
 
 TEXT = """\

@@ -9,11 +9,11 @@ from handmade_facts import data_flow, flow_step, module, modules, owner, slab_ob
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.null_dereference import null_dereference
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.backtrace import Backtrace, Frame, Role
-from oopsight.evidence.fault import Fault, Operand
-from oopsight.evidence.owner import Reference
+from oopsight.evidence.corruption.zeroed_object import ZeroedObject
+from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
+from oopsight.evidence.crash.fault import Fault, Operand
+from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Unmapped
-from oopsight.evidence.zeroed_object import ZeroedObject
 
 NONE = Missing(Why.NOT_APPLICABLE, "not looked at")
 NULL_BASE = Operand("rdi", Address(0), None, 0x38, Address(0x38))

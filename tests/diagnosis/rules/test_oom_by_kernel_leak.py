@@ -11,12 +11,12 @@ from handmade_waits import symptom
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.oom_by_kernel_leak import oom_by_kernel_leak
 from oopsight.diagnosis.rules.oom_by_userspace import oom_by_userspace
-from oopsight.evidence.allocators import Allocator, Allocators
-from oopsight.evidence.backtrace import Role
-from oopsight.evidence.deleted_files import DeletedFiles
-from oopsight.evidence.memory_use import MemoryUse
-from oopsight.evidence.packet_handlers import PacketHandler
-from oopsight.evidence.takers import Taker, Takers
+from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.exhaustion.allocators import Allocator, Allocators
+from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
+from oopsight.evidence.exhaustion.memory_use import MemoryUse
+from oopsight.evidence.exhaustion.packet_handlers import PacketHandler
+from oopsight.evidence.exhaustion.takers import Taker, Takers
 from oopsight.kinds import Kind
 
 OOM = symptom(Kind.OOM, "ls invoked oom-killer: gfp_mask=0x1100cca")

@@ -10,7 +10,7 @@ from handmade_waits import symptom, task
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.oom_by_userspace import oom_by_userspace
-from oopsight.evidence.memory_use import ProcessUse
+from oopsight.evidence.exhaustion.memory_use import ProcessUse
 from oopsight.kinds import Kind
 
 OOM = symptom(Kind.OOM, "ls invoked oom-killer: gfp_mask=0x1100cca")

@@ -9,7 +9,7 @@ from handmade_waits import symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.panic_called import panic_called
-from oopsight.evidence.backtrace import Role
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.kinds import Kind
 
 OTHER = symptom(Kind.PANIC_OTHER)

@@ -8,8 +8,8 @@ from handmade_waits import LOCK_A, call, cpu, cpus, leak, leaks, memory, stack, 
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.rcu_stall import rcu_stall
-from oopsight.evidence.grace_period import Debt, GracePeriod, Reader
-from oopsight.evidence.stacks import HeldLock
+from oopsight.evidence.hangs.grace_period import Debt, GracePeriod, Reader
+from oopsight.evidence.hangs.stacks import HeldLock
 from oopsight.kinds import Kind
 
 STALL = symptom(Kind.RCU_STALL, "rcu: INFO: rcu_preempt self-detected stall on CPU")

@@ -6,8 +6,8 @@ from handmade_facts import ABSENT, backtrace, fault, log, module, modules
 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.refcount_error import refcount_error
-from oopsight.evidence.backtrace import Role
-from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.crash.symptom import Symptom
 from oopsight.kinds import Kind
 from oopsight.oops.facts import CrashReport, Frame, Stack
 

@@ -9,8 +9,8 @@ from handmade_waits import LOCK_A, call, cpu, cpus, held, leak, leaks, stack, sy
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.sleeping_in_atomic import sleeping_in_atomic
-from oopsight.evidence.cpus import Cpus
-from oopsight.evidence.stacks import Call
+from oopsight.evidence.hangs.cpus import Cpus
+from oopsight.evidence.hangs.stacks import Call
 from oopsight.kinds import Kind
 
 SLEPT = symptom(Kind.SLEEPING_IN_ATOMIC, "BUG: scheduling while atomic: collector/9/0x00000002")

@@ -10,10 +10,10 @@ from handmade_waits import symptom
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.stack_corruption import stack_corruption
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Role
-from oopsight.evidence.bad_return import BadReturn, Returner
+from oopsight.evidence.corruption.bad_return import BadReturn, Returner
+from oopsight.evidence.corruption.stack_overrun import StackOverrun
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.stack_overrun import StackOverrun
 from oopsight.kinds import Kind
 
 NOTHING = (ABSENT, ABSENT, ABSENT)

@@ -10,7 +10,7 @@ from handmade_waits import symptom
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.stack_overflow import stack_overflow
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Backtrace, Role
+from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.kinds import Kind
 
 HIT = symptom(Kind.STACK_OVERFLOW, "BUG: TASK stack guard page was hit at 000000004a496db6")

@@ -9,13 +9,13 @@ from handmade_facts import data_flow, flow_step, way
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.unloaded_module_pointer import WORD_SEARCH, unloaded_module_pointer
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.dangling import Dangling, DanglingPointers
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.former_owner import FormerOwner
-from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.modules.dangling import Dangling, DanglingPointers
+from oopsight.evidence.modules.former_owner import FormerOwner
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.taken_over import TakenOver
+from oopsight.evidence.modules.unloaded_modules import collect
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Memory, Unmapped
-from oopsight.evidence.taken_over import TakenOver
-from oopsight.evidence.unloaded_modules import collect
 
 BAD = Address(0xFFFFFFFFC0500040)
 NONE = Missing(Why.NOT_APPLICABLE, "not looked at")

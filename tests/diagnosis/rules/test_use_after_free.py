@@ -20,10 +20,10 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.use_after_free import use_after_free
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Role
-from oopsight.evidence.left_behind import LeftBehind
-from oopsight.evidence.lost_memory import LostMemory
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.left_behind import LeftBehind
+from oopsight.evidence.use_after_free.lost_memory import LostMemory
 
 POISON = 0x6B6B6B6B6B6B6B6B
 FAULT = fault(None, exception="general_protection")

@@ -10,11 +10,11 @@ from handmade_waits import symptom
 from oopsight.diagnosis import Clear, Finding, Undecided
 from oopsight.diagnosis.rules.warning import warning
 from oopsight.evidence import Address
-from oopsight.evidence.backtrace import Role
-from oopsight.evidence.log import Log
-from oopsight.evidence.module_transition import ModuleTransition
+from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.pointers import Memory
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 from oopsight.oops import CrashReport
 

@@ -6,7 +6,7 @@ from handmade_waits import LOCK_A, call, lock, memory, stack, waits
 
 from oopsight.diagnosis import Clear, Finding, Undecided
 from oopsight.diagnosis.rules.workqueue_stall import workqueue_stall
-from oopsight.evidence.waiting import Lock, Wait
+from oopsight.evidence.hangs.waiting import Lock, Wait
 
 FLUSHER = Wait(stack(3, call(3, "sync")), lock(LOCK_A, 1, kind="work", known_by="worker"), 9.0)
 WORKER = Wait(

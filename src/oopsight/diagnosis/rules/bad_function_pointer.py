@@ -31,11 +31,11 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
 from oopsight.diagnosis.blame import writers_first
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.text_writers import TextWriters
+from oopsight.evidence.corruption.text_writers import TextWriters
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
 
 
 def bad_function_pointer(

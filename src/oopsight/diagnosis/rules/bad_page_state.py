@@ -32,11 +32,11 @@ import re
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import LogPointer, Pointer
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _HEADLINE = "BUG: Bad page state"

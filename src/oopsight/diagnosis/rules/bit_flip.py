@@ -34,10 +34,10 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import fault_step, flow_steps
 from oopsight.evidence import Missing
-from oopsight.evidence.bit_flip import BitFlip
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.flipped_call import FlippedCall
+from oopsight.evidence.corruption.bit_flip import BitFlip
+from oopsight.evidence.corruption.flipped_call import FlippedCall
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
 
 
 def bit_flip(

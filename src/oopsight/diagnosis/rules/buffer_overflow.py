@@ -29,8 +29,8 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.bounds_report import BoundsReport
+from oopsight.evidence.corruption.bounds_report import BoundsReport
+from oopsight.evidence.crash.backtrace import Backtrace
 
 
 def buffer_overflow(

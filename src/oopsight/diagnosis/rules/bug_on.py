@@ -30,12 +30,12 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import askers, culprits, suspects, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.bug_site import BugSite, where
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.log import Log
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.bug_site import BugSite, where
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _KINDS = (Kind.BUG, Kind.OTHER, Kind.LIST_CORRUPTION, Kind.OUT_OF_BOUNDS, Kind.MEMORY_CORRUPTION)

@@ -49,7 +49,7 @@ from oopsight.diagnosis.stalls import (
     waits_step,
     who,
 )
-from oopsight.evidence.waiting import Holder, Lock, Wait, Waits
+from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits
 
 _GENERAL = (
     *("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "lock_held", "workqueue_stall"),

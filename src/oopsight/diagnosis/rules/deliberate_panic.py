@@ -26,11 +26,11 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.file_accessed import FileAccessed
-from oopsight.evidence.log import Log
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.file_accessed import FileAccessed
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.task import CrashedTask
 
 _HANDLER = "sysrq_handle_crash"  # drivers/tty/sysrq.c
 

@@ -26,8 +26,8 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.fault import Fault
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.pointers import Pointer, RegisterPointer
 
 _WHOLE = {"cx": "rcx", "bx": "rbx", "si": "rsi", "di": "rdi", "bp": "rbp", "ax": "rax", "dx": "rdx"}

@@ -45,13 +45,13 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import copiers, freed_before
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.doers import Doers
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.log import Log
-from oopsight.evidence.memory_report import MemoryReport, Mistake
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.plumbing import ALLOCATOR, base_name
 

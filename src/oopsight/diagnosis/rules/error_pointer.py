@@ -44,11 +44,11 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import keepers
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.doers import Doers
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 
 

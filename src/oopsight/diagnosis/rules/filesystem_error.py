@@ -27,7 +27,7 @@ import re
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.evidence import Missing
-from oopsight.evidence.log import Log
+from oopsight.evidence.crash.log import Log
 
 _PANIC = re.compile(
     r"Kernel panic - not syncing: (?P<fs>\w+)[- ](?:fs|panic)\b"

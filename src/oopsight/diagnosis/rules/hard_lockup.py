@@ -32,11 +32,11 @@ import re
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.stalls import blame, distinct, looping
 from oopsight.evidence import Missing
-from oopsight.evidence.cpus import Cpu, Cpus
-from oopsight.evidence.log import Log
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.stacks import HeldLock
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.stacks import HeldLock
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _KINDS = (Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL)

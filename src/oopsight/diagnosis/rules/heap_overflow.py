@@ -53,12 +53,12 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import PAGE_FAULT, Fault
-from oopsight.evidence.memory_report import MemoryReport, Mistake
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.object_users import ObjectUsers
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 
 _BESIDE = (Mistake.OUT_OF_BOUNDS, Mistake.OVERWRITTEN)

@@ -41,10 +41,10 @@ from oopsight.diagnosis.stalls import (
     who,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.counted_wait import CountedWait, CountedWaits
-from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Lock, Wait, Waits
-from oopsight.evidence.wakers import Wakers
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
+from oopsight.evidence.hangs.wakers import Wakers
 from oopsight.kinds import Kind
 
 _MOST_ENDERS = 3

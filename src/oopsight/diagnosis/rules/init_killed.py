@@ -28,8 +28,8 @@ import signal
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.evidence import Missing
-from oopsight.evidence.log import Log
-from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.task import CrashedTask
 
 _KILLED = re.compile(r"Attempted to kill init! exitcode=(0x[0-9a-f]+)")
 

@@ -27,8 +27,8 @@ from __future__ import annotations
 from oopsight.diagnosis import Clear, Finding
 from oopsight.diagnosis.memory_report import freed_wrongly
 from oopsight.evidence import Missing
-from oopsight.evidence.memory_report import MemoryReport, Mistake
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.modules.modules import Modules
 
 
 def invalid_free(report: MemoryReport | Missing, modules: Modules | Missing) -> Finding | Clear:

@@ -29,11 +29,11 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.stalls import victims_step, waits_step, who
 from oopsight.evidence import Missing
-from oopsight.evidence.io_in_flight import IoInFlight, Request, waits_for_io
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.io_in_flight import IoInFlight, Request, waits_for_io
+from oopsight.evidence.hangs.waiting import Wait, Waits, hung
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Wait, Waits, hung
 from oopsight.kinds import Kind
 
 _GENERAL = ("hung_task", "deliberate_panic")

@@ -43,13 +43,13 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.list_report import ListReport
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.corruption.two_lists import TwoLists
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer, Pointer
-from oopsight.evidence.two_lists import TwoLists
 
 _POISON = "LIST_POISON"
 

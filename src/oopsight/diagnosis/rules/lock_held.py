@@ -48,9 +48,9 @@ from oopsight.diagnosis.stalls import (
     who,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.lock_leaks import LockLeaks
-from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.waiting import Holder, Lock, Wait, Waits, hung
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.lock_leaks import LockLeaks
+from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits, hung
 from oopsight.kinds import Kind
 
 _LOCKS = (

@@ -31,11 +31,11 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.blame import where
 from oopsight.evidence import Missing
-from oopsight.evidence.fault import PAGE_FAULT, Fault
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
 
 # Documentation/arch/x86/x86_64/mm.rst: behind the image, which takes 1 GiB where its place is
 # random and half of that where it is not.

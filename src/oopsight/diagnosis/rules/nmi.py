@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.log import Log
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.log import Log
 
 _REASONS = {
     "NMI received for unknown reason": "an NMI whose source the kernel does not know",

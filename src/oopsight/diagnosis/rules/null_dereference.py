@@ -49,13 +49,13 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.empty_head import EmptyHead
-from oopsight.evidence.fault import PAGE_FAULT, Fault
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.corruption.empty_head import EmptyHead
+from oopsight.evidence.corruption.zeroed_object import ZeroedObject
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.zeroed_object import ZeroedObject
 
 _FIRST_PAGE = 4096
 

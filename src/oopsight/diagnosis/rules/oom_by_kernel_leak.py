@@ -35,14 +35,14 @@ from oopsight.diagnosis.exhaustion import MUCH, Share, kernel_share, size, user_
 from oopsight.diagnosis.places import culprits as blamed
 from oopsight.diagnosis.places import suspects, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.allocators import Allocators
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.deleted_files import DeletedFiles
-from oopsight.evidence.memory_use import CacheUse, MemoryUse, VmallocUse
-from oopsight.evidence.packet_handlers import PacketHandler
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.exhaustion.allocators import Allocators
+from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
+from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse, VmallocUse
+from oopsight.evidence.exhaustion.packet_handlers import PacketHandler
+from oopsight.evidence.exhaustion.takers import Takers
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
-from oopsight.evidence.takers import Takers
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 

@@ -28,10 +28,10 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.exhaustion import MUCH, kernel_share, largest, size, user_pages
 from oopsight.evidence import Missing
-from oopsight.evidence.deleted_files import DeletedFiles
-from oopsight.evidence.log import Log
-from oopsight.evidence.memory_use import MemoryUse
-from oopsight.evidence.symptom import Symptom
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
+from oopsight.evidence.exhaustion.memory_use import MemoryUse
 from oopsight.kinds import Kind
 
 _MEMCG = "constraint=CONSTRAINT_MEMCG"

@@ -26,10 +26,10 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
 from oopsight.diagnosis.places import culprits, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace, Frame, Role
-from oopsight.evidence.log import Log
+from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _PANICS = ("panic", "vpanic", "nmi_panic")

@@ -33,12 +33,12 @@ from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.leaked import certainty, leak_step, leakers, within_rcu
 from oopsight.diagnosis.stalls import blame, distinct, loop_reason, looping, own_loop
 from oopsight.evidence import Missing
-from oopsight.evidence.cpus import Cpu, Cpus
-from oopsight.evidence.grace_period import GracePeriod, Reader
-from oopsight.evidence.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.grace_period import GracePeriod, Reader
+from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.stacks import Call
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 

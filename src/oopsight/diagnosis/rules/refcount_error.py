@@ -38,14 +38,14 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.doers import sharers
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.doers import Doers
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name, why_plumbing
 

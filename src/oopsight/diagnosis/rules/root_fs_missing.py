@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.evidence import Missing
-from oopsight.evidence.log import Log
+from oopsight.evidence.crash.log import Log
 
 _MESSAGES = {
     "VFS: Unable to mount root fs": "the root file system could not be mounted",

@@ -43,11 +43,11 @@ from oopsight.diagnosis import (
 from oopsight.diagnosis.leaked import certainty, leak_step
 from oopsight.diagnosis.stalls import blame, distinct
 from oopsight.evidence import Missing
-from oopsight.evidence.cpus import Cpu, Cpus
-from oopsight.evidence.lock_leaks import LockLeaks
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.lock_leaks import LockLeaks
+from oopsight.evidence.hangs.stacks import Call, HeldLock
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.stacks import Call, HeldLock
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _INTERRUPT = (

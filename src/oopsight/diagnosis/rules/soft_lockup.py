@@ -32,9 +32,9 @@ import re
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.stalls import blame, distinct, loop_reason, looping, own_loop
 from oopsight.evidence import Missing
-from oopsight.evidence.cpus import Cpu, Cpus
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _STUCK = re.compile(r"soft lockup - CPU#(\d+) stuck")

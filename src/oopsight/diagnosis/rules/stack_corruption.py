@@ -34,14 +34,14 @@ from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, merg
 from oopsight.diagnosis.places import culprits, title_of
 from oopsight.diagnosis.returned_astray import as_text, returned_astray
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.bad_return import BadReturn
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.corruption.bad_return import BadReturn
+from oopsight.evidence.corruption.stack_overrun import StackOverrun
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.stack_overrun import StackOverrun
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 

@@ -30,9 +30,9 @@ from itertools import pairwise
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
-from oopsight.evidence.backtrace import Backtrace, Frame
+from oopsight.evidence.crash.backtrace import Backtrace, Frame
+from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 

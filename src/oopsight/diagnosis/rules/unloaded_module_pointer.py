@@ -55,17 +55,17 @@ from oopsight.diagnosis import (
 from oopsight.diagnosis.blame import flow_steps
 from oopsight.diagnosis.taken_over import taken_over_finding
 from oopsight.evidence import Missing
-from oopsight.evidence.dangling import Dangling, DanglingPointers
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import PAGE_FAULT, Fault
-from oopsight.evidence.file_accessed import FileAccessed
-from oopsight.evidence.former_owner import FormerOwner
-from oopsight.evidence.log import Log
-from oopsight.evidence.modules import Module, Modules
+from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
+from oopsight.evidence.crash.file_accessed import FileAccessed
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.dangling import Dangling, DanglingPointers
+from oopsight.evidence.modules.former_owner import FormerOwner
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.taken_over import TakenOver
+from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.taken_over import TakenOver
-from oopsight.evidence.task import CrashedTask
-from oopsight.evidence.unloaded_modules import UnloadedModules
 
 _PAGE = 4096
 WORD_SEARCH = "kernel_data"

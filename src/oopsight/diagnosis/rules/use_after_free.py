@@ -79,21 +79,21 @@ from oopsight.diagnosis.gone_lock import gone_lock_finding
 from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.doers import Doers
-from oopsight.evidence.fault import Fault
-from oopsight.evidence.gone_lock import GoneLock
-from oopsight.evidence.left_behind import LeftBehind
-from oopsight.evidence.list_report import ListReport
-from oopsight.evidence.lost_memory import LostMemory
-from oopsight.evidence.memory_report import MemoryReport, Mistake
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.object_users import ObjectUsers
-from oopsight.evidence.owner import SlabObject
+from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.hangs.gone_lock import GoneLock
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.memory.slab_tracks import Track
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.evidence.registrants import Registrants
-from oopsight.evidence.slab_tracks import Track
+from oopsight.evidence.use_after_free.left_behind import LeftBehind
+from oopsight.evidence.use_after_free.lost_memory import LostMemory
+from oopsight.evidence.use_after_free.registrants import Registrants
 from oopsight.plumbing import base_name, why_plumbing
 
 _WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)

@@ -38,11 +38,11 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import PAGE_FAULT, Fault
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.task import CrashedTask
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
 
 
 def user_pointer(

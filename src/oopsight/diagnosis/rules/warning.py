@@ -29,12 +29,12 @@ import re
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.bug_site import BugSite, where
-from oopsight.evidence.log import Log
-from oopsight.evidence.module_transition import ModuleTransition
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.bug_site import BugSite, where
+from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.pointers import LogPointer, Pointer
-from oopsight.evidence.symptom import Symptom
 from oopsight.kinds import Kind
 
 _KINDS = (Kind.WARNING, Kind.REFCOUNT)

@@ -42,12 +42,12 @@ from oopsight.diagnosis.blame import (
     writers_first,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.data_flow import DataFlow
-from oopsight.evidence.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.owner import Owner
-from oopsight.evidence.text_writers import TextWriters
+from oopsight.evidence.corruption.text_writers import TextWriters
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.modules.modules import Modules
 
 _NEVER_WRITTEN = "POISON_INUSE"
 _NONSENSE = ("non-canonical", "unknown", "user", "vmalloc-hole", "poison")

@@ -38,7 +38,7 @@ from oopsight.diagnosis.stalls import (
     waits_step,
     who,
 )
-from oopsight.evidence.waiting import Waits
+from oopsight.evidence.hangs.waiting import Waits
 
 
 def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:

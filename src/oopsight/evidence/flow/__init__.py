@@ -3,8 +3,10 @@
 ``instructions`` decodes, ``code`` has a function's control flow, ``effects`` says what an
 instruction does to a register or stack slot, ``values`` says what one holds, ``trace`` walks
 backwards by ``moves``, ``calls`` goes from a frame into its caller.
-Nothing here knows of drgn: memory and symbols come through :class:`Reader`, so that code assembled
+These know nothing of drgn: memory and symbols come through :class:`Reader`, so that code assembled
 by hand can be traced in a test.
+``data_flow`` makes a fact of it for the crash, with ``frames``, ``follower``, ``ways`` and
+``type_names``.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ def _source(shell: Shell, address: int, count: int | None, out: Out) -> None:
         out.row(None, file=line.file, line=line.line, function=line.function)
         if shell.session.source_tree is None:
             continue
-        from oopsight.evidence.code import source_lines
+        from oopsight.evidence.crash.code import source_lines
 
         for row in source_lines(shell.session.source_tree, f"{line.file}:{line.line}"):
             if count is not None and row.number > line.line + count:

@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Missing
-from oopsight.evidence.cpus import Cpus
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.waiting import Wait, Waits, waits_of
+from oopsight.evidence.hangs.cpus import Cpus
+from oopsight.evidence.hangs.waiting import Wait, Waits, waits_of
+from oopsight.evidence.modules.modules import Modules
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell

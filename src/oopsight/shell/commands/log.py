@@ -53,7 +53,7 @@ def run(shell: Shell, args: Args, out: Out) -> None:
     if args.has("-s"):
         _safe_buffers(shell, out)
         return
-    from oopsight.evidence.log import kernel_log
+    from oopsight.evidence.crash.log import kernel_log
 
     boot = _boot_time(shell) if args.has("-T") else None
     log = kernel_log(shell.session)

@@ -108,7 +108,7 @@ def _facts(shell: Shell, out: Out) -> Iterator[tuple[str, Any]]:
     ):
         yield title, out.got(functools.partial(_hex, prog, name), name)
     yield "KERNEL START MAP", "ffffffff80000000"
-    from oopsight.evidence.modules import Modules
+    from oopsight.evidence.modules.modules import Modules
 
     modules = shell.evidence.get(Modules)
     area = getattr(modules, "area", None)

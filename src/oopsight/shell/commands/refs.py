@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Address, Missing
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.owner import owner_of
+from oopsight.evidence.memory.owner import owner_of
+from oopsight.evidence.modules.modules import Modules
 from oopsight.shell.code import one_address
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import readable_errors

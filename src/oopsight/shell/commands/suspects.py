@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.unloaded_modules import UnloadedModules
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.shell.commands.why import report_of
 
 if TYPE_CHECKING:

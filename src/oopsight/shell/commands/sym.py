@@ -26,7 +26,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Address, Missing
-from oopsight.evidence.modules import Modules
+from oopsight.evidence.modules.modules import Modules
 from oopsight.shell.names import Named
 from oopsight.shell.numbers import hexadecimal
 
@@ -135,7 +135,7 @@ def _show(shell: Shell, address: int, named: Named, out: Out, wanted: str | None
     for inner, outer in pairwise(lines):
         out.line(f"    {inner.function} inlined into {outer.function} at {outer}")
     if lines and shell.session.source_tree:
-        from oopsight.evidence.code import source_lines
+        from oopsight.evidence.crash.code import source_lines
 
         for row in source_lines(shell.session.source_tree, f"{lines[0].file}:{lines[0].line}"):
             out.line(f"  {'*' if row.faulted else ' '} {row.number:>5}  {row.text}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Missing
-from oopsight.evidence.timeline import Timeline
+from oopsight.evidence.crash.timeline import Timeline
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell

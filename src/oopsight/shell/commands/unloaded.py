@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Missing
-from oopsight.evidence.dangling import DanglingPointers
-from oopsight.evidence.unloaded_modules import UnloadedModules
+from oopsight.evidence.modules.dangling import DanglingPointers
+from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell

@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Address, Missing
-from oopsight.evidence.backtrace import Backtrace
-from oopsight.evidence.modules import Modules
-from oopsight.evidence.owner import Owner, SlabObject, neighbour, owner_of
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.memory.owner import Owner, SlabObject, neighbour, owner_of
+from oopsight.evidence.modules.modules import Modules
 from oopsight.shell.code import one_address
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _slab(shell: Shell, modules: Modules | None, owner: Owner, one: SlabObject, 
 
 def typed_member(shell: Shell, cache: str, offset: int) -> str | None:
     """The member at an offset, where the cache is named after the struct that it holds."""
-    from oopsight.evidence.type_names import member_at
+    from oopsight.evidence.flow.type_names import member_at
     from oopsight.shell.types import find_struct
 
     for name in (cache, cache.removesuffix("_cache"), cache.removesuffix("_cachep")):

@@ -1,0 +1,131 @@
+"""Whether an object was written over from the one before it: the same run of bytes in both.
+
+Text, or one byte repeated, that begins in an object and goes on without a break into the next one
+was written by somebody who did not stop at the first one's end.
+"""
+
+from __future__ import annotations
+
+import re
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Address
+from oopsight.evidence.memory.owner import SlabObject, neighbour
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.session import Session
+from oopsight.text import printable
+
+LEAST = 12
+_LEAST_BEFORE = 4
+_LEAST_AFTER = 4
+_MOST_AFTER = 512
+_PRINTABLE = frozenset(range(0x20, 0x7F)) | {9, 10, 13}
+# Patterns that the allocator itself writes, and what fresh memory holds: include/linux/poison.h.
+NOT_WRITTEN = frozenset({0x00, 0x6B, 0x5A, 0xA5, 0xBB, 0xCC})
+# Those of them that would be letters; a few in a row may be text.
+_PATTERNS = re.compile(rb"k{4,}|Z{4,}")
+
+
+@dataclass(frozen=True)
+class Overrun:
+    """The run of bytes."""
+
+    before: SlabObject
+    """The object in which it begins."""
+    start: Address
+    end: Address
+    """Past its last byte."""
+    kind: str
+    """What runs: ``text``, ``repeated byte``, or of
+    :mod:`~oopsight.evidence.corruption.written_over`."""
+    text: str
+    """Its beginning, as text or in hex."""
+    memory: BytesPointer
+    """The bytes around the border."""
+    within: bool = False
+    """Whether it stays in the object in which it begins: an array before the pointer."""
+    width: int = 0
+    """Of numbers, bytes of one; else 0."""
+    source: BytesPointer | None = None
+    """The same bytes in a module's data, from which they were copied."""
+    sure: bool = True
+    """Whether the bytes themselves tell that they go on; else only that others of the object's kind
+    hold something else there."""
+
+    @property
+    def binary(self) -> bool:
+        """Whether it is neither text nor one byte repeated."""
+        return self.width > 0 or self.source is not None or not self.sure
+
+
+def run_around(data: bytes, border: int) -> tuple[int, int, str] | None:
+    r"""The run of text, or of one byte, that goes across a place in some bytes.
+
+    :return: its begin and end, and what it is; ``None`` where none goes across
+
+    >>> run_around(b"\0\0console 3: hello there\0\0", 10)
+    (2, 24, 'text')
+    >>> run_around(bytes(32), 16) is None
+    True
+    >>> run_around(b"ZZZZZZZZZZZZZkkkkkkkkkkkkkkkkkkk", 13) is None
+    True
+    """
+    data = _PATTERNS.sub(lambda match: bytes(len(match[0])), data)
+    for kind in ("repeated byte", "text"):
+        if not 0 < border < len(data):
+            return None
+        allowed = _PRINTABLE if kind == "text" else {data[border]} - NOT_WRITTEN
+        if data[border] not in allowed or data[border - 1] not in allowed:
+            continue
+        begin, end = border, border
+        while begin > 0 and data[begin - 1] in allowed:
+            begin -= 1
+        while end < len(data) and data[end] in allowed:
+            end += 1
+        if kind == "text" and len(set(data[begin:end])) == 1:
+            continue
+        if (
+            end - begin >= LEAST
+            and border - begin >= _LEAST_BEFORE
+            and end - border >= _LEAST_AFTER
+        ):
+            return begin, end, kind
+    return None
+
+
+def overrun_of(
+    session: Session, modules: Modules | None, one: SlabObject, field: int
+) -> Overrun | None:
+    """Look for a run that begins before the object and covers one of its fields.
+
+    :param field: address of the pointer that was bad
+    """
+    from drgn import FaultError
+
+    before = neighbour(session, modules, one, -1)
+    if before is None:
+        return None
+    begin = int(before.address)
+    length = one.address - begin + min(one.size, _MOST_AFTER)
+    try:
+        data = session.read(begin, length)
+    except FaultError:
+        return None
+    border = one.address - begin
+    found = run_around(data, border)
+    if found is None or begin + found[1] <= field:
+        return None
+    if found[0] >= border:
+        return None
+    part = data[found[0] : found[1]]
+    text = printable(part[:64]) if found[2] == "text" else part[:8].hex()
+    around = max(found[0], border - 32)
+    return Overrun(
+        before=before,
+        start=Address(begin + found[0]),
+        end=Address(begin + found[1]),
+        kind=found[2],
+        text=text,
+        memory=BytesPointer(Address(begin + around), data[around : border + 32].hex()),
+    )

@@ -1,0 +1,68 @@
+"""Who of a module can have written the text that a pointer in its object was replaced by.
+
+The function that follows such a pointer is a victim. Text gets over a pointer by a copy, of which
+only the module that the object belongs to, or is handed to, makes any.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.module_roles import inner_functions, named, writers
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import ModulePointer
+from oopsight.session import Session
+
+_MOST = 3
+_PRINTABLE = range(0x20, 0x7F)
+_LEAST_LETTERS = 5
+"""Of the eight bytes, from the first; the rest is the text's end."""
+
+
+@dataclass(frozen=True)
+class TextWriters:
+    """A pointer in an object that is text, and who can have put it there."""
+
+    text: str
+    module: ModulePointer
+    functions: tuple[str, ...]
+    """Those that copy memory, the most suspect first."""
+
+
+def letters(value: int) -> str:
+    r"""What a word spells; empty where it is no text.
+
+    >>> letters(0x322D72656C696F62), letters(0x00007265646F6365)
+    ('boiler-2', 'ecoder')
+    >>> letters(0xFFFF888000204142)
+    ''
+    """
+    data = value.to_bytes(8, "little")
+    text, _, rest = data.partition(b"\0")
+    if len(text) < _LEAST_LETTERS or rest.strip(b"\0"):
+        return ""
+    return text.decode("ascii") if all(byte in _PRINTABLE for byte in text) else ""
+
+
+def collect(session: Session, flow: DataFlow, modules: Modules) -> TextWriters | Missing:
+    """Look at the bad value, and at the code of the module whose object it was read from."""
+    none = Missing(Why.NOT_APPLICABLE, "no pointer in an object was replaced by text")
+    way = flow.first
+    value = way.end.value if way.end is not None else way.value
+    text = letters(int(value)) if value is not None and flow.of_a_pointer else ""
+    module = _whose(way, modules)
+    if not text or module is None or way.held_in is None or way.held_in.kind != "slab":
+        return none
+    found = named(writers(inner_functions(session, module), set()))
+    return TextWriters(text, module.pointer, found[:_MOST]) if found else none
+
+
+def _whose(way: Way, modules: Modules) -> Module | None:
+    """The module that the object points to, or else the one that read the pointer."""
+    held = way.held_in
+    names = [ref.module for ref in held.slab.refers] if held is not None and held.slab else []
+    names += [way.module] if way.module is not None else []
+    foreign = {module.name: module for module in modules.loaded if module.taints}
+    return next((foreign[name] for name in names if name in foreign), None)

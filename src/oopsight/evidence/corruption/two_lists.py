@@ -1,0 +1,144 @@
+"""Whether the neighbour that the list check found wrong is on another list, and who adds there.
+
+An entry that is added while it is on a list goes over to the new place: its own pointers lead
+there, and back from there, while its neighbours of before still lead to it. ``list_move()`` would
+have taken it out first.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import allocates, inner_functions, named
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
+from oopsight.session import Session, read_word
+from oopsight.text import printable
+
+_NEXT, _PREV = 0, 8  # offsets in struct list_head
+_MOST_ENTRIES = 4096
+# Since Linux 6.6 with "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
+_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
+_DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
+
+
+@dataclass(frozen=True)
+class TwoLists:
+    """An entry that its neighbours of before still lead to, while it is linked in elsewhere."""
+
+    entry: Owner
+    from_entry: BytesPointer
+    """Its pointer into the list where it is now."""
+    back: BytesPointer
+    """The pointer that leads back to it there."""
+    head: str | None
+    """The variable that heads that list."""
+    module: str | None
+    """That variable's module."""
+    adders: tuple[str, ...]
+    """The module's functions that add to that list and take off none, nor allocate."""
+    only: bool
+    """Whether no other function adds there at all, and it is no helper of several or of one that
+    allocates."""
+
+
+def collect(session: Session, report: ListReport, modules: Modules) -> TwoLists | Missing:
+    """Follow the pointer that was wrong, and look whether the entry is well linked there."""
+    from drgn import FaultError
+
+    nothing = Missing(Why.NOT_APPLICABLE, "no entry of the list is seen to be on another")
+    if report.field not in ("prev->next", "next->prev"):
+        return nothing
+    role = report.field.partition("->")[0]
+    entry, was = report.entry(role), report.entry("was")
+    if entry is None or was is None or not was.owner.is_memory:
+        return nothing
+    forward = _NEXT if role == "prev" else _PREV
+    at, beside = int(entry.owner.address), int(was.owner.address)
+    try:
+        there = session.read(at + forward, 8)
+        back = session.read(beside + (_PREV if forward == _NEXT else _NEXT), 8)
+    except (FaultError, OverflowError):
+        return nothing
+    if int.from_bytes(there, "little") != beside or int.from_bytes(back, "little") != at:
+        return nothing
+    found = _head(session, modules, beside, forward, at) or _head_behind(
+        session, modules, at, _PREV if forward == _NEXT else _NEXT
+    )
+    module = found[0] if found is not None else None
+    adders: tuple[str, ...] = ()
+    only = False
+    if found is not None:
+        adders, only = _adders(session, found[0], found[1])
+    return TwoLists(
+        entry=entry.owner,
+        from_entry=BytesPointer(Address(at + forward), there.hex()),
+        back=BytesPointer(Address(beside + (_PREV if forward == _NEXT else _NEXT)), back.hex()),
+        head=_name(session, found[1]) if found is not None else None,
+        module=module.name if module is not None else None,
+        adders=adders,
+        only=only,
+    )
+
+
+def _head(
+    session: Session, modules: Modules, start: int, forward: int, entry: int
+) -> tuple[Module, int] | None:
+    """The list's head, if it is a module's variable: walked to until the entry comes again."""
+    at: int | None = start
+    for _ in range(_MOST_ENTRIES):
+        if at is None:
+            return None
+        owner = modules.owner(at)
+        if owner is not None:
+            return owner, at
+        at = read_word(session, at + forward)
+        if at in (start, entry):
+            return None
+    return None
+
+
+def _head_behind(
+    session: Session, modules: Modules, entry: int, onwards: int
+) -> tuple[Module, int] | None:
+    """The same, where the list comes back to the entry by its old place: the other way round."""
+    beside = read_word(session, entry + onwards)
+    return None if beside is None else _head(session, modules, beside, onwards, entry)
+
+
+def _name(session: Session, at: int) -> str | None:
+    try:
+        return printable(session.prog.symbol(at).name)
+    except LookupError:
+        return None
+
+
+def _adders(session: Session, module: Module, head: int) -> tuple[tuple[str, ...], bool]:
+    """Functions that add to a list and neither take off nor allocate; whether it can be no other.
+
+    ``list_move()`` has both calls.
+    """
+    code = inner_functions(session, module)
+    begin, end = _variable(session, head)
+    all_ = [f for f in code if _calls(f, _ADDS) and any(begin <= at < end for at in f.refers)]
+    able = [f for f in all_ if not _calls(f, _DELETES) and not allocates(f)]
+    callers = [f for f in code if able and able[0].name in f.calls]
+    helper = len(callers) > 1 or any(allocates(f) for f in callers)
+    return named(able), len(all_) == len(able) == 1 and not helper
+
+
+def _variable(session: Session, at: int) -> tuple[int, int]:
+    """The whole variable, of which the head may be a member."""
+    try:
+        symbol = session.prog.symbol(at)
+    except LookupError:
+        return at, at + 16
+    return symbol.address, symbol.address + max(symbol.size, 16)
+
+
+def _calls(function: ModuleFunction, names: tuple[str, ...]) -> bool:
+    return any(base_name(name) in names for name in function.calls)

@@ -1,0 +1,1 @@
+"""How the machine went down, as its log, its registers and its stacks tell."""

@@ -1,0 +1,160 @@
+"""Functions of a module that allocate from the slab cache that has filled the memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse
+from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.kernel.call_sites import addresses, calls
+from oopsight.kernel.machine_code import Expression
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_BYTES = 4 << 20
+_MOST_SITES = 400
+# The first argument is the cache.
+_FROM_CACHE = (
+    "kmem_cache_alloc",
+    "kmem_cache_alloc_noprof",
+    "kmem_cache_alloc_node",
+    "kmem_cache_alloc_node_noprof",
+    "kmem_cache_alloc_lru",
+    "kmem_cache_alloc_lru_noprof",
+    "kmem_cache_alloc_trace",
+    "kmem_cache_alloc_node_trace",
+    "kmalloc_trace",
+    "kmalloc_node_trace",
+    "__kmalloc_cache_noprof",
+    "__kmalloc_cache_node_noprof",
+)
+# The first argument is the size.
+_BY_SIZE = (
+    "__kmalloc",
+    "__kmalloc_noprof",
+    "__kmalloc_node",
+    "__kmalloc_node_noprof",
+    "__kmalloc_track_caller",
+)
+# The size is their own affair.
+_COPYING = (
+    "kstrdup",
+    "kstrdup_noprof",
+    "kstrndup",
+    "kstrndup_noprof",
+    "kmemdup",
+    "kmemdup_noprof",
+    "kmemdup_nul",
+    "memdup_user",
+    "memdup_user_nul",
+    "kasprintf",
+    "kvasprintf",
+    "krealloc",
+    "krealloc_noprof",
+    "krealloc_node_align_noprof",
+    "kvmalloc_node",
+    "__kvmalloc_node_noprof",
+    "devm_kmalloc",
+    "__kmalloc_node_track_caller",
+    "__kmalloc_node_track_caller_noprof",
+)
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """A function that allocates objects of the cache."""
+
+    function: str
+    at: str
+    """Symbol and offset of the call."""
+
+
+@dataclass(frozen=True)
+class Allocators:
+    """Of the module that the cache or its objects lead to."""
+
+    module: str
+    functions: tuple[Allocator, ...]
+
+
+def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> Allocators | Missing:
+    """Follow the module's functions to where they allocate, and see from which cache."""
+    cache = use.caches[0] if use.caches else None
+    name = _module(cache) if cache is not None else None
+    if cache is None or name is None or isinstance(modules, Missing):
+        return Missing(Why.NOT_APPLICABLE, "no module is known to use the largest cache")
+    module = next((m for m in modules.loaded if m.name == name), None)
+    if module is None:
+        return Missing(Why.NOT_APPLICABLE, f"{name} is not loaded")
+    return Allocators(name, _search(session, modules, module, cache))
+
+
+def _module(cache: CacheUse) -> str | None:
+    if cache.constructor_module is not None:
+        return cache.constructor_module.name
+    if cache.variable_module is not None:
+        return cache.variable_module.name
+    return cache.hint.module.name if cache.hint is not None else None
+
+
+def _search(
+    session: Session, modules: Modules, module: Module, cache: CacheUse
+) -> tuple[Allocator, ...]:
+    return allocating(session, modules, module, cache.address, cache.object_size)[0]
+
+
+def allocating(
+    session: Session, modules: Modules, module: Module, cache: int, object_size: int
+) -> tuple[tuple[Allocator, ...], bool]:
+    """A module's functions that allocate from a cache.
+
+    :param cache: address of the cache
+    :param object_size: of the cache, in bytes
+    :return: the functions, and whether that is all of them: each other call tells by its argument
+        that it is for another cache
+    """
+    prog: Any = session.prog
+    reader = StackReader(session, modules)
+    known = addresses(prog, (*_FROM_CACHE, *_BY_SIZE))
+    targets = known | addresses(prog, _COPYING)
+    found: dict[str, Allocator] = {}
+    whole = True
+    left = _MOST_BYTES
+    for start, end in module.ranges:
+        size = min(end - start, left)
+        left -= size
+        sites = calls(prog, start, size, targets, jumps=True)
+        whole = whole and len(sites) <= _MOST_SITES
+        for site, target in sites[:_MOST_SITES]:
+            name, begin, _ = reader.names.code(site)
+            function = reader.function(begin) if begin is not None else None
+            place = function.at(site, calling=False) if function is not None else None
+            argument = place.registers.get("rdi") if place is not None else None
+            fits = None
+            if argument is not None and target in known:
+                fits = _fits(prog, argument, cache, object_size)
+            if fits and begin is not None:
+                own = base_name(name)
+                found.setdefault(own, Allocator(own, f"{name}+{site - begin:#x}"))
+            whole = whole and fits is not None
+    return tuple(found.values()), whole
+
+
+def _fits(prog: Any, argument: Expression, cache: int, object_size: int) -> bool | None:
+    """Whether the first argument is the cache, from a variable, or a size that comes from it.
+
+    ``None`` where the argument is not known.
+    """
+    from drgn import FaultError
+
+    if not argument.base:
+        return object_size // 2 < argument.offset <= object_size
+    if argument.offset or not argument.base.startswith("[0x"):
+        return None
+    try:
+        return bool(prog.read_u64(int(argument.base[1:-1], 16)) == cache)
+    except (FaultError, ValueError):
+        return None

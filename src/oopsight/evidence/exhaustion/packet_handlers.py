@@ -1,0 +1,100 @@
+"""Functions of modules that the kernel hands packets to, and which of them can keep one.
+
+A protocol's or a sniffer's handler has to free what it is handed, or to hand it on. One that does
+so on some paths and not on others leaks. A device's transmit function may refuse a packet, and then
+must not free it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Address
+from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.look import Look
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.pointers import Memory, ModulePointer
+from oopsight.evidence.registries import packet_types
+from oopsight.kernel.code_locks import Held
+from oopsight.kernel.lock_functions import PACKET
+from oopsight.kernel.machine_code import MASK, Expression, sets
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_POINTERS = 20_000
+_MOST_HANDLERS = 16
+_DEVICE, _OPERATIONS = "struct net_device", "struct net_device_ops"
+_BUSY = 0x10
+"""NETDEV_TX_BUSY: the caller keeps the packet."""
+_FIRST = Expression("rdi", 0)
+
+
+@dataclass(frozen=True)
+class PacketHandler:
+    """One function."""
+
+    module: ModulePointer
+    function: str
+    slot: Memory
+    """The kernel's pointer to it."""
+    returns_at: str | None
+    """Where it can return without having freed the packet, which it does on other paths."""
+
+
+class _Handlers(Look):
+    """Keeps the pointers that lead into modules from outside the kernel."""
+
+    def at(self, *args: Any, **options: Any) -> int:
+        value = super().at(*args, **options)
+        owner = self.modules.owner(value) if self.in_area(value) else None
+        if owner is not None and "O" in owner.taints:
+            type_name, address, member = args[:3]
+            place = Address(address + self.offset(type_name, member))
+            held = value.to_bytes(8, "little").hex()
+            self._keep(member, value, Memory(type_name, Address(address), member, place, held))
+        return value
+
+
+def packet_handlers(session: Session, modules: Modules) -> tuple[PacketHandler, ...]:
+    """Handlers that receive or send, those first that can keep a packet."""
+    look = _Handlers(session.prog, modules, _MOST_POINTERS, near=None)
+    for registry in (packet_types.search, _senders):
+        look.start("packets", "packet handler")
+        try:
+            registry(look)
+        except Exception as error:  # noqa: BLE001  # one registry must not hide the others
+            look.cannot(registry.__module__, error)
+    reader = StackReader(session, modules)
+    found: dict[int, PacketHandler] = {}
+    for pointer in look.found:
+        target, owner = int(pointer.target), modules.owner(pointer.target)
+        name, start, _ = reader.names.code(target)
+        if start != target or owner is None or not isinstance(pointer.memory, Memory):
+            continue
+        if target not in found and len(found) < _MOST_HANDLERS:
+            found[target] = PacketHandler(
+                owner.pointer, base_name(name), pointer.memory, _returns(reader, target, name)
+            )
+    return tuple(sorted(found.values(), key=lambda one: one.returns_at is None))
+
+
+def _senders(look: Look) -> None:
+    """``ndo_start_xmit`` of all devices."""
+    from drgn.helpers.linux.net import for_each_net, for_each_netdev
+
+    for net in for_each_net(look.prog):
+        for device in for_each_netdev(net):
+            with look.part("devices"):
+                operations = look.read(_DEVICE, device.value_(), "netdev_ops")
+                look.at(_OPERATIONS, operations, "ndo_start_xmit", "device")
+
+
+def _returns(reader: StackReader, start: int, name: str) -> str | None:
+    """Where a handler can return with the packet that it was handed."""
+    function = reader.function(start)
+    given = Held(PACKET, _FIRST, start & MASK, name)
+    if function is None or any(sets(row, "rax", _BUSY) for row in function.code.values()):
+        return None
+    leaks = function.entered_with(given)
+    return f"{base_name(name)}+{leaks[0].returns - start:#x}" if leaks else None

@@ -1,0 +1,316 @@
+"""Where the bad value came from: backwards from the fault to the load that brought it.
+
+The value that made the fault is followed through registers, stack slots and calls to where it was
+read from memory, returned by a function or set in the code. Then the pointer through which it was
+read is followed in the same way, and so on: each :class:`Way` is one such value. Every step has
+the instruction, and the memory as it is in the dump; where that no longer agrees with the register,
+the step says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.address import error_number
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.effects import Copy
+from oopsight.evidence.flow.follower import Follower
+from oopsight.evidence.flow.frames import calls
+from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Instruction, Memory
+from oopsight.evidence.flow.moves import Context
+from oopsight.evidence.flow.ways import FlowStep, Namer, Way
+from oopsight.evidence.memory.owner import Owner, owner_of, same_area
+from oopsight.evidence.memory.slab_tracks import TrackFrame
+from oopsight.evidence.modules.modules import Modules
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+if TYPE_CHECKING:
+    from drgn import Type
+
+__all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
+
+# Functions that free what an argument, by its position, points to.
+_FREES = {"kfree": 0, "ksize": 0, "__ksize": 0, "kvfree": 0, "vfree": 0, "kmem_cache_free": 1}
+_NOT_TO_FREE = ("module", "stack", "vmalloc")
+"""Memory that the slab allocator has no page of: where it looks for one, there is none."""
+_FARTHEST_MEMBER = 1 << 20
+_BITS_OF_A_PAGE = 8 * 4096
+_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
+# Exceptions that a bad value makes, at an access or (invalid_op is BUG and WARN) at a check.
+_OF_A_VALUE = (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment", "invalid_op", "alignment_check")
+
+
+@dataclass(frozen=True)
+class DataFlow:
+    """What is known of the bad value's origin."""
+
+    subject: str
+    """What was followed: ``operand``, the pointer in the faulting instruction's operand, or
+    ``index``, where its pointer is right; ``freed``, memory that was to be freed and is not of the
+    allocator; ``target`` of a call to where no code is; or ``argument`` of a function that checks
+    what it is given."""
+    checker: str | None
+    """For an argument, the function that was given it."""
+    ways: tuple[Way, ...]
+    """The bad value; the pointer through which that was read; and so on."""
+    others: tuple[Way, ...]
+    """For an argument, the ways of the further arguments."""
+    bad: Owner | None
+    """What the bad value itself is; of an index, what the address is that it led to."""
+    wanted: str | None
+    """The member that the faulting instruction wanted, ``struct file.f_mode``."""
+    expected: str | None
+    """The type that the bad pointer should have pointed to."""
+    checker_module: str | None = None
+    """The module of :attr:`checker`."""
+    installed_by: tuple[str, ...] = ()
+    """For a target read from a module's table, that module's functions which refer to the table."""
+    called_back: tuple[TrackFrame, ...] = ()
+    """For an argument that the kernel's own functions handed over, the functions of modules that
+    they had called through pointers before: they had it before the one that found fault with it."""
+
+    @property
+    def of_a_pointer(self) -> bool:
+        """Whether a bad pointer was followed, be it to data or to code."""
+        return self.subject in ("operand", "target")
+
+    @property
+    def first(self) -> Way:
+        """The bad value's own way."""
+        return self.ways[0]
+
+
+def _start(fault: Fault, found: Calls) -> tuple[Context, str | Memory, int | None, str] | None:
+    """Context, what to follow, its value, and what it is called."""
+    if found.frames and found.frames[0].no_code:
+        taken = found.jump_nowhere()
+        if taken is None:
+            return None
+        return taken[0], taken[1], int(fault.pc), "target"
+    context = found.context(0)
+    if context is None:
+        return None
+    row = context.function.instructions[context.at]
+    if row.mnemonic in ("call", "jmp") and row.operands and row.operands[0].register:
+        register = row.operands[0].register
+        return context, register, context.registers.get(register), "target"
+    place = bad_register(fault, context)
+    if place is None:
+        return None
+    value = context.registers.get(place)
+    indexes = {o.memory.index for o in row.operands if o.memory is not None} | {bit_number(row)}
+    # What is no number at all, poison or text, is looked at as a pointer is.
+    number = value is not None and value >> 47 in (0, _KERNEL_HALF)
+    return context, place, value, "index" if place in indexes and number else "operand"
+
+
+def bit_number(row: Instruction) -> str | None:
+    """The register of ``bt`` and its like that counts bits from the memory operand on."""
+    if row.mnemonic.removeprefix("lock ") not in ("bt", "bts", "btr", "btc"):
+        return None
+    memory, bit = row.operands[:2]
+    return bit.register if memory.memory is not None else None
+
+
+def _accessed(fault: Fault) -> int | None:
+    """The address that the faulting instruction came to."""
+    if fault.address is None and fault.operand is not None:
+        return fault.operand.address
+    return fault.address
+
+
+def _wanted(fault: Fault, typed: tuple[Type, int] | None) -> tuple[str | None, str | None]:
+    """The member at the operand's displacement, and the type that holds it."""
+    from oopsight.evidence.flow.type_names import member_at, short_name
+
+    if typed is None or fault.operand is None:
+        return None, None
+    kind, beyond = typed
+    found = member_at(kind, beyond + fault.operand.displacement)
+    name = short_name(kind).removeprefix("const ")
+    return (f"{name}.{found[0]}" if found else None), name
+
+
+def bad_register(fault: Fault, context: Context) -> str | None:
+    """The register that made the operand's address bad: base or index, or a string pointer."""
+    row = context.function.instructions[context.at]
+    bit = bit_number(row)
+    if bit is not None and context.registers.get(bit, 0) >= _BITS_OF_A_PAGE:
+        return bit
+    memories = [operand.memory for operand in row.operands if operand.memory is not None]
+    memories = [memory for memory in memories if memory.segment not in ("gs", "fs")]
+    if not memories:
+        return None
+    chosen = memories[0]
+    if len(memories) > 1 and fault.address is not None:
+        # movs has two: the one whose address faulted.
+        near = [
+            memory
+            for memory in memories
+            if memory.base in context.registers
+            and abs(context.registers[memory.base] - fault.address) < 64
+        ]
+        chosen = near[0] if near else chosen
+    base, index = chosen.base, chosen.index
+    if base in (None, "rip", "rsp"):
+        return index
+    if index is None:
+        return base
+    # Both take part: whichever is no address by itself while the other is one.
+    values = [context.registers.get(name) for name in (base, index)]
+    if values[0] is not None and values[1] is not None:
+        base_is_kernel = values[0] >> 47 == _KERNEL_HALF
+        index_is_kernel = values[1] >> 47 == _KERNEL_HALF
+        small = values[1] < _FARTHEST_MEMBER
+        if base_is_kernel and not index_is_kernel and not small:
+            return index
+        if index_is_kernel and not base_is_kernel:
+            return base
+    return base
+
+
+def _freed(
+    session: Session, modules: Modules | None, found: Calls
+) -> tuple[Context, str | Memory, int | None, str] | None:
+    """As :func:`_start`, where memory was to be freed.
+
+    What such a function looks at is computed from the address that it was given: the page that the
+    object lies in. The address is what counts.
+    """
+    inner = found.context(0)
+    outer = None if inner is None else inner.caller()
+    if inner is None or outer is None or base_name(inner.function.name) not in _FREES:
+        return None
+    target = found.target_of(outer) or outer.function.instructions[outer.at].target
+    if target != inner.function.start:
+        return None
+    register = ARGUMENTS[_FREES[base_name(inner.function.name)]]
+    value = found.tracer.entering(inner, register)
+    if value is None:
+        value = _error_code(found, inner, register)
+    if value is None:
+        return None
+    owner = owner_of(session, modules, value)
+    if owner.is_memory and owner.kind not in _NOT_TO_FREE:
+        return None
+    return outer, register, value, "freed" if owner.is_memory else "operand"
+
+
+def _error_code(found: Calls, context: Context, register: str) -> int | None:
+    """An error code that the function may have received in a register, and still has.
+
+    Where several ways lead to a register's value only one so distinct is believed.
+    """
+    for place in (register, *CALLEE_SAVED):
+        value = context.registers.get(place)
+        if value is None or error_number(value) is None:
+            continue
+        for one in found.tracer.definitions(context.function, place, context.at) or ():
+            entered = one.effect is None and place == register
+            if entered or (isinstance(one.effect, Copy) and one.effect.source == register):
+                return value
+    return None
+
+
+def _argument(
+    found: Calls, backtrace: Backtrace, follower: Follower
+) -> tuple[tuple[str, int], tuple[Way, ...], tuple[tuple[Way, ...], ...]] | None:
+    """The arguments that the innermost function to blame handed to what found fault with them."""
+    plumbing = {f.index: f.plumbing for f in backtrace.crash_path if not f.inline}
+    position = next(
+        (number for number, f in enumerate(found.frames) if plumbing.get(f.index) is None), 0
+    )
+    context = found.context(position) if position else None
+    if context is None:
+        return None
+    call = context.function.instructions[context.at]
+    target = None if call.target is None else found.reader.function(call.target)
+    if target is None or "x86_indirect" in target[0]:
+        return None
+    results = [
+        follower.ways(context, register, found.tracer.value(context, register, context.at))
+        for register in ARGUMENTS[:2]
+    ]
+    return target[:2], results[0], tuple(ways for ways in results[1:] if ways)
+
+
+def _owner(session: Session, modules: Modules | None, ways: tuple[Way, ...]) -> Owner | None:
+    """What the value of the first of some ways is."""
+    value = ways[0].value
+    return None if value is None else owner_of(session, modules, value)
+
+
+def _reached(session: Session, modules: Modules | None, fault: Fault, where: int) -> Owner:
+    """Whose memory the bad pointer leads to; of one into an area of vmalloc, what lies behind that.
+
+    A good pointer and an index too large make an address behind the area's last page.
+    """
+    owner = owner_of(session, modules, where)
+    accessed = _accessed(fault)
+    if owner.kind != "vmalloc" or not owner.mapped or accessed is None or accessed < where:
+        return owner
+    beyond = owner_of(session, modules, accessed)
+    left = beyond.kind == "vmalloc" and not beyond.mapped
+    return beyond if left and same_area(session, where, accessed) else owner
+
+
+def collect(
+    session: Session,
+    fault: Fault,
+    backtrace: Backtrace,
+    modules: Modules | Missing,
+    task: CrashedTask | Missing,
+) -> DataFlow | Missing:
+    """Follow the bad value of a memory access or call; of a failed check, the arguments."""
+    if fault.exception not in _OF_A_VALUE:
+        return Missing(Why.NOT_APPLICABLE, "no value made the machine stop there")
+    known = None if isinstance(modules, Missing) else modules
+    # A jump to an address that is not canonical is a general protection fault, at the target or
+    # at the jump, as the CPU likes.
+    nowhere = fault.exception == GENERAL_PROTECTION and fault.code is None
+    no_code = (fault.exception == PAGE_FAULT and fault.address == fault.pc) or nowhere
+    cpu = None if isinstance(task, Missing) else task.cpu
+    found = calls(session, backtrace, cpu, no_code=no_code)
+    follower = Follower(session, Namer(session, known, backtrace), found)
+    freed = _freed(session, known, found)
+    start = freed or _start(fault, found)
+    if start is not None:
+        context, what, value, subject = start
+        ways = follower.ways(context, what, value)
+        if ways:
+            subject = "index" if subject == "operand" and ways[0].index else subject
+            where = _accessed(fault) if subject == "index" else value
+            bad = None if where is None else _reached(session, known, fault, where)
+            wanted, expected = (None, None) if freed else _wanted(fault, follower.pointed_to)
+            installed = follower.installers(ways[0].held_in) if subject == "target" else ()
+            return DataFlow(subject, None, ways, (), bad, wanted, expected, installed_by=installed)
+    if fault.operand is None or fault.operand.address is None:
+        given = _argument(found, backtrace, follower)
+        if given is not None and given[1]:
+            (checker, checker_at), ways, others = given
+            owner = known.owner(checker_at) if known else None
+            bad = _owner(session, known, ways)
+            # Of the arguments the one that is to be freed counts, wherever it stands.
+            second = _owner(session, known, others[0]) if others else None
+            freed_already = second is not None and second.slab is not None and second.slab.freed
+            if freed_already and not (bad is not None and bad.slab is not None and bad.slab.freed):
+                ways, others, bad = others[0], (ways, *others[1:]), second
+            module = owner.name if owner else None
+            return DataFlow(
+                "argument",
+                checker,
+                ways,
+                tuple(one[0] for one in others),
+                bad,
+                None,
+                None,
+                module,
+                called_back=follower.called_back(),
+            )
+    return Missing(Why.NOT_APPLICABLE, "the faulting instruction has no operand to follow")

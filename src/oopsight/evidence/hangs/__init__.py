@@ -1,0 +1,1 @@
+"""What did not come to an end: tasks that wait, locks that are held, CPUs that are stuck."""

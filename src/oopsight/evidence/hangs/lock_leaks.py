@@ -1,0 +1,294 @@
+"""Functions that can return with a lock held which they release on another path.
+
+Found in machine code, for the modules that a stall or a sleep in atomic context points to: a
+spinlock that nobody on any CPU holds was kept by code that has long returned. A ``seq_file`` that
+takes its lock as a walk starts gives it back as the walk stops: these two are looked at together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.cpus import Cpus
+from oopsight.evidence.hangs.stacks import StackReader, TaskStack
+from oopsight.evidence.hangs.waiting import Waits, hung
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import ModulePointer
+from oopsight.kernel.call_sites import addresses, call_sites
+from oopsight.kernel.code_locks import Held, Leak
+from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES
+from oopsight.kernel.machine_code import Expression
+from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_BYTES = 4 << 20
+_MOST_FUNCTIONS = 300
+_MOST_TABLES = 16
+_PAGE = 4096
+_LEFT = (
+    *("mutex", "rwsem", "rtmutex", "semaphore", "page", "bit", "srcu", "percpu_rwsem", "socket"),
+    "grace period",
+)
+"""Kinds of locks that a function can return with."""
+_INLINE = ("bit", "page")
+"""Taken by a call only where somebody else has it."""
+_REMEMBERED = ("owner", "last reader", "last holder", "reader")
+_KINDS = (
+    Kind.HUNG_TASK,
+    Kind.SOFT_LOCKUP,
+    Kind.HARD_LOCKUP,
+    Kind.RCU_STALL,
+    Kind.SLEEPING_IN_ATOMIC,
+    Kind.LOCK_MISUSE,
+)
+
+
+@dataclass(frozen=True)
+class LockLeak:
+    """A path through a function that returns with a lock held."""
+
+    module: ModulePointer
+    function: str
+    kind: str
+    lock: Address | None
+    """Where the code names a fixed address; else it depends on the argument."""
+    taken_at: str
+    returns_at: str
+    taken_by: str | None = None
+    """The function that took it, where it is another."""
+    offset: int | None = None
+    """Its distance from the pointer through which the code came to it."""
+    mode: str | None = None
+    """``read`` or ``write``, of a rw_semaphore."""
+    given_by: str | None = None
+    """A function of the module that gives such a lock back without having taken it: the one that
+    returns with the lock may hand it on."""
+
+
+@dataclass(frozen=True)
+class LockLeaks:
+    """What was found in the modules that were searched."""
+
+    leaks: tuple[LockLeak, ...]
+    searched: tuple[str, ...]
+    """Modules."""
+    functions: int
+    """Functions of theirs that take a lock, all of whose paths were followed."""
+    unread: int = 0
+    """Ranges of their memory that are not whole in the dump."""
+
+    def aimed(
+        self, kind: str, places: frozenset[int], modes: tuple[str | None, ...]
+    ) -> tuple[LockLeak, ...]:
+        """Leaks of a lock that lies at one of these distances from what the code was handed.
+
+        :param modes: what it can have been taken for
+        """
+        return tuple(
+            leak
+            for leak in self.leaks
+            if leak.kind == kind and leak.offset in places and leak.mode in modes
+        )
+
+    def of(self, kind: str, lock: int | None) -> tuple[LockLeak, ...]:
+        """Leaks of that kind of lock, at that address or at none that is fixed."""
+        return tuple(
+            leak
+            for leak in self.leaks
+            if leak.kind == kind and (leak.lock is None or lock is None or leak.lock == lock)
+        )
+
+
+def collect(
+    session: Session,
+    modules: Modules,
+    symptom: Symptom,
+    cpus: Cpus | Missing,
+    waits: Waits | Missing,
+) -> LockLeaks | Missing:
+    """Search the modules on the stacks of all that wait, spin or run.
+
+    A sleep in atomic context may come from any, and so may a lock of the kernel's own which its
+    owner left, or a read section of RCU: then those from outside the kernel's tree.
+    """
+    asked = isinstance(waits, Waits) and hung(symptom, waits)
+    if symptom.kind not in _KINDS and not asked:
+        return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} does not come from a lock")
+    stacks = [w.stack for w in waits.victims] if isinstance(waits, Waits) else []
+    stacks += [cpu.stack for cpu in cpus.cpus] if isinstance(cpus, Cpus) else []
+    wanted = _implicated(modules, stacks)
+    unexplained = isinstance(waits, Waits) and _unexplained(waits)
+    if symptom.kind in (Kind.SLEEPING_IN_ATOMIC, Kind.RCU_STALL) or unexplained:
+        wanted += [m for m in modules.loaded if "O" in m.taints and m not in wanted]
+    search = _Search(session, modules)
+    for module in wanted:
+        search.module(module)
+    return LockLeaks(
+        tuple(search.leaks), tuple(m.name for m in wanted), search.followed, search.unread
+    )
+
+
+def _unexplained(waits: Waits) -> bool:
+    """Whether nobody holds a lock by its code, whatever the lock remembers."""
+    for wait in waits.victims:
+        lock = wait.lock
+        if lock is None or lock.kind not in _LEFT:
+            continue
+        if not lock.holders:
+            return True
+        for holder in lock.holders:
+            owner = waits.of(holder.task.address) if holder.alive else None
+            if holder.known_by not in _REMEMBERED:
+                continue
+            if owner is None or owner.holding(lock) is None:
+                return True
+    return False
+
+
+def _implicated(modules: Modules, stacks: list[TaskStack]) -> list[Module]:
+    names = {call.module for stack in stacks for call in stack.calls}
+    return [m for m in modules.loaded if m.name in names]
+
+
+def _others(one: Expression | None, other: Expression | None) -> bool:
+    """Whether two locks are at different fixed addresses."""
+    return (
+        one is not None and other is not None and not one.base and not other.base and one != other
+    )
+
+
+def _mode(held: Held) -> str | None:
+    if held.kind != "rwsem":
+        return None
+    return "read" if "read" in held.by else "write"
+
+
+class _Search:
+    def __init__(self, session: Session, modules: Modules) -> None:
+        self._prog: Any = session.prog
+        self._reader = StackReader(session, modules)
+        self._left = _MOST_BYTES
+        self._targets = addresses(session.prog, ALL_ACQUIRES)
+        self._releases = addresses(session.prog, [f for f, k in RELEASES.items() if k != PACKET])
+        self._givers: dict[str, dict[int, str]] = {}
+        self.leaks: list[LockLeak] = []
+        self.followed = 0
+        self.unread = 0
+
+    def module(self, module: Module) -> None:
+        """Follow each function of a module that calls a lock function."""
+        starts: dict[int, str] = {}
+        for start, end in module.ranges:
+            size = min(end - start, self._left)
+            self._left -= size
+            self.unread += not self._whole(start, size)
+            for site in call_sites(self._prog, start, size, self._targets):
+                name, begin, _ = self._reader.names.code(site)
+                if begin is not None and module.holds(begin):
+                    starts.setdefault(begin, name)
+        for begin, name in list(starts.items())[:_MOST_FUNCTIONS]:
+            function = self._reader.function(begin)
+            if function is None:
+                continue
+            self.followed += function.followed
+            for leak in function.leaks:
+                giver = self._giver(module, leak.held)
+                self._found(module, (name, begin), (name, begin), leak, giver)
+            if function.kept:
+                self._stops(module, (name, begin), function.kept)
+
+    def _giver(self, module: Module, held: Held) -> str | None:
+        """A function that gives back a lock which it has not taken and which may be this one."""
+        if held.kind.partition(" ")[0] in _INLINE:
+            return None
+        if module.name not in self._givers:
+            found: dict[int, str] = {}
+            for start, end in module.ranges:
+                size = min(end - start, _MOST_BYTES)
+                for site in call_sites(self._prog, start, size, self._releases):
+                    name, begin, _ = self._reader.names.code(site)
+                    # The cold part of a function goes on with what that has taken.
+                    if begin is not None and module.holds(begin) and ".cold" not in name:
+                        found.setdefault(begin, name)
+            self._givers[module.name] = dict(list(found.items())[:_MOST_FUNCTIONS])
+        for begin, name in self._givers[module.name].items():
+            function = self._reader.function(begin)
+            for kind, lock in function.given if function is not None else ():
+                if kind == held.kind and not _others(lock, held.lock):
+                    return base_name(name)
+        return None
+
+    def _stops(self, module: Module, start: tuple[str, int], kept: tuple[Held, ...]) -> None:
+        """Look for what a function keeps in the one that stands beside it, as ``stop``."""
+        for other in self._beside(module, start[1]):
+            name, begin, _ = self._reader.names.code(other)
+            function = self._reader.function(other)
+            if begin != other or function is None:
+                continue
+            for held in kept:
+                for leak in function.entered_with(held):
+                    self._found(module, start, (name, begin), leak)
+
+    def _beside(self, module: Module, start: int) -> set[int]:
+        """What follows a function's address in a table: ``struct seq_operations.stop``."""
+        wanted = start.to_bytes(8, "little")
+        found: set[int] = set()
+        for begin, end in module.ranges:
+            data = self._memory(begin, min(end - begin, _MOST_BYTES))
+            at = data.find(wanted)
+            while at >= 0 and len(found) < _MOST_TABLES:
+                following = int.from_bytes(data[at + 8 : at + 16], "little")
+                if not at % 8 and module.holds(following):
+                    found.add(following)
+                at = data.find(wanted, at + 1)
+        return found
+
+    def _found(
+        self,
+        module: Module,
+        taker: tuple[str, int],
+        returns: tuple[str, int],
+        leak: Leak,
+        giver: str | None = None,
+    ) -> None:
+        lock = leak.held.lock
+        self.leaks.append(
+            LockLeak(
+                module=module.pointer,
+                function=base_name(returns[0]),
+                kind=leak.held.kind,
+                lock=Address(lock.offset) if lock is not None and not lock.base else None,
+                taken_at=f"{taker[0]}+{leak.held.site - taker[1]:#x}",
+                returns_at=f"{returns[0]}+{leak.returns - returns[1]:#x}",
+                taken_by=base_name(taker[0]) if taker != returns else None,
+                offset=leak.held.offset,
+                mode=_mode(leak.held),
+                given_by=giver,
+            )
+        )
+
+    def _memory(self, start: int, size: int) -> bytes:
+        """A range, what is not in the dump as zeros."""
+        from drgn import FaultError
+
+        data = bytearray()
+        for offset in range(0, size, _PAGE):
+            length = min(_PAGE, size - offset)
+            try:
+                data += self._prog.read(start + offset, length)
+            except FaultError:
+                data += bytes(length)
+        return bytes(data)
+
+    def _whole(self, start: int, size: int) -> bool:
+        from drgn import FaultError
+
+        try:
+            self._prog.read(start, size)
+        except FaultError:
+            return False
+        return True

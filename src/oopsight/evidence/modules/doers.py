@@ -1,0 +1,248 @@
+"""Which functions of a module can have brought a bad pointer about, rather than met it.
+
+The bad pointer was read from a field. Who frees what that field holds and leaves the pointer there,
+who stores what a call returned, who stores it without a reference: told by the whole code of the
+module, with :mod:`~oopsight.evidence.modules.field_code`. It puts suspects in order; what a
+function did this time it does not tell.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.address import error_number
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.field_code import FieldUse, field_use, key_of
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import allocates, destroyers, freers, inner_functions
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_WAYS = 3
+_LARGEST_FUNCTION = 1 << 16
+_MOST_CODE = 1 << 18
+
+
+@dataclass(frozen=True)
+class KeptBy:
+    """A function that stores in the field what a call returned."""
+
+    function: str
+    called: str
+    checked: bool
+    """Whether it is compared with the error codes."""
+
+
+@dataclass(frozen=True)
+class FieldDoers:
+    """What a module's functions do with what one field holds, by names."""
+
+    way: int
+    """The way in the data flow whose value was read from it."""
+    value: Address | None
+    module: str
+    leaves: tuple[str, ...]
+    """Free it and leave both the pointer and what has the field."""
+    frees: tuple[str, ...]
+    """Others that free it."""
+    keeps: tuple[KeptBy, ...]
+    shares: tuple[str, ...]
+    """Store a pointer to what is in use already, and take no reference to anything."""
+
+
+@dataclass(frozen=True)
+class FunctionSizes:
+    """How many bytes the objects have that a function frees, or copies."""
+
+    function: str
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Doers:
+    """Functions of the module that met the bad pointer."""
+
+    module: str
+    fields: tuple[FieldDoers, ...]
+    frees: tuple[str, ...]
+    """Free anything, and allocate nothing."""
+    allocates: tuple[str, ...]
+    """Free anything, and allocate too."""
+    twice: tuple[str, ...] = ()
+    """Free what a field holds and leave it there, and free the same again with all around it."""
+    sizes: tuple[FunctionSizes, ...] = ()
+    """Of those that free only what the module has allocated with a known size."""
+    copies: tuple[FunctionSizes, ...] = ()
+    """Of those that duplicate objects as a whole, the sizes of these."""
+    gives_back: tuple[str, ...] = ()
+    """Have the kernel give an object back, with the last reference or for good."""
+
+    def field(self, way: int) -> FieldDoers | None:
+        """Of the field that a way's value was read from."""
+        return next((one for one in self.fields if one.way == way), None)
+
+    def holding(self, begin: int, end: int) -> FieldDoers | None:
+        """Of the field that held a pointer into some memory."""
+        held = (one for one in self.fields if one.value is not None and begin <= one.value < end)
+        return next(held, None)
+
+
+def collect(
+    session: Session,
+    flow: DataFlow,
+    modules: Modules,
+    backtrace: Backtrace | Missing,
+    users: ObjectUsers | Missing,
+) -> Doers | Missing:
+    """Read the code of the module that is nearest to the bad pointer, where a rule will ask."""
+    if not isinstance(users, ObjectUsers) and not _asked(flow):
+        return Missing(Why.NOT_APPLICABLE, "the bad pointer is no trace of an earlier mistake")
+    name = _module(flow, backtrace)
+    module = next((one for one in modules.loaded if one.name == name), None)
+    if module is None or not module.taints:
+        return Missing(Why.NOT_APPLICABLE, "no module from outside the kernel's tree met it")
+    reader = SessionReader(session)
+    inner = inner_functions(session, module, reader)
+    uses = uses_of(reader, inner)
+    makers = {base_name(one.name) for one in inner if allocates(one)}
+    able = freers(inner)
+    return Doers(
+        module=module.name,
+        fields=tuple(
+            found
+            for number, way in enumerate(flow.ways[:_MOST_WAYS])
+            if (found := _of_field(module, number, way, uses)) is not None
+        ),
+        frees=tuple(one for one in able if one not in makers),
+        allocates=tuple(one for one in able if one in makers),
+        twice=tuple(name for name, use in uses.items() if _twice(use)),
+        sizes=_sizes(uses),
+        copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
+        gives_back=destroyers(inner),
+    )
+
+
+def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, FieldUse]:
+    """What functions do with fields, by their names; of a large module those that come first."""
+    found: dict[str, FieldUse] = {}
+    left = _MOST_CODE
+    for one in code:
+        known = reader.code_symbol(one.start)
+        left -= known[2] if known is not None else 0
+        use = _use(reader, one) if left >= 0 else None
+        if use is not None:
+            found[base_name(one.name)] = use
+    return found
+
+
+def _asked(flow: DataFlow) -> bool:
+    """Whether it is a check's argument, an error code or what fills freed memory."""
+    end = flow.first.end
+    value = end.value if end is not None else None
+    code = value is not None and error_number(value) is not None
+    return (
+        flow.subject == "argument" or code or (flow.bad is not None and flow.bad.kind == "poison")
+    )
+
+
+def _module(flow: DataFlow, backtrace: Backtrace | Missing) -> str | None:
+    for way in flow.ways[:1]:
+        if way.module is not None:
+            return way.module
+    frames = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
+    return next((frame.module for frame in frames if frame.module is not None), None)
+
+
+def _use(reader: SessionReader, one: ModuleFunction) -> FieldUse | None:
+    from oopsight.kernel.disassembler import disassemble
+
+    known = reader.code_symbol(one.start)
+    size = min(known[2], _LARGEST_FUNCTION) if known is not None else 0
+    code = reader.read(one.start, size)
+    if not code:
+        return None
+
+    def name_of(address: int) -> str | None:
+        function = reader.function(address)
+        return function[0] if function is not None and function[1] == address else None
+
+    rows = (row[:4] for row in disassemble(code, one.start))
+    return field_use(rows, one.start, one.start + size, name_of)
+
+
+def _begins(use: FieldUse, key: int) -> bool:
+    """Whether a function begins to count what it stores there, and stores nothing else."""
+    return use.starts and len([s for s in use.stores if s.key == key and s.what != "zero"]) == 1
+
+
+def _twice(use: FieldUse) -> bool:
+    left = {one.key for one in use.frees if not one.cleared and not one.whole}
+    return any(one.whole and one.key in left for one in use.frees)
+
+
+def _sizes(uses: dict[str, FieldUse]) -> tuple[FunctionSizes, ...]:
+    made: dict[int, set[int]] = {}
+    unknown: set[int] = set()
+    for one in (one for use in uses.values() for one in use.stores):
+        if one.what == "fresh" and one.size is not None:
+            made.setdefault(one.key, set()).add(one.size)
+        elif one.what != "zero":
+            unknown.add(one.key)
+    known = made.keys() - unknown
+    return tuple(
+        FunctionSizes(name, tuple(sorted({size for one in use.frees for size in made[one.key]})))
+        for name, use in uses.items()
+        if use.frees and not use.frees_more and all(one.key in known for one in use.frees)
+    )
+
+
+def _key(way: Way) -> int | None:
+    """The field that a way's value was read from, as the code of its module names it."""
+    end = way.end
+    if way.ended != "loaded" or end is None:
+        return None
+    if way.held_in is not None and way.held_in.kind == "module":
+        return int(way.held_in.address)
+    return key_of(end.instruction.text.partition(", ")[2])
+
+
+def _of_field(
+    module: Module, number: int, way: Way, uses: dict[str, FieldUse]
+) -> FieldDoers | None:
+    key = _key(way)
+    if key is None:
+        return None
+    freeing = {name: [one for one in use.frees if one.key == key] for name, use in uses.items()}
+    leaves = tuple(
+        name
+        for name, calls in freeing.items()
+        if any(not one.cleared and not one.whole for one in calls)
+    )
+    stores = [(name, use, one) for name, use in uses.items() for one in use.stores]
+    stores = [row for row in stores if row[2].key == key]
+    return FieldDoers(
+        way=number,
+        value=way.value,
+        module=module.name,
+        leaves=leaves,
+        frees=tuple(name for name, calls in freeing.items() if calls and name not in leaves),
+        keeps=tuple(
+            dict.fromkeys(
+                KeptBy(name, one.called or "", one.checked)
+                for name, _, one in stores
+                if one.what == "returned"
+            )
+        ),
+        shares=tuple(
+            dict.fromkeys(
+                name
+                for name, use, one in stores
+                if one.what == "value" and not use.counts and not _begins(use, key)
+            )
+        ),
+    )

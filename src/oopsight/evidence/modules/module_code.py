@@ -1,0 +1,157 @@
+"""What a module's functions do, as far as their code shows: whom they call, what they refer to.
+
+Not a fact by itself: :mod:`oopsight.evidence.memory.object_users` asks it about modules under
+suspicion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from oopsight.cheap import dataclass
+from oopsight.evidence.flow import Reader
+from oopsight.evidence.modules.modules import Module
+
+if TYPE_CHECKING:
+    from oopsight.kernel.disassembler import Row
+
+MOST_FUNCTIONS = 400
+MOST_TEXT = 1 << 20
+MOST_CODE = 1 << 14
+"""Bytes of one function that are read."""
+_NUMBER = re.compile(r"0x[0-9a-f]+")
+_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+)\]")
+# Stores of a byte or word through a pointer, as loops that copy make them.
+_STORE = re.compile(
+    r"(?:byte|word|dword|qword) ptr \[(?P<base>r(?!ip)\w+)(?P<index> \+ r\w+)?.*\], "
+)
+_LOCAL = re.compile(r"(?P<to>r\w+), (?P<from>r\w+)$|(?P<into>r\w+), \[(?P<base>r\w+).*\]$")
+_SET = re.compile(r"(?P<register>[re]\w+)(?:, |$)")
+_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+_LOWER_HALF = {f"e{name[1:]}": name for name in _CALLER_SAVED[:5]} | {
+    "ebx": "rbx", "ebp": "rbp"
+}  # fmt: skip
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class ModuleFunction:
+    """One function."""
+
+    name: str
+    start: int
+    calls: frozenset[str]
+    """Names of the functions that it calls or jumps to directly."""
+    refers: frozenset[int]
+    """Addresses that it takes or accesses."""
+    copies: bool
+    """Whether it copies or fills memory itself, in a loop or by a string instruction; its own stack
+    does not count."""
+    to_stack: frozenset[str] = frozenset()
+    """Those of :attr:`calls` that it gives only addresses on its own stack to fill."""
+    indexed: bool = False
+    """Whether it stores to a place that an index tells, as into an array."""
+
+
+def functions(reader: Reader, module: Module) -> tuple[ModuleFunction, ...]:
+    """The functions in a module's memory, in the order of their addresses, bounded."""
+    return tuple(_function(reader, *one) for one in machine_code(reader, module))
+
+
+def machine_code(reader: Reader, module: Module) -> Iterator[tuple[str, int, bytes]]:
+    """Name, start and code of each of a module's functions, by their addresses, bounded."""
+    count = 0
+    for begin, end in module.ranges:
+        at, last = int(begin), min(int(end), begin + MOST_TEXT)
+        while at < last and count < MOST_FUNCTIONS:
+            known = reader.code_symbol(at)
+            if known is None:
+                at += 16
+                continue
+            name, start, size = known
+            if start >= begin and size:
+                code = reader.read(start, min(size, last - start))
+                if code:
+                    count += 1
+                    yield name, start, code
+            at = max(start + size, at + 16)
+
+
+def instructions(reader: Reader, address: int) -> list[Row]:
+    """The instructions of the function that holds an address, none where it cannot be read."""
+    from oopsight.kernel.disassembler import disassemble
+
+    known = reader.function(address)
+    code = reader.read(known[1], min(known[2], MOST_CODE)) if known is not None else None
+    return disassemble(code, known[1]) if known is not None and code else []
+
+
+def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunction:
+    from oopsight.kernel.disassembler import disassemble
+
+    calls: set[str] = set()
+    refers: set[int] = set()
+    loops = copies = stores = indexed = False
+    stored: list[int] = []
+    filled: set[str] = set()
+    stack = {"rsp"}  # registers that hold addresses on the function's own stack
+    for address, raw, mnemonic, operands, _ in disassemble(code, start):
+        if mnemonic in ("call", "jmp") or mnemonic.startswith("j"):
+            target = int(operands, 16) if operands.startswith("0x") else None
+            if target is None:
+                continue
+            if start <= target < start + len(code):
+                if target <= address and any(target <= at <= address for at in stored):
+                    loops = True
+                continue
+            called = reader.function(target)
+            if called is not None:
+                calls.add(called[0])
+                if "rdi" not in stack:
+                    filled.add(called[0])
+            if mnemonic == "call":
+                stack.difference_update(_CALLER_SAVED)
+            continue
+        if mnemonic.startswith("rep ") and ("stos" in mnemonic or "movs" in mnemonic):
+            copies = copies or "rdi" not in stack
+        store = _STORE.match(operands) if mnemonic == "mov" else None
+        if store and store["base"] not in stack:
+            stored.append(address)
+            stores = True
+            indexed = indexed or store["index"] is not None
+        _follow(stack, mnemonic, operands)
+        relative = _RELATIVE.search(operands)
+        if relative:
+            distance = int(relative[2], 16) * (1 if relative[1] == "+" else -1)
+            refers.add((address + len(raw) + distance) & _MASK)
+        else:
+            for number in _NUMBER.finditer(operands):
+                value = int(number[0], 16)
+                before = operands[: number.start()]
+                value = -value & _MASK if before.endswith(("-", "- ")) else value
+                if value >> 31 == 0x1FFFFFFFF or value >> 47 == 0x1FFFF:
+                    refers.add(value)
+    return ModuleFunction(
+        name=name,
+        start=start,
+        calls=frozenset(calls),
+        refers=frozenset(refers),
+        copies=copies or (stores and loops),
+        to_stack=frozenset(calls - filled),
+        indexed=indexed,
+    )
+
+
+def _follow(stack: set[str], mnemonic: str, operands: str) -> None:
+    """Keep the set of registers that hold addresses on the stack, in the order of the code."""
+    moved = _LOCAL.match(operands) if mnemonic in ("mov", "lea") else None
+    if moved is not None and (moved["from"] or moved["base"]) in stack:
+        stack.add(moved["to"] or moved["into"])
+        return
+    changed = _SET.match(operands) if mnemonic not in ("cmp", "test", "push") else None
+    if changed is not None:
+        name = changed["register"]
+        stack.discard(_LOWER_HALF.get(name, name.removesuffix("d")))
+        stack.add("rsp")

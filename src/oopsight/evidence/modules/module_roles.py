@@ -1,0 +1,249 @@
+"""What a module's functions could have done to a piece of memory, by what they call.
+
+Not a fact by itself: collectors that look for who freed or overwrote something ask it.
+"""
+
+from __future__ import annotations
+
+import array
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from oopsight.errors import SymbolError
+from oopsight.evidence import Address
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.modules.module_code import ModuleFunction, functions
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from oopsight.evidence.memory.owner import SlabObject
+
+ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
+"""What the names of functions that allocate begin with."""
+_MOST_DATA = 1 << 20
+_READ = "oopsight:functions-of-modules"
+FREES = (
+    "kfree",
+    "kmem_cache_free",
+    "kvfree",
+    "vfree",
+    "kfree_sensitive",
+    "kvfree_call_rcu",
+    "call_rcu",
+    "mempool_free",
+    "kfree_call_rcu",
+    "free_pages",
+)
+_PACKETS = ("skbuff_", "skb_")  # beginnings of the names of the caches of socket buffers
+_FREES_PACKETS = (
+    "kfree_skb",
+    "kfree_skb_reason",
+    "sk_skb_reason_drop",
+    "consume_skb",
+    "dev_kfree_skb_any",
+    "dev_kfree_skb_any_reason",
+    "dev_kfree_skb_irq",
+    "dev_kfree_skb_irq_reason",
+    "napi_consume_skb",
+    "kfree_skb_list",
+    "kfree_skb_list_reason",
+)
+# Functions that free what is not theirs to call kfree() for.
+_DESTROYS = (
+    "free_netdev",
+    "destroy_workqueue",
+    "kmem_cache_destroy",
+    "put_device",
+    "kobject_put",
+    "device_unregister",
+    "platform_device_unregister",
+    "sk_free",
+    "sock_release",
+)
+# Copies whose length is the caller's affair, or the source's.
+_COPIES = (
+    "memcpy",
+    "memmove",
+    "memset",
+    "strcpy",
+    "strcat",
+    "sprintf",
+    "vsprintf",
+    "memcpy_fromio",
+    "hex2bin",
+)
+# Copies that are told how much room there is.
+_BOUNDED = (
+    "strncpy",
+    "strncat",
+    "strscpy",
+    "strlcpy",
+    "sized_strscpy",
+    "snprintf",
+    "scnprintf",
+    "copy_from_user",
+    "copy_from_iter",
+    "copy_from_kernel_nofault",
+    "sscanf",
+    "skb_copy_bits",
+)
+_CHECKED = ("copy_from_user", "copy_from_iter")
+# Variants that the CPU's features choose between.
+_ALIAS = re.compile(r"(?:_orig|_erms|_noprof)$")
+
+
+def holding_variables(
+    session: Session, modules: Modules, begin: int, end: int
+) -> Iterator[tuple[Module, Address, str, BytesPointer]]:
+    """Variables of out-of-tree modules that hold a pointer into some memory, one of each part.
+
+    :param begin: of the memory
+    :param end: of the memory, past its last byte
+    """
+    from drgn import FaultError
+
+    for module in modules.loaded:
+        if not module.taints:
+            continue
+        for start, stop in module.ranges:
+            try:
+                data = session.read(start, min(stop - start, _MOST_DATA))
+            except FaultError:
+                continue
+            words = array.array("Q", data[: len(data) & ~7])
+            for number, value in enumerate(words):
+                if not begin <= value < end:
+                    continue
+                offset = number * 8
+                at = Address(start + offset)
+                try:
+                    symbol = printable(session.prog.symbol(at).name)
+                except LookupError:
+                    symbol = f"{module.name} + {at - module.base:#x}"
+                memory = BytesPointer(at, data[offset : offset + 8].hex())
+                yield module, at, symbol, memory
+                break
+
+
+def who_fills(session: Session, modules: Modules, one: SlabObject) -> tuple[str, ...]:
+    """Functions that put a module's functions into an object, themselves or by copying a table."""
+    for module in modules.loaded:
+        values = {int(ref.value) for ref in one.refers if ref.module == module.name}
+        if not values or not module.taints:
+            continue
+        code = inner_functions(session, module)
+        values &= {function.start for function in code}
+        tables = {
+            int(at)
+            for value in values
+            for owner, at, _, _ in holding_variables(session, modules, value, value + 1)
+            if owner.name == module.name
+        }
+        begins = values | {_begin_of(session, at) for at in tables}
+        return named(function for function in code if function.refers & begins)
+    return ()
+
+
+def _begin_of(session: Session, address: int) -> int:
+    try:
+        return int(session.prog.symbol(address).address)
+    except LookupError:
+        return address
+
+
+def start_and_end(session: Session, name: str) -> set[int]:
+    """Addresses of a module's initialisation and exit functions."""
+    from drgn import FaultError
+    from drgn.helpers.linux.module import find_module
+
+    try:
+        module = find_module(session.prog, name)
+        return {module.init.value_(), module.exit.value_()} if module else set()
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return set()
+
+
+def inner_functions(
+    session: Session, module: Module, reader: SessionReader | None = None
+) -> list[ModuleFunction]:
+    """The functions of a module that run while it is in use: neither its first nor its last.
+
+    Their code is read once for all that ask.
+
+    :param reader: one that has read some of the memory before
+    """
+    known: dict[int, list[ModuleFunction]] = session.prog.cache.setdefault(_READ, {})
+    if module.base not in known:
+        edges = start_and_end(session, module.name)
+        code = functions(reader or SessionReader(session), module)
+        known[module.base] = [one for one in code if one.start not in edges]
+    return known[module.base]
+
+
+def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:
+    """Whether it calls one of some functions, under whichever of their aliases."""
+    return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.calls)
+
+
+def _fills(function: ModuleFunction, what: tuple[str, ...]) -> bool:
+    """The same, and not just to fill what lies on its own stack."""
+    return any(
+        _ALIAS.sub("", name).lstrip("_") in what for name in function.calls - function.to_stack
+    )
+
+
+def writers(code: list[ModuleFunction], bases: set[int]) -> list[ModuleFunction]:
+    """Functions that write to memory at length, the most suspect first."""
+
+    def rank(one: ModuleFunction) -> int | None:
+        free, bounded = one.copies or _fills(one, _COPIES), _fills(one, _BOUNDED)
+        if not free and not bounded:
+            return None
+        # Who copies with a limit knows of limits.
+        return 2 * (bounded + (not free)) + (not one.refers & bases)
+
+    ranked = [(place, one) for one in code if (place := rank(one)) is not None]
+    return [one for _, one in sorted(ranked, key=lambda item: item[0])]
+
+
+def checked_alone(function: ModuleFunction) -> bool:
+    """Whether all that it copies comes from the user, by functions that check the object's size."""
+    others = tuple(one for one in _BOUNDED if one not in _CHECKED)
+    return not (
+        function.copies or function.indexed or _does(function, _COPIES) or _does(function, others)
+    )
+
+
+def allocates(function: ModuleFunction) -> bool:
+    """Whether it allocates anything."""
+    return any(name.lstrip("_").startswith(ALLOCATES) for name in function.calls)
+
+
+def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
+    """Their names, each once."""
+    return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
+
+
+def destroyers(inner: list[ModuleFunction]) -> tuple[str, ...]:
+    """Names of those that have the kernel free what is not theirs to call kfree() for."""
+    return named(one for one in inner if _does(one, _DESTROYS))
+
+
+def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
+    """Names of those that free memory; failing these, that have the kernel free it.
+
+    :param cache: the slab cache of the memory in question: packets are freed by functions of theirs
+    """
+    frees: tuple[str, ...] = FREES
+    if cache.startswith(_PACKETS):
+        frees = _FREES_PACKETS
+    elif cache and "kmalloc" not in cache:
+        # What comes from a cache of its own is not given to kfree().
+        frees = tuple(name for name in FREES if not name.startswith(("kfree", "kvfree", "vfree")))
+    found = named(one for one in inner if _does(one, frees))
+    return found or named(one for one in inner if _does(one, _DESTROYS))

@@ -1,0 +1,1 @@
+"""Memory that was given back while something still led to it."""

@@ -1,0 +1,76 @@
+"""A timer's or work item's object that was given to somebody else while its handler was running.
+
+Whatever runs a handler takes the function from the object and hands it the object. While it runs,
+the object still names it, unless the memory was freed and is another's now.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oopsight.errors import SymbolError
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.plumbing import base_name
+
+if TYPE_CHECKING:
+    from oopsight.evidence.flow.ways import Way
+    from oopsight.evidence.memory.owner import SlabObject
+    from oopsight.session import Session
+
+_RUNNERS = {
+    "call_timer_fn": ("struct timer_list", "function", "timer"),
+    "__run_hrtimer": ("struct hrtimer", "function", "timer"),
+    "__hrtimer_run_queues": ("struct hrtimer", "function", "timer"),
+    "process_one_work": ("struct work_struct", "func", "work item"),
+}
+
+
+def given_away(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] | None:
+    """The allocated object from which a handler read the bad value, if it names it no more."""
+    if flow is None or len(flow.ways) < 2 or not flow.of_a_pointer:
+        return None
+    held = flow.first.held_in
+    slab = held.slab if held is not None else None
+    handler = _handler(flow.first.function, flow.ways[1])
+    if slab is None or slab.freed or handler is None:
+        return None
+    runner, function, address = handler
+    kind, member, what = _RUNNERS[runner]
+    if not slab.address <= address < slab.address + slab.size:
+        return None
+    names = _named_there(session, kind, member, address)
+    if names is None or names == function:
+        return None
+    return (
+        f"{runner} was running {function} for the {what} at {address:#x} in it, which does not "
+        "name that function any more",
+        slab,
+    )
+
+
+def _handler(inner: str, way: Way) -> tuple[str, str, int] | None:
+    """Who ran a handler, the handler, and what it was handed, after the way of that.
+
+    :param inner: the function in which the way begins
+    """
+    for step in way.steps:
+        if step.how == "passed" and step.value is not None:
+            runner = base_name(step.function)
+            return (runner, base_name(inner), int(step.value)) if runner in _RUNNERS else None
+        inner = step.function
+    return None
+
+
+def _named_there(session: Session, kind: str, member: str, address: int) -> str | None:
+    """The function that an object names, empty if what is there is none."""
+    from drgn import FaultError, Object
+
+    try:
+        target = Object(session.prog, kind, address=address).member_(member).value_()
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return None
+    try:
+        symbol = session.prog.symbol(target)
+    except LookupError:
+        return ""
+    return base_name(symbol.name) if symbol.address == target else ""

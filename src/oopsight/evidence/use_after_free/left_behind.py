@@ -1,0 +1,97 @@
+"""What still led to memory that was given back, and who of a module left it there.
+
+Two cases that need no object to be found: a lookup by number that returned it, as of an IDR, and a
+list or queue in a module's data that leads to the stack of a task which has left its function.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.flow.data_flow import DataFlow, Way
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import freers, inner_functions, named
+from oopsight.evidence.modules.modules import Modules
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+# Lookups, and what takes an entry out again or puts another in its place.
+_LOOKUPS = {
+    "idr_find": ("idr_remove", "idr_replace", "idr_destroy"),
+    "idr_get_next": ("idr_remove", "idr_replace", "idr_destroy"),
+    "xa_load": ("xa_erase", "__xa_erase", "xa_store", "__xa_store", "xa_destroy"),
+    "xa_find": ("xa_erase", "__xa_erase", "xa_store", "__xa_store", "xa_destroy"),
+    "radix_tree_lookup": ("radix_tree_delete", "radix_tree_delete_item"),
+    "rhashtable_lookup": ("rhashtable_remove", "rhashtable_destroy"),
+}
+_ALLOCATES = ("kmalloc", "__kmalloc", "kmem_cache_alloc", "kzalloc", "kvmalloc", "__kvmalloc")
+_QUEUES = ("add_wait_queue", "__add_wait_queue", "prepare_to_wait", "prepare_to_swait")
+_OTHERS_STACK = "the stack of another task"
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """What led there, and the functions that can have left it so."""
+
+    module: str
+    by: str
+    """The lookup's name, or what holds the list."""
+    on_stack: bool
+    functions: tuple[str, ...]
+    taken_out_by: str | None
+    """The function that would have taken it out."""
+
+
+def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> LeftBehind | Missing:
+    """Look at the ways of the bad value."""
+    nothing = Missing(Why.NOT_APPLICABLE, "neither a lookup nor a queue leads to what is gone")
+    if isinstance(modules, Missing):
+        return modules
+    queue = _queue(flow)
+    if queue is not None:
+        module, holder = queue
+        code = _code(session, modules, module)
+        queueing = named(one for one in code if _calls(one, _QUEUES))
+        return LeftBehind(module, holder, True, queueing, None)
+    for way in flow.ways[:2]:
+        lookup = base_name(way.returned_by or "").removesuffix("_fast")
+        if lookup not in _LOOKUPS or way.module is None:
+            continue
+        code = _code(session, modules, way.module)
+        removal = _LOOKUPS[lookup]
+        able = set(freers(code))
+        left = named(
+            one
+            for one in code
+            if base_name(one.name) in able
+            and not _calls(one, removal)
+            and not _calls(one, _ALLOCATES)
+        )
+        return LeftBehind(way.module, f"{lookup}()", False, left, f"{removal[0]}()")
+    return nothing
+
+
+def _queue(flow: DataFlow) -> tuple[str, str] | None:
+    """A module's data that leads to another task's stack, on which the bad value was read."""
+    if len(flow.ways) < 2 or flow.bad is None or flow.bad.is_memory:
+        return None
+    read = flow.ways[0].held_in
+    if read is None or read.kind != "stack" or read.detail != _OTHERS_STACK:
+        return None
+    return next((found for way in flow.ways[1:3] if (found := _in_module(way))), None)
+
+
+def _in_module(way: Way) -> tuple[str, str] | None:
+    held = way.held_in
+    if held is None or held.kind != "module" or held.module is None:
+        return None
+    return held.module, way.name or f"its variable at {held.address}"
+
+
+def _code(session: Session, modules: Modules, name: str) -> list[ModuleFunction]:
+    module = next((m for m in modules.loaded if m.name == name), None)
+    return [] if module is None else inner_functions(session, module)
+
+
+def _calls(one: ModuleFunction, names: tuple[str, ...]) -> bool:
+    return any(called.startswith(names) for called in one.calls)

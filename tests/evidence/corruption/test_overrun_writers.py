@@ -1,0 +1,77 @@
+"""Which modules can have written past an object that nothing binds a module to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence.corruption import overrun_writers
+from oopsight.evidence.corruption.overrun_writers import repeated, writing_modules
+from oopsight.evidence.exhaustion.allocators import Allocator
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.pointers import BytesPointer
+
+BASE, OTHER = 0xFFFFFFFFC0300000, 0xFFFFFFFFC0400000
+MODULES = made.modules(
+    made.module("relays", BASE, BASE + 0x1000, "O"),
+    made.module("filters", OTHER, OTHER + 0x1000, "O"),
+    made.module("ext4", OTHER + 0x8000, OTHER + 0x9000),
+)
+NUMBER = 0x1FFFFFFF.to_bytes(4, "little")
+FILLED = replace(
+    made.overrun(),
+    width=4,
+    memory=BytesPointer(made.overrun().start, (NUMBER * 8).hex()),
+)
+
+
+def writer(name: str, at: int) -> ModuleFunction:
+    return ModuleFunction(name, at, frozenset(), frozenset(), copies=True, indexed=True)
+
+
+CODE = {"relays": [writer("relay_tick", BASE)], "filters": [writer("filter_reset", OTHER)]}
+MAKES = {"relays": ((Allocator("relay_new", "relay_new+0x8"),), True), "filters": ((), False)}
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overrun_writers, "inner_functions", lambda _, one, __: CODE[one.name])
+    monkeypatch.setattr(overrun_writers, "allocating", lambda _, __, one, *___: MAKES[one.name])
+    monkeypatch.setattr(
+        overrun_writers,
+        "machine_code",
+        lambda _, one: [("filter_reset", OTHER, b"\xb8" + NUMBER)] if one.name == "filters" else [],
+    )
+
+
+def names(overrun: made.Overrun) -> list[tuple[str, tuple[str, ...]]]:
+    session = Machine().session
+    found = writing_modules(session, MODULES, SessionReader(session), overrun)
+    return [(one.module, one.writes) for one in found]
+
+
+def test_whose_code_has_the_number_comes_before_who_allocates_such_objects() -> None:
+    assert names(FILLED) == [("filters", ("filter_reset",)), ("relays", ("relay_tick",))]
+
+
+def test_of_text_who_allocates_such_objects_comes_first() -> None:
+    assert [module for module, _ in names(made.overrun())] == ["relays", "filters"]
+
+
+def test_who_allocates_none_is_no_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    makes = {**MAKES, "filters": ((), True)}
+    monkeypatch.setattr(overrun_writers, "allocating", lambda _, __, one, *___: makes[one.name])
+    assert names(made.overrun()) == [("relays", ("relay_tick",))]
+
+
+def test_only_a_number_that_is_rare_tells_its_writer() -> None:
+    assert repeated(FILLED) == NUMBER
+    assert repeated(replace(FILLED, width=2)) is None
+    ones = BytesPointer(FILLED.start, "01000000020000000300000004000000")
+    assert repeated(replace(FILLED, memory=ones)) is None
+    same = BytesPointer(FILLED.start, "ff" * 16)
+    assert repeated(replace(FILLED, memory=same)) is None

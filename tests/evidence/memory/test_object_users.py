@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence import Address, Missing
+from oopsight.evidence.exhaustion.allocators import Allocator
+from oopsight.evidence.memory import object_users
+from oopsight.evidence.memory.object_users import ObjectUsers, collect
+from oopsight.evidence.modules import module_roles
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.pointers import BytesPointer
+
+ONE = made.slab_object()
+VICTIM, OTHER = 0xFFFFFFFFC0400000, 0xFFFFFFFFC0500000
+TEXT = 0x6C2F7261762F2066
+MODULES = made.modules(
+    made.module("cam", VICTIM, VICTIM + 0x18, "O"),
+    made.module("log", OTHER, OTHER + 0x18, "O"),
+    made.module("kernelpart", OTHER + 0x1000, OTHER + 0x1018),
+)
+
+
+def code(start: int, **calls: str) -> list[ModuleFunction]:
+    return [
+        ModuleFunction(name, start + at, frozenset([called]), frozenset([start + 8]), copies=False)
+        for at, (name, called) in enumerate(calls.items())
+    ]
+
+
+CODE = {
+    "cam": code(VICTIM, cam_init="kfree", cam_close="kfree", cam_poll="poll_wait"),
+    "log": code(OTHER, log_line="strcpy", log_safe="strscpy", log_drop="__kmem_cache_free"),
+}
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found = Machine()
+    found.words(VICTIM, 1, int(ONE.address), 0)
+    found.words(OTHER, 1, 2, 0)
+    found.words(OTHER + 0x1000, int(ONE.address), 0, 0)
+    found.symbols = {VICTIM + 8: ("cam_session", 8), OTHER + 8: ("log_buffer", 8)}
+    monkeypatch.setattr(module_roles, "functions", lambda _, module: CODE[module.name])
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {VICTIM})
+    monkeypatch.setattr(object_users, "overrun_of", lambda *_: None)
+    return found
+
+
+def flow(slab: Any, **changes: Any) -> Any:
+    step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=slab)
+    return made.data_flow(
+        made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical"), **changes
+    )
+
+
+def users(machine: Machine, flow: Any) -> ObjectUsers:
+    found = collect(
+        machine.session, MODULES, flow, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    assert isinstance(found, ObjectUsers)
+    return found
+
+
+def test_of_a_freed_object_the_module_that_holds_it_is_found(machine: Machine) -> None:
+    found = users(machine, flow(made.slab_object("free")))
+    assert (found.question, found.role) == ("freed", "the bad pointer was read from it")
+    (use,) = found.modules
+    assert use.module == "cam"
+    assert "cam_session" in use.why
+    # The init function frees as well, but has long ended.
+    assert use.frees == ("cam_close",)
+
+
+def test_where_a_good_argument_was_kept_is_no_matter(machine: Machine) -> None:
+    freed = flow(made.slab_object("free"), subject="argument")
+    assert users(machine, freed).question == "freed"
+    good = replace(freed, bad=made.owner(0xFFFF888000090000, "slab", slab=made.slab_object()))
+    assert isinstance(
+        collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
+
+
+def test_what_held_a_good_pointer_may_be_freed(machine: Machine) -> None:
+    first = flow(made.slab_object("free")).first
+    held = made.owner(0xFFFF888000090000, "slab", slab=made.slab_object("allocated"))
+    inner = replace(first, held_in=held)
+    good = replace(flow(ONE), ways=(inner, first))
+    assert isinstance(
+        collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
+    nowhere = replace(inner, held_in=made.owner(0xFFFF888000090000, "free-page"))
+    found = users(machine, replace(good, ways=(nowhere, first)))
+    assert found.role == "the pointer to it was read from it"
+
+
+def test_an_allocated_object_of_one_owner_is_nobodys_mistake(machine: Machine) -> None:
+    found = collect(
+        machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    assert isinstance(found, Missing)
+
+
+def test_an_object_that_two_modules_hold_was_freed_and_given_away(machine: Machine) -> None:
+    machine.words(OTHER, 1, int(ONE.address), 0)
+    found = users(machine, flow(ONE))
+    assert found.question == "reused"
+    assert "log has it for its own" in found.role
+    assert [use.module for use in found.modules] == ["cam", "log"]
+
+
+def test_a_text_from_the_first_byte_on_is_anothers(machine: Machine) -> None:
+    machine.memory[int(ONE.address)] = b"topic/sensors/hall-3/temperature" + bytes(32)
+    found = users(machine, flow(ONE))
+    assert found.question == "refilled"
+    assert "topic/sensors" in found.role
+    machine.memory[int(ONE.address)] = b"\0opic/sensors/hall-3/temperature" + bytes(32)
+    found_ = collect(
+        machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    assert isinstance(found_, Missing)
+
+
+def test_a_list_entry_that_does_not_lead_back_is_anothers(machine: Machine) -> None:
+    """The list leads from an object of the module's to memory that the kernel has got since."""
+    before = made.slab_object(address=Address(ONE.address - 4 * ONE.stride))
+    node, stale = int(before.address) + 48, int(ONE.address) + 48
+    machine.words(VICTIM, 1, int(before.address), 0)
+    machine.words(node, stale, 0)
+    machine.words(stale, 0xFFFFFFFF, 0)
+    inner = made.way(
+        made.flow_step("loaded", "misc_open", 0xFFFFFFFF),
+        held_in=made.owner(stale, "slab", slab=ONE, offset=48),
+    )
+    outer = made.way(
+        made.flow_step("loaded", "misc_open", stale),
+        held_in=made.owner(node, "slab", slab=before, offset=48),
+    )
+    walk = made.data_flow(inner, outer, bad=made.owner(0xFFFFFFE7, "user"))
+    found = users(machine, walk)
+    assert (found.question, found.object) == ("refilled", ONE)
+    assert found.modules[0].frees == ("cam_close",)
+    machine.words(stale, 0xFFFFFFFF, node)
+    assert isinstance(
+        collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
+
+
+def test_packets_are_freed_by_functions_of_their_own() -> None:
+    inner = code(VICTIM, nic_close="kfree", nic_drop="kfree_skb_reason", nic_off="free_netdev")
+    assert module_roles.freers(inner, "kmalloc-64") == ("nic_close",)
+    assert module_roles.freers(inner, "skbuff_head_cache") == ("nic_drop",)
+    assert module_roles.freers(inner[1:], "kmalloc-cg-4k") == ("nic_off",)
+
+
+def test_modules_of_the_kernel_itself_hold_what_they_like(machine: Machine) -> None:
+    found = users(machine, flow(made.slab_object("free")))
+    assert "kernelpart" not in [use.module for use in found.modules]
+
+
+def test_of_an_object_written_over_those_who_copy_without_a_limit_come_first(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.slab_object(address=Address(ONE.address - ONE.stride))
+    ran = replace(made.overrun(), before=before)
+    machine.words(OTHER, 1, int(ran.before.address), 0)
+    machine.words(VICTIM, 1, 2, 3)
+    monkeypatch.setattr(object_users, "overrun_of", lambda *_: ran)
+    step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=ran.memory)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
+    found = users(
+        machine,
+        made.data_flow(made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical")),
+    )
+    assert (found.question, found.overrun) == ("overrun", ran)
+    (use,) = found.modules
+    assert (use.module, use.writes) == ("log", ("log_line", "log_safe"))
+
+
+def test_whoever_refers_to_what_was_copied_is_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = BytesPointer(Address(OTHER + 0x110), "00" * 16)
+    machine.symbols[OTHER + 0x100] = ("log_defaults", 0x80)
+    before = made.slab_object(address=Address(ONE.address - ONE.stride))
+    ran = replace(made.overrun(), before=before, source=source)
+    known = frozenset([OTHER + 0x100])
+    code_ = [*CODE["log"], replace(CODE["log"][0], name="log_reset", refers=known)]
+    machine.words(OTHER, 1, int(before.address), 0)
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code_)
+    monkeypatch.setattr(object_users, "overrun_of", lambda *_: ran)
+    memory = BytesPointer(Address(int(ONE.address) + 8), "00" * 8)
+    step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=memory)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
+    found = users(
+        machine,
+        made.data_flow(made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical")),
+    )
+    assert found.modules[0].copies_it == ("log_reset",)
+
+
+def test_a_list_pointer_that_was_run_over_is_looked_at(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def overrun_of(_session: Any, _modules: Any, _one: Any, field: int) -> Any:
+        asked.append(field)
+        return made.overrun()
+
+    monkeypatch.setattr(object_users, "overrun_of", overrun_of)
+    text = (
+        f"list_del corruption. next->prev should be ffff888000090000, but was {TEXT:x}. "
+        f"(next={int(ONE.address):x})"
+    )
+    report = made.list_report(text)
+    slab = made.owner(int(ONE.address), "slab", slab=ONE)
+    entries = tuple(replace(e, owner=slab) if e.role == "next" else e for e in report.entries)
+    listed = replace(report, entries=entries)
+    found = collect(
+        machine.session, MODULES, made.ABSENT, listed, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    assert isinstance(found, ObjectUsers)
+    assert found.question == "overrun"
+    assert asked == [int(ONE.address) + 8]
+
+
+def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) -> None:
+    one = made.slab_object("free", tracks=(made.track("freed", "log_drop", "log"),))
+    found = users(machine, flow(one))
+    assert [use.module for use in found.modules] == ["log", "cam"]
+    assert found.modules[0].frees == ("log_drop",)
+
+
+def test_an_object_on_a_list_counts_as_in_use(machine: Machine) -> None:
+    report = made.list_report("list_add corruption. prev->next should be next")
+    found = collect(
+        machine.session, MODULES, made.ABSENT, report, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    assert isinstance(found, Missing)
+
+
+def test_a_variable_that_holds_it_is_found_in_what_can_be_read(machine: Machine) -> None:
+    del machine.memory[VICTIM]
+    held = list(module_roles.holding_variables(machine.session, MODULES, int(ONE.address), ONE.end))
+    assert held == []
+
+
+def test_memory_that_was_allocated_again_while_a_list_led_to_it(machine: Machine) -> None:
+    """Another entry of the same object, initialised since: it leads to itself."""
+    at = int(ONE.address) + 16
+    text = (
+        f"list_add corruption. next->prev should be prev (ffffffffc0509000), but was {at:x}. "
+        f"(next={at:x})."
+    )
+    report = made.list_report(text)
+    slab = made.owner(at, "slab", slab=ONE)
+    entries = tuple(replace(e, owner=slab) if e.role != "should" else e for e in report.entries)
+    report = replace(report, entries=entries)
+    step = made.flow_step("returned", "cam_new", int(ONE.address), "cam")
+    fresh = made.way(step, returned_by="__kmalloc_cache_noprof", value=Address(int(ONE.address)))
+    added = made.data_flow(fresh, subject="argument", bad=slab)
+    found = collect(machine.session, MODULES, added, report, made.ABSENT, made.ABSENT, made.ABSENT)
+    assert isinstance(found, ObjectUsers)
+    assert found.question == "listed"
+    got = made.way(step, returned_by="cam_lookup", value=Address(int(ONE.address)))
+    known = replace(added, ways=(got,))
+    assert isinstance(
+        collect(machine.session, MODULES, known, report, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
+
+
+def on_path(machine: Machine, makes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A freed object that no variable holds, and that ``cam_poll`` came upon."""
+    machine.words(VICTIM, 1, 2, 0)
+    monkeypatch.setattr(object_users, "_makes", lambda _s, _m, module, _o: makes[module.name])
+    return users(machine, flow(made.slab_object("free"))).modules
+
+
+def test_whoever_makes_such_objects_is_found_where_its_user_makes_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = (Allocator("log_new", "log_new+0x8"),)
+    user, other = on_path(machine, {"cam": (), "log": maker}, monkeypatch)
+    assert (user.module, user.allocates) == ("cam", False)
+    assert (other.module, other.allocates, other.frees) == ("log", True, ("log_drop",))
+    assert "log_new" in other.why
+
+
+def test_no_other_maker_is_looked_for_where_the_user_may_make_them_itself(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = (Allocator("log_new", "log_new+0x8"),)
+    (user,) = on_path(machine, {"cam": None, "log": maker}, monkeypatch)
+    assert (user.module, user.allocates) == ("cam", None)
+    (user,) = on_path(machine, {"cam": maker, "log": maker}, monkeypatch)
+    assert user.allocates
+
+
+def test_where_its_user_frees_nothing_others_that_do_are_suspects(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the maker's init function allocated: its code has gone."""
+    idle = {**CODE, "cam": code(VICTIM, cam_poll="poll_wait")}
+    monkeypatch.setattr(module_roles, "functions", lambda _, module: idle[module.name])
+    user, other = on_path(machine, {"cam": (), "log": ()}, monkeypatch)
+    assert (user.module, user.frees) == ("cam", ())
+    assert (other.module, other.guessed, other.frees) == ("log", True, ("log_drop",))

@@ -1,0 +1,103 @@
+"""Suspects by the code of a module, assembled by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence import Missing
+from oopsight.evidence.modules import doers
+from oopsight.evidence.modules.doers import Doers, collect
+from oopsight.evidence.modules.module_code import ModuleFunction
+
+MODULE = 0xFFFFFFFFC0300000
+RESET, CLOSE, OPEN = MODULE, MODULE + 0x40, MODULE + 0x80
+KFREE, KMALLOC, GET = MODULE - 0x1000, MODULE - 0x2000, MODULE - 0x3000
+NAMES = {KFREE: "kfree", KMALLOC: "kmalloc_trace", GET: "clk_get"}
+MODULES = made.modules(made.module("recorder", MODULE, MODULE + 0x1000, "O"))
+STEP = replace(
+    made.flow_step("loaded", "rec_read", 0x1000, "recorder"),
+    instruction=replace(
+        made.flow_step("loaded", "rec_read").instruction, text="mov rax, qword ptr [rbx + 0x20]"
+    ),
+)
+FLOW = made.data_flow(made.way(STEP, value=0x1000, module="recorder", ended="loaded"))
+
+
+def call(target: int, at: int) -> str:
+    return "e8" + ((target - at - 5) & 0xFFFFFFFF).to_bytes(4, "little").hex()
+
+
+class Text:
+    """Functions that free [rdi + 0x20]: alone, with all around it; and one that fills it."""
+
+    parts = {  # noqa: RUF012
+        # push rbx; mov rbx,rdi; mov rdi,[rbx+0x20]; call kfree; pop rbx; ret
+        RESET: ("rec_reset", "53 4889fb 488b7b20" + call(KFREE, RESET + 8) + "5b c3"),
+        # the same, then mov rdi,rbx; call kfree; ret
+        CLOSE: (
+            "rec_close",
+            "53 4889fb 488b7b20" + call(KFREE, CLOSE + 8) + "4889df" + call(KFREE, CLOSE + 16)
+            + "5b c3",
+        ),
+        # push rbx; mov rbx,rdi; mov edx,48; call kmalloc_trace; mov [rbx+0x20],rax;
+        # call clk_get; mov [rbx+0x20],rax; ret
+        OPEN: (
+            "rec_open",
+            "53 4889fb ba30000000" + call(KMALLOC, OPEN + 9) + "48894320" + call(GET, OPEN + 18)
+            + "48894320 5b c3",
+        ),
+    }  # fmt: skip
+
+    def _code(self, start: int) -> bytes:
+        return bytes.fromhex(self.parts[start][1].replace(" ", ""))
+
+    def code_symbol(self, address: int) -> tuple[str, int, int] | None:
+        return (self.parts[address][0], address, len(self._code(address)))
+
+    def function(self, address: int) -> tuple[str, int, int] | None:
+        return (NAMES[address], address, 64) if address in NAMES else None
+
+    def read(self, address: int, size: int) -> bytes | None:
+        return self._code(address)[:size]
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = [
+        ModuleFunction("rec_reset", RESET, frozenset(["kfree"]), frozenset(), copies=False),
+        ModuleFunction("rec_close", CLOSE, frozenset(["kfree"]), frozenset(), copies=False),
+        ModuleFunction("rec_open", OPEN, frozenset(["kmalloc_trace"]), frozenset(), copies=False),
+    ]
+    monkeypatch.setattr(doers, "SessionReader", lambda _: Text())
+    monkeypatch.setattr(doers, "inner_functions", lambda *_: inner)
+
+
+def test_what_is_done_with_the_field_that_the_bad_value_was_read_from() -> None:
+    users = made.users(made.slab_object("free"))
+    found = collect(Machine().session, FLOW, MODULES, made.backtrace(), users)
+    assert isinstance(found, Doers)
+    field = found.field(0)
+    assert field is not None
+    assert (field.leaves, field.frees) == (("rec_reset",), ("rec_close",))
+    assert [(one.function, one.called) for one in field.keeps] == [("rec_open", "clk_get")]
+    assert found.frees == ("rec_reset", "rec_close")
+    assert found.holding(0x1000, 0x1040) == field
+    # What clk_get() returned is there as well: its size is not known.
+    assert found.sizes == ()
+
+
+def test_a_module_of_the_kernels_own_is_not_looked_at() -> None:
+    own = made.modules(made.module("recorder", MODULE, MODULE + 0x1000))
+    users = made.users(made.slab_object("free"))
+    assert isinstance(collect(Machine().session, FLOW, own, made.backtrace(), users), Missing)
+
+
+def test_nobody_asks_where_nothing_tells_of_an_earlier_mistake() -> None:
+    session = Machine().session
+    assert isinstance(collect(session, FLOW, MODULES, made.backtrace(), made.ABSENT), Missing)
+    checked = replace(FLOW, subject="argument")
+    assert isinstance(collect(session, checked, MODULES, made.backtrace(), made.ABSENT), Doers)

@@ -1,0 +1,116 @@
+"""What a function does with fields, on disassembly written by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from oopsight.evidence.modules.field_code import Freed, Stored, field_use
+
+NAMES = {
+    0x9000: "kfree",
+    0x9100: "kzalloc",
+    0x9200: "crypto_alloc_shash",
+    0x9300: "kmem_cache_free",
+    0x9400: "kmalloc_trace",
+    0x9500: "kmemdup",
+}
+START = 0x1000
+
+
+def use(*lines: str):  # noqa: ANN201
+    rows = []
+    for number, line in enumerate(lines):
+        mnemonic, _, operands = line.partition(" ")
+        if mnemonic == "lock":
+            name, _, operands = operands.partition(" ")
+            mnemonic = f"lock {name}"
+        rows.append((START + 4 * number, b"\x90" * 4, mnemonic, operands))
+    return field_use(rows, START, START + 4 * len(lines), NAMES.get)
+
+
+def test_what_a_field_holds_is_freed_and_left_there() -> None:
+    found = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9000", "ret ")
+    assert found.frees == (Freed(0x20, cleared=False, whole=False),)
+
+
+@pytest.mark.parametrize(
+    ("more", "cleared", "whole"),
+    [
+        # The field is cleared, or gets another pointer; the object with the field is freed too.
+        (("mov qword ptr [rbx + 0x20], 0",), True, False),
+        (("mov qword ptr [rbx + 0x20], r12",), True, False),
+        (("mov rdi, rbx", "call 0x9000"), False, True),
+        (("mov qword ptr [rbx + 0x28], 0",), False, False),
+    ],
+)
+def test_what_becomes_of_the_field(more: tuple[str, ...], cleared: bool, whole: bool) -> None:
+    lines = ("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9000", *more)
+    assert use(*lines).frees[0] == Freed(0x20, cleared, whole)
+
+
+def test_a_store_before_the_free_does_not_clear() -> None:
+    found = use(
+        "mov rbx, rdi",
+        "mov qword ptr [rbx + 0x20], r12",
+        "mov rsi, qword ptr [rbx + 0x20]",
+        "call 0x9300",
+    )
+    assert found.frees == (Freed(0x20, cleared=False, whole=False),)
+
+
+def test_what_is_stored() -> None:
+    found = use(
+        "mov rbx, rdi",
+        "call 0x9200",
+        "mov qword ptr [rbx + 0x20], rax",
+        "call 0x9100",
+        "mov qword ptr [rbx + 0x28], rax",
+        "mov qword ptr [rbx + 8], 0",
+        "lea rax, [rbx + 0x30]",
+        "mov qword ptr [rbx + 0x30], rax",
+        "mov qword ptr [rbx + 0x40], rsi",
+    )
+    kinds = {one.key: (one.what, one.called) for one in found.stores}
+    assert kinds[0x20] == ("returned", "crypto_alloc_shash")
+    assert kinds[0x28] == ("fresh", "kzalloc")
+    assert kinds[8][0] == "zero"
+    assert kinds[0x30][0] == "itself"
+    assert kinds[0x40][0] == "value"
+    assert not found.counts
+
+
+def test_an_error_code_is_checked_and_a_reference_is_taken() -> None:
+    found = use(
+        "call 0x9200",
+        "mov qword ptr [rbx + 0x20], rax",
+        "cmp rax, -0x1000",
+        "mov eax, 1",
+        "lock xadd dword ptr [rbx], eax",
+    )
+    assert found.stores == (Stored(0x20, "returned", "crypto_alloc_shash", checked=True),)
+    assert found.counts
+    assert not use("mov eax, 0xffffffff", "lock xadd dword ptr [rbx], eax").counts
+
+
+def test_a_count_begins_with_one() -> None:
+    assert use("mov dword ptr [rbx + 8], 1").starts
+    assert not use("mov dword ptr [rbx + 8], 0", "mov byte ptr [rbx], 1").starts
+
+
+def test_variables_are_known_by_their_address() -> None:
+    found = use("mov rdi, qword ptr [rip + 0x100]", "call 0x9000", "mov rax, 0xffffffffc0300000",
+                "mov qword ptr [rax + 8], rdx")  # fmt: skip
+    assert found.frees[0].key == START + 4 + 0x100
+    assert found.stores[0].key == 0xFFFFFFFFC0300008
+
+
+def test_how_much_is_allocated_and_what_else_is_freed() -> None:
+    found = use("mov edx, 0x60", "call 0x9400", "mov qword ptr [rbx + 8], rax", "mov rdi, rbx",
+                "call 0x9000")  # fmt: skip
+    assert found.stores[0].size == 0x60
+    assert found.frees_more
+
+
+def test_a_copy_of_a_whole_object() -> None:
+    assert use("mov esi, 0x18", "call 0x9500").copies == (0x18,)
+    assert use("mov rsi, rbx", "call 0x9500").copies == ()

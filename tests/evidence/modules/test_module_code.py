@@ -1,0 +1,72 @@
+"""What functions do, on code assembled by hand."""
+
+from __future__ import annotations
+
+from oopsight.evidence import Address
+from oopsight.evidence.modules.module_code import functions
+from oopsight.evidence.modules.modules import Module
+
+START = 0xFFFFFFFFC0400000
+KFREE = 0xFFFFFFFF81200000
+
+
+class Text:
+    def __init__(self, *parts: tuple[str, str]) -> None:
+        self.parts: dict[int, tuple[str, bytes]] = {}
+        at = START
+        for name, code in parts:
+            data = bytes.fromhex(code.replace(" ", ""))
+            self.parts[at] = (name, data)
+            at += (len(data) + 15) & ~15
+
+    def read(self, address: int, size: int) -> bytes | None:
+        found = self.parts.get(address)
+        return found[1][:size] if found else None
+
+    def function(self, address: int) -> tuple[str, int, int] | None:
+        return ("kfree", KFREE, 64) if address == KFREE else self.code_symbol(address)
+
+    def code_symbol(self, address: int) -> tuple[str, int, int] | None:
+        for start, (name, data) in self.parts.items():
+            if start <= address < start + len(data):
+                return name, start, len(data)
+        return None
+
+    def named(self, name: str, near: int) -> None:
+        return None
+
+
+def call(target: int, at: int) -> str:
+    return "e8" + ((target - at - 5) & 0xFFFFFFFF).to_bytes(4, "little").hex()
+
+
+def test_calls_references_and_copying_are_seen() -> None:
+    text = Text(
+        # call kfree; ret
+        ("drop", call(KFREE, START) + "c3"),
+        # 1: mov al,[rsi]; mov [rdi],al; inc rdi; inc rsi; test al,al; jne 1b; ret
+        ("copy", "8a06 8807 48ffc7 48ffc6 84c0 75f2 c3"),
+        # mov rax,[rip+0x100]; ret
+        ("use", "488b0500010000 c3"),
+        # rep stosb; ret
+        ("fill", "f3aa c3"),
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
+    found = {one.name: one for one in functions(text, module)}
+    assert list(found) == ["drop", "copy", "use", "fill"]
+    assert found["drop"].calls == {"kfree"}
+    assert [name for name, one in found.items() if one.copies] == ["copy", "fill"]
+    assert START + 32 + 7 + 0x100 in found["use"].refers
+
+
+def test_what_is_filled_on_the_own_stack_is_told_apart() -> None:
+    text = Text(
+        # mov rbp,rsp; mov rdi,rbp; rep stosq; mov rdi,rbp; call kfree; ret
+        ("local", "4889e5 4889ef f348ab 4889ef" + call(KFREE, START + 12) + "c3"),
+        # mov rdi,[rsi]; call kfree; mov [rdi+rax*4],ecx; ret
+        ("store", "488b3e" + call(KFREE, START + 32 + 3) + "890c87 c3"),
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
+    local, store = functions(text, module)
+    assert (local.copies, local.to_stack, local.indexed) == (False, {"kfree"}, False)
+    assert (store.to_stack, store.indexed) == (frozenset(), True)

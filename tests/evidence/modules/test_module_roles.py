@@ -1,0 +1,59 @@
+"""What a module's functions could have done."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from handmade_facts import module, modules, slab_object
+
+from oopsight.evidence import Address
+from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules import module_roles
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import who_fills
+from oopsight.evidence.pointers import BytesPointer
+
+BASE = 0xFFFFFFFFC0400000
+TABLE = BASE + 0x800
+GET, PROBE, REMOVE = (BASE + at for at in (0x10, 0x40, 0x80))
+DRIVER = module("oxco", BASE, BASE + 0x1000, "O")
+MEMORY = BytesPointer(Address(8), "")
+
+
+def refer(value: int) -> Any:
+    return slab_object(refers=(Reference(0, Address(value), "oxco_get", "oxco", MEMORY),))
+
+
+def filled(monkeypatch: pytest.MonkeyPatch, one: Any, referred: int) -> tuple[str, ...]:
+    code = (
+        ModuleFunction("oxco_get", GET, frozenset(), frozenset(), False),
+        ModuleFunction("oxco_probe", PROBE, frozenset(), frozenset({referred}), False),
+        ModuleFunction("oxco_remove", REMOVE, frozenset(), frozenset({BASE + 0x900}), False),
+    )
+
+    def variables(_: Any, __: Any, begin: int, end: int) -> Any:
+        if begin == GET:
+            yield DRIVER, Address(TABLE + 0x10), "oxco_info", MEMORY
+
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
+    monkeypatch.setattr(module_roles, "holding_variables", variables)
+    prog = SimpleNamespace(symbol=lambda _: SimpleNamespace(address=TABLE), cache={})
+    session: Any = SimpleNamespace(prog=prog)
+    return who_fills(session, modules(DRIVER), one)
+
+
+@pytest.mark.parametrize("referred", [GET, TABLE])
+def test_who_puts_functions_into_an_object_or_copies_their_table(
+    monkeypatch: pytest.MonkeyPatch, referred: int
+) -> None:
+    assert filled(monkeypatch, refer(GET), referred) == ("oxco_probe",)
+
+
+def test_pointers_to_data_say_nothing_of_who_put_them_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert filled(monkeypatch, refer(TABLE), TABLE) == ()
+    assert filled(monkeypatch, slab_object(), TABLE) == ()

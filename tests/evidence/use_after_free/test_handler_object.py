@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.use_after_free import handler_object
+from oopsight.evidence.use_after_free.handler_object import given_away
+
+ONE = made.slab_object("allocated")
+TIMER = int(ONE.address) + 16
+
+
+def flow(runner: str = "call_timer_fn", timer: int = TIMER) -> DataFlow:
+    """A handler read NULL from the object that it had got as its timer."""
+    read = made.way(
+        made.flow_step("loaded", "beat", 0, "sess"),
+        held_in=made.owner(int(ONE.address) + 64, "slab", slab=ONE, offset=64),
+    )
+    handed = made.way(
+        made.flow_step("computed", "beat", int(ONE.address), "sess"),
+        made.flow_step("passed", runner, timer),
+    )
+    return made.data_flow(read, handed, bad=made.owner(0, "null"))
+
+
+@pytest.mark.parametrize(("names", "away"), [("", True), ("other", True), ("beat", False)])
+def test_an_object_that_does_not_name_its_running_handler_is_anothers(
+    monkeypatch: pytest.MonkeyPatch, names: str, away: bool
+) -> None:
+    monkeypatch.setattr(handler_object, "_named_there", lambda *_: names)
+    found = given_away(Machine().session, flow())
+    assert (found is not None) is away
+    if found is not None:
+        assert found[1] == ONE
+        assert "call_timer_fn was running beat" in found[0]
+
+
+def test_what_is_not_known_to_be_a_handlers_own_object_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = Machine().session
+    monkeypatch.setattr(handler_object, "_named_there", lambda *_: "")
+    assert given_away(session, flow("poll")) is None
+    assert given_away(session, flow(timer=TIMER + 4096)) is None
+    monkeypatch.setattr(handler_object, "_named_there", lambda *_: None)
+    assert given_away(session, flow()) is None
+
+
+def test_what_is_read_at_once_from_the_argument_was_read_by_the_handler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The way of the pointer begins with the call: nothing was computed from it."""
+    made_flow = flow()
+    handed = made.way(made_flow.ways[1].steps[1])
+    monkeypatch.setattr(handler_object, "_named_there", lambda *_: "beat")
+    at_once = made.data_flow(made_flow.first, handed, bad=made_flow.bad)
+    assert given_away(Machine().session, at_once) is None

@@ -1,0 +1,65 @@
+"""What still leads to memory that was given back, and who left it so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from handmade_facts import data_flow, flow_step, module, modules, owner, way
+from handmade_session import Machine
+
+from oopsight.evidence import Missing
+from oopsight.evidence.modules import module_roles
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.use_after_free.left_behind import LeftBehind, collect
+
+START = 0xFFFFFFFFC0000000
+LOADED = modules(module("drv", START, START + 0x1000, "O"))
+POISON = 0x6B6B6B6B6B6B6B6B
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = {
+        "drv_new": ("kmalloc_trace", "idr_alloc", "kfree"),
+        "drv_ban": ("kfree",),
+        "drv_close": ("idr_remove", "kfree"),
+        "drv_wait": ("add_wait_queue", "schedule"),
+        "drv_exit": ("kfree",),
+    }
+    found = tuple(
+        ModuleFunction(name, START + at, frozenset(called), frozenset(), copies=False)
+        for at, (name, called) in enumerate(calls.items())
+    )
+    monkeypatch.setattr(module_roles, "functions", lambda *_: found)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {START + 4})
+
+
+def found(flow: Any) -> LeftBehind | Missing:
+    return collect(Machine().session, flow, LOADED)
+
+
+def test_who_frees_what_can_still_be_looked_up() -> None:
+    step = flow_step("loaded", "drv_submit", POISON, "drv")
+    got = flow_step("returned", "drv_submit", 0, "drv")
+    ways = (way(step), way(got, returned_by="idr_find", module="drv"))
+    answer = found(data_flow(*ways, bad=owner(POISON, "poison")))
+    assert isinstance(answer, LeftBehind)
+    assert (answer.by, answer.functions) == ("idr_find()", ("drv_ban",))
+    assert answer.taken_out_by == "idr_remove()"
+
+
+def test_who_queues_entries_on_its_stack() -> None:
+    stack = owner(0xFFFFC90000003B30, "stack", detail="the stack of another task")
+    queue = owner(START + 0x800, "module", module="drv")
+    step = flow_step("loaded", "__wake_up_common", 0x1255)
+    ways = (way(step, held_in=stack), way(step, held_in=queue, name="struct wait_queue_head.head"))
+    answer = found(data_flow(*ways, bad=owner(0x1255, "user")))
+    assert isinstance(answer, LeftBehind)
+    assert (answer.on_stack, answer.functions) == (True, ("drv_wait",))
+
+
+def test_nothing_is_said_of_other_ways() -> None:
+    step = flow_step("loaded", "drv_submit", POISON, "drv")
+    got = way(step, returned_by="kmalloc_trace", module="drv")
+    assert isinstance(found(data_flow(got, bad=owner(POISON, "poison"))), Missing)

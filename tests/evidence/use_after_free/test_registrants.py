@@ -1,0 +1,64 @@
+"""Who registers notifiers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from handmade_facts import data_flow, flow_step, module, modules, owner, way
+
+from oopsight.evidence import Missing
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules import module_roles
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.use_after_free.registrants import Registrants, collect
+
+BASE = 0xFFFFFFFFC0400000
+POISON = 0x6B6B6B6B6B6B6B6B
+DRIVER = module("chg", BASE, BASE + 0x1000, "O")
+CODE = {
+    "chg": (
+        ModuleFunction(
+            "chg_resume", BASE, frozenset({"power_supply_reg_notifier"}), frozenset(), False
+        ),
+        ModuleFunction(
+            "chg_probe", BASE + 9, frozenset({"power_supply_reg_notifier", "kfree"}), frozenset(),
+            False,
+        ),
+    )
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module_roles, "functions", lambda _, one: CODE.get(one.name, ()))
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
+
+
+def flow(name: str, kind: str = "poison") -> DataFlow:
+    step = flow_step("loaded", "notifier_call_chain", POISON)
+    return data_flow(way(step, name=name), bad=owner(POISON, kind), subject="target")
+
+
+def test_who_registers_and_frees_comes_first() -> None:
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
+    found = collect(session, flow("struct notifier_block.notifier_call"), modules(DRIVER))
+    assert isinstance(found, Registrants)
+    (one,) = found.modules
+    assert one.functions == ("chg_probe", "chg_resume")
+    assert one.by == "power_supply_reg_notifier"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "loaded"),
+    [
+        ("struct timer_list.function", "poison", DRIVER),
+        ("struct notifier_block.notifier_call", "null", DRIVER),
+        ("struct notifier_block.notifier_call", "poison", module("chg", BASE, BASE + 0x1000)),
+        ("struct notifier_block.notifier_call", "poison", module("other", BASE, BASE + 9, "O")),
+    ],
+)
+def test_anything_else_has_none(name: str, kind: str, loaded: Any) -> None:
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
+    assert isinstance(collect(session, flow(name, kind), modules(loaded)), Missing)
