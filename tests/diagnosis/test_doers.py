@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from handmade_facts import ABSENT, slab_object
 
 from oopsight.diagnosis import Culprit
@@ -15,9 +16,12 @@ from oopsight.diagnosis.doers import (
     gave_back_itself,
     keepers,
     sharers,
+    traces_of,
 )
 from oopsight.evidence import Address
-from oopsight.evidence.modules.doers import Doers, FieldDoers, FunctionSizes, KeptBy
+from oopsight.evidence.modules.doers import Doers, FieldDoers, FunctionSizes, KeptBy, LeftIn
+from oopsight.evidence.modules.footprints import Footprint, Footprints
+from oopsight.evidence.pointers import BytesPointer
 
 ONE = slab_object("free")
 FIELD = FieldDoers(1, ONE.address, "recorder", (), (), (), ())
@@ -33,34 +37,34 @@ CAN = [freer("rec_open"), freer("rec_close"), freer("rec_reset")]
 
 def test_who_leaves_the_pointer_behind_comes_first() -> None:
     doers = replace(DOERS, fields=(replace(FIELD, leaves=("rec_reset",), frees=("rec_close",)),))
-    ordered, singled = freers_by_code(CAN, doers, ONE)
+    ordered, singled = freers_by_code(CAN, doers, ONE, ABSENT)
     assert [one.function for one in ordered] == ["rec_reset", "rec_close", "rec_open"]
     assert singled
     # Even where it was not among those that can have freed it.
-    ordered, _ = freers_by_code(CAN[:2], doers, ONE)
+    ordered, _ = freers_by_code(CAN[:2], doers, ONE, ABSENT)
     assert ordered[0].function == "rec_reset"
 
 
 def test_who_allocates_as_well_comes_last() -> None:
-    ordered, singled = freers_by_code(CAN[:2], DOERS, ONE)
+    ordered, singled = freers_by_code(CAN[:2], DOERS, ONE, ABSENT)
     assert [one.function for one in ordered] == ["rec_close", "rec_open"]
     assert singled
 
 
 def test_two_alike_leave_it_open() -> None:
     doers = replace(DOERS, frees=("rec_close", "rec_reset"))
-    assert not freers_by_code(CAN, doers, ONE)[1]
-    assert freers_by_code(CAN, ABSENT, ONE) == (CAN, False)
+    assert not freers_by_code(CAN, doers, ONE, ABSENT)[1]
+    assert freers_by_code(CAN, ABSENT, ONE, ABSENT) == (CAN, False)
 
 
 def test_what_frees_a_member_of_the_object_frees_it() -> None:
     member = FieldDoers(0, Address(0x6B6B), "recorder", (), ("rec_reset",), (), ())
     doers = replace(DOERS, fields=(member, FIELD), frees=("rec_close", "rec_reset"))
-    ordered, singled = freers_by_code(CAN, doers, ONE)
+    ordered, singled = freers_by_code(CAN, doers, ONE, ABSENT)
     assert (ordered[0].function, singled) == ("rec_reset", True)
     # So does one that allocates, which is the less suspect.
     both = replace(member, frees=("rec_open", "rec_close"))
-    ordered, singled = freers_by_code(CAN, replace(DOERS, fields=(both, FIELD)), ONE)
+    ordered, singled = freers_by_code(CAN, replace(DOERS, fields=(both, FIELD)), ONE, ABSENT)
     assert (ordered[0].function, singled) == ("rec_close", True)
 
 
@@ -98,10 +102,10 @@ def test_who_freed_it_before() -> None:
 
 def test_who_frees_objects_of_another_size_comes_last() -> None:
     doers = replace(DOERS, sizes=(FunctionSizes("rec_close", (ONE.size * 4,)),))
-    ordered, singled = freers_by_code(CAN[:2], doers, ONE)
+    ordered, singled = freers_by_code(CAN[:2], doers, ONE, ABSENT)
     assert ([one.function for one in ordered], singled) == (["rec_open", "rec_close"], True)
     doers = replace(DOERS, sizes=(FunctionSizes("rec_close", (ONE.size,)),))
-    assert freers_by_code(CAN[:2], doers, ONE)[0][0].function == "rec_close"
+    assert freers_by_code(CAN[:2], doers, ONE, ABSENT)[0][0].function == "rec_close"
 
 
 def test_who_gave_the_last_reference_back_and_goes_on_is_to_blame() -> None:
@@ -117,3 +121,34 @@ def test_who_duplicates_the_holder_of_a_pointer() -> None:
     assert [one.function for one in copiers(doers, ONE)] == ["rec_clone"]
     assert copiers(doers, replace(ONE, size=ONE.size * 4)) == []
     assert copiers(ABSENT, ONE) == []
+
+
+MEMORY = BytesPointer(ONE.address, "07000000")
+ALIKE = replace(DOERS, frees=("rec_close", "rec_reset"))
+BOTH = CAN[1:]
+
+
+def test_who_would_have_left_other_bytes_comes_last() -> None:
+    doers = replace(ALIKE, left=(LeftIn("rec_close", (), MEMORY),))
+    ordered, singled = freers_by_code(BOTH, doers, ONE, ABSENT)
+    assert ([one.function for one in ordered], singled) == (["rec_reset", "rec_close"], True)
+    assert "other bytes" in ordered[1].why
+    doers = replace(ALIKE, left=(LeftIn("rec_reset", (MEMORY,), None),))
+    ordered, singled = freers_by_code(BOTH, doers, ONE, ABSENT)
+    assert (ordered[0].function, singled) == ("rec_reset", True)
+    (step,) = traces_of(ordered[0], doers, ABSENT)
+    assert step.because == (MEMORY,)
+    assert traces_of(ordered[1], doers, ABSENT) == []
+
+
+@pytest.mark.parametrize(("function", "called"), [("rec_reset", "kfree"), ("rec_run", "rec_reset")])
+def test_of_two_alike_who_ran_comes_first(function: str, called: str) -> None:
+    found = (Footprint(function, called, "the stack of recd (7)", MEMORY),)
+    ordered, singled = freers_by_code(BOTH, ALIKE, ONE, Footprints("recorder", found))
+    assert (ordered[0].function, singled) == ("rec_reset", True)
+    (step,) = traces_of(ordered[0], ALIKE, Footprints("recorder", found))
+    assert step.claim == (
+        f"the stack of recd (7) still holds the return address of {function}'s call of {called}"
+    )
+    other = Footprints("another", found)
+    assert not freers_by_code(BOTH, ALIKE, ONE, other)[1]

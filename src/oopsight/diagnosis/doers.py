@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Culprit
+from oopsight.cheap import replace
+from oopsight.diagnosis import Culprit, Step
 from oopsight.evidence import Missing
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.doers import Doers, FieldDoers
+from oopsight.evidence.modules.doers import Doers, FieldDoers, LeftIn
+from oopsight.evidence.modules.footprints import Footprint, Footprints
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _FREES = "frees memory, and allocates none"
+_Told = dict[tuple[str | None, str | None], LeftIn]
 
 
 def freers_by_code(
-    freers: list[Culprit], doers: Doers | Missing, one: SlabObject
+    freers: list[Culprit],
+    doers: Doers | Missing,
+    one: SlabObject,
+    footprints: Footprints | Missing,
 ) -> tuple[list[Culprit], bool]:
     """Those that can have freed an object, most suspect first, and whether one stands out.
 
     First who frees what the field held and leaves the pointer there, then others that free what it
-    held; who allocates as well comes after these: it frees what has not come to be used. Last comes
-    who frees objects of other sizes.
+    held; who allocates as well comes after these: it frees what has not come to be used. Last come
+    who frees objects of other sizes, and who would have left other bytes in this one. Of two alike
+    goes first whose bytes are there, then who is known to have freed something.
     """
     if isinstance(doers, Missing):
         return freers, False
+    told: _Told = {(doers.module, one.function): one for one in doers.left}
+    freers = [_with_what_is_left(freer, told) for freer in freers]
     field = doers.holding(one.address, one.end)
     ranked = _ranked(doers, field)
     ranks: dict[tuple[str | None, str | None], int] = {}
@@ -41,17 +50,58 @@ def freers_by_code(
         if not any(one.size // 2 < size <= one.size for size in known.sizes)
     }
 
-    def place(freer: Culprit) -> int:
-        if (freer.module, freer.function) in others:
-            return last
-        rank = ranks.get((freer.module, freer.function))
-        # Of two alike, who allocates as well is the less suspect.
-        return last if rank is None else 2 * rank + (freer.function in doers.allocates)
+    def place(freer: Culprit) -> tuple[bool, int, bool, int]:
+        who = (freer.module, freer.function)
+        one = told.get(who)
+        rank = ranks.get(who)
+        if who in others or rank is None:
+            code = last
+        else:
+            # Of two alike, who allocates as well is the less suspect.
+            code = 2 * rank + (freer.function in doers.allocates)
+        made = _made(freer, footprints)
+        ran = 2 if made is None else made.function != freer.function
+        lacks = one is not None and one.lacks is not None
+        return lacks, code, one is None or not one.holds, ran
 
     ordered = sorted((*freers, *left), key=place)
     places = [place(freer) for freer in ordered]
     alone = len(places) == 1 or places[:1] < places[1:2]
-    return ordered, bool(places) and places[0] < last and alone
+    return ordered, bool(places) and places[0] < (False, last, True, 2) and alone
+
+
+def _with_what_is_left(freer: Culprit, told: _Told) -> Culprit:
+    """The same, with what the object says to its having freed it."""
+    one = told.get((freer.module, freer.function))
+    if one is not None and one.lacks is not None:
+        at = f"{one.lacks.bytes} at {one.lacks.address}"
+        why = f"{freer.why}; but first it stores other bytes than the object has, {at}"
+        return replace(freer, why=why)
+    return freer
+
+
+def traces_of(
+    freer: Culprit, doers: Doers | Missing, footprints: Footprints | Missing
+) -> list[Step]:
+    """What the freed object and the stacks hold of one that can have freed it."""
+    found: list[Step] = []
+    for one in doers.left if isinstance(doers, Doers) and doers.module == freer.module else ():
+        if one.function == freer.function and one.holds and one.lacks is None:
+            text = f"the object holds what {one.function} stores before it frees"
+            found.append(Step(text, one.holds))
+    made = _made(freer, footprints)
+    if made is not None:
+        text = f"{made.stack} still holds the return address of {made.function}'s call of"
+        found.append(Step(f"{text} {made.called}", (made.memory,)))
+    return found
+
+
+def _made(freer: Culprit, footprints: Footprints | Missing) -> Footprint | None:
+    """A call that tells of the freer's having run."""
+    if isinstance(footprints, Missing) or freer.module != footprints.module:
+        return None
+    name = freer.function or ""
+    return footprints.freeing(name) or footprints.to(name)
 
 
 def _ranked(doers: Doers, field: FieldDoers | None) -> tuple[tuple[str, ...], ...]:

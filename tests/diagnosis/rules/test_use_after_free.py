@@ -38,7 +38,18 @@ def flow(**changes: Any) -> Any:
 def judged(**facts: Any) -> Any:
     """The rule's answer where freed memory was met; what is not given is absent."""
     known = dict.fromkeys(
-        ("report", "users", "lost", "memory", "gone", "left", "modules", "doers", "registrants"),
+        (
+            "report",
+            "users",
+            "lost",
+            "memory",
+            "gone",
+            "left",
+            "modules",
+            "doers",
+            "registrants",
+            "footprints",
+        ),
         ABSENT,
     )
     met = {"fault": FAULT, "backtrace": backtrace(), "flow": flow()}

@@ -11,6 +11,7 @@ from handmade_session import Machine
 from oopsight.evidence import Missing
 from oopsight.evidence.modules import doers
 from oopsight.evidence.modules.doers import Doers, collect
+from oopsight.evidence.modules.field_code import FieldUse, Mark
 from oopsight.evidence.modules.module_code import ModuleFunction
 
 MODULE = 0xFFFFFFFFC0300000
@@ -101,3 +102,36 @@ def test_nobody_asks_where_nothing_tells_of_an_earlier_mistake() -> None:
     assert isinstance(collect(session, FLOW, MODULES, made.backtrace(), made.ABSENT), Missing)
     checked = replace(FLOW, subject="argument")
     assert isinstance(collect(session, checked, MODULES, made.backtrace(), made.ABSENT), Doers)
+
+
+ONE = made.slab_object("free")
+
+
+def left(data: bytes, *calls: tuple[Mark, ...], monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
+    machine = Machine()
+    machine.memory[int(ONE.address)] = data.ljust(ONE.size, b"\0")
+    monkeypatch.setattr(doers, "free_link_at", lambda *_: 32)
+    uses = {"rec_close": FieldUse((), (), counts=False, marks=calls)}
+    return doers._left(machine.session, made.users(ONE), uses)
+
+
+def test_what_a_freed_object_says_to_who_marks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes(8) + (7).to_bytes(4, "little") + bytes(20) + b"\xff" * 8
+    mark, link = Mark(8, 4, 7), Mark(32, 8, 0)
+    (found,) = left(data, (mark, link), monkeypatch=monkeypatch)
+    assert [one.bytes for one in found.holds] == ["07000000"]
+    assert found.lacks is None  # the allocator's own link is no sign
+    (found,) = left(data, (Mark(8, 4, 9),), monkeypatch=monkeypatch)
+    assert found.lacks is not None
+    assert found.lacks.address == ONE.address + 8
+    # Another call of the same function can have freed it.
+    (found,) = left(data, (Mark(8, 4, 9),), (), monkeypatch=monkeypatch)
+    assert found.lacks is None
+    # An object that ends before the mark is another's.
+    (found,) = left(data, (Mark(ONE.size, 4, 1),), monkeypatch=monkeypatch)
+    assert found.lacks is not None
+
+
+def test_an_empty_object_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert left(b"", (Mark(8, 4, 7),), monkeypatch=monkeypatch) == ()
+    assert left(b"\1", (), monkeypatch=monkeypatch) == ()

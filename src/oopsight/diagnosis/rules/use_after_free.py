@@ -74,7 +74,7 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
-from oopsight.diagnosis.doers import freers_by_code, freers_unseen, gave_back_itself
+from oopsight.diagnosis.doers import freers_by_code, freers_unseen, gave_back_itself, traces_of
 from oopsight.diagnosis.gone_lock import gone_lock_finding
 from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
@@ -89,6 +89,7 @@ from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.memory.slab_tracks import Track
 from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
@@ -289,6 +290,7 @@ def use_after_free(
     modules: Modules | Missing,
     doers: Doers | Missing,
     registrants: Registrants | Missing,
+    footprints: Footprints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -383,7 +385,7 @@ def use_after_free(
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     users_first = users_first and freed.question != "listed" and not handed
     if users_first and not gave_back_itself(followers, doers):
-        freers, singled = freers_by_code(freers, doers, one)
+        freers, singled = freers_by_code(freers, doers, one, footprints)
         users_first = not singled
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
     own = [] if certain else _allocated_in_use(flow)
@@ -405,6 +407,8 @@ def use_after_free(
     culprits = function_first(culprits)
     if not certain:
         culprits = _with_inlined(culprits, freed)
+    if not certain and culprits:
+        steps += traces_of(culprits[0], doers, footprints)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"

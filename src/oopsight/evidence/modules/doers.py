@@ -2,8 +2,8 @@
 
 The bad pointer was read from a field. Who frees what that field holds and leaves the pointer there,
 who stores what a call returned, who stores it without a reference: told by the whole code of the
-module, with :mod:`~oopsight.evidence.modules.field_code`. It puts suspects in order; what a
-function did this time it does not tell.
+module, with :mod:`~oopsight.evidence.field_code`. It puts suspects in order; what a function did
+this time it does not tell.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.field_code import FieldUse, field_use, key_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, destroyers, freers, inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.free_link import WORD, free_link_at
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -64,6 +67,17 @@ class FunctionSizes:
 
 
 @dataclass(frozen=True)
+class LeftIn:
+    """Whether a freed object holds what a function stores in objects before it frees them."""
+
+    function: str
+    holds: tuple[BytesPointer, ...]
+    """Numbers other than zero that are there."""
+    lacks: BytesPointer | None
+    """What is there in place of such a number; ``None`` where the function can have freed it."""
+
+
+@dataclass(frozen=True)
 class Doers:
     """Functions of the module that met the bad pointer."""
 
@@ -81,6 +95,8 @@ class Doers:
     """Of those that duplicate objects as a whole, the sizes of these."""
     gives_back: tuple[str, ...] = ()
     """Have the kernel give an object back, with the last reference or for good."""
+    left: tuple[LeftIn, ...] = ()
+    """Of those that write into what they free, what the freed object says to that."""
 
     def field(self, way: int) -> FieldDoers | None:
         """Of the field that a way's value was read from."""
@@ -124,6 +140,7 @@ def collect(
         sizes=_sizes(uses),
         copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
+        left=_left(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
 
 
@@ -199,6 +216,49 @@ def _sizes(uses: dict[str, FieldUse]) -> tuple[FunctionSizes, ...]:
         for name, use in uses.items()
         if use.frees and not use.frees_more and all(one.key in known for one in use.frees)
     )
+
+
+def _left(session: Session, users: ObjectUsers, uses: dict[str, FieldUse]) -> tuple[LeftIn, ...]:
+    """What the freed object says to each function that frees."""
+    from drgn import FaultError
+
+    one = users.object
+    if not any(any(use.marks) for use in uses.values()):
+        return ()
+    if users.question != "freed" or one.state != "free" or one.poisoned:
+        return ()
+    link = free_link_at(session, one)
+    try:
+        data = session.read(one.address, one.size)
+    except FaultError:
+        return ()
+    # init_on_free leaves nothing.
+    if link is None or not any(data[:link] + data[link + WORD :]):
+        return ()
+    found = (_left_by(name, one, data, link, use) for name, use in uses.items())
+    return tuple(one for one in found if one is not None)
+
+
+def _left_by(name: str, one: SlabObject, data: bytes, link: int, use: FieldUse) -> LeftIn | None:
+    """The same of one function; ``None`` where it stores nothing before it frees."""
+    holds: dict[int, BytesPointer] = {}
+    lacks: list[BytesPointer | None] = []
+    for marks in use.marks:
+        lacks.append(None)
+        for mark in marks:
+            end = mark.offset + mark.size
+            if mark.offset < link + WORD and link < end:
+                continue
+            is_there = data[mark.offset : end]
+            memory = BytesPointer(Address(one.address + mark.offset), is_there.hex())
+            if is_there != mark.value.to_bytes(mark.size, "little"):
+                lacks[-1] = memory if is_there else one.head
+                break
+            if mark.value:
+                holds[mark.offset] = memory
+    if not any(use.marks):
+        return None
+    return LeftIn(name, tuple(holds.values()), lacks[0] if all(lacks) else None)
 
 
 def _key(way: Way) -> int | None:

@@ -40,7 +40,9 @@ _SIZES = {
     "__kmalloc": "rdi",
 }
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
+_BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
+_LARGEST_OBJECT = 8192
 _MINUS_ONE = 0xFFFFFFFF  # of 32 bits
 _LOWEST_ERROR = 0x1000
 """``IS_ERR()`` compares with the negative of it."""
@@ -90,6 +92,16 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A number that a function stores in an object on every way to the call that frees it."""
+
+    offset: int
+    size: int
+    """In bytes."""
+    value: int
+
+
+@dataclass(frozen=True)
 class FieldUse:
     """What one function does. The key of a field is its offset, or of a variable its address."""
 
@@ -103,6 +115,8 @@ class FieldUse:
     """Sizes in bytes of the objects that it copies as a whole, with all pointers in them."""
     starts: bool = False
     """Whether it stores the 32-bit number one, as a count of references begins with."""
+    marks: tuple[tuple[Mark, ...], ...] = ()
+    """Of each call that frees something, what is stored in that before."""
 
 
 def key_of(place: str) -> int | None:
@@ -126,6 +140,10 @@ class _Reading:
         self._count = 0
         self.registers: dict[str, Value] = {}
         self.freed: list[tuple[int, Value]] = []
+        self.numbers: list[tuple[int, int, int, Value, int]] = []
+        """Stores of numbers: where in the code, key, size in bytes, the pointer, the number."""
+        self.jumps: list[tuple[int, int]] = []
+        """Within the function, from and to."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
         self.checked: set[Value] = set()
         self.counts = False
@@ -199,10 +217,15 @@ class _Reading:
 
     def _store(self, place: str, source: str, end: int) -> None:
         where = self._place(place, end)
-        if where is None or not place.startswith("qword"):
+        if where is None:
             return
         number = _NUMBER.fullmatch(source)
         value = Value("number", int(source, 0) & _MASK) if number else self._value(source)
+        size = _BYTES.get(place.partition(" ")[0])
+        if size is not None and value.kind == "number" and where[1] is not None:
+            self.numbers.append((end, where[0], size, where[1], value.number))
+        if not place.startswith("qword"):
+            return
         self.stored.append((end, where[0], value, where[1]))
 
     def _result(self, mnemonic: str, first: str, second: str, end: int) -> Value:
@@ -246,6 +269,7 @@ def field_use(
     for address, raw, mnemonic, operands in rows:
         jump = mnemonic.startswith("j")
         if jump and operands.startswith("0x") and start <= int(operands, 16) < end:
+            reading.jumps.append((address, int(operands, 16)))
             continue
         if mnemonic in ("call", "jmp"):
             reading.call(address, operands)
@@ -265,7 +289,41 @@ def field_use(
     )
     more = any(one.kind != "loaded" for _, one in reading.freed)
     stored = tuple(dict.fromkeys(stores))
-    return FieldUse(frees, stored, reading.counts, more, tuple(reading.copies), reading.starts)
+    return FieldUse(
+        frees,
+        stored,
+        reading.counts,
+        more,
+        tuple(reading.copies),
+        reading.starts,
+        tuple(_marks(reading, at, one) for at, one in reading.freed),
+    )
+
+
+def _marks(reading: _Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
+    """What is stored in memory before it is freed, however the code came to that call."""
+    root, begin = _within(freed)
+    found: dict[int, Mark] = {}
+    for at, key, size, base, number in reading.numbers:
+        other, distance = _within(base)
+        offset = _signed(key) + distance - begin
+        if at > freed_at or other != root or not 0 <= offset < _LARGEST_OBJECT:
+            continue
+        if all(at <= source < freed_at or not at <= to <= freed_at for source, to in reading.jumps):
+            found[offset] = Mark(offset, size, number & ((1 << 8 * size) - 1))
+    return tuple(found.values())
+
+
+def _within(value: Value) -> tuple[Value, int]:
+    """The pointer that a value was computed from, and how far it is from that."""
+    if value.kind == "inner" and value.of is not None:
+        root, distance = _within(value.of)
+        return root, distance + _signed(value.number)
+    return value, 0
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
 
 
 def _cleared(reading: _Reading, freed_at: int, freed: Value) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oopsight.evidence.memory.owner import SlabObject
     from oopsight.session import Session
 
-_BYTES = 8
+WORD = 8
 _LINK = "the allocator's link"
 _MOST_FREE = 1 << 14
 _CANONICAL = (0, 0x1FFFF)
@@ -44,7 +44,7 @@ def read_while_free(session: Session, flow: DataFlow | None) -> tuple[str, SlabO
     cache = _cache(session, int(slab.cache_address))
     if cache is None or held.address - slab.address != cache[0]:
         return None
-    place = int.from_bytes(int(held.address).to_bytes(_BYTES, "little"), "big")
+    place = int.from_bytes(int(held.address).to_bytes(WORD, "little"), "big")
     # Since Linux 5.7 (commit 1ad53d9fa3f6) the place is mixed in with its bytes swapped.
     for mixed in (place, int(held.address)):
         link = int(value) ^ cache[1] ^ mixed
@@ -88,7 +88,7 @@ def _mixed(number: int) -> bool:
     >>> _mixed(0x784F673147F41B6E)
     False
     """
-    parts = number.to_bytes(_BYTES, "little")
+    parts = number.to_bytes(WORD, "little")
     last = parts[:2] == b"\xff\xff" or number >> 47 == _CANONICAL[1]
     return last or (parts[2] == parts[5] and parts[3] == parts[4]) or not number >> 16
 
@@ -108,5 +108,16 @@ def _cache(session: Session, address: int) -> tuple[int, int] | None:
     try:
         cache = Object(session.prog, "struct kmem_cache", address=address)
         return cache.offset.value_(), cache.random.value_()
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return None
+
+
+def free_link_at(session: Session, one: SlabObject) -> int | None:
+    """Where in an object, in bytes, the allocator keeps its link while that is free."""
+    from drgn import FaultError, Object
+
+    try:
+        cache = Object(session.prog, "struct kmem_cache", address=int(one.cache_address))
+        return int(cache.offset.value_())
     except (FaultError, LookupError, AttributeError, SymbolError):
         return None

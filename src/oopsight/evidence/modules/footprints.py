@@ -1,0 +1,167 @@
+"""Calls that a module's functions made before: return addresses left on stacks.
+
+A call writes its return address to the stack, and there it stays after the return until another
+call writes over it. It tells that this call was made some time, on the stack of that task or in an
+interrupt on that CPU: not when, and not with what. It serves to choose between suspects.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from oopsight.cheap import dataclass
+from oopsight.errors import SymbolError
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.module_roles import FREES
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+from oopsight.text import printable
+
+_MOST_TASKS = 128
+_MOST_LISTED = 4096
+_MOST_CPUS = 64
+_MOST_FOUND = 64
+_STACK = 1 << 14  # THREAD_SIZE and IRQ_STACK_SIZE of x86-64
+_CALL = struct.Struct("<i")
+_CALL_OPCODE = 0xE8
+_CALL_SIZE = 5
+_WORD = 8
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A call that was made, and has returned."""
+
+    function: str
+    """Of the module, base name."""
+    called: str
+    stack: str
+    """Whose, in words."""
+    memory: BytesPointer
+    """The return address."""
+
+
+@dataclass(frozen=True)
+class Footprints:
+    """Of the module that met the bad pointer; of each call the first that was found."""
+
+    module: str
+    found: tuple[Footprint, ...]
+
+    def freeing(self, function: str) -> Footprint | None:
+        """A call with which a function freed something."""
+        made = (one for one in self.found if one.function == function)
+        return next((one for one in made if one.called.lstrip("_") in FREES), None)
+
+    def to(self, function: str) -> Footprint | None:
+        """A call of a function."""
+        return next((one for one in self.found if one.called == function), None)
+
+
+def collect(
+    session: Session,
+    doers: Doers,
+    users: ObjectUsers,
+    modules: Modules,
+    backtrace: Backtrace | Missing,
+) -> Footprints | Missing:
+    """Look through the stacks, where several functions may have freed the object."""
+    if users.object.track("freed") is not None or len((*doers.frees, *doers.allocates)) < 2:
+        return Missing(Why.NOT_APPLICABLE, "there are no several functions to choose between")
+    module = next((one for one in modules.loaded if one.name == doers.module), None)
+    if module is None:
+        return Missing(Why.NOT_APPLICABLE, f"{doers.module} is not loaded")
+    frames = backtrace.frames if isinstance(backtrace, Backtrace) else ()
+    found: dict[tuple[str, str], Footprint] = {}
+    reader = SessionReader(session)
+    for name, base in itertools.chain(_interrupt_stacks(session), _task_stacks(session)):
+        for at, word in _words(reader.read(base, _STACK), base, module):
+            call = _call_before(reader, word)
+            if call is None or any(frame.pc == word for frame in frames):
+                continue
+            memory = BytesPointer(Address(at), word.to_bytes(_WORD, "little").hex())
+            found.setdefault(call, Footprint(*call, name, memory))
+            if len(found) >= _MOST_FOUND:
+                break
+    return Footprints(module.name, tuple(found.values()))
+
+
+def _words(data: bytes | None, base: int, module: Module) -> Iterator[tuple[int, int]]:
+    """Where a stack holds addresses of a module's memory, and these."""
+    for begin, end in module.ranges if data else ():
+        # All addresses in modules have these bytes in common.
+        common = int(begin).to_bytes(_WORD, "little")[5:]
+        at = data.find(common) if data else -1
+        while data and at >= 0:
+            start = at - 5
+            if start >= 0 and start % _WORD == 0:
+                word = int.from_bytes(data[start : start + _WORD], "little")
+                if begin <= word < end:
+                    yield base + start, word
+            at = data.find(common, at + 1)
+
+
+def _call_before(reader: SessionReader, address: int) -> tuple[str, str] | None:
+    """Function, and the one that its direct call before an address leads to."""
+    code = reader.read(address - _CALL_SIZE, _CALL_SIZE)
+    # The address after a call that does not return belongs to no function, or to the next.
+    function = reader.code_symbol(address - _CALL_SIZE)
+    if code is None or code[0] != _CALL_OPCODE or function is None:
+        return None
+    target = (address + _CALL.unpack(code[1:])[0]) & ((1 << 64) - 1)
+    called = reader.function(target)
+    if called is None or called[1] != target:
+        return None
+    return base_name(function[0]), base_name(called[0])
+
+
+def _task_stacks(session: Session) -> Iterator[tuple[str, int]]:
+    """Of the tasks that ran last: their names, and where their stacks begin."""
+    from drgn import FaultError
+    from drgn.helpers.linux.pid import for_each_task
+
+    listed: list[tuple[int, str, int]] = []
+    try:
+        for task in itertools.islice(for_each_task(session.prog), _MOST_LISTED):
+            name = f"the stack of {printable(task.comm.string_())} ({task.pid.value_()})"
+            listed.append((_last_ran(task), name, task.stack.value_()))
+    except (FaultError, LookupError, SymbolError):
+        pass
+    for _, name, base in sorted(listed, reverse=True)[:_MOST_TASKS]:
+        yield name, base
+
+
+def _last_ran(task: Any) -> int:
+    try:
+        return int(task.se.exec_start.value_())
+    except AttributeError:
+        return 0
+
+
+def _interrupt_stacks(session: Session) -> Iterator[tuple[str, int]]:
+    """Of the CPUs, on which soft interrupts run, too."""
+    from drgn import FaultError
+    from drgn.helpers.linux.cpumask import for_each_possible_cpu
+    from drgn.helpers.linux.percpu import per_cpu
+
+    prog = session.prog
+    try:
+        for cpu in itertools.islice(for_each_possible_cpu(prog), _MOST_CPUS):
+            try:
+                top = per_cpu(prog["hardirq_stack_ptr"], cpu).value_()
+            except LookupError:
+                # in struct pcpu_hot from Linux 6.2 (commit d7b6d709a76a) to 6.14
+                top = per_cpu(prog["pcpu_hot"], cpu).hardirq_stack_ptr.value_()
+            if top:
+                yield f"the interrupt stack of CPU {cpu}", top + _WORD - _STACK
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return
