@@ -91,9 +91,14 @@ def traces_of(
             found.append(Step(text, one.holds))
     made = _made(freer, footprints)
     if made is not None:
-        text = f"{made.stack} still holds the return address of {made.function}'s call of"
-        found.append(Step(f"{text} {made.called}", (made.memory,)))
+        found.append(footprint_step(made))
     return found
+
+
+def footprint_step(made: Footprint) -> Step:
+    """A call of before as a step of the proof."""
+    text = f"{made.stack} still holds the return address of {made.function}'s call of {made.called}"
+    return Step(text, (made.memory,))
 
 
 def _made(freer: Culprit, footprints: Footprints | Missing) -> Footprint | None:

@@ -17,6 +17,9 @@ from handmade_facts import (
 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.heap_overflow import heap_overflow
+from oopsight.evidence import Address
+from oopsight.evidence.modules.footprints import Footprint, Footprints
+from oopsight.evidence.pointers import BytesPointer
 
 TEXT = 0x61622D7265707075
 FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "non-canonical"))
@@ -24,7 +27,7 @@ FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "
 
 def test_the_module_that_owns_the_first_object_is_blamed() -> None:
     made = replace(users(slab_object()), question="overrun", overrun=overrun())
-    answer = heap_overflow(fault(None), backtrace(), FLOW, made, ABSENT, ABSENT)
+    answer = heap_overflow(fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("mod", "mod_copy")
@@ -34,7 +37,7 @@ def test_the_module_that_owns_the_first_object_is_blamed() -> None:
 def test_the_guard_page_of_a_vmalloc_area_is_an_overflow() -> None:
     at = 0xFFFFC90000405000
     flow = data_flow(way(flow_step("loaded", "copy", at)), bad=owner(at, "vmalloc"))
-    answer = heap_overflow(fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT)
+    answer = heap_overflow(fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "f"
 
@@ -42,5 +45,34 @@ def test_the_guard_page_of_a_vmalloc_area_is_an_overflow() -> None:
 def test_a_mapped_area_and_other_pointers_are_clear() -> None:
     at = 0xFFFFC90000405000
     mapped = data_flow(way(flow_step("loaded", "c", at)), bad=owner(at, "vmalloc", mapped=True))
-    assert isinstance(heap_overflow(fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(heap_overflow(fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(
+        heap_overflow(fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+    )
+    assert isinstance(
+        heap_overflow(fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+    )
+
+
+def test_of_writers_alike_who_is_known_to_have_run_comes_first() -> None:
+    made = replace(users(slab_object()), question="overrun", overrun=overrun())
+    writes = ("mod_format", "mod_rename", "mod_copy")
+    use = replace(made.modules[0], writes=writes, ranks=(0, 0, 2))
+    stale = BytesPointer(Address(0xFFFFC90000003000), "00" * 8)
+    found = tuple(
+        Footprint(name, called, "the stack of modd (7)", stale)
+        for name, called in (("mod_write", "mod_rename"), ("mod_copy", "strscpy"))
+    )
+    answer = heap_overflow(
+        fault(None),
+        backtrace(),
+        FLOW,
+        replace(made, modules=(use,)),
+        ABSENT,
+        ABSENT,
+        Footprints("mod", found),
+    )
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    names = [culprit.function for culprit in answer.culprits]
+    assert names == ["mod_rename", "mod_format", "mod_copy"]
+    assert "mod_write's call of mod_rename" in answer.chain[-1].claim

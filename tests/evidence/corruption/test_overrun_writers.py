@@ -9,7 +9,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence.corruption import overrun_writers
-from oopsight.evidence.corruption.overrun_writers import repeated, writing_modules
+from oopsight.evidence.corruption.overrun_writers import able_to_overrun, repeated, writing_modules
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -75,3 +75,17 @@ def test_only_a_number_that_is_rare_tells_its_writer() -> None:
     assert repeated(replace(FILLED, memory=ones)) is None
     same = BytesPointer(FILLED.start, "ff" * 16)
     assert repeated(replace(FILLED, memory=same)) is None
+
+
+def test_of_text_who_stores_words_comes_last() -> None:
+    copies = [
+        replace(writer("words", BASE), indexed=False),
+        replace(writer("fills", BASE), copies=False, calls=frozenset({"memset"})),
+        replace(writer("bytes", BASE), indexed=False, bytewise=True),
+        replace(writer("prints", BASE), copies=False, calls=frozenset({"sprintf"})),
+    ]
+    ranked = able_to_overrun(copies, set(), made.overrun())
+    assert [one.name for _, one in ranked] == ["bytes", "prints", "words", "fills"]
+    assert len({rank for rank, _ in ranked}) == 2
+    again = able_to_overrun(copies, set(), replace(made.overrun(), kind="repeated byte"))
+    assert [one.name for _, one in again] == ["words", "fills", "bytes", "prints"]

@@ -10,6 +10,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Missing
+from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules import footprints
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.footprints import Footprints, collect
@@ -19,6 +20,9 @@ CLOSE, RUN = MODULE, MODULE + 0x40
 MODULES = made.modules(made.module("recorder", MODULE, MODULE + 0x1000, "O"))
 DOERS = Doers("recorder", (), ("rec_close", "rec_reset"), ())
 USERS = made.users(made.slab_object("free"))
+
+
+OVERRUN = replace(USERS, question="overrun", overrun=made.overrun())
 
 
 def call(target: int, at: int) -> bytes:
@@ -59,7 +63,8 @@ def collected(machine: Machine, *words: int, **changes: Any) -> Footprints | Mis
     stack = b"".join(word.to_bytes(8, "little") for word in words)
     machine.memory[STACK] = stack.ljust(1 << 14, b"\0")
     trace = changes.pop("backtrace", made.backtrace())
-    return collect(machine.session, replace(DOERS, **changes), USERS, MODULES, trace)
+    users = changes.pop("users", USERS)
+    return collect(machine.session, replace(DOERS, **changes), users, MODULES, trace)
 
 
 def test_calls_are_told_by_their_return_addresses(machine: Machine) -> None:
@@ -88,3 +93,19 @@ def test_a_call_that_is_in_progress_is_none_of_before(machine: Machine) -> None:
 
 def test_one_suspect_needs_no_choice(machine: Machine) -> None:
     assert isinstance(collected(machine, CLOSE + 5, frees=("rec_close",)), Missing)
+
+
+def writing(*ranks: int) -> ObjectUsers:
+    use = replace(OVERRUN.modules[0], module="recorder", writes=("rec_close", "rec_run"))
+    return replace(OVERRUN, modules=(replace(use, ranks=ranks),))
+
+
+def test_writers_alike_are_several_as_well(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprints, "is_copy", lambda called: called == "kfree")
+    found = collected(machine, CLOSE + 5, users=writing(0, 0), frees=())
+    assert isinstance(found, Footprints)
+    assert found.copying("rec_close") is not None
+    assert found.copying("rec_run") is None
+    assert isinstance(collected(machine, CLOSE + 5, users=writing(0, 2)), Missing)

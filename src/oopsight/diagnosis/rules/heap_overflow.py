@@ -25,9 +25,9 @@ When it is wrong
     Binary data that is neither a series of numbers nor a copy of a module's data is only
     *possible*: others of the object's kind hold good pointers there. Text that legitimately fills
     both objects up to their borders would look the same, but would not be a pointer. Which function
-    wrote is chosen by what the module's functions can do. Where nothing binds a module to the
-    object, those that allocate such objects, or whose code has the number that fills it, are
-    *possible*.
+    wrote is chosen by what the module's functions can do; of several alike, by whose calls have
+    left their return addresses on stacks. Where nothing binds a module to the object, those that
+    allocate such objects, or whose code has the number that fills it, are *possible*.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -51,13 +51,15 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
+from oopsight.diagnosis.doers import footprint_step
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
-from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.memory.object_users import ModuleUse, ObjectUsers
+from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 
@@ -80,6 +82,7 @@ def heap_overflow(
     users: ObjectUsers | Missing,
     report: MemoryReport | Missing,
     modules: Modules | Missing,
+    footprints: Footprints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
@@ -89,7 +92,7 @@ def heap_overflow(
     if isinstance(backtrace, Missing):
         return absent(backtrace)
     if isinstance(users, ObjectUsers) and users.overrun is not None:
-        return _slab(fault, backtrace, flow, users, modules)
+        return _slab(fault, backtrace, flow, users, modules, footprints)
     if isinstance(flow, Missing):
         return absent(flow)
     bad = flow.bad
@@ -100,10 +103,12 @@ def heap_overflow(
     return Clear("the bad pointer's object does not continue what was written before it")
 
 
-def _writers(users: ObjectUsers) -> list[Culprit]:
+def _writers(users: ObjectUsers, footprints: Footprints | Missing) -> list[Culprit]:
     found: list[Culprit] = []
     for use in users.modules:
-        order = dict.fromkeys((*use.copies_it, *use.writes, *use.uses))
+        writes = _ordered(use, footprints)
+        copies = [name for name in writes if name in use.copies_it]
+        order = dict.fromkeys((*copies, *writes, *use.uses))
         why = f"copies memory; {use.why}"
         found.extend(
             Culprit(use.module, name, None, None, why if name in use.writes else use.why)
@@ -114,12 +119,32 @@ def _writers(users: ObjectUsers) -> list[Culprit]:
     return found
 
 
+def _ordered(use: ModuleUse, footprints: Footprints | Missing) -> list[str]:
+    """A module's writers; of those alike by their code, first who is known to have run."""
+    ranks = dict(zip(use.writes, use.ranks, strict=False))
+
+    def place(name: str) -> tuple[int, bool]:
+        return ranks.get(name, 0), _ran(use.module, name, footprints) is None
+
+    return sorted(use.writes, key=place)
+
+
+def _ran(
+    module: str | None, function: str | None, footprints: Footprints | Missing
+) -> Footprint | None:
+    """A call that tells of a writer's having run."""
+    if isinstance(footprints, Missing) or module != footprints.module or function is None:
+        return None
+    return footprints.copying(function) or footprints.to(function)
+
+
 def _slab(
     fault: Fault,
     backtrace: Backtrace,
     flow: DataFlow | Missing,
     users: ObjectUsers,
     modules: Modules | Missing,
+    footprints: Footprints | Missing,
 ) -> Finding | Undecided:
     overrun = users.overrun
     if overrun is None:
@@ -152,7 +177,7 @@ def _slab(
         if use.because is not None and not before.tracks and not before.refers
     )
     culprits = merge(
-        _writers(users),
+        _writers(users, footprints),
         track_culprits(before.track("allocated"), "allocated the object that was too small"),
     )
     if not culprits:
@@ -160,6 +185,9 @@ def _slab(
         culprits = [
             Culprit(name, None, None, None, "its object was written over") for name in owners
         ]
+    made = _ran(culprits[0].module, culprits[0].function, footprints) if culprits else None
+    if made is not None:
+        steps.append(footprint_step(made))
     victims = flow_culprits(flow, backtrace, what="the overwritten pointer")
     # The overflow is in the memory for all to see; the writer only where something names it.
     able = [name for use in users.modules for name in use.writes]

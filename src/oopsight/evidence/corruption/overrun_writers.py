@@ -12,13 +12,21 @@ from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.module_code import ModuleFunction, machine_code
-from oopsight.evidence.modules.module_roles import checked_alone, inner_functions, named, writers
+from oopsight.evidence.modules.module_roles import (
+    checked_alone,
+    inner_functions,
+    named,
+    writer_rank,
+    writes_text,
+)
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_MODULES = 16
 _LEAST_WIDTH = 4
+_FIRST, _LATER = -1, 16
+"""Ranks beside :func:`~oopsight.evidence.modules.module_roles.writer_rank`'s."""
 _TRIVIAL = (0x00, 0xFF)
 
 
@@ -35,16 +43,28 @@ class WriterModule:
 
 def able_to_overrun(
     code: list[ModuleFunction], bases: set[int], overrun: Overrun | None
-) -> list[ModuleFunction]:
-    """Functions that can have run over: of numbers, first those that store them one by one."""
-    able = writers(code, bases)
-    if overrun is None or not overrun.binary:
-        return able
-    # What runs past the end of a slab object is refused by copy_from_user() itself.
-    able = [one for one in able if overrun.within or not checked_alone(one)]
-    if overrun.width:
-        return [one for one in code if one.indexed] + able
-    return able
+) -> list[tuple[int, ModuleFunction]]:
+    """Functions that can have run over, the most suspect first, those alike with the same rank.
+
+    Of text, last who stores words or one byte over and over; of numbers, first who stores them one
+    by one.
+    """
+    ranked = [(rank, one) for one in code if (rank := _rank(one, bases, overrun)) is not None]
+    return sorted(ranked, key=lambda item: item[0])
+
+
+def _rank(one: ModuleFunction, bases: set[int], overrun: Overrun | None) -> int | None:
+    rank = writer_rank(one, bases)
+    if overrun is None:
+        return rank
+    if overrun.width and one.indexed:
+        return _FIRST
+    if overrun.binary and not overrun.within and checked_alone(one):
+        # What runs past the end of a slab object is refused by copy_from_user() itself.
+        return None
+    if rank is not None and overrun.kind == "text" and not writes_text(one):
+        return rank + _LATER
+    return rank
 
 
 def writing_modules(
@@ -54,7 +74,8 @@ def writing_modules(
     ranked: list[tuple[int, WriterModule]] = []
     number = repeated(overrun)
     for module in [one for one in modules.loaded if one.taints][:_MOST_MODULES]:
-        able = able_to_overrun(inner_functions(session, module, reader), set(), overrun)
+        code = inner_functions(session, module, reader)
+        able = [one for _, one in able_to_overrun(code, set(), overrun)]
         fills = _with_number(reader, module, number) if number else set()
         able = [one for one in able if base_name(one.name) in fills] or able
         if not able:

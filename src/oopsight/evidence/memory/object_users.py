@@ -71,6 +71,8 @@ class ModuleUse:
     """Whether it allocates such objects; ``None`` where its code does not tell."""
     inlined: tuple[tuple[str, str], ...] = ()
     """Of :attr:`frees`, functions with an inlined one that holds the freeing call."""
+    ranks: tuple[int, ...] = ()
+    """How suspect each of :attr:`writes` is by its code, 0 the most; none where that is open."""
     guessed: bool = False
     """Whether nothing binds it to the object but what its code can do."""
 
@@ -322,21 +324,23 @@ def collect(
         inner = inner_functions(session, module, reader) if module is not None else []
         near = {int(at) for at in variables}
         bases = {_symbol_start(session, at) for at in variables} | near
+        able = able_to_overrun(inner, bases, overrun)
         uses.append(
             ModuleUse(
                 module=name,
                 why=why,
                 because=because,
                 frees=freers(inner, subject.cache),
-                writes=named(able_to_overrun(inner, bases, overrun)),
+                writes=named(f for _, f in able),
                 copies_it=named(
                     f
-                    for f in able_to_overrun(inner, bases, overrun)
+                    for _, f in able
                     if overrun is not None
                     and overrun.source is not None
                     and _refers(session, f, int(overrun.source.address))
                 ),
                 uses=named(f for f in inner if f.refers & bases),
+                ranks=_ranks(able) if overrun is not None else (),
                 guessed=why.startswith(_HELD_BY),
             )
         )
@@ -355,6 +359,14 @@ def collect(
         uses = _with_makers(session, modules, reader, uses, subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
     return ObjectUsers(question, role, one, overrun, tuple(uses))
+
+
+def _ranks(able: list[tuple[int, ModuleFunction]]) -> tuple[int, ...]:
+    """Of each name the first; the parts of a function are one."""
+    ranks: dict[str, int] = {}
+    for rank, function in able:
+        ranks.setdefault(base_name(function.name), rank)
+    return tuple(ranks.values())
 
 
 def _inlined(

@@ -19,7 +19,7 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.doers import Doers
-from oopsight.evidence.modules.module_roles import FREES
+from oopsight.evidence.modules.module_roles import FREES, is_copy
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
@@ -52,7 +52,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Footprints:
-    """Of the module that met the bad pointer; of each call the first that was found."""
+    """Of one module under suspicion; of each call the first that was found."""
 
     module: str
     found: tuple[Footprint, ...]
@@ -62,6 +62,11 @@ class Footprints:
         made = (one for one in self.found if one.function == function)
         return next((one for one in made if one.called.lstrip("_") in FREES), None)
 
+    def copying(self, function: str) -> Footprint | None:
+        """A call with which a function had something written."""
+        made = (one for one in self.found if one.function == function)
+        return next((one for one in made if is_copy(one.called)), None)
+
     def to(self, function: str) -> Footprint | None:
         """A call of a function."""
         return next((one for one in self.found if one.called == function), None)
@@ -69,17 +74,18 @@ class Footprints:
 
 def collect(
     session: Session,
-    doers: Doers,
+    doers: Doers | Missing,
     users: ObjectUsers,
     modules: Modules,
     backtrace: Backtrace | Missing,
 ) -> Footprints | Missing:
-    """Look through the stacks, where several functions may have freed the object."""
-    if users.object.track("freed") is not None or len((*doers.frees, *doers.allocates)) < 2:
+    """Look through the stacks, where several functions may have freed or run over the object."""
+    name = _writers_of(users) if users.overrun is not None else _freers_of(users, doers)
+    if name is None:
         return Missing(Why.NOT_APPLICABLE, "there are no several functions to choose between")
-    module = next((one for one in modules.loaded if one.name == doers.module), None)
+    module = next((one for one in modules.loaded if one.name == name), None)
     if module is None:
-        return Missing(Why.NOT_APPLICABLE, f"{doers.module} is not loaded")
+        return Missing(Why.NOT_APPLICABLE, f"{name} is not loaded")
     frames = backtrace.frames if isinstance(backtrace, Backtrace) else ()
     found: dict[tuple[str, str], Footprint] = {}
     reader = SessionReader(session)
@@ -93,6 +99,19 @@ def collect(
             if len(found) >= _MOST_FOUND:
                 break
     return Footprints(module.name, tuple(found.values()))
+
+
+def _freers_of(users: ObjectUsers, doers: Doers | Missing) -> str | None:
+    """The module of which several functions may have freed the object."""
+    if isinstance(doers, Missing) or users.object.track("freed") is not None:
+        return None
+    return doers.module if len((*doers.frees, *doers.allocates)) > 1 else None
+
+
+def _writers_of(users: ObjectUsers) -> str | None:
+    """The most suspect module, if several of its functions may have run over the object."""
+    first = next(iter(users.modules), None)
+    return first.module if first is not None and len(set(first.ranks)) < len(first.ranks) else None
 
 
 def _words(data: bytes | None, base: int, module: Module) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
+from oopsight.evidence.modules.code_loops import Store, written_in_loops
 from oopsight.evidence.modules.modules import Module
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ _NUMBER = re.compile(r"0x[0-9a-f]+")
 _RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+)\]")
 # Stores of a byte or word through a pointer, as loops that copy make them.
 _STORE = re.compile(
-    r"(?:byte|word|dword|qword) ptr \[(?P<base>r(?!ip)\w+)(?P<index> \+ r\w+)?.*\], "
+    r"(?P<width>byte|word|dword|qword) ptr \[(?P<base>r(?!ip)\w+)(?P<index> \+ r\w+)?.*\], "
 )
+_WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
+_STRING = re.compile(r"[qd]?word|byte")
 _LOCAL = re.compile(r"(?P<to>r\w+), (?P<from>r\w+)$|(?P<into>r\w+), \[(?P<base>r\w+).*\]$")
 _SET = re.compile(r"(?P<register>[re]\w+)(?:, |$)")
 _CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
@@ -47,12 +50,14 @@ class ModuleFunction:
     refers: frozenset[int]
     """Addresses that it takes or accesses."""
     copies: bool
-    """Whether it copies or fills memory itself, in a loop or by a string instruction; its own stack
-    does not count."""
+    """Whether it copies or fills memory itself, in a loop that goes on from one piece to the next
+    or by a string instruction; its own stack does not count."""
     to_stack: frozenset[str] = frozenset()
     """Those of :attr:`calls` that it gives only addresses on its own stack to fill."""
     indexed: bool = False
     """Whether it stores to a place that an index tells, as into an array."""
+    bytewise: bool = False
+    """Whether it copies byte by byte, as text is."""
 
 
 def functions(reader: Reader, module: Module) -> tuple[ModuleFunction, ...]:
@@ -93,18 +98,21 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
 
     calls: set[str] = set()
     refers: set[int] = set()
-    loops = copies = stores = indexed = False
-    stored: list[int] = []
+    indexed = False
+    loops: dict[int, int] = {}
+    stores: dict[int, Store] = {}
+    widths: set[int] = set()
     filled: set[str] = set()
     stack = {"rsp"}  # registers that hold addresses on the function's own stack
-    for address, raw, mnemonic, operands, _ in disassemble(code, start):
+    rows = list(disassemble(code, start))
+    for address, raw, mnemonic, operands, _ in rows:
         if mnemonic in ("call", "jmp") or mnemonic.startswith("j"):
             target = int(operands, 16) if operands.startswith("0x") else None
             if target is None:
                 continue
             if start <= target < start + len(code):
-                if target <= address and any(target <= at <= address for at in stored):
-                    loops = True
+                if target <= address:
+                    loops[target] = address
                 continue
             called = reader.function(target)
             if called is not None:
@@ -115,12 +123,15 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
                 stack.difference_update(_CALLER_SAVED)
             continue
         if mnemonic.startswith("rep ") and ("stos" in mnemonic or "movs" in mnemonic):
-            copies = copies or "rdi" not in stack
+            width = _STRING.search(operands)
+            if "rdi" not in stack and width is not None:
+                widths.add(_WIDTHS[width[0]])
         store = _STORE.match(operands) if mnemonic == "mov" else None
         if store and store["base"] not in stack:
-            stored.append(address)
-            stores = True
-            indexed = indexed or store["index"] is not None
+            index = store["index"]
+            used = {store["base"], *((index.removeprefix(" + "),) if index else ())}
+            stores[address] = Store(frozenset(used), _WIDTHS[store["width"]])
+            indexed = indexed or index is not None
         _follow(stack, mnemonic, operands)
         relative = _RELATIVE.search(operands)
         if relative:
@@ -133,14 +144,16 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
                 value = -value & _MASK if before.endswith(("-", "- ")) else value
                 if value >> 31 == 0x1FFFFFFFF or value >> 47 == 0x1FFFF:
                     refers.add(value)
+    widths |= written_in_loops(rows, loops, stores)
     return ModuleFunction(
         name=name,
         start=start,
         calls=frozenset(calls),
         refers=frozenset(refers),
-        copies=copies or (stores and loops),
+        copies=bool(widths),
         to_stack=frozenset(calls - filled),
         indexed=indexed,
+        bytewise=1 in widths,
     )
 
 

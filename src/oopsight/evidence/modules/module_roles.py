@@ -197,18 +197,33 @@ def _fills(function: ModuleFunction, what: tuple[str, ...]) -> bool:
     )
 
 
+def writer_rank(one: ModuleFunction, bases: set[int]) -> int | None:
+    """How suspect a function is of having written at length, 0 the most; ``None``: it does not.
+
+    :param bases: addresses of variables that hold what was written to
+    """
+    free, bounded = one.copies or _fills(one, _COPIES), _fills(one, _BOUNDED)
+    if not free and not bounded:
+        return None
+    # Who copies with a limit knows of limits.
+    return 2 * (bounded + (not free)) + (not one.refers & bases)
+
+
 def writers(code: list[ModuleFunction], bases: set[int]) -> list[ModuleFunction]:
     """Functions that write to memory at length, the most suspect first."""
-
-    def rank(one: ModuleFunction) -> int | None:
-        free, bounded = one.copies or _fills(one, _COPIES), _fills(one, _BOUNDED)
-        if not free and not bounded:
-            return None
-        # Who copies with a limit knows of limits.
-        return 2 * (bounded + (not free)) + (not one.refers & bases)
-
-    ranked = [(place, one) for one in code if (place := rank(one)) is not None]
+    ranked = [(rank, one) for one in code if (rank := writer_rank(one, bases)) is not None]
     return [one for _, one in sorted(ranked, key=lambda item: item[0])]
+
+
+def writes_text(function: ModuleFunction) -> bool:
+    """Whether what it writes can be text: not the same byte over and over, nor words."""
+    copies = tuple(name for name in _COPIES if name != "memset")
+    return function.bytewise or _fills(function, (*copies, *_BOUNDED))
+
+
+def is_copy(called: str) -> bool:
+    """Whether a function of this name writes to memory at length for its caller."""
+    return _ALIAS.sub("", called).lstrip("_") in (*_COPIES, *_BOUNDED)
 
 
 def checked_alone(function: ModuleFunction) -> bool:

@@ -1,0 +1,127 @@
+"""What the loops of a function write: memory one piece after another, or one place in each object.
+
+A loop that copies advances its pointer, or the index to it, itself. One that walks a list reads the
+pointer to the next object from memory, and what it stores in each is not at length.
+
+Not a fact by itself: :mod:`oopsight.evidence.modules.module_code` asks it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from oopsight.evidence.flow.instructions import CALL_CLOBBERS, whole_register
+
+if TYPE_CHECKING:
+    from oopsight.kernel.disassembler import Row
+
+_MOST_ROWS = 2048
+"""Instructions of one loop that are read."""
+_NAME = re.compile(r"[a-z]\w*")
+_COPIES = ("mov", "movzx", "movsx", "movsxd")
+_READ_ONLY = ("cmp", "test", "push", "bt", "nop")
+
+
+class Store(NamedTuple):
+    """An instruction that writes to memory."""
+
+    registers: frozenset[str]
+    """Of which its address is computed."""
+    width: int
+    """Bytes."""
+
+
+class _Change(NamedTuple):
+    """What an instruction does to a register."""
+
+    register: str
+    sources: frozenset[str]
+    """The registers from which its value is computed; itself, where it is added to."""
+    step: bool
+    """Whether something is added on the way."""
+
+
+def written_in_loops(
+    rows: Sequence[Row], loops: Mapping[int, int], stores: Mapping[int, Store]
+) -> frozenset[int]:
+    """How wide the pieces are that loops write one after another, in bytes.
+
+    :param loops: of each the address of its first instruction and of its last, the jump back
+    :param stores: by their addresses
+    """
+    found: set[int] = set()
+    for first, last in loops.items():
+        if not any(first <= at <= last for at in stores):
+            continue
+        body = [row for row in rows if first <= row.address <= last]
+        found.update(_written(body, stores) if len(body) <= _MOST_ROWS else ())
+    return frozenset(found)
+
+
+def _written(body: Sequence[Row], stores: Mapping[int, Store]) -> set[int]:
+    changes = [_change(row) for row in body]
+    own = _advanced([change for change in changes if change is not None])
+    advancing = set(own)
+    found: set[int] = set()
+    for row, change in zip(body, changes, strict=True):
+        store = stores.get(row.address)
+        if store is not None and store.registers & advancing:
+            found.add(store.width)
+        if row.mnemonic == "call":
+            advancing -= CALL_CLOBBERS - own
+        elif change is not None and change.sources & advancing:
+            advancing.add(change.register)
+        elif change is not None and change.register not in own:
+            advancing.discard(change.register)
+    return found
+
+
+def _advanced(changes: Sequence[_Change]) -> frozenset[str]:
+    """The registers whose next value is computed from the last, with something added."""
+    anew = {change.register for change in changes if not change.sources}
+    kept = [change for change in changes if change.register not in anew]
+    found: set[str] = set()
+    for change in kept:
+        if change.step and change.register not in found:
+            follow = _following(change.register, kept)
+            if change.sources & follow:
+                # Of a circle of copies all are the same pointer.
+                found |= {one for one in follow if change.register in _following(one, kept)}
+    return frozenset(found)
+
+
+def _following(register: str, changes: Sequence[_Change]) -> set[str]:
+    """A register and those that are computed from it, over any number of instructions."""
+    found = {register}
+    grown = True
+    while grown:
+        more = {change.register for change in changes if change.sources & found}
+        grown = not more <= found
+        found |= more
+    return found
+
+
+def _change(row: Row) -> _Change | None:
+    mnemonic = row.mnemonic
+    first, _, rest = row.operands.partition(", ")
+    register = whole_register(first)
+    if register is None or mnemonic in _READ_ONLY or mnemonic.startswith("j"):
+        return None
+    if mnemonic == "lea":
+        named = _registers(rest)
+        return _Change(register, named, " + " in rest or " - " in rest)
+    # What is read from memory is new; what is added to stays what it was.
+    named = frozenset() if "[" in rest else _registers(rest)
+    if mnemonic in _COPIES:
+        return _Change(register, named, step=False)
+    if mnemonic == "pop" or (mnemonic in ("xor", "sub") and named == {register}):
+        return _Change(register, frozenset(), step=False)
+    step = mnemonic in ("add", "sub", "inc", "dec")
+    return _Change(register, named | {register}, step)
+
+
+def _registers(text: str) -> frozenset[str]:
+    found = (whole_register(name) for name in _NAME.findall(text))
+    return frozenset(name for name in found if name is not None)
