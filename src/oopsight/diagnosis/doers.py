@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oopsight.cheap import replace
 from oopsight.diagnosis import Culprit, Step
+from oopsight.diagnosis.blame import merge
 from oopsight.evidence import Missing
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.doers import Doers, FieldDoers, LeftIn
@@ -11,6 +12,9 @@ from oopsight.evidence.modules.footprints import Footprint, Footprints
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _FREES = "frees memory, and allocates none"
+_OMITS = "makes such objects, and does not set the field that others who make them set"
+_MOST_CLEAR = 3
+"""More than so many functions that store zero at an offset have to do with other objects, too."""
 _Told = dict[tuple[str | None, str | None], LeftIn]
 
 
@@ -170,6 +174,35 @@ def sharers(doers: Doers | Missing) -> list[Culprit]:
         return []
     why = "stores a pointer to such an object where it was read, and takes no reference"
     return [Culprit(doers.module, name, None, None, why) for name in field.shares]
+
+
+def who_left_it_null(doers: Doers | Missing) -> list[Culprit]:
+    """Who can have left the field NULL that a pointer was read from, most suspect first.
+
+    Who takes the pointer away and puts another there, which may fail in between; who only takes it
+    away; who stores what a call returned without a look at it; who makes such an object and leaves
+    the field alone that others set.
+    """
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    if field is None or not isinstance(doers, Doers) or len(field.clears) > _MOST_CLEAR:
+        return []
+    reasons = (
+        (field.replaces, "clears the field before it has another pointer for it"),
+        (field.clears, "clears the field"),
+        (field.untested, "stores in the field what a call returned, and does not compare it with"
+         " NULL"),
+        (doers.omits, _OMITS),
+    )  # fmt: skip
+    return merge(
+        [Culprit(doers.module, name, None, None, why) for names, why in reasons for name in names]
+    )
+
+
+def makers_that_omit(doers: Doers | Missing) -> list[Culprit]:
+    """Who makes such objects and does not set the field that was found wrong, where others do."""
+    if isinstance(doers, Missing):
+        return []
+    return [Culprit(doers.module, name, None, None, _OMITS) for name in doers.omits]
 
 
 def freed_before(doers: Doers | Missing) -> list[Culprit]:

@@ -59,7 +59,9 @@ STOPPED = fault(None, exception="invalid_op", operand=None)
     ],
 )
 def test_the_kernel_s_report_is_understood(text: str, depth: Depth, words: str) -> None:
-    answer = list_corruption(STOPPED, backtrace(), ABSENT, list_report(text), ABSENT, ABSENT)
+    answer = list_corruption(
+        STOPPED, backtrace(), ABSENT, list_report(text), ABSENT, ABSENT, doers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.depth is depth
     assert words in answer.summary
@@ -76,7 +78,9 @@ def test_an_entry_on_two_lists_is_blamed_on_who_adds_without_taking_off(
         "list_del corruption. prev->next should be ffff888003400040, but was ffffffffc0301030. "
         "(prev=ffff888003400000)"
     )
-    answer = list_corruption(STOPPED, backtrace(), ABSENT, list_report(text), twice, ABSENT)
+    answer = list_corruption(
+        STOPPED, backtrace(), ABSENT, list_report(text), twice, ABSENT, doers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert (answer.depth, answer.certainty) == (Depth.ROOT_CAUSE, certainty)
     assert answer.culprits[0].function == "jobs_ready"
@@ -85,13 +89,15 @@ def test_an_entry_on_two_lists_is_blamed_on_who_adds_without_taking_off(
 def test_poison_that_is_followed_is_a_deleted_entry() -> None:
     bad = owner(0xDEAD000000000100, "poison", detail="LIST_POISON1: the next pointer +0x0")
     flow = data_flow(way(flow_step("loaded", "walk", 0xDEAD000000000100, "jobs")), bad=bad)
-    answer = list_corruption(fault(None), backtrace(), flow, ABSENT, ABSENT, ABSENT)
+    answer = list_corruption(fault(None), backtrace(), flow, ABSENT, ABSENT, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert "walk" in [c.function for c in answer.culprits]
 
 
 def test_without_either_it_is_clear() -> None:
-    assert isinstance(list_corruption(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(
+        list_corruption(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT), Clear
+    )
 
 
 def test_what_the_kernel_found_broken_is_the_modules_whose_entry_is_on_it() -> None:
@@ -106,7 +112,7 @@ def test_what_the_kernel_found_broken_is_the_modules_whose_entry_is_on_it() -> N
     )
     report = replace(report, entries=entries)
     loaded = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
-    answer = list_corruption(STOPPED, backtrace(), ABSENT, report, ABSENT, loaded)
+    answer = list_corruption(STOPPED, backtrace(), ABSENT, report, ABSENT, loaded, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].module == "nic"
     assert answer.certainty is Certainty.POSSIBLE

@@ -44,8 +44,12 @@ FRAME = Frame(
 TRACE = Backtrace((FRAME,), (("rdi", Address(0)),), interrupted=True, exception="page_fault")
 
 
+def decided(*facts: Any, head: Any = NONE, doers: Any = NONE) -> Any:
+    return null_dereference(*facts, head, doers)
+
+
 def test_a_zero_base_register_is_a_null_pointer() -> None:
-    finding = null_dereference(FAULT, TRACE, NONE, NONE, NONE, head=NONE)
+    finding = decided(FAULT, TRACE, NONE, NONE, NONE)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].module == "gamma"
     assert finding.culprits[0].function == "set_rate"
@@ -66,13 +70,13 @@ def test_a_zero_base_register_is_a_null_pointer() -> None:
 )
 def test_anything_else_is_not(change: dict[str, Any]) -> None:
     made = dataclasses.replace(FAULT, **change)
-    assert isinstance(null_dereference(made, TRACE, NONE, NONE, NONE, head=NONE), Clear)
+    assert isinstance(decided(made, TRACE, NONE, NONE, NONE), Clear)
 
 
 def test_data_flow_tells_who_brought_the_zero_in() -> None:
     loaded = flow_step("loaded", "find_gamma", value=0)
     flow = data_flow(way(flow_step("passed", "find_gamma", value=0), loaded, name="gamma_current"))
-    finding = null_dereference(FAULT, TRACE, flow, NONE, NONE, head=NONE)
+    finding = decided(FAULT, TRACE, flow, NONE, NONE)
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits] == ["find_gamma", "set_rate"]
     assert "gamma_current" in finding.summary
@@ -81,7 +85,7 @@ def test_data_flow_tells_who_brought_the_zero_in() -> None:
 
 def test_where_the_zero_came_from_must_be_known_to_blame_somebody_for_sure() -> None:
     lost = data_flow(way(flow_step("lost", "set_rate", value=0)))
-    finding = null_dereference(FAULT, TRACE, lost, NONE, NONE, head=NONE)
+    finding = decided(FAULT, TRACE, lost, NONE, NONE)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
 
@@ -92,14 +96,14 @@ def test_container_of_null_lies_below_zero() -> None:
     )
     base = Operand("rdi", Address((1 << 64) - 8), None, 0, Address((1 << 64) - 8))
     fault = dataclasses.replace(FAULT, address=Address((1 << 64) - 8), operand=base)
-    assert isinstance(null_dereference(fault, TRACE, flow, NONE, NONE, head=NONE), Finding)
+    assert isinstance(decided(fault, TRACE, flow, NONE, NONE), Finding)
     # Without the flow it may as well be an error code.
-    assert isinstance(null_dereference(fault, TRACE, NONE, NONE, NONE, head=NONE), Clear)
+    assert isinstance(decided(fault, TRACE, NONE, NONE, NONE), Clear)
 
 
 def test_a_pointer_that_was_not_zero_at_its_origin_is_not_null() -> None:
     flow = data_flow(way(flow_step("returned", "f", value=-2), returned_by="filp_open"))
-    assert isinstance(null_dereference(FAULT, TRACE, flow, NONE, NONE, head=NONE), Clear)
+    assert isinstance(decided(FAULT, TRACE, flow, NONE, NONE), Clear)
 
 
 KERNEL = dataclasses.replace(FRAME, module=None, function="netif_rx_one")
@@ -115,7 +119,7 @@ def test_what_the_kernel_met_in_a_modules_object_is_the_modules() -> None:
     )
     step = flow_step("loaded", "netif_rx_one", 0)
     flow = data_flow(way(step, held_in=owner(int(one.address) + 8, "slab", slab=one)))
-    finding = null_dereference(IN_KERNEL, PATH, flow, NONE, LOADED, head=NONE)
+    finding = decided(IN_KERNEL, PATH, flow, NONE, LOADED)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].module == "nic"
     assert finding.certainty is Certainty.POSSIBLE
@@ -123,7 +127,7 @@ def test_what_the_kernel_met_in_a_modules_object_is_the_modules() -> None:
     assert "check it in module nic" in finding.advice[0]
     # Modules of the kernel itself are its own code.
     own = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000))
-    finding = null_dereference(IN_KERNEL, PATH, flow, NONE, own, head=NONE)
+    finding = decided(IN_KERNEL, PATH, flow, NONE, own)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].module is None
 
@@ -137,7 +141,7 @@ def test_of_an_object_of_zeros_it_may_be_anothers_by_now() -> None:
         )
     )
     zeros = ZeroedObject(one.address, 64, "kmalloc-64", BytesPointer(one.address, "00" * 64))
-    finding = null_dereference(FAULT, TRACE, flow, zeros, NONE, head=NONE)
+    finding = decided(FAULT, TRACE, flow, zeros, NONE)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
     assert all(step.because for step in finding.chain)

@@ -54,3 +54,16 @@ def test_what_follows_a_return_to_nowhere_are_no_frames(monkeypatch: pytest.Monk
     circle = [frame("0x100000002", pc=0x100000002) for _ in range(9)]
     found = traced(monkeypatch, frame("do_exit"), frame("0xa5d", pc=0xA5D), *circle)
     assert found == ["do_exit", "0xa5d"]
+
+
+def test_panic_that_was_interrupted_itself_is_not_what_crashed() -> None:
+    """A dump taken from outside may stop it in a thunk, from where another trace begins."""
+    stopped = frame("panic", interrupted=True, pc=KERNEL + 1)
+    crashed = frame("vport_forward", interrupted=True, pc=KERNEL + 9)
+    frames = [frame("__x86_indirect_thunk_array"), stopped, frame("asm_exc_page_fault"), crashed]
+    for one in frames:
+        one.sp = KERNEL
+    found = backtrace._exception_entry(
+        cast("Session", None), cast("Any", frames), cast("Any", SimpleNamespace(owner=lambda _: 0))
+    )
+    assert found == (3, "page_fault")

@@ -48,11 +48,36 @@ def test_what_a_function_found_in_a_table_and_read() -> None:
     assert moves[1].address == entries[3] + 0x28
 
 
-@pytest.mark.parametrize("decided", [0, (1 << 64) - 22])
-def test_what_a_function_decided_to_return_is_its_own(decided: int) -> None:
-    machine = Machine("53 4889df e8f70f0000 8b08", "488b4708 c3")
+@pytest.mark.parametrize(
+    ("decided", "code"),
+    [
+        ((1 << 64) - 22, "488b4708 c3"),
+        # xor eax,eax; test rdi,rdi; je 1f; mov rax,[rdi+8]; ret; 1: ret
+        (0, "31c0 4885ff 7405 488b4708 c3 c3"),
+    ],
+)
+def test_what_a_function_decided_to_return_is_its_own(decided: int, code: str) -> None:
+    machine = Machine("53 4889df e8f70f0000 8b08", code)
     machine.words[OBJECT + 8] = decided
     assert ways(trace(machine, "rax", 9, rax=decided, rbx=OBJECT)) == ["returned"]
+
+
+def test_a_zero_that_a_function_had_no_choice_but_to_return() -> None:
+    machine = Machine("53 4889df e8f70f0000 8b08", "488b4708 c3")
+    machine.words[OBJECT + 8] = 0
+    assert ways(trace(machine, "rax", 9, rax=0, rbx=OBJECT)) == ["returned", "loaded"]
+    # Its argument is not known any more.
+    assert ways(trace(machine, "rax", 9, rax=0)) == ["returned", "loaded"]
+    machine.words[OBJECT + 8] = 7
+    assert ways(trace(machine, "rax", 9, rax=0, rbx=OBJECT)) == ["returned"]
+
+
+def test_what_was_returned_is_known_by_its_copy() -> None:
+    # f0: push rbx; call f1; mov rbx,rax; mov rdi,[rax+8]; xor eax,eax; mov ecx,[rdi]
+    machine = Machine("53 e8fa0f0000 4889c3 488b7808 31c0 8b0f", "c3")
+    machine.words[OBJECT + 8] = BAD
+    moves = trace(machine, "rdi", 15, rdi=BAD, rbx=OBJECT)
+    assert moves[0].address == OBJECT + 8
 
 
 def test_what_serves_any_caller_is_not_looked_into() -> None:

@@ -48,6 +48,7 @@ from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer, Pointer
 
@@ -105,6 +106,26 @@ def _owners(report: ListReport | Missing, modules: Modules | Missing) -> list[Cu
     return merge(found)
 
 
+def _wipers(report: ListReport | Missing, doers: Doers | Missing) -> list[Culprit]:
+    """Who fills memory in use with zeros, where that is what an entry holds."""
+    if isinstance(report, Missing) or isinstance(doers, Missing):
+        return []
+    if report.field is None or report.poison is not None:
+        return []
+    was = report.entry("was")
+    if was is not None and was.owner.address:
+        return []
+    why = "fills memory in use with zeros, and the entry's pointer is NULL"
+    return [Culprit(doers.module, name, None, None, why) for name in doers.wipes]
+
+
+def _others_unlink(doers: Doers | Missing, culprits: list[Culprit]) -> bool:
+    """Whether the module has another function that can have deleted the entry before."""
+    if isinstance(doers, Missing) or not culprits or culprits[0].module != doers.module:
+        return False
+    return any(name != culprits[0].function for name in doers.unlinks)
+
+
 def list_corruption(
     fault: Fault,
     backtrace: Backtrace,
@@ -112,6 +133,7 @@ def list_corruption(
     report: ListReport | Missing,
     twice: TwoLists | Missing,
     modules: Modules | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
     poisoned = (
@@ -150,6 +172,7 @@ def list_corruption(
     added = _adders(twice)
     culprits = merge(
         added,
+        _wipers(report, doers),
         frame_culprits(backtrace, "worked on the list when it was found broken"),
         flow_culprits(flow, backtrace, what="the entry"),
     )
@@ -160,6 +183,10 @@ def list_corruption(
     shown = depth is Depth.ROOT_CAUSE and not owners
     # That the list is broken is shown; who broke it only where the entry tells it itself.
     certainty = Certainty.SHOWN if shown else Certainty.POSSIBLE
+    of_cause = None
+    if shown and _others_unlink(doers, culprits):
+        # Which of two deletions is the one too many is open.
+        certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
     does = "worked on a list that is broken"
     if added:
         does = "added an entry to a list while it was on another, or elsewhere on the same"
@@ -170,6 +197,7 @@ def list_corruption(
         title=f"list corruption in {blamed}",
         summary=f"{blamed} {does}: {meaning}.",
         certainty=certainty,
+        cause_certainty=of_cause,
         depth=depth,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -47,6 +47,7 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
+from oopsight.diagnosis.doers import who_left_it_null
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
@@ -54,6 +55,7 @@ from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 
@@ -85,6 +87,7 @@ def null_dereference(
     zeroed: ZeroedObject | Missing,
     modules: Modules | Missing,
     head: EmptyHead | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -131,6 +134,7 @@ def null_dereference(
     elif isinstance(flow, DataFlow) and _kept(flow):
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
         certainty, of_cause = Certainty.POSSIBLE, certainty
+        culprits = merge(who_left_it_null(doers), culprits)
     if isinstance(zeroed, ZeroedObject):
         certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
@@ -170,7 +174,9 @@ def null_dereference(
 def _kept(flow: DataFlow) -> bool:
     """Whether the NULL pointer was in memory that is set up and cleared by others."""
     held = flow.first.held_in
-    return held is not None and held.kind in ("slab", "module", "per-cpu", "page", "vmalloc")
+    if held is None:
+        return flow.first.ended == "loaded"
+    return held.kind in ("slab", "module", "per-cpu", "page", "vmalloc")
 
 
 def _should_have_set_up(head: EmptyHead) -> list[Culprit]:

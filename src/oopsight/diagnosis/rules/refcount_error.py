@@ -36,7 +36,7 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
-from oopsight.diagnosis.doers import sharers
+from oopsight.diagnosis.doers import makers_that_omit, sharers
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -124,7 +124,8 @@ def refcount_error(
     named = culprits
     did = blamed_first(culprits, "somebody")
     sharing = sharers(doers) if here and text.startswith("underflow") else []
-    culprits = merge(sharing, culprits)
+    unset = makers_that_omit(doers) if here and text.startswith("addition on 0") else []
+    culprits = merge(sharing, unset, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")
     missed = "" if not sharing else f" {blamed} may have taken no reference."

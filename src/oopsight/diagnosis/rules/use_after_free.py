@@ -386,7 +386,10 @@ def use_after_free(
     users_first = users_first and freed.question != "listed" and not handed
     if users_first and not gave_back_itself(followers, doers):
         freers, singled = freers_by_code(freers, doers, one, footprints)
-        users_first = not singled
+        left_it = {(leaver.module, leaver.function) for leaver in leavers}
+        left_in = any((freer.module, freer.function) in left_it for freer in freers)
+        freers = merge(leavers, freers) if left_in else freers
+        users_first = not singled and not left_in
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
     own = [] if certain else _allocated_in_use(flow)
     if own:

@@ -176,7 +176,8 @@ def _exception_entry(
     panicked = next((i for i, f in enumerate(frames) if f.name in _PANIC_CODE), None)
     for index in range(panicked or 0, len(frames)):
         frame = frames[index]
-        if not frame.interrupted or _user(frame):
+        # Where the machine was stopped in panic() is of no interest.
+        if not frame.interrupted or _user(frame) or frame.name in _PANIC_CODE:
             continue
         if frame.pc == frames[0].pc:
             name = _saved_by(session, frame)

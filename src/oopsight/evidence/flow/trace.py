@@ -200,14 +200,17 @@ class Tracer(Values):
     def _inside(self, move: Move) -> list[Move]:
         """Where a function that was called read what it returned; empty where that is not clear."""
         value = move.value
-        # Zero and error codes are what a function has decided to return.
-        if move.how is not How.RETURNED or value is None or not value >> 32 or -value & MASK < 4096:
+        if move.how is not How.RETURNED or value is None or (value and not value >> 32):
+            return []
+        ends = self.callees(move.context, move.index)
+        # Zero and error codes are what a function has decided to return, if it has a choice.
+        if (value == 0 and len(ends) != 1) or 0 < -value & MASK < 4096:
             return []
         ways = [
             way
-            for end in self.callees(move.context, move.index)
+            for end in ends
             if (way := self.trace(end, "rax", end.at, value))[-1].how is How.LOADED
-            and way[-1].found == way[-1].value is not None
+            and (_read_for_sure(way) if value == 0 else way[-1].found == way[-1].value is not None)
         ]
         return ways[0] if len(ways) == 1 else []
 
@@ -346,6 +349,11 @@ def _computed(context: Context, place: Place, at: int, found: Part, value: int |
     """The step from a computed value to the part of it that is followed."""
     source = found.what.source if isinstance(found.what, Copy) else None
     return Move(found.how, context, at, place, source, value, certain=found.certain)
+
+
+def _read_for_sure(way: list[Move]) -> bool:
+    """Whether a way that ends in memory is the only one, and the dump does not deny it."""
+    return way[-1].found in (None, way[-1].value) and all(move.certain for move in way)
 
 
 def _steps(one: Definition, place: Place) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.arithmetic import compute
 from oopsight.evidence.flow.callees import Functions, no_functions, returns
-from oopsight.evidence.flow.code import MOST_VISITED, Function
+from oopsight.evidence.flow.code import MOST_VISITED, Function, repeated
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -169,7 +169,25 @@ class Values:
         only = found[0]
         if only.effect is None:
             return self.came_in(context, place, depth + 1)
-        return self.evaluate(context, only.index, only.effect, depth + 1)
+        value = self.evaluate(context, only.index, only.effect, depth + 1)
+        return self._copied(context, place, only.index) if value is None else value
+
+    def _copied(self, context: Context, place: Place, at: int) -> int | None:
+        """What an instruction put into a place, where a register that calls preserve has a copy."""
+        code = context.function
+        if repeated(code, at):
+            return None
+        for kept in CALLEE_SAVED:
+            found = self.definitions(code, kept, context.at) if kept in context.registers else None
+            only = found[0] if found is not None and len(found) == 1 else None
+            if only is None or not isinstance(only.effect, Copy) or only.effect.bits < 64:
+                continue
+            if only.effect.source != place:
+                continue
+            sources = self.definitions(code, place, only.index)
+            if sources is not None and [one.index for one in sources] == [at]:
+                return (context.registers[kept] - only.effect.delta) & MASK
+        return None
 
     def came_in(self, context: Context, place: Place, depth: int = 0) -> int | None:
         """What a place held when the function was entered, as far as its caller tells."""

@@ -12,14 +12,21 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.address import error_number
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.field_code import FieldUse, field_use, key_of
+from oopsight.evidence.modules.field_code import FieldUse, field_use, joined, key_of
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import allocates, destroyers, freers, inner_functions
+from oopsight.evidence.modules.module_roles import (
+    ALLOCATES,
+    allocates,
+    destroyers,
+    freers,
+    inner_functions,
+)
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.free_link import WORD, free_link_at
@@ -56,6 +63,13 @@ class FieldDoers:
     keeps: tuple[KeptBy, ...]
     shares: tuple[str, ...]
     """Store a pointer to what is in use already, and take no reference to anything."""
+    clears: tuple[str, ...] = ()
+    """Store zero there, in what is in use and stays so."""
+    replaces: tuple[str, ...] = ()
+    """Clear it, and store another pointer there, themselves or by what they call: where there is
+    none to be had, the zero stays."""
+    untested: tuple[str, ...] = ()
+    """Store there what was allocated or returned, and do not compare it with zero."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,13 @@ class Doers:
     """Of those that duplicate objects as a whole, the sizes of these."""
     gives_back: tuple[str, ...] = ()
     """Have the kernel give an object back, with the last reference or for good."""
+    omits: tuple[str, ...] = ()
+    """Make such objects as held the bad value, and leave the field alone that others who make them
+    set."""
+    wipes: tuple[str, ...] = ()
+    """Fill with zeros what is in use and stays so."""
+    unlinks: tuple[str, ...] = ()
+    """Take entries off lists, and leave the poison of ``list_del()`` in them."""
     left: tuple[LeftIn, ...] = ()
     """Of those that write into what they free, what the freed object says to that."""
 
@@ -132,7 +153,7 @@ def collect(
         fields=tuple(
             found
             for number, way in enumerate(flow.ways[:_MOST_WAYS])
-            if (found := _of_field(module, number, way, uses)) is not None
+            if (found := _of_field(module, number, way, uses, inner)) is not None
         ),
         frees=tuple(one for one in able if one not in makers),
         allocates=tuple(one for one in able if one in makers),
@@ -140,6 +161,13 @@ def collect(
         sizes=_sizes(uses),
         copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
+        omits=_omitting(session, modules, module, flow, uses, inner),
+        wipes=tuple(
+            name
+            for name, use in uses.items()
+            if any(not _is_new(one.into, makers) for one in use.wipes)
+        ),
+        unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         left=_left(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
 
@@ -153,15 +181,18 @@ def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, Fiel
         left -= known[2] if known is not None else 0
         use = _use(reader, one) if left >= 0 else None
         if use is not None:
-            found[base_name(one.name)] = use
+            name = base_name(one.name)
+            # The cold part of a function belongs to it.
+            found[name] = joined(found[name], use) if name in found else use
     return found
 
 
 def _asked(flow: DataFlow) -> bool:
-    """Whether it is a check's argument, an error code or what fills freed memory."""
+    """Whether it is a check's argument, an error code, a NULL that was kept, or freed memory's."""
     end = flow.first.end
     value = end.value if end is not None else None
     code = value is not None and error_number(value) is not None
+    code = code or (value == 0 and flow.first.ended == "loaded")
     return (
         flow.subject == "argument" or code or (flow.bad is not None and flow.bad.kind == "poison")
     )
@@ -218,6 +249,37 @@ def _sizes(uses: dict[str, FieldUse]) -> tuple[FunctionSizes, ...]:
     )
 
 
+def _omitting(
+    session: Session,
+    modules: Modules,
+    module: Module,
+    flow: DataFlow,
+    uses: dict[str, FieldUse],
+    code: list[ModuleFunction],
+) -> tuple[str, ...]:
+    """Who makes objects as the one with the field, and does not set that, where others do."""
+    held = flow.bad if flow.subject == "argument" else flow.first.held_in
+    slab = held.slab if held is not None else None
+    if held is None or slab is None or held.offset is None or slab.state != "allocated":
+        return ()
+    made, _ = allocating(session, modules, module, slab.cache_address, slab.size)
+    sets: dict[str, bool] = {}
+    for name in _makers([one.function for one in made], held.offset, uses):
+        calls = {base_name(c) for one in code if base_name(one.name) == name for c in one.calls}
+        reach = [uses[one] for one in (name, *calls) if one in uses]
+        sets[name] = any(held.offset in use.sets for use in reach)
+    return tuple(name for name, does in sets.items() if not does) if any(sets.values()) else ()
+
+
+def _makers(names: list[str], key: int, uses: dict[str, FieldUse]) -> list[str]:
+    """Who makes objects; in place of one that serves others and leaves a field to them, these."""
+    found: list[str] = []
+    for name in names:
+        served = [other for other, use in uses.items() if name in use.fills]
+        found += served if served and name in uses and key not in uses[name].sets else [name]
+    return list(dict.fromkeys(found))
+
+
 def _left(session: Session, users: ObjectUsers, uses: dict[str, FieldUse]) -> tuple[LeftIn, ...]:
     """What the freed object says to each function that frees."""
     from drgn import FaultError
@@ -272,7 +334,7 @@ def _key(way: Way) -> int | None:
 
 
 def _of_field(
-    module: Module, number: int, way: Way, uses: dict[str, FieldUse]
+    module: Module, number: int, way: Way, uses: dict[str, FieldUse], code: list[ModuleFunction]
 ) -> FieldDoers | None:
     key = _key(way)
     if key is None:
@@ -285,6 +347,15 @@ def _of_field(
     )
     stores = [(name, use, one) for name, use in uses.items() for one in use.stores]
     stores = [row for row in stores if row[2].key == key]
+    makers = {base_name(one.name) for one in code if allocates(one)}
+    clears = {
+        name
+        for name, use, one in stores
+        if one.what == "zero"
+        and not _is_new(one.into, makers)
+        and not any(freed.whole and freed.key == key for freed in use.frees)
+    }
+    fills = {name for name, _, one in stores if one.what != "zero"}
     return FieldDoers(
         way=number,
         value=way.value,
@@ -305,4 +376,34 @@ def _of_field(
                 if one.what == "value" and not use.counts and not _begins(use, key)
             )
         ),
+        clears=tuple(sorted(clears)),
+        replaces=_replacing(clears, fills, code),
+        untested=tuple(
+            dict.fromkeys(
+                name
+                for name, _, one in stores
+                if one.what in ("fresh", "returned") and not one.tested and not one.checked
+            )
+        ),
     )
+
+
+def _is_new(into: str | None, makers: set[str]) -> bool:
+    """Whether an object came from an allocation, or from a function of the module that makes one.
+
+    :param into: what had returned it
+    """
+    return into is not None and (into in makers or into.lstrip("_").startswith(ALLOCATES))
+
+
+def _replacing(clears: set[str], fills: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Functions that clear a field and fill it, by themselves or through those that they call."""
+    found: list[str] = []
+    for one in code:
+        name = base_name(one.name)
+        reach = {name, *(base_name(called) for called in one.calls)}
+        if reach & clears and reach & fills:
+            found.append(name)
+    # Who only calls one that does both has no part in it.
+    alone = [name for name in found if name in clears]
+    return tuple(dict.fromkeys(alone or found))

@@ -39,10 +39,12 @@ _SIZES = {
     "__kmalloc_cache": "rdx",
     "__kmalloc": "rdi",
 }
+_FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
 _LARGEST_OBJECT = 8192
+_UNLINKED = 0xDEAD000000000122  # LIST_POISON2 on x86-64, of list_del() and hlist_del()
 _MINUS_ONE = 0xFFFFFFFF  # of 32 bits
 _LOWEST_ERROR = 0x1000
 """``IS_ERR()`` compares with the negative of it."""
@@ -53,7 +55,7 @@ class Value(NamedTuple):
 
     kind: str
     """``loaded``, ``returned``, ``number``, ``argument``, ``inner`` (an address within what another
-    value points to) or ``unknown``."""
+    value points to), ``stack`` (an address on the function's own) or ``unknown``."""
     number: int
     """Of ``loaded`` the field's key, of ``inner`` the distance, of ``number`` itself; else what
     tells it from others."""
@@ -89,6 +91,20 @@ class Stored:
     """Whether it is compared with the error codes anywhere in the function."""
     size: int | None = None
     """Of what was allocated."""
+    tested: bool = False
+    """Whether it is compared with zero anywhere in the function."""
+    into: str | None = None
+    """What had returned the object that has the field, if that is new to the function."""
+
+
+@dataclass(frozen=True)
+class Wiped:
+    """Memory that is filled with zeros."""
+
+    size: int | None
+    """In bytes, if that is known."""
+    into: str | None
+    """What had returned it, if that is new to the function."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,30 @@ class FieldUse:
     """Whether it stores the 32-bit number one, as a count of references begins with."""
     marks: tuple[tuple[Mark, ...], ...] = ()
     """Of each call that frees something, what is stored in that before."""
+    sets: frozenset[int] = frozenset()
+    """Keys of all fields that it stores to, of whatever width."""
+    wipes: tuple[Wiped, ...] = ()
+    fills: frozenset[str] = frozenset()
+    """Functions that had returned what it stores to."""
+    unlinks: bool = False
+    """Whether it stores what ``list_del()`` leaves in an entry."""
+
+
+def joined(one: FieldUse, other: FieldUse) -> FieldUse:
+    """Of two parts of a function."""
+    return FieldUse(
+        frees=one.frees + other.frees,
+        stores=one.stores + other.stores,
+        counts=one.counts or other.counts,
+        frees_more=one.frees_more or other.frees_more,
+        copies=one.copies + other.copies,
+        starts=one.starts or other.starts,
+        marks=one.marks + other.marks,
+        sets=one.sets | other.sets,
+        wipes=one.wipes + other.wipes,
+        fills=one.fills | other.fills,
+        unlinks=one.unlinks or other.unlinks,
+    )
 
 
 def key_of(place: str) -> int | None:
@@ -146,6 +186,11 @@ class _Reading:
         """Within the function, from and to."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
         self.checked: set[Value] = set()
+        self.tested: set[Value] = set()
+        self.keys: set[int] = set()
+        self.filled: set[str] = set()
+        self.wiped: list[tuple[Value, Value]] = []
+        """Memory filled with zeros, and how many bytes."""
         self.counts = False
         self.starts = False
         self.copies: list[int] = []
@@ -184,6 +229,8 @@ class _Reading:
         length = self._value("rsi") if name == "kmemdup" else None
         if length is not None and length.kind == "number":
             self.copies.append(length.number)
+        if name in _FILLS and self._value("rsi") == Value("number", 0):
+            self.wiped.append((self._value("rdi"), self._value("rdx")))
         given = next((r for begin, r in _SIZES.items() if name.startswith(begin)), None)
         size = self._value(given) if given is not None else None
         for register in _CALLER_SAVED:
@@ -204,6 +251,16 @@ class _Reading:
         if mnemonic == "cmp" and _NUMBER.fullmatch(second):
             if -int(second, 0) & _MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):
                 self.checked.add(self._value(first))
+            elif int(second, 0) == 0:
+                self.tested.add(self._value(first))
+            return
+        if mnemonic == "test" and first == second:
+            self.tested.add(self._value(first))
+        if mnemonic.startswith("rep stos") and not _other_than_zero(self._value("rax")):
+            words = self._value("rcx")
+            width = _BYTES[first.partition(" ")[0]]
+            size = words._replace(number=words.number * width) if words.kind == "number" else words
+            self.wiped.append((self._value("rdi"), size))
             return
         if first.endswith("]"):
             if mnemonic == "mov":
@@ -219,6 +276,10 @@ class _Reading:
         where = self._place(place, end)
         if where is None:
             return
+        self.keys.add(where[0])
+        into = _into(where[1])
+        if into is not None:
+            self.filled.add(into)
         number = _NUMBER.fullmatch(source)
         value = Value("number", int(source, 0) & _MASK) if number else self._value(source)
         size = _BYTES.get(place.partition(" ")[0])
@@ -234,8 +295,12 @@ class _Reading:
         if mnemonic in ("mov", "movabs"):
             if _NUMBER.fullmatch(second):
                 return Value("number", self._extended(second, first))
+            if second == "rsp":
+                return self._new("stack")
             if not second.endswith("]"):
                 return self._value(second)
+        if mnemonic == "lea" and second.startswith("[rsp"):
+            return self._new("stack")
         where = self._place(second, end) if mnemonic in ("mov", "lea") else None
         if where is None:
             return self._new("unknown")
@@ -284,7 +349,15 @@ def field_use(
         )
     )
     stores = tuple(
-        Stored(key, _kind(key, value, base), value.called, value in reading.checked, value.size)
+        Stored(
+            key,
+            _kind(key, value, base),
+            value.called,
+            value in reading.checked,
+            value.size,
+            value in reading.tested,
+            _into(base),
+        )
         for _, key, value, base in reading.stored
     )
     more = any(one.kind != "loaded" for _, one in reading.freed)
@@ -297,7 +370,30 @@ def field_use(
         tuple(reading.copies),
         reading.starts,
         tuple(_marks(reading, at, one) for at, one in reading.freed),
+        frozenset(reading.keys),
+        tuple(
+            dict.fromkeys(
+                Wiped(size.number if size.kind == "number" else None, _into(value))
+                for value, size in reading.wiped
+                if _within(value)[0].kind != "stack"
+            )
+        ),
+        frozenset(reading.filled),
+        any(
+            value.kind == "number" and value.number == _UNLINKED for *_, value, _ in reading.stored
+        ),
     )
+
+
+def _other_than_zero(value: Value) -> bool:
+    """Whether a value is known to be no zero."""
+    return value.kind == "number" and value.number != 0
+
+
+def _into(value: Value | None) -> str | None:
+    """What had returned an object to the function."""
+    root = _within(value)[0] if value is not None else None
+    return root.called if root is not None and root.kind == "returned" else None
 
 
 def _marks(reading: _Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:

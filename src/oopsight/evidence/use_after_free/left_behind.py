@@ -15,8 +15,9 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-# Lookups, and what takes an entry out again or puts another in its place.
+# Lookups and walks, and what takes an entry out again or puts another in its place.
 _LOOKUPS = {
+    "idr_for_each": ("idr_remove", "idr_replace", "idr_destroy"),
     "idr_find": ("idr_remove", "idr_replace", "idr_destroy"),
     "idr_get_next": ("idr_remove", "idr_replace", "idr_destroy"),
     "xa_load": ("xa_erase", "__xa_erase", "xa_store", "__xa_store", "xa_destroy"),
@@ -24,6 +25,8 @@ _LOOKUPS = {
     "radix_tree_lookup": ("radix_tree_delete", "radix_tree_delete_item"),
     "rhashtable_lookup": ("rhashtable_remove", "rhashtable_destroy"),
 }
+_PUTS_IN = ("idr_alloc", "xa_alloc", "__xa_alloc", "xa_insert", "__xa_insert", "xa_store",
+            "__xa_store", "radix_tree_insert", "rhashtable_insert")  # fmt: skip
 _ALLOCATES = ("kmalloc", "__kmalloc", "kmem_cache_alloc", "kzalloc", "kvmalloc", "__kvmalloc")
 _QUEUES = ("add_wait_queue", "__add_wait_queue", "prepare_to_wait", "prepare_to_swait")
 _OTHERS_STACK = "the stack of another task"
@@ -49,25 +52,27 @@ def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> Lef
         return modules
     queue = _queue(flow)
     if queue is not None:
-        module, holder = queue
-        code = _code(session, modules, module)
+        code = _code(session, modules, queue[0])
         queueing = named(one for one in code if _calls(one, _QUEUES))
-        return LeftBehind(module, holder, True, queueing, None)
+        return LeftBehind(*queue, True, queueing, None)
     for way in flow.ways[:2]:
-        lookup = base_name(way.returned_by or "").removesuffix("_fast")
-        if lookup not in _LOOKUPS or way.module is None:
+        lookup = _looked_up(way)
+        module = flow.first.module if way.returned_by is None else way.module
+        if lookup is None or module is None:
             continue
-        code = _code(session, modules, way.module)
+        code = _code(session, modules, module)
         removal = _LOOKUPS[lookup]
         able = set(freers(code))
-        left = named(
+        left = [
             one
             for one in code
             if base_name(one.name) in able
             and not _calls(one, removal)
-            and not _calls(one, _ALLOCATES)
-        )
-        return LeftBehind(way.module, f"{lookup}()", False, left, f"{removal[0]}()")
+            and (_calls(one, _PUTS_IN) or not _calls(one, _ALLOCATES))
+        ]
+        # Who puts new ones in frees those that have no place there, too.
+        left.sort(key=lambda one: _calls(one, _ALLOCATES))
+        return LeftBehind(module, f"{lookup}()", False, named(left), f"{removal[0]}()")
     return nothing
 
 
@@ -79,6 +84,13 @@ def _queue(flow: DataFlow) -> tuple[str, str] | None:
     if read is None or read.kind != "stack" or read.detail != _OTHERS_STACK:
         return None
     return next((found for way in flow.ways[1:3] if (found := _in_module(way))), None)
+
+
+def _looked_up(way: Way) -> str | None:
+    """The lookup that returned a pointer, or the walk that handed it to a function."""
+    places = (way.returned_by, *(step.function for step in way.passed_by))
+    names = (base_name(place or "").removesuffix("_fast") for place in places)
+    return next((name for name in names if name in _LOOKUPS), None)
 
 
 def _in_module(way: Way) -> tuple[str, str] | None:
