@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from handmade_facts import (
@@ -9,6 +10,7 @@ from handmade_facts import (
     data_flow,
     fault,
     flow_step,
+    frame,
     list_report,
     module,
     modules,
@@ -20,9 +22,15 @@ from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.two_lists import TwoLists
+from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.pointers import BytesPointer
 
 STOPPED = fault(None, exception="invalid_op", operand=None)
+
+
+def decided(*facts: Any, doers: Any = ABSENT) -> Finding | Clear:
+    return list_corruption(*facts, doers)
 
 
 @pytest.mark.parametrize(
@@ -89,15 +97,13 @@ def test_an_entry_on_two_lists_is_blamed_on_who_adds_without_taking_off(
 def test_poison_that_is_followed_is_a_deleted_entry() -> None:
     bad = owner(0xDEAD000000000100, "poison", detail="LIST_POISON1: the next pointer +0x0")
     flow = data_flow(way(flow_step("loaded", "walk", 0xDEAD000000000100, "jobs")), bad=bad)
-    answer = list_corruption(fault(None), backtrace(), flow, ABSENT, ABSENT, ABSENT, doers=ABSENT)
+    answer = decided(fault(None), backtrace(), flow, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert "walk" in [c.function for c in answer.culprits]
 
 
 def test_without_either_it_is_clear() -> None:
-    assert isinstance(
-        list_corruption(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT), Clear
-    )
+    assert isinstance(decided(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
 
 
 def test_what_the_kernel_found_broken_is_the_modules_whose_entry_is_on_it() -> None:
@@ -112,7 +118,32 @@ def test_what_the_kernel_found_broken_is_the_modules_whose_entry_is_on_it() -> N
     )
     report = replace(report, entries=entries)
     loaded = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
-    answer = list_corruption(STOPPED, backtrace(), ABSENT, report, ABSENT, loaded, doers=ABSENT)
+    answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, loaded)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].module == "nic"
     assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_an_entry_of_zeros_was_wiped() -> None:
+    report = list_report("list_del corruption, ffff888003400000->next is NULL")
+    doers = Doers("spool", (), (), (), wipes=("spool_reset",))
+    answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT, doers=doers)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "spool_reset"
+    assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_which_of_two_deletions_is_one_too_many_is_open() -> None:
+    report = list_report(
+        "list_del corruption, ffff888003400000->next is LIST_POISON1 (dead000000000100)"
+    )
+    first = frame(0, "spool_finish", Role.FAULT, "spool")
+    path = replace(backtrace(), frames=(first,))
+    doers = Doers("spool", (), (), (), unlinks=("spool_finish",))
+    answer = decided(STOPPED, path, ABSENT, report, ABSENT, ABSENT, doers=doers)
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.SHOWN
+    doers = replace(doers, unlinks=("spool_finish", "spool_cancel"))
+    answer = decided(STOPPED, path, ABSENT, report, ABSENT, ABSENT, doers=doers)
+    assert isinstance(answer, Finding)
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)

@@ -45,8 +45,17 @@ def test_who_frees_what_can_still_be_looked_up() -> None:
     ways = (way(step), way(got, returned_by="idr_find", module="drv"))
     answer = found(data_flow(*ways, bad=owner(POISON, "poison")))
     assert isinstance(answer, LeftBehind)
-    assert (answer.by, answer.functions) == ("idr_find()", ("drv_ban",))
+    # Who puts new ones in, and frees those that fail, comes last.
+    assert (answer.by, answer.functions) == ("idr_find()", ("drv_ban", "drv_new"))
     assert answer.taken_out_by == "idr_remove()"
+
+
+def test_a_walk_hands_on_what_was_left_there() -> None:
+    passed = flow_step("passed", "idr_for_each", 0x1000)
+    ways = (way(flow_step("loaded", "drv_tell", POISON, "drv"), module="drv"), way(passed))
+    answer = found(data_flow(*ways, bad=owner(POISON, "poison")))
+    assert isinstance(answer, LeftBehind)
+    assert (answer.module, answer.by) == ("drv", "idr_for_each()")
 
 
 def test_who_queues_entries_on_its_stack() -> None:
