@@ -28,6 +28,7 @@ NAMES = {
     START + 0x2100: "kfree_skb",
     START + 0x2200: "down_read",
     START + 0x2300: "up_read",
+    START + 0x2400: "__wake_up",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

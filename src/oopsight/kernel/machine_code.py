@@ -260,6 +260,17 @@ def sets(instruction: Instruction, register: str, number: int) -> bool:
     return register in instruction.written and bool(operands[1].imm == number)
 
 
+def stored_number(instruction: Instruction, registers: Registers) -> int | None:
+    """The constant that a ``mov`` stores in memory; ``None`` where it is none, or not known."""
+    import capstone.x86
+
+    source = instruction.operands[1]
+    if source.type == capstone.x86.X86_OP_IMM:
+        return int(source.imm) & MASK
+    known = registers.get(_NAMES.get(source.reg, ""))
+    return known.offset if known is not None and not known.base else None
+
+
 def lowers(instruction: Instruction, registers: Registers) -> bool:
     """Whether it takes a number in memory down."""
     import capstone.x86

@@ -9,6 +9,7 @@ from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.waiting import Lock, Wait
 from oopsight.evidence.hangs.wakers import Waker, Wakers
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
@@ -20,19 +21,19 @@ HUNG = symptom(Kind.HUNG_TASK, "INFO: task worker2:2 blocked for more than 4 sec
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
-    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE  # nobody is known to hold it
     # Of a lock that remembers nobody it is not known who has it.
     reading = replace(NAMED, lock=lock(LOCK_A, kind="rwsem"))
-    found = hung_task(HUNG, waits(LONGEST, reading), ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(LONGEST, reading), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_without_a_name_the_longest_is_taken_and_only_possible() -> None:
-    found = hung_task(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT, ABSENT)
+    found = hung_task(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "other"
     assert found.certainty is Certainty.POSSIBLE
@@ -42,12 +43,12 @@ def test_who_calls_complete_in_the_module_is_told() -> None:
     module = ModulePointer("drv", loaded=True, base=LOCK_A)
     waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
     one = Waker(module, "completion", "expired", "complete")
-    found = hung_task(HUNG, waits(waiting), Wakers((one, one)), ABSENT)
+    found = hung_task(HUNG, waits(waiting), Wakers((one, one)), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.chain[1].claim == "in drv, only expired() calls complete()"
     assert found.chain[1].because == (module,)
     many = tuple(Waker(module, "completion", f"f{n}", "complete") for n in range(4))
-    found = hung_task(HUNG, waits(waiting), Wakers(many), ABSENT)
+    found = hung_task(HUNG, waits(waiting), Wakers(many), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert len(found.chain) == 1
 
@@ -57,20 +58,42 @@ def test_who_takes_the_count_down_comes_before_who_waits_for_it() -> None:
     waiting = Wait(NAMED.stack, lock(LOCK_A, kind="event"), 9.0)
     memory_ = BytesPointer(LOCK_B, "02000000")
     one = CountedWait(waiting.task, LOCK_B, "drv_port+0x50", 2, memory_, module, ("drv_work",))
-    found = hung_task(HUNG, waits(waiting), ABSENT, CountedWaits((one,)))
+    found = hung_task(HUNG, waits(waiting), ABSENT, CountedWaits((one,)), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["drv_work", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert memory_ in found.chain[1].because
     many = CountedWaits((replace(one, lowers=("a", "b", "c", "d")),))
-    found = hung_task(HUNG, waits(waiting), ABSENT, many)
+    found = hung_task(HUNG, waits(waiting), ABSENT, many, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "wait_ready"
 
 
+def test_who_makes_the_condition_true_and_wakes_nobody_comes_first() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="event"), 9.0)
+    memory_ = BytesPointer(LOCK_B, "00000000")
+    one = MissedWake(
+        waiting.task, LOCK_B, "drv_users", 0, memory_, module, ("drv_cancel",), ("drv_done",)
+    )
+    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, MissedWakes((one,)))
+    assert isinstance(found, Finding)
+    names = [c.function for c in found.culprits]
+    assert names == ["drv_cancel", "drv_done", "wait_ready", "reset"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "drv_cancel() can make it so and wake nobody" in found.chain[1].claim
+    assert memory_ in found.chain[1].because
+    # All of them wake somebody.
+    loud = MissedWakes((replace(one, silent=()),))
+    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, loud)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "drv_done"
+    assert found.chain[1].claim.endswith("it was not woken")
+
+
 def test_who_is_to_wake_what_sleeps_for_a_time_is_not_known() -> None:
     sleeper = Wait(NAMED.stack, Lock("time", None, None), 9.0)
-    found = hung_task(HUNG, waits(sleeper), ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(sleeper), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
@@ -78,7 +101,11 @@ def test_who_is_to_wake_what_sleeps_for_a_time_is_not_known() -> None:
 def test_a_frozen_file_system_is_nobodys_code() -> None:
     frozen = Lock("frozen file system", LOCK_A, "ext4 on loop0", because=(memory(LOCK_A),))
     found = hung_task(
-        HUNG, waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)), ABSENT, ABSENT
+        HUNG,
+        waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)),
+        ABSENT,
+        ABSENT,
+        ABSENT,
     )
     assert isinstance(found, Finding)
     assert found.culprits == ()
@@ -91,7 +118,7 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
     stopper = Wait(
         stack(2, call(3, "exit")), lock(LOCK_A, 1, kind="thread", known_by="worker"), 8.0
     )
-    found = hung_task(HUNG, waits(thread, stopper), ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(thread, stopper), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert found.culprits[0].function == "next"
@@ -100,7 +127,11 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
 def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
     answer = Lock("answer", None, "of the NFS server")
     found = hung_task(
-        HUNG, waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)), ABSENT, ABSENT
+        HUNG,
+        waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)),
+        ABSENT,
+        ABSENT,
+        ABSENT,
     )
     assert isinstance(found, Finding)
     assert found.culprits == ()
@@ -108,9 +139,9 @@ def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(hung_task(HUNG, ABSENT, ABSENT, ABSENT), Undecided)
-    assert isinstance(hung_task(HUNG, waits(), ABSENT, ABSENT), Undecided)
+    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(hung_task(HUNG, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(hung_task(HUNG, waits(), ABSENT, ABSENT, ABSENT), Undecided)
 
 
 def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None:
@@ -121,7 +152,7 @@ def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None
         victim=False,
     )
     writer = Wait(stack(2, call(3, "mkdir", None)), lock(LOCK_A, 1, kind="rwsem"), 9.0)
-    found = hung_task(HUNG, waits(reader, writer), ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(reader, writer), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert "no answer of the FUSE server" in found.advice[0]

@@ -12,7 +12,9 @@ How it is decided
     they wait for is found from their own entries on its list.
 
     Where the function that waits looks at a number in memory as it wakes, and that stands above
-    zero, the functions of its module that take it down come first.
+    zero, the functions of its module that take it down come first. Where it is already what the
+    task waits for, nobody woke it: the functions that make it so come first, those before the
+    others that wake nobody after that, or not so that an uninterruptible sleep ends.
 
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;
@@ -43,6 +45,7 @@ from oopsight.diagnosis.stalls import (
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Wakers
 from oopsight.kinds import Kind
@@ -56,6 +59,7 @@ def hung_task(
     waits: Waits | Missing,
     wakers: Wakers | Missing,
     counted: CountedWaits | Missing,
+    missed: MissedWakes | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -81,20 +85,24 @@ def hung_task(
     named = wait.call is not None and (held or served)
     count = counted.of(wait.task.address) if isinstance(counted, CountedWaits) else None
     count = count if count is not None and len(count.lowers) <= _MOST_ENDERS else None
+    asleep = missed.of(wait.task.address) if isinstance(missed, MissedWakes) else None
     return Finding(
         title=f"{who(wait)} hangs{where}",
-        summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it.",
+        summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it"
+        f"{', though it could go on' if asleep else ''}.",
         certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
         depth=Depth.MECHANISM,
         chain=(
             waits_step(wait),
             *((_count_step(wait, count),) if count else ()),
+            *((_missed_step(wait, asleep),) if asleep else ()),
             *_enders(wait, wakers),
             *((behind,) if behind else ()),
         ),
         culprits=distinct(
             [
                 *(_lowering(count) if count else ()),
+                *(_not_waking(asleep) if asleep else ()),
                 *(
                     blame(
                         call,
@@ -125,6 +133,29 @@ def _lowering(count: CountedWait) -> list[Culprit]:
     place = count.name or str(count.counter)
     why = f"takes {place} down, which the task waits for; it stands at {count.count}"
     return [Culprit(count.module.name, name, None, count.name, why) for name in count.lowers]
+
+
+def _missed_step(wait: Wait, asleep: MissedWake) -> Step:
+    place = asleep.name or str(asleep.number)
+    names = " and ".join(f"{name}()" for name in asleep.silent[:_MOST_ENDERS])
+    who_not = f": in {asleep.module.name}, {names} can make it so and wake nobody" if names else ""
+    return Step(
+        f"{who(wait)} looks at {place} before it goes on, and that is {asleep.value}, with which "
+        f"it would go on: it was not woken{who_not}",
+        (asleep.memory, asleep.module),
+    )
+
+
+def _not_waking(asleep: MissedWake) -> list[Culprit]:
+    """Who made true what the task waits for: those first that do not tell it."""
+    place = asleep.name or str(asleep.number)
+    why = f"changes {place}, which the task waits for"
+    named = [(name, f"{why}, and wakes nobody") for name in asleep.silent]
+    named += [(name, why) for name in asleep.waking]
+    return [
+        Culprit(asleep.module.name, name, None, asleep.name, reason)
+        for name, reason in named[:_MOST_ENDERS]
+    ]
 
 
 def _enders(wait: Wait, wakers: Wakers | Missing) -> tuple[Step, ...]:

@@ -1,0 +1,287 @@
+"""A condition that holds while the task that waits for it sleeps on: nobody has woken it.
+
+``wait_event(queue, !atomic_read(&inflight))`` with a count of zero: whoever waits is right to wait.
+Some function has made the condition true and did not wake the queue, or not in a way that wakes
+such a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from oopsight.cheap import dataclass
+from oopsight.errors import SymbolError
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.hangs.conditions import Condition, Looked, conditions, woken_queues
+from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.hangs.waiting import Waits, hung
+from oopsight.evidence.modules.module_code import machine_code
+from oopsight.evidence.modules.module_roles import start_and_end
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
+from oopsight.kernel.branches import branch, comes_back
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.machine_code import (
+    Expression,
+    Instruction,
+    Registers,
+    direct_target,
+    lowers,
+    memory_place,
+    stored_number,
+    writes_memory,
+)
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_COUNTS = ("inc", "dec", "add", "sub", "xadd")
+_BITS = ("and", "or", "xor", "btr", "bts", "btc", "xchg", "cmpxchg")
+_WAKES = ("__wake_up", "wake_up_", "swake_up", "complete", "rcuwait_wake_up", "try_to_wake_up")
+_OF_A_QUEUE = ("__wake_up", "swake_up")
+_UNINTERRUPTIBLE = 2  # TASK_UNINTERRUPTIBLE
+_DEEPEST = 3
+
+
+@dataclass(frozen=True)
+class MissedWake:
+    """What is waited for and is there, and who can have brought it about."""
+
+    task: TaskPointer
+    number: Address
+    name: str | None
+    value: int
+    memory: BytesPointer
+    module: ModulePointer
+    silent: tuple[str, ...]
+    """Functions of the module that bring it about and wake nobody after that, on any way."""
+    waking: tuple[str, ...]
+    """Others that bring it about."""
+
+
+@dataclass(frozen=True)
+class MissedWakes:
+    """Those of all tasks that hang."""
+
+    wakes: tuple[MissedWake, ...]
+
+    def of(self, task: int) -> MissedWake | None:
+        """That of a task, by its address."""
+        return next((one for one in self.wakes if one.task.address == task), None)
+
+
+def collect(
+    session: Session, symptom: Symptom, waits: Waits | Missing, modules: Modules
+) -> MissedWakes | Missing:
+    """Look whether what modules' functions wait for is there already."""
+    if isinstance(waits, Missing) or not hung(symptom, waits):
+        return Missing(Why.NOT_APPLICABLE, "no task hangs")
+    reader = StackReader(session, modules)
+    found = [_missed(session, reader, one) for one in conditions(session, reader, waits, modules)]
+    return MissedWakes(tuple(one for one in found if one is not None))
+
+
+def _missed(session: Session, reader: StackReader, condition: Condition) -> MissedWake | None:
+    looked = decisive(condition)
+    if looked is None:
+        return None
+    module, lock = condition.module, condition.wait.lock
+    try:
+        code = list(_functions(session, reader, condition))
+    except SymbolError:
+        return None
+    queue = int(lock.address) if lock is not None and lock.address is not None else None
+    changes = [
+        change
+        for name, function in code
+        for change in changes_of(
+            name,
+            function,
+            looked,
+            awaited(condition.function, looked),
+            lambda one: woken_queues(one, reader.names.function_at),
+        )
+    ]
+    silent, waking = by_waking(code, changes, Waking(queue, code, reader.names.function_at))
+    if not silent and not waking:
+        return None
+    return MissedWake(
+        task=condition.wait.task,
+        number=Address(looked.at.address),
+        name=reader.names.data(looked.at.address),
+        value=looked.number,
+        memory=BytesPointer(Address(looked.at.address), looked.raw.hex()),
+        module=module.pointer,
+        silent=silent,
+        waking=waking,
+    )
+
+
+def _functions(
+    session: Session, reader: StackReader, condition: Condition
+) -> Iterator[tuple[str, Function]]:
+    """The module's functions, without its first and last and the one that waits."""
+    edges = start_and_end(session, condition.module.name)
+    for name, start, _ in machine_code(SessionReader(session), condition.module):
+        function = reader.function(start)
+        if function is not None and start not in edges and start != condition.function.start:
+            yield base_name(name), function
+
+
+def decisive(condition: Condition) -> Looked | None:
+    """The number by which the task would go on if it looked now; ``None`` where it would not."""
+    decided: dict[int, int] = {}
+    leaves = None
+    for looked in condition.looks:
+        found = branch(condition.function, looked.row, looked.number)
+        if found is None:
+            continue
+        jump, there = found
+        decided[jump] = there
+        if leaves is None and not comes_back(condition.function, jump, {jump: there}):
+            leaves = looked
+    if leaves is None or comes_back(condition.function, condition.call.pc, decided):
+        return None
+    return leaves
+
+
+def awaited(function: Function, looked: Looked) -> Callable[[int], bool]:
+    """Tells of a number whether the function would go on by it as by the one that it found."""
+    now = branch(function, looked.row, looked.number)
+    return lambda number: branch(function, looked.row, number) == now
+
+
+class Waking:
+    """Which calls of a module's functions wake those that wait in a queue.
+
+    :param queue: its address
+    :param code: the module's functions
+    :param name_of: names the function at an address
+    """
+
+    def __init__(
+        self,
+        queue: int | None,
+        code: list[tuple[str, Function]],
+        name_of: Callable[[int], str | None],
+    ) -> None:
+        self._queue = queue
+        self._name_of = name_of
+        self._code = {function.start: function for _, function in code}
+        self._wake: dict[int, bool] = {}
+
+    def after(self, function: Function, site: int, depth: int = 0) -> bool:
+        """Whether the function can come to such a call from an address on."""
+        seen: set[int] = set()
+        ways = [site]
+        while ways:
+            at = ways.pop()
+            row = function.code.get(at)
+            if at in seen or row is None:
+                continue
+            seen.add(at)
+            if row.mnemonic in ("call", "jmp") and self._wakes(function, row, depth):
+                return True
+            ways += function.ways(row)
+        return False
+
+    def _wakes(self, function: Function, row: Instruction, depth: int) -> bool:
+        target = direct_target(row)
+        if target is None or (target in function.code and row.mnemonic == "jmp"):
+            return False
+        inner = self._code.get(target)
+        if inner is not None:
+            return depth < _DEEPEST and self._inside(inner, depth + 1)
+        name = self._name_of(target) or ""
+        return name.startswith(_WAKES) and self._this(name, function.registers(row.address))
+
+    def _inside(self, function: Function, depth: int) -> bool:
+        if function.start not in self._wake:
+            self._wake[function.start] = False  # of one that calls itself
+            self._wake[function.start] = self.after(function, function.start, depth)
+        return self._wake[function.start]
+
+    def _this(self, called: str, registers: Registers) -> bool:
+        """Whether a call may wake this queue, and who sleeps there uninterruptibly."""
+        if not called.startswith(_OF_A_QUEUE):
+            return True
+        queue, mode = registers.get("rdi"), registers.get("rsi")
+        if queue is not None and not queue.base and self._queue not in (None, queue.offset):
+            return False
+        known = called.startswith("__wake_up") and mode is not None and not mode.base
+        return mode is None or not known or bool(mode.offset & _UNINTERRUPTIBLE)
+
+
+class Change(NamedTuple):
+    """A place in the code that brings the condition about."""
+
+    name: str
+    function: Function
+    end: int
+    """Of the instruction."""
+
+
+def by_waking(
+    code: list[tuple[str, Function]], changes: list[Change], waking: Waking
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The functions that bring the condition about: those that wake nobody after it, and others.
+
+    Of one that leaves the waking to its callers these are asked in its place.
+    """
+    silent: dict[str, None] = {}
+    loud: dict[str, None] = {}
+    for change in changes:
+        if waking.after(change.function, change.end):
+            loud[change.name] = None
+            continue
+        callers = [site for name, function in code for site in _calls(name, function, change)]
+        quiet = [one.name for one in callers if not waking.after(one.function, one.end)]
+        if callers and not quiet:
+            loud[change.name] = None
+        else:
+            some = len(quiet) < len(callers)
+            silent |= dict.fromkeys(quiet if some else (change.name,))
+    return tuple(silent), tuple(name for name in loud if name not in silent)
+
+
+def _calls(name: str, function: Function, change: Change) -> Iterator[Change]:
+    for row in function.code.values():
+        if row.mnemonic == "call" and direct_target(row) == change.function.start:
+            yield Change(name, function, row.end)
+
+
+def changes_of(
+    name: str,
+    function: Function,
+    looked: Looked,
+    awaited: Callable[[int], bool],
+    queues: Callable[[Function], list[Expression]],
+) -> Iterator[Change]:
+    """Where a function makes of the number one that is waited for."""
+    woken: list[Expression] | None = None
+    for at, row in function.code.items():
+        registers = function.registers(at)
+        place = memory_place(row, registers) if writes_memory(row) else None
+        if place is None or not _brings_about(row, registers, looked, awaited):
+            continue
+        if woken is None:
+            woken = queues(function)
+        if looked.at.may_be(place, woken):
+            yield Change(name, function, row.end)
+
+
+def _brings_about(
+    row: Instruction, registers: Registers, looked: Looked, awaited: Callable[[int], bool]
+) -> bool:
+    """Whether it may have made the number what is waited for, of one that is not."""
+    mask = (1 << 8 * looked.size) - 1
+    if row.mnemonic in _COUNTS:
+        before = looked.number + (1 if lowers(row, registers) else -1)
+        return 0 <= before <= mask and not awaited(before)
+    if row.mnemonic == "mov":
+        number = stored_number(row, registers)
+        same = int(row.operands[0].size) == looked.size
+        return same and (number is None or awaited(number & mask))
+    return row.mnemonic in _BITS or row.mnemonic.startswith("set")
