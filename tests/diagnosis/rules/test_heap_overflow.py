@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from handmade_facts import (
     ABSENT,
     backtrace,
     data_flow,
     fault,
     flow_step,
+    frame,
     overrun,
     owner,
     slab_object,
@@ -18,8 +20,10 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.heap_overflow import heap_overflow
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.past_area import Bound, PastArea
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.footprints import Footprint, Footprints
-from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.pointers import BytesPointer, InstructionPointer
 
 TEXT = 0x61622D7265707075
 FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "non-canonical"))
@@ -27,7 +31,7 @@ FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "
 
 def test_the_module_that_owns_the_first_object_is_blamed() -> None:
     made = replace(users(slab_object()), question="overrun", overrun=overrun())
-    answer = heap_overflow(fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT)
+    answer = heap_overflow(fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("mod", "mod_copy")
@@ -37,19 +41,57 @@ def test_the_module_that_owns_the_first_object_is_blamed() -> None:
 def test_the_guard_page_of_a_vmalloc_area_is_an_overflow() -> None:
     at = 0xFFFFC90000405000
     flow = data_flow(way(flow_step("loaded", "copy", at)), bad=owner(at, "vmalloc"))
-    answer = heap_overflow(fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = heap_overflow(fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "f"
+
+
+def past_an_area(maker: str | None, module: str | None, *, told: bool = True) -> Finding:
+    at = 0xFFFFC90000405000
+    flow = data_flow(way(flow_step("loaded", "fill", at)), bad=owner(at, "vmalloc"))
+    trace = replace(backtrace(), frames=(frame(0, "fb_fill", Role.FAULT, "fb"),))
+    read = InstructionPointer(Address(0xFFFFFFFFC0400010), "8b4708", "mov eax, dword ptr [rdi + 8]")
+    past = PastArea(maker, module, "fb_fill", "fb", Bound("fb_fill", read) if told else None)
+    answer = heap_overflow(fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past)
+    assert isinstance(answer, Finding)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("maker", "module", "told", "first", "certainty"),
+    [
+        # As far as fields told it, which may tell more than was allocated.
+        ("fb_resize", "fb", True, "fb_resize", Certainty.POSSIBLE),
+        # As far as its caller told it.
+        ("fb_resize", "fb", False, "fb_fill", Certainty.POSSIBLE),
+        # Another module's memory.
+        ("pool_get", "pool", True, "fb_fill", Certainty.POSSIBLE),
+        # Its own, or the kernel's.
+        ("fb_fill", "fb", True, "fb_fill", Certainty.SHOWN),
+        ("load_module", None, True, "fb_fill", Certainty.SHOWN),
+        # Perhaps that of an initialisation function.
+        (None, None, True, "fb_fill", Certainty.POSSIBLE),
+        (None, None, False, "fb_fill", Certainty.SHOWN),
+    ],
+)
+def test_an_area_may_be_too_small_for_what_fields_tell(
+    maker: str | None, module: str | None, told: bool, first: str, certainty: Certainty
+) -> None:
+    answer = past_an_area(maker, module, told=told)
+    assert answer.culprits[0].function == first
+    assert answer.certainty is certainty
+    assert answer.cause_certainty in (None, Certainty.SHOWN)
+    assert ("from memory alone" in answer.chain[-2].claim + answer.chain[-1].claim) is told
 
 
 def test_a_mapped_area_and_other_pointers_are_clear() -> None:
     at = 0xFFFFC90000405000
     mapped = data_flow(way(flow_step("loaded", "c", at)), bad=owner(at, "vmalloc", mapped=True))
     assert isinstance(
-        heap_overflow(fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        heap_overflow(fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
     )
     assert isinstance(
-        heap_overflow(fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        heap_overflow(fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
     )
 
 
@@ -70,6 +112,7 @@ def test_of_writers_alike_who_is_known_to_have_run_comes_first() -> None:
         ABSENT,
         ABSENT,
         Footprints("mod", found),
+        ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE

@@ -16,7 +16,8 @@ How it is decided
     steps, from there or from an array in the object itself; or the bytes on both sides of the
     border are in a module's data as one piece. Whose the first object is tell pointers in it,
     module variables that hold its address, and the allocator's records. An address in the guard
-    page behind an area of vmalloc is an overflow by itself.
+    page behind an area of vmalloc is an overflow by itself; where only numbers in memory told the
+    module's function how far to go, the one that had the area made comes first.
 
     SLUB's report of an overwritten red zone tells whose object was written over from, by its
     record; KFENCE's of an access out of bounds who made that.
@@ -27,7 +28,9 @@ When it is wrong
     both objects up to their borders would look the same, but would not be a pointer. Which function
     wrote is chosen by what the module's functions can do; of several alike, by whose calls have
     left their return addresses on stacks. Where nothing binds a module to the object, those that
-    allocate such objects, or whose code has the number that fills it, are *possible*.
+    allocate such objects, or whose code has the number that fills it, are *possible*. Whether an
+    area of vmalloc was too small or an access too long is *possible* as well, if two functions of a
+    module did that.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -40,6 +43,7 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import (
+    blamed_first,
     fault_step,
     flow_culprits,
     flow_steps,
@@ -54,6 +58,7 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import footprint_step
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.past_area import PastArea
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -83,6 +88,7 @@ def heap_overflow(
     report: MemoryReport | Missing,
     modules: Modules | Missing,
     footprints: Footprints | Missing,
+    past_area: PastArea | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
@@ -98,7 +104,7 @@ def heap_overflow(
     bad = flow.bad
     if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
         if not bad.mapped:
-            return _vmalloc(fault, backtrace, flow, modules)
+            return _vmalloc(fault, backtrace, flow, modules, past_area)
         return Clear(f"{bad.address} is mapped")
     return Clear("the bad pointer's object does not continue what was written before it")
 
@@ -227,8 +233,22 @@ def _slab(
     )
 
 
+def _made_too_small(past: PastArea | Missing) -> list[Culprit]:
+    """Who had the area made, if that is another function of a module than went past its end."""
+    if isinstance(past, Missing) or past.maker_module is None:
+        return []
+    if (past.maker, past.maker_module) == (past.runner, past.runner_module):
+        return []
+    why = "allocated the area, which may be too small"
+    return [Culprit(past.maker_module, past.maker, None, None, why)]
+
+
 def _vmalloc(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    modules: Modules | Missing,
+    past: PastArea | Missing,
 ) -> Finding:
     bad = flow.bad
     because: list[Pointer] = [fault.frame]
@@ -240,15 +260,27 @@ def _vmalloc(
         Step(f"the address is behind the last page of {detail}: its guard page", tuple(because)),
         *flow_steps(flow, 1),
     ]
+    runners = frame_culprits(backtrace, "ran past the end of the area")
+    makers = _made_too_small(past)
     culprits = merge(
-        frame_culprits(backtrace, "ran past the end of the area"),
-        flow_culprits(flow, backtrace, what="the pointer"),
+        runners[:1], makers, runners, flow_culprits(flow, backtrace, what="the pointer")
     )
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    ran = blamed_first(culprits, fault.function)
+    summary = f"{ran} ran past the end of {detail} into its guard page"
+    open_ = bool(makers)
+    if isinstance(past, PastArea) and past.bound is not None:
+        read = past.bound.instruction
+        text = f"how far to go {past.bound.function} took from memory alone: {read.text}"
+        steps.append(Step(text, (read,)))
+        open_ = open_ or past.maker is None
+        if makers and past.maker_module == past.runner_module:
+            culprits = merge(makers, culprits)
+            summary += f"; {blamed_first(makers, ran)} may have made it too small"
     return Finding(
-        title=f"access past the end of a vmalloc area in {blamed}",
-        summary=f"{blamed} ran past the end of {detail} into its guard page.",
-        certainty=Certainty.SHOWN,
+        title=f"access past the end of a vmalloc area in {ran}",
+        summary=f"{summary}.",
+        certainty=Certainty.POSSIBLE if open_ else Certainty.SHOWN,
+        cause_certainty=Certainty.SHOWN if open_ else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

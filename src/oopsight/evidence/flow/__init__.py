@@ -5,6 +5,7 @@ instruction does to a register or stack slot, ``values`` says what one holds, ``
 backwards by ``moves``, ``calls`` goes from a frame into its caller.
 These know nothing of drgn: memory and symbols come through :class:`Reader`, so that code assembled
 by hand can be traced in a test.
+``extent`` asks for all that told how far an access went.
 ``data_flow`` makes a fact of it for the crash, with ``frames``, ``follower``, ``ways`` and
 ``type_names``.
 """

@@ -388,6 +388,19 @@ def same_area(session: Session, one: int, other: int) -> bool:
         return False
 
 
+def area_caller(session: Session, address: int) -> int | None:
+    """An address in the function that had an area of vmalloc made, after the kernel's record."""
+    from drgn import FaultError
+    from drgn.helpers.linux.mm import find_vmap_area
+
+    try:
+        area = find_vmap_area(session.prog, address)
+        caller = area.vm.caller.value_() if area and area.vm else 0
+    except (FaultError, LookupError, ValueError, AttributeError, SymbolError):
+        return None
+    return int(caller) or None
+
+
 def _in_vmalloc(session: Session, address: int) -> bool:
     from drgn import FaultError
 

@@ -1,0 +1,59 @@
+"""Who had an area of vmalloc made that an access went past the end of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_machine import OBJECT, STACK, TEXT
+from handmade_machine import Machine as Code
+from handmade_session import Machine
+
+from oopsight.evidence import Missing
+from oopsight.evidence.corruption import past_area
+from oopsight.evidence.corruption.past_area import PastArea, collect
+from oopsight.evidence.flow.calls import Calls, PhysicalFrame
+
+AREA = 0xFFFFC90000400000
+GUARD = made.owner(AREA + 0x2000, "vmalloc")
+MODULES = made.modules(
+    made.module("fb", TEXT, TEXT + 0x2000, "O"),
+    made.module("pool", TEXT + 0x2000, TEXT + 0x3000, "O"),
+)
+
+
+def collected(monkeypatch: pytest.MonkeyPatch, caller: int | None, **bad: Any) -> Any:
+    # mov rdi,[rbx]; mov ecx,[rbx+8]; mov [rdi+rcx],al
+    code = Code("488b3b 8b4b08 88040f c3", "c3", "c3")
+    code.names = ["fb_fill.constprop.0", "fb_resize.part.0", "pool_get"]
+    code.words = {OBJECT: AREA, OBJECT + 8: 0x2000}
+    frame = PhysicalFrame(0, TEXT + 6, STACK, {"rbx": OBJECT, "rcx": 0x2000}, faulted=True)
+    monkeypatch.setattr(past_area, "calls", lambda *_: Calls(code, [frame], {}))
+    monkeypatch.setattr(past_area, "area_caller", lambda *_: caller)
+    step = made.flow_step("loaded", "fb_fill", AREA)
+    flow = made.data_flow(made.way(step), bad=replace(GUARD, **bad))
+    return collect(Machine().session, flow, made.backtrace(), MODULES, made.ABSENT)
+
+
+def test_the_maker_and_what_told_how_far_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = collected(monkeypatch, TEXT + 0x1000)
+    assert isinstance(found, PastArea)
+    assert (found.maker, found.maker_module) == ("fb_resize", "fb")
+    assert (found.runner, found.runner_module) == ("fb_fill", "fb")
+    assert found.bound is not None
+    assert found.bound.instruction.text == "mov ecx, dword ptr [rbx + 8]"
+    other = collected(monkeypatch, TEXT + 0x2000)
+    assert (other.maker, other.maker_module) == ("pool_get", "pool")
+
+
+def test_a_maker_that_is_gone_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for caller in (None, TEXT + 0x100000):
+        found = collected(monkeypatch, caller)
+        assert (found.maker, found.maker_module) == (None, None)
+
+
+def test_memory_that_can_be_read_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(collected(monkeypatch, TEXT + 0x1000, mapped=True), Missing)
+    assert isinstance(collected(monkeypatch, TEXT + 0x1000, kind="slab"), Missing)
