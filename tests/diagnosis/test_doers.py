@@ -15,8 +15,10 @@ from oopsight.diagnosis.doers import (
     freers_unseen,
     gave_back_itself,
     keepers,
+    makers_that_omit,
     sharers,
     traces_of,
+    who_left_it_null,
 )
 from oopsight.evidence import Address
 from oopsight.evidence.modules.doers import Doers, FieldDoers, FunctionSizes, KeptBy, LeftIn
@@ -152,3 +154,25 @@ def test_of_two_alike_who_ran_comes_first(function: str, called: str) -> None:
     )
     other = Footprints("another", found)
     assert not freers_by_code(BOTH, ALIKE, ONE, other)[1]
+
+
+def test_who_can_have_left_a_field_null() -> None:
+    field = replace(
+        FIELD,
+        way=0,
+        clears=("rec_stop", "rec_rekey"),
+        replaces=("rec_rekey",),
+        late=(KeptBy("rec_probe", "misc_register", checked=True),),
+        untested=("rec_open",),
+    )
+    doers = replace(DOERS, fields=(field,), omits=("rec_clone",))
+    found = who_left_it_null(doers)
+    assert [one.function for one in found] == [
+        "rec_rekey", "rec_probe", "rec_stop", "rec_open", "rec_clone",
+    ]  # fmt: skip
+    assert "misc_register" in found[1].why
+    assert [one.function for one in makers_that_omit(doers)] == ["rec_clone"]
+    # An offset at which so many store zero is of several kinds of objects.
+    many = replace(field, clears=("a", "b", "c", "d"))
+    assert who_left_it_null(replace(doers, fields=(many,))) == []
+    assert who_left_it_null(ABSENT) == makers_that_omit(ABSENT) == []

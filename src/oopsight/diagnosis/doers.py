@@ -180,12 +180,19 @@ def who_left_it_null(doers: Doers | Missing) -> list[Culprit]:
     """Who can have left the field NULL that a pointer was read from, most suspect first.
 
     Who takes the pointer away and puts another there, which may fail in between; who only takes it
-    away; who stores what a call returned without a look at it; who makes such an object and leaves
+    away; who fills it after it has made the object known; who stores what a call returned without a
+    look at it; who makes such an object and leaves
     the field alone that others set.
     """
     field = doers.field(0) if isinstance(doers, Doers) else None
     if field is None or not isinstance(doers, Doers) or len(field.clears) > _MOST_CLEAR:
         return []
+    late = [
+        Culprit(
+            doers.module, one.function, None, None, f"calls {one.called} before it sets the field"
+        )
+        for one in field.late
+    ]
     reasons = (
         (field.replaces, "clears the field before it has another pointer for it"),
         (field.clears, "clears the field"),
@@ -193,9 +200,10 @@ def who_left_it_null(doers: Doers | Missing) -> list[Culprit]:
          " NULL"),
         (doers.omits, _OMITS),
     )  # fmt: skip
-    return merge(
-        [Culprit(doers.module, name, None, None, why) for names, why in reasons for name in names]
-    )
+    found = [
+        Culprit(doers.module, name, None, None, why) for names, why in reasons for name in names
+    ]
+    return merge(found[: len(field.replaces)], late, found)
 
 
 def makers_that_omit(doers: Doers | Missing) -> list[Culprit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from handmade_machine import BAD, OBJECT, Machine, trace, ways
+from handmade_machine import BAD, OBJECT, STACK, Machine, trace, ways
 
 from oopsight.evidence.flow.moves import How, Move
 
@@ -87,3 +87,23 @@ def test_of_a_page_the_address_in_it_is_followed() -> None:
     moves = trace(machine, "rax", 14, rax=page, rbx=OBJECT, rsi=table)
     assert [how for how, _ in told(moves)] == ["index", "index", "page", "loaded"]
     assert told(moves)[-1][1] == given
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_of_a_null_table_and_a_product_the_table_is_followed(index: int) -> None:
+    # imul rdx,rax; add rdx,[rbx]; mov rcx,[rdx]
+    machine = Machine("480fafd0 480313 488b0a")
+    machine.words[OBJECT] = 0
+    total = index * 0x40
+    moves = trace(machine, "rdx", 7, rdx=total, rax=0x40, rbx=OBJECT)
+    assert told(moves) == [("computed", total), ("loaded", 0)]
+
+
+def test_a_copy_from_the_end_began_at_its_argument() -> None:
+    # f0: add rdi,rdx; mov [rdi-8],rax   f1: mov rdi,[rip]; call f0
+    machine = Machine("4801d7 488947f8", "488b3df91f0000 e8f4efffff")
+    machine.names[0] = "memcpy_orig"
+    machine.words[machine.start(3)] = 0
+    moves = trace(machine, "rdi", 3, (1, 12, STACK + 8), rdi=0x62)
+    assert [one for one in ways(moves) if one != "copied"] == ["computed", "passed", "loaded"]
+    assert moves[-1].address == machine.start(3)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Missing
+from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.modules import doers
 from oopsight.evidence.modules.doers import Doers, collect
-from oopsight.evidence.modules.field_code import FieldUse, Mark
+from oopsight.evidence.modules.field_code import FieldUse, Mark, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
 
 MODULE = 0xFFFFFFFFC0300000
@@ -105,6 +107,7 @@ def test_nobody_asks_where_nothing_tells_of_an_earlier_mistake() -> None:
 
 
 ONE = made.slab_object("free")
+MADE = made.slab_object("allocated")
 
 
 def left(data: bytes, *calls: tuple[Mark, ...], monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
@@ -135,3 +138,74 @@ def test_what_a_freed_object_says_to_who_marks_it(monkeypatch: pytest.MonkeyPatc
 def test_an_empty_object_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert left(b"", (Mark(8, 4, 7),), monkeypatch=monkeypatch) == ()
     assert left(b"\1", (), monkeypatch=monkeypatch) == ()
+
+
+def stored(key: int, what: str, **changes: Any) -> Stored:
+    return Stored(key, what, None, **changes)
+
+
+def of_field(uses: dict[str, FieldUse], *code: ModuleFunction, key: str = "0x20"):  # noqa: ANN201
+    step = replace(
+        STEP, instruction=replace(STEP.instruction, text=f"mov rax, qword ptr [rbx + {key}]")
+    )
+    way = made.way(step, value=0, module="recorder", ended="loaded")
+    return doers._of_field(MODULES.loaded[0], 0, way, uses, list(code))
+
+
+def use(*stores: Stored, **changes: Any) -> FieldUse:
+    sets = frozenset(one.key for one in stores)
+    return FieldUse((), stores, counts=False, **{"sets": sets, **changes})
+
+
+def function(name: str, *calls: str) -> ModuleFunction:
+    return ModuleFunction(name, MODULE, frozenset(calls), frozenset(), copies=False)
+
+
+def test_who_clears_a_field_and_who_puts_another_pointer_there() -> None:
+    uses = {
+        "rec_drop": use(stored(0x20, "zero")),
+        "rec_fill": use(stored(0x20, "fresh", tested=True)),
+        "rec_resize": use(),
+        "rec_exit": use(),
+        "rec_new": use(stored(0x20, "zero", into="kzalloc")),
+        "rec_get": use(stored(0x20, "returned")),
+        "rec_probe": use(stored(0x20, "value", late="misc_register")),
+    }
+    code = [function(name) for name in uses if name not in ("rec_resize", "rec_exit")]
+    code += [function("rec_resize", "rec_drop", "rec_fill"), function("rec_exit", "rec_drop")]
+    found = of_field(uses, *code)
+    assert (found.clears, found.replaces) == (("rec_drop",), ("rec_resize",))
+    assert found.untested == ("rec_get",)
+    assert [(one.function, one.called) for one in found.late] == [("rec_probe", "misc_register")]
+
+
+def test_a_field_of_an_area_behind_an_outer_object() -> None:
+    uses = {
+        "rec_read": use(inner=frozenset([0x980])),
+        "rec_drop": use(stored(8, "zero")),
+    }
+    assert doers._as_others_have_it(0x988, uses["rec_read"], uses) == 8
+    assert doers._as_others_have_it(0x988, None, uses) == 0x988
+    found = of_field({"rec_drop": use(stored(0x988, "zero"))}, key="0x988")
+    assert found.clears == ("rec_drop",)
+
+
+def test_who_makes_an_object_and_does_not_set_what_others_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [Allocator(name, "") for name in ("rec_create", "rec_alloc")]
+    monkeypatch.setattr(doers, "allocating", lambda *_: (tuple(names), True))
+    held = made.owner(int(MADE.address) + 4, "slab", slab=MADE, offset=4)
+    flow = made.data_flow(made.way(STEP, held_in=held, value=0, ended="loaded"))
+    uses = {
+        "rec_create": use(sets=frozenset([4])),
+        "rec_alloc": use(),
+        "rec_clone": use(fills=frozenset(["rec_alloc"])),
+    }
+    code = [function(name) for name in uses]
+    session = Machine().session
+    found = doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code)
+    assert found == ("rec_clone",)
+    # Where nobody sets it, all leave it to somebody else.
+    uses["rec_create"] = use()
+    assert doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code) == ()

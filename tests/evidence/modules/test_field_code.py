@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oopsight.evidence.modules.field_code import Freed, Mark, Stored, field_use
+from oopsight.evidence.modules.field_code import Freed, Mark, Stored, Wiped, field_use, joined
 
 NAMES = {
     0x9000: "kfree",
@@ -13,6 +13,8 @@ NAMES = {
     0x9300: "kmem_cache_free",
     0x9400: "kmalloc_trace",
     0x9500: "kmemdup",
+    0x9600: "misc_register",
+    0x9700: "memset",
 }
 START = 0x1000
 
@@ -21,9 +23,9 @@ def use(*lines: str):  # noqa: ANN201
     rows = []
     for number, line in enumerate(lines):
         mnemonic, _, operands = line.partition(" ")
-        if mnemonic == "lock":
+        if mnemonic in ("lock", "rep"):
             name, _, operands = operands.partition(" ")
-            mnemonic = f"lock {name}"
+            mnemonic = f"{mnemonic} {name}"
         rows.append((START + 4 * number, b"\x90" * 4, mnemonic, operands))
     return field_use(rows, START, START + 4 * len(lines), NAMES.get)
 
@@ -159,3 +161,52 @@ def test_a_way_that_joins_behind_the_store_came_through_it() -> None:
     found = use("mov rbx, rdi", "mov qword ptr [rbx + 8], 0", f"je {START + 4 * 4:#x}",
                 "mov dword ptr [r12], 1", "mov rdi, rbx", "call 0x9000")  # fmt: skip
     assert found.marks == ((Mark(8, 8, 0),),)
+
+
+def test_what_is_known_of_a_store() -> None:
+    found = use(
+        "call 0x9200",
+        "mov rbx, rax",
+        "test rax, rax",
+        "mov qword ptr [rdi + 8], rax",
+        "call 0x9400",
+        "mov qword ptr [rax + 0x10], rbx",
+        "call 0x9600",
+        "mov qword ptr [rbx + 0x18], 0",
+    )
+    tested, into, late = found.stores
+    assert (tested.tested, tested.into, tested.late) == (True, None, None)
+    assert (into.into, into.late) == ("kmalloc_trace", None)
+    assert late.late == "misc_register"
+    assert found.sets == {8, 0x10, 0x18}
+    assert found.fills == {"kmalloc_trace", "crypto_alloc_shash"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "wiped"),
+    [
+        (("mov esi, 0", "mov edx, 0x30", "call 0x9700"), (Wiped(0x30, None),)),
+        (("mov esi, 1", "mov edx, 0x30", "call 0x9700"), ()),
+        (("xor eax, eax", "mov ecx, 4", "rep stosq qword ptr [rdi], rax"), (Wiped(32, None),)),
+        (("mov eax, 7", "mov ecx, 4", "rep stosq qword ptr [rdi], rax"), ()),
+        (("lea rdi, [rsp + 8]", "xor eax, eax", "rep stosq qword ptr [rdi], rax"), ()),
+        (("call 0x9400", "mov rdi, rax", "xor eax, eax", "rep stosq qword ptr [rdi], rax"),
+         (Wiped(None, "kmalloc_trace"),)),
+    ],
+)  # fmt: skip
+def test_what_is_filled_with_zeros(lines: tuple[str, ...], wiped: tuple[Wiped, ...]) -> None:
+    assert use(*lines).wipes == wiped
+
+
+def test_the_poison_of_a_deleted_entry() -> None:
+    found = use("movabs rax, 0xdead000000000122", "mov qword ptr [rbx + 8], rax")
+    assert found.unlinks
+    assert not use(POISON, "mov qword ptr [rbx], rax").unlinks
+
+
+def test_two_parts_of_a_function() -> None:
+    hot = use("mov qword ptr [rbx + 8], 0", "lea rax, [rbx + 0x40]")
+    cold = use("mov rdi, qword ptr [rbx + 8]", "call 0x9000")
+    both = joined(hot, cold)
+    assert (both.stores, both.frees) == (hot.stores, cold.frees)
+    assert (both.inner, both.sets) == ({0x40}, {8})

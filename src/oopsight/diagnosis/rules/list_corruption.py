@@ -18,8 +18,10 @@ How it is decided
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
     elsewhere. Only where the entry had been deleted or added before is the mistake itself shown;
-    else the verdict is *possible*. An entry that is on two lists may also have been freed while it
-    was on the first, and allocated again.
+    else the verdict is *possible*. Which of two deletions is one too many stays open where several
+    functions of the module delete. An entry whose pointer is NULL was wiped: who fills memory in
+    use with zeros comes first. An entry that is on two lists may also have been freed while it was
+    on the first, and allocated again.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.

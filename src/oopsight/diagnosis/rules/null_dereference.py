@@ -18,12 +18,13 @@ How it is decided
 When it is wrong
     The pointer may have been overwritten with zeros rather than never set; the zero tells not
     which. Where all of the object that it was in is zero, which freed memory is that was allocated
-    again, the verdict is *possible*, as it is where the trace of the zero is lost. First blamed is
-    the function that brought the zero in; whoever should have set the pointer ran earlier and is
-    not on the stack: of a pointer that was kept in an object or in data it is only *possible* that
-    this function is to blame. Only where it is that of a list's head which was never set up, as
-    comparing with it tells, those come first that make such an object, or the module's
-    initialisation.
+    again, the verdict is *possible*, as it is where the trace of the zero is lost. Whoever left a
+    pointer NULL that was kept in an object or in data ran earlier and is not on the stack. The
+    module's code tells who can have: first who takes the pointer away and puts another there, which
+    may fail in between; who sets it after it has made the object known; who only clears it; who
+    does not look at what a call returned; who makes such an object and leaves the field alone.
+    That is *possible* only. Of a list's head which was never set up, as comparing with it tells,
+    those come first that make such an object, or the module's initialisation.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read

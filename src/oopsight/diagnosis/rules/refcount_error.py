@@ -14,7 +14,8 @@ When it is wrong
     The put on the stack may be the right one, and an earlier one the one too many, or a get may be
     missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
     only the kernel's own functions are named and modules of others are loaded. Of an underflow
-    those come first that store a pointer to such an object where it was read, without a reference.
+    those come first that store a pointer to such an object where it was read, without a reference;
+    of a get from zero those that make such objects and do not set the count as others do.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.

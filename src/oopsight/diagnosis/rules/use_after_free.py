@@ -26,7 +26,7 @@ How it is decided
     is any more. So do a lock that somebody waits for in a free object, and a lock or queue entry on
     the stack of a task that is in another function now. Of several modules, one that makes no such
     objects was only handed it; of several functions that free, those that do not take out of an IDR
-    or XArray what a lookup there returned come first.
+    or XArray what a lookup or walk there gave come first.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
@@ -36,6 +36,9 @@ When it is wrong
     allocator's records the freeing function is chosen by what it can do, not by what it did, and
     the verdict is only *possible*. First comes who frees what the field held and leaves the
     pointer there, then who frees and allocates nothing; who uses it only where none stands out.
+    A function that stores something in what it frees is less suspect if the freed object holds
+    other bytes there; of two alike comes first whose bytes are there, then whose call still has its
+    return address on some stack.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds

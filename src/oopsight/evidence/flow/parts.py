@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow.arithmetic import SCALES, invert
-from oopsight.evidence.flow.effects import Constant, Effect, Operation
+from oopsight.evidence.flow.effects import Constant, Copy, Effect, Load, Operation
 from oopsight.evidence.flow.moves import Context, How
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ _KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 _PAGE_SHIFT = 12
 _FARTHEST = 1 << 32
 """Bytes from the beginning of an area to any place in it."""
+_COPIES = ("memcpy", "memmove")
 _WEIGHTS = (How.COMPUTED, How.INDEX, How.PAGE)
 
 
@@ -39,8 +40,8 @@ def part(
 
     :param at: index of the instruction that computed it
     """
-    # Arithmetic made the zero: what went in was none.
-    if not result:
+    # Arithmetic made the zero: what went in was none, but for a sum of zeros.
+    if result is None or (not result and what.name != "add"):
         return None
     open_ = [number for number, one in enumerate(what.inputs) if not isinstance(one, Constant)]
     chosen: int | None
@@ -90,6 +91,9 @@ def _of_two(
     """Which of two was wrong, if one of them is known to be right; and what it is to the sum."""
     if what.name != "add" or len(what.inputs) != 2:
         return None, How.COMPUTED
+    if context.function.name.lstrip("_").startswith(_COPIES):
+        # From the last byte on: to the place its length is added.
+        return 0, How.COMPUTED
     known = [values.evaluate(context, at, one, 1) for one in what.inputs]
     good = [number is not None and _is_pointer(values, number) for number in known]
     if good[0] != good[1]:
@@ -98,11 +102,26 @@ def _of_two(
     counts = [isinstance(one, Operation) and one.name in SCALES for one in what.inputs]
     if not any(good) and counts[0] != counts[1] and None not in known:
         return int(counts[0]), How.COMPUTED
+    # A pointer that is NULL, and a number of bytes.
+    zero = [
+        isinstance(one, Load) and value == 0 for one, value in zip(what.inputs, known, strict=True)
+    ]
+    if zero[0] != zero[1] and _is_number(values, context, at, what.inputs[int(zero[0])]):
+        return int(zero[1]), How.COMPUTED
     # The address of what is there no more, or what was written over it, and a distance from it.
     far = [number is not None and _is_far(number, result) for number in known]
     if not any(good) and far[0] != far[1]:
         return int(far[1]), How.COMPUTED
     return None, How.COMPUTED
+
+
+def _is_number(values: Values, context: Context, at: int, one: Effect) -> bool:
+    """Whether what was added is the result of a multiplication."""
+    if not isinstance(one, Copy):
+        return False
+    found = values.definitions(context.function, one.source, at)
+    only = found[0].effect if found is not None and len(found) == 1 else None
+    return isinstance(only, Operation) and only.name in SCALES
 
 
 def _is_far(number: int, total: int) -> bool:

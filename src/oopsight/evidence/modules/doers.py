@@ -36,6 +36,9 @@ from oopsight.session import Session
 _MOST_WAYS = 3
 _LARGEST_FUNCTION = 1 << 16
 _MOST_CODE = 1 << 18
+_LARGEST_OBJECT = 1 << 16
+_AREA = 64
+"""An area within an object that is an object of its own begins at least so far in it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class FieldDoers:
     replaces: tuple[str, ...] = ()
     """Clear it, and store another pointer there, themselves or by what they call: where there is
     none to be had, the zero stays."""
+    late: tuple[KeptBy, ...] = ()
+    """Fill it only after a call of that function, which makes something known to the kernel."""
     untested: tuple[str, ...] = ()
     """Store there what was allocated or returned, and do not compare it with zero."""
 
@@ -339,6 +344,7 @@ def _of_field(
     key = _key(way)
     if key is None:
         return None
+    key = _as_others_have_it(key, uses.get(base_name(way.function)), uses)
     freeing = {name: [one for one in use.frees if one.key == key] for name, use in uses.items()}
     leaves = tuple(
         name
@@ -378,6 +384,13 @@ def _of_field(
         ),
         clears=tuple(sorted(clears)),
         replaces=_replacing(clears, fills, code),
+        late=tuple(
+            dict.fromkeys(
+                KeptBy(name, one.late, one.checked)
+                for name, _, one in stores
+                if one.late is not None and one.what not in ("zero", "itself")
+            )
+        ),
         untested=tuple(
             dict.fromkeys(
                 name
@@ -386,6 +399,18 @@ def _of_field(
             )
         ),
     )
+
+
+def _as_others_have_it(key: int, reader: FieldUse | None, uses: dict[str, FieldUse]) -> int:
+    """The key under which others store to the field that a function has read.
+
+    It may have come to the field from an outer object, as to a device's private data behind it.
+    """
+    if reader is None or key >= _LARGEST_OBJECT or any(key in use.sets for use in uses.values()):
+        return key
+    shorter = [key - distance for distance in sorted(reader.inner) if _AREA <= distance <= key]
+    stored = {one.key for use in uses.values() for one in use.stores}
+    return next((one for one in shorter if one in stored), key)
 
 
 def _is_new(into: str | None, makers: set[str]) -> bool:

@@ -39,6 +39,12 @@ _SIZES = {
     "__kmalloc_cache": "rdx",
     "__kmalloc": "rdi",
 }
+_PUBLISHES = re.compile(
+    r"_*(?:(?!un)\w*_)?(?:register|request_irq|request_threaded_irq|device_add|device_create|cdev_add"
+    r"|proc_create|debugfs_create|add_timer|mod_timer|hrtimer_start|queue_work|queue_delayed_work"
+    r"|wake_up_process)(?:_\w+)?$"
+)
+"""Functions after which the kernel may call the module with what it was given."""
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
@@ -95,6 +101,8 @@ class Stored:
     """Whether it is compared with zero anywhere in the function."""
     into: str | None = None
     """What had returned the object that has the field, if that is new to the function."""
+    late: str | None = None
+    """The function called before it that makes something known to the kernel."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,8 @@ class FieldUse:
     wipes: tuple[Wiped, ...] = ()
     fills: frozenset[str] = frozenset()
     """Functions that had returned what it stores to."""
+    inner: frozenset[int] = frozenset()
+    """Distances of the places within objects whose addresses it takes."""
     unlinks: bool = False
     """Whether it stores what ``list_del()`` leaves in an entry."""
 
@@ -155,6 +165,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         sets=one.sets | other.sets,
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
+        inner=one.inner | other.inner,
         unlinks=one.unlinks or other.unlinks,
     )
 
@@ -185,10 +196,14 @@ class _Reading:
         self.jumps: list[tuple[int, int]] = []
         """Within the function, from and to."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
+        self.published: str | None = None
+        self.late: list[str | None] = []
+        """Of each of :attr:`stored`."""
         self.checked: set[Value] = set()
         self.tested: set[Value] = set()
         self.keys: set[int] = set()
         self.filled: set[str] = set()
+        self.inner: set[int] = set()
         self.wiped: list[tuple[Value, Value]] = []
         """Memory filled with zeros, and how many bytes."""
         self.counts = False
@@ -223,6 +238,8 @@ class _Reading:
         """A call, or a jump out of the function."""
         called = self._name_of(int(target, 16)) if target.startswith("0x") else None
         name = base_name(called or "").removesuffix("_noprof")
+        if _PUBLISHES.match(name):
+            self.published = self.published or name
         given = _FREES.get(name.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
@@ -288,6 +305,7 @@ class _Reading:
         if not place.startswith("qword"):
             return
         self.stored.append((end, where[0], value, where[1]))
+        self.late.append(self.published)
 
     def _result(self, mnemonic: str, first: str, second: str, end: int) -> Value:
         if mnemonic == "xor" and first == second:
@@ -307,7 +325,10 @@ class _Reading:
         key, base = where
         if mnemonic == "mov":
             return Value("loaded", key, base)
-        return Value("number", key) if base is None else Value("inner", key, base)
+        if base is None:
+            return Value("number", key)
+        self.inner.add(key)
+        return Value("inner", key, base)
 
     @staticmethod
     def _extended(number: str, register: str) -> int:
@@ -357,8 +378,9 @@ def field_use(
             value.size,
             value in reading.tested,
             _into(base),
+            late,
         )
-        for _, key, value, base in reading.stored
+        for (_, key, value, base), late in zip(reading.stored, reading.late, strict=True)
     )
     more = any(one.kind != "loaded" for _, one in reading.freed)
     stored = tuple(dict.fromkeys(stores))
@@ -379,6 +401,7 @@ def field_use(
             )
         ),
         frozenset(reading.filled),
+        frozenset(reading.inner),
         any(
             value.kind == "number" and value.number == _UNLINKED for *_, value, _ in reading.stored
         ),
