@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handmade_code import START, function
 
-from oopsight.kernel.loops import follows_pointers, loop_at
+from oopsight.kernel.loops import Link, follows_pointers, link_of, loop_at
 
 # while (helper(lock)) with the return from helper() at 0xb
 CALLS = ("4989fc", "4c89e7", "call helper", "85c0 75f4 c3")
@@ -36,3 +36,11 @@ def test_a_walk_of_a_table_does_not() -> None:
 
 def test_a_loop_around_a_call_does_not() -> None:
     assert not follows_pointers(loop_at(function(*CALLS), IN_CALL))
+
+
+def test_the_link_that_a_loop_follows() -> None:
+    assert link_of(loop_at(function(*CHAIN), START + 0x8)) == Link("rbx", 0, 0x10)
+    assert link_of(loop_at(function(*TABLE), START)) is None
+    # 1: mov rax, [rbx + 0x18]; lea rbx, [rax - 0x10]; cmp rbx, rdi; jne 1b; ret
+    entries = function("488b4318 488d58f0 4839fb 75f3 c3")
+    assert link_of(loop_at(entries, START)) == Link("rbx", 0x10, 8)

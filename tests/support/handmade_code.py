@@ -29,6 +29,7 @@ NAMES = {
     START + 0x2200: "down_read",
     START + 0x2300: "up_read",
     START + 0x2400: "__wake_up",
+    START + 0x2500: "kmalloc_trace",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

@@ -7,12 +7,11 @@ what. x86-64.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from oopsight.kernel.code_locks import Function, Place, numbered
-from oopsight.kernel.machine_code import MASK, Expression, direct_target
+from oopsight.kernel.machine_code import MASK, Expression, direct_target, parsed
 
 _MOST_STEPS = 20_000
 _MOST_LOADS = 4
@@ -134,22 +133,9 @@ def _resolve(
     value = known(thing)
     if value is not None or not (thing.base.startswith("[") and thing.base.endswith("]")):
         return value
-    inner = _parsed(thing.base[1:-1])
+    inner = parsed(thing.base[1:-1])
     if inner is None or not loads:
         return None
     address = _resolve(inner, known, read, loads - 1)
     loaded = read(address) if address is not None else None
     return None if loaded is None else (loaded + thing.offset) & MASK
-
-
-_SUM = re.compile(r"(?P<base>.*\]|[^\[\]]*?)(?P<offset>[+-]0x[0-9a-f]+)?")
-
-
-def _parsed(text: str) -> Expression | None:
-    """An expression from what it was written as within a load."""
-    if re.fullmatch(r"0x[0-9a-f]+", text):
-        return Expression("", int(text, 16))
-    match = _SUM.fullmatch(text)
-    if match is None or not match["base"]:
-        return None
-    return Expression(match["base"], int(match["offset"] or "0", 16) & MASK)

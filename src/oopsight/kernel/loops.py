@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.machine_code import Instruction, pointer_read_through
+from oopsight.kernel.machine_code import (
+    MASK,
+    Expression,
+    Instruction,
+    Registers,
+    assign,
+    parsed,
+    pointer_read_through,
+)
 
 _KEEPS = ("mov", "lea", "add", "sub")
 """What leaves in a register a pointer to the same object as before, or to a part of it."""
+
+
+class Link(NamedTuple):
+    """How the objects that a loop goes along are linked."""
+
+    register: str
+    """Holds the object, where the loop was asked for."""
+    node: int
+    """In the object, what the link of another one points to."""
+    field: int
+    """From there, the link to the next one."""
 
 
 def loop_at(function: Function, address: int) -> tuple[Instruction, ...]:
@@ -62,3 +82,21 @@ def follows_pointers(loop: Iterable[Instruction]) -> bool:
         if instruction.written:
             made_of[instruction.written[0]] = came
     return any((register, True) in origins for register, origins in made_of.items())
+
+
+def link_of(loop: Iterable[Instruction]) -> Link | None:
+    """The link that a loop follows; ``None`` where it follows none, or by more than one step."""
+    registers: Registers = {}
+    rows = tuple(loop)
+    for row in rows:
+        for register in (*row.read, *row.written):
+            registers.setdefault(register, Expression(register, 0))
+    for row in rows:
+        if not row.mnemonic.startswith("j") and row.mnemonic != "call":
+            assign(row, registers)
+    for register, value in registers.items():
+        inner = parsed(value.base[1:-1]) if value.base.startswith("[") else None
+        if inner is not None and inner.base == register:
+            node = -value.offset & MASK
+            return Link(register, node, (inner.offset - node) & MASK)
+    return None

@@ -5,6 +5,7 @@ Values are kept as expressions of the function's arguments, constants and loads,
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from oopsight.cheap import dataclass
@@ -59,6 +60,19 @@ class Instruction:
     def end(self) -> int:
         """Address of the next one."""
         return self.address + self.size
+
+
+_SUM = re.compile(r"(?P<base>.*\]|[^\[\]]*?)(?P<offset>[+-]0x[0-9a-f]+)?")
+
+
+def parsed(text: str) -> Expression | None:
+    """An expression from what it was written as within a load."""
+    if re.fullmatch(r"0x[0-9a-f]+", text):
+        return Expression("", int(text, 16))
+    match = _SUM.fullmatch(text)
+    if match is None or not match["base"]:
+        return None
+    return Expression(match["base"], int(match["offset"] or "0", 16) & MASK)
 
 
 def direct_target(instruction: Instruction) -> int | None:
@@ -258,6 +272,14 @@ def sets(instruction: Instruction, register: str, number: int) -> bool:
     if instruction.mnemonic != "mov" or operands[1].type != capstone.x86.X86_OP_IMM:
         return False
     return register in instruction.written and bool(operands[1].imm == number)
+
+
+def stored(instruction: Instruction, registers: Registers) -> Expression | None:
+    """What a ``mov`` of a whole word stores in memory; ``None`` where that is not known."""
+    operands = instruction.operands
+    if instruction.mnemonic != "mov" or not writes_memory(instruction) or operands[0].size != 8:
+        return None
+    return _source(instruction, operands[1], registers)
 
 
 def stored_number(instruction: Instruction, registers: Registers) -> int | None:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.stalls import blame, distinct, looping
+from oopsight.diagnosis.stalls import blame, distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
@@ -74,7 +74,7 @@ def hard_lockup(
         and cpu.spins_on is None
         and (not cpu.panicking or symptom.kind is Kind.HARD_LOCKUP)
     ]
-    stuck = [c for c in deaf if (call := looping(c.stack)) and (call.in_loop or c.number in named)]
+    stuck = [c for c in deaf if (call := c.stack.looping) and (call.in_loop or c.number in named)]
     if len(stuck) != 1:
         return Clear(
             "no CPU sits in a loop with interrupts off"
@@ -85,7 +85,7 @@ def hard_lockup(
 
 
 def _found(symptom: Symptom, cpu: Cpu, cpus: Cpus) -> Finding | Undecided:
-    call = looping(cpu.stack)
+    call = cpu.stack.looping
     if call is None:
         return Undecided("no function on the stack of the CPU that is stuck can be to blame")
     headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()

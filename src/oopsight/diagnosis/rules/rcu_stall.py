@@ -16,6 +16,9 @@ How it is decided
     function that has returned did: those of the modules from outside the kernel's tree are searched
     for a path that returns within a read section which another path leaves.
 
+    Where the loop goes from object to object, these are followed. If they run in a ring, the
+    functions of the module come first that link in what they have neither made nor taken out.
+
 When it is wrong
     As with every sample the loop may be further out than the one caught. A starved virtual CPU or
     a starved grace period thread also stalls RCU; then no CPU is in a loop.
@@ -31,12 +34,21 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.leaked import certainty, leak_step, leakers, within_rcu
-from oopsight.diagnosis.stalls import blame, distinct, loop_reason, looping, own_loop
+from oopsight.diagnosis.stalls import (
+    blame,
+    distinct,
+    loop_reason,
+    own_loop,
+    ring_closers,
+    ring_of,
+    ring_step,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.grace_period import GracePeriod, Reader
 from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.hangs.ring_makers import RingMakers
 from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
@@ -47,6 +59,7 @@ def rcu_stall(
     cpus: Cpus | Missing,
     grace: GracePeriod | Missing,
     leaks: LockLeaks | Missing,
+    rings: RingMakers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide who keeps the grace period from ending."""
     if symptom.kind is not Kind.RCU_STALL:
@@ -65,10 +78,11 @@ def rcu_stall(
     if found is None:
         return Undecided("no CPU that keeps the grace period from ending is in a loop")
     cpu, proof = found
-    call = looping(cpu.stack)
+    call = cpu.stack.looping
     if call is None:
         return Undecided("no function on the stack of the CPU that is stuck can be to blame")
     headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
+    ring = ring_of(rings, cpu.stack, call)
     others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
     return Finding(
         title=f"RCU stall: CPU {cpu.number} loops in {call.name}",
@@ -82,9 +96,11 @@ def rcu_stall(
                 f"{'in a loop ' if call.in_loop else ''}in {call.name}",
                 (cpu.task, cpu.stack.pointer(call)),
             ),
+            *((ring_step(ring),) if ring is not None else ()),
         ),
         culprits=distinct(
             [
+                *ring_closers(ring),
                 blame(call, loop_reason(call, "it was caught here")),
                 *(blame(c, "on the same stack") for c in others),
             ]
@@ -181,9 +197,9 @@ def _blocking(cpus: Cpus, grace: GracePeriod | Missing) -> tuple[Cpu, tuple[Poin
         owing = {debt.cpu: debt.because for debt in grace.owing}
     ranked = sorted(
         (c for c in busy if c.number in owing),
-        key=lambda c: not ((call := looping(c.stack)) and call.in_loop),
+        key=lambda c: not ((call := c.stack.looping) and call.in_loop),
     )
     if ranked:
         return ranked[0], owing[ranked[0].number]
-    looped = [c for c in busy if (call := looping(c.stack)) and call.in_loop]
+    looped = [c for c in busy if (call := c.stack.looping) and call.in_loop]
     return (looped[0], ()) if len(looped) == 1 else None

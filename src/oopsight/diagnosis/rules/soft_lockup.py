@@ -12,11 +12,14 @@ How it is decided
     of each function is followed; the innermost one which can come back to where it was caught is
     the loop. A loop in a module goes before one in the kernel's own code, which serves it.
 
+    Where it goes from object to object, these are followed. If they run in a ring, the functions
+    of the module come first that link in what they have neither made nor taken out before.
+
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from
-    object to object ends as these are linked: who made a ring of them is not known, and the verdict
-    only *possible*. On an overcommitted
-    virtual machine the CPU may just not have been given time.
+    object to object ends as these are linked: who made a ring of them is not known for sure, and
+    the verdict only *possible*. On an overcommitted virtual machine the CPU may just not have been
+    given time.
 
 Example
     ``flow_find()`` follows a list whose head is no longer in it.
@@ -30,17 +33,28 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.stalls import blame, distinct, loop_reason, looping, own_loop
+from oopsight.diagnosis.stalls import (
+    blame,
+    distinct,
+    loop_reason,
+    own_loop,
+    ring_closers,
+    ring_of,
+    ring_step,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.ring_makers import RingMakers
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
 
 _STUCK = re.compile(r"soft lockup - CPU#(\d+) stuck")
 
 
-def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Undecided:
+def soft_lockup(
+    symptom: Symptom, cpus: Cpus | Missing, rings: RingMakers | Missing
+) -> Finding | Clear | Undecided:
     """Decide where the CPU is caught."""
     if symptom.kind is not Kind.SOFT_LOCKUP:
         return Clear(f"no soft lockup was reported, but {symptom.kind}")
@@ -49,7 +63,7 @@ def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Und
     cpu = _stuck(symptom, cpus)
     if cpu is None:
         return Undecided("the stack of the CPU that is stuck cannot be read")
-    call = looping(cpu.stack)
+    call = cpu.stack.looping
     because: list[Pointer] = [symptom.headline] if symptom.headline is not None else []
     steps = [
         Step(
@@ -64,6 +78,9 @@ def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Und
     if cpu.spins_on is not None:
         name = cpu.spins_on.name or cpu.spins_on.address
         steps.append(Step(f"it spins on spinlock {name}; who holds it is not known", (cpu.task,)))
+    ring = ring_of(rings, cpu.stack, call)
+    if ring is not None:
+        steps.append(ring_step(ring))
     others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
     sure = own_loop(call) and cpu.spins_on is None
     return Finding(
@@ -75,6 +92,7 @@ def soft_lockup(symptom: Symptom, cpus: Cpus | Missing) -> Finding | Clear | Und
         chain=tuple(steps),
         culprits=distinct(
             [
+                *ring_closers(ring),
                 blame(call, loop_reason(call, "it was caught here")),
                 *(blame(c, "on the same stack") for c in others),
             ]

@@ -121,6 +121,16 @@ class TaskStack:
         blamable = self.blamable
         return next((c for c in blamable if c.module), blamable[0] if blamable else None)
 
+    @property
+    def looping(self) -> Call | None:
+        """The function that a running task is caught in.
+
+        The innermost that can be to blame and whose code comes back to the same place, a module's
+        before the kernel's own; failing that, the innermost that can be to blame.
+        """
+        loops = [c for c in self.blamable if c.in_loop]
+        return next((c for c in loops if c.module), loops[0] if loops else self.culprit)
+
     def inside(self, *functions: str) -> Call | None:
         """The innermost call of one of these functions; ``*`` at the end stands for any rest."""
         return next((c for c in self.calls if _matches(c.function, functions)), None)

@@ -1,0 +1,170 @@
+"""Which entries a function links into chains, and whether it has taken them out before. x86-64.
+
+The code is read in the order of its addresses, which is not every way through it: it serves to put
+suspects in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from oopsight.cheap import dataclass
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.loops import Link
+from oopsight.kernel.machine_code import (
+    FRAME,
+    MASK,
+    Expression,
+    Instruction,
+    Registers,
+    assign,
+    direct_target,
+    memory_place,
+    parsed,
+    stored,
+)
+
+_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry that a function links in."""
+
+    made_by: str | None
+    """The function that had returned it; ``None`` for one that it found or was given."""
+    argument: bool
+    """Whether it was given."""
+    unlinked: bool
+    """Whether the function takes it out first."""
+    passed_to: tuple[str, ...]
+    """Functions that it is first given to, as their first argument."""
+
+
+class _Store(NamedTuple):
+    at: int
+    place: Expression | None
+    value: Expression
+
+
+class _Pass(NamedTuple):
+    at: int
+    called: str
+    entry: Expression
+
+
+class _Reading:
+    """The stores and calls of a function, with what registers hold at each."""
+
+    def __init__(self, function: Function, name_of: Callable[[int], str | None]) -> None:
+        self.stores: list[_Store] = []
+        self.passes: list[_Pass] = []
+        self.results: dict[str, str] = {}
+        """By what the values are called that calls return: who returned it."""
+        self._name_of = name_of
+        self._registers: Registers = {r: Expression(r, 0) for r in _ARGUMENTS}
+        self._registers["rsp"] = Expression(FRAME, 0)
+        for row in function.code.values():
+            self._step(row)
+
+    def _step(self, row: Instruction) -> None:
+        registers = self._registers
+        if row.mnemonic == "call":
+            target = direct_target(row)
+            called = (self._name_of(target) if target is not None else None) or ""
+            if "rdi" in registers:
+                self.passes.append(_Pass(row.address, called, registers["rdi"]))
+            for register in _CALLER_SAVED:
+                registers.pop(register, None)
+            result = Expression(f"result of {row.address:#x}", 0)
+            self.results[result.base] = called
+            registers["rax"] = result
+            return
+        value = stored(row, registers)
+        if value is not None:
+            self.stores.append(_Store(row.address, memory_place(row, registers), value))
+        if row.mnemonic.startswith("j"):
+            return
+        assign(row, registers)
+        for register in row.written:
+            registers.setdefault(register, Expression(f"made at {row.address:#x}", 0))
+
+
+def linked(
+    function: Function, link: Link, name_of: Callable[[int], str | None]
+) -> tuple[Entry, ...]:
+    """The entries that a function links in by a link of this kind.
+
+    :param name_of: names the function at an address, ``None`` where none begins there
+    """
+    reading = _Reading(function, name_of)
+    put: dict[str, list[_Store]] = {}
+    for one in reading.stores:
+        _, place, value = one
+        # Where the loop has the nodes themselves, they may lie anywhere in their objects.
+        if (
+            not value.base
+            or value.base == FRAME
+            or (link.node and value.offset not in (0, link.node))
+        ):
+            continue
+        if place is not None and (place.base in (value.base, FRAME) or _neighbours(place, value)):
+            continue
+        if _points_on(reading.stores, value.plus(link.field)):
+            put.setdefault(value.base, []).append(one)
+    return tuple(
+        _entry(reading, base, max(one.at for one in stores))
+        for base, stores in put.items()
+        if not _stays(base, put)
+    )
+
+
+def unlinks_argument(function: Function, name_of: Callable[[int], str | None]) -> bool:
+    """Whether a function takes out of a chain what it is given first."""
+    return _taken_out(_Reading(function, name_of).stores, "rdi", MASK)
+
+
+def _points_on(stores: Iterable[_Store], field: Expression) -> bool:
+    """Whether another entry, not the end of a chain, is put into a field."""
+    return any(
+        place == field and value != Expression("", 0) and value.base != field.base
+        for _, place, value in stores
+    )
+
+
+def _stays(base: str, put: dict[str, list[_Store]]) -> bool:
+    """Whether it is but the neighbour of what is linked in, whose own neighbours point to it."""
+    into = {one.place.base if one.place is not None else None for one in put[base]}
+    other = next(iter(into)) if len(into) == 1 else None
+    return other is not None and len(put.get(other, ())) > len(put[base])
+
+
+def _entry(reading: _Reading, base: str, at: int) -> Entry:
+    passed = (one for one in reading.passes if one.at < at and one.entry.base == base)
+    return Entry(
+        made_by=reading.results.get(base),
+        argument=base in _ARGUMENTS,
+        unlinked=_taken_out(reading.stores, base, at),
+        passed_to=tuple(dict.fromkeys(one.called for one in passed if one.called)),
+    )
+
+
+def _taken_out(stores: Iterable[_Store], base: str, before: int) -> bool:
+    """Whether one neighbour of an entry is put into another."""
+    return any(
+        place is not None and at < before and _neighbours(place, value) == base
+        for at, place, value in stores
+    )
+
+
+def _neighbours(one: Expression, other: Expression) -> str | None:
+    """The entry from which two pointers were both read, as when it is taken out of a chain."""
+    first, second = _read_from(one), _read_from(other)
+    return first if first == second else None
+
+
+def _read_from(value: Expression) -> str | None:
+    inner = parsed(value.base[1:-1]) if value.base.startswith("[") else None
+    return inner.base if inner is not None and inner.base else None
