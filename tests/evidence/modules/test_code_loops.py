@@ -35,7 +35,9 @@ def test_what_goes_on_by_itself_is_written_at_length(code: str, registers: tuple
 def test_an_address_may_follow_the_counter() -> None:
     # mov rax,[rbx]; add rax,rcx; mov [rax],dl; inc rcx
     assert widths("488b03 4801c8 8810 48ffc1 75f3", 6, 1, "rax") == {1}
-    # The same, but the counter tells no address: mov rax,[rbx]; mov [rax],dl; inc rcx
+    # mov [rdi+rax],cl; mov rax,r8; lea r8,[r8+1]
+    assert widths("880c07 4c89c0 4d8d4001 75f4", 0, 1, "rdi", "rax") == {1}
+    # As the first, but the counter tells no address: mov rax,[rbx]; mov [rax],dl; inc rcx
     assert not widths("488b03 8810 48ffc1 75f6", 3, 1, "rax")
 
 

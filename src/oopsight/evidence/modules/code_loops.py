@@ -65,7 +65,8 @@ def _written(body: Sequence[Row], stores: Mapping[int, Store]) -> set[int]:
     own = _advanced([change for change in changes if change is not None])
     advancing = set(own)
     found: set[int] = set()
-    for row, change in zip(body, changes, strict=True):
+    # What is copied at a loop's end is used at its beginning, the next time.
+    for row, change in [*zip(body, changes, strict=True)] * 2:
         store = stores.get(row.address)
         if store is not None and store.registers & advancing:
             found.add(store.width)
