@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oopsight.diagnosis import Culprit
+from oopsight.diagnosis import Culprit, Step
+from oopsight.diagnosis.blame import merge
+from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
+from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.plumbing import base_name
 
 _MOST = 3
@@ -51,6 +54,32 @@ def culprits(
         reason = others if found else why
         found.setdefault(name, Culprit(frame.module, name, frame.source, thing, reason))
     return tuple(found.values())[:_MOST]
+
+
+def wrote_state(state: StateWriters | Missing, frames: Sequence[Frame]) -> StateWriters | None:
+    """Who writes to what was found wrong, where that is of the module that is to blame by place."""
+    if isinstance(state, Missing) or not frames or frames[0].module != state.module:
+        return None
+    return state
+
+
+def state_step(state: StateWriters) -> Step:
+    """Where the number was read from."""
+    end = state.way.end
+    if end is None:
+        return Step("what was compared was kept in memory", ())
+    carried = (end.instruction, *((end.memory,) if end.memory is not None else ()))
+    return Step(f"{end.text}; others of {state.module} write there, too", carried)
+
+
+def state_culprits(state: StateWriters, found: Sequence[Culprit]) -> tuple[Culprit, ...]:
+    """Who can have written what was found wrong, before who found it.
+
+    What the call itself brought with it may as well be what is wrong: then they come last.
+    """
+    why = f"writes to {state.way.name or 'the field'} that was found wrong"
+    writers = [Culprit(state.module, name, None, None, why) for name in state.functions]
+    return tuple(merge(writers, found) if state.alone else merge(found, writers))
 
 
 def title_of(frame: Frame) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from handmade_facts import ABSENT, backtrace, fault, log
+from handmade_facts import ABSENT, backtrace, fault, flow_step, log, way
 from handmade_waits import symptom
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
@@ -13,6 +13,7 @@ from oopsight.diagnosis.rules.bug_on import bug_on
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.crash.bug_site import BugSite
+from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import RegisterPointer
 from oopsight.kernel.conditions import Condition
 from oopsight.kinds import Kind
@@ -25,6 +26,10 @@ SITE = BugSite(
     condition=Condition("esi < (unsigned) edi", ("rsi", "rdi")),
     values=(RegisterPointer("rsi", Address(8)), RegisterPointer("rdi", Address(9))),
 )
+
+
+def decided(*facts: Any, writers: Any = ABSENT) -> Any:
+    return bug_on(*facts, writers)
 
 
 def trace(**of_modules: str) -> Backtrace:
@@ -45,7 +50,7 @@ DRIVER = trace(append="drv", export="drv")
 
 def test_the_module_that_called_the_kernels_check_is_suspect() -> None:
     explained = log("skbuff: skb_over_panic: text:1 len:900")
-    found = bug_on(TRAP, DRIVER, BUG, ABSENT, explained)
+    found = decided(TRAP, DRIVER, BUG, ABSENT, explained)
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [
         ("drv", "append"),
@@ -57,30 +62,46 @@ def test_the_module_that_called_the_kernels_check_is_suspect() -> None:
 
 
 def test_place_comparison_and_values_are_told() -> None:
-    found = bug_on(TRAP, DRIVER, BUG, SITE, ABSENT)
+    found = decided(TRAP, DRIVER, BUG, SITE, ABSENT)
     assert isinstance(found, Finding)
     assert "drv.c:15" in found.summary
     assert "rsi = 0x8 (8), rdi = 0x9 (9)" in found.chain[1].claim
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(bug_on(fault(), DRIVER, BUG, SITE, ABSENT), Clear)
-    assert isinstance(bug_on(TRAP, DRIVER, BUG, replace(SITE, warning=True), ABSENT), Clear)
-    assert isinstance(bug_on(TRAP, DRIVER, symptom(Kind.WARNING), SITE, ABSENT), Clear)
+    assert isinstance(decided(fault(), DRIVER, BUG, SITE, ABSENT), Clear)
+    assert isinstance(decided(TRAP, DRIVER, BUG, replace(SITE, warning=True), ABSENT), Clear)
+    assert isinstance(decided(TRAP, DRIVER, symptom(Kind.WARNING), SITE, ABSENT), Clear)
     nobody = replace(DRIVER, frames=DRIVER.frames[:1])
-    assert isinstance(bug_on(TRAP, nobody, BUG, SITE, ABSENT), Undecided)
+    assert isinstance(decided(TRAP, nobody, BUG, SITE, ABSENT), Undecided)
 
 
 def test_a_check_of_what_another_module_asked_for_is_that_modules() -> None:
     named = trace(skb_panic="pool", append="crypt", export="crypt")
     frames = tuple(replace(f, plumbing=None, calls_by_name=True) for f in named.frames)
-    found = bug_on(TRAP, replace(named, frames=frames), BUG, ABSENT, ABSENT)
+    found = decided(TRAP, replace(named, frames=frames), BUG, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.module for c in found.culprits] == ["crypt", "crypt"]
     assert found.certainty is Certainty.POSSIBLE
     # Through a pointer, the module with the check is the driver of the other.
     frames = tuple(replace(f, calls_by_name=False) for f in frames)
-    found = bug_on(TRAP, replace(named, frames=frames), BUG, ABSENT, ABSENT)
+    found = decided(TRAP, replace(named, frames=frames), BUG, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.module for c in found.culprits] == ["pool"]
     assert found.certainty is Certainty.INFERRED
+
+
+def test_who_writes_what_was_checked_comes_before_who_checks() -> None:
+    made = backtrace(stop=Role.FAULT)
+    (frame,) = made.frames
+    path = replace(made, frames=(replace(frame, module="drv"),), exception="invalid_op")
+    trap = replace(TRAP, frame=replace(TRAP.frame, index=frame.index))
+    writers = StateWriters("drv", way(flow_step("loaded", "stop", 1, "drv")), ("reset",))
+    found = decided(trap, path, BUG, SITE, ABSENT, writers=writers)
+    assert isinstance(found, Finding)
+    assert [one.function for one in found.culprits] == ["reset", "stop"]
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    # One of two numbers came with the call.
+    found = decided(trap, path, BUG, SITE, ABSENT, writers=replace(writers, alone=False))
+    assert [one.function for one in found.culprits] == ["stop", "reset"]
+    assert found.certainty is Certainty.POSSIBLE

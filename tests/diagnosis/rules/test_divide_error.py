@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from handmade_facts import backtrace, fault
+from handmade_facts import ABSENT, backtrace, fault, flow_step, way
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.divide_error import divide_error
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.modules.state_writers import StateWriters
 
 TRACE = backtrace(rate=Role.FAULT, tick=Role.CALLER)
 ERROR = fault(None, exception="divide_error", instruction="div ecx", function="rate")
@@ -20,7 +21,7 @@ ERROR = fault(None, exception="divide_error", instruction="div ecx", function="r
 def divided(instruction: str, **registers: int) -> Finding | Clear | Undecided:
     values = tuple((name, Address(value)) for name, value in registers.items())
     trace = replace(TRACE, registers=values, exception="divide_error")
-    return divide_error(replace(ERROR, instruction=instruction), trace)
+    return divide_error(replace(ERROR, instruction=instruction), trace, ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +51,20 @@ def test_a_divisor_that_is_not_zero_or_not_known_is_not_called_zero(instruction:
 
 def test_clear_and_undecided() -> None:
     page: Fault = fault()
-    assert isinstance(divide_error(page, TRACE), Clear)
+    assert isinstance(divide_error(page, TRACE, ABSENT), Clear)
+
+
+def test_who_writes_the_divisor_comes_before_who_divides() -> None:
+    step = flow_step("loaded", "shape_per_second", 0, "shaper")
+    writers = StateWriters("shaper", way(step, name="struct shaper.rate"), ("shape_set_rate",))
+    error = replace(ERROR, instruction="div ecx")
+    frames = tuple(replace(one, module="shaper") for one in TRACE.frames)
+    trace = replace(TRACE, frames=frames, registers=(("rcx", Address(0)),))
+    answer = divide_error(error, trace, writers)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "shape_set_rate"
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    # What another module writes has nothing to do with this one.
+    other = divide_error(error, trace, replace(writers, module="other"))
+    assert isinstance(other, Finding)
+    assert other.certainty is Certainty.SHOWN

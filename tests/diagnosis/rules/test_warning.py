@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from handmade_facts import ABSENT, backtrace, log
 from handmade_waits import symptom
@@ -29,6 +30,10 @@ LEAVING = ModuleTransition(
 )
 
 
+def decided(*facts: Any, writers: Any = ABSENT) -> Any:
+    return warning(*facts, writers)
+
+
 def reported(*before: str) -> tuple[Symptom, Log]:
     lines = log(*before, HEADLINE, PANIC)
     instant = tuple(replace(line, seconds=5.0) for line in lines.lines)
@@ -39,7 +44,7 @@ def reported(*before: str) -> tuple[Symptom, Log]:
 def test_a_module_that_left_no_frame_is_found_by_its_state() -> None:
     first, lines = reported("name 'drv_mode'")
     kernel = replace(TRACE, frames=tuple(replace(f, plumbing="x") for f in TRACE.frames))
-    found = warning(first, kernel, lines, ABSENT, LEAVING)
+    found = decided(first, kernel, lines, ABSENT, LEAVING)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["drv_files", "drv_exit"]
     assert "name 'drv_mode'" in found.chain[1].claim
@@ -49,7 +54,7 @@ def test_a_module_that_left_no_frame_is_found_by_its_state() -> None:
 def test_a_frame_of_a_module_goes_first() -> None:
     first, lines = reported()
     frames = (TRACE.frames[0], replace(TRACE.frames[1], module="other"))
-    found = warning(first, replace(TRACE, frames=frames), lines, ABSENT, LEAVING)
+    found = decided(first, replace(TRACE, frames=frames), lines, ABSENT, LEAVING)
     assert isinstance(found, Finding)
     assert found.culprits[0].module == "other"
 
@@ -58,12 +63,12 @@ def test_a_handler_that_the_warning_names_had_returned() -> None:
     named = "timer: drv_expire.cold+0x0/0x100 [drv] preempt leak: 00000101 -> 00000102"
     first, lines = reported(named)
     kernel = replace(TRACE, frames=tuple(replace(f, plumbing="x") for f in TRACE.frames))
-    found = warning(first, kernel, lines, ABSENT, ABSENT)
+    found = decided(first, kernel, lines, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [("drv", "drv_expire")]
     # Whoever is on the stack knows more of it.
     frames = (TRACE.frames[0], replace(TRACE.frames[1], module="other"))
-    found = warning(first, replace(TRACE, frames=frames), lines, ABSENT, ABSENT)
+    found = decided(first, replace(TRACE, frames=frames), lines, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].module == "other"
 
@@ -76,16 +81,16 @@ def test_a_warning_that_followed_another_report_is_what_the_machine_died_of() ->
     lines = replace(lines, crashes=reports)
     first = replace(symptom(Kind.MEMORY_CORRUPTION), headline=lines.lines[0])
     path = backtrace(__warn=Role.PANIC_PATH, kmem_cache_destroy=Role.FAULT, f=Role.CALLER)
-    found = warning(first, path, lines, ABSENT, LEAVING)
+    found = decided(first, path, lines, ABSENT, LEAVING)
     assert isinstance(found, Finding)
     assert any(slub in step.claim for step in found.chain)
     assert lines.lines[1] in found.chain[0].because
-    assert isinstance(warning(first, TRACE, lines, ABSENT, LEAVING), Clear)
+    assert isinstance(decided(first, TRACE, lines, ABSENT, LEAVING), Clear)
 
 
 def test_clear_and_undecided() -> None:
     first, lines = reported()
-    assert isinstance(warning(symptom(Kind.BUG), TRACE, lines, ABSENT, ABSENT), Clear)
-    assert isinstance(warning(first, TRACE, log(HEADLINE), ABSENT, ABSENT), Clear)
+    assert isinstance(decided(symptom(Kind.BUG), TRACE, lines, ABSENT, ABSENT), Clear)
+    assert isinstance(decided(first, TRACE, log(HEADLINE), ABSENT, ABSENT), Clear)
     nobody = replace(TRACE, frames=())
-    assert isinstance(warning(first, nobody, lines, ABSENT, ABSENT), Undecided)
+    assert isinstance(decided(first, nobody, lines, ABSENT, ABSENT), Undecided)

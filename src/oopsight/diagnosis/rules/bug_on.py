@@ -15,8 +15,9 @@ How it is decided
     name, the function of another module whose check failed; but then it is *possible* only.
 
 When it is wrong
-    The state may have been damaged by somebody who is not on the stack. A rule that finds how goes
-    before this one.
+    The state may have been brought about by somebody who is not on the stack: where what was
+    compared was read from memory to which other functions of the module write, these come first,
+    and the verdict is *possible*. A rule that finds how it was damaged goes before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
@@ -28,13 +29,22 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.places import askers, culprits, suspects, title_of
+from oopsight.diagnosis.places import (
+    askers,
+    culprits,
+    state_culprits,
+    state_step,
+    suspects,
+    title_of,
+    wrote_state,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.bug_site import BugSite, where
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
 
@@ -57,6 +67,7 @@ def bug_on(
     symptom: Symptom,
     site: BugSite | Missing,
     log: Log | Missing,
+    writers: StateWriters | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a BUG() stopped the machine."""
     if fault.exception != "invalid_op" or symptom.kind not in _KINDS:
@@ -91,20 +102,26 @@ def bug_on(
         )
     elif len(blamed) > 1 and not innocent:
         steps.append(Step(f"it was called by {title_of(blamed[1])}", (blamed[1].pointer,)))
+    found = culprits(asked, "called another module's function whose check failed") or culprits(
+        blamed,
+        "called the kernel's function whose check failed" if innocent else "its check failed",
+        others="called it",
+    )
+    state = None if innocent or asked else wrote_state(writers, blamed)
+    if state is not None:
+        steps.append(state_step(state))
+        found = state_culprits(state, found)
+    open_ = bool(asked) or state is not None
     return Finding(
         title=f"BUG in {title_of(checked)}"
         + (f", called for {title_of((asked or blamed)[0])}" if innocent or asked else ""),
         summary=f"A check in {title_of(checked)}{where(site)} failed"
         + (f"; {title_of(blamed[0])} called it." if innocent else "."),
-        certainty=Certainty.POSSIBLE if asked else Certainty.INFERRED,
+        certainty=Certainty.POSSIBLE if open_ else Certainty.INFERRED,
+        cause_certainty=Certainty.INFERRED if state is not None else None,
         depth=Depth.SYMPTOM,
         chain=tuple(steps),
-        culprits=culprits(asked, "called another module's function whose check failed")
-        or culprits(
-            blamed,
-            "called the kernel's function whose check failed" if innocent else "its check failed",
-            others="called it",
-        ),
+        culprits=found,
         advice=("Read the check at its place, and find out who brought the state about.",),
     )
 

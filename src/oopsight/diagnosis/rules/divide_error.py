@@ -13,7 +13,8 @@ How it is decided
 
 When it is wrong
     The function that divides may have been handed the zero; its callers of the same module are
-    named after it.
+    named after it. Where it read the divisor from memory to which other functions of the module
+    write, these come first: one of them let the zero in, and the verdict is *possible*.
 
 Example
     ``div ecx`` with ``rcx`` = 0 in ``shape_per_second()``, called by the timer's ``shape_tick()``.
@@ -25,15 +26,26 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.diagnosis.places import (
+    culprits,
+    state_culprits,
+    state_step,
+    suspects,
+    title_of,
+    wrote_state,
+)
+from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import Pointer, RegisterPointer
 
 _WHOLE = {"cx": "rcx", "bx": "rbx", "si": "rsi", "di": "rdi", "bp": "rbp", "ax": "rax", "dx": "rdx"}
 
 
-def divide_error(fault: Fault, backtrace: Backtrace) -> Finding | Clear | Undecided:
+def divide_error(
+    fault: Fault, backtrace: Backtrace, writers: StateWriters | Missing
+) -> Finding | Clear | Undecided:
     """Decide whether something was divided by zero."""
     if fault.exception != "divide_error":
         return Clear("it was not a divide error")
@@ -60,15 +72,24 @@ def divide_error(fault: Fault, backtrace: Backtrace) -> Finding | Clear | Undeci
     if len(blamed) > 1:
         steps.append(Step(f"it was called by {title_of(blamed[1])}", (blamed[1].pointer,)))
     zero = divisor == 0
+    found = culprits(blamed, "divides without a check for zero", others="handed it on")
+    certainty = Certainty.SHOWN if zero else Certainty.INFERRED
+    of_cause = None
+    state = wrote_state(writers, blamed)
+    if state is not None:
+        steps.append(state_step(state))
+        found = state_culprits(state, found)
+        certainty, of_cause = Certainty.POSSIBLE, certainty
     return Finding(
         title=f"division by zero in {title_of(blamed[0])}",
         summary=f"{title_of(blamed[0])} divided by zero."
         if zero
         else f"a division in {title_of(blamed[0])} has no result that fits.",
-        certainty=Certainty.SHOWN if zero else Certainty.INFERRED,
+        certainty=certainty,
+        cause_certainty=of_cause,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
-        culprits=culprits(blamed, "divides without a check for zero", others="handed it on"),
+        culprits=found,
         advice=("Refuse zero where the value is set, or check it before the division.",),
     )
 

@@ -13,7 +13,9 @@ How it is decided
     its state. Of handlers that had returned, the warning itself may name the one that it is about.
 
 When it is wrong
-    As with a BUG(), the state may have been brought about by somebody who is not on the stack.
+    As with a BUG(), the state may have been brought about by somebody who is not on the stack:
+    other functions of the module that write to what was compared come first, and the verdict is
+    *possible*.
 
 Example
     ``remove_proc_entry()`` warns of a name that ``gwcon_exit()`` never created.
@@ -27,13 +29,21 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.diagnosis.places import (
+    culprits,
+    state_culprits,
+    state_step,
+    suspects,
+    title_of,
+    wrote_state,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.bug_site import BugSite, where
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.modules.module_transition import ModuleTransition
+from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import LogPointer, Pointer
 from oopsight.kinds import Kind
 
@@ -49,6 +59,7 @@ def warning(  # each is a fact
     log: Log | Missing,
     site: BugSite | Missing,
     transition: ModuleTransition | Missing,
+    writers: StateWriters | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
     first, symptom = symptom, _warned(symptom, log, backtrace)
@@ -69,6 +80,7 @@ def warning(  # each is a fact
     if before is not None:
         steps.append(Step(f"printed just before: {before.text}", (before,)))
     who: tuple[Culprit, ...] = ()
+    state: StateWriters | None = None
     if isinstance(transition, ModuleTransition) and not any(f.module for f in blamed):
         steps.append(
             Step(
@@ -92,13 +104,19 @@ def warning(  # each is a fact
         if checked is None or blamed[0].index != checked.index:
             steps.append(Step(f"called for {title_of(blamed[0])}", (blamed[0].pointer,)))
         who = culprits(blamed, "its call, or its check, raised the warning")
+        if checked is not None and checked.module is not None:
+            state = wrote_state(writers, blamed)
+        if state is not None:
+            steps.append(state_step(state))
+            who = state_culprits(state, who)
     else:
         return Undecided("no function on the crash path can be to blame")
     steps.append(Step("panic_on_warn is set: the warning became a panic", (panic,)))
     return Finding(
         title=f"warning in {place}, with panic_on_warn",
         summary=f"{place} warned{where(site)}; the machine panics on warnings.",
-        certainty=Certainty.INFERRED,
+        certainty=Certainty.INFERRED if state is None else Certainty.POSSIBLE,
+        cause_certainty=None if state is None else Certainty.INFERRED,
         depth=Depth.SYMPTOM,
         chain=tuple(steps),
         culprits=who,

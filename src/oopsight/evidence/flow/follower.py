@@ -38,12 +38,17 @@ class Follower:
         self.namer = namer
         self.calls = found
 
-    def ways(self, context: Context, what: str | Memory, value: int | None) -> tuple[Way, ...]:
-        """Follow a value, then the pointer it was read through, and so on."""
+    def ways(
+        self, context: Context, what: str | Memory, value: int | None, at: int | None = None
+    ) -> tuple[Way, ...]:
+        """Follow a value, then the pointer it was read through, and so on.
+
+        :param at: the instruction before which the value was there, if another than the context's
+        """
         chain: list[tuple[str, list[Move], Context]] = []
         seen: set[tuple[int, int, str]] = set()
         place: str | Memory | None = what
-        at = context.at
+        at = context.at if at is None else at
         while place is not None and len(chain) < MOST_WAYS:
             start = context
             if isinstance(place, Memory):

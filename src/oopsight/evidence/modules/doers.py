@@ -328,7 +328,7 @@ def _left_by(name: str, one: SlabObject, data: bytes, link: int, use: FieldUse) 
     return LeftIn(name, tuple(holds.values()), lacks[0] if all(lacks) else None)
 
 
-def _key(way: Way) -> int | None:
+def field_key(way: Way) -> int | None:
     """The field that a way's value was read from, as the code of its module names it."""
     end = way.end
     if way.ended != "loaded" or end is None:
@@ -341,7 +341,7 @@ def _key(way: Way) -> int | None:
 def _of_field(
     module: Module, number: int, way: Way, uses: dict[str, FieldUse], code: list[ModuleFunction]
 ) -> FieldDoers | None:
-    key = _key(way)
+    key = field_key(way)
     if key is None:
         return None
     key = _as_others_have_it(key, uses.get(base_name(way.function)), uses)

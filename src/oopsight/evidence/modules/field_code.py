@@ -45,6 +45,7 @@ _PUBLISHES = re.compile(
     r"|wake_up_process)(?:_\w+)?$"
 )
 """Functions after which the kernel may call the module with what it was given."""
+_IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
@@ -143,6 +144,8 @@ class FieldUse:
     """Of each call that frees something, what is stored in that before."""
     sets: frozenset[int] = frozenset()
     """Keys of all fields that it stores to, of whatever width."""
+    changes: frozenset[int] = frozenset()
+    """Keys of those that it stores to, or counts in, in what is not new to it."""
     wipes: tuple[Wiped, ...] = ()
     fills: frozenset[str] = frozenset()
     """Functions that had returned what it stores to."""
@@ -163,6 +166,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         starts=one.starts or other.starts,
         marks=one.marks + other.marks,
         sets=one.sets | other.sets,
+        changes=one.changes | other.changes,
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
         inner=one.inner | other.inner,
@@ -202,6 +206,7 @@ class _Reading:
         self.checked: set[Value] = set()
         self.tested: set[Value] = set()
         self.keys: set[int] = set()
+        self.changed: set[int] = set()
         self.filled: set[str] = set()
         self.inner: set[int] = set()
         self.wiped: list[tuple[Value, Value]] = []
@@ -264,6 +269,7 @@ class _Reading:
             # To give a reference back is to add -1.
             back = mnemonic.endswith("xadd") and self._value(second) == Value("number", _MINUS_ONE)
             self.counts = self.counts or (mnemonic[5:] in _COUNTS and not back)
+            self._changes(first, end)
             return
         if mnemonic == "cmp" and _NUMBER.fullmatch(second):
             if -int(second, 0) & _MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):
@@ -283,11 +289,19 @@ class _Reading:
             if mnemonic == "mov":
                 self.starts = self.starts or (first.startswith("dword") and second == "1")
                 self._store(first, second, end)
+            elif mnemonic in _IN_PLACE:
+                self._changes(first, end)
             return
         register = _WHOLE.get(first, first)
         if not register.startswith("r") or mnemonic in _NO_TARGET:
             return
         self.registers[register] = self._result(mnemonic, first, second, end)
+
+    def _changes(self, place: str, end: int) -> None:
+        """An instruction that reads memory and writes it."""
+        where = self._place(place, end)
+        if where is not None:
+            self.changed.add(where[0])
 
     def _store(self, place: str, source: str, end: int) -> None:
         where = self._place(place, end)
@@ -295,7 +309,10 @@ class _Reading:
             return
         self.keys.add(where[0])
         into = _into(where[1])
-        if into is not None:
+        if into is None:
+            # Two fields side by side are set at once.
+            self.changed |= {where[0], where[0] + 4} if place.startswith("qword") else {where[0]}
+        else:
             self.filled.add(into)
         number = _NUMBER.fullmatch(source)
         value = Value("number", int(source, 0) & _MASK) if number else self._value(source)
@@ -393,6 +410,7 @@ def field_use(
         reading.starts,
         tuple(_marks(reading, at, one) for at, one in reading.freed),
         frozenset(reading.keys),
+        frozenset(reading.changed),
         tuple(
             dict.fromkeys(
                 Wiped(size.number if size.kind == "number" else None, _into(value))

@@ -1,0 +1,109 @@
+"""What a check that failed had compared, or a division was by: where in memory that was kept.
+
+Whoever checks or divides has mostly not made the number: it was read from a field that others set.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.code import Function
+from oopsight.evidence.flow.follower import Follower
+from oopsight.evidence.flow.frames import calls
+from oopsight.evidence.flow.instructions import Instruction, whole_register
+from oopsight.evidence.flow.moves import Context
+from oopsight.evidence.flow.ways import Namer, Way
+from oopsight.evidence.modules.modules import Modules
+from oopsight.plumbing import why_plumbing
+from oopsight.session import Session
+
+_CHECK, _DIVISION = "invalid_op", "divide_error"
+_COMPARES = ("cmp", "test", "bt")
+_MOST_BACK = 48
+_KEPT = ("slab", "module", "per-cpu", "page", "vmalloc", "kernel")
+
+
+@dataclass(frozen=True)
+class CheckedValue:
+    """Numbers that were read from memory in use by all: an object, a variable."""
+
+    ways: tuple[Way, ...]
+    """The way of each, and none of the pointers it was read through."""
+    alone: bool
+    """Whether nothing else was compared with them but constants."""
+
+
+def collect(
+    session: Session, fault: Fault, backtrace: Backtrace, modules: Modules
+) -> CheckedValue | Missing:
+    """Follow the operands of the comparison that led to the trap, or the divisor."""
+    if fault.exception not in (_CHECK, _DIVISION):
+        return Missing(Why.NOT_APPLICABLE, "no check failed, and nothing was divided by zero")
+    if why_plumbing(fault.function, None, fault.module) is not None:
+        return Missing(Why.NOT_APPLICABLE, "the check serves any caller")
+    found = calls(session, backtrace, None)
+    context = found.context(0)
+    at = None if context is None else _decided_at(context)
+    if context is None or at is None:
+        return Missing(Why.NOT_APPLICABLE, "what led there is not one comparison")
+    follower = Follower(session, Namer(session, modules, backtrace), found)
+    ways: list[Way] = []
+    for operand in context.function.instructions[at].operands:
+        register = whole_register(operand.register or "")
+        if operand.memory is not None:
+            ways += follower.ways(context, operand.memory, None, at)[:1]
+        elif register is not None:
+            value = found.tracer.value(context, register, at)
+            ways += follower.ways(context, register, value, at)[:1]
+    kept = [way for way in ways if way.ended == "loaded" and _is_kept(way)]
+    if not kept:
+        return Missing(Why.NOT_APPLICABLE, "what was compared was not kept in memory")
+    return CheckedValue(tuple(dict.fromkeys(kept)), len(kept) == len(ways))
+
+
+def _is_kept(way: Way) -> bool:
+    """Whether a value was read from what others can have written to, as far as that is known."""
+    return way.held_in is None or way.held_in.kind in _KEPT
+
+
+def _decided_at(context: Context) -> int | None:
+    """The instruction whose operands decided: the division, or the comparison before a trap."""
+    code, at = context.function, context.at
+    row = code.instructions[at]
+    if row.mnemonic in ("div", "idiv"):
+        return at
+    jump = _jump_to(code, at)
+    return None if jump is None else _comparison(code, jump)
+
+
+def _jump_to(code: Function, at: int) -> int | None:
+    """The conditional jump that led to a place, where only one does."""
+    for _ in range(_MOST_BACK):
+        before = code.before[at]
+        if len(before) != 1:
+            return None
+        (at,) = before
+        if _is_conditional(code.instructions[at]):
+            return at
+    return None
+
+
+def _comparison(code: Function, at: int) -> int | None:
+    """What set the flags for a jump."""
+    for _ in range(_MOST_BACK):
+        before = code.before[at]
+        if len(before) != 1:
+            return None
+        (at,) = before
+        row = code.instructions[at]
+        if row.mnemonic in _COMPARES:
+            return at
+        if row.is_call or row.is_jump:
+            return None
+    return None
+
+
+def _is_conditional(row: Instruction) -> bool:
+    return row.is_jump and row.mnemonic != "jmp"

@@ -1,0 +1,48 @@
+"""Which functions of a module write to the field that a failed check found wrong."""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.flow.checked_value import CheckedValue
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.doers import field_key, uses_of
+from oopsight.evidence.modules.module_roles import inner_functions
+from oopsight.evidence.modules.modules import Modules
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_WRITERS = 3
+"""More than so many that write at an offset have to do with other objects, too."""
+
+
+@dataclass(frozen=True)
+class StateWriters:
+    """The field, and who writes to it."""
+
+    module: str
+    way: Way
+    """Of the number that was read from it."""
+    functions: tuple[str, ...]
+    """Other than the one that read it; those that make such objects and initialise them are not
+    among them. Empty where there are too many to tell."""
+    alone: bool = True
+    """Whether the number was not compared with one that the call brought with it."""
+
+
+def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateWriters | Missing:
+    """Read the code of the module that read the number."""
+    for way in checked.ways:
+        module = next((one for one in modules.loaded if one.name == way.module), None)
+        key = field_key(way)
+        if module is None or not module.taints or key is None:
+            continue
+        reader = SessionReader(session)
+        uses = uses_of(reader, inner_functions(session, module, reader))
+        own = base_name(way.function)
+        found = tuple(name for name, use in uses.items() if key in use.changes and name != own)
+        if found:
+            few = len(found) <= _MOST_WRITERS
+            return StateWriters(module.name, way, found if few else (), checked.alone)
+    return Missing(Why.NOT_APPLICABLE, "no other function of a module writes to what was checked")

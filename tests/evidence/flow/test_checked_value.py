@@ -1,0 +1,78 @@
+"""What a failed check had compared, on code assembled by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_machine import OBJECT, STACK, TEXT
+from handmade_machine import Machine as Code
+from handmade_session import Machine
+
+from oopsight.evidence import Missing
+from oopsight.evidence.flow import checked_value, follower
+from oopsight.evidence.flow.calls import Calls, PhysicalFrame
+from oopsight.evidence.flow.checked_value import CheckedValue, collect
+
+MODULES = made.modules(made.module("rec", TEXT, TEXT + 0x1000, "O"))
+
+
+def collected(monkeypatch: pytest.MonkeyPatch, code: str, at: int, **registers: int) -> Any:
+    machine = Code(code)
+    machine.words = {OBJECT + 8: 3}
+    frame = PhysicalFrame(0, TEXT + at, STACK, registers, faulted=True)
+    monkeypatch.setattr(checked_value, "calls", lambda *_: Calls(machine, [frame], {}))
+    monkeypatch.setattr(follower, "owner_of", lambda *_: made.owner(OBJECT + 8, "slab"))
+    division = code.startswith("f7")
+    fault = made.fault(
+        None,
+        exception="divide_error" if division else "invalid_op",
+        function="rec_stop",
+        module="rec",
+    )
+    return collect(Machine().session, fault, made.backtrace(), MODULES)
+
+
+@pytest.mark.parametrize(
+    ("code", "at"),
+    [
+        # cmp dword [rbx+8],1; jne 1f; ret; 1: ud2
+        ("837b0801 7501 c3 0f0b", 7),
+        # mov eax,[rbx+8]; cmp eax,1; jne 1f; ret; 1: nop; ud2
+        ("8b4308 83f801 7501 c3 90 0f0b", 10),
+    ],
+)
+def test_what_was_compared_with_a_constant(
+    monkeypatch: pytest.MonkeyPatch, code: str, at: int
+) -> None:
+    found = collected(monkeypatch, code, at, rbx=OBJECT)
+    assert isinstance(found, CheckedValue)
+    assert [int(way.value or 0) for way in found.ways] == [3]
+    assert found.alone
+
+
+def test_what_was_compared_with_what_the_call_brought(monkeypatch: pytest.MonkeyPatch) -> None:
+    # cmp esi,[rbx+8]; jae 1f; ret; 1: ud2
+    found = collected(monkeypatch, "3b7308 7301 c3 0f0b", 6, rbx=OBJECT, rsi=5)
+    assert isinstance(found, CheckedValue)
+    assert not found.alone
+
+
+def test_the_divisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    # div dword [rbx+8]
+    found = collected(monkeypatch, "f77308 c3", 0, rbx=OBJECT)
+    assert isinstance(found, CheckedValue)
+
+
+@pytest.mark.parametrize(
+    ("code", "at"),
+    [
+        # cmp esi,1; jne 1f; ret; 1: ud2: nothing was kept
+        ("83fe01 7501 c3 0f0b", 6),
+        # je 1f; jne 1f; ret; 1: ud2: two ways lead there
+        ("7403 7501 c3 0f0b", 5),
+    ],
+)
+def test_else_nothing_is_said(monkeypatch: pytest.MonkeyPatch, code: str, at: int) -> None:
+    assert isinstance(collected(monkeypatch, code, at, rbx=OBJECT, rsi=5), Missing)

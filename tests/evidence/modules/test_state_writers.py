@@ -1,0 +1,49 @@
+"""Who writes to the field that a failed check found wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence import Missing
+from oopsight.evidence.flow.checked_value import CheckedValue
+from oopsight.evidence.modules import state_writers
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.state_writers import StateWriters, collect
+
+MODULES = made.modules(made.module("rec", 0xFFFFFFFFC0300000, 0xFFFFFFFFC0301000, "O"))
+LOADED = made.flow_step("loaded", "rec_stop", 3, "rec")
+STEP = replace(LOADED, instruction=replace(LOADED.instruction, text="mov eax, dword ptr [rbx + 8]"))
+CHECKED = CheckedValue(
+    (made.way(STEP, module="rec", function="rec_stop", ended="loaded"),), alone=True
+)
+
+
+def collected(monkeypatch: pytest.MonkeyPatch, **changes: int) -> Any:
+    uses = {
+        name: FieldUse((), (), counts=False, changes=frozenset([key]))
+        for name, key in changes.items()
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    return collect(Machine().session, CHECKED, MODULES)
+
+
+def test_others_that_write_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = collected(monkeypatch, rec_stop=8, rec_reset=8, rec_open=0x10)
+    assert isinstance(found, StateWriters)
+    assert (found.module, found.functions, found.alone) == ("rec", ("rec_reset",), True)
+
+
+def test_many_that_write_there_are_too_many_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = collected(monkeypatch, a=8, b=8, c=8, d=8)
+    assert isinstance(found, StateWriters)
+    assert found.functions == ()
+
+
+def test_a_function_that_alone_writes_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(collected(monkeypatch, rec_stop=8), Missing)
