@@ -21,6 +21,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.heap_overflow import heap_overflow
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.past_area import Bound, PastArea
+from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.pointers import BytesPointer, InstructionPointer
@@ -31,7 +32,9 @@ FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "
 
 def test_the_module_that_owns_the_first_object_is_blamed() -> None:
     made = replace(users(slab_object()), question="overrun", overrun=overrun())
-    answer = heap_overflow(fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = heap_overflow(
+        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("mod", "mod_copy")
@@ -41,7 +44,9 @@ def test_the_module_that_owns_the_first_object_is_blamed() -> None:
 def test_the_guard_page_of_a_vmalloc_area_is_an_overflow() -> None:
     at = 0xFFFFC90000405000
     flow = data_flow(way(flow_step("loaded", "copy", at)), bad=owner(at, "vmalloc"))
-    answer = heap_overflow(fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = heap_overflow(
+        fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "f"
 
@@ -52,7 +57,7 @@ def past_an_area(maker: str | None, module: str | None, *, told: bool = True) ->
     trace = replace(backtrace(), frames=(frame(0, "fb_fill", Role.FAULT, "fb"),))
     read = InstructionPointer(Address(0xFFFFFFFFC0400010), "8b4708", "mov eax, dword ptr [rdi + 8]")
     past = PastArea(maker, module, "fb_fill", "fb", Bound("fb_fill", read) if told else None)
-    answer = heap_overflow(fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past)
+    answer = heap_overflow(fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past, ABSENT)
     assert isinstance(answer, Finding)
     return answer
 
@@ -88,10 +93,16 @@ def test_a_mapped_area_and_other_pointers_are_clear() -> None:
     at = 0xFFFFC90000405000
     mapped = data_flow(way(flow_step("loaded", "c", at)), bad=owner(at, "vmalloc", mapped=True))
     assert isinstance(
-        heap_overflow(fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        heap_overflow(
+            fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        ),
+        Clear,
     )
     assert isinstance(
-        heap_overflow(fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        heap_overflow(
+            fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        ),
+        Clear,
     )
 
 
@@ -113,9 +124,40 @@ def test_of_writers_alike_who_is_known_to_have_run_comes_first() -> None:
         ABSENT,
         Footprints("mod", found),
         ABSENT,
+        ABSENT,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     names = [culprit.function for culprit in answer.culprits]
     assert names == ["mod_rename", "mod_format", "mod_copy"]
     assert "mod_write's call of mod_rename" in answer.chain[-1].claim
+
+
+def blamed(limit: WriterLimit, *makers: str, cache: str = "kmalloc-64") -> tuple[list[str], bool]:
+    """Who is blamed for 40 bytes that ``mod_copy`` wrote, and whether that is sure."""
+    run = replace(overrun(), before=slab_object(cache=cache))
+    made = replace(users(slab_object()), question="overrun", overrun=run)
+    limits = WriterLimits("mod", (limit,), makers)
+    answer = heap_overflow(
+        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, limits
+    )
+    assert isinstance(answer, Finding)
+    names = [culprit.function for culprit in answer.culprits]
+    return names, answer.certainty is Certainty.INFERRED
+
+
+def test_a_caller_that_allows_too_much_comes_before_the_writer() -> None:
+    tellers = (Teller("mod_icon", 8), Teller("mod_passes", None), Teller("mod_title", 64))
+    limit = WriterLimit("mod_copy", by_memory=False, tellers=tellers)
+    assert blamed(limit) == (["mod_title", "mod_copy", "mod_passes"], False)
+    # Nobody allowed it so much.
+    assert blamed(replace(limit, tellers=tellers[:1])) == (["mod_copy"], True)
+
+
+def test_who_computes_sizes_comes_before_who_goes_by_fields() -> None:
+    limit = WriterLimit("mod_copy", by_memory=True, tellers=())
+    assert blamed(limit, "mod_new", "mod_copy") == (["mod_new", "mod_copy"], False)
+    assert blamed(limit) == (["mod_copy"], True)
+    # The objects of a cache have one size.
+    assert blamed(limit, "mod_new", cache="mod_object") == (["mod_copy"], True)
+    assert blamed(replace(limit, by_memory=False), "mod_new") == (["mod_copy"], True)

@@ -6,6 +6,7 @@ from handmade_machine import OBJECT, STACK, TEXT, Machine
 
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
 from oopsight.evidence.flow.extent import Extent, Origin
+from oopsight.evidence.flow.moves import Context
 
 CALL, MEMORY = Origin.CALL, Origin.MEMORY
 # mov rdi,[rbx]; mov edx,[rbx+8]; call f1
@@ -68,6 +69,26 @@ def test_the_end_of_a_loop_tells_how_far_it_goes() -> None:
     # Without the loop nothing told it.
     once = "488b3b 31c9 88040f 48ffc1 4839f1 90 90 c3"
     assert not origins(Machine(once), 5, **registers, rsi=90)
+
+
+def test_what_tells_where_to_end_is_asked_for_alone() -> None:
+    """At any time: nothing is known of the registers."""
+    # 1: mov [rdi+rcx],al; inc rcx; cmp rcx,rsi; jb 1b
+    machine = Machine("88040f 48ffc1 4839f1 72f5 c3")
+    calls = Calls(machine, (), {})
+    code = calls.function(TEXT)
+    assert code is not None
+    extent = Extent(calls.tracer, lambda _: False)
+    found = extent.limits(Context(code, 0, {}, None, -1))
+    assert {one.argument for one in found} == {"rcx", "rsi"}
+    # mov rsi,[rbx+8]; call snprintf
+    machine = Machine("488b7308 e8f70f0000 90", "c3")
+    machine.names[1] = "snprintf"
+    calls = Calls(machine, (), {})
+    code = calls.function(TEXT)
+    assert code is not None
+    (one,) = Extent(calls.tracer, lambda _: False).limits(Context(code, 1, {}, None, -1))
+    assert (one.origin, one.index) == (MEMORY, 0)
 
 
 def test_a_variable_that_is_lent_to_be_filled_is_of_the_call() -> None:

@@ -161,6 +161,13 @@ def test_packets_are_freed_by_functions_of_their_own() -> None:
     assert module_roles.freers(inner[1:], "kmalloc-cg-4k") == ("nic_off",)
 
 
+def test_a_size_that_the_compiler_knows_is_not_computed() -> None:
+    inner = code(VICTIM, a="__kmalloc", b="kmalloc_trace", c="__kvmalloc_node_noprof", d="kfree")
+    inner += code(VICTIM, e="__kmalloc_noprof", f="__kmalloc_cache_noprof")
+    chosen = [one.name for one in inner if module_roles.sizes_at_run_time(one)]
+    assert chosen == ["a", "c", "e"]
+
+
 def test_modules_of_the_kernel_itself_hold_what_they_like(machine: Machine) -> None:
     found = users(machine, flow(made.slab_object("free")))
     assert "kernelpart" not in [use.module for use in found.modules]

@@ -27,10 +27,12 @@ When it is wrong
     *possible*: others of the object's kind hold good pointers there. Text that legitimately fills
     both objects up to their borders would look the same, but would not be a pointer. Which function
     wrote is chosen by what the module's functions can do; of several alike, by whose calls have
-    left their return addresses on stacks. Where nothing binds a module to the object, those that
-    allocate such objects, or whose code has the number that fills it, are *possible*. Whether an
-    area of vmalloc was too small or an access too long is *possible* as well, if two functions of a
-    module did that.
+    left their return addresses on stacks. A caller that allows it more than was written comes
+    before it; so does who computes the size of such objects, where the writer goes as far as fields
+    tell. Both are *possible*. Where nothing binds a module to the object, those that allocate such
+    objects, or whose code has the number that fills it, are *possible*. Whether an area of vmalloc
+    was too small or an access too long is *possible* as well, if two functions of a module did
+    that.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -58,7 +60,9 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import footprint_step
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.past_area import PastArea
+from oopsight.evidence.corruption.writer_limits import WriterLimits
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -89,6 +93,7 @@ def heap_overflow(
     modules: Modules | Missing,
     footprints: Footprints | Missing,
     past_area: PastArea | Missing,
+    limits: WriterLimits | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
@@ -98,7 +103,7 @@ def heap_overflow(
     if isinstance(backtrace, Missing):
         return absent(backtrace)
     if isinstance(users, ObjectUsers) and users.overrun is not None:
-        return _slab(fault, backtrace, flow, users, modules, footprints)
+        return _slab(fault, backtrace, flow, users, modules, footprints, limits)
     if isinstance(flow, Missing):
         return absent(flow)
     bad = flow.bad
@@ -123,6 +128,34 @@ def _writers(users: ObjectUsers, footprints: Footprints | Missing) -> list[Culpr
         if not order:
             found.append(Culprit(use.module, None, None, None, use.why))
     return found
+
+
+def _told(
+    first: Culprit | None, overrun: Overrun, limits: WriterLimits | Missing
+) -> tuple[list[Culprit], list[Culprit]]:
+    """Whose numbers the first of the writers went by: who comes before it, and who after.
+
+    A caller that allows more than the whole run is wrong by itself; one that passes on what it
+    computes, or was given, may be.
+    """
+    limit = None
+    if first is not None and isinstance(limits, WriterLimits) and first.module == limits.module:
+        limit = limits.of(first.function or "")
+    if limit is None or isinstance(limits, Missing):
+        return [], []
+    before, after = [], []
+    for one in limit.tellers:
+        if one.most is None:
+            why = f"tells {limit.function} how far to write"
+            after.append(Culprit(limits.module, one.function, None, None, why))
+        elif one.most >= overrun.end - overrun.start:
+            why = f"allows {limit.function} to write {one.most} bytes"
+            before.append(Culprit(limits.module, one.function, None, None, why))
+    if limit.by_memory and overrun.before.cache.startswith("kmalloc") and not overrun.within:
+        why = f"computes the size of what it allocates; {limit.function} goes as far as fields tell"
+        makers = [name for name in limits.makers if name != limit.function]
+        before += [Culprit(limits.module, name, None, None, why) for name in makers]
+    return before, after
 
 
 def _ordered(use: ModuleUse, footprints: Footprints | Missing) -> list[str]:
@@ -151,6 +184,7 @@ def _slab(
     users: ObjectUsers,
     modules: Modules | Missing,
     footprints: Footprints | Missing,
+    limits: WriterLimits | Missing,
 ) -> Finding | Undecided:
     overrun = users.overrun
     if overrun is None:
@@ -182,8 +216,13 @@ def _slab(
         for use in users.modules
         if use.because is not None and not before.tracks and not before.refers
     )
+    writers = _writers(users, footprints)
+    tellers, passers = _told(next(iter(writers), None), overrun, limits)
     culprits = merge(
-        _writers(users, footprints),
+        tellers,
+        writers[:1],
+        passers,
+        writers,
         track_culprits(before.track("allocated"), "allocated the object that was too small"),
     )
     if not culprits:
@@ -197,12 +236,12 @@ def _slab(
     victims = flow_culprits(flow, backtrace, what="the overwritten pointer")
     # The overflow is in the memory for all to see; the writer only where something names it.
     able = [name for use in users.modules for name in use.writes]
-    named = before.track("allocated") is not None or len(set(able)) == 1
+    named = len(set(able)) == 1 or (not able and before.track("allocated") is not None)
     if overrun.binary:
         # Numbers and copies name no writer; the only one that can have written is he.
         copies = [name for use in users.modules for name in use.copies_it]
         named = overrun.sure and (len(able) == 1 or len(copies) == 1)
-    if any(use.guessed for use in users.modules):
+    if tellers or passers or any(use.guessed for use in users.modules):
         named = False
     blamed = "somebody"
     if culprits:

@@ -29,11 +29,12 @@ from oopsight.evidence.flow.values import Values
 
 _MOST_PLACES = 256
 _KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
-_LENGTH: dict[str, tuple[str, ...]] = {
-    "memset": ("rdi", "rdx"),
-    **dict.fromkeys(("memcpy", "memmove", "copy_from_user", "copy_to_user"), ("rdi", "rsi", "rdx")),
+_LENGTH = {
+    **dict.fromkeys(("memset", "memcpy", "memmove", "copy_from_user", "copy_to_user"), "rdx"),
+    **dict.fromkeys(("strncpy", "strscpy", "sized_strscpy", "strlcpy", "hex2bin"), "rdx"),
+    **dict.fromkeys(("snprintf", "scnprintf", "vsnprintf", "vscnprintf"), "rsi"),
 }
-"""Of functions that get a length, the registers that tell how far they go."""
+"""Of functions that are told how far they may go, the register that says it."""
 _STRING = ("rdi", "rsi", "rcx")
 # The memory that these return is of the call that asked for it.
 _FRESH = ("memdup", "kstrndup", "kmalloc", "kzalloc", "kvmalloc")
@@ -57,6 +58,8 @@ class Taken:
     context: Context = field(repr=False)
     index: int
     """Of the instruction that took it."""
+    argument: str | None = None
+    """The register in which the outermost function that was looked at received it."""
 
 
 class Extent:
@@ -72,11 +75,19 @@ class Extent:
         self._seen: set[tuple[int, Place, int]] = set()
 
     def taken(self, context: Context) -> list[Taken]:
-        """What tells how far the function went."""
+        """What tells how far the function went, the place that it began at included."""
+        return self._taken(context, self._used(context))
+
+    def limits(self, context: Context) -> list[Taken]:
+        """What tells the function where to end; nothing, where what it copies tells that."""
+        length = self._length(context)
+        return self._taken(context, () if length is None else (length,))
+
+    def _taken(self, context: Context, registers: Iterable[str]) -> list[Taken]:
         found: list[Taken] = []
         code = context.function
         work: list[tuple[Context, Place, int]] = [
-            (context, register, context.at) for register in self._used(context)
+            (context, register, context.at) for register in registers
         ]
         for index in _conditions(context):
             for operand in code.instructions[index].operands:
@@ -95,13 +106,25 @@ class Extent:
                     found.extend(self._of(inner, one.effect, one.index, work))
         return found
 
+    def _called(self, context: Context) -> str:
+        """The function that is called here, without the underscores before its name."""
+        target = context.function.instructions[context.at].target
+        known = None if target is None else self._values.reader.function(target)
+        return "" if known is None else known[0].lstrip("_")
+
+    def _length(self, context: Context) -> str | None:
+        """The register that tells the function which is called here how far it may go."""
+        return _LENGTH.get(self._called(context))
+
     def _used(self, context: Context) -> Iterable[str]:
         """Registers that tell where the instruction, or the function that it calls, accesses."""
         row = context.function.instructions[context.at]
         if row.is_call:
-            known = None if row.target is None else self._values.reader.function(row.target)
-            name = known[0].lstrip("_") if known is not None else ""
-            return _LENGTH[name] if name in _LENGTH else ARGUMENTS[:4]
+            name = self._called(context)
+            if name not in _LENGTH:
+                return ARGUMENTS[:4]
+            # memset()'s second is what it fills with.
+            return ("rdi", _LENGTH[name]) if name == "memset" else ARGUMENTS[:3]
         if row.mnemonic.startswith("rep"):
             return _STRING
         memories = [one.memory for one in row.operands if one.memory is not None]
@@ -176,7 +199,7 @@ class Extent:
             return
         value = self._values.entering(context, place)
         if value is None or value >> 47 != _KERNEL_HALF:
-            yield Taken(Origin.CALL, context, 0)
+            yield Taken(Origin.CALL, context, 0, place)
 
 
 def _lent(context: Context, slot: Slot) -> bool:

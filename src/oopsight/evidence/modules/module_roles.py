@@ -93,6 +93,7 @@ _BOUNDED = (
     "skb_copy_bits",
 )
 _CHECKED = ("copy_from_user", "copy_from_iter")
+_SIZED = re.compile(r"_*(?:kmalloc|kvmalloc_node|kmalloc_node)(?:_noprof|_track_caller)*")
 # Variants that the CPU's features choose between.
 _ALIAS = re.compile(r"(?:_orig|_erms|_noprof)$")
 
@@ -237,6 +238,14 @@ def checked_alone(function: ModuleFunction) -> bool:
 def allocates(function: ModuleFunction) -> bool:
     """Whether it allocates anything."""
     return any(name.lstrip("_").startswith(ALLOCATES) for name in function.calls)
+
+
+def sizes_at_run_time(function: ModuleFunction) -> bool:
+    """Whether it allocates memory of a size that its code does not have as a number.
+
+    Where the compiler knows the size, kmalloc() names the cache: include/linux/slab.h.
+    """
+    return any(_SIZED.fullmatch(name) for name in function.calls)
 
 
 def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:

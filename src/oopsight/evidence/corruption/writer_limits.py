@@ -1,0 +1,147 @@
+"""What tells the functions that can have run over an object where to stop.
+
+One that is told by its caller may be told wrongly; one that goes as far as numbers in memory say
+may meet an object that was made too small for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.code import Function, repeated
+from oopsight.evidence.flow.effects import Constant, Copy, Place, slot_of
+from oopsight.evidence.flow.extent import Extent, Origin
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.moves import Context
+from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import inner_functions, is_copy, sizes_at_run_time
+from oopsight.evidence.modules.modules import Modules
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_WRITERS = 4
+_MOST_PLACES = 8
+"""At which a function writes."""
+_MOST_COPIES = 4
+
+
+@dataclass(frozen=True)
+class Teller:
+    """A function that tells another how far to go."""
+
+    function: str
+    most: int | None
+    """The largest number that its code has there; ``None`` where it computes or passes it on."""
+
+
+@dataclass(frozen=True)
+class WriterLimit:
+    """What tells one function where to stop."""
+
+    function: str
+    by_memory: bool
+    """Whether numbers in memory do, and neither its arguments nor what it calls."""
+    tellers: tuple[Teller, ...]
+    """Functions of its module that call it, where an argument of it does."""
+
+
+@dataclass(frozen=True)
+class WriterLimits:
+    """Of the module that is most suspect of having run over the object."""
+
+    module: str
+    writers: tuple[WriterLimit, ...]
+    makers: tuple[str, ...]
+    """Its functions that allocate memory of a size which they compute."""
+
+    def of(self, function: str) -> WriterLimit | None:
+        """Of one function."""
+        return next((one for one in self.writers if one.function == function), None)
+
+
+def collect(session: Session, users: ObjectUsers, modules: Modules) -> WriterLimits | Missing:
+    """Read the code of the functions that can have written past the end of the object."""
+    use = next(iter(users.modules), None)
+    module = next((m for m in modules.loaded if use is not None and m.name == use.module), None)
+    if users.overrun is None or use is None or module is None:
+        return Missing(Why.NOT_APPLICABLE, "no object was written over by a module")
+    reader = SessionReader(session)
+    inner = inner_functions(session, module, reader)
+    calls = Calls(reader, (), {})
+    suspects = [one for one in inner if base_name(one.name) in use.writes[:_MOST_WRITERS]]
+    found = (_limit(calls, inner, one) for one in suspects)
+    return WriterLimits(
+        module.name,
+        tuple(one for one in found if one is not None),
+        tuple(dict.fromkeys(base_name(one.name) for one in inner if sizes_at_run_time(one))),
+    )
+
+
+def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> WriterLimit | None:
+    code = calls.function(one.start)
+    if code is None:
+        return None
+    extent = Extent(calls.tracer, lambda _: False)
+    places = list(_writes(calls, code))[:_MOST_PLACES]
+    taken = [found for at in places for found in extent.limits(_context(code, at))]
+    told = {found.argument for found in taken if found.argument is not None}
+    tellers = [
+        Teller(base_name(other.name), _most(calls, other, one.start, told))
+        for other in inner
+        if told and one.name in other.calls and other.name != one.name
+    ]
+    by_memory = bool(taken) and all(found.origin is Origin.MEMORY for found in taken)
+    return WriterLimit(base_name(one.name), by_memory, tuple(tellers))
+
+
+def _writes(calls: Calls, code: Function) -> Iterator[int]:
+    """Where a function writes at length: in a loop, or by a call."""
+    for index, row in enumerate(code.instructions):
+        if row.target is not None and (row.is_call or row.is_jump):
+            known = calls.reader.function(row.target)
+            if known is not None and known[1] == row.target and is_copy(known[0]):
+                yield index
+            continue
+        memories = [one.memory for one in row.operands if one.memory is not None and one.writes]
+        if any(slot_of(code, index, one) is None for one in memories) and repeated(code, index):
+            yield index
+
+
+def _context(code: Function, at: int) -> Context:
+    """A function at one of its instructions, at any time: nothing is known of its registers."""
+    return Context(code, at, {}, None, -1)
+
+
+def _most(calls: Calls, other: ModuleFunction, target: int, registers: set[str]) -> int | None:
+    """The largest number that a function passes to another, if it passes nothing but numbers."""
+    code = calls.function(other.start)
+    if code is None:
+        return None
+    most = 0
+    for index, row in enumerate(code.instructions):
+        if row.target != target:
+            continue
+        for register in registers:
+            number = _number(calls, code, register, index)
+            if number is None:
+                return None
+            most = max(most, number)
+    return most
+
+
+def _number(calls: Calls, code: Function, place: Place, at: int) -> int | None:
+    for _ in range(_MOST_COPIES):
+        found = calls.tracer.definitions(code, place, at)
+        if not found or len(found) > 1:
+            return None
+        what = found[0].effect
+        if isinstance(what, Constant):
+            return what.value
+        if not isinstance(what, Copy) or what.delta:
+            return None
+        place, at = what.source, found[0].index
+    return None

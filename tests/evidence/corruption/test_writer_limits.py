@@ -1,0 +1,69 @@
+"""What tells writers where to stop, on code assembled by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import handmade_facts as made
+import pytest
+from handmade_machine import TEXT
+from handmade_machine import Machine as Code
+from handmade_session import Machine
+
+from oopsight.evidence import Missing
+from oopsight.evidence.corruption import writer_limits
+from oopsight.evidence.corruption.writer_limits import Teller, WriterLimits, collect
+from oopsight.evidence.modules.module_code import ModuleFunction
+
+MODULES = made.modules(made.module("panel", TEXT, TEXT + 0x5000, "O"))
+RUN = replace(made.users(made.slab_object()), question="overrun", overrun=made.overrun())
+
+
+def collected(
+    monkeypatch: pytest.MonkeyPatch, *functions: str, **calls: str
+) -> WriterLimits | Missing:
+    """Functions a page apart, by their names; the first one writes."""
+    code = Code(*functions, "c3")
+    code.names = [*calls, "memset"]
+    inner = [
+        ModuleFunction(name, code.start(number), frozenset({called}), frozenset(), copies=False)
+        for number, (name, called) in enumerate(calls.items())
+    ]
+    monkeypatch.setattr(writer_limits, "SessionReader", lambda _: code)
+    monkeypatch.setattr(writer_limits, "inner_functions", lambda *_: inner)
+    use = replace(RUN.modules[0], module="panel", writes=(inner[0].name,))
+    return collect(Machine().session, replace(RUN, modules=(use,)), MODULES)
+
+
+# xor eax,eax; 1: mov [rdi+rax],cl; inc rax; cmp rax,rsi; jb 1b; ret
+BY_ARGUMENT = "31c0 880c07 48ffc0 4839f0 72f5 c3"
+
+
+def test_who_tells_a_writer_how_far_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    # mov esi,64; call put
+    sixty_four = "be40000000 e8f6efffff c3"
+    # mov rsi,rdx; call put
+    passes = "4889d6 e8f8dfffff c3"
+    found = collected(
+        monkeypatch, BY_ARGUMENT, sixty_four, passes, put="", title="put", icon="put", draw="memset"
+    )
+    assert isinstance(found, WriterLimits)
+    limit = found.of("put")
+    assert limit is not None
+    assert not limit.by_memory
+    assert limit.tellers == (Teller("title", 64), Teller("icon", None))
+
+
+def test_a_writer_may_go_by_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    # mov edx,[rdi+16]; imul edx,[rdi+12]; mov rdi,[rdi]; call memset
+    fill = "8b5710 0faf570c 488b3f e8f11f0000 c3"
+    found = collected(monkeypatch, fill, "c3", fill="memset", grow="__kmalloc_noprof")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("fill")
+    assert limit is not None
+    assert (limit.by_memory, limit.tellers, found.makers) == (True, (), ("grow",))
+
+
+def test_nothing_is_asked_where_nothing_was_written_over() -> None:
+    freed = made.users(made.slab_object("free"))
+    assert isinstance(collect(Machine().session, freed, MODULES), Missing)
