@@ -11,6 +11,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.stack_corruption import stack_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.bad_return import BadReturn, Returner
+from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers
 from oopsight.evidence.corruption.stack_overrun import StackOverrun
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.pointers import BytesPointer
@@ -31,17 +32,44 @@ TRACE = backtrace(
 def test_the_function_whose_frame_is_damaged_and_what_was_written() -> None:
     text = Address(int.from_bytes(b"EFORE-20", "little"))
     frames = (*TRACE.frames[:3], replace(TRACE.frames[3], pc=text))
-    found = stack_corruption(SMASHED, replace(TRACE, frames=frames), *NOTHING, ABSENT, ABSENT)
+    found = stack_corruption(
+        SMASHED, replace(TRACE, frames=frames), *NOTHING, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["set"]
     assert "'EFORE-20'" in found.chain[1].claim
 
 
+def filled_by(*fillers: Filler) -> Finding:
+    made = FrameFillers("set", fillers)
+    found = stack_corruption(SMASHED, TRACE, *NOTHING, ABSENT, ABSENT, made)
+    assert isinstance(found, Finding)
+    return found
+
+
+def test_who_was_handed_the_buffer_may_have_gone_too_far() -> None:
+    put = Filler("put", "mod", room=24, most=None, limited=True)
+    found = filled_by(put)
+    assert [c.function for c in found.culprits] == ["set", "put"]
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    # Told of 24 bytes, it wrote more.
+    assert filled_by(replace(put, most=24)).culprits[0].function == "put"
+    # Told of more than there are.
+    assert filled_by(replace(put, most=64)).culprits[0].function == "set"
+    # It copies a text to its end, as strcpy() does.
+    assert filled_by(replace(put, limited=False)).certainty is Certainty.INFERRED
+    assert filled_by().certainty is Certainty.INFERRED
+
+
 def test_clear_and_undecided() -> None:
-    assert isinstance(stack_corruption(symptom(Kind.BUG), TRACE, *NOTHING, ABSENT, ABSENT), Clear)
-    assert isinstance(stack_corruption(SMASHED, backtrace(), *NOTHING, ABSENT, ABSENT), Undecided)
+    assert isinstance(
+        stack_corruption(symptom(Kind.BUG), TRACE, *NOTHING, ABSENT, ABSENT, ABSENT), Clear
+    )
+    assert isinstance(
+        stack_corruption(SMASHED, backtrace(), *NOTHING, ABSENT, ABSENT, ABSENT), Undecided
+    )
     short = replace(TRACE, frames=TRACE.frames[:2])
-    assert isinstance(stack_corruption(SMASHED, short, *NOTHING, ABSENT, ABSENT), Undecided)
+    assert isinstance(stack_corruption(SMASHED, short, *NOTHING, ABSENT, ABSENT, ABSENT), Undecided)
 
 
 def test_a_pointer_that_a_text_on_the_stack_ran_over() -> None:
@@ -55,7 +83,7 @@ def test_a_pointer_that_a_text_on_the_stack_ran_over() -> None:
     )
     met = fault(None, exception="general_protection")
     found = stack_corruption(
-        symptom(Kind.GENERAL_PROTECTION), path, met, flow, overrun, ABSENT, ABSENT
+        symptom(Kind.GENERAL_PROTECTION), path, met, flow, overrun, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
@@ -63,7 +91,7 @@ def test_a_pointer_that_a_text_on_the_stack_ran_over() -> None:
     assert "wild_pointer" in found.refines
     unknown = replace(overrun, function=None, module=None)
     found = stack_corruption(
-        symptom(Kind.GENERAL_PROTECTION), path, met, flow, unknown, ABSENT, ABSENT
+        symptom(Kind.GENERAL_PROTECTION), path, met, flow, unknown, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
@@ -83,6 +111,7 @@ def test_a_return_to_where_no_code_is() -> None:
         ABSENT,
         ABSENT,
         BadReturn(top, ways),
+        ABSENT,
         ABSENT,
     )
     assert isinstance(found, Finding)

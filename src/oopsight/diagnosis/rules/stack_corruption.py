@@ -17,8 +17,10 @@ How it is decided
     calls it, has a frame of the size that is there.
 
 When it is wrong
-    A stray pointer from elsewhere can hit a frame as well, which is rare. Several functions' frames
-    may have the same size.
+    Where the function handed its buffer to another one of its module that has a limit, it may be
+    either that went too far; that one comes first if it was told to write no more than there was
+    room for. A stray pointer from elsewhere can hit a frame as well, which is rare. Several
+    functions' frames may have the same size.
 
 Example
     ``volid_set()`` has 65 bytes copied into a label of 32.
@@ -35,6 +37,7 @@ from oopsight.diagnosis.places import culprits, title_of
 from oopsight.diagnosis.returned_astray import as_text, returned_astray
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.bad_return import BadReturn
+from oopsight.evidence.corruption.frame_fillers import CHECK, FrameFillers
 from oopsight.evidence.corruption.stack_overrun import StackOverrun
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -45,8 +48,6 @@ from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 
-_CHECK = "__stack_chk_fail"
-
 
 def stack_corruption(
     symptom: Symptom,
@@ -56,6 +57,7 @@ def stack_corruption(
     overrun: StackOverrun | Missing,
     astray: BadReturn | Missing,
     modules: Modules | Missing,
+    fillers: FrameFillers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whose frame was damaged."""
     if not isinstance(overrun, Missing) and not isinstance(flow, Missing):
@@ -67,9 +69,9 @@ def stack_corruption(
     if symptom.kind is not Kind.STACK_CORRUPTION:
         return Clear("no stack frame was found damaged")
     frames = [f for f in backtrace.frames if not f.inline]
-    at = next((i for i, f in enumerate(frames) if f.function == _CHECK), None)
+    at = next((i for i, f in enumerate(frames) if f.function == CHECK), None)
     if at is None or at + 1 >= len(frames) or frames[at + 1].function.startswith("0x"):
-        return Undecided(f"{_CHECK} is not on the stack that could be unwound")
+        return Undecided(f"{CHECK} is not on the stack that could be unwound")
     damaged = frames[at + 1]
     headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
     steps = [
@@ -84,15 +86,39 @@ def stack_corruption(
         steps.append(
             Step(f"where its return address was there is text: {text!r}", (beyond.pointer,))
         )
+    before, after, by_others = _filled_by(fillers)
+    owner = culprits([damaged], "its own frame is damaged: its buffer overflowed")
     return Finding(
         title=f"stack buffer overflow in {title_of(damaged)}",
         summary=f"A buffer on the stack of {title_of(damaged)} was written beyond its end.",
-        certainty=Certainty.INFERRED,
+        certainty=Certainty.POSSIBLE if by_others else Certainty.INFERRED,
+        cause_certainty=Certainty.INFERRED if by_others else None,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
-        culprits=culprits([damaged], "its own frame is damaged: its buffer overflowed"),
+        culprits=tuple(merge(before, owner, after)),
         advice=(f"Check what is copied into the local buffers of {title_of(damaged)}.",),
     )
+
+
+def _filled_by(
+    fillers: FrameFillers | Missing,
+) -> tuple[list[Culprit], list[Culprit], bool]:
+    """Who was handed a place in the frame: those that wrote more than they were told, and others.
+
+    And whether it can have been one of them: told to write no more than there was room for, it was
+    a mistake of its own. One without any limit is used like strcpy(): the room is its caller's
+    affair.
+    """
+    before: list[Culprit] = []
+    after: list[Culprit] = []
+    found = fillers.fillers if isinstance(fillers, FrameFillers) else ()
+    for one in found:
+        why = "writes at length to a place in the frame that it is handed"
+        kept = one.most is not None and one.room is not None and one.most <= one.room
+        if kept:
+            why += f", and is told that there is room for {one.most}"
+        (before if kept else after).append(Culprit(one.module, one.function, None, None, why))
+    return before, after, any(one.limited for one in found)
 
 
 def _pointer(fault: Fault, backtrace: Backtrace, flow: DataFlow, overrun: StackOverrun) -> Finding:

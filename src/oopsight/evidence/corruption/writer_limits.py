@@ -13,7 +13,7 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function, repeated
 from oopsight.evidence.flow.effects import Constant, Copy, Place, slot_of
-from oopsight.evidence.flow.extent import Extent, Origin
+from oopsight.evidence.flow.extent import Extent, Origin, Taken
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.memory.object_users import ObjectUsers
@@ -85,9 +85,7 @@ def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> Wr
     code = calls.function(one.start)
     if code is None:
         return None
-    extent = Extent(calls.tracer, lambda _: False)
-    places = list(_writes(calls, code))[:_MOST_PLACES]
-    taken = [found for at in places for found in extent.limits(_context(code, at))]
+    taken = limits_of(calls, code)
     told = {found.argument for found in taken if found.argument is not None}
     tellers = [
         Teller(base_name(other.name), _most(calls, other, one.start, told))
@@ -96,6 +94,13 @@ def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> Wr
     ]
     by_memory = bool(taken) and all(found.origin is Origin.MEMORY for found in taken)
     return WriterLimit(base_name(one.name), by_memory, tuple(tellers))
+
+
+def limits_of(calls: Calls, code: Function) -> list[Taken]:
+    """All that tells a function where to stop writing."""
+    extent = Extent(calls.tracer, lambda _: False)
+    places = list(_writes(calls, code))[:_MOST_PLACES]
+    return [found for at in places for found in extent.limits(_context(code, at))]
 
 
 def _writes(calls: Calls, code: Function) -> Iterator[int]:
@@ -126,14 +131,15 @@ def _most(calls: Calls, other: ModuleFunction, target: int, registers: set[str])
         if row.target != target:
             continue
         for register in registers:
-            number = _number(calls, code, register, index)
+            number = number_at(calls, code, register, index)
             if number is None:
                 return None
             most = max(most, number)
     return most
 
 
-def _number(calls: Calls, code: Function, place: Place, at: int) -> int | None:
+def number_at(calls: Calls, code: Function, place: Place, at: int) -> int | None:
+    """What a place holds before an instruction, if the code has it as a number."""
     for _ in range(_MOST_COPIES):
         found = calls.tracer.definitions(code, place, at)
         if not found or len(found) > 1:

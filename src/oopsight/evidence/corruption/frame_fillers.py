@@ -1,0 +1,139 @@
+"""Who was given a place in a damaged stack frame to write to: functions of modules.
+
+The kernel's check names the function whose frame it is. What that hands to the kernel's own copying
+functions is its affair; another function of a module may have written more than it was allowed.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.corruption.writer_limits import limits_of, number_at
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.code import Function
+from oopsight.evidence.flow.effects import Place, Slot, slot_of
+from oopsight.evidence.flow.extent import Origin
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.instructions import ARGUMENTS
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import inner_functions, writer_rank
+from oopsight.evidence.modules.modules import Modules
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+CHECK = "__stack_chk_fail"
+_CANARY = 0x28
+"""In the per-CPU area, arch/x86/include/asm/processor.h; until Linux 6.15."""
+
+
+@dataclass(frozen=True)
+class Filler:
+    """A function that writes at length, and was handed an address in the frame."""
+
+    function: str
+    module: str
+    room: int | None
+    """Bytes from that address to the canary."""
+    most: int | None
+    """How many it was told to write at most, if that is a number in the code."""
+    limited: bool
+    """Whether anything but what it copies tells it where to stop."""
+
+
+@dataclass(frozen=True)
+class FrameFillers:
+    """Of one damaged frame."""
+
+    function: str
+    fillers: tuple[Filler, ...]
+
+
+def damaged(backtrace: Backtrace) -> int | None:
+    """Place in the backtrace of the function whose frame the check found damaged."""
+    frames = backtrace.frames
+    at = next((i for i, f in enumerate(frames) if not f.inline and f.function == CHECK), None)
+    if at is None:
+        return None
+    return next((i for i in range(at + 1, len(frames)) if not frames[i].inline), None)
+
+
+def collect(session: Session, backtrace: Backtrace, modules: Modules) -> FrameFillers | Missing:
+    """Read the code of the function that the kernel's check names, and of those it calls."""
+    at = damaged(backtrace)
+    frame = None if at is None else backtrace.frames[at]
+    module = next((m for m in modules.loaded if frame is not None and m.name == frame.module), None)
+    if frame is None or module is None or not module.taints:
+        return Missing(Why.NOT_APPLICABLE, "no frame of a module was found damaged")
+    reader = SessionReader(session)
+    calls = Calls(reader, (), {})
+    code = calls.function(int(frame.pc) - 1)
+    if code is None:
+        return Missing(Why.NOT_APPLICABLE, f"the code of {frame.function} is not known")
+    able = {
+        one.start: one
+        for one in inner_functions(session, module, reader)
+        if one.indexed or writer_rank(one, set()) is not None
+    }
+    found: dict[str, Filler] = {}
+    for index, row in enumerate(code.instructions):
+        one = able.get(row.target or 0)
+        if row.is_call and one is not None and one.start != code.start:
+            filler = _filler(calls, code, index, one, module.name)
+            if filler is not None:
+                found.setdefault(filler.function, filler)
+    return FrameFillers(base_name(code.name), tuple(found.values()))
+
+
+def _filler(
+    calls: Calls, code: Function, index: int, one: ModuleFunction, module: str
+) -> Filler | None:
+    """A call that hands over an address in the frame, and how far it allows to write."""
+    lent = next((s for name in ARGUMENTS if (s := _address(calls, code, name, index))), None)
+    inner = calls.function(one.start)
+    if lent is None or inner is None:
+        return None
+    canary = _canary(code)
+    taken = limits_of(calls, inner)
+    told = {limit.argument for limit in taken if limit.argument is not None}
+    numbers = [number_at(calls, code, name, index) for name in told]
+    known = [number for number in numbers if number is not None]
+    room = canary.offset - lent.offset if canary is not None else None
+    most = max(known) if known and len(known) == len(numbers) else None
+    # A byte that ends a text is of the text.
+    limited = bool(told) or any(limit.origin is Origin.MEMORY for limit in taken)
+    return Filler(base_name(one.name), module, room, most, limited)
+
+
+def _address(calls: Calls, code: Function, place: Place, at: int) -> Slot | None:
+    """The place in the frame whose address an argument is, if it is one."""
+    found = calls.tracer.definitions(code, place, at)
+    if not found or len(found) > 1 or found[0].effect is None:
+        return None
+    index = found[0].index
+    row = code.instructions[index]
+    second = row.operands[1] if len(row.operands) > 1 else None
+    if second is None:
+        return None
+    if row.mnemonic == "lea" and second.memory is not None:
+        return slot_of(code, index, second.memory)
+    depth = code.depth[index]
+    if row.mnemonic == "mov" and second.register == "rsp" and depth is not None:
+        return Slot(-depth)
+    if row.mnemonic == "mov" and second.register is not None and index != at:
+        return _address(calls, code, second.register, index)
+    return None
+
+
+def _canary(code: Function) -> Slot | None:
+    """Where the function keeps the canary: it copies it there at its beginning."""
+    kept: str | None = None
+    for index, row in enumerate(code.instructions):
+        if row.mnemonic != "mov" or len(row.operands) < 2:
+            continue
+        to, source = row.operands[0], row.operands[1]
+        if source.memory is not None and source.memory.segment == "gs":
+            kept = to.register if source.memory.displacement == _CANARY else kept
+        elif kept is not None and to.memory is not None and source.register == kept:
+            return slot_of(code, index, to.memory)
+    return None

@@ -1,0 +1,65 @@
+"""Who was handed an address in a damaged frame, on code assembled by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import handmade_facts as made
+import pytest
+from handmade_machine import TEXT
+from handmade_machine import Machine as Code
+from handmade_session import Machine
+
+from oopsight.evidence import Address, Missing
+from oopsight.evidence.corruption import frame_fillers
+from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers, collect
+from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.modules.module_code import ModuleFunction
+
+MODULES = made.modules(made.module("trace", TEXT, TEXT + 0x3000, "O"))
+TRACE = made.backtrace(interrupted=False, __stack_chk_fail=Role.CALLER, show=Role.CALLER)
+# sub rsp,40; mov rax,gs:[40]; mov [rsp+32],rax
+BEGIN = "4883ec28 65488b042528000000 4889442420"
+# lea rdi,[rsp+8]; mov esi,24; call put
+HANDS = "488d7c2408 be18000000 e8df0f0000 90"
+# 1: mov [rdi],al; inc rdi; dec rsi; jne 1b; ret
+BY_COUNT = "8807 48ffc7 48ffce 75f6 c3"
+# 1: mov al,[rsi]; mov [rdi],al; inc rdi; inc rsi; test al,al; jne 1b; ret
+TO_THE_END = "8a06 8807 48ffc7 48ffc6 84c0 75f2 c3"
+
+
+def fillers(monkeypatch: pytest.MonkeyPatch, show: str, put: str) -> tuple[Filler, ...]:
+    code = Code(show, put)
+    code.names = ["show", "put"]
+    inner = [
+        ModuleFunction("put", code.start(1), frozenset(), frozenset(), copies=True),
+        ModuleFunction("show", code.start(0), frozenset({"put"}), frozenset(), copies=False),
+    ]
+    monkeypatch.setattr(frame_fillers, "SessionReader", lambda _: code)
+    monkeypatch.setattr(frame_fillers, "inner_functions", lambda *_: inner)
+    at = Address(TEXT + len(code.code[0]))
+    frames = (TRACE.frames[0], replace(TRACE.frames[1], pc=at, module="trace"))
+    found = collect(Machine().session, replace(TRACE, frames=frames), MODULES)
+    assert isinstance(found, FrameFillers)
+    assert found.function == "show"
+    return found.fillers
+
+
+def test_how_far_a_helper_was_told_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = fillers(monkeypatch, BEGIN + HANDS, BY_COUNT)
+    assert one == Filler("put", "trace", room=24, most=24, limited=True)
+
+
+def test_a_helper_may_have_no_limit_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = fillers(monkeypatch, BEGIN + HANDS, TO_THE_END)
+    assert (one.most, one.limited) == (None, False)
+
+
+def test_what_is_handed_other_memory_fills_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    # mov rdi,[rbx]; mov esi,24; call put
+    elsewhere = "488b3b90 90 be18000000 e8df0f0000 90"
+    assert not fillers(monkeypatch, BEGIN + elsewhere, BY_COUNT)
+
+
+def test_other_crashes_have_no_damaged_frame() -> None:
+    assert isinstance(collect(Machine().session, made.backtrace(), MODULES), Missing)
