@@ -18,6 +18,7 @@ from oopsight.diagnosis.doers import (
     makers_that_omit,
     sharers,
     traces_of,
+    uncounted,
     who_left_it_null,
 )
 from oopsight.evidence import Address
@@ -176,3 +177,13 @@ def test_who_can_have_left_a_field_null() -> None:
     many = replace(field, clears=("a", "b", "c", "d"))
     assert who_left_it_null(replace(doers, fields=(many,))) == []
     assert who_left_it_null(ABSENT) == makers_that_omit(ABSENT) == []
+
+
+def test_who_freed_it_with_the_last_reference_may_have_been_right() -> None:
+    field = replace(FIELD, shares=("rec_watch",))
+    doers = replace(DOERS, fields=(field,), uncounts=("rec_close",))
+    counted, sharing = uncounted(doers, ONE, [freer("rec_close")])
+    assert counted
+    assert [one.function for one in sharing] == ["rec_watch"]
+    assert uncounted(doers, ONE, [freer("rec_reset")]) == (False, [])
+    assert uncounted(doers, ONE, []) == uncounted(ABSENT, ONE, BOTH) == (False, [])

@@ -127,6 +127,23 @@ def gave_back_itself(users: list[Culprit], doers: Doers | Missing) -> bool:
     return users[0].module == doers.module and users[0].function in doers.gives_back
 
 
+def uncounted(
+    doers: Doers | Missing, one: SlabObject, freers: list[Culprit]
+) -> tuple[bool, list[Culprit]]:
+    """Whether an object was freed with the last reference, and who may hold it without one.
+
+    Then who freed it may well have been right to.
+    """
+    if isinstance(doers, Missing) or not freers or freers[0].module != doers.module:
+        return False, []
+    if freers[0].function not in doers.uncounts:
+        return False, []
+    field = doers.holding(one.address, one.end)
+    why = "stores a pointer to such an object where it was read, and takes no reference"
+    names = field.shares if field is not None else ()
+    return True, [Culprit(doers.module, name, None, None, why) for name in names]
+
+
 def freers_unseen(doers: Doers | Missing) -> list[Culprit]:
     """The one function that frees memory in the module which met freed memory, if one stands out.
 

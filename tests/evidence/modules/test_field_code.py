@@ -210,3 +210,29 @@ def test_two_parts_of_a_function() -> None:
     both = joined(hot, cold)
     assert (both.stores, both.frees) == (hot.stores, cold.frees)
     assert (both.inner, both.sets) == ({0x40}, {8})
+
+
+@pytest.mark.parametrize(
+    ("line", "takes", "gives"),
+    [
+        ("lock xadd dword ptr [rbx], eax", True, False),
+        ("lock dec dword ptr [rbx]", False, True),
+        ("lock sub dword ptr [rbx], 1", False, True),
+    ],
+)
+def test_references_are_taken_and_given_back(line: str, takes: bool, gives: bool) -> None:
+    found = use(line)
+    assert (found.counts, found.uncounts, found.changes) == (takes, gives, {0})
+
+
+def test_a_reference_less_is_given_back() -> None:
+    found = use("mov eax, 0xffffffff", "lock xadd dword ptr [rbx], eax")
+    assert (found.counts, found.uncounts) == (False, True)
+
+
+def test_what_is_changed_in_memory_that_is_not_new() -> None:
+    found = use("add dword ptr [rbx + 8], 1", "mov qword ptr [rbx + 0x10], rcx", "call 0x9400",
+                "mov dword ptr [rax + 0x20], 1")  # fmt: skip
+    # Eight bytes are two fields of four.
+    assert found.changes == {8, 0x10, 0x14}
+    assert found.sets == {0x10, 0x20}

@@ -77,7 +77,13 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
-from oopsight.diagnosis.doers import freers_by_code, freers_unseen, gave_back_itself, traces_of
+from oopsight.diagnosis.doers import (
+    freers_by_code,
+    freers_unseen,
+    gave_back_itself,
+    traces_of,
+    uncounted,
+)
 from oopsight.diagnosis.gone_lock import gone_lock_finding
 from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
@@ -408,6 +414,9 @@ def use_after_free(
     elif handed:
         # Whoever makes such objects frees them; the others were given it to use.
         culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
+    counted, sharing = uncounted(doers, one, freers)
+    if not lent and not outlived:
+        culprits = merge(sharing, culprits)
     if not certain:
         culprits = merge(_registered(registrants, culprits), culprits)
     culprits = function_first(culprits)
@@ -427,6 +436,11 @@ def use_after_free(
         summary = (
             f"{blamed} used {thing} after its last counted user had let go of it: {freed.role}."
         )
+    elif sharing:
+        summary = (
+            f"{thing} was used after its last reference had been given back: {freed.role}. "
+            f"{blamed} may have taken none."
+        )
     elif certain:
         summary = f"{blamed} freed {thing} while it was still in use: {freed.role}."
     elif users_first:
@@ -438,7 +452,7 @@ def use_after_free(
     # Without a record it is only known who can have freed it. A text may be there for another
     # reason.
     unnamed = freed.question == "refilled" or (record is not None and not certain)
-    named = (certain or bool(own)) and not (unnamed or doubtful or handed or outlived)
+    named = (certain or bool(own)) and not (unnamed or doubtful or handed or outlived or counted)
     alone = len(freers) == 1 and freers[0].function is not None
     guessed = any(use.guessed for use in freed.modules)
     plain = (named or alone) and not (unnamed or doubtful or handed or outlived or guessed)

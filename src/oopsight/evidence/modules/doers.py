@@ -121,6 +121,8 @@ class Doers:
     """Fill with zeros what is in use and stays so."""
     unlinks: tuple[str, ...] = ()
     """Take entries off lists, and leave the poison of ``list_del()`` in them."""
+    uncounts: tuple[str, ...] = ()
+    """Give references back: what they free, they free with the last one."""
     left: tuple[LeftIn, ...] = ()
     """Of those that write into what they free, what the freed object says to that."""
 
@@ -172,6 +174,7 @@ def collect(
             for name, use in uses.items()
             if any(not _is_new(one.into, makers) for one in use.wipes)
         ),
+        uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         left=_left(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )

@@ -48,6 +48,7 @@ _PUBLISHES = re.compile(
 _IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
+_UNCOUNTS = ("dec", "sub")
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
 _LARGEST_OBJECT = 8192
@@ -151,6 +152,8 @@ class FieldUse:
     """Functions that had returned what it stores to."""
     inner: frozenset[int] = frozenset()
     """Distances of the places within objects whose addresses it takes."""
+    uncounts: bool = False
+    """Whether it gives a reference back, by an atomic instruction."""
     unlinks: bool = False
     """Whether it stores what ``list_del()`` leaves in an entry."""
 
@@ -170,6 +173,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
         inner=one.inner | other.inner,
+        uncounts=one.uncounts or other.uncounts,
         unlinks=one.unlinks or other.unlinks,
     )
 
@@ -212,6 +216,7 @@ class _Reading:
         self.wiped: list[tuple[Value, Value]] = []
         """Memory filled with zeros, and how many bytes."""
         self.counts = False
+        self.uncounts = False
         self.starts = False
         self.copies: list[int] = []
         for register in ("rdi", "rsi", "rdx", "rcx", "r8", "r9"):
@@ -269,6 +274,7 @@ class _Reading:
             # To give a reference back is to add -1.
             back = mnemonic.endswith("xadd") and self._value(second) == Value("number", _MINUS_ONE)
             self.counts = self.counts or (mnemonic[5:] in _COUNTS and not back)
+            self.uncounts = self.uncounts or back or mnemonic[5:] in _UNCOUNTS
             self._changes(first, end)
             return
         if mnemonic == "cmp" and _NUMBER.fullmatch(second):
@@ -420,6 +426,7 @@ def field_use(
         ),
         frozenset(reading.filled),
         frozenset(reading.inner),
+        reading.uncounts,
         any(
             value.kind == "number" and value.number == _UNLINKED for *_, value, _ in reading.stored
         ),
