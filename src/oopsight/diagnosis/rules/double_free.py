@@ -130,8 +130,10 @@ def double_free(
         # Who freed it first is not recorded, and that free may be the one too many: by way of
         # another object that holds the pointer as well, say.
         certainty = Certainty.POSSIBLE
-        if kept is not None and kept.slab is not None:
-            culprits = merge(copiers(doers, kept.slab), culprits)
+        copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
+        on_stack = {base_name(frame.function) for frame in backtrace.crash_path}
+        earlier = [one for one in freed_before(doers) if one.function not in on_stack]
+        culprits = merge(copying, earlier, culprits)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
         summary=summary,
