@@ -132,7 +132,9 @@ def double_free(
         certainty = Certainty.POSSIBLE
         copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
         on_stack = {base_name(frame.function) for frame in backtrace.crash_path}
-        earlier = [one for one in freed_before(doers) if one.function not in on_stack]
+        leaving = freed_before(doers)
+        # Who frees now and leaves the pointer itself is no less suspect than others that do.
+        earlier = [] if any(one.function in on_stack for one in leaving) else leaving
         culprits = merge(copying, earlier, culprits)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
