@@ -12,6 +12,7 @@ from oopsight.evidence.modules.footprints import Footprint, Footprints
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _FREES = "frees memory, and allocates none"
+_NO_FIELD = FieldDoers(0, None, "", (), (), (), ())
 _OMITS = "makes such objects, and does not set the field that others who make them set"
 _MOST_CLEAR = 3
 """More than so many functions that store zero at an offset have to do with other objects, too."""
@@ -201,8 +202,10 @@ def who_left_it_null(doers: Doers | Missing) -> list[Culprit]:
     look at it; who makes such an object and leaves
     the field alone that others set.
     """
-    field = doers.field(0) if isinstance(doers, Doers) else None
-    if field is None or not isinstance(doers, Doers) or len(field.clears) > _MOST_CLEAR:
+    if isinstance(doers, Missing):
+        return []
+    field = doers.field(0) or _NO_FIELD
+    if len(field.clears) > _MOST_CLEAR:
         return []
     late = [
         Culprit(
@@ -216,6 +219,7 @@ def who_left_it_null(doers: Doers | Missing) -> list[Culprit]:
         (field.untested, "stores in the field what a call returned, and does not compare it with"
          " NULL"),
         (doers.omits, _OMITS),
+        (doers.registers, "registered the callback that met it, with what it is called for"),
     )  # fmt: skip
     found = [
         Culprit(doers.module, name, None, None, why) for names, why in reasons for name in names

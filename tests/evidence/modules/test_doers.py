@@ -209,3 +209,25 @@ def test_who_makes_an_object_and_does_not_set_what_others_do(
     # Where nobody sets it, all leave it to somebody else.
     uses["rec_create"] = use()
     assert doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code) == ()
+
+
+def test_who_registered_the_callback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doers, "tables_with", lambda _, __, at: {MODULE + 0x800} if at else set())
+    code = [
+        ModuleFunction("rec_read", MODULE, frozenset(), frozenset(), copies=False),
+        replace(function("rec_probe", "misc_register"), refers=frozenset([MODULE + 0x800])),
+        replace(function("rec_stop", "misc_deregister"), refers=frozenset([MODULE + 0x800])),
+        function("rec_more", "misc_register"),
+    ]
+    frames = (
+        made.frame(0, "strlen", made.Role.FAULT),
+        made.frame(1, "rec_name", made.Role.CALLER, "recorder"),
+        made.frame(2, "rec_read", made.Role.CALLER, "recorder"),
+        made.frame(3, "vfs_read", made.Role.CALLER),
+    )
+    trace = replace(made.backtrace(), frames=frames)
+    null = made.data_flow(made.way(made.flow_step("loaded", "rec_name", 0, "recorder")))
+    session, module = Machine().session, MODULES.loaded[0]
+    assert doers._registering(session, module, null, trace, code) == ("rec_probe",)
+    assert doers._registering(session, module, FLOW, trace, code) == ()
+    assert doers._registering(session, module, null, made.ABSENT, code) == ()

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from handmade_facts import module, modules, slab_object
+from handmade_session import Machine
 
 from oopsight.evidence import Address
 from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import who_fills
+from oopsight.evidence.modules.module_roles import publishes, tables_with, who_fills
 from oopsight.evidence.pointers import BytesPointer
 
 BASE = 0xFFFFFFFFC0400000
@@ -57,3 +58,29 @@ def test_pointers_to_data_say_nothing_of_who_put_them_there(
 ) -> None:
     assert filled(monkeypatch, refer(TABLE), TABLE) == ()
     assert filled(monkeypatch, slab_object(), TABLE) == ()
+
+
+def test_tables_that_hold_a_function() -> None:
+    machine = Machine()
+    base = 0xFFFFFFFFC0300000
+    machine.words(base, 1, base + 0x40, 0, base + 0x40)
+    machine.symbols = {base + 8: ("first_ops", 8), base + 0x10: ("second_ops", 16)}
+    one = module("rec", base, base + 32, "O")
+    assert tables_with(machine.session, one, base + 0x40) == {base + 8, base + 0x10}
+    assert tables_with(machine.session, one, base + 0x48) == set()
+
+
+@pytest.mark.parametrize(
+    ("called", "does"),
+    [
+        ("misc_register", True),
+        ("__platform_driver_register", True),
+        ("debugfs_create_file", True),
+        ("queue_work_on", True),
+        ("unregister_netdev", False),
+        ("misc_deregister", False),
+        ("kfree", False),
+    ],
+)
+def test_what_makes_things_known(called: str, does: bool) -> None:
+    assert publishes(ModuleFunction("f", 0, frozenset([called]), frozenset(), copies=False)) is does

@@ -8,6 +8,8 @@ this time it does not tell.
 
 from __future__ import annotations
 
+import itertools
+
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.address import error_number
@@ -26,6 +28,9 @@ from oopsight.evidence.modules.module_roles import (
     destroyers,
     freers,
     inner_functions,
+    named,
+    publishes,
+    tables_with,
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
@@ -121,6 +126,9 @@ class Doers:
     """Fill with zeros what is in use and stays so."""
     unlinks: tuple[str, ...] = ()
     """Take entries off lists, and leave the poison of ``list_del()`` in them."""
+    registers: tuple[str, ...] = ()
+    """Make known to the kernel the function through which it came into the module, where it met
+    NULL."""
     uncounts: tuple[str, ...] = ()
     """Give references back: what they free, they free with the last one."""
     left: tuple[LeftIn, ...] = ()
@@ -174,6 +182,7 @@ def collect(
             for name, use in uses.items()
             if any(not _is_new(one.into, makers) for one in use.wipes)
         ),
+        registers=_registering(session, module, flow, backtrace, inner),
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         left=_left(session, users, uses) if isinstance(users, ObjectUsers) else (),
@@ -255,6 +264,26 @@ def _sizes(uses: dict[str, FieldUse]) -> tuple[FunctionSizes, ...]:
         for name, use in uses.items()
         if use.frees and not use.frees_more and all(one.key in known for one in use.frees)
     )
+
+
+def _registering(
+    session: Session,
+    module: Module,
+    flow: DataFlow,
+    backtrace: Backtrace | Missing,
+    code: list[ModuleFunction],
+) -> tuple[str, ...]:
+    """Who refers to a table with the function that the kernel called, and registers things."""
+    end = flow.first.end
+    if isinstance(backtrace, Missing) or end is None or end.value != 0:
+        return ()
+    frames = [frame for frame in backtrace.crash_path if not frame.inline]
+    inside = itertools.dropwhile(lambda frame: frame.module != module.name, frames)
+    own = list(itertools.takewhile(lambda frame: frame.module == module.name, inside))
+    called = {base_name(frame.function) for frame in own[-1:]}
+    starts = [one.start for one in code if base_name(one.name) in called]
+    tables = {at for start in starts for at in tables_with(session, module, start)}
+    return named(one for one in code if one.refers & tables and publishes(one))
 
 
 def _omitting(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
+from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.plumbing import base_name
 
 _MASK = (1 << 64) - 1
@@ -39,12 +40,6 @@ _SIZES = {
     "__kmalloc_cache": "rdx",
     "__kmalloc": "rdi",
 }
-_PUBLISHES = re.compile(
-    r"_*(?:(?!un)\w*_)?(?:register|request_irq|request_threaded_irq|device_add|device_create|cdev_add"
-    r"|proc_create|debugfs_create|add_timer|mod_timer|hrtimer_start|queue_work|queue_delayed_work"
-    r"|wake_up_process)(?:_\w+)?$"
-)
-"""Functions after which the kernel may call the module with what it was given."""
 _IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
@@ -248,7 +243,7 @@ class _Reading:
         """A call, or a jump out of the function."""
         called = self._name_of(int(target, 16)) if target.startswith("0x") else None
         name = base_name(called or "").removesuffix("_noprof")
-        if _PUBLISHES.match(name):
+        if PUBLISHES.match(name):
             self.published = self.published or name
         given = _FREES.get(name.lstrip("_"))
         if given is not None:

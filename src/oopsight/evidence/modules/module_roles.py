@@ -15,6 +15,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.module_code import ModuleFunction, functions
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 """What the names of functions that allocate begin with."""
 _MOST_DATA = 1 << 20
+_MOST_TABLES = 64
 _READ = "oopsight:functions-of-modules"
 FREES = (
     "kfree",
@@ -150,6 +152,25 @@ def who_fills(session: Session, modules: Modules, one: SlabObject) -> tuple[str,
     return ()
 
 
+def tables_with(session: Session, module: Module, address: int) -> set[int]:
+    """Where the variables of a module begin that hold an address, bounded."""
+    from drgn import FaultError
+
+    found: set[int] = set()
+    wanted = address.to_bytes(8, "little")
+    for start, stop in module.ranges:
+        try:
+            data = session.read(start, min(stop - start, _MOST_DATA))
+        except FaultError:
+            continue
+        at = data.find(wanted)
+        while at >= 0 and len(found) < _MOST_TABLES:
+            if at % 8 == 0:
+                found.add(_begin_of(session, start + at))
+            at = data.find(wanted, at + 1)
+    return found
+
+
 def _begin_of(session: Session, address: int) -> int:
     try:
         return int(session.prog.symbol(address).address)
@@ -233,6 +254,11 @@ def checked_alone(function: ModuleFunction) -> bool:
     return not (
         function.copies or function.indexed or _does(function, _COPIES) or _does(function, others)
     )
+
+
+def publishes(function: ModuleFunction) -> bool:
+    """Whether it makes something known to the kernel, which then may call the module with it."""
+    return any(PUBLISHES.match(_ALIAS.sub("", name)) for name in function.calls)
 
 
 def allocates(function: ModuleFunction) -> bool:
