@@ -150,6 +150,8 @@ def test_a_caller_that_allows_too_much_comes_before_the_writer() -> None:
     tellers = (Teller("mod_icon", 8), Teller("mod_passes", None), Teller("mod_title", 64))
     limit = WriterLimit("mod_copy", by_memory=False, tellers=tellers)
     assert blamed(limit) == (["mod_title", "mod_copy", "mod_passes"], False)
+    handed = Teller("mod_ioctl", None, hands_on=True)
+    assert blamed(replace(limit, tellers=(handed,))) == (["mod_copy", "mod_ioctl"], True)
     # Nobody allowed it so much.
     assert blamed(replace(limit, tellers=tellers[:1])) == (["mod_copy"], True)
 

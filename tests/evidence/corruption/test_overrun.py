@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import handmade_facts as made
 import pytest
+from handmade_session import Machine
 
-from oopsight.evidence.corruption.overrun import run_around
+from oopsight.evidence.corruption.overrun import run_around, run_within
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,18 @@ from oopsight.evidence.corruption.overrun import run_around
 )
 def test_runs(data: bytes, border: int, found: tuple[int, int, str] | None) -> None:
     assert run_around(data, border) == found
+
+
+def test_a_text_that_runs_over_a_pointer_in_its_own_object() -> None:
+    machine, one = Machine(), made.slab_object()
+    at = int(one.address)
+    machine.memory[at] = bytes(16) + b"departures to the north" + bytes(25)
+    found = run_within(machine.session, one, at + 32)
+    assert found is not None
+    assert (found.within, found.kind, found.before) == (True, "text", one)
+    assert (found.start, found.end) == (at + 16, at + 39)
+    # Only its end may have been reached, and another field is none of it.
+    assert run_within(machine.session, one, at + 40) is None
+    # Text from the first byte on is of another object that was there, or is.
+    machine.memory[at] = b"departures to the north and south" + bytes(31)
+    assert run_within(machine.session, one, at + 24) is None

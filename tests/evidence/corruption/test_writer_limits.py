@@ -51,7 +51,21 @@ def test_who_tells_a_writer_how_far_to_go(monkeypatch: pytest.MonkeyPatch) -> No
     limit = found.of("put")
     assert limit is not None
     assert not limit.by_memory
-    assert limit.tellers == (Teller("title", 64), Teller("icon", None))
+    assert limit.tellers == (Teller("title", 64), Teller("icon", None, hands_on=True))
+
+
+def test_who_checks_or_computes_a_number_does_not_just_hand_it_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # cmp rdx,127; ja +8; mov rsi,rdx; call put
+    checks = "4883fa7f 7708 4889d6 e8f2efffff c3"
+    # lea rsi,[rdx-24]; call put
+    computes = "488d72e8 e8f7dfffff c3"
+    found = collected(monkeypatch, BY_ARGUMENT, checks, computes, put="", title="put", icon="put")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("put")
+    assert limit is not None
+    assert limit.tellers == (Teller("title", None), Teller("icon", None))
 
 
 def test_a_writer_may_go_by_fields(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,14 @@ def test_what_tells_where_to_end_is_asked_for_alone() -> None:
     assert code is not None
     extent = Extent(calls.tracer, lambda _: False)
     found = extent.limits(Context(code, 0, {}, None, -1))
-    assert {one.argument for one in found} == {"rcx", "rsi"}
+    assert {one.argument for one in found} == {"rsi"}
+    # 1: mov [rdi],al; inc rdi; cmp rdi,rsi; jb 1b: how far is told by where it ends.
+    machine = Machine("8807 48ffc7 4839f7 72f6 c3")
+    calls = Calls(machine, (), {})
+    code = calls.function(TEXT)
+    assert code is not None
+    found = Extent(calls.tracer, lambda _: False).limits(Context(code, 0, {}, None, -1))
+    assert {one.argument for one in found} == {"rsi"}
     # mov rsi,[rbx+8]; call snprintf
     machine = Machine("488b7308 e8f70f0000 90", "c3")
     machine.names[1] = "snprintf"

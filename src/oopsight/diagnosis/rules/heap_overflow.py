@@ -12,10 +12,10 @@ Why it happens
 How it is decided
     Data flow leads to the object that the bad pointer was read from, or the list check to the one
     whose list pointer is wrong. A run of text, or of one byte repeated, begins in the object before
-    it and goes on without a break over the border and over the pointer; or numbers do in equal
-    steps, from there or from an array in the object itself; or the bytes on both sides of the
-    border are in a module's data as one piece. Whose the first object is tell pointers in it,
-    module variables that hold its address, and the allocator's records. An address in the guard
+    it, or in the object itself, and goes on without a break over the pointer; or numbers do in
+    equal steps; or the bytes on both sides of the border are in a module's data as one piece. Whose
+    the first object is tell pointers in it, module variables that hold its address, and the
+    allocator's records. An address in the guard
     page behind an area of vmalloc is an overflow by itself; where only numbers in memory told the
     module's function how far to go, the one that had the area made comes first.
 
@@ -132,18 +132,20 @@ def _writers(users: ObjectUsers, footprints: Footprints | Missing) -> list[Culpr
 
 def _told(
     first: Culprit | None, overrun: Overrun, limits: WriterLimits | Missing
-) -> tuple[list[Culprit], list[Culprit]]:
+) -> tuple[list[Culprit], list[Culprit], bool]:
     """Whose numbers the first of the writers went by: who comes before it, and who after.
 
-    A caller that allows more than the whole run is wrong by itself; one that passes on what it
-    computes, or was given, may be.
+    And whether it can have been one of these. A caller that allows more than the whole run is wrong
+    by itself; one that computes or checks the number may be. To check what is merely handed on is
+    the writer's own affair.
     """
     limit = None
     if first is not None and isinstance(limits, WriterLimits) and first.module == limits.module:
         limit = limits.of(first.function or "")
     if limit is None or isinstance(limits, Missing):
-        return [], []
-    before, after = [], []
+        return [], [], False
+    before: list[Culprit] = []
+    after: list[Culprit] = []
     for one in limit.tellers:
         if one.most is None:
             why = f"tells {limit.function} how far to write"
@@ -155,7 +157,8 @@ def _told(
         why = f"computes the size of what it allocates; {limit.function} goes as far as fields tell"
         makers = [name for name in limits.makers if name != limit.function]
         before += [Culprit(limits.module, name, None, None, why) for name in makers]
-    return before, after
+    by_others = any(one.most is None and not one.hands_on for one in limit.tellers)
+    return before, after, bool(before) or by_others
 
 
 def _ordered(use: ModuleUse, footprints: Footprints | Missing) -> list[str]:
@@ -217,7 +220,7 @@ def _slab(
         if use.because is not None and not before.tracks and not before.refers
     )
     writers = _writers(users, footprints)
-    tellers, passers = _told(next(iter(writers), None), overrun, limits)
+    tellers, passers, by_others = _told(next(iter(writers), None), overrun, limits)
     culprits = merge(
         tellers,
         writers[:1],
@@ -241,7 +244,7 @@ def _slab(
         # Numbers and copies name no writer; the only one that can have written is he.
         copies = [name for use in users.modules for name in use.copies_it]
         named = overrun.sure and (len(able) == 1 or len(copies) == 1)
-    if tellers or passers or any(use.guessed for use in users.modules):
+    if by_others or any(use.guessed for use in users.modules):
         named = False
     blamed = "somebody"
     if culprits:

@@ -20,6 +20,7 @@ LEAST = 12
 _LEAST_BEFORE = 4
 _LEAST_AFTER = 4
 _MOST_AFTER = 512
+_WORD = 8
 _PRINTABLE = frozenset(range(0x20, 0x7F)) | {9, 10, 13}
 # Patterns that the allocator itself writes, and what fresh memory holds: include/linux/poison.h.
 NOT_WRITTEN = frozenset({0x00, 0x6B, 0x5A, 0xA5, 0xBB, 0xCC})
@@ -94,6 +95,26 @@ def run_around(data: bytes, border: int) -> tuple[int, int, str] | None:
     return None
 
 
+def run_within(session: Session, one: SlabObject, field: int) -> Overrun | None:
+    """Look for a run that begins in the object, after its first word, and covers one of its fields.
+
+    What fills an object from its beginning may be somebody else's by now.
+
+    :param field: address of the pointer that was bad
+    """
+    from drgn import FaultError
+
+    begin = int(one.address)
+    try:
+        data = session.read(begin, min(one.size, field - begin + _MOST_AFTER))
+    except FaultError:
+        return None
+    found = run_around(data, field - begin)
+    if found is None or found[0] < _WORD:
+        return None
+    return _overrun(one, data, found, field - begin, within=True)
+
+
 def overrun_of(
     session: Session, modules: Modules | None, one: SlabObject, field: int
 ) -> Overrun | None:
@@ -118,6 +139,18 @@ def overrun_of(
         return None
     if found[0] >= border:
         return None
+    return _overrun(before, data, found, border)
+
+
+def _overrun(
+    before: SlabObject,
+    data: bytes,
+    found: tuple[int, int, str],
+    border: int,
+    *,
+    within: bool = False,
+) -> Overrun:
+    begin = int(before.address)
     part = data[found[0] : found[1]]
     text = printable(part[:64]) if found[2] == "text" else part[:8].hex()
     around = max(found[0], border - 32)
@@ -128,4 +161,5 @@ def overrun_of(
         kind=found[2],
         text=text,
         memory=BytesPointer(Address(begin + around), data[around : border + 32].hex()),
+        within=within,
     )

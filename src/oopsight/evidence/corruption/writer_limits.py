@@ -12,9 +12,10 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function, repeated
-from oopsight.evidence.flow.effects import Constant, Copy, Place, slot_of
+from oopsight.evidence.flow.effects import Constant, Copy, Place, Returned, slot_of
 from oopsight.evidence.flow.extent import Extent, Origin, Taken
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.instructions import whole_register
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -27,6 +28,7 @@ _MOST_WRITERS = 4
 _MOST_PLACES = 8
 """At which a function writes."""
 _MOST_COPIES = 4
+_END_OF_TEXT = 1
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Teller:
     function: str
     most: int | None
     """The largest number that its code has there; ``None`` where it computes or passes it on."""
+    hands_on: bool = False
+    """Whether it passes on what it was given itself, and compares that with nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> Wr
     taken = limits_of(calls, code)
     told = {found.argument for found in taken if found.argument is not None}
     tellers = [
-        Teller(base_name(other.name), _most(calls, other, one.start, told))
+        _teller(calls, other, one.start, told)
         for other in inner
         if told and one.name in other.calls and other.name != one.name
     ]
@@ -121,33 +125,54 @@ def _context(code: Function, at: int) -> Context:
     return Context(code, at, {}, None, -1)
 
 
-def _most(calls: Calls, other: ModuleFunction, target: int, registers: set[str]) -> int | None:
-    """The largest number that a function passes to another, if it passes nothing but numbers."""
-    code = calls.function(other.start)
+def _teller(calls: Calls, other: ModuleFunction, target: int, registers: set[str]) -> Teller:
+    """What a function passes to another, wherever it calls it."""
+    name, code = base_name(other.name), calls.function(other.start)
     if code is None:
-        return None
-    most = 0
-    for index, row in enumerate(code.instructions):
-        if row.target != target:
-            continue
-        for register in registers:
-            number = number_at(calls, code, register, index)
-            if number is None:
-                return None
-            most = max(most, number)
-    return most
+        return Teller(name, None)
+    sources = [
+        _source(calls, code, register, index)
+        for index, row in enumerate(code.instructions)
+        if row.target == target
+        for register in registers
+    ]
+    numbers = [one for one in sources if isinstance(one, int)]
+    if numbers and len(numbers) == len(sources):
+        return Teller(name, max(numbers))
+    compared = {
+        _source(calls, code, whole, index)
+        for index, row in enumerate(code.instructions)
+        if row.mnemonic == "cmp"
+        for operand in row.operands[:1]
+        if (whole := whole_register(operand.register or "")) is not None
+    }
+    hands_on = all(isinstance(one, str) and one not in compared for one in sources)
+    return Teller(name, None, hands_on=bool(sources) and hands_on)
 
 
 def number_at(calls: Calls, code: Function, place: Place, at: int) -> int | None:
     """What a place holds before an instruction, if the code has it as a number."""
+    found = _source(calls, code, place, at)
+    return found if isinstance(found, int) else None
+
+
+def _source(calls: Calls, code: Function, place: Place, at: int) -> int | str | None:
+    """The number that a place was set to, or else what the function received there, by a name.
+
+    That is the register of an argument, or the call that returned it; a few bytes may be added.
+    """
     for _ in range(_MOST_COPIES):
         found = calls.tracer.definitions(code, place, at)
         if not found or len(found) > 1:
             return None
         what = found[0].effect
+        if what is None:
+            return place if isinstance(place, str) else None
         if isinstance(what, Constant):
             return what.value
-        if not isinstance(what, Copy) or what.delta:
+        if isinstance(what, Returned):
+            return f"call {found[0].index}"
+        if not isinstance(what, Copy) or abs(what.delta) > _END_OF_TEXT:
             return None
         place, at = what.source, found[0].index
     return None

@@ -76,20 +76,36 @@ class Extent:
 
     def taken(self, context: Context) -> list[Taken]:
         """What tells how far the function went, the place that it began at included."""
-        return self._taken(context, self._used(context))
+        return self._taken(context, self._used(context), _conditions(context))
 
     def limits(self, context: Context) -> list[Taken]:
-        """What tells the function where to end; nothing, where what it copies tells that."""
-        length = self._length(context)
-        return self._taken(context, () if length is None else (length,))
+        """What tells the function where to end; nothing, where what it copies tells that.
 
-    def _taken(self, context: Context, registers: Iterable[str]) -> list[Taken]:
+        The end may be computed from where it begins: that is no limit.
+        """
+        length = self._length(context)
+        used = () if length is None else (length,)
+        where = Extent(self._values, self._follow)._taken(context, self._where(context), ())  # noqa: SLF001  # of its own kind
+        begun = {one.argument for one in where if one.argument is not None}
+        found = self._taken(context, used, _conditions(context))
+        return [one for one in found if one.argument not in begun]
+
+    def _where(self, context: Context) -> Iterable[str]:
+        """Registers of the address that is written to."""
+        row = context.function.instructions[context.at]
+        if row.target is not None:
+            return ARGUMENTS[:1]
+        return self._used(context)
+
+    def _taken(
+        self, context: Context, registers: Iterable[str], conditions: Iterable[int]
+    ) -> list[Taken]:
         found: list[Taken] = []
         code = context.function
         work: list[tuple[Context, Place, int]] = [
             (context, register, context.at) for register in registers
         ]
-        for index in _conditions(context):
+        for index in conditions:
             for operand in code.instructions[index].operands:
                 what = self._operand(context, index, operand)
                 found.extend(self._of(context, what, index, work) if what is not None else ())

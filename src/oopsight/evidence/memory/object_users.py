@@ -13,7 +13,7 @@ from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.freelist_overrun import freelist_overrun
 from oopsight.evidence.corruption.list_report import ListReport
-from oopsight.evidence.corruption.overrun import Overrun, overrun_of
+from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
 from oopsight.evidence.corruption.overrun_writers import able_to_overrun, writing_modules
 from oopsight.evidence.corruption.written_over import written_over
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -183,8 +183,10 @@ def _overran_list(
     if was.owner.is_memory or was.owner.kind == "null":
         return None
     one, field = entry.owner.slab, int(entry.owner.address) + (8 if pointer == "prev" else 0)
-    found = overrun_of(session, modules, one, field) or written_over(
-        session, modules, one, field, None
+    found = (
+        overrun_of(session, modules, one, field)
+        or run_within(session, one, field)
+        or written_over(session, modules, one, field, None)
     )
     return None if found is None else ("its list pointer was found wrong", one, found)
 
@@ -209,7 +211,9 @@ def _overran(
     if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
         return None
     at = kept.held_in.address if kept is not None and kept.held_in is not None else None
-    found = written_over(session, modules, held.slab, int(held.address), at)
+    found = run_within(session, held.slab, int(held.address)) or written_over(
+        session, modules, held.slab, int(held.address), at
+    )
     return None if found is None else ("the bad pointer was read from it", held.slab, found)
 
 
