@@ -24,7 +24,8 @@ from oopsight.diagnosis.doers import (
 from oopsight.evidence import Address
 from oopsight.evidence.modules.doers import Doers, FieldDoers, FunctionSizes, KeptBy, LeftIn
 from oopsight.evidence.modules.footprints import Footprint, Footprints
-from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.modules.prints import Printed, Prints
+from oopsight.evidence.pointers import BytesPointer, LogPointer
 
 ONE = slab_object("free")
 FIELD = FieldDoers(1, ONE.address, "recorder", (), (), (), ())
@@ -40,34 +41,36 @@ CAN = [freer("rec_open"), freer("rec_close"), freer("rec_reset")]
 
 def test_who_leaves_the_pointer_behind_comes_first() -> None:
     doers = replace(DOERS, fields=(replace(FIELD, leaves=("rec_reset",), frees=("rec_close",)),))
-    ordered, singled = freers_by_code(CAN, doers, ONE, ABSENT)
+    ordered, singled = freers_by_code(CAN, doers, ONE, ABSENT, ABSENT)
     assert [one.function for one in ordered] == ["rec_reset", "rec_close", "rec_open"]
     assert singled
     # Even where it was not among those that can have freed it.
-    ordered, _ = freers_by_code(CAN[:2], doers, ONE, ABSENT)
+    ordered, _ = freers_by_code(CAN[:2], doers, ONE, ABSENT, ABSENT)
     assert ordered[0].function == "rec_reset"
 
 
 def test_who_allocates_as_well_comes_last() -> None:
-    ordered, singled = freers_by_code(CAN[:2], DOERS, ONE, ABSENT)
+    ordered, singled = freers_by_code(CAN[:2], DOERS, ONE, ABSENT, ABSENT)
     assert [one.function for one in ordered] == ["rec_close", "rec_open"]
     assert singled
 
 
 def test_two_alike_leave_it_open() -> None:
     doers = replace(DOERS, frees=("rec_close", "rec_reset"))
-    assert not freers_by_code(CAN, doers, ONE, ABSENT)[1]
-    assert freers_by_code(CAN, ABSENT, ONE, ABSENT) == (CAN, False)
+    assert not freers_by_code(CAN, doers, ONE, ABSENT, ABSENT)[1]
+    assert freers_by_code(CAN, ABSENT, ONE, ABSENT, ABSENT) == (CAN, False)
 
 
 def test_what_frees_a_member_of_the_object_frees_it() -> None:
     member = FieldDoers(0, Address(0x6B6B), "recorder", (), ("rec_reset",), (), ())
     doers = replace(DOERS, fields=(member, FIELD), frees=("rec_close", "rec_reset"))
-    ordered, singled = freers_by_code(CAN, doers, ONE, ABSENT)
+    ordered, singled = freers_by_code(CAN, doers, ONE, ABSENT, ABSENT)
     assert (ordered[0].function, singled) == ("rec_reset", True)
     # So does one that allocates, which is the less suspect.
     both = replace(member, frees=("rec_open", "rec_close"))
-    ordered, singled = freers_by_code(CAN, replace(DOERS, fields=(both, FIELD)), ONE, ABSENT)
+    ordered, singled = freers_by_code(
+        CAN, replace(DOERS, fields=(both, FIELD)), ONE, ABSENT, ABSENT
+    )
     assert (ordered[0].function, singled) == ("rec_close", True)
 
 
@@ -105,10 +108,10 @@ def test_who_freed_it_before() -> None:
 
 def test_who_frees_objects_of_another_size_comes_last() -> None:
     doers = replace(DOERS, sizes=(FunctionSizes("rec_close", (ONE.size * 4,)),))
-    ordered, singled = freers_by_code(CAN[:2], doers, ONE, ABSENT)
+    ordered, singled = freers_by_code(CAN[:2], doers, ONE, ABSENT, ABSENT)
     assert ([one.function for one in ordered], singled) == (["rec_open", "rec_close"], True)
     doers = replace(DOERS, sizes=(FunctionSizes("rec_close", (ONE.size,)),))
-    assert freers_by_code(CAN[:2], doers, ONE, ABSENT)[0][0].function == "rec_close"
+    assert freers_by_code(CAN[:2], doers, ONE, ABSENT, ABSENT)[0][0].function == "rec_close"
 
 
 def test_who_gave_the_last_reference_back_and_goes_on_is_to_blame() -> None:
@@ -133,28 +136,28 @@ BOTH = CAN[1:]
 
 def test_who_would_have_left_other_bytes_comes_last() -> None:
     doers = replace(ALIKE, left=(LeftIn("rec_close", (), MEMORY),))
-    ordered, singled = freers_by_code(BOTH, doers, ONE, ABSENT)
+    ordered, singled = freers_by_code(BOTH, doers, ONE, ABSENT, ABSENT)
     assert ([one.function for one in ordered], singled) == (["rec_reset", "rec_close"], True)
     assert "other bytes" in ordered[1].why
     doers = replace(ALIKE, left=(LeftIn("rec_reset", (MEMORY,), None),))
-    ordered, singled = freers_by_code(BOTH, doers, ONE, ABSENT)
+    ordered, singled = freers_by_code(BOTH, doers, ONE, ABSENT, ABSENT)
     assert (ordered[0].function, singled) == ("rec_reset", True)
-    (step,) = traces_of(ordered[0], doers, ABSENT)
+    (step,) = traces_of(ordered[0], doers, ABSENT, ABSENT)
     assert step.because == (MEMORY,)
-    assert traces_of(ordered[1], doers, ABSENT) == []
+    assert traces_of(ordered[1], doers, ABSENT, ABSENT) == []
 
 
 @pytest.mark.parametrize(("function", "called"), [("rec_reset", "kfree"), ("rec_run", "rec_reset")])
 def test_of_two_alike_who_ran_comes_first(function: str, called: str) -> None:
     found = (Footprint(function, called, "the stack of recd (7)", MEMORY),)
-    ordered, singled = freers_by_code(BOTH, ALIKE, ONE, Footprints("recorder", found))
+    ordered, singled = freers_by_code(BOTH, ALIKE, ONE, Footprints("recorder", found), ABSENT)
     assert (ordered[0].function, singled) == ("rec_reset", True)
-    (step,) = traces_of(ordered[0], ALIKE, Footprints("recorder", found))
+    (step,) = traces_of(ordered[0], ALIKE, Footprints("recorder", found), ABSENT)
     assert step.claim == (
         f"the stack of recd (7) still holds the return address of {function}'s call of {called}"
     )
     other = Footprints("another", found)
-    assert not freers_by_code(BOTH, ALIKE, ONE, other)[1]
+    assert not freers_by_code(BOTH, ALIKE, ONE, other, ABSENT)[1]
 
 
 def test_who_can_have_left_a_field_null() -> None:
@@ -167,7 +170,7 @@ def test_who_can_have_left_a_field_null() -> None:
         untested=("rec_open",),
     )
     doers = replace(DOERS, fields=(field,), omits=("rec_clone",))
-    found = who_left_it_null(doers)
+    found = who_left_it_null(doers, ABSENT)
     assert [one.function for one in found] == [
         "rec_rekey", "rec_probe", "rec_stop", "rec_open", "rec_clone",
     ]  # fmt: skip
@@ -175,8 +178,8 @@ def test_who_can_have_left_a_field_null() -> None:
     assert [one.function for one in makers_that_omit(doers)] == ["rec_clone"]
     # An offset at which so many store zero is of several kinds of objects.
     many = replace(field, clears=("a", "b", "c", "d"))
-    assert who_left_it_null(replace(doers, fields=(many,))) == []
-    assert who_left_it_null(ABSENT) == makers_that_omit(ABSENT) == []
+    assert who_left_it_null(replace(doers, fields=(many,)), ABSENT) == []
+    assert who_left_it_null(ABSENT, ABSENT) == makers_that_omit(ABSENT) == []
 
 
 def test_who_freed_it_with_the_last_reference_may_have_been_right() -> None:
@@ -187,3 +190,15 @@ def test_who_freed_it_with_the_last_reference_may_have_been_right() -> None:
     assert [one.function for one in sharing] == ["rec_watch"]
     assert uncounted(doers, ONE, [freer("rec_reset")]) == (False, [])
     assert uncounted(doers, ONE, []) == uncounted(ABSENT, ONE, BOTH) == (False, [])
+
+
+def test_who_has_printed_something_ran() -> None:
+    line = LogPointer(3.5, "recorder: reset of channel 2")
+    prints = Prints("recorder", (Printed("rec_reset", line),))
+    ordered, singled = freers_by_code(BOTH, ALIKE, ONE, ABSENT, prints)
+    assert (ordered[0].function, singled) == ("rec_reset", True)
+    (step,) = traces_of(ordered[0], ALIKE, ABSENT, prints)
+    assert step.because == (line,)
+    field = replace(FIELD, way=0, clears=("rec_close", "rec_reset"))
+    found = who_left_it_null(replace(DOERS, fields=(field,)), prints)
+    assert [one.function for one in found] == ["rec_reset", "rec_close"]

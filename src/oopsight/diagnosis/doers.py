@@ -9,6 +9,8 @@ from oopsight.evidence import Missing
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.doers import Doers, FieldDoers, LeftIn
 from oopsight.evidence.modules.footprints import Footprint, Footprints
+from oopsight.evidence.modules.prints import Prints
+from oopsight.evidence.pointers import LogPointer
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _FREES = "frees memory, and allocates none"
@@ -24,6 +26,7 @@ def freers_by_code(
     doers: Doers | Missing,
     one: SlabObject,
     footprints: Footprints | Missing,
+    prints: Prints | Missing,
 ) -> tuple[list[Culprit], bool]:
     """Those that can have freed an object, most suspect first, and whether one stands out.
 
@@ -65,7 +68,8 @@ def freers_by_code(
             # Of two alike, who allocates as well is the less suspect.
             code = 2 * rank + (freer.function in doers.allocates)
         made = _made(freer, footprints)
-        ran = 2 if made is None else made.function != freer.function
+        ran = _no_trace(made is not None, made is not None and made.function == freer.function)
+        ran = min(ran, _no_trace(said(freer, prints) is not None))
         lacks = one is not None and one.lacks is not None
         return lacks, code, one is None or not one.holds, ran
 
@@ -86,9 +90,12 @@ def _with_what_is_left(freer: Culprit, told: _Told) -> Culprit:
 
 
 def traces_of(
-    freer: Culprit, doers: Doers | Missing, footprints: Footprints | Missing
+    freer: Culprit,
+    doers: Doers | Missing,
+    footprints: Footprints | Missing,
+    prints: Prints | Missing,
 ) -> list[Step]:
-    """What the freed object and the stacks hold of one that can have freed it."""
+    """What the freed object, the stacks and the log hold of one that can have freed it."""
     found: list[Step] = []
     for one in doers.left if isinstance(doers, Doers) and doers.module == freer.module else ():
         if one.function == freer.function and one.holds and one.lacks is None:
@@ -97,7 +104,23 @@ def traces_of(
     made = _made(freer, footprints)
     if made is not None:
         found.append(footprint_step(made))
-    return found
+    return [*found, *said_steps(freer, prints)]
+
+
+def _no_trace(called: bool, itself: bool = False) -> int:
+    """How little there is to show that a function ran: 0 for a call that it made itself."""
+    return 0 if itself else 1 if called else 2
+
+
+def said(one: Culprit, prints: Prints | Missing) -> LogPointer | None:
+    """What a suspect has printed in the log."""
+    return None if isinstance(prints, Missing) else prints.of(one.module, one.function)
+
+
+def said_steps(one: Culprit, prints: Prints | Missing) -> list[Step]:
+    """The same as a step of the proof."""
+    line = said(one, prints)
+    return [] if line is None else [Step(f"{one.function} had printed: {line.text}", (line,))]
 
 
 def footprint_step(made: Footprint) -> Step:
@@ -194,7 +217,7 @@ def sharers(doers: Doers | Missing) -> list[Culprit]:
     return [Culprit(doers.module, name, None, None, why) for name in field.shares]
 
 
-def who_left_it_null(doers: Doers | Missing) -> list[Culprit]:
+def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[Culprit]:
     """Who can have left the field NULL that a pointer was read from, most suspect first.
 
     Who takes the pointer away and puts another there, which may fail in between; who only takes it
@@ -221,10 +244,11 @@ def who_left_it_null(doers: Doers | Missing) -> list[Culprit]:
         (doers.omits, _OMITS),
         (doers.registers, "registered the callback that met it, with what it is called for"),
     )  # fmt: skip
-    found = [
-        Culprit(doers.module, name, None, None, why) for names, why in reasons for name in names
+    groups = [
+        [Culprit(doers.module, name, None, None, why) for name in names] for names, why in reasons
     ]
-    return merge(found[: len(field.replaces)], late, found)
+    groups.insert(1, late)
+    return merge(*(sorted(group, key=lambda one: said(one, prints) is None) for group in groups))
 
 
 def makers_that_omit(doers: Doers | Missing) -> list[Culprit]:

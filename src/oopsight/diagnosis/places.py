@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from oopsight.diagnosis import Culprit, Step
 from oopsight.diagnosis.blame import merge
+from oopsight.diagnosis.doers import said
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
+from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.plumbing import base_name
 
@@ -72,13 +74,18 @@ def state_step(state: StateWriters) -> Step:
     return Step(f"{end.text}; others of {state.module} write there, too", carried)
 
 
-def state_culprits(state: StateWriters, found: Sequence[Culprit]) -> tuple[Culprit, ...]:
+def state_culprits(
+    state: StateWriters, found: Sequence[Culprit], prints: Prints | Missing
+) -> tuple[Culprit, ...]:
     """Who can have written what was found wrong, before who found it.
+
+    First whoever has left a line in the log.
 
     What the call itself brought with it may as well be what is wrong: then they come last.
     """
     why = f"writes to {state.way.name or 'the field'} that was found wrong"
     writers = [Culprit(state.module, name, None, None, why) for name in state.functions]
+    writers.sort(key=lambda one: said(one, prints) is None)
     return tuple(merge(writers, found) if state.alone else merge(found, writers))
 
 

@@ -29,7 +29,7 @@ SITE = BugSite(
 
 
 def decided(*facts: Any, writers: Any = ABSENT) -> Any:
-    return bug_on(*facts, writers)
+    return bug_on(*facts, writers, ABSENT)
 
 
 def trace(**of_modules: str) -> Backtrace:

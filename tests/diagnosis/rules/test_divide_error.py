@@ -21,7 +21,7 @@ ERROR = fault(None, exception="divide_error", instruction="div ecx", function="r
 def divided(instruction: str, **registers: int) -> Finding | Clear | Undecided:
     values = tuple((name, Address(value)) for name, value in registers.items())
     trace = replace(TRACE, registers=values, exception="divide_error")
-    return divide_error(replace(ERROR, instruction=instruction), trace, ABSENT)
+    return divide_error(replace(ERROR, instruction=instruction), trace, ABSENT, ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_divisor_that_is_not_zero_or_not_known_is_not_called_zero(instruction:
 
 def test_clear_and_undecided() -> None:
     page: Fault = fault()
-    assert isinstance(divide_error(page, TRACE, ABSENT), Clear)
+    assert isinstance(divide_error(page, TRACE, ABSENT, ABSENT), Clear)
 
 
 def test_who_writes_the_divisor_comes_before_who_divides() -> None:
@@ -60,11 +60,11 @@ def test_who_writes_the_divisor_comes_before_who_divides() -> None:
     error = replace(ERROR, instruction="div ecx")
     frames = tuple(replace(one, module="shaper") for one in TRACE.frames)
     trace = replace(TRACE, frames=frames, registers=(("rcx", Address(0)),))
-    answer = divide_error(error, trace, writers)
+    answer = divide_error(error, trace, writers, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "shape_set_rate"
     assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
     # What another module writes has nothing to do with this one.
-    other = divide_error(error, trace, replace(writers, module="other"))
+    other = divide_error(error, trace, replace(writers, module="other"), ABSENT)
     assert isinstance(other, Finding)
     assert other.certainty is Certainty.SHOWN

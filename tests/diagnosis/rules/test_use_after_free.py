@@ -49,6 +49,7 @@ def judged(**facts: Any) -> Any:
             "doers",
             "registrants",
             "footprints",
+            "prints",
         ),
         ABSENT,
     )

@@ -31,7 +31,7 @@ LEAVING = ModuleTransition(
 
 
 def decided(*facts: Any, writers: Any = ABSENT) -> Any:
-    return warning(*facts, writers)
+    return warning(*facts, writers, ABSENT)
 
 
 def reported(*before: str) -> tuple[Symptom, Log]:

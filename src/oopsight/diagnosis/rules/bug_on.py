@@ -44,6 +44,7 @@ from oopsight.evidence.crash.bug_site import BugSite, where
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
@@ -68,6 +69,7 @@ def bug_on(
     site: BugSite | Missing,
     log: Log | Missing,
     writers: StateWriters | Missing,
+    prints: Prints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a BUG() stopped the machine."""
     if fault.exception != "invalid_op" or symptom.kind not in _KINDS:
@@ -110,7 +112,7 @@ def bug_on(
     state = None if innocent or asked else wrote_state(writers, blamed)
     if state is not None:
         steps.append(state_step(state))
-        found = state_culprits(state, found)
+        found = state_culprits(state, found, prints)
     open_ = bool(asked) or state is not None
     return Finding(
         title=f"BUG in {title_of(checked)}"

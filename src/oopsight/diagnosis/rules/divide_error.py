@@ -37,6 +37,7 @@ from oopsight.diagnosis.places import (
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import Pointer, RegisterPointer
 
@@ -44,7 +45,7 @@ _WHOLE = {"cx": "rcx", "bx": "rbx", "si": "rsi", "di": "rdi", "bp": "rbp", "ax":
 
 
 def divide_error(
-    fault: Fault, backtrace: Backtrace, writers: StateWriters | Missing
+    fault: Fault, backtrace: Backtrace, writers: StateWriters | Missing, prints: Prints | Missing
 ) -> Finding | Clear | Undecided:
     """Decide whether something was divided by zero."""
     if fault.exception != "divide_error":
@@ -78,7 +79,7 @@ def divide_error(
     state = wrote_state(writers, blamed)
     if state is not None:
         steps.append(state_step(state))
-        found = state_culprits(state, found)
+        found = state_culprits(state, found, prints)
         certainty, of_cause = Certainty.POSSIBLE, certainty
     return Finding(
         title=f"division by zero in {title_of(blamed[0])}",

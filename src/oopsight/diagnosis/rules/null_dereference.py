@@ -49,7 +49,7 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
-from oopsight.diagnosis.doers import who_left_it_null
+from oopsight.diagnosis.doers import said_steps, who_left_it_null
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
@@ -59,6 +59,7 @@ from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.pointers import Pointer
 
 _FIRST_PAGE = 4096
@@ -90,6 +91,7 @@ def null_dereference(
     modules: Modules | Missing,
     head: EmptyHead | Missing,
     doers: Doers | Missing,
+    prints: Prints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -136,7 +138,9 @@ def null_dereference(
     elif isinstance(flow, DataFlow) and _kept(flow):
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
         certainty, of_cause = Certainty.POSSIBLE, certainty
-        culprits = merge(who_left_it_null(doers), culprits)
+        left_by = who_left_it_null(doers, prints)
+        culprits = merge(left_by, culprits)
+        steps += [step for one in left_by[:1] for step in said_steps(one, prints)]
     if isinstance(zeroed, ZeroedObject):
         certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."

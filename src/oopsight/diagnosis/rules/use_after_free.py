@@ -38,7 +38,7 @@ When it is wrong
     pointer there, then who frees and allocates nothing; who uses it only where none stands out.
     A function that stores something in what it frees is less suspect if the freed object holds
     other bytes there; of two alike comes first whose bytes are there, then whose call still has its
-    return address on some stack.
+    return address on some stack, or who has printed something.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds
@@ -100,6 +100,7 @@ from oopsight.evidence.memory.slab_tracks import Track
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
@@ -300,6 +301,7 @@ def use_after_free(
     doers: Doers | Missing,
     registrants: Registrants | Missing,
     footprints: Footprints | Missing,
+    prints: Prints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -394,7 +396,7 @@ def use_after_free(
     users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
     users_first = users_first and freed.question != "listed" and not handed
     if users_first and not gave_back_itself(followers, doers):
-        freers, singled = freers_by_code(freers, doers, one, footprints)
+        freers, singled = freers_by_code(freers, doers, one, footprints, prints)
         left_it = {(leaver.module, leaver.function) for leaver in leavers}
         left_in = any((freer.module, freer.function) in left_it for freer in freers)
         freers = merge(leavers, freers) if left_in else freers
@@ -423,7 +425,7 @@ def use_after_free(
     if not certain:
         culprits = _with_inlined(culprits, freed)
     if not certain and culprits:
-        steps += traces_of(culprits[0], doers, footprints)
+        steps += traces_of(culprits[0], doers, footprints, prints)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     if culprits and culprits[0].function is None:
         blamed = f"module {culprits[0].module}"

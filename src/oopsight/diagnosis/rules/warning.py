@@ -43,6 +43,7 @@ from oopsight.evidence.crash.bug_site import BugSite, where
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.modules.module_transition import ModuleTransition
+from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import LogPointer, Pointer
 from oopsight.kinds import Kind
@@ -60,6 +61,7 @@ def warning(  # each is a fact
     site: BugSite | Missing,
     transition: ModuleTransition | Missing,
     writers: StateWriters | Missing,
+    prints: Prints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
     first, symptom = symptom, _warned(symptom, log, backtrace)
@@ -108,7 +110,7 @@ def warning(  # each is a fact
             state = wrote_state(writers, blamed)
         if state is not None:
             steps.append(state_step(state))
-            who = state_culprits(state, who)
+            who = state_culprits(state, who, prints)
     else:
         return Undecided("no function on the crash path can be to blame")
     steps.append(Step("panic_on_warn is set: the warning became a panic", (panic,)))
