@@ -13,8 +13,9 @@ How it is decided
     The fault's address is not canonical, or it is one at which nothing is mapped and which belongs
     to nothing that is known; more special rules have found nothing. Where it was read from, and
     whether that still holds it, comes from the data flow. Where the pointer is right and an index
-    or bit number leads out of what it points to, the index is followed instead. Or ``kfree()`` and
-    its like were given an address of a stack, a module or vmalloc, and no page of theirs is there.
+    or bit number leads out of what it points to, the index is followed instead. Who wrote an index
+    to memory that led out of its table comes before who used it. Or ``kfree()`` and its like were
+    given an address of a stack, a module or vmalloc, and no page of theirs is there.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -31,22 +32,25 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
     flow_steps,
     innocent,
+    merge,
     owners_first,
     where,
     writers_first,
 )
+from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.modules import Modules
 
 _NEVER_WRITTEN = "POISON_INUSE"
@@ -59,13 +63,14 @@ def wild_pointer(
     flow: DataFlow,
     modules: Modules | Missing,
     text: TextWriters | Missing,
+    index: IndexWriters | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
         return Clear("it was not an access to memory that failed")
     bad = flow.bad
     if flow.subject == "index" and bad is not None:
-        return _index(fault, backtrace, flow, bad, modules)
+        return _index(fault, backtrace, flow, bad, modules, index)
     if flow.subject == "freed" and bad is not None:
         return _freed(fault, backtrace, flow, bad, modules)
     if flow.subject != "operand" or bad is None:
@@ -75,7 +80,7 @@ def wild_pointer(
     steps = [fault_step(fault), *flow_steps(flow)]
     steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
     found = flow_culprits(flow, backtrace, what="the bad pointer")
-    culprits = writers_first(owners_first(found, flow, modules), text)
+    culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
     way = flow.first
     changed = ""
     if way.changed:
@@ -100,8 +105,28 @@ def wild_pointer(
     )
 
 
+def _chosen_by(
+    culprits: list[Culprit], index: IndexWriters | Missing, steps: list[Step]
+) -> list[Culprit]:
+    """With who wrote to memory the index by which the pointer was chosen; first if that is wrong.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(index, Missing) or not index.state.functions:
+        return culprits
+    steps.append(state_step(index.state))
+    why = f"writes to {index.state.way.name or 'the field'}, which tells the place in the table"
+    found = [Culprit(index.state.module, name, None, None, why) for name in index.state.functions]
+    return merge(found, culprits) if index.beyond else merge(culprits[:1], found, culprits)
+
+
 def _index(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow, bad: Owner, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    bad: Owner,
+    modules: Modules | Missing,
+    index: IndexWriters | Missing,
 ) -> Finding:
     """The pointer is right, and the index or bit number leads out of what it points to."""
     way = flow.first
@@ -109,7 +134,7 @@ def _index(
     value = "an index that is not known" if number is None else f"{number} as an index"
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     steps.append(Step(f"it led to {bad.address}: {bad.detail}", steps[0].because))
-    culprits = flow_culprits(flow, backtrace, what="the index")
+    culprits = _chosen_by(flow_culprits(flow, backtrace, what="the index"), index, steps)
     given = " It came with the system call." if way.from_user else ""
     return Finding(
         title=f"index out of range in {fault.function}",

@@ -57,13 +57,13 @@ def collect(
         elif register is not None:
             value = found.tracer.value(context, register, at)
             ways += follower.ways(context, register, value, at)[:1]
-    kept = [way for way in ways if way.ended == "loaded" and _is_kept(way)]
+    kept = [way for way in ways if way.ended == "loaded" and is_kept(way)]
     if not kept:
         return Missing(Why.NOT_APPLICABLE, "what was compared was not kept in memory")
     return CheckedValue(tuple(dict.fromkeys(kept)), len(kept) == len(ways))
 
 
-def _is_kept(way: Way) -> bool:
+def is_kept(way: Way) -> bool:
     """Whether a value was read from what others can have written to, as far as that is known."""
     return way.held_in is None or way.held_in.kind in _KEPT
 

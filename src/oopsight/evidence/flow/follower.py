@@ -187,6 +187,12 @@ class Follower:
         names = tuple(base_name(one.name) for one in found if begin in one.refers)
         return names or (init_function(self.session, module.name),)
 
+    def name_at(self, context: Context, address: int) -> str | None:
+        """What memory at an address is called, as far as symbols and debug information tell."""
+        load = Load(Memory(None, None, None, 1, address, 8))
+        move = Move(How.LOADED, context, 0, "rip", None, None, load, address=address)
+        return self._holder(move, None)[1]
+
     def _callee(self, move: Move) -> str | None:
         row = move.context.function.instructions[move.index]
         found = None if row.target is None else self.calls.reader.function(row.target)

@@ -33,16 +33,24 @@ class StateWriters:
 
 def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateWriters | Missing:
     """Read the code of the module that read the number."""
-    for way in checked.ways:
-        module = next((one for one in modules.loaded if one.name == way.module), None)
-        key = field_key(way)
-        if module is None or not module.taints or key is None:
-            continue
-        reader = SessionReader(session)
-        uses = uses_of(reader, inner_functions(session, module, reader))
-        own = base_name(way.function)
-        found = tuple(name for name, use in uses.items() if key in use.changes and name != own)
-        if found:
-            few = len(found) <= _MOST_WRITERS
-            return StateWriters(module.name, way, found if few else (), checked.alone)
-    return Missing(Why.NOT_APPLICABLE, "no other function of a module writes to what was checked")
+    found = (writers_of(session, way, modules, alone=checked.alone) for way in checked.ways)
+    return next(
+        (one for one in found if one is not None),
+        Missing(Why.NOT_APPLICABLE, "no other function of a module writes to what was checked"),
+    )
+
+
+def writers_of(
+    session: Session, way: Way, modules: Modules, *, alone: bool = True
+) -> StateWriters | None:
+    """Who writes to the field that a number was read from; ``None`` where nobody else does."""
+    module = next((one for one in modules.loaded if one.name == way.module), None)
+    key = field_key(way)
+    if module is None or not module.taints or key is None:
+        return None
+    reader = SessionReader(session)
+    uses = uses_of(reader, inner_functions(session, module, reader))
+    own = base_name(way.function)
+    found = tuple(name for name, use in uses.items() if key in use.changes and name != own)
+    few = len(found) <= _MOST_WRITERS
+    return StateWriters(module.name, way, found if few else (), alone) if found else None
