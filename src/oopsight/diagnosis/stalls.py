@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from oopsight.diagnosis import Culprit, Step
-from oopsight.evidence import Missing
-from oopsight.evidence.hangs.ring_makers import Ring, RingMakers
-from oopsight.evidence.hangs.stacks import Call, TaskStack
+from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.pointers import Pointer
 
 _MOST_VICTIMS = 4
-_MOST_MAKERS = 3
 OTHERS_END = ("grace period", "thread", "work", "timer")
 """Kinds of what is waited for that somebody does not hold but keeps from ending."""
 
@@ -125,49 +122,3 @@ def doing(wait: Wait) -> str:
     if wait.lock.kind == "spinlock":
         return f"spins on {wait.lock.title}{where}"
     return f"waits for {wait.lock.title}{where}"
-
-
-def own_loop(call: Call) -> bool:
-    """Whether a function is in a loop that its own code ends.
-
-    One that goes from object to object ends as these are linked, which others may have done wrong.
-    """
-    return bool(call.in_loop) and not call.follows_pointers
-
-
-def loop_reason(call: Call, otherwise: str) -> str:
-    """Why a function in a loop is blamed."""
-    if not call.in_loop:
-        return otherwise
-    if call.follows_pointers:
-        return (
-            "the loop that the CPU was caught in; it goes from object to object, and who linked "
-            "these is not known"
-        )
-    return "the loop that the CPU was caught in"
-
-
-def ring_of(makers: RingMakers | Missing, stack: TaskStack, call: Call) -> Ring | None:
-    """The ring that a function was caught in, where it is one of a few who can have made it."""
-    if isinstance(makers, Missing):
-        return None
-    ring = makers.of(stack.task.address, call.function)
-    return ring if ring is not None and len(ring.makers) <= _MOST_MAKERS else None
-
-
-def ring_step(ring: Ring) -> Step:
-    """That it is one, and who can have closed it."""
-    count = f" of {ring.entries}" if ring.entries is not None else ""
-    runs = f"the chain that {ring.function} goes along runs in a ring{count}"
-    if ring.entries is None:
-        runs = f"{ring.function} goes along a chain"
-    names = " and ".join(f"{name}()" for name in ring.makers)
-    can = f": in {ring.module.name}, {names} can link in what is linked already" if names else ""
-    return Step(f"{runs}{can}", (*ring.closes, ring.module))
-
-
-def ring_closers(ring: Ring | None) -> list[Culprit]:
-    """Who can have closed a ring."""
-    why = f"can link in again what is in the chain that {ring.function} goes along" if ring else ""
-    names = ring.makers if ring is not None else ()
-    return [Culprit(ring.module.name, name, None, None, why) for name in names if ring is not None]

@@ -12,6 +12,8 @@ from oopsight.cheap import dataclass
 
 MASK = (1 << 64) - 1
 MOST_INSTRUCTIONS = 8000
+_ONLY_READ = ("cmp", "test", "div", "idiv", "mul", "imul", "push", "call", "jmp", "nop", "bt")
+"""Instructions that only read memory as their first operand."""
 FRAME = "frame"
 """The base of addresses on the own stack: the caller's stack pointer."""
 PER_CPU = "gs"
@@ -156,7 +158,7 @@ def assign(instruction: Instruction, registers: Registers) -> None:
         registers[destination] = value
 
 
-def _slot(place: Expression | None) -> str | None:
+def slot_of(place: Expression | None) -> str | None:
     """The name of the stack slot at an address; ``None`` where it is not on the own stack."""
     if place is None or place.base != FRAME:
         return None
@@ -177,15 +179,15 @@ def _stack(instruction: Instruction, registers: Registers) -> None:
     pointer = registers.get("rsp")
     if instruction.mnemonic == "leave":
         pointer = registers.get("rbp")
-        slot = _slot(pointer)
+        slot = slot_of(pointer)
         _put(registers, "rbp", registers.get(slot) if slot else None)
     elif instruction.mnemonic == "push":
         pointer = pointer.plus(-8) if pointer is not None else None
-        _put(registers, _slot(pointer), _source(instruction, instruction.operands[0], registers))
+        _put(registers, slot_of(pointer), _source(instruction, instruction.operands[0], registers))
         _put(registers, "rsp", pointer)
         return
     else:
-        slot = _slot(pointer)
+        slot = slot_of(pointer)
         name = _NAMES.get(instruction.operands[0].reg)
         _put(registers, name, registers.get(slot) if slot else None)
     _put(registers, "rsp", pointer.plus(8) if pointer is not None else None)
@@ -193,7 +195,7 @@ def _stack(instruction: Instruction, registers: Registers) -> None:
 
 def _store(instruction: Instruction, registers: Registers) -> None:
     """A store to the own stack is remembered; one to elsewhere is taken not to reach there."""
-    slot = _slot(_place(instruction, instruction.operands[0], registers))
+    slot = slot_of(_place(instruction, instruction.operands[0], registers))
     if slot is None or instruction.mnemonic in ("cmp", "test"):
         return
     value = None
@@ -213,7 +215,7 @@ def _source(instruction: Instruction, operand: Any, registers: Registers) -> Exp
     if per_cpu is not None:
         return Expression(f"[{PER_CPU}{per_cpu:+#x}]", 0)
     place = _place(instruction, operand, registers)
-    slot = _slot(place)
+    slot = slot_of(place)
     if slot is not None:
         return registers.get(slot)
     return Expression(f"[{place}]", 0) if place is not None else None
@@ -257,6 +259,25 @@ def memory_place(instruction: Instruction, registers: Registers) -> Expression |
     return None
 
 
+def accessed_size(instruction: Instruction) -> int | None:
+    """How many bytes of memory an instruction reads or writes; ``None`` where it does neither."""
+    import capstone.x86
+
+    if instruction.mnemonic in ("lea", "nop"):
+        return None
+    memory = (o for o in instruction.operands if o.type == capstone.x86.X86_OP_MEM)
+    return next((int(operand.size) for operand in memory), None)
+
+
+def address_registers(instruction: Instruction) -> tuple[str, ...]:
+    """The registers that make the address of the memory which an instruction names."""
+    import capstone.x86
+
+    memory = [o.mem for o in instruction.operands if o.type == capstone.x86.X86_OP_MEM]
+    numbers = [number for mem in memory for number in (mem.base, mem.index)]
+    return tuple(_NAMES[number] for number in numbers if number in _NAMES)
+
+
 def writes_memory(instruction: Instruction) -> bool:
     """Whether its first operand is memory."""
     import capstone.x86
@@ -272,6 +293,11 @@ def sets(instruction: Instruction, register: str, number: int) -> bool:
     if instruction.mnemonic != "mov" or operands[1].type != capstone.x86.X86_OP_IMM:
         return False
     return register in instruction.written and bool(operands[1].imm == number)
+
+
+def stores(instruction: Instruction) -> bool:
+    """Whether it changes memory that its first operand names."""
+    return writes_memory(instruction) and instruction.mnemonic not in _ONLY_READ
 
 
 def stored(instruction: Instruction, registers: Registers) -> Expression | None:

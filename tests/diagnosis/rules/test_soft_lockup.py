@@ -24,7 +24,7 @@ def test_the_loop_in_the_module_is_to_blame() -> None:
         cpu(0, stack(1, call(3, "idle")), panicking=True),
         cpu(1, stack(9, PLUMBING, KERNEL, DRIVER, CALLER, state="R")),
     )
-    found = soft_lockup(STUCK, machine, ABSENT)
+    found = soft_lockup(STUCK, machine, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["find", "write"]
     assert found.certainty is Certainty.INFERRED
@@ -33,7 +33,9 @@ def test_the_loop_in_the_module_is_to_blame() -> None:
 
 def test_one_that_spins_or_does_not_loop_is_only_possible() -> None:
     for changes, calls in (({"spins_on": spinning(LOCK_A)}, (DRIVER,)), ({}, (CALLER,))):
-        found = soft_lockup(STUCK, cpus(cpu(1, stack(9, *calls, state="R"), **changes)), ABSENT)
+        found = soft_lockup(
+            STUCK, cpus(cpu(1, stack(9, *calls, state="R"), **changes)), ABSENT, ABSENT
+        )
         assert isinstance(found, Finding)
         assert found.certainty is Certainty.POSSIBLE
 
@@ -44,20 +46,22 @@ def test_who_can_have_closed_the_ring_comes_before_who_goes_along_it() -> None:
     module = ModulePointer("drv", loaded=True, base=LOCK_A)
     link = BytesPointer(LOCK_A, "00" * 8)
     ring = Ring(machine.cpus[0].task, "find", module, 3, (link,), ("promote",))
-    found = soft_lockup(STUCK, machine, RingMakers((ring,)))
+    found = soft_lockup(STUCK, machine, RingMakers((ring,)), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["promote", "find"]
     assert found.certainty is Certainty.POSSIBLE
     assert link in found.chain[-1].because
     assert "runs in a ring of 3: in drv, promote()" in found.chain[-1].claim
     many = RingMakers((replace(ring, makers=("a", "b", "c", "d")),))
-    found = soft_lockup(STUCK, machine, many)
+    found = soft_lockup(STUCK, machine, many, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["find"]
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(soft_lockup(symptom(Kind.OOM), ABSENT, ABSENT), Clear)
-    assert isinstance(soft_lockup(STUCK, ABSENT, ABSENT), Undecided)
-    assert isinstance(soft_lockup(STUCK, cpus(cpu(0, stack(1, DRIVER))), ABSENT), Undecided)
-    assert isinstance(soft_lockup(STUCK, cpus(cpu(1, stack(1, PLUMBING))), ABSENT), Undecided)
+    assert isinstance(soft_lockup(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(soft_lockup(STUCK, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(soft_lockup(STUCK, cpus(cpu(0, stack(1, DRIVER))), ABSENT, ABSENT), Undecided)
+    assert isinstance(
+        soft_lockup(STUCK, cpus(cpu(1, stack(1, PLUMBING))), ABSENT, ABSENT), Undecided
+    )

@@ -18,6 +18,8 @@ How it is decided
 
     Where the loop goes from object to object, these are followed. If they run in a ring, the
     functions of the module come first that link in what they have neither made nor taken out.
+    Where it ends by numbers in memory, who is at fault is only *possible*: the functions that
+    change them come first, unless the loop changes none of them on some way round.
 
 When it is wrong
     As with every sample the loop may be further out than the one caught. A starved virtual CPU or
@@ -34,20 +36,14 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.leaked import certainty, leak_step, leakers, within_rcu
-from oopsight.diagnosis.stalls import (
-    blame,
-    distinct,
-    loop_reason,
-    own_loop,
-    ring_closers,
-    ring_of,
-    ring_step,
-)
+from oopsight.diagnosis.loops import caught_in
+from oopsight.diagnosis.stalls import blame, distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.grace_period import GracePeriod, Reader
 from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.hangs.loop_state import LoopStates
 from oopsight.evidence.hangs.ring_makers import RingMakers
 from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.pointers import Pointer
@@ -60,6 +56,7 @@ def rcu_stall(
     grace: GracePeriod | Missing,
     leaks: LockLeaks | Missing,
     rings: RingMakers | Missing,
+    states: LoopStates | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide who keeps the grace period from ending."""
     if symptom.kind is not Kind.RCU_STALL:
@@ -82,12 +79,13 @@ def rcu_stall(
     if call is None:
         return Undecided("no function on the stack of the CPU that is stuck can be to blame")
     headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
-    ring = ring_of(rings, cpu.stack, call)
+    loop = caught_in(cpu.stack, call, rings, states)
     others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
     return Finding(
         title=f"RCU stall: CPU {cpu.number} loops in {call.name}",
         summary=f"{call.name} on CPU {cpu.number} does not get on, so that no grace period ends.",
-        certainty=Certainty.INFERRED if own_loop(call) else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if loop.sure else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if call.in_loop and not call.follows_pointers else None,
         depth=Depth.MECHANISM,
         chain=(
             Step("a grace period of RCU did not end", (*headline, *proof)),
@@ -96,12 +94,11 @@ def rcu_stall(
                 f"{'in a loop ' if call.in_loop else ''}in {call.name}",
                 (cpu.task, cpu.stack.pointer(call)),
             ),
-            *((ring_step(ring),) if ring is not None else ()),
+            *loop.steps,
         ),
         culprits=distinct(
             [
-                *ring_closers(ring),
-                blame(call, loop_reason(call, "it was caught here")),
+                *loop.culprits,
                 *(blame(c, "on the same stack") for c in others),
             ]
         ),

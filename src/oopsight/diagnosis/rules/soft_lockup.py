@@ -13,13 +13,16 @@ How it is decided
     the loop. A loop in a module goes before one in the kernel's own code, which serves it.
 
     Where it goes from object to object, these are followed. If they run in a ring, the functions
-    of the module come first that link in what they have neither made nor taken out before.
+    of the module come first that link in what they have neither made nor taken out before. Where
+    it ends by numbers in memory, and changes some of them on each way round, the other functions
+    of the module that change them come first: those that put something else there before those
+    that only go on from what is there.
 
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from
-    object to object ends as these are linked: who made a ring of them is not known for sure, and
-    the verdict only *possible*. On an overcommitted virtual machine the CPU may just not have been
-    given time.
+    object to object ends as these are linked, one that reads from memory as that is: who made them
+    so is not known for sure, and the verdict only *possible*. On an overcommitted virtual machine
+    the CPU may just not have been given time.
 
 Example
     ``flow_find()`` follows a list whose head is no longer in it.
@@ -33,18 +36,12 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.stalls import (
-    blame,
-    distinct,
-    loop_reason,
-    own_loop,
-    ring_closers,
-    ring_of,
-    ring_step,
-)
+from oopsight.diagnosis.loops import caught_in
+from oopsight.diagnosis.stalls import blame, distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.loop_state import LoopStates
 from oopsight.evidence.hangs.ring_makers import RingMakers
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
@@ -53,7 +50,10 @@ _STUCK = re.compile(r"soft lockup - CPU#(\d+) stuck")
 
 
 def soft_lockup(
-    symptom: Symptom, cpus: Cpus | Missing, rings: RingMakers | Missing
+    symptom: Symptom,
+    cpus: Cpus | Missing,
+    rings: RingMakers | Missing,
+    states: LoopStates | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide where the CPU is caught."""
     if symptom.kind is not Kind.SOFT_LOCKUP:
@@ -78,11 +78,10 @@ def soft_lockup(
     if cpu.spins_on is not None:
         name = cpu.spins_on.name or cpu.spins_on.address
         steps.append(Step(f"it spins on spinlock {name}; who holds it is not known", (cpu.task,)))
-    ring = ring_of(rings, cpu.stack, call)
-    if ring is not None:
-        steps.append(ring_step(ring))
+    loop = caught_in(cpu.stack, call, rings, states)
+    steps += loop.steps
     others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
-    sure = own_loop(call) and cpu.spins_on is None
+    sure = loop.sure and cpu.spins_on is None
     return Finding(
         title=f"soft lockup in {call.name}",
         summary=f"CPU {cpu.number} did not get out of {call.name}.",
@@ -92,8 +91,7 @@ def soft_lockup(
         chain=tuple(steps),
         culprits=distinct(
             [
-                *ring_closers(ring),
-                blame(call, loop_reason(call, "it was caught here")),
+                *loop.culprits,
                 *(blame(c, "on the same stack") for c in others),
             ]
         ),

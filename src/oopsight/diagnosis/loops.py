@@ -1,0 +1,104 @@
+"""What the rules for CPUs that loop have in common: whether the loop is at fault, or its state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oopsight.diagnosis import Culprit, Step
+from oopsight.diagnosis.stalls import blame
+from oopsight.evidence import Missing
+from oopsight.evidence.hangs.loop_state import LoopState, LoopStates
+from oopsight.evidence.hangs.ring_makers import Ring, RingMakers
+from oopsight.evidence.hangs.stacks import Call, TaskStack
+
+_MOST_MAKERS = 3
+_MOST_NAMED = 3
+
+
+class Loop(NamedTuple):
+    """What a function was caught in."""
+
+    sure: bool
+    """Whether it loops and only its own code ends that."""
+    steps: tuple[Step, ...]
+    """What else the dump shows of it."""
+    culprits: tuple[Culprit, ...]
+    """The function, and who may have made the state that it loops on: the more suspect first."""
+
+
+def caught_in(
+    stack: TaskStack, call: Call, rings: RingMakers | Missing, states: LoopStates | Missing
+) -> Loop:
+    """Judge the loop of a function on the stack of a CPU's task.
+
+    A loop from object to object ends as these are linked, one that reads from memory as that is:
+    others may have done that wrong. One that goes round without a change of what ends it is to
+    blame itself.
+    """
+    ring = rings.of(stack.task.address, call.function) if isinstance(rings, RingMakers) else None
+    ring = ring if ring is not None and len(ring.makers) <= _MOST_MAKERS else None
+    state = states.of(stack.task.address, call.function) if isinstance(states, LoopStates) else None
+    itself = blame(call, _reason(call))
+    makers = (*(_closers(ring) if ring else ()), *(_changing(state) if state else ()))
+    steps = (_ring_step(ring) if ring else None, _state_step(state) if state else None)
+    return Loop(
+        sure=bool(call.in_loop)
+        and not call.follows_pointers
+        and (state is None or state.by_itself),
+        steps=tuple(step for step in steps if step is not None),
+        culprits=(itself, *makers) if state and state.stands_still else (*makers, itself),
+    )
+
+
+def _reason(call: Call) -> str:
+    if not call.in_loop:
+        return "it was caught here"
+    if call.follows_pointers:
+        return (
+            "the loop that the CPU was caught in; it goes from object to object, and who linked "
+            "these is not known"
+        )
+    return "the loop that the CPU was caught in"
+
+
+def _ring_step(ring: Ring) -> Step:
+    """That it is one, and who can have closed it."""
+    count = f" of {ring.entries}" if ring.entries is not None else ""
+    runs = f"the chain that {ring.function} goes along runs in a ring{count}"
+    if ring.entries is None:
+        runs = f"{ring.function} goes along a chain"
+    names = " and ".join(f"{name}()" for name in ring.makers)
+    can = f": in {ring.module.name}, {names} can link in what is linked already" if names else ""
+    return Step(f"{runs}{can}", (*ring.closes, ring.module))
+
+
+def _closers(ring: Ring) -> list[Culprit]:
+    """Who can have closed a ring."""
+    why = f"can link in again what is in the chain that {ring.function} goes along"
+    return [Culprit(ring.module.name, name, None, None, why) for name in ring.makers]
+
+
+def _state_step(state: LoopState) -> Step | None:
+    """By what a loop ends, and who else changes that."""
+    if not state.fields:
+        return None
+    what = " and ".join(state.names[:_MOST_NAMED]) or "numbers in memory"
+    names = " and ".join(f"{name}()" for name in _changers(state))
+    which = f", which in {state.module.name} {names} can change as well" if names else ""
+    still = "; on some way round it changes nothing of that" if state.stands_still else ""
+    return Step(
+        f"the loop in {state.function} ends by {what}{which}{still}",
+        (*state.fields, state.module),
+    )
+
+
+def _changing(state: LoopState) -> list[Culprit]:
+    """Who else changes what ends a loop."""
+    why = f"changes what the loop in {state.function} ends by"
+    return [Culprit(state.module.name, name, None, None, why) for name in _changers(state)]
+
+
+def _changers(state: LoopState) -> tuple[str, ...]:
+    """Those that replace something before those that go on from what is there; none of too many."""
+    found = (*state.replaces, *state.advances)
+    return found if len(found) <= _MOST_MAKERS else state.replaces[:_MOST_MAKERS]

@@ -1,0 +1,247 @@
+"""What ends the loop that a CPU is caught in, and who else of the module changes that.
+
+``while (ring->tail != ring->head)`` is right as long as another function has left both within the
+ring's size. Where such a loop goes on from turn to turn and does not end, it runs on a state that
+others made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from oopsight.cheap import dataclass
+from oopsight.errors import SymbolError
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.hangs.conditions import NumberAt
+from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.stacks import Call, StackReader
+from oopsight.evidence.modules.module_code import machine_code
+from oopsight.evidence.modules.module_roles import ALLOCATES, start_and_end
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
+from oopsight.kernel.code_ahead import resolve
+from oopsight.kernel.code_locks import Function, Place
+from oopsight.kernel.loop_ends import LoopEnd, loop_end, stored_from
+from oopsight.kernel.machine_code import (
+    FRAME,
+    Expression,
+    Instruction,
+    accessed_size,
+    direct_target,
+    memory_place,
+    stores,
+)
+from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_KINDS = (Kind.SOFT_LOCKUP, Kind.RCU_STALL)
+_MOST_LOOPS = 4
+_MOST_FIELDS = 16
+_COUNTS = ("inc", "dec", "add", "sub", "xadd")
+_RESULT = "result of "
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """A loop, and what it goes by."""
+
+    task: TaskPointer
+    function: str
+    module: ModulePointer
+    by_itself: bool
+    """Whether only what the function counts itself, or was given, ends it."""
+    stands_still: bool
+    """Whether some way round it changes nothing of what ends it."""
+    fields: tuple[BytesPointer, ...]
+    """The numbers in memory that end it."""
+    names: tuple[str, ...]
+    """What is known of their names."""
+    replaces: tuple[str, ...]
+    """Other functions of the module that put something else in one of these."""
+    advances: tuple[str, ...]
+    """Others that only make the next number of the last."""
+
+
+@dataclass(frozen=True)
+class LoopStates:
+    """Of each CPU that loops in a module's function."""
+
+    loops: tuple[LoopState, ...]
+
+    def of(self, task: int, function: str) -> LoopState | None:
+        """That of a function on the stack of a task, by its address."""
+        return next(
+            (x for x in self.loops if (x.task.address, x.function) == (task, function)), None
+        )
+
+
+def collect(
+    session: Session, symptom: Symptom, cpus: Cpus | Missing, modules: Modules
+) -> LoopStates | Missing:
+    """Read the code of the modules whose functions CPUs were caught in."""
+    if symptom.kind not in _KINDS or isinstance(cpus, Missing):
+        return Missing(Why.NOT_APPLICABLE, "no CPU was reported to loop")
+    caught = [(cpu, call) for cpu in cpus.cpus if (call := _caught(cpu)) is not None]
+    reader = StackReader(session, modules)
+    found = [_state(session, reader, modules, *one) for one in caught[:_MOST_LOOPS]]
+    return LoopStates(tuple(one for one in found if one is not None))
+
+
+def _caught(cpu: Cpu) -> Call | None:
+    call = cpu.stack.looping
+    counts = call is not None and call.module and call.in_loop and not call.follows_pointers
+    return call if counts else None
+
+
+def _state(
+    session: Session, reader: StackReader, modules: Modules, cpu: Cpu, call: Call
+) -> LoopState | None:
+    module = next((one for one in modules.loaded if one.name == call.module), None)
+    function = reader.function(call.pc - call.offset)
+    end = loop_end(function, call.pc) if function is not None else None
+    if module is None or function is None or end is None:
+        return None
+    fields = list(_fields(session, reader, function, cpu, call, end))
+    found: dict[bool, dict[str, None]] = {True: {}, False: {}}
+    if fields:
+        try:
+            code = list(_others(session, reader, module, function))
+        except SymbolError:
+            code = []
+        for name, other in code:
+            for advances in changes(other, fields, shape(function), reader.names.function_at):
+                found[advances][name] = None
+    names = (reader.names.data(one.at.address) for one in fields if one.raw is not None)
+    return LoopState(
+        task=cpu.task,
+        function=call.function,
+        module=module.pointer,
+        by_itself=end.by_itself,
+        stands_still=end.stands_still,
+        fields=tuple(
+            BytesPointer(Address(one.at.address), one.raw.hex())
+            for one in fields
+            if one.raw is not None
+        ),
+        names=tuple(dict.fromkeys(name for name in names if name is not None)),
+        replaces=tuple(found[False]),
+        advances=tuple(name for name in found[True] if name not in found[False]),
+    )
+
+
+class FieldAt(NamedTuple):
+    """A number that ends the loop."""
+
+    at: NumberAt
+    size: int
+    raw: bytes | None = None
+
+
+def _fields(
+    session: Session,
+    reader: StackReader,
+    function: Function,
+    cpu: Cpu,
+    call: Call,
+    end: LoopEnd,
+) -> Iterator[FieldAt]:
+    from drgn import FaultError, Object
+
+    prog: Any = session.prog
+    frames = reader.frames(Object(prog, "struct task_struct *", cpu.task.address))
+    place = function.at(call.pc, calling=not call.interrupted)
+    place = place or Place((), None, function.registers(call.pc))
+    for where, size in sorted(
+        ((read.place, read.size) for read in end.reads if read.place is not None),
+        key=str,
+    )[:_MOST_FIELDS]:
+        address = None
+        if call.index < len(frames):
+            address = resolve(
+                where, place, lambda name: reader.value(frames, call.index, name), reader.word
+            )
+        raw = None
+        if address is not None:
+            try:
+                raw = session.read(address, size)
+            except (FaultError, OverflowError):
+                address = None
+        yield FieldAt(NumberAt(address or 0, where, 0), size, raw)
+
+
+def _others(
+    session: Session, reader: StackReader, module: Module, function: Function
+) -> Iterator[tuple[str, Function]]:
+    """The module's functions, without its first and last and the one that loops."""
+    edges = start_and_end(session, module.name)
+    for name, start, _ in machine_code(SessionReader(session), module):
+        other = reader.function(start)
+        if other is not None and start not in edges and start != function.start:
+            yield base_name(name), other
+
+
+def changes(
+    function: Function,
+    fields: Iterable[FieldAt],
+    loop: dict[str, set[tuple[int, int]]],
+    name_of: Callable[[int], str | None],
+) -> Iterator[bool]:
+    """The stores of a function to fields: whether each only makes the next number of the last.
+
+    Those to an object that the function has just made are left out, and those to an object in
+    which it does not use what the loop's function uses too.
+
+    :param loop: :func:`shape` of the loop's function
+    :param name_of: names the function at an address
+    """
+    own: dict[str, set[tuple[int, int]]] | None = None
+    for at, row in function.code.items():
+        place = memory_place(row, function.registers(at)) if stores(row) else None
+        if place is None or place.base == FRAME:
+            continue
+        size = accessed_size(row)
+        met = [one for one in fields if one.size == size and one.at.may_be(place, [])]
+        if not met or _made_here(function, place, name_of):
+            continue
+        own = shape(function) if own is None else own
+        if place.base and not _alike(own[place.base], met, loop):
+            continue
+        yield row.mnemonic in _COUNTS or _from_itself(function, row, place)
+
+
+def shape(function: Function) -> dict[str, set[tuple[int, int]]]:
+    """Where in memory a function reads and writes, by the pointer: offsets and sizes."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    for at, row in function.code.items():
+        size = accessed_size(row)
+        place = memory_place(row, function.registers(at)) if size is not None else None
+        if place is not None and size is not None and place.base != FRAME:
+            found.setdefault(place.base, set()).add((place.offset, size))
+    return found
+
+
+def _alike(
+    own: set[tuple[int, int]], met: list[FieldAt], loop: dict[str, set[tuple[int, int]]]
+) -> bool:
+    """Whether an object is used as the loop's function uses the one with the field."""
+    for one in met:
+        there = loop.get(one.at.where.base, set())
+        if len(own & there) >= min(2, len(there)):
+            return True
+    return False
+
+
+def _made_here(function: Function, place: Expression, name_of: Callable[[int], str | None]) -> bool:
+    if not place.base.startswith(_RESULT):
+        return False
+    row = function.code.get(int(place.base.removeprefix(_RESULT), 16))
+    target = direct_target(row) if row is not None else None
+    return target is not None and (name_of(target) or "").lstrip("_").startswith(ALLOCATES)
+
+
+def _from_itself(function: Function, row: Instruction, place: Expression) -> bool:
+    return any(read.place == place for read in stored_from(function, row.address).reads)

@@ -1,0 +1,248 @@
+"""By which numbers in memory a loop ends, from the machine code alone. x86-64.
+
+A loop's conditional jumps out of it are followed back, through registers and the own stack, to what
+was read from memory, be it in the loop or before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from oopsight.cheap import dataclass
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.machine_code import (
+    SLOT,
+    Expression,
+    Instruction,
+    accessed_size,
+    address_registers,
+    memory_place,
+    slot_of,
+    stores,
+    writes_memory,
+)
+
+_MOST_STEPS = 20_000
+_KEEP_FLAGS = ("mov", "movabs", "movzx", "movsx", "movsxd", "lea", "push", "pop", "nop", "call")
+_CLEARS = ("xor", "sub")
+_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+
+
+class Read(NamedTuple):
+    """A read from memory, not the own stack."""
+
+    place: Expression | None
+    """``None`` where an index tells, or where the code does not."""
+    size: int
+    """In bytes."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a value is made of."""
+
+    reads: frozenset[Read]
+    called: bool
+    """Whether a call's result is among it."""
+    carried: frozenset[int]
+    """Addresses of instructions that make the next turn's value of the last one's."""
+
+
+@dataclass(frozen=True)
+class LoopEnd:
+    """What ends a loop."""
+
+    reads: frozenset[Read]
+    called: bool
+    stands_still: bool
+    """Whether some way round it changes nothing of what ends it: it polls, or forgets to go on."""
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether it ends by what it counts itself, or was given."""
+        return not self.reads and not self.called
+
+
+def loop_end(function: Function, address: int) -> LoopEnd | None:
+    """What ends the loops around an address; ``None`` where it is in none.
+
+    :param address: of an instruction, or a return address
+    """
+    before = _before(function)
+    whole, inner = _loops(function, address, before)
+    if not inner:
+        return None
+    exits = [at for at in whole if _leaves(function, at, whole)]
+    exits += [at for at in inner if _leaves(function, at, inner)]
+    slicer = _Slicer(function, before)
+    for at in exits:
+        slicer.compared_at(at)
+    found = slicer.origin()
+    changing = found.carried | {at for at in whole if _stores_to(function, at, found.reads)}
+    return LoopEnd(found.reads, found.called, _turns(function, address, inner - changing))
+
+
+def stored_from(function: Function, address: int) -> Origin:
+    """What is made into what an instruction stores in memory."""
+    slicer = _Slicer(function, _before(function))
+    slicer.used_by(function.code[address], written=True)
+    return slicer.origin()
+
+
+class _Slicer:
+    """Follows values back to where they come from."""
+
+    def __init__(self, function: Function, before: dict[int, list[int]]) -> None:
+        self._function = function
+        self._before = before
+        self._waiting: list[tuple[int, str, int | None]] = []
+        self._made: dict[int, set[int]] = {}
+        """Of an instruction, the ones whose results it takes."""
+        self._reads: set[Read] = set()
+        self._called = False
+
+    def compared_at(self, jump: int) -> None:
+        """Ask for what a conditional jump goes by."""
+        for row in self._back(jump):
+            if row.mnemonic not in _KEEP_FLAGS and row.mnemonic[0] != "j":
+                self.used_by(row)
+
+    def used_by(self, row: Instruction, *, written: bool = False) -> None:
+        """Ask for all that an instruction takes.
+
+        :param written: only for what it stores in memory, not for where
+        """
+        if row.mnemonic in _CLEARS and len(row.operands) > 1 and len(set(row.read)) == 1:
+            first, second = row.operands[:2]
+            if first.type == second.type and first.reg == second.reg:
+                return
+        names = set(row.read) - {"rsp"}
+        place = memory_place(row, self._function.registers(row.address))
+        slot = slot_of(place)
+        reads = accessed_size(row) is not None and (not writes_memory(row) or row.mnemonic != "mov")
+        if written:
+            names -= set(address_registers(row))
+        if slot is not None:
+            names -= set(address_registers(row))
+            names |= {slot} if reads else set()
+        elif reads:
+            self._reads.add(Read(place, accessed_size(row) or 0))
+        for name in names:
+            self._waiting.append((row.address, name, row.address))
+
+    def origin(self) -> Origin:
+        """Follow all that was asked for."""
+        seen: set[tuple[int, str, int | None]] = set()
+        used: set[int] = set()
+        steps = 0
+        while self._waiting and steps < _MOST_STEPS:
+            at, name, user = self._waiting.pop()
+            steps += 1
+            for row in (self._function.code[one] for one in self._before.get(at, ())):
+                if self._makes(row, name):
+                    if user is not None:
+                        self._made.setdefault(user, set()).add(row.address)
+                    if row.mnemonic == "call":
+                        self._called = self._called or name == "rax"
+                    elif row.address not in used:
+                        used.add(row.address)
+                        self.used_by(row)
+                elif (row.address, name, user) not in seen:
+                    seen.add((row.address, name, user))
+                    self._waiting.append((row.address, name, user))
+        carried = frozenset(at for at in self._made if _comes_round(self._made, at))
+        return Origin(frozenset(self._reads), self._called, carried)
+
+    def _makes(self, row: Instruction, name: str) -> bool:
+        """Whether an instruction sets a register or a slot of the own stack."""
+        if name.startswith(SLOT):
+            place = memory_place(row, self._function.registers(row.address))
+            return stores(row) and slot_of(place) == name
+        return name in (_CALLER_SAVED if row.mnemonic == "call" else row.written)
+
+    def _back(self, address: int) -> Iterator[Instruction]:
+        """The nearest instructions before an address that may set the flags."""
+        seen: set[int] = set()
+        waiting = list(self._before.get(address, ()))
+        while waiting:
+            at = waiting.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            row = self._function.code[at]
+            if row.mnemonic in _KEEP_FLAGS or row.mnemonic[0] == "j":
+                waiting += self._before.get(at, ())
+            else:
+                yield row
+
+
+def _before(function: Function) -> dict[int, list[int]]:
+    """Of each instruction, those from which the code comes to it."""
+    found: dict[int, list[int]] = {}
+    for at, row in function.code.items():
+        for there in function.ways(row):
+            found.setdefault(there, []).append(at)
+    return found
+
+
+def _loops(
+    function: Function, address: int, before: dict[int, list[int]]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """All that lies on a way round through an address, and the smallest loop of it."""
+    after = {at: function.ways(row) for at, row in function.code.items()}
+    whole = _reached(after, after.get(address, ())) & _reached(before, before.get(address, ()))
+    if address not in whole:
+        return frozenset(), frozenset()
+    backward = [
+        (at, there) for at in whole for there in after[at] if there in whole and there <= at
+    ]
+    loops = [whole & _reached(before, (at,), stop=there) for at, there in backward]
+    around = [one for one in loops if address in one]
+    return whole, min(around, key=len, default=whole)
+
+
+def _reached(
+    ways: dict[int, list[int]], start: Iterable[int], stop: int | None = None
+) -> frozenset[int]:
+    """What can be come to, the start with it, but not past an address."""
+    seen: set[int] = set() if stop is None else {stop}
+    waiting = list(start)
+    while waiting:
+        at = waiting.pop()
+        if at in seen or at not in ways:
+            continue
+        seen.add(at)
+        waiting += ways[at]
+    return frozenset(seen)
+
+
+def _leaves(function: Function, at: int, loop: frozenset[int]) -> bool:
+    ways = function.ways(function.code[at])
+    return len(ways) > 1 and any(there not in loop for there in ways)
+
+
+def _stores_to(function: Function, at: int, reads: frozenset[Read]) -> bool:
+    row = function.code[at]
+    place = memory_place(row, function.registers(at)) if stores(row) else None
+    return place is not None and any(read.place == place for read in reads)
+
+
+def _turns(function: Function, address: int, rows: frozenset[int]) -> bool:
+    """Whether there is a way round through an address within some instructions."""
+    ways = {at: function.ways(function.code[at]) for at in rows}
+    return address in _reached(ways, ways.get(address, ()))
+
+
+def _comes_round(made: dict[int, set[int]], start: int) -> bool:
+    """Whether an instruction takes what came of its own result."""
+    seen: set[int] = set()
+    waiting = list(made.get(start, ()))
+    while waiting:
+        at = waiting.pop()
+        if at == start:
+            return True
+        if at not in seen:
+            seen.add(at)
+            waiting += made.get(at, ())
+    return False

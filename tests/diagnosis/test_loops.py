@@ -1,0 +1,69 @@
+"""Whether the loop is at fault that a CPU was caught in, or the state that it loops on."""
+
+from __future__ import annotations
+
+from handmade_facts import ABSENT
+from handmade_waits import LOCK_A, call, stack
+
+from oopsight.cheap import replace
+from oopsight.diagnosis.loops import caught_in
+from oopsight.evidence.hangs.loop_state import LoopState, LoopStates
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
+
+MODULE = ModulePointer("drv", loaded=True, base=LOCK_A)
+FIELD = BytesPointer(LOCK_A, "07000000")
+LOOP = call(3, "account", in_loop=True)
+STACK = stack(1, LOOP, state="R")
+STATE = LoopState(
+    STACK.task,
+    "account",
+    MODULE,
+    by_itself=False,
+    stands_still=False,
+    fields=(FIELD,),
+    names=("ring+0x10",),
+    replaces=("shrink",),
+    advances=("put",),
+)
+
+
+def names(state: LoopState) -> list[str | None]:
+    return [c.function for c in caught_in(STACK, LOOP, ABSENT, LoopStates((state,))).culprits]
+
+
+def test_who_else_changes_what_ends_the_loop_comes_first() -> None:
+    found = caught_in(STACK, LOOP, ABSENT, LoopStates((STATE,)))
+    assert names(STATE) == ["shrink", "put", "account"]
+    assert not found.sure
+    (step,) = found.steps
+    assert "ends by ring+0x10, which in drv shrink() and put() can change" in step.claim
+    assert FIELD in step.because
+
+
+def test_a_loop_that_stands_still_is_to_blame_itself() -> None:
+    assert names(replace(STATE, stands_still=True)) == ["account", "shrink", "put"]
+
+
+def test_of_many_that_only_go_on_none_is_named() -> None:
+    many = ("put", "get", "peek")
+    assert names(replace(STATE, advances=many)) == ["shrink", "account"]
+    assert names(replace(STATE, replaces=(), advances=(*many, "fill"))) == ["account"]
+
+
+def test_one_that_ends_by_itself_is_sure() -> None:
+    alone = replace(STATE, by_itself=True, fields=(), names=(), replaces=(), advances=())
+    found = caught_in(STACK, LOOP, ABSENT, LoopStates((alone,)))
+    assert found.sure
+    assert not found.steps
+    assert caught_in(STACK, LOOP, ABSENT, ABSENT).sure
+    # Nobody else changes it: it stays first, but others may have made what it reads.
+    nobody = replace(STATE, replaces=(), advances=())
+    assert names(nobody) == ["account"]
+    assert not caught_in(STACK, LOOP, ABSENT, LoopStates((nobody,))).sure
+
+
+def test_where_nothing_loops() -> None:
+    plain = call(3, "write", in_loop=False)
+    found = caught_in(stack(1, plain), plain, ABSENT, ABSENT)
+    assert not found.sure
+    assert found.culprits[0].why == "it was caught here"

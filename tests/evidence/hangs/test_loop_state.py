@@ -1,0 +1,42 @@
+"""Who else changes what ends a loop."""
+
+from __future__ import annotations
+
+import pytest
+from handmade_code import NAMES, function
+
+from oopsight.evidence.hangs.conditions import NumberAt
+from oopsight.evidence.hangs.loop_state import FieldAt, changes, shape
+from oopsight.kernel.machine_code import Expression
+
+RING = 0xFFFF888000001000
+LOOP = {"rdi": {(0x8, 4), (0xC, 4), (0x10, 4)}}
+FIELDS = [FieldAt(NumberAt(RING + at, Expression("rdi", at), 0), 4) for at in (0x8, 0xC, 0x10)]
+
+
+@pytest.mark.parametrize(
+    ("code", "advances"),
+    [
+        # helper(ring->head); ring->size = size
+        (("53 4889fb 8b770c", "call helper", "896b08 5b c3"), [False]),
+        # ring->head = (ring->head + 1) % ring->size
+        (("8b470c 83c001 ba00000000 f77708 89570c c3",), [True]),
+        (("8b4708 83470c01 c3",), [True]),  # add
+        (("8b4708 c7470c00000000 c3",), [False]),
+        (("8b4708 48c7470c00000000 c3",), []),  # of another size
+        (("8b4708 837f0c00 c3",), []),  # cmp
+        (("c7470c00000000 c3",), []),  # the object may be of any kind
+        (("call kmalloc_trace", "c7400805000000 c7400c00000000 c3"), []),  # it was just made
+    ],
+)
+def test_stores_to_the_fields(code: tuple[str, ...], advances: list[bool]) -> None:
+    assert list(changes(function(*code), FIELDS, LOOP, NAMES.get)) == advances
+
+
+def test_a_variable_is_told_by_its_address() -> None:
+    made = function("c70500010000 00000000 c3")  # mov dword ptr [rip + 0x100], 0
+    (base,) = shape(made)
+    ((address, size),) = shape(made)[base]
+    field = FieldAt(NumberAt(address, Expression("", address), 0), size)
+    assert list(changes(made, [field], {}, NAMES.get)) == [False]
+    assert not list(changes(made, FIELDS, LOOP, NAMES.get))

@@ -1,0 +1,100 @@
+"""What ends a loop, in code as compilers make it."""
+
+from __future__ import annotations
+
+import pytest
+from handmade_code import START, function
+
+from oopsight.kernel.loop_ends import LoopEnd, Read, loop_end, stored_from
+from oopsight.kernel.machine_code import Expression
+
+SIZE, HEAD, TAIL = (Read(Expression("rdi", at), 4) for at in (0x8, 0xC, 0x10))
+# while (ring->tail != ring->head) { helper(ring); ring->tail = (ring->tail + 1) % ring->size; }
+RING = (
+    "53 4889fb 8b470c 394710 7423 be03000000 4889df",
+    "call helper",
+    "8b4310 83c001 ba00000000 f77308 895310 3b530c 75dd 5b c3",
+)
+IN_RING = START + 0x19
+# while (tail != head) { if (!helper(ring)) continue; tail = tail + 1; }, both in registers
+FORGETS = (
+    "53 4889fb eb0c 8b4310 83c001 895310 0f1f00 8b430c 394310 7413 be03000000 4889df",
+    "call helper",
+    "85c0 75db ebe5 5b c3",
+)
+# while (!(*flag & 1)) pause
+POLLS = ("8b07 a801 7508 f390 8b07 a801 74f8 c3",)
+# for (i = 0; i != n; i += 2) helper(i)
+COUNTS = (
+    "4154 55 53 4189fc 90909090 bb00000000 bd00000000 89de bf00000000",
+    "call helper",
+    "01c5 83c302 4139dc 75ea 89e8 5b 5d 415c c3",
+)
+# while (helper()) n++
+CALLS = ("53 bb00000000", "call helper", "85c0 7405 83c301 ebf2 89d8 5b c3")
+
+
+def ended(code: tuple[str, ...], address: int) -> LoopEnd:
+    found = loop_end(function(*code), address)
+    assert found is not None
+    return found
+
+
+def test_numbers_that_are_read_before_the_loop_or_in_it() -> None:
+    assert ended(RING, IN_RING) == LoopEnd(
+        frozenset({SIZE, HEAD, TAIL}), called=False, stands_still=False
+    )
+
+
+def test_a_way_round_that_changes_nothing() -> None:
+    found = ended(FORGETS, START + 0x27)
+    assert {HEAD, TAIL} <= found.reads
+    assert found.stands_still
+    # It was caught where it does go on.
+    assert not ended(FORGETS, START + 6).stands_still
+
+
+def test_a_loop_that_polls_stands_still() -> None:
+    found = ended(POLLS, START + 8)
+    assert found == LoopEnd(frozenset({Read(Expression("rdi", 0), 4)}), False, True)
+    assert not found.by_itself
+
+
+def test_what_a_function_counts_itself_is_no_memory() -> None:
+    assert ended(COUNTS, START + 0x21).by_itself
+
+
+def test_what_a_call_returns_is_not_its_own() -> None:
+    found = ended(CALLS, START + 0xB)
+    assert not found.reads
+    assert found.called
+    assert not found.by_itself
+
+
+def test_an_element_of_a_table_has_no_known_place() -> None:
+    # 1: mov eax, [rdi + rcx * 4]; add ecx, 1; test eax, eax; jne 1b; ret
+    found = ended(("8b048f 83c101 85c0 75f6 c3",), START)
+    assert found == LoopEnd(frozenset({Read(None, 4)}), called=False, stands_still=False)
+
+
+def test_a_number_kept_on_the_own_stack_is_followed() -> None:
+    # mov eax, [rdi + 8]; mov [rsp - 8], eax; 1: add ecx, 1; cmp ecx, [rsp - 8]; jne 1b; ret
+    found = ended(("8b4708 894424f8 83c101 3b4c24f8 75f7 c3",), START + 7)
+    assert found.reads == {SIZE}
+
+
+def test_straight_code_is_no_loop() -> None:
+    assert loop_end(function("8b07 c3"), START) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "at", "reads"),
+    [
+        # The next head is made of the last one and the size.
+        ("8b470c 83c001 ba00000000 f77708 89570c c3", 14, {SIZE, HEAD}),
+        ("897708 c3", 0, set()),  # size = an argument
+        ("c7470c00000000 c3", 0, set()),
+    ],
+)
+def test_what_a_store_is_made_of(code: str, at: int, reads: set[Read]) -> None:
+    assert stored_from(function(code), START + at).reads == reads
