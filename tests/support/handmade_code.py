@@ -30,6 +30,7 @@ NAMES = {
     START + 0x2300: "up_read",
     START + 0x2400: "__wake_up",
     START + 0x2500: "kmalloc_trace",
+    START + 0x2600: "finish_wait",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

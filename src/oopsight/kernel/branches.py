@@ -76,17 +76,23 @@ def branch(function: Function, reads: Instruction, number: int) -> tuple[int, in
     return None
 
 
-def comes_back(function: Function, address: int, decided: Mapping[int, int]) -> bool:
+def comes_back(
+    function: Function,
+    address: int,
+    decided: Mapping[int, int],
+    ends: frozenset[int] = frozenset(),
+) -> bool:
     """Whether the code at an address can come to the same address again.
 
     :param decided: conditional jumps of which it is known where the code goes on
+    :param ends: addresses past which it is not followed
     """
     seen: set[int] = set()
     ways = [address]
     while ways:
         at = ways.pop()
         row = function.code.get(at)
-        if row is None:
+        if row is None or at in ends:
             continue
         for there in [decided[at]] if at in decided else function.ways(row):
             if there == address:

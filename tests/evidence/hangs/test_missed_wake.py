@@ -7,6 +7,7 @@ from handmade_code import NAMES, START, assemble
 from handmade_code import function as made
 from handmade_waits import LOCK_A, call, lock, stack
 
+from oopsight.cheap import replace
 from oopsight.evidence import Address
 from oopsight.evidence.hangs.conditions import Condition, Looked, NumberAt, looked_at
 from oopsight.evidence.hangs.missed_wake import (
@@ -45,8 +46,16 @@ def at(start: int, *parts: str) -> Function:
 
 
 def test_by_a_number_that_is_there_the_task_would_go_on() -> None:
-    assert decisive(condition(0)) is not None
-    assert decisive(condition(2)) is None
+    assert decisive(condition(0), NAMES.get) is not None
+    assert decisive(condition(2), NAMES.get) is None
+
+
+def test_what_comes_after_the_wait_is_another_one() -> None:
+    # for (;;) wait_event(queue, !object->count)
+    endless = made("53 4889fb", "call helper", "8b4318 85c0 75f4", "call finish_wait", "ebed 5b c3")
+    one = replace(condition(0), function=endless)
+    assert decisive(one, NAMES.get) is not None
+    assert decisive(one, {}.get) is None
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ _BITS = ("and", "or", "xor", "btr", "bts", "btc", "xchg", "cmpxchg")
 _WAKES = ("__wake_up", "wake_up_", "swake_up", "complete", "rcuwait_wake_up", "try_to_wake_up")
 _OF_A_QUEUE = ("__wake_up", "swake_up")
 _UNINTERRUPTIBLE = 2  # TASK_UNINTERRUPTIBLE
+_WAITED = ("finish_wait", "finish_swait")
 _DEEPEST = 3
 
 
@@ -84,7 +85,7 @@ def collect(
 
 
 def _missed(session: Session, reader: StackReader, condition: Condition) -> MissedWake | None:
-    looked = decisive(condition)
+    looked = decisive(condition, reader.names.function_at)
     if looked is None:
         return None
     module, lock = condition.module, condition.wait.lock
@@ -130,21 +131,34 @@ def _functions(
             yield base_name(name), function
 
 
-def decisive(condition: Condition) -> Looked | None:
-    """The number by which the task would go on if it looked now; ``None`` where it would not."""
+def decisive(condition: Condition, name_of: Callable[[int], str | None]) -> Looked | None:
+    """The number by which the task would go on if it looked now; ``None`` where it would not.
+
+    :param name_of: names the function at an address
+    """
+    function = condition.function
+    ends = frozenset(_waited(function, name_of))
     decided: dict[int, int] = {}
     leaves = None
     for looked in condition.looks:
-        found = branch(condition.function, looked.row, looked.number)
+        found = branch(function, looked.row, looked.number)
         if found is None:
             continue
         jump, there = found
         decided[jump] = there
-        if leaves is None and not comes_back(condition.function, jump, {jump: there}):
+        if leaves is None and not comes_back(function, jump, {jump: there}, ends):
             leaves = looked
-    if leaves is None or comes_back(condition.function, condition.call.pc, decided):
+    if leaves is None or comes_back(function, condition.call.pc, decided, ends):
         return None
     return leaves
+
+
+def _waited(function: Function, name_of: Callable[[int], str | None]) -> Iterator[int]:
+    """Where a wait is over: what comes after may wait again, but for another time."""
+    for at, row in function.code.items():
+        target = direct_target(row) if row.mnemonic == "call" else None
+        if target is not None and name_of(target) in _WAITED:
+            yield at
 
 
 def awaited(function: Function, looked: Looked) -> Callable[[int], bool]:
