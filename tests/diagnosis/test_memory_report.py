@@ -9,6 +9,7 @@ import pytest
 
 from oopsight.diagnosis import Certainty, Finding
 from oopsight.diagnosis.memory_report import freed_twice, freed_wrongly, used_freed, wrote_over
+from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
 
 
@@ -75,16 +76,35 @@ def test_what_was_overwritten_names_a_writer_where_there_is_one(only: bool, cert
     report = made.memory_report(
         Mistake.OVERWRITTEN, owner="stage", writers=writers, only_writer=only
     )
-    answer = wrote_over(report, made.ABSENT)
+    answer = wrote_over(report, made.ABSENT, made.ABSENT)
     assert blamed(answer) == list(writers)
     assert answer.certainty == certainty
 
 
 def test_an_access_out_of_bounds_is_its_functions() -> None:
-    answer = wrote_over(made.memory_report(Mistake.OUT_OF_BOUNDS), made.ABSENT)
+    answer = wrote_over(made.memory_report(Mistake.OUT_OF_BOUNDS), made.ABSENT, made.ABSENT)
     assert blamed(answer) == ["stg_work"]
 
 
 def test_whoever_freed_what_is_no_object() -> None:
     answer = freed_wrongly(made.memory_report(Mistake.INVALID_FREE), made.ABSENT)
     assert blamed(answer) == ["stg_work"]
+
+
+def test_who_told_the_writer_how_far_to_go() -> None:
+    report = made.memory_report(
+        Mistake.OVERWRITTEN, owner="stage", writers=("stg_tag",), only_writer=True
+    )
+    tellers = (Teller("stg_label", 8), Teller("stg_name", 64))
+    limits = WriterLimits("stage", (WriterLimit("stg_tag", by_memory=False, tellers=tellers),), ())
+    answer = wrote_over(report, made.ABSENT, limits)
+    assert blamed(answer) == ["stg_name", "stg_label", "stg_tag"]
+    assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_who_computed_the_size_of_what_was_too_small() -> None:
+    report = made.memory_report(Mistake.OUT_OF_BOUNDS, cache="kmalloc-64")
+    limit = WriterLimit("stg_work", by_memory=True, tellers=())
+    answer = wrote_over(report, made.ABSENT, WriterLimits("stage", (limit,), ("stg_submit",)))
+    assert blamed(answer) == ["stg_submit", "stg_work"]
+    assert answer.certainty is Certainty.POSSIBLE

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import innocent, merge, track_step, where
+from oopsight.diagnosis.tellers import told
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.writer_limits import WriterLimits
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, blamable
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.modules import Modules
@@ -75,19 +77,28 @@ def used_freed(report: MemoryReport, modules: Modules | Missing) -> Finding:
     return _finding(report, modules, "use_after_free", merge(freers, mine), sure)
 
 
-def wrote_over(report: MemoryReport, modules: Modules | Missing) -> Finding:
+def wrote_over(
+    report: MemoryReport, modules: Modules | Missing, limits: WriterLimits | Missing
+) -> Finding:
     """Somebody accessed what lies beside an object."""
     if report.mistake is Mistake.OUT_OF_BOUNDS:
-        culprits, sure = _callers(report.stack, None, "went past the end of the object")
-        return _finding(report, modules, "heap_overflow", culprits, sure)
-    why = "can have written past the end of the object, which its module allocated"
-    if report.only_writer:
-        why = f"the only function of {report.owner} that writes to memory at length; it owns it"
-    found = [Culprit(report.owner, name, None, None, why) for name in report.writers]
+        found, sure = _callers(report.stack, None, "went past the end of the object")
+    else:
+        sure = report.only_writer
+        why = "can have written past the end of the object, which its module allocated"
+        if sure:
+            why = f"the only function of {report.owner} that writes to memory at length; it owns it"
+        found = [Culprit(report.owner, name, None, None, why) for name in report.writers]
+    one = report.subject
+    written = 1
+    if one is not None and report.start is not None and report.length is not None:
+        written = max(report.start + report.length - one.end, 1)
+    sized = (report.cache or "").startswith("kmalloc")
+    before, after, by_others = told(next(iter(found), None), limits, written, sized=sized)
     if not found:
-        made, _ = _callers(report.allocated, None, "allocated the object that was too small")
-        found = made
-    return _finding(report, modules, "heap_overflow", merge(found), report.only_writer)
+        found, _ = _callers(report.allocated, None, "allocated the object that was too small")
+    found = merge(before, found[:1], after, found)
+    return _finding(report, modules, "heap_overflow", found, sure and not by_others)
 
 
 def _callers(

@@ -10,9 +10,11 @@ from handmade_machine import TEXT
 from handmade_machine import Machine as Code
 from handmade_session import Machine
 
-from oopsight.evidence import Missing
+from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption import writer_limits
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimits, collect
+from oopsight.evidence.memory.memory_report import Mistake
+from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.module_code import ModuleFunction
 
 MODULES = made.modules(made.module("panel", TEXT, TEXT + 0x5000, "O"))
@@ -32,7 +34,7 @@ def collected(
     monkeypatch.setattr(writer_limits, "SessionReader", lambda _: code)
     monkeypatch.setattr(writer_limits, "inner_functions", lambda *_: inner)
     use = replace(RUN.modules[0], module="panel", writes=(inner[0].name,))
-    return collect(Machine().session, replace(RUN, modules=(use,)), MODULES)
+    return collect(Machine().session, replace(RUN, modules=(use,)), made.ABSENT, MODULES)
 
 
 # xor eax,eax; 1: mov [rdi+rax],cl; inc rax; cmp rax,rsi; jb 1b; ret
@@ -80,4 +82,20 @@ def test_a_writer_may_go_by_fields(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_asked_where_nothing_was_written_over() -> None:
     freed = made.users(made.slab_object("free"))
-    assert isinstance(collect(Machine().session, freed, MODULES), Missing)
+    assert isinstance(collect(Machine().session, freed, made.ABSENT, MODULES), Missing)
+
+
+def test_what_the_heap_itself_reported_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected(monkeypatch, BY_ARGUMENT, put="")
+    report = made.memory_report(Mistake.OVERWRITTEN, owner="panel", writers=("put",))
+    found = collect(Machine().session, made.ABSENT, report, MODULES)
+    assert isinstance(found, WriterLimits)
+    assert found.of("put") is not None
+    accessed = made.memory_report(Mistake.OUT_OF_BOUNDS, stack=frames_of("panel", "put"))
+    assert collect(Machine().session, made.ABSENT, accessed, MODULES) == found
+    freed = made.memory_report(Mistake.USE_AFTER_FREE, stack=frames_of("panel", "put"))
+    assert isinstance(collect(Machine().session, made.ABSENT, freed, MODULES), Missing)
+
+
+def frames_of(module: str, function: str) -> tuple[TrackFrame, ...]:
+    return (TrackFrame(Address(TEXT), function, module, None),)

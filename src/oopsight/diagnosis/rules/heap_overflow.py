@@ -59,8 +59,8 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.doers import footprint_step
 from oopsight.diagnosis.memory_report import wrote_over
+from oopsight.diagnosis.tellers import told
 from oopsight.evidence import Missing
-from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.past_area import PastArea
 from oopsight.evidence.corruption.writer_limits import WriterLimits
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -97,7 +97,7 @@ def heap_overflow(
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
-        return wrote_over(report, modules)
+        return wrote_over(report, modules, limits)
     if isinstance(fault, Missing):
         return absent(fault)
     if isinstance(backtrace, Missing):
@@ -128,37 +128,6 @@ def _writers(users: ObjectUsers, footprints: Footprints | Missing) -> list[Culpr
         if not order:
             found.append(Culprit(use.module, None, None, None, use.why))
     return found
-
-
-def _told(
-    first: Culprit | None, overrun: Overrun, limits: WriterLimits | Missing
-) -> tuple[list[Culprit], list[Culprit], bool]:
-    """Whose numbers the first of the writers went by: who comes before it, and who after.
-
-    And whether it can have been one of these. A caller that allows more than the whole run is wrong
-    by itself; one that computes or checks the number may be. To check what is merely handed on is
-    the writer's own affair.
-    """
-    limit = None
-    if first is not None and isinstance(limits, WriterLimits) and first.module == limits.module:
-        limit = limits.of(first.function or "")
-    if limit is None or isinstance(limits, Missing):
-        return [], [], False
-    before: list[Culprit] = []
-    after: list[Culprit] = []
-    for one in limit.tellers:
-        if one.most is None:
-            why = f"tells {limit.function} how far to write"
-            after.append(Culprit(limits.module, one.function, None, None, why))
-        elif one.most >= overrun.end - overrun.start:
-            why = f"allows {limit.function} to write {one.most} bytes"
-            before.append(Culprit(limits.module, one.function, None, None, why))
-    if limit.by_memory and overrun.before.cache.startswith("kmalloc") and not overrun.within:
-        why = f"computes the size of what it allocates; {limit.function} goes as far as fields tell"
-        makers = [name for name in limits.makers if name != limit.function]
-        before += [Culprit(limits.module, name, None, None, why) for name in makers]
-    by_others = any(one.most is None and not one.hands_on for one in limit.tellers)
-    return before, after, bool(before) or by_others
 
 
 def _ordered(use: ModuleUse, footprints: Footprints | Missing) -> list[str]:
@@ -220,7 +189,10 @@ def _slab(
         if use.because is not None and not before.tracks and not before.refers
     )
     writers = _writers(users, footprints)
-    tellers, passers, by_others = _told(next(iter(writers), None), overrun, limits)
+    sized = before.cache.startswith("kmalloc") and not overrun.within
+    tellers, passers, by_others = told(
+        next(iter(writers), None), limits, overrun.end - overrun.start, sized=sized
+    )
     culprits = merge(
         tellers,
         writers[:1],

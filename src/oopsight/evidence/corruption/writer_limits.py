@@ -17,6 +17,7 @@ from oopsight.evidence.flow.extent import Extent, Origin, Taken
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.instructions import whole_register
 from oopsight.evidence.flow.moves import Context
+from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, blamable
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions, is_copy, sizes_at_run_time
@@ -67,22 +68,44 @@ class WriterLimits:
         return next((one for one in self.writers if one.function == function), None)
 
 
-def collect(session: Session, users: ObjectUsers, modules: Modules) -> WriterLimits | Missing:
+def collect(
+    session: Session,
+    users: ObjectUsers | Missing,
+    report: MemoryReport | Missing,
+    modules: Modules,
+) -> WriterLimits | Missing:
     """Read the code of the functions that can have written past the end of the object."""
-    use = next(iter(users.modules), None)
-    module = next((m for m in modules.loaded if use is not None and m.name == use.module), None)
-    if users.overrun is None or use is None or module is None:
+    name, writers = _reported(report) if isinstance(report, MemoryReport) else _run_over(users)
+    module = next((m for m in modules.loaded if m.name == name), None)
+    if module is None:
         return Missing(Why.NOT_APPLICABLE, "no object was written over by a module")
     reader = SessionReader(session)
     inner = inner_functions(session, module, reader)
     calls = Calls(reader, (), {})
-    suspects = [one for one in inner if base_name(one.name) in use.writes[:_MOST_WRITERS]]
+    suspects = [one for one in inner if base_name(one.name) in writers[:_MOST_WRITERS]]
     found = (_limit(calls, inner, one) for one in suspects)
     return WriterLimits(
         module.name,
         tuple(one for one in found if one is not None),
         tuple(dict.fromkeys(base_name(one.name) for one in inner if sizes_at_run_time(one))),
     )
+
+
+def _run_over(users: ObjectUsers | Missing) -> tuple[str | None, tuple[str, ...]]:
+    """The most suspect module, and its functions that can have run over the object."""
+    if isinstance(users, Missing) or users.overrun is None or not users.modules:
+        return None, ()
+    return users.modules[0].module, users.modules[0].writes
+
+
+def _reported(report: MemoryReport) -> tuple[str | None, tuple[str, ...]]:
+    """The same of what the heap's own checks reported."""
+    if report.mistake is Mistake.OVERWRITTEN:
+        return report.owner, report.writers
+    first = next(iter(blamable(report.stack)), None)
+    if report.mistake is not Mistake.OUT_OF_BOUNDS or first is None:
+        return None, ()
+    return first.module, (base_name(first.function),)
 
 
 def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> WriterLimit | None:

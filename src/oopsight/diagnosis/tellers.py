@@ -1,0 +1,40 @@
+"""Whose numbers a function went by that wrote too far: who told it, or made too little room."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Culprit
+from oopsight.evidence import Missing
+from oopsight.evidence.corruption.writer_limits import WriterLimits
+
+
+def told(
+    writer: Culprit | None, limits: WriterLimits | Missing, written: int, *, sized: bool
+) -> tuple[list[Culprit], list[Culprit], bool]:
+    """Who comes before a writer, who after it, and whether it can have been one of these.
+
+    A caller that allows as much as was written is wrong by itself; one that computes or checks the
+    number may be. To check what is merely handed on is the writer's own affair.
+
+    :param written: bytes, at least
+    :param sized: whether the memory may have been allocated with a size that was computed
+    """
+    limit = None
+    if writer is not None and isinstance(limits, WriterLimits) and writer.module == limits.module:
+        limit = limits.of(writer.function or "")
+    if limit is None or isinstance(limits, Missing):
+        return [], [], False
+    before: list[Culprit] = []
+    after: list[Culprit] = []
+    for one in sorted(limit.tellers, key=lambda one: -(one.most or 0)):
+        if one.most is None:
+            why = f"tells {limit.function} how far to write"
+            after.append(Culprit(limits.module, one.function, None, None, why))
+        elif one.most >= written:
+            why = f"allows {limit.function} to write {one.most} bytes"
+            before.append(Culprit(limits.module, one.function, None, None, why))
+    if limit.by_memory and sized:
+        why = f"computes the size of what it allocates; {limit.function} goes as far as fields tell"
+        makers = [name for name in limits.makers if name != limit.function]
+        before += [Culprit(limits.module, name, None, None, why) for name in makers]
+    by_others = any(one.most is None and not one.hands_on for one in limit.tellers)
+    return before, after, bool(before) or by_others
