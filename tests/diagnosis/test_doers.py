@@ -202,3 +202,10 @@ def test_who_has_printed_something_ran() -> None:
     field = replace(FIELD, way=0, clears=("rec_close", "rec_reset"))
     found = who_left_it_null(replace(DOERS, fields=(field,)), prints)
     assert [one.function for one in found] == ["rec_reset", "rec_close"]
+
+
+def test_who_stops_what_used_the_object_is_less_suspect() -> None:
+    ordered, singled = freers_by_code(
+        BOTH, replace(ALIKE, stops=("rec_close",)), ONE, ABSENT, ABSENT
+    )
+    assert ([one.function for one in ordered], singled) == (["rec_reset", "rec_close"], True)

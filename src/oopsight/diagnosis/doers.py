@@ -32,7 +32,8 @@ def freers_by_code(
 
     First who frees what the field held and leaves the pointer there, then others that free what it
     held; who allocates as well comes after these: it frees what has not come to be used. Last come
-    who frees objects of other sizes, and who would have left other bytes in this one. Of two alike
+    who frees objects of other sizes, who stops what then used the object, and who would have left
+    other bytes in this one. Of two alike
     goes first whose bytes are there, then who is known to have freed something.
     """
     if isinstance(doers, Missing):
@@ -58,7 +59,7 @@ def freers_by_code(
         if not any(one.size // 2 < size <= one.size for size in known.sizes)
     }
 
-    def place(freer: Culprit) -> tuple[bool, int, bool, int]:
+    def place(freer: Culprit) -> tuple[bool, bool, int, bool, int]:
         who = (freer.module, freer.function)
         one = told.get(who)
         rank = ranks.get(who)
@@ -71,12 +72,13 @@ def freers_by_code(
         ran = _no_trace(made is not None, made is not None and made.function == freer.function)
         ran = min(ran, _no_trace(said(freer, prints) is not None))
         lacks = one is not None and one.lacks is not None
-        return lacks, code, one is None or not one.holds, ran
+        stops = freer.module == doers.module and freer.function in doers.stops
+        return lacks, stops, code, one is None or not one.holds, ran
 
     ordered = sorted((*freers, *left), key=place)
     places = [place(freer) for freer in ordered]
     alone = len(places) == 1 or places[:1] < places[1:2]
-    return ordered, bool(places) and places[0] < (False, last, True, 2) and alone
+    return ordered, bool(places) and places[0] < (False, False, last, True, 2) and alone
 
 
 def _with_what_is_left(freer: Culprit, told: _Told) -> Culprit:

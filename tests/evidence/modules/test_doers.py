@@ -231,3 +231,23 @@ def test_who_registered_the_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doers._registering(session, module, null, trace, code) == ("rec_probe",)
     assert doers._registering(session, module, FLOW, trace, code) == ()
     assert doers._registering(session, module, null, made.ABSENT, code) == ()
+
+
+@pytest.mark.parametrize(
+    ("runs", "stops"),
+    [
+        ("call_timer_fn", ("rec_close", "rec_remove")),
+        ("process_one_work", ("rec_flush",)),
+        ("vfs_read", ()),
+    ],
+)
+def test_who_stops_what_had_called_the_module(runs: str, stops: tuple[str, ...]) -> None:
+    code = [
+        function("rec_close", "del_timer_sync", "kfree"),
+        function("rec_remove", "rec_close"),
+        function("rec_reset", "del_timer", "kfree"),
+        function("rec_flush", "cancel_delayed_work_sync"),
+    ]
+    trace = made.backtrace(rec_tick=made.Role.FAULT, **{runs: made.Role.CALLER})
+    assert doers._stopping(trace, code) == stops
+    assert doers._stopping(made.ABSENT, code) == ()

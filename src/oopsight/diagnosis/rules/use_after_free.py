@@ -37,7 +37,8 @@ When it is wrong
     the verdict is only *possible*. First comes who frees what the field held and leaves the
     pointer there, then who frees and allocates nothing; who uses it only where none stands out.
     A function that stores something in what it frees is less suspect if the freed object holds
-    other bytes there; of two alike comes first whose bytes are there, then whose call still has its
+    other bytes there, and so is one that stops the timer, work or thread that then used the object;
+    of two alike comes first whose bytes are there, then whose call still has its
     return address on some stack, or who has printed something.
 
 Example

@@ -41,6 +41,31 @@ from oopsight.session import Session
 _MOST_WAYS = 3
 _LARGEST_FUNCTION = 1 << 16
 _MOST_CODE = 1 << 18
+_ASYNCHRONOUS = (
+    (
+        ("call_timer_fn", "__run_timers", "run_timer_softirq", "expire_timers"),
+        ("del_timer_sync", "timer_delete_sync", "timer_shutdown_sync"),
+    ),
+    (("__hrtimer_run_queues", "hrtimer_interrupt"), ("hrtimer_cancel",)),
+    (
+        ("process_one_work",),
+        (
+            "cancel_work_sync",
+            "cancel_delayed_work_sync",
+            "__cancel_work_sync",
+            "flush_work",
+            "flush_delayed_work",
+            "__flush_workqueue",
+            "flush_workqueue",
+            "drain_workqueue",
+            "destroy_workqueue",
+        ),
+    ),
+    (("tasklet_action_common", "tasklet_action"), ("tasklet_kill",)),
+    (("__handle_irq_event_percpu", "irq_thread"), ("free_irq", "synchronize_irq", "disable_irq")),
+    (("kthread",), ("kthread_stop",)),
+)
+"""What runs a module's functions on its own, and with which functions a module ends that."""
 _LARGEST_OBJECT = 1 << 16
 _AREA = 64
 """An area within an object that is an object of its own begins at least so far in it."""
@@ -129,6 +154,9 @@ class Doers:
     registers: tuple[str, ...] = ()
     """Make known to the kernel the function through which it came into the module, where it met
     NULL."""
+    stops: tuple[str, ...] = ()
+    """Stop, or wait for, what had called the module when it met the bad pointer: its timers, its
+    work, its thread; themselves or by a function that they call."""
     uncounts: tuple[str, ...] = ()
     """Give references back: what they free, they free with the last one."""
     left: tuple[LeftIn, ...] = ()
@@ -183,6 +211,7 @@ def collect(
             if any(not _is_new(one.into, makers) for one in use.wipes)
         ),
         registers=_registering(session, module, flow, backtrace, inner),
+        stops=_stopping(backtrace, inner),
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         left=_left(session, users, uses) if isinstance(users, ObjectUsers) else (),
@@ -284,6 +313,21 @@ def _registering(
     starts = [one.start for one in code if base_name(one.name) in called]
     tables = {at for start in starts for at in tables_with(session, module, start)}
     return named(one for one in code if one.refers & tables and publishes(one))
+
+
+def _stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Who ends what the crash path began with, if that is something which a module can end."""
+    path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
+    callers = {base_name(frame.function) for frame in path}
+    ends = next((ends for runs, ends in _ASYNCHRONOUS if callers & set(runs)), None)
+    if ends is None:
+        return ()
+    direct = {base_name(one.name) for one in code if any(c.startswith(ends) for c in one.calls)}
+    return named(
+        one
+        for one in code
+        if direct & {base_name(one.name), *(base_name(called) for called in one.calls)}
+    )
 
 
 def _omitting(
