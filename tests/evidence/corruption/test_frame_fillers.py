@@ -50,6 +50,17 @@ def test_how_far_a_helper_was_told_to_go(monkeypatch: pytest.MonkeyPatch) -> Non
     assert one == Filler("put", "trace", room=24, most=24, limited=True)
 
 
+def test_a_helper_may_know_a_limit_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    # lea rdi,[rsp+8]; mov rsi,[rbx]; call put
+    hands_on = "488d7c2408 488b33 9090 e8df0f0000 90"
+    # cmp rsi,23; ja 1f; 2: mov [rdi],al; inc rdi; dec rsi; jne 2b; 1: ret
+    checks = "4883fe17 770a 8807 48ffc7 48ffce 75f6 c3"
+    (one,) = fillers(monkeypatch, BEGIN + hands_on, checks)
+    assert (one.room, one.most) == (24, 23)
+    (one,) = fillers(monkeypatch, BEGIN + hands_on, BY_COUNT)
+    assert one.most is None
+
+
 def test_a_helper_may_have_no_limit_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = fillers(monkeypatch, BEGIN + HANDS, TO_THE_END)
     assert (one.most, one.limited) == (None, False)

@@ -15,9 +15,9 @@ How it is decided
     it, or in the object itself, and goes on without a break over the pointer; or numbers do in
     equal steps; or the bytes on both sides of the border are in a module's data as one piece. Whose
     the first object is tell pointers in it, module variables that hold its address, and the
-    allocator's records. An address in the guard
-    page behind an area of vmalloc is an overflow by itself; where only numbers in memory told the
-    module's function how far to go, the one that had the area made comes first.
+    allocator's records. An address in the guard page behind an area of vmalloc is an overflow by
+    itself; where only numbers in memory told the module's function how far to go, the one that had
+    the area made comes first.
 
     SLUB's report of an overwritten red zone tells whose object was written over from, by its
     record; KFENCE's of an access out of bounds who made that.

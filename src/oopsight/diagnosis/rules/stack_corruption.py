@@ -18,9 +18,9 @@ How it is decided
 
 When it is wrong
     Where the function handed its buffer to another one of its module that has a limit, it may be
-    either that went too far; that one comes first if it was told to write no more than there was
-    room for. A stray pointer from elsewhere can hit a frame as well, which is rare. Several
-    functions' frames may have the same size.
+    either that went too far; that one comes first if it was told, or says itself, to write no more
+    than there was room for. A stray pointer from elsewhere can hit a frame as well, which is rare.
+    Several functions' frames may have the same size.
 
 Example
     ``volid_set()`` has 65 bytes copied into a label of 32.
@@ -116,7 +116,7 @@ def _filled_by(
         why = "writes at length to a place in the frame that it is handed"
         kept = one.most is not None and one.room is not None and one.most <= one.room
         if kept:
-            why += f", and is told that there is room for {one.most}"
+            why += f", and should stop after {one.most}"
         (before if kept else after).append(Culprit(one.module, one.function, None, None, why))
     return before, after, any(one.limited for one in found)
 

@@ -6,16 +6,18 @@ functions is its affair; another function of a module may have written more than
 
 from __future__ import annotations
 
+import itertools
+
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.corruption.writer_limits import limits_of, number_at
+from oopsight.evidence.corruption.writer_limits import limits_of, number_at, source_of
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import Place, Slot, slot_of
 from oopsight.evidence.flow.extent import Origin
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.flow.instructions import ARGUMENTS
+from oopsight.evidence.flow.instructions import ARGUMENTS, whole_register
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions, writer_rank
 from oopsight.evidence.modules.modules import Modules
@@ -23,6 +25,7 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 CHECK = "__stack_chk_fail"
+_ABOVE = ("ja", "jae", "jg", "jge")
 _CANARY = 0x28
 """In the per-CPU area, arch/x86/include/asm/processor.h; until Linux 6.15."""
 
@@ -36,7 +39,7 @@ class Filler:
     room: int | None
     """Bytes from that address to the canary."""
     most: int | None
-    """How many it was told to write at most, if that is a number in the code."""
+    """How many it was told to write at most, or accepts itself, where the code has that number."""
     limited: bool
     """Whether anything but what it copies tells it where to stop."""
 
@@ -99,10 +102,22 @@ def _filler(
     numbers = [number_at(calls, code, name, index) for name in told]
     known = [number for number in numbers if number is not None]
     room = canary.offset - lent.offset if canary is not None else None
-    most = max(known) if known and len(known) == len(numbers) else None
+    most = max(known) if known and len(known) == len(numbers) else _allowed(calls, inner, told)
     # A byte that ends a text is of the text.
     limited = bool(told) or any(limit.origin is Origin.MEMORY for limit in taken)
     return Filler(base_name(one.name), module, room, most, limited)
+
+
+def _allowed(calls: Calls, code: Function, told: set[str]) -> int | None:
+    """The most that a function accepts of what it is told: it leaves if that is above a number."""
+    accepted = [
+        row.operands[1].immediate
+        for index, (row, following) in enumerate(itertools.pairwise(code.instructions))
+        if row.mnemonic == "cmp" and following.mnemonic in _ABOVE
+        if (whole := whole_register(row.operands[0].register or "")) is not None
+        if source_of(calls, code, whole, index) in told
+    ]
+    return max((number for number in accepted if number is not None), default=None)
 
 
 def _address(calls: Calls, code: Function, place: Place, at: int) -> Slot | None:

@@ -154,7 +154,7 @@ def _teller(calls: Calls, other: ModuleFunction, target: int, registers: set[str
     if code is None:
         return Teller(name, None)
     sources = [
-        _source(calls, code, register, index)
+        source_of(calls, code, register, index)
         for index, row in enumerate(code.instructions)
         if row.target == target
         for register in registers
@@ -163,7 +163,7 @@ def _teller(calls: Calls, other: ModuleFunction, target: int, registers: set[str
     if numbers and len(numbers) == len(sources):
         return Teller(name, max(numbers))
     compared = {
-        _source(calls, code, whole, index)
+        source_of(calls, code, whole, index)
         for index, row in enumerate(code.instructions)
         if row.mnemonic == "cmp"
         for operand in row.operands[:1]
@@ -175,11 +175,11 @@ def _teller(calls: Calls, other: ModuleFunction, target: int, registers: set[str
 
 def number_at(calls: Calls, code: Function, place: Place, at: int) -> int | None:
     """What a place holds before an instruction, if the code has it as a number."""
-    found = _source(calls, code, place, at)
+    found = source_of(calls, code, place, at)
     return found if isinstance(found, int) else None
 
 
-def _source(calls: Calls, code: Function, place: Place, at: int) -> int | str | None:
+def source_of(calls: Calls, code: Function, place: Place, at: int) -> int | str | None:
     """The number that a place was set to, or else what the function received there, by a name.
 
     That is the register of an argument, or the call that returned it; a few bytes may be added.
