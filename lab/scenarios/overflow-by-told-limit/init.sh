@@ -1,0 +1,7 @@
+boot() {
+	load panelbus
+}
+
+workload() {
+	service /usr/sbin/boardd -c /etc/work.steps
+}

@@ -1,0 +1,7 @@
+boot() {
+	load bitplane
+}
+
+workload() {
+	service /usr/bin/signd -c /etc/work.steps
+}
