@@ -20,6 +20,7 @@ from oopsight.diagnosis.doers import (
     traces_of,
     uncounted,
     who_left_it_null,
+    who_takes_and_gives_back,
 )
 from oopsight.evidence import Address
 from oopsight.evidence.modules.doers import Doers, FieldDoers, FunctionSizes, KeptBy, LeftIn
@@ -208,4 +209,17 @@ def test_who_stops_what_used_the_object_is_less_suspect() -> None:
     ordered, singled = freers_by_code(
         BOTH, replace(ALIKE, stops=("rec_close",)), ONE, ABSENT, ABSENT
     )
+    assert ([one.function for one in ordered], singled) == (["rec_reset", "rec_close"], True)
+
+
+def test_who_takes_references_and_gives_them_back() -> None:
+    doers = replace(DOERS, both=("rec_ask", "rec_swap"))
+    assert [one.function for one in who_takes_and_gives_back(doers, {"rec_swap"})] == ["rec_ask"]
+    assert who_takes_and_gives_back(doers, set()) == []
+    assert who_takes_and_gives_back(ABSENT, set()) == []
+
+
+def test_who_clears_the_field_is_less_suspect() -> None:
+    field = replace(FIELD, clear_by=("rec_close",))
+    ordered, singled = freers_by_code(BOTH, replace(ALIKE, fields=(field,)), ONE, ABSENT, ABSENT)
     assert ([one.function for one in ordered], singled) == (["rec_reset", "rec_close"], True)

@@ -40,9 +40,16 @@ def is_null(target: Address | None) -> bool:
 
 
 def bad_call(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow | Missing, modules: Modules | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow | Missing,
+    modules: Modules | Missing,
+    left_by: list[Culprit],
 ) -> Finding | Clear | Undecided:
-    """Decide whether a call went to where no code is, and who made it."""
+    """Decide whether a call went to where no code is, and who made it.
+
+    :param left_by: who can have left the pointer as it is
+    """
     called = _call(flow)
     if called is None and (fault.address is None or fault.address != fault.pc):
         return Clear("the machine was carrying out code")
@@ -79,6 +86,10 @@ def bad_call(
     certainty = Certainty.INFERRED
     if called is not None:
         certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE
+    of_cause = None
+    if left_by:
+        culprits = merge(left_by, culprits)
+        certainty, of_cause = Certainty.POSSIBLE, certainty
     kept = f" read from {called.first.name}" if called and called.first.name else ""
     blamed = blamed_first(culprits, "the kernel")
     caller = where(called.first.function, called.first.module) if called is not None else blamed
@@ -86,6 +97,7 @@ def bad_call(
         title=f"call of a {'NULL' if null else 'bad'} function pointer by {caller}",
         summary=f"{caller} called the function pointer {what}{kept}; no code is there.",
         certainty=certainty,
+        cause_certainty=of_cause,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -32,9 +32,9 @@ def freers_by_code(
 
     First who frees what the field held and leaves the pointer there, then others that free what it
     held; who allocates as well comes after these: it frees what has not come to be used. Last come
-    who frees objects of other sizes, who stops what then used the object, and who would have left
-    other bytes in this one. Of two alike
-    goes first whose bytes are there, then who is known to have freed something.
+    who frees objects of other sizes, who clears the field that still has the pointer, who stops
+    what then used the object, and who would have left other bytes in this one. Of two alike goes
+    first whose bytes are there, then who is known to have freed something.
     """
     if isinstance(doers, Missing):
         return freers, False
@@ -59,7 +59,7 @@ def freers_by_code(
         if not any(one.size // 2 < size <= one.size for size in known.sizes)
     }
 
-    def place(freer: Culprit) -> tuple[bool, bool, int, bool, int]:
+    def place(freer: Culprit) -> tuple[bool, bool, bool, int, bool, int]:
         who = (freer.module, freer.function)
         one = told.get(who)
         rank = ranks.get(who)
@@ -73,12 +73,13 @@ def freers_by_code(
         ran = min(ran, _no_trace(said(freer, prints) is not None))
         lacks = one is not None and one.lacks is not None
         stops = freer.module == doers.module and freer.function in doers.stops
-        return lacks, stops, code, one is None or not one.holds, ran
+        clears = field is not None and freer.function in field.clear_by
+        return lacks, stops, clears, code, one is None or not one.holds, ran
 
     ordered = sorted((*freers, *left), key=place)
     places = [place(freer) for freer in ordered]
     alone = len(places) == 1 or places[:1] < places[1:2]
-    return ordered, bool(places) and places[0] < (False, False, last, True, 2) and alone
+    return ordered, bool(places) and places[0] < (False, False, False, last, True, 2) and alone
 
 
 def _with_what_is_left(freer: Culprit, told: _Told) -> Culprit:
@@ -258,6 +259,19 @@ def makers_that_omit(doers: Doers | Missing) -> list[Culprit]:
     if isinstance(doers, Missing):
         return []
     return [Culprit(doers.module, name, None, None, _OMITS) for name in doers.omits]
+
+
+def who_takes_and_gives_back(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit]:
+    """The one function that both takes references and gives them back, if it is not at work.
+
+    It does so on different ways; one of them may give back what was not taken.
+    """
+    if isinstance(doers, Missing):
+        return []
+    found = [name for name in doers.both if name not in on_stack]
+    why = "takes references and gives them back, on different ways"
+    alone = found if len(found) == 1 else []
+    return [Culprit(doers.module, name, None, None, why) for name in alone]
 
 
 def freed_before(doers: Doers | Missing) -> list[Culprit]:

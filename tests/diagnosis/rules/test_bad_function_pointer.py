@@ -26,7 +26,7 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     held = owner(0xFFFFFFFFC0001008, "module", module="segment")
     step = flow_step("loaded", "refresh", 0, "panel")
     flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
-    assert isinstance(bad_function_pointer(NULL, backtrace(), flow, ABSENT, ABSENT), Clear)
+    assert isinstance(bad_function_pointer(NULL, backtrace(), flow, ABSENT, ABSENT, ABSENT), Clear)
     finding = null_dereference(
         NULL, backtrace(), flow, ABSENT, ABSENT, head=ABSENT, doers=ABSENT, prints=ABSENT
     )
@@ -43,7 +43,7 @@ def test_why_a_pointer_in_an_object_went_bad_is_open() -> None:
     for kind in ("module", "slab"):
         held = owner(0xFFFFFFFFC0001008, kind, module=None)
         flow = data_flow(way(step, name="notify", held_in=held), subject="target")
-        finding = bad_function_pointer(wild, backtrace(), flow, ABSENT, ABSENT)
+        finding = bad_function_pointer(wild, backtrace(), flow, ABSENT, ABSENT, ABSENT)
         assert isinstance(finding, Finding)
         certainties.append(finding.certainty)
     assert certainties == [Certainty.SHOWN, Certainty.POSSIBLE]
@@ -52,13 +52,15 @@ def test_why_a_pointer_in_an_object_went_bad_is_open() -> None:
 def test_a_target_in_an_unloaded_module_is_another_rule_s() -> None:
     made = fault(TARGET, access="execute", pc=TARGET, operand=None)
     there = modules(module("still", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0401000))
-    assert isinstance(bad_function_pointer(made, backtrace(), ABSENT, there, ABSENT), Clear)
+    assert isinstance(bad_function_pointer(made, backtrace(), ABSENT, there, ABSENT, ABSENT), Clear)
 
 
 def test_code_that_was_being_carried_out_is_none() -> None:
-    assert isinstance(bad_function_pointer(fault(), backtrace(), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(
+        bad_function_pointer(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT), Clear
+    )
 
 
 def test_with_nobody_on_the_stack_it_is_undecided() -> None:
     alone = backtrace(nowhere=Role.PANIC_PATH)
-    assert isinstance(bad_function_pointer(NULL, alone, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(bad_function_pointer(NULL, alone, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)

@@ -15,15 +15,17 @@ from handmade_facts import (
     module,
     modules,
     owner,
+    slab_object,
     way,
 )
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.list_report import ListEntry
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.crash.backtrace import Role
-from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.doers import Doers, FunctionSizes
 from oopsight.evidence.pointers import BytesPointer
 
 STOPPED = fault(None, exception="invalid_op", operand=None)
@@ -147,3 +149,21 @@ def test_which_of_two_deletions_is_one_too_many_is_open() -> None:
     answer = decided(STOPPED, path, ABSENT, report, ABSENT, ABSENT, doers=doers)
     assert isinstance(answer, Finding)
     assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+
+
+def test_a_head_that_was_copied_with_its_object() -> None:
+    report = list_report(
+        "list_add corruption. prev->next should be next (ffff888003400040), but was "
+        "ffff888003400140. (prev=ffff888003400240)."
+    )
+    doers = Doers("menus", (), (), (), copies=(FunctionSizes("menu_from", (0x80,)),))
+
+    def with_slab(entry: ListEntry) -> ListEntry:
+        at = int(entry.owner.address) & ~0xFF
+        one = slab_object("allocated", address=Address(at), size=0x80)
+        return replace(entry, owner=replace(entry.owner, slab=one, offset=0x40))
+
+    report = replace(report, entries=tuple(with_slab(entry) for entry in report.entries))
+    answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT, doers=doers)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "menu_from"

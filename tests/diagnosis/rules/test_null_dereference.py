@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from handmade_facts import data_flow, flow_step, module, modules, owner, slab_object, way
+from handmade_facts import data_flow, flow_step, frame, module, modules, owner, slab_object, way
 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.null_dereference import null_dereference
@@ -145,3 +145,22 @@ def test_of_an_object_of_zeros_it_may_be_anothers_by_now() -> None:
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
     assert all(step.because for step in finding.chain)
+
+
+def test_who_is_registering_the_callback_has_not_set_it_up_yet() -> None:
+    frames = (
+        frame(0, "note_event", Role.FAULT, "ledger"),
+        frame(1, "call_netdevice_notifier", Role.CALLER),
+        frame(2, "register_netdevice_notifier", Role.CALLER),
+        frame(3, "ledger_init", Role.CALLER, "ledger"),
+    )
+    held = owner(0xFFFFFFFFC0300010, "module", module="ledger")
+    flow = data_flow(way(flow_step("loaded", "note_event", 0, "ledger"), held_in=held))
+    finding = decided(FAULT, dataclasses.replace(TRACE, frames=frames), flow, NONE, NONE)
+    assert isinstance(finding, Finding)
+    assert finding.culprits[0].function == "ledger_init"
+    assert finding.certainty is Certainty.POSSIBLE
+    # Another call out of the module further out registers nothing.
+    frames = (*frames[:2], dataclasses.replace(frames[2], function="vfs_read"), frames[3])
+    finding = decided(FAULT, dataclasses.replace(TRACE, frames=frames), flow, NONE, NONE)
+    assert finding.culprits[0].function == "note_event"

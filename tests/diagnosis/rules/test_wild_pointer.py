@@ -14,7 +14,7 @@ FAULT = fault(None, exception="general_protection")
 def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
     step = flow_step("loaded", "walk", TEXT, agrees=False)
     flow = data_flow(way(step, name="struct node.next"), bad=owner(TEXT, "non-canonical"))
-    finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, ABSENT)
+    finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(finding, Finding)
     assert (finding.depth, finding.certainty) == (Depth.MECHANISM, Certainty.POSSIBLE)
     assert "struct node.next" in finding.summary
@@ -24,13 +24,13 @@ def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
 
 def test_memory_that_is_there_is_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", 1)), bad=owner(0xFFFF888000000000, "slab"))
-    assert isinstance(wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT), Clear)
 
 
 def test_other_exceptions_are_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", TEXT)), bad=owner(TEXT, "non-canonical"))
     other = fault(None, exception="divide_error")
-    assert isinstance(wild_pointer(other, backtrace(), flow, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(wild_pointer(other, backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT), Clear)
 
 
 def test_memory_that_was_never_written_is_recognised() -> None:
@@ -40,9 +40,7 @@ def test_memory_that_was_never_written_is_recognised() -> None:
         FAULT,
         backtrace(),
         data_flow(way(flow_step("loaded", "f", fresh)), bad=bad),
-        ABSENT,
-        ABSENT,
-        ABSENT,
+        *[ABSENT] * 4,
     )
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.INFERRED
@@ -53,13 +51,13 @@ def test_an_index_is_no_pointer_and_one_of_the_users_is_told() -> None:
     fault_ = fault(0xFDC02DF070)
     step = flow_step("loaded", "vlan_ioctl", 0x7F000000000)
     flow = data_flow(way(step, name="struct pt_regs.dx"), bad=led_to, subject="index")
-    finding = wild_pointer(fault_, backtrace(), flow, ABSENT, ABSENT, ABSENT)
+    finding = wild_pointer(fault_, backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(finding, Finding)
     assert finding.title.startswith("index out of range in ")
     assert finding.certainty is Certainty.INFERRED
     assert "0x7f000000000 as an index" in finding.summary
     kept = data_flow(way(step, name="vlan_map"), bad=led_to, subject="index")
-    other = wild_pointer(fault_, backtrace(), kept, ABSENT, ABSENT, ABSENT)
+    other = wild_pointer(fault_, backtrace(), kept, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(other, Finding)
     assert other.certainty is Certainty.POSSIBLE
 
@@ -70,7 +68,7 @@ def test_what_the_allocator_cannot_free_is_told_with_who_made_it() -> None:
     fault_ = fault(0xFFFFF328AD010AC8)
     for how, certainty in (("returned", Certainty.INFERRED), ("loaded", Certainty.POSSIBLE)):
         flow = data_flow(way(flow_step(how, "drv_close", area)), bad=bad, subject="freed")
-        finding = wild_pointer(fault_, backtrace(), flow, ABSENT, ABSENT, ABSENT)
+        finding = wild_pointer(fault_, backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT)
         assert isinstance(finding, Finding)
         assert finding.certainty is certainty
         assert "drv_close gave 0xffffc90000400000 to be freed" in finding.summary
@@ -85,7 +83,7 @@ def test_who_wrote_an_index_out_of_its_table_comes_first() -> None:
     written = IndexWriters(StateWriters("fan", index, ("fan_set_mode",)), beyond=True)
     for beyond, first in ((True, "fan_set_mode"), (False, "fan_tick")):
         given = IndexWriters(written.state, beyond)
-        finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, given)
+        finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, given, ABSENT)
         assert isinstance(finding, Finding)
         assert finding.culprits[0].function == first
         assert "fan_set_mode" in [culprit.function for culprit in finding.culprits[:2]]

@@ -101,7 +101,8 @@ def test_a_module_of_the_kernels_own_is_not_looked_at() -> None:
 
 def test_nobody_asks_where_nothing_tells_of_an_earlier_mistake() -> None:
     session = Machine().session
-    assert isinstance(collect(session, FLOW, MODULES, made.backtrace(), made.ABSENT), Missing)
+    lost = made.data_flow(made.way(STEP, value=0x1000, module="recorder", ended="lost"))
+    assert isinstance(collect(session, lost, MODULES, made.backtrace(), made.ABSENT), Missing)
     checked = replace(FLOW, subject="argument")
     assert isinstance(collect(session, checked, MODULES, made.backtrace(), made.ABSENT), Doers)
 
@@ -177,17 +178,6 @@ def test_who_clears_a_field_and_who_puts_another_pointer_there() -> None:
     assert (found.clears, found.replaces) == (("rec_drop",), ("rec_resize",))
     assert found.untested == ("rec_get",)
     assert [(one.function, one.called) for one in found.late] == [("rec_probe", "misc_register")]
-
-
-def test_a_field_of_an_area_behind_an_outer_object() -> None:
-    uses = {
-        "rec_read": use(inner=frozenset([0x980])),
-        "rec_drop": use(stored(8, "zero")),
-    }
-    assert doers._as_others_have_it(0x988, uses["rec_read"], uses) == 8
-    assert doers._as_others_have_it(0x988, None, uses) == 0x988
-    found = of_field({"rec_drop": use(stored(0x988, "zero"))}, key="0x988")
-    assert found.clears == ("rec_drop",)
 
 
 def test_who_makes_an_object_and_does_not_set_what_others_do(

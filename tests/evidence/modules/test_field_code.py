@@ -236,3 +236,17 @@ def test_what_is_changed_in_memory_that_is_not_new() -> None:
     # Eight bytes are two fields of four.
     assert found.changes == {8, 0x10, 0x14}
     assert found.sets == {0x10, 0x20}
+
+
+def test_an_early_end_does_not_spoil_what_comes_behind_it() -> None:
+    found = use(
+        "mov rbx, qword ptr [rdi + 0x58]",
+        f"je {START + 4 * 5:#x}",
+        "pop rbx",
+        "ret ",
+        "int3 ",
+        "mov rdi, rbx",
+        "pop rbx",
+        "jmp 0x9000",
+    )
+    assert found.frees == (Freed(0x58, cleared=False, whole=False),)

@@ -29,12 +29,14 @@ from __future__ import annotations
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
-from oopsight.diagnosis.blame import writers_first
+from oopsight.diagnosis.blame import merge, writers_first
+from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 
 
@@ -44,12 +46,15 @@ def bad_function_pointer(
     flow: DataFlow | Missing,
     modules: Modules | Missing,
     text: TextWriters | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a call went to where no code is."""
-    outcome = bad_call(fault, backtrace, flow, modules)
+    unset = makers_that_omit(doers)
+    outcome = bad_call(fault, backtrace, flow, modules, unset)
     if isinstance(outcome, Finding) and is_null(target_of(fault, flow)):
         return Clear("the function pointer was NULL")
     if isinstance(outcome, Finding) and isinstance(text, TextWriters):
-        culprits = writers_first(list(outcome.culprits), text)
+        # Who made the object and left in it what had been there before put no text there.
+        culprits = merge(unset, writers_first(list(outcome.culprits), text))
         return replace(outcome, certainty=Certainty.POSSIBLE, culprits=tuple(culprits))
     return outcome

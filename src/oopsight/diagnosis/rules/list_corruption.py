@@ -20,8 +20,9 @@ When it is wrong
     elsewhere. Only where the entry had been deleted or added before is the mistake itself shown;
     else the verdict is *possible*. Which of two deletions is one too many stays open where several
     functions of the module delete. An entry whose pointer is NULL was wiped: who fills memory in
-    use with zeros comes first. An entry that is on two lists may also have been freed while it was
-    on the first, and allocated again.
+    use with zeros comes first. Where the list leads to the same place of another such object, that
+    was copied with its list's head. An entry that is on two lists may also have been freed while it
+    was on the first, and allocated again.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
@@ -44,6 +45,7 @@ from oopsight.diagnosis.blame import (
     reference_step,
     where,
 )
+from oopsight.diagnosis.doers import copiers
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.two_lists import TwoLists
@@ -121,6 +123,18 @@ def _wipers(report: ListReport | Missing, doers: Doers | Missing) -> list[Culpri
     return [Culprit(doers.module, name, None, None, why) for name in doers.wipes]
 
 
+def _head_copiers(report: ListReport | Missing, doers: Doers | Missing) -> list[Culprit]:
+    """Who copies objects with a list's head in them, where the list leads to the head's double."""
+    if isinstance(report, Missing):
+        return []
+    was, should = report.entry("was"), report.entry("should") or report.entry("next")
+    one, other = (entry.owner.slab if entry else None for entry in (was, should))
+    if was is None or should is None or one is None or other is None:
+        return []
+    alike = one.cache_address == other.cache_address and one.address != other.address
+    return copiers(doers, other) if alike and was.owner.offset == should.owner.offset else []
+
+
 def _others_unlink(doers: Doers | Missing, culprits: list[Culprit]) -> bool:
     """Whether the module has another function that can have deleted the entry before."""
     if isinstance(doers, Missing) or not culprits or culprits[0].module != doers.module:
@@ -175,6 +189,7 @@ def list_corruption(
     culprits = merge(
         added,
         _wipers(report, doers),
+        _head_copiers(report, doers),
         frame_culprits(backtrace, "worked on the list when it was found broken"),
         flow_culprits(flow, backtrace, what="the entry"),
     )

@@ -37,6 +37,8 @@ Look next
 
 from __future__ import annotations
 
+import itertools
+
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
 from oopsight.diagnosis.blame import (
@@ -60,7 +62,9 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
+from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.pointers import Pointer
+from oopsight.plumbing import base_name
 
 _FIRST_PAGE = 4096
 
@@ -101,7 +105,9 @@ def null_dereference(
         return Clear(f"the address {fault.address} is not within the first page")
     if fault.access == "execute" or fault.address == fault.pc:
         if is_null(target_of(fault, flow)):
-            return bad_call(fault, backtrace, flow, modules)
+            return bad_call(
+                fault, backtrace, flow, modules, _left_open(flow, backtrace, doers, prints)
+            )
         return Clear("a call went astray, and not to NULL")
     known = _zero(fault, flow)
     if known is None or (below and known != "flow"):
@@ -138,7 +144,7 @@ def null_dereference(
     elif isinstance(flow, DataFlow) and _kept(flow):
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
         certainty, of_cause = Certainty.POSSIBLE, certainty
-        left_by = who_left_it_null(doers, prints)
+        left_by = _left_open(flow, backtrace, doers, prints)
         culprits = merge(left_by, culprits)
         steps += [step for one in left_by[:1] for step in said_steps(one, prints)]
     if isinstance(zeroed, ZeroedObject):
@@ -183,6 +189,37 @@ def _kept(flow: DataFlow) -> bool:
     if held is None:
         return flow.first.ended == "loaded"
     return held.kind in ("slab", "module", "per-cpu", "page", "vmalloc")
+
+
+def _left_open(
+    flow: DataFlow | Missing,
+    backtrace: Backtrace,
+    doers: Doers | Missing,
+    prints: Prints | Missing,
+) -> list[Culprit]:
+    """Who can have left a pointer NULL that was kept in memory, most suspect first."""
+    if isinstance(flow, Missing) or not _kept(flow):
+        return []
+    return merge(_registering(backtrace), who_left_it_null(doers, prints))
+
+
+def _registering(backtrace: Backtrace) -> list[Culprit]:
+    """The function of the module further out that is registering what it was called back for.
+
+    What the callback needs it has not set up yet.
+    """
+    path = [frame for frame in backtrace.crash_path if not frame.inline]
+    inside = [number for number, frame in enumerate(path) if frame.module is not None]
+    for inner, outer in itertools.pairwise(inside):
+        frame = path[outer]
+        between = path[inner + 1 : outer]
+        if not between or frame.module != path[inner].module:
+            continue
+        called = base_name(between[-1].function)
+        if PUBLISHES.match(called):
+            why = f"was in its call of {called} when the callback came"
+            return [Culprit(frame.module, base_name(frame.function), frame.source, None, why)]
+    return []
 
 
 def _should_have_set_up(head: EmptyHead) -> list[Culprit]:

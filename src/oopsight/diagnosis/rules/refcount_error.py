@@ -15,7 +15,8 @@ When it is wrong
     missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
     only the kernel's own functions are named and modules of others are loaded. Of an underflow
     those come first that store a pointer to such an object where it was read, without a reference;
-    of a get from zero those that make such objects and do not set the count as others do.
+    then one that takes references on some ways and gives back on others; of a get from zero those
+    that make such objects and do not set the count as others do.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -37,7 +38,7 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
-from oopsight.diagnosis.doers import makers_that_omit, sharers
+from oopsight.diagnosis.doers import makers_that_omit, sharers, who_takes_and_gives_back
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -126,7 +127,11 @@ def refcount_error(
     did = blamed_first(culprits, "somebody")
     sharing = sharers(doers) if here and text.startswith("underflow") else []
     unset = makers_that_omit(doers) if here and text.startswith("addition on 0") else []
-    culprits = merge(sharing, unset, culprits)
+    on_stack = {base_name(frame.function) for frame in path}
+    both = (
+        who_takes_and_gives_back(doers, on_stack) if here and text.startswith("underflow") else []
+    )
+    culprits = merge(sharing, unset, both, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")
     missed = "" if not sharing else f" {blamed} may have taken no reference."

@@ -43,6 +43,7 @@ from oopsight.diagnosis.blame import (
     where,
     writers_first,
 )
+from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.text_writers import TextWriters
@@ -50,6 +51,7 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.modules import Modules
 
@@ -64,6 +66,7 @@ def wild_pointer(
     modules: Modules | Missing,
     text: TextWriters | Missing,
     index: IndexWriters | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
@@ -81,6 +84,8 @@ def wild_pointer(
     steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
     found = flow_culprits(flow, backtrace, what="the bad pointer")
     culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
+    unset = makers_that_omit(doers)
+    culprits = merge(unset, culprits)
     way = flow.first
     changed = ""
     if way.changed:
@@ -93,7 +98,8 @@ def wild_pointer(
         summary=f"{blamed} followed {bad.address}, which is no pointer.{kept}{changed}",
         # That it is bad is shown; why it is bad is not: each more special cause would look so too
         # where its trace is lost.
-        certainty=Certainty.INFERRED if never_written else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if never_written and not unset else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if never_written and unset else None,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -32,7 +32,7 @@ class CheckedValue:
     ways: tuple[Way, ...]
     """The way of each, and none of the pointers it was read through."""
     alone: bool
-    """Whether nothing else was compared with them but constants."""
+    """Whether they were compared with no number that the call brought with it."""
 
 
 def collect(
@@ -60,12 +60,18 @@ def collect(
     kept = [way for way in ways if way.ended == "loaded" and is_kept(way)]
     if not kept:
         return Missing(Why.NOT_APPLICABLE, "what was compared was not kept in memory")
-    return CheckedValue(tuple(dict.fromkeys(kept)), len(kept) == len(ways))
+    brought = any(_is_of_call(way) for way in ways if way not in kept)
+    return CheckedValue(tuple(dict.fromkeys(kept)), not brought)
 
 
 def is_kept(way: Way) -> bool:
     """Whether a value was read from what others can have written to, as far as that is known."""
     return way.held_in is None or way.held_in.kind in _KEPT
+
+
+def _is_of_call(way: Way) -> bool:
+    """Whether a value came with the call, and was not computed of others on the way."""
+    return way.ended != "lost" or bool(way.passed_by) or "was entered" in way.why
 
 
 def _decided_at(context: Context) -> int | None:

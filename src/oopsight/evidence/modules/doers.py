@@ -20,7 +20,8 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.field_code import FieldUse, field_use, joined, key_of
+from oopsight.evidence.modules.field_code import FieldUse, field_use, joined
+from oopsight.evidence.modules.field_keys import FieldKeys
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     ALLOCATES,
@@ -63,12 +64,34 @@ _ASYNCHRONOUS = (
     ),
     (("tasklet_action_common", "tasklet_action"), ("tasklet_kill",)),
     (("__handle_irq_event_percpu", "irq_thread"), ("free_irq", "synchronize_irq", "disable_irq")),
+    (
+        ("full_proxy_read", "full_proxy_write", "full_proxy_llseek", "full_proxy_unlocked_ioctl"),
+        ("debugfs_remove", "debugfs_lookup_and_remove"),
+    ),
+    (
+        ("kernfs_fop_read_iter", "kernfs_fop_write_iter", "kernfs_seq_show"),
+        (
+            "sysfs_remove",
+            "device_remove_file",
+            "device_remove_bin_file",
+            "kobject_del",
+            "kobject_put",
+            "device_del",
+            "device_unregister",
+        ),
+    ),
+    (
+        ("proc_reg_read", "proc_reg_read_iter", "proc_reg_write", "proc_reg_unlocked_ioctl"),
+        ("remove_proc", "proc_remove"),
+    ),
+    (
+        ("notifier_call_chain",),
+        ("unregister_", "blocking_notifier_chain_unregister", "atomic_notifier_chain_unregister"),
+    ),
+    (("nf_hook_slow",), ("nf_unregister_net_hook",)),
     (("kthread",), ("kthread_stop",)),
 )
-"""What runs a module's functions on its own, and with which functions a module ends that."""
-_LARGEST_OBJECT = 1 << 16
-_AREA = 64
-"""An area within an object that is an object of its own begins at least so far in it."""
+"""What calls a module's functions of its own accord, and with which functions a module ends it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,8 @@ class FieldDoers:
     """Store a pointer to what is in use already, and take no reference to anything."""
     clears: tuple[str, ...] = ()
     """Store zero there, in what is in use and stays so."""
+    clear_by: tuple[str, ...] = ()
+    """The same, or call those that do."""
     replaces: tuple[str, ...] = ()
     """Clear it, and store another pointer there, themselves or by what they call: where there is
     none to be had, the zero stays."""
@@ -157,6 +182,8 @@ class Doers:
     stops: tuple[str, ...] = ()
     """Stop, or wait for, what had called the module when it met the bad pointer: its timers, its
     work, its thread; themselves or by a function that they call."""
+    both: tuple[str, ...] = ()
+    """Take references, and give them back themselves or by what they call."""
     uncounts: tuple[str, ...] = ()
     """Give references back: what they free, they free with the last one."""
     left: tuple[LeftIn, ...] = ()
@@ -212,6 +239,11 @@ def collect(
         ),
         registers=_registering(session, module, flow, backtrace, inner),
         stops=_stopping(backtrace, inner),
+        both=tuple(
+            name
+            for name in _reaching({name for name, use in uses.items() if use.uncounts}, inner)
+            if name in uses and uses[name].counts
+        ),
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         left=_left(session, users, uses) if isinstance(users, ObjectUsers) else (),
@@ -234,11 +266,11 @@ def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, Fiel
 
 
 def _asked(flow: DataFlow) -> bool:
-    """Whether it is a check's argument, an error code, a NULL that was kept, or freed memory's."""
+    """Whether it is a check's argument, an error code, or was kept in memory."""
     end = flow.first.end
     value = end.value if end is not None else None
     code = value is not None and error_number(value) is not None
-    code = code or (value == 0 and flow.first.ended == "loaded")
+    code = code or (flow.of_a_pointer and flow.first.ended == "loaded")
     return (
         flow.subject == "argument" or code or (flow.bad is not None and flow.bad.kind == "poison")
     )
@@ -304,8 +336,11 @@ def _registering(
 ) -> tuple[str, ...]:
     """Who refers to a table with the function that the kernel called, and registers things."""
     end = flow.first.end
+    held = flow.first.held_in
     if isinstance(backtrace, Missing) or end is None or end.value != 0:
         return ()
+    if held is not None and held.kind in ("module", "kernel"):
+        return ()  # it did not come with what was registered
     frames = [frame for frame in backtrace.crash_path if not frame.inline]
     inside = itertools.dropwhile(lambda frame: frame.module != module.name, frames)
     own = list(itertools.takewhile(lambda frame: frame.module == module.name, inside))
@@ -323,11 +358,7 @@ def _stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tup
     if ends is None:
         return ()
     direct = {base_name(one.name) for one in code if any(c.startswith(ends) for c in one.calls)}
-    return named(
-        one
-        for one in code
-        if direct & {base_name(one.name), *(base_name(called) for called in one.calls)}
-    )
+    return _reaching(direct, code)
 
 
 def _omitting(
@@ -404,38 +435,30 @@ def _left_by(name: str, one: SlabObject, data: bytes, link: int, use: FieldUse) 
     return LeftIn(name, tuple(holds.values()), lacks[0] if all(lacks) else None)
 
 
-def field_key(way: Way) -> int | None:
-    """The field that a way's value was read from, as the code of its module names it."""
-    end = way.end
-    if way.ended != "loaded" or end is None:
-        return None
-    if way.held_in is not None and way.held_in.kind == "module":
-        return int(way.held_in.address)
-    return key_of(end.instruction.text.partition(", ")[2])
-
-
 def _of_field(
     module: Module, number: int, way: Way, uses: dict[str, FieldUse], code: list[ModuleFunction]
 ) -> FieldDoers | None:
-    key = field_key(way)
-    if key is None:
+    keys = FieldKeys(way, uses)
+    key_in = {name: keys.of(use) for name, use in uses.items()}
+    if way.ended != "loaded" or not any(key is not None for key in key_in.values()):
         return None
-    key = _as_others_have_it(key, uses.get(base_name(way.function)), uses)
-    freeing = {name: [one for one in use.frees if one.key == key] for name, use in uses.items()}
+    freeing = {
+        name: [one for one in use.frees if one.key == key_in[name]] for name, use in uses.items()
+    }
     leaves = tuple(
         name
         for name, calls in freeing.items()
         if any(not one.cleared and not one.whole for one in calls)
     )
     stores = [(name, use, one) for name, use in uses.items() for one in use.stores]
-    stores = [row for row in stores if row[2].key == key]
+    stores = [row for row in stores if row[2].key == key_in[row[0]]]
     makers = {base_name(one.name) for one in code if allocates(one)}
     clears = {
         name
         for name, use, one in stores
         if one.what == "zero"
         and not _is_new(one.into, makers)
-        and not any(freed.whole and freed.key == key for freed in use.frees)
+        and not any(freed.whole for freed in freeing[name])
     }
     fills = {name for name, _, one in stores if one.what != "zero"}
     return FieldDoers(
@@ -455,10 +478,11 @@ def _of_field(
             dict.fromkeys(
                 name
                 for name, use, one in stores
-                if one.what == "value" and not use.counts and not _begins(use, key)
+                if one.what == "value" and not use.counts and not _begins(use, one.key)
             )
         ),
         clears=tuple(sorted(clears)),
+        clear_by=_reaching(clears, code),
         replaces=_replacing(clears, fills, code),
         late=tuple(
             dict.fromkeys(
@@ -477,24 +501,21 @@ def _of_field(
     )
 
 
-def _as_others_have_it(key: int, reader: FieldUse | None, uses: dict[str, FieldUse]) -> int:
-    """The key under which others store to the field that a function has read.
-
-    It may have come to the field from an outer object, as to a device's private data behind it.
-    """
-    if reader is None or key >= _LARGEST_OBJECT or any(key in use.sets for use in uses.values()):
-        return key
-    shorter = [key - distance for distance in sorted(reader.inner) if _AREA <= distance <= key]
-    stored = {one.key for use in uses.values() for one in use.stores}
-    return next((one for one in shorter if one in stored), key)
-
-
 def _is_new(into: str | None, makers: set[str]) -> bool:
     """Whether an object came from an allocation, or from a function of the module that makes one.
 
     :param into: what had returned it
     """
     return into is not None and (into in makers or into.lstrip("_").startswith(ALLOCATES))
+
+
+def _reaching(names: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Functions, and those that call one of them."""
+    return named(
+        one
+        for one in code
+        if names & {base_name(one.name), *(base_name(called) for called in one.calls)}
+    )
 
 
 def _replacing(clears: set[str], fills: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:

@@ -41,6 +41,9 @@ _SIZES = {
     "__kmalloc": "rdi",
 }
 _IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
+_LOCKS = re.compile(
+    r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex)_(?:try)?lock|down_(?:read|write)"
+)
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
@@ -147,10 +150,17 @@ class FieldUse:
     """Functions that had returned what it stores to."""
     inner: frozenset[int] = frozenset()
     """Distances of the places within objects whose addresses it takes."""
+    locks: frozenset[int] = frozenset()
+    """Distances of the locks that it takes from the pointers it has to what they are in."""
     uncounts: bool = False
     """Whether it gives a reference back, by an atomic instruction."""
     unlinks: bool = False
     """Whether it stores what ``list_del()`` leaves in an entry."""
+
+    @property
+    def touches(self) -> frozenset[int]:
+        """Keys of all fields that it writes to, or frees what they hold."""
+        return self.sets | self.changes | {one.key for one in self.frees}
 
 
 def joined(one: FieldUse, other: FieldUse) -> FieldUse:
@@ -168,6 +178,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
         inner=one.inner | other.inner,
+        locks=one.locks | other.locks,
         uncounts=one.uncounts or other.uncounts,
         unlinks=one.unlinks or other.unlinks,
     )
@@ -198,6 +209,8 @@ class _Reading:
         """Stores of numbers: where in the code, key, size in bytes, the pointer, the number."""
         self.jumps: list[tuple[int, int]] = []
         """Within the function, from and to."""
+        self._carried: dict[int, dict[str, Value]] = {}
+        """The registers at the first jump forwards to a place."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
         self.published: str | None = None
         self.late: list[str | None] = []
@@ -208,6 +221,7 @@ class _Reading:
         self.changed: set[int] = set()
         self.filled: set[str] = set()
         self.inner: set[int] = set()
+        self.locks: set[int] = set()
         self.wiped: list[tuple[Value, Value]] = []
         """Memory filled with zeros, and how many bytes."""
         self.counts = False
@@ -239,12 +253,32 @@ class _Reading:
             return (base.number + offset) & _MASK, None
         return offset & _MASK, base
 
+    def jump(self, at: int, to: int) -> None:
+        """A jump within the function."""
+        self.jumps.append((at, to))
+        if to > at:
+            self._carried.setdefault(to, dict(self.registers))
+
+    def goes_on_at(self, address: int) -> bool:
+        """What stands behind an end or a jump is come to from elsewhere, with other values.
+
+        :return: whether that is known to be here, and not further on, behind a filling
+        """
+        known = self._carried.get(address)
+        if known is not None:
+            self.registers = dict(known)
+        return known is not None
+
     def call(self, at: int, target: str) -> None:
         """A call, or a jump out of the function."""
         called = self._name_of(int(target, 16)) if target.startswith("0x") else None
         name = base_name(called or "").removesuffix("_noprof")
         if PUBLISHES.match(name):
             self.published = self.published or name
+        if _LOCKS.match(name):
+            lock, distance = _within(self._value("rdi"))
+            if lock.kind != "number":
+                self.locks.add(distance)
         given = _FREES.get(name.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
@@ -370,10 +404,14 @@ def field_use(
     :param name_of: names the function at an address
     """
     reading = _Reading(name_of)
+    left_off = False
     for address, raw, mnemonic, operands in rows:
+        if left_off and reading.goes_on_at(address):
+            left_off = False
+        left_off = left_off or mnemonic in ("ret", "jmp", "ud2")
         jump = mnemonic.startswith("j")
         if jump and operands.startswith("0x") and start <= int(operands, 16) < end:
-            reading.jumps.append((address, int(operands, 16)))
+            reading.jump(address, int(operands, 16))
             continue
         if mnemonic in ("call", "jmp"):
             reading.call(address, operands)
@@ -421,6 +459,7 @@ def field_use(
         ),
         frozenset(reading.filled),
         frozenset(reading.inner),
+        frozenset(reading.locks),
         reading.uncounts,
         any(
             value.kind == "number" and value.number == _UNLINKED for *_, value, _ in reading.stored

@@ -7,7 +7,8 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.doers import field_key, uses_of
+from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.field_keys import FieldKeys
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import base_name
@@ -26,7 +27,7 @@ class StateWriters:
     """Of the number that was read from it."""
     functions: tuple[str, ...]
     """Other than the one that read it; those that make such objects and initialise them are not
-    among them. Empty where there are too many to tell."""
+    among them. Empty where there are too many to tell, or it is not seen how they come to it."""
     alone: bool = True
     """Whether the number was not compared with one that the call brought with it."""
 
@@ -43,14 +44,16 @@ def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateW
 def writers_of(
     session: Session, way: Way, modules: Modules, *, alone: bool = True
 ) -> StateWriters | None:
-    """Who writes to the field that a number was read from; ``None`` where nobody else does."""
+    """Who writes to the field that a number was read from; ``None`` where nobody else can."""
     module = next((one for one in modules.loaded if one.name == way.module), None)
-    key = field_key(way)
-    if module is None or not module.taints or key is None:
+    if module is None or not module.taints:
         return None
     reader = SessionReader(session)
     uses = uses_of(reader, inner_functions(session, module, reader))
-    own = base_name(way.function)
-    found = tuple(name for name, use in uses.items() if key in use.changes and name != own)
+    keys = FieldKeys(way, uses)
+    writers = [name for name, use in uses.items() if keys.of(use) in use.changes]
+    found = tuple(name for name in writers if name != base_name(way.function))
     few = len(found) <= _MOST_WRITERS
-    return StateWriters(module.name, way, found if few else (), alone) if found else None
+    # A field that nobody at all writes to is reached in a way that is not seen through.
+    open_ = bool(found) or not writers
+    return StateWriters(module.name, way, found if few else (), alone) if open_ else None

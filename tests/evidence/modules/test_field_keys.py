@@ -1,0 +1,60 @@
+"""The keys of one field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_keys import FieldKeys, field_key
+
+
+def read(text: str, **changes: Any) -> Way:
+    step = made.flow_step("loaded", "rec_read", 0, "rec")
+    step = replace(step, instruction=replace(step.instruction, text=text))
+    return made.way(step, function="rec_read", ended="loaded", **changes)
+
+
+def use(*keys: int, **changes: Any) -> FieldUse:
+    return FieldUse((), (), counts=False, changes=frozenset(keys), **changes)
+
+
+PLAIN = read("mov rax, qword ptr [rbx + 0x988]")
+
+
+def test_the_key_of_the_code_is_the_first_choice() -> None:
+    keys = FieldKeys(PLAIN, {"rec_read": use(), "rec_stop": use(0x988)})
+    assert keys.of(use(0x988)) == keys.of(use(8)) == 0x988
+    assert field_key(PLAIN) == 0x988
+
+
+def test_an_area_behind_an_outer_object() -> None:
+    reader = use(inner=frozenset([0x980]))
+    keys = FieldKeys(PLAIN, {"rec_read": reader, "rec_drop": use(8)})
+    assert keys.of(use(8)) == 8
+
+
+@pytest.mark.parametrize("key", [0x48, 0x60, 0xFFFFFFFFC0300060, 0xFFFFFFFFC0300048])
+def test_a_variable_is_named_by_address_or_through_a_pointer(key: int) -> None:
+    held = made.owner(0xFFFFFFFFC0300060, "module", module="rec", offset=0x60)
+    way = read("mov rax, qword ptr [rdi + 0x48]", held_in=held)
+    assert FieldKeys(way, {"rec_stop": use(key)}).of(use(key)) == key
+    assert field_key(way) == 0xFFFFFFFFC0300060
+
+
+def test_a_field_is_as_far_from_the_lock_for_all() -> None:
+    # The timer of an object, and the device that it belongs to.
+    way = read("mov eax, dword ptr [rdi - 8]")
+    reader, other = use(locks=frozenset([0x28])), use(0x9C8, locks=frozenset([0x9F8]))
+    keys = FieldKeys(way, {"rec_read": reader, "rec_store": other})
+    assert keys.of(other) == 0x9C8
+    assert keys.of(use(0x9C8)) != 0x9C8
+
+
+def test_what_was_not_read_from_a_field_has_no_key() -> None:
+    way = made.way(made.flow_step("returned", "rec_read"), ended="returned")
+    assert FieldKeys(way, {}).of(use(8)) is None
