@@ -70,6 +70,29 @@ def test_what_one_function_keeps_another_gives_back_on_some_ways_only() -> None:
     ).entered_with(kept)
 
 
+def test_who_gives_a_lock_back_and_on_some_ways_does_not() -> None:
+    # long begin(batch): if (batch->open) return; mutex_lock(&fixed); batch->open = 1
+    begin = function("803f00 7514 53 4889fb 48c7c700500000", "call mutex_lock", "c60301 5b c3")
+    (taken,) = begin.taken
+    assert not begin.kept
+    given = Held("mutex", Expression("", 0x5000), taken.site, taken.by)
+    # long abort(batch): if (!batch->open) return; batch->open = 0; if (batch->length) unlock
+    guard = "803f00 7416 c60700 837f0400 740d"
+    abort = function(guard, "48c7c700500000", "call mutex_unlock", "90 31c0 c3")
+    assert {(kind, str(lock)) for kind, lock in abort.given} == {("mutex", "0x5000")}
+    (leak,) = abort.omits(given)
+    assert leak.acts
+    # With the guard alone nothing has been done yet.
+    (leak,) = function("803f00 740d", "48c7c700500000", "call mutex_unlock", "90 31c0 c3").omits(
+        given
+    )
+    assert not leak.acts
+    # One that waits with the lock given back for so long.
+    waits = ("803f00 741b", "48c7c700500000", "call mutex_unlock")
+    retakes = ("48c7c700500000", "call mutex_lock", "909090 31c0 c3")
+    assert not function(*waits, *retakes).omits(given)
+
+
 def test_a_handler_that_frees_the_packet_on_some_ways_only() -> None:
     given = Held(PACKET, Expression("rdi", 0), START, "rcv")
     # mov rbx,rdi; test esi,esi; je 1f; mov rdi,rbx; call kfree_skb; 1: xor eax,eax; pop rbx; ret

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Culprit, Step
+from oopsight.diagnosis.doers import footprint_step
 from oopsight.diagnosis.stalls import distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
 from oopsight.evidence.hangs.waiting import Lock, Wait
 
 _RCU = "rcu"
+_MOST_SUSPECTS = 3
 _NEAR = 0x40
 """Bytes from the beginning of an object within which objects of many kinds have a lock."""
 
@@ -20,8 +22,9 @@ def certainty(
 
     :param first: one that waits for the lock; the function's has to lie where this one does
     """
-    whole = isinstance(leaks, LockLeaks) and not leaks.unread
-    alone = whole and len(found) == 1 and found[0].given_by is None
+    if not isinstance(leaks, LockLeaks) or any(one in leaks.omissions for one in found):
+        return Certainty.POSSIBLE
+    alone = not leaks.unread and len(found) == 1 and found[0].given_by is None
     sure = alone and (first is None or _fits(found[0], first))
     return Certainty.INFERRED if sure else Certainty.POSSIBLE
 
@@ -46,13 +49,39 @@ def leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLea
         return []
     if lock.kind == "grace period":
         return within_rcu(leaks)
-    address = None if lock.address is None else int(lock.address)
-    found = leaks.of(lock.key[0], address)
-    fixed = [leak for leak in found if leak.lock is not None]
-    module = first.call.module if first.call is not None else None
-    near = [leak for leak in found if leak.module.name == module]
+    found = leaks.of(lock.key[0], _address(lock))
     aimed = leaks.aimed(lock.key[0], first.places, _modes(lock))
-    return _each(fixed or near or list(aimed))
+    return _each(_closest(found, first) or list(aimed))
+
+
+def suspects(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLeak]:
+    """The same, and those that should give back what others took, the most suspect first.
+
+    Where a function may be meant to return with the lock, who is to give it back, changes something
+    and returns without comes before it; who returns so without having done anything, after it.
+    """
+    found = leaking(lock, first, leaks)
+    if isinstance(leaks, Missing) or not all(leak.given_by for leak in found):
+        return found
+    if lock.kind == "grace period":
+        omitted = list(leaks.omitted(_RCU, None))
+    else:
+        omitted = _closest(leaks.omitted(lock.key[0], _address(lock)), first)
+    omitted.sort(key=lambda leak: (not leak.acts, leak.ran is None, leak.said is None))
+    acting = [leak for leak in omitted if leak.acts]
+    ordered = [*acting, *found, *(leak for leak in omitted if not leak.acts)]
+    return _each(ordered)[:_MOST_SUSPECTS] if omitted else found
+
+
+def _closest(found: tuple[LockLeak, ...], first: Wait) -> list[LockLeak]:
+    """Leaks of the lock by its address, else of the module that waits."""
+    module = first.call.module if first.call is not None else None
+    fixed = [leak for leak in found if leak.lock is not None]
+    return fixed or [leak for leak in found if leak.module.name == module]
+
+
+def _address(lock: Lock) -> int | None:
+    return None if lock.address is None else int(lock.address)
 
 
 def within_rcu(leaks: LockLeaks | Missing) -> list[LockLeak]:
@@ -61,7 +90,10 @@ def within_rcu(leaks: LockLeaks | Missing) -> list[LockLeak]:
 
 
 def _each(found: list[LockLeak]) -> list[LockLeak]:
-    return list({(leak.module.name, leak.function): leak for leak in found}.values())
+    each: dict[tuple[str, str], LockLeak] = {}
+    for leak in found:
+        each.setdefault((leak.module.name, leak.function), leak)
+    return list(each.values())
 
 
 def _modes(lock: Lock) -> tuple[str | None, ...]:
@@ -71,13 +103,27 @@ def _modes(lock: Lock) -> tuple[str | None, ...]:
     return ("write",) if lock.detail == "held by a writer" else ("read",)
 
 
+def leak_steps(found: list[LockLeak]) -> list[Step]:
+    """How functions return with a lock, and what shows that they ran."""
+    steps: list[Step] = []
+    for leak in found:
+        steps.append(leak_step(leak))
+        if leak.ran is not None:
+            steps.append(footprint_step(leak.ran))
+        if leak.said is not None:
+            text = f"{leak.function} had printed: {leak.said.text}"
+            steps.append(Step(text, (leak.said,)))
+    return steps
+
+
 def leak_step(leak: LockLeak) -> Step:
     """How a function returns with a lock."""
     what = "RCU's read lock" if leak.kind == _RCU else f"a {leak.kind}"
     if leak.taken_by is not None:
         return Step(
             f"{leak.taken_by} [{leak.module.name}] takes {what} at {leak.taken_at} for "
-            f"{leak.function} to release, which can return at {leak.returns_at} without",
+            f"{leak.function} to release, which can return at {leak.returns_at} without"
+            + (", after it has stored to memory" if leak.acts else ""),
             (leak.module,),
         )
     handed = ""

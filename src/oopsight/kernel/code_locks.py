@@ -33,6 +33,8 @@ from oopsight.kernel.machine_code import (
     counted,
     decode,
     direct_target,
+    memory_place,
+    stores,
 )
 
 MOST_STATES = 4000
@@ -121,6 +123,14 @@ class Leak:
     held: Held
     returns: int
     """Address of the return."""
+    acts: bool = False
+    """Whether it stores to memory, other than the own stack, on the way; where that was asked."""
+
+
+class _Return(NamedTuple):
+    address: int
+    held: tuple[Held, ...]
+    acts: bool
 
 
 class _State(NamedTuple):
@@ -158,6 +168,8 @@ class Function:
         self.leaks: tuple[Leak, ...] = ()
         self.kept: tuple[Held, ...] = ()
         """Locks that it returns with on every way: another function is to give them back."""
+        self.taken: frozenset[Held] = frozenset()
+        """Locks that it can return with."""
         self.given: frozenset[tuple[str, Expression | None]] = frozenset()
         """Kinds of locks, and which, that some way gives back which has not taken any."""
         self._given: set[tuple[str, Expression | None]] = set()
@@ -202,6 +214,18 @@ class Function:
         walked = self._walk((held,), {}) if self.followed else None
         return () if walked is None else tuple(one for one in _leaks(*walked) if one.held == held)
 
+    def omits(self, held: Held) -> tuple[Leak, ...]:
+        """The same, of one that gives it back for good; whether it acts before it returns is told.
+
+        Who only lets others in meanwhile has taken the lock again wherever it returns.
+        """
+        walked = self._walk((held,), {}, acting=True)
+        returns, released = walked or ([], set())
+        same = (held.kind, held.lock)
+        if all(same in [(one.kind, one.lock) for one in back.held] for back in returns):
+            return ()
+        return tuple(one for one in _leaks(returns, released) if one.held == held)
+
     def _follow(self) -> None:
         """Follow every path: first the registers, then, with these known, the locks."""
         if not self.code:
@@ -215,38 +239,51 @@ class Function:
         self.given = frozenset(self._given)
         self.followed = whole
         self.leaks = _leaks(returns, released)
-        always = set.intersection(*(set(held) for _, held in returns)) if returns else set()
+        kept = [set(one.held) for one in returns]
+        self.taken = frozenset(set().union(*kept))
+        always = set.intersection(*kept) if kept else set()
         self.kept = tuple(held for held in always if held.site not in released)
 
     def _walk(
-        self, held: tuple[Held, ...], states: dict[int, list[_State]]
-    ) -> tuple[list[tuple[int, tuple[Held, ...]]], set[int]] | None:
+        self, held: tuple[Held, ...], states: dict[int, list[_State]], *, acting: bool = False
+    ) -> tuple[list[_Return], set[int]] | None:
         """What is held at each return, and where what was given back had been taken.
 
         :param held: at the entry
         :param states: gets what is held before each instruction
+        :param acting: tell ways that store to memory from those that do not
         :return: ``None`` if there are too many ways
         """
-        waiting: list[tuple[int, _State]] = [(self.start, _State(held, None))]
-        returns: list[tuple[int, tuple[Held, ...]]] = []
+        waiting = [(self.start, _State(held, None), False)]
+        returns: list[_Return] = []
         released: set[int] = set()
-        seen: set[tuple[int, _State]] = set()
+        seen: set[tuple[int, _State, bool]] = set()
         while waiting:
-            address, state = waiting.pop()
-            if (address, state) in seen:
+            one = waiting.pop()
+            if one in seen:
                 continue
             if len(seen) > MOST_STATES:
                 return None
-            seen.add((address, state))
+            seen.add(one)
+            address, state, acts = one
             states.setdefault(address, []).append(state)
             instruction = self.code[address]
             after, ended = self._step(instruction, state, released)
             if ended:
-                returns.append((address, after.held))
+                returns.append(_Return(address, after.held, acts))
+            acts = acts or (acting and self._acts(instruction))
             for successor, taken in self._ways(instruction):
                 if successor in self.code:
-                    waiting.append((successor, _decided(after, instruction.mnemonic, taken=taken)))
+                    decided = _decided(after, instruction.mnemonic, taken=taken)
+                    waiting.append((successor, decided, acts))
         return returns, released
+
+    def _acts(self, instruction: Instruction) -> bool:
+        """Whether it changes memory that is not the function's own stack."""
+        if not stores(instruction) or counted(instruction, self._preempt_count) is not None:
+            return False
+        place = memory_place(instruction, self.registers(instruction.address))
+        return place is None or place.base != FRAME
 
     def _follow_registers(self) -> bool:
         """What registers hold before each instruction, whichever way it was reached.
@@ -431,11 +468,12 @@ def _decided(state: _State, jump: str, *, taken: bool) -> _State:
     return _State(state.held, None)
 
 
-def _leaks(returns: list[tuple[int, tuple[Held, ...]]], released: set[int]) -> tuple[Leak, ...]:
+def _leaks(returns: list[_Return], released: set[int]) -> tuple[Leak, ...]:
     """Returns with a lock that other paths give back; a function that always keeps it means to."""
     found: dict[tuple[int, int], Leak] = {}
-    for address, held in returns:
+    # Of several ways to one return, one that acts.
+    for address, held, acts in sorted(returns, key=lambda one: not one.acts):
         for lock in held:
             if lock.site in released:
-                found.setdefault((lock.site, address), Leak(lock, address))
+                found.setdefault((lock.site, address), Leak(lock, address, acts))
     return tuple(found.values())

@@ -21,8 +21,11 @@ from handmade_waits import (
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.lock_held import lock_held
+from oopsight.evidence import Address
 from oopsight.evidence.hangs.stacks import HeldLock
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
+from oopsight.evidence.modules.footprints import Footprint
+from oopsight.evidence.pointers import BytesPointer
 from oopsight.kinds import Kind
 
 HUNG = symptom(Kind.HUNG_TASK)
@@ -222,3 +225,54 @@ def test_a_function_that_may_hand_the_lock_on_is_only_possible() -> None:
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
     assert "it may hand it on, as put gives back" in found.chain[-1].claim
+
+
+def test_who_should_have_given_back_what_another_took() -> None:
+    """The owner is in user space: the function that took the lock was meant to return with it."""
+    sleeper = replace(HOLDER, stack=stack(1, call(3, "hrtimer_nanosleep", module=None), state="S"))
+    commit = replace(leak("commit"), taken_by="begin")
+    abort = replace(leak("abort"), taken_by="begin", acts=True)
+    found = lock_held(HUNG, waits(sleeper, VICTIM), replace(leaks(), omissions=(commit, abort)))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    assert [c.function for c in found.culprits] == ["abort", "commit", "begin"]
+    # Nor does one alone prove it: the program may hold the lock for as long as it likes.
+    alone = lock_held(HUNG, waits(sleeper, VICTIM), replace(leaks(), omissions=(abort,)))
+    assert isinstance(alone, Finding)
+    assert alone.certainty is Certainty.POSSIBLE
+    handing = replace(leaks(replace(leak("begin"), given_by="commit")), omissions=(commit, abort))
+    both = lock_held(HUNG, waits(sleeper, VICTIM), handing)
+    assert isinstance(both, Finding)
+    assert [c.function for c in both.culprits] == ["abort", "begin", "commit"]
+    sure = replace(leaks(leak("reset")), omissions=(abort,))
+    itself = lock_held(HUNG, waits(sleeper, VICTIM), sure)
+    assert isinstance(itself, Finding)
+    assert itself.certainty is Certainty.INFERRED
+    assert [c.function for c in itself.culprits] == ["reset"]
+
+
+def test_of_two_alike_who_is_known_to_have_run_comes_first() -> None:
+    memory = BytesPointer(Address(0xFFFFC90000003F00), "00" * 8)
+    ran = Footprint("abort", "free_all", "the stack of worker1 (101)", memory)
+    one = replace(leak("commit"), taken_by="begin", acts=True)
+    other = replace(leak("abort"), taken_by="begin", acts=True, ran=ran)
+    sleeper = replace(HOLDER, stack=stack(1, call(3, "hrtimer_nanosleep", module=None), state="S"))
+    found = lock_held(HUNG, waits(sleeper, VICTIM), replace(leaks(), omissions=(one, other)))
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "abort"
+    assert any("return address of abort's call of free_all" in s.claim for s in found.chain)
+
+
+def test_a_spinlock_that_another_function_should_have_given_back() -> None:
+    spin = Lock("spinlock", LOCK_A, "wear_lock")
+    spinner = Wait(stack(1, call(3, "total"), state="R"), spin, None)
+    omitted = replace(leak("finish", "spinlock"), taken_by="start", acts=True)
+    soft = symptom(Kind.SOFT_LOCKUP)
+    found = lock_held(soft, waits(spinner), replace(leaks(), omissions=(omitted,)))
+    assert isinstance(found, Finding)
+    assert (found.certainty, found.culprits[0].function) == (Certainty.POSSIBLE, "finish")
+    # Of a semaphore that may be the way to signal an event.
+    event = replace(omitted, kind="semaphore")
+    down = Wait(VICTIM.stack, Lock("semaphore", LOCK_A, "done"), 9.0)
+    clear = lock_held(HUNG, waits(down), replace(leaks(), omissions=(event,)))
+    assert isinstance(clear, Clear)

@@ -16,14 +16,17 @@ How it is decided
     that returns with such a lock held while another path releases it. A lock in an object of the
     kernel's own, as of an inode or an address space, is known by where in the object it lies: there
     the modules from outside the kernel's tree are searched. Where ``start`` of a
-    ``seq_file`` keeps the lock, the paths are those of ``stop``.
+    ``seq_file`` keeps the lock, the paths are those of ``stop``. Where a function of the module
+    returns with the lock for others of it to give back, these are looked through for a way that
+    does not: one that has changed memory before it returns is more suspect than one that finds
+    nothing to do; then whom the owner's stack or the log shows to have run.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
     is handed over to another context on purpose is held by nobody's code. Where several functions
     could have leaked the lock, the first of them is a guess, and the verdict only *possible*; so is
     it where another function of the module gives back a lock that it has not taken, for then the
-    first may be meant to return with it.
+    first may be meant to return with it, and the program may hold it for as long as it likes.
 
 Example
     ``sensord`` waits in ``probe_query()`` for an answer that never comes, with the bus mutex held;
@@ -36,7 +39,7 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
-from oopsight.diagnosis.leaked import certainty, leak_step, leakers, leaking
+from oopsight.diagnosis.leaked import certainty, leak_steps, leakers, leaking, suspects
 from oopsight.diagnosis.stalls import (
     blame,
     distinct,
@@ -215,8 +218,8 @@ def _left(
     # A task's memory is used again: the lock may name another than the one that took it.
     taken = "it" if not holder.alive else "it, or one that exited and whose memory it has,"
     steps.append(Step(f"{who(holder)} {gone}: {taken} never gave the lock back", because))
-    found = leaking(lock, first, leaks)
-    steps += [leak_step(leak) for leak in found]
+    found = suspects(lock, first, leaks)
+    steps += leak_steps(found)
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
     return Finding(
@@ -235,7 +238,9 @@ def _left(
 
 def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     """A lock without an owner in it, which nobody's code holds."""
-    found = leaking(lock, first, leaks)
+    # One thread goes down on a semaphore for another to go up, as for an event.
+    search = leaking if lock.kind == "semaphore" else suspects
+    found = search(lock, first, leaks)
     if not found:
         return Clear(f"who holds {lock.title} is not known")
     steps = [
@@ -245,7 +250,7 @@ def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing)
             "returned",
             (first.task,),
         ),
-        *(leak_step(leak) for leak in found),
+        *leak_steps(found),
     ]
     same = tuple(w for w in waits.victims if w.lock is not None and w.lock.key == lock.key)
     behind = victims_step(same, {first.task.address})

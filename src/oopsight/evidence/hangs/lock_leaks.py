@@ -3,20 +3,25 @@
 Found in machine code, for the modules that a stall or a sleep in atomic context points to: a
 spinlock that nobody on any CPU holds was kept by code that has long returned. A ``seq_file`` that
 takes its lock as a walk starts gives it back as the walk stops: these two are looked at together.
+So are a function that returns with a lock for others to give back, and these.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.cpus import Cpus
-from oopsight.evidence.hangs.stacks import StackReader, TaskStack
+from oopsight.evidence.hangs.stacks import StackReader, TaskStack, stack_base
 from oopsight.evidence.hangs.waiting import Waits, hung
+from oopsight.evidence.modules.footprints import Footprint, left_on, stack_of
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.pointers import ModulePointer
+from oopsight.evidence.modules.prints import printed_by
+from oopsight.evidence.pointers import LogPointer, ModulePointer, TaskPointer
 from oopsight.kernel.call_sites import addresses, call_sites
 from oopsight.kernel.code_locks import Held, Leak
 from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES
@@ -28,6 +33,7 @@ from oopsight.session import Session
 _MOST_BYTES = 4 << 20
 _MOST_FUNCTIONS = 300
 _MOST_TABLES = 16
+_MOST_OWNERS = 4
 _PAGE = 4096
 _LEFT = (
     *("mutex", "rwsem", "rtmutex", "semaphore", "page", "bit", "srcu", "percpu_rwsem", "socket"),
@@ -67,6 +73,12 @@ class LockLeak:
     given_by: str | None = None
     """A function of the module that gives such a lock back without having taken it: the one that
     returns with the lock may hand it on."""
+    acts: bool = False
+    """Whether it is known to store to memory before it returns."""
+    ran: Footprint | None = None
+    """A call by or of it on the stack of a task that the lock names as its owner."""
+    said: LogPointer | None = None
+    """What it has printed in the log."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,9 @@ class LockLeaks:
     """Functions of theirs that take a lock, all of whose paths were followed."""
     unread: int = 0
     """Ranges of their memory that are not whole in the dump."""
+    omissions: tuple[LockLeak, ...] = ()
+    """By functions that give a lock back which they have not taken, and on some ways do not: such
+    a way may be meant."""
 
     def aimed(
         self, kind: str, places: frozenset[int], modes: tuple[str | None, ...]
@@ -96,11 +111,19 @@ class LockLeaks:
 
     def of(self, kind: str, lock: int | None) -> tuple[LockLeak, ...]:
         """Leaks of that kind of lock, at that address or at none that is fixed."""
-        return tuple(
-            leak
-            for leak in self.leaks
-            if leak.kind == kind and (leak.lock is None or lock is None or leak.lock == lock)
-        )
+        return _of(self.leaks, kind, lock)
+
+    def omitted(self, kind: str, lock: int | None) -> tuple[LockLeak, ...]:
+        """The same of the omissions."""
+        return _of(self.omissions, kind, lock)
+
+
+def _of(leaks: tuple[LockLeak, ...], kind: str, lock: int | None) -> tuple[LockLeak, ...]:
+    return tuple(
+        leak
+        for leak in leaks
+        if leak.kind == kind and (leak.lock is None or lock is None or leak.lock == lock)
+    )
 
 
 def collect(
@@ -109,6 +132,7 @@ def collect(
     symptom: Symptom,
     cpus: Cpus | Missing,
     waits: Waits | Missing,
+    log: Log,
 ) -> LockLeaks | Missing:
     """Search the modules on the stacks of all that wait, spin or run.
 
@@ -127,9 +151,42 @@ def collect(
     search = _Search(session, modules)
     for module in wanted:
         search.module(module)
+    omissions = search.omissions
+    if len({leak.function for leak in omissions}) > 1:
+        owners = _owners(waits) if isinstance(waits, Waits) else []
+        omissions = [one for m in wanted for one in _traced(session, m, omissions, owners, log)]
     return LockLeaks(
-        tuple(search.leaks), tuple(m.name for m in wanted), search.followed, search.unread
+        tuple(search.leaks),
+        tuple(m.name for m in wanted),
+        search.followed,
+        search.unread,
+        tuple(omissions),
     )
+
+
+def _owners(waits: Waits) -> list[TaskPointer]:
+    """The tasks that locks name as their owners."""
+    held = [holder for w in waits.victims if w.lock is not None for holder in w.lock.holders]
+    named = [one.task for one in held if one.alive and one.known_by in _REMEMBERED]
+    return list(dict.fromkeys(named))[:_MOST_OWNERS]
+
+
+def _traced(
+    session: Session, module: Module, omissions: list[LockLeak], owners: list[TaskPointer], log: Log
+) -> list[LockLeak]:
+    """Those of a module, with what the stacks of the owners and the log tell of them."""
+    mine = [one for one in omissions if one.module.name == module.name]
+    if not mine:
+        return []
+    left: dict[str, Footprint] = {}
+    reader = SessionReader(session)
+    for owner in owners:
+        base = stack_base(session, owner)
+        for one in left_on(reader, stack_of(owner), base, module) if base is not None else ():
+            left.setdefault(one.function, one)
+            left.setdefault(one.called, one)
+    said = {one.function: one.line for one in printed_by(session, log, module)}
+    return [replace(one, ran=left.get(one.function), said=said.get(one.function)) for one in mine]
 
 
 def _unexplained(waits: Waits) -> bool:
@@ -176,6 +233,7 @@ class _Search:
         self._releases = addresses(session.prog, [f for f, k in RELEASES.items() if k != PACKET])
         self._givers: dict[str, dict[int, str]] = {}
         self.leaks: list[LockLeak] = []
+        self.omissions: list[LockLeak] = []
         self.followed = 0
         self.unread = 0
 
@@ -190,21 +248,56 @@ class _Search:
                 name, begin, _ = self._reader.names.code(site)
                 if begin is not None and module.holds(begin):
                     starts.setdefault(begin, name)
+        taken: list[tuple[tuple[str, int], Held]] = []
         for begin, name in list(starts.items())[:_MOST_FUNCTIONS]:
             function = self._reader.function(begin)
             if function is None:
                 continue
             self.followed += function.followed
+            taken += [((name, begin), held) for held in sorted(function.taken, key=str)]
             for leak in function.leaks:
                 giver = self._giver(module, leak.held)
-                self._found(module, (name, begin), (name, begin), leak, giver)
+                self.leaks.append(self._leak(module, (name, begin), (name, begin), leak, giver))
             if function.kept:
                 self._stops(module, (name, begin), function.kept)
+        self._omit(module, taken)
+
+    def _omit(self, module: Module, taken: list[tuple[tuple[str, int], Held]]) -> None:
+        """Look for ways of those that give back such locks which do not.
+
+        :param taken: locks that functions can return with, and which
+        """
+        asked = [one for one in taken if one[1].kind.partition(" ")[0] not in _INLINE]
+        for begin, name in self._giving(module).items() if asked else ():
+            function = self._reader.function(begin)
+            for kind, lock in sorted(function.given, key=str) if function is not None else ():
+                taker = next(
+                    (
+                        (who, held)
+                        for who, held in asked
+                        if held.kind == kind and who[1] != begin and not _others(lock, held.lock)
+                    ),
+                    None,
+                )
+                if taker is None or function is None:
+                    continue
+                who, held = taker
+                for leak in function.omits(held._replace(lock=lock)):
+                    self.omissions.append(self._leak(module, who, (name, begin), leak))
 
     def _giver(self, module: Module, held: Held) -> str | None:
         """A function that gives back a lock which it has not taken and which may be this one."""
         if held.kind.partition(" ")[0] in _INLINE:
             return None
+        for begin, name in self._giving(module).items():
+            function = self._reader.function(begin)
+            for kind, lock in function.given if function is not None else ():
+                if kind == held.kind and not _others(lock, held.lock):
+                    return base_name(name)
+        return None
+
+    def _giving(self, module: Module) -> dict[int, str]:
+        """The functions of a module that give locks back, by their addresses."""
         if module.name not in self._givers:
             found: dict[int, str] = {}
             for start, end in module.ranges:
@@ -215,12 +308,7 @@ class _Search:
                     if begin is not None and module.holds(begin) and ".cold" not in name:
                         found.setdefault(begin, name)
             self._givers[module.name] = dict(list(found.items())[:_MOST_FUNCTIONS])
-        for begin, name in self._givers[module.name].items():
-            function = self._reader.function(begin)
-            for kind, lock in function.given if function is not None else ():
-                if kind == held.kind and not _others(lock, held.lock):
-                    return base_name(name)
-        return None
+        return self._givers[module.name]
 
     def _stops(self, module: Module, start: tuple[str, int], kept: tuple[Held, ...]) -> None:
         """Look for what a function keeps in the one that stands beside it, as ``stop``."""
@@ -231,7 +319,7 @@ class _Search:
                 continue
             for held in kept:
                 for leak in function.entered_with(held):
-                    self._found(module, start, (name, begin), leak)
+                    self.leaks.append(self._leak(module, start, (name, begin), leak))
 
     def _beside(self, module: Module, start: int) -> set[int]:
         """What follows a function's address in a table: ``struct seq_operations.stop``."""
@@ -247,28 +335,27 @@ class _Search:
                 at = data.find(wanted, at + 1)
         return found
 
-    def _found(
-        self,
+    @staticmethod
+    def _leak(
         module: Module,
         taker: tuple[str, int],
         returns: tuple[str, int],
         leak: Leak,
         giver: str | None = None,
-    ) -> None:
+    ) -> LockLeak:
         lock = leak.held.lock
-        self.leaks.append(
-            LockLeak(
-                module=module.pointer,
-                function=base_name(returns[0]),
-                kind=leak.held.kind,
-                lock=Address(lock.offset) if lock is not None and not lock.base else None,
-                taken_at=f"{taker[0]}+{leak.held.site - taker[1]:#x}",
-                returns_at=f"{returns[0]}+{leak.returns - returns[1]:#x}",
-                taken_by=base_name(taker[0]) if taker != returns else None,
-                offset=leak.held.offset,
-                mode=_mode(leak.held),
-                given_by=giver,
-            )
+        return LockLeak(
+            module=module.pointer,
+            function=base_name(returns[0]),
+            kind=leak.held.kind,
+            lock=Address(lock.offset) if lock is not None and not lock.base else None,
+            taken_at=f"{taker[0]}+{leak.held.site - taker[1]:#x}",
+            returns_at=f"{returns[0]}+{leak.returns - returns[1]:#x}",
+            taken_by=base_name(taker[0]) if taker != returns else None,
+            offset=leak.held.offset,
+            mode=_mode(leak.held),
+            given_by=giver,
+            acts=leak.acts,
         )
 
     def _memory(self, start: int, size: int) -> bytes:

@@ -181,6 +181,16 @@ def task_pointer(task: Any) -> TaskPointer:
     return TaskPointer(task.pid.value_(), printable(task.comm.string_()), Address(task.value_()))
 
 
+def stack_base(session: Session, task: TaskPointer) -> int | None:
+    """Where the kernel stack of a task begins; ``None`` where that cannot be read."""
+    from drgn import FaultError, Object
+
+    try:
+        return int(Object(session.prog, "struct task_struct *", task.address).stack.value_())
+    except (FaultError, LookupError, AttributeError):
+        return None
+
+
 def preempt_count_offset(prog: Any) -> int | None:
     """Where each CPU keeps its preemption counter, as an offset into its per-CPU area; x86-64."""
     from drgn import offsetof

@@ -17,14 +17,14 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.hangs.stacks import task_pointer
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.module_roles import FREES, is_copy
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.pointers import BytesPointer, TaskPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session
-from oopsight.text import printable
 
 _MOST_TASKS = 128
 _MOST_LISTED = 4096
@@ -89,16 +89,33 @@ def collect(
     frames = backtrace.frames if isinstance(backtrace, Backtrace) else ()
     found: dict[tuple[str, str], Footprint] = {}
     reader = SessionReader(session)
+    going_on = {frame.pc for frame in frames}
     for name, base in itertools.chain(_interrupt_stacks(session), _task_stacks(session)):
-        for at, word in _words(reader.read(base, _STACK), base, module):
-            call = _call_before(reader, word)
-            if call is None or any(frame.pc == word for frame in frames):
+        for one in left_on(reader, name, base, module):
+            if int.from_bytes(bytes.fromhex(one.memory.bytes), "little") in going_on:
                 continue
-            memory = BytesPointer(Address(at), word.to_bytes(_WORD, "little").hex())
-            found.setdefault(call, Footprint(*call, name, memory))
+            found.setdefault((one.function, one.called), one)
             if len(found) >= _MOST_FOUND:
                 break
     return Footprints(module.name, tuple(found.values()))
+
+
+def left_on(reader: SessionReader, name: str, base: int, module: Module) -> Iterator[Footprint]:
+    """Calls of a module's functions that a stack tells of; those that go on are among them.
+
+    :param name: of the stack, in words
+    :param base: where it begins
+    """
+    for at, word in _words(reader.read(base, _STACK), base, module):
+        call = _call_before(reader, word)
+        if call is not None:
+            memory = BytesPointer(Address(at), word.to_bytes(_WORD, "little").hex())
+            yield Footprint(*call, name, memory)
+
+
+def stack_of(task: TaskPointer) -> str:
+    """The stack of a task, in words."""
+    return f"the stack of {task.comm} ({task.pid})"
 
 
 def _freers_of(users: ObjectUsers, doers: Doers | Missing) -> str | None:
@@ -151,7 +168,7 @@ def _task_stacks(session: Session) -> Iterator[tuple[str, int]]:
     listed: list[tuple[int, str, int]] = []
     try:
         for task in itertools.islice(for_each_task(session.prog), _MOST_LISTED):
-            name = f"the stack of {printable(task.comm.string_())} ({task.pid.value_()})"
+            name = stack_of(task_pointer(task))
             listed.append((_last_ran(task), name, task.stack.value_()))
     except (FaultError, LookupError, SymbolError):
         pass

@@ -67,6 +67,11 @@ def collect(
     module = next((m for one in asked for m in modules.loaded if m.name == one.module), None)
     if module is None:
         return Missing(Why.NOT_APPLICABLE, "no functions of a module are to be told apart")
+    return Prints(module.name, printed_by(session, log, module))
+
+
+def printed_by(session: Session, log: Log, module: Module) -> tuple[Printed, ...]:
+    """What the functions of a module have printed before the crash."""
     end = log.crashes[0].first_line if log.crashes else len(log.lines)
     said = {
         line.text: line
@@ -87,7 +92,7 @@ def collect(
                 last = printed.get(name)
                 if last is None or last.seconds <= said[text].seconds:
                     printed[name] = said[text]
-    return Prints(module.name, tuple(Printed(name, line) for name, line in printed.items()))
+    return tuple(Printed(name, line) for name, line in printed.items())
 
 
 def _formats(reader: SessionReader, module: Module, one: ModuleFunction) -> list[re.Pattern[str]]:
