@@ -10,6 +10,7 @@ from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
 from oopsight.evidence.hangs.waiting import Lock, Wait
 
 _RCU = "rcu"
+_OWNED = ("mutex", "rwsem", "rtmutex")
 _MOST_SUSPECTS = 3
 _NEAR = 0x40
 """Bytes from the beginning of an object within which objects of many kinds have a lock."""
@@ -71,6 +72,22 @@ def suspects(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLe
     acting = [leak for leak in omitted if leak.acts]
     ordered = [*acting, *found, *(leak for leak in omitted if not leak.acts)]
     return _each(ordered)[:_MOST_SUSPECTS] if omitted else found
+
+
+def left_to_itself(circle: tuple[Wait, ...], leaks: LockLeaks | Missing) -> bool:
+    """Whether a task waits for a lock of its own which it can have been left with before.
+
+    No code on its stack has taken it, and a function can have returned with it. If that was in a
+    task that has exited, this one may just have its memory.
+    """
+    wait = circle[0]
+    lock = wait.lock
+    if len(circle) > 1 or lock is None or lock.kind not in _OWNED or wait.may_hold(lock):
+        return False
+    return any(
+        leak.acts or (isinstance(leaks, LockLeaks) and leak in leaks.leaks)
+        for leak in suspects(lock, wait, leaks)
+    )
 
 
 def _closest(found: tuple[LockLeak, ...], first: Wait) -> list[LockLeak]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from handmade_waits import LOCK_A, LOCK_B, call, held, lock, memory, stack, waits
+from dataclasses import replace
+
+from handmade_waits import LOCK_A, LOCK_B, call, held, leak, leaks, lock, memory, stack, waits
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.deadlock import deadlock
@@ -14,7 +16,7 @@ VICTIM = Wait(stack(3, call(3, "h")), lock(LOCK_A, 2), 7.0)
 
 
 def test_two_orders_of_two_locks() -> None:
-    found = deadlock(waits(VICTIM, ONE, TWO))
+    found = deadlock(waits(VICTIM, ONE, TWO), leaks())
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.SHOWN
     assert found.depth is Depth.ROOT_CAUSE
@@ -27,7 +29,7 @@ def test_two_orders_of_two_locks() -> None:
 def test_a_spinlock_taken_twice_is_inferred_from_code() -> None:
     spin = lock(LOCK_A, 1, kind="spinlock", known_by="code")
     inner, outer = call(3, "remove"), call(4, "flush", holds=(held(LOCK_A, "spinlock"),))
-    found = deadlock(waits(Wait(stack(1, inner, outer, state="R"), spin, None)))
+    found = deadlock(waits(Wait(stack(1, inner, outer, state="R"), spin, None)), leaks())
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert [c.function for c in found.culprits] == ["flush", "remove"]
@@ -36,14 +38,14 @@ def test_a_spinlock_taken_twice_is_inferred_from_code() -> None:
 def test_a_circle_through_a_readers_hint_is_only_possible() -> None:
     reader = Wait(stack(2, call(3, "g")), lock(LOCK_B, 1), 8.0)
     one = Wait(ONE.stack, lock(LOCK_A, 2, kind="rwsem", known_by="last reader"), 9.0)
-    found = deadlock(waits(one, reader))
+    found = deadlock(waits(one, reader), leaks())
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_no_circle() -> None:
     holder = Wait(stack(2, call(3, "g"), state="S"), None, None, victim=False)
-    assert isinstance(deadlock(waits(VICTIM, holder)), Clear)
+    assert isinstance(deadlock(waits(VICTIM, holder), leaks()), Clear)
 
 
 def test_a_completion_that_a_blocked_work_item_goes_on_to_signal_closes_a_circle() -> None:
@@ -53,7 +55,7 @@ def test_a_completion_that_a_blocked_work_item_goes_on_to_signal_closes_a_circle
         9.0,
     )
     worker = Wait(stack(2, call(3, "boot")), lock(LOCK_A, 1), 9.0)
-    found = deadlock(waits(starter, worker))
+    found = deadlock(waits(starter, worker), leaks())
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert "which is to come from worker2" in found.summary
@@ -62,11 +64,11 @@ def test_a_completion_that_a_blocked_work_item_goes_on_to_signal_closes_a_circle
 
 def test_an_event_in_the_circle_makes_it_only_possible_and_events_alone_make_none() -> None:
     waiting = Wait(ONE.stack, lock(LOCK_A, 2, kind="event", known_by="signals"), 9.0)
-    found = deadlock(waits(waiting, TWO))
+    found = deadlock(waits(waiting, TWO), leaks())
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
     both = Wait(TWO.stack, lock(LOCK_B, 1, kind="event", known_by="signals"), 9.0)
-    assert isinstance(deadlock(waits(waiting, both)), Clear)
+    assert isinstance(deadlock(waits(waiting, both), leaks()), Clear)
 
 
 def test_a_work_item_that_has_left_the_stack_is_named_by_its_worker() -> None:
@@ -77,8 +79,24 @@ def test_a_work_item_that_has_left_the_stack_is_named_by_its_worker() -> None:
         9.0,
         work=item,
     )
-    found = deadlock(waits(own))
+    found = deadlock(waits(own), leaks())
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [("drv", "pack")]
     assert "which it holds up itself" in found.title
     assert memory(LOCK_B) in found.chain[0].because
+
+
+def test_a_task_that_waits_for_what_was_left_locked_before_makes_no_circle() -> None:
+    own = Wait(stack(1, call(3, "write")), lock(LOCK_A, 1), 9.0)
+    found = deadlock(waits(own), leaks())
+    assert isinstance(found, Finding)
+    assert isinstance(deadlock(waits(own), leaks(leak("stop"))), Clear)
+    omitted = replace(leak("abort"), taken_by="begin", acts=True)
+    assert isinstance(deadlock(waits(own), replace(leaks(), omissions=(omitted,))), Clear)
+    # A second begin before the end of the first is one, if nothing shows that there was an end.
+    guard = replace(leaks(), omissions=(replace(omitted, acts=False),))
+    assert isinstance(deadlock(waits(own), guard), Finding)
+    # What its own code holds it has not been left with.
+    outer = call(4, "flush", holds=(held(LOCK_A),))
+    twice = Wait(stack(1, call(3, "write"), outer), lock(LOCK_A, 1), 9.0)
+    assert isinstance(deadlock(waits(twice), leaks(leak("stop"))), Finding)

@@ -276,3 +276,14 @@ def test_a_spinlock_that_another_function_should_have_given_back() -> None:
     down = Wait(VICTIM.stack, Lock("semaphore", LOCK_A, "done"), 9.0)
     clear = lock_held(HUNG, waits(down), replace(leaks(), omissions=(event,)))
     assert isinstance(clear, Clear)
+
+
+def test_who_left_a_task_with_a_lock_that_it_now_waits_for() -> None:
+    own = Wait(stack(1, call(3, "write")), lock(LOCK_A, 1), 9.0)
+    behind = Wait(stack(2, call(3, "write")), lock(LOCK_A, 1), 8.0)
+    found = lock_held(HUNG, waits(own, behind), leaks(leak("stop")))
+    assert isinstance(found, Finding)
+    assert (found.certainty, found.culprits[0].function) == (Certainty.INFERRED, "stop")
+    assert "now waits for it itself" in found.title
+    assert "worker2" in found.chain[-1].claim
+    assert isinstance(lock_held(HUNG, waits(own, behind), leaks()), Clear)

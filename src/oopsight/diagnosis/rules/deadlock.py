@@ -12,7 +12,9 @@ How it is decided
     the holder from the lock. Who takes a file of /proc, sysfs or debugfs away waits for those in
     its functions; one that is called from such a function waits for itself. A spinlock names no
     holder: there the code of the functions on each CPU's stack is followed, and one that has taken
-    that very address and not given it back holds it. The circle closes.
+    that very address and not given it back holds it. The circle closes. Of a task that waits for
+    itself either its own code has taken the lock, or none that is known can have returned with it:
+    else the lock was left locked before.
 
 When it is wrong
     A semaphore or a spinlock taken by one task and meant to be given back by another is no
@@ -38,6 +40,7 @@ from oopsight.diagnosis import (
     Step,
 )
 from oopsight.diagnosis.blame import modules_first
+from oopsight.diagnosis.leaked import left_to_itself
 from oopsight.diagnosis.stalls import (
     OTHERS_END,
     blame,
@@ -49,6 +52,8 @@ from oopsight.diagnosis.stalls import (
     waits_step,
     who,
 )
+from oopsight.evidence import Missing
+from oopsight.evidence.hangs.lock_leaks import LockLeaks
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits
 
 _GENERAL = (
@@ -59,12 +64,14 @@ _GENERAL = (
 _ENDED = (*OTHERS_END, "completion", "event", "users")
 
 
-def deadlock(waits: Waits) -> Finding | Clear:
+def deadlock(waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     """Decide whether tasks wait in a circle."""
     cycles = waits.cycles()
     if not cycles:
         return Clear(f"none of {len(waits.victims)} waiting tasks waits in a circle")
     circle = max(cycles, key=len)
+    if left_to_itself(circle, leaks):
+        return Clear(f"{who(circle[0])} waits for a lock that was left locked before")
     links = [(wait, *_held(wait, circle)) for wait in circle]
     steps: list[Step] = []
     culprits: list[Culprit] = []

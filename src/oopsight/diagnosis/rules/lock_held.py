@@ -39,7 +39,14 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
-from oopsight.diagnosis.leaked import certainty, leak_steps, leakers, leaking, suspects
+from oopsight.diagnosis.leaked import (
+    certainty,
+    leak_steps,
+    leakers,
+    leaking,
+    left_to_itself,
+    suspects,
+)
 from oopsight.diagnosis.stalls import (
     blame,
     distinct,
@@ -84,8 +91,12 @@ def lock_held(
     hangs = hung(symptom, waits)
     if symptom.kind is Kind.PANIC_OTHER and not hangs:
         return Clear("nobody had waited for long")
-    if waits.cycles():
-        return Clear("the tasks wait in a circle")
+    cycles = waits.cycles()
+    if cycles:
+        circle = max(cycles, key=len)
+        if not left_to_itself(circle, leaks):
+            return Clear("the tasks wait in a circle")
+        return _left_to_itself(circle[0], waits, leaks)
     for lock, victims in waits.piles():
         if lock.kind == "spinlock" or (lock.kind in _LOCKS and hangs):
             return _held(lock, victims, waits, leaks)
@@ -124,6 +135,17 @@ def _held(
     if holder.known_by == "last reader" and not leaking(lock, first, leaks):
         return Undecided(f"{lock.title} is held by a reader that the lock no longer names")
     return _left(lock, holder, first, victims, leaks)
+
+
+def _left_to_itself(wait: Wait, waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
+    """A task waits for a lock that names it, and which no code on its stack has taken."""
+    lock = wait.lock
+    holders = lock.holders if lock is not None else ()
+    holder = next((one for one in holders if one.task.address == wait.task.address), None)
+    if lock is None or holder is None:
+        return Clear("the task does not hold what it waits for")
+    same = tuple(w for w in waits.victims if w.lock is not None and w.lock.key == lock.key)
+    return _left(lock, holder, wait, same, leaks)
 
 
 def _in_user(owner: Wait | None) -> bool:
@@ -213,6 +235,8 @@ def _left(
 ) -> Finding:
     """The holder has left the code that needs the lock."""
     gone = "has exited" if not holder.alive else "is in no code that needs it"
+    if holder.task.address == first.task.address:
+        gone = "now waits for it itself"
     steps = [waits_step(first), holds_step(lock, holder, None)]
     because = (holder.task,) if holder.alive else lock.because
     # A task's memory is used again: the lock may name another than the one that took it.
