@@ -50,6 +50,17 @@ def test_of_many_that_only_go_on_none_is_named() -> None:
     assert names(replace(STATE, replaces=(), advances=(*many, "fill"))) == ["account"]
 
 
+def test_at_zeros_who_fills_memory_with_zeros_comes_first() -> None:
+    zero = BytesPointer(LOCK_A, "0000")
+    wiped = replace(STATE, zeros=(zero,), wipes=("redact",))
+    assert names(wiped) == ["redact", "shrink", "put", "account"]
+    found = caught_in(STACK, LOOP, ABSENT, LoopStates((wiped,)))
+    assert "redact" not in found.steps[0].claim
+    assert "which is zero; in drv, redact() can fill memory" in found.steps[1].claim
+    assert zero in found.steps[1].because
+    assert names(replace(wiped, advances=("put", "get", "peek"))) == ["redact", "shrink", "account"]
+
+
 def test_one_that_ends_by_itself_is_sure() -> None:
     alone = replace(STATE, by_itself=True, fields=(), names=(), replaces=(), advances=())
     found = caught_in(STACK, LOOP, ABSENT, LoopStates((alone,)))

@@ -74,7 +74,8 @@ def test_what_a_call_returns_is_not_its_own() -> None:
 def test_an_element_of_a_table_has_no_known_place() -> None:
     # 1: mov eax, [rdi + rcx * 4]; add ecx, 1; test eax, eax; jne 1b; ret
     found = ended(("8b048f 83c101 85c0 75f6 c3",), START)
-    assert found == LoopEnd(frozenset({Read(None, 4)}), called=False, stands_still=False)
+    reads = frozenset({Read(None, 4)})
+    assert found == LoopEnd(reads, called=False, stands_still=False, elsewhere=frozenset({START}))
 
 
 def test_a_number_kept_on_the_own_stack_is_followed() -> None:
@@ -98,3 +99,11 @@ def test_straight_code_is_no_loop() -> None:
 )
 def test_what_a_store_is_made_of(code: str, at: int, reads: set[Read]) -> None:
     assert stored_from(function(code), START + at).reads == reads
+
+
+def test_a_number_whose_place_changes_by_turns_is_told_by_its_instruction() -> None:
+    # for (at = 0; at < n; at += *(u16 *)(tape + at)) helper's registers: rdi tape, esi n
+    goes = ("31d2 85f6 740e 89d0 4801f8 0fb700 01c2 39f2 72f2 c3",)
+    found = ended(goes, START + 6)
+    assert found.elsewhere == {START + 0xB}
+    assert not ended(RING, IN_RING).elsewhere

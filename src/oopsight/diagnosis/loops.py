@@ -40,7 +40,8 @@ def caught_in(
     state = states.of(stack.task.address, call.function) if isinstance(states, LoopStates) else None
     itself = blame(call, _reason(call))
     makers = (*(_closers(ring) if ring else ()), *(_changing(state) if state else ()))
-    steps = (_ring_step(ring) if ring else None, _state_step(state) if state else None)
+    found = (_state_step(state), _zero_step(state)) if state else ()
+    steps = (_ring_step(ring) if ring else None, *found)
     return Loop(
         sure=bool(call.in_loop)
         and not call.follows_pointers
@@ -83,7 +84,8 @@ def _state_step(state: LoopState) -> Step | None:
     if not state.fields:
         return None
     what = " and ".join(state.names[:_MOST_NAMED]) or "numbers in memory"
-    names = " and ".join(f"{name}()" for name in _changers(state))
+    others = [name for name in _changers(state) if name not in state.wipes]
+    names = " and ".join(f"{name}()" for name in others)
     which = f", which in {state.module.name} {names} can change as well" if names else ""
     still = "; on some way round it changes nothing of that" if state.stands_still else ""
     return Step(
@@ -92,13 +94,33 @@ def _state_step(state: LoopState) -> Step | None:
     )
 
 
+def _zero_step(state: LoopState) -> Step | None:
+    """That a loop is at zeros, and who can have put them there."""
+    if not state.zeros:
+        return None
+    names = " and ".join(f"{name}()" for name in state.wipes[:_MOST_MAKERS])
+    which = f"; in {state.module.name}, {names} can fill memory in use with zeros" if names else ""
+    at = f"{state.zeros[0].address:#x}"
+    text = f"{state.function} goes on by a number at {at}, which is zero{which}"
+    return Step(text, (*state.zeros, state.module))
+
+
 def _changing(state: LoopState) -> list[Culprit]:
     """Who else changes what ends a loop."""
     why = f"changes what the loop in {state.function} ends by"
-    return [Culprit(state.module.name, name, None, None, why) for name in _changers(state)]
+    wipes = f"fills memory in use with zeros, and {state.function} goes on by a zero"
+    return [
+        Culprit(state.module.name, name, None, None, wipes if name in state.wipes else why)
+        for name in _changers(state)
+    ]
 
 
 def _changers(state: LoopState) -> tuple[str, ...]:
-    """Those that replace something before those that go on from what is there; none of too many."""
-    found = (*state.replaces, *state.advances)
-    return found if len(found) <= _MOST_MAKERS else state.replaces[:_MOST_MAKERS]
+    """Those that replace something before those that go on from what is there; none of too many.
+
+    Where the loop is at zeros, those that fill memory with zeros before all.
+    """
+    found = tuple(dict.fromkeys((*state.wipes, *state.replaces, *state.advances)))
+    if len(found) <= _MOST_MAKERS:
+        return found
+    return tuple(dict.fromkeys((*state.wipes, *state.replaces)))[:_MOST_MAKERS]

@@ -47,6 +47,8 @@ class Origin:
     """Whether a call's result is among it."""
     carried: frozenset[int]
     """Addresses of instructions that make the next turn's value of the last one's."""
+    elsewhere: frozenset[int] = frozenset()
+    """Addresses of the instructions of those reads for which the code has no place."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class LoopEnd:
     called: bool
     stands_still: bool
     """Whether some way round it changes nothing of what ends it: it polls, or forgets to go on."""
+    elsewhere: frozenset[int] = frozenset()
+    """Addresses of its instructions that read what ends it at a place which changes by turns."""
 
     @property
     def by_itself(self) -> bool:
@@ -80,7 +84,8 @@ def loop_end(function: Function, address: int) -> LoopEnd | None:
         slicer.compared_at(at)
     found = slicer.origin()
     changing = found.carried | {at for at in whole if _stores_to(function, at, found.reads)}
-    return LoopEnd(found.reads, found.called, _turns(function, address, inner - changing))
+    turns = _turns(function, address, inner - changing)
+    return LoopEnd(found.reads, found.called, turns, found.elsewhere & inner)
 
 
 def stored_from(function: Function, address: int) -> Origin:
@@ -100,6 +105,7 @@ class _Slicer:
         self._made: dict[int, set[int]] = {}
         """Of an instruction, the ones whose results it takes."""
         self._reads: set[Read] = set()
+        self._elsewhere: set[int] = set()
         self._called = False
 
     def compared_at(self, jump: int) -> None:
@@ -128,6 +134,7 @@ class _Slicer:
             names |= {slot} if reads else set()
         elif reads:
             self._reads.add(Read(place, accessed_size(row) or 0))
+            self._elsewhere |= {row.address} if place is None else set()
         for name in names:
             self._waiting.append((row.address, name, row.address))
 
@@ -152,7 +159,8 @@ class _Slicer:
                     seen.add((row.address, name, user))
                     self._waiting.append((row.address, name, user))
         carried = frozenset(at for at in self._made if _comes_round(self._made, at))
-        return Origin(frozenset(self._reads), self._called, carried)
+        elsewhere = frozenset(self._elsewhere)
+        return Origin(frozenset(self._reads), self._called, carried, elsewhere)
 
     def _makes(self, row: Instruction, name: str) -> bool:
         """Whether an instruction sets a register or a slot of the own stack."""

@@ -278,6 +278,11 @@ def address_registers(instruction: Instruction) -> tuple[str, ...]:
     return tuple(_NAMES[number] for number in numbers if number in _NAMES)
 
 
+def register_of(number: int) -> str | None:
+    """The 64-bit name of the register that an operand names, or a part of; of a known one."""
+    return _NAMES.get(number)
+
+
 def writes_memory(instruction: Instruction) -> bool:
     """Whether its first operand is memory."""
     import capstone.x86
@@ -338,6 +343,8 @@ def lowers(instruction: Instruction, registers: Registers) -> bool:
     return bool((by < 0) == (name != "sub"))
 
 
+REGISTERS = tuple(f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp"))
+REGISTERS += tuple(f"r{number}" for number in range(8, 16))
 _NAMES: dict[int, str] = {}
 """Capstone's numbers of the 64-bit registers; of the parts of them as well, see decode()."""
 _WHOLE = {

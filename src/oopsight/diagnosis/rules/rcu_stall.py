@@ -19,7 +19,8 @@ How it is decided
     Where the loop goes from object to object, these are followed. If they run in a ring, the
     functions of the module come first that link in what they have neither made nor taken out.
     Where it ends by numbers in memory, who is at fault is only *possible*: the functions that
-    change them come first, unless the loop changes none of them on some way round.
+    change them come first, unless the loop changes none of them on some way round; before these,
+    where such a number is zero, those that fill memory in use with zeros.
 
 When it is wrong
     As with every sample the loop may be further out than the one caught. A starved virtual CPU or

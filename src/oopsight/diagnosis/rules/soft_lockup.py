@@ -16,7 +16,8 @@ How it is decided
     of the module come first that link in what they have neither made nor taken out before. Where
     it ends by numbers in memory, and changes some of them on each way round, the other functions
     of the module that change them come first: those that put something else there before those
-    that only go on from what is there.
+    that only go on from what is there. Where it goes from place to place and the number there is
+    zero in memory, those that fill memory in use with zeros come before all.
 
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from

@@ -17,16 +17,24 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
-from oopsight.evidence.hangs.stacks import Call, StackReader
+from oopsight.evidence.hangs.stacks import Call, StackReader, register
+from oopsight.evidence.modules.doers import uses_of, wiping
 from oopsight.evidence.modules.module_code import machine_code
-from oopsight.evidence.modules.module_roles import ALLOCATES, start_and_end
+from oopsight.evidence.modules.module_roles import (
+    ALLOCATES,
+    allocates,
+    inner_functions,
+    start_and_end,
+)
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_ahead import resolve
 from oopsight.kernel.code_locks import Function, Place
 from oopsight.kernel.loop_ends import LoopEnd, loop_end, stored_from
+from oopsight.kernel.loops import loop_at
 from oopsight.kernel.machine_code import (
     FRAME,
+    REGISTERS,
     Expression,
     Instruction,
     accessed_size,
@@ -34,6 +42,7 @@ from oopsight.kernel.machine_code import (
     memory_place,
     stores,
 )
+from oopsight.kernel.run_on import reads_ahead
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -64,6 +73,10 @@ class LoopState:
     """Other functions of the module that put something else in one of these."""
     advances: tuple[str, ...]
     """Others that only make the next number of the last."""
+    zeros: tuple[BytesPointer, ...] = ()
+    """Zeros that the loop is at: numbers that end it, at a place which changes by turns."""
+    wipes: tuple[str, ...] = ()
+    """Others that fill with zeros what is in use, if there are such zeros."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +129,7 @@ def _state(
             for advances in changes(other, fields, shape(function), reader.names.function_at):
                 found[advances][name] = None
     names = (reader.names.data(one.at.address) for one in fields if one.raw is not None)
+    zeros = tuple(_zeros(session, reader, function, cpu, call, end))
     return LoopState(
         task=cpu.task,
         function=call.function,
@@ -130,7 +144,47 @@ def _state(
         names=tuple(dict.fromkeys(name for name in names if name is not None)),
         replaces=tuple(found[False]),
         advances=tuple(name for name in found[True] if name not in found[False]),
+        zeros=zeros,
+        wipes=_wiping(session, module, call) if zeros else (),
     )
+
+
+def _zeros(
+    session: Session,
+    reader: StackReader,
+    function: Function,
+    cpu: Cpu,
+    call: Call,
+    end: LoopEnd,
+) -> Iterator[BytesPointer]:
+    """What the loop goes on to read, from the registers that it was interrupted with."""
+    from drgn import FaultError, Object
+
+    prog: Any = session.prog
+    frames = reader.frames(Object(prog, "struct task_struct *", cpu.task.address))
+    if not end.elsewhere or not call.interrupted or call.index >= len(frames):
+        return
+
+    def memory(address: int, size: int) -> bytes | None:
+        try:
+            return session.read(address, size)
+        except (FaultError, OverflowError):
+            return None
+
+    held = {name: register(frames[call.index], name) for name in REGISTERS}
+    known = {name: value for name, value in held.items() if value is not None}
+    for row, address in reads_ahead(loop_at(function, call.pc), known, memory):
+        raw = memory(address, accessed_size(row) or 1) if row.address in end.elsewhere else None
+        if raw is not None and not any(raw):
+            yield BytesPointer(Address(address), raw.hex())
+
+
+def _wiping(session: Session, module: Module, call: Call) -> tuple[str, ...]:
+    reader = SessionReader(session)
+    inner = inner_functions(session, module, reader)
+    makers = {base_name(one.name) for one in inner if allocates(one)}
+    uses = uses_of(reader, inner)
+    return tuple(name for name in wiping(uses, makers) if name != call.function)
 
 
 class FieldAt(NamedTuple):

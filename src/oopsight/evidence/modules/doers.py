@@ -232,11 +232,7 @@ def collect(
         copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
         omits=_omitting(session, modules, module, flow, uses, inner),
-        wipes=tuple(
-            name
-            for name, use in uses.items()
-            if any(not _is_new(one.into, makers) for one in use.wipes)
-        ),
+        wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
         stops=_stopping(backtrace, inner),
         both=tuple(
@@ -263,6 +259,18 @@ def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, Fiel
             # The cold part of a function belongs to it.
             found[name] = joined(found[name], use) if name in found else use
     return found
+
+
+def wiping(uses: dict[str, FieldUse], makers: set[str]) -> tuple[str, ...]:
+    """Functions that fill with zeros what is in use and stays so.
+
+    :param makers: functions of the module that allocate
+    """
+    return tuple(
+        name
+        for name, use in uses.items()
+        if any(not _is_new(one.into, makers) for one in use.wipes)
+    )
 
 
 def _asked(flow: DataFlow) -> bool:
