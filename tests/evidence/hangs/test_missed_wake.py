@@ -17,6 +17,7 @@ from oopsight.evidence.hangs.missed_wake import (
     by_waking,
     changes_of,
     decisive,
+    wakes_queue,
 )
 from oopsight.evidence.hangs.waiting import Wait
 from oopsight.evidence.modules.modules import Module
@@ -86,7 +87,7 @@ def sorted_out(*code: tuple[str, Function]) -> tuple[tuple[str, ...], tuple[str,
         for row in function.code.values()
         if row.mnemonic == "dec"
     ]
-    return by_waking(list(code), changes, Waking(QUEUE, list(code), NAMES.get))
+    return by_waking(list(code), changes, Waking(wakes_queue(QUEUE), list(code), NAMES.get))
 
 
 def test_those_that_wake_nobody_after_it_come_first() -> None:

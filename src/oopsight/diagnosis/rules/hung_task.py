@@ -14,7 +14,8 @@ How it is decided
     Where the function that waits looks at a number in memory as it wakes, and that stands above
     zero, the functions of its module that take it down come first. Where it is already what the
     task waits for, nobody woke it: the functions that make it so come first, those before the
-    others that wake nobody after that, or not so that an uninterruptible sleep ends.
+    others that wake nobody after that, or not so that an uninterruptible sleep ends. So it is with
+    a bit that is waited for to be clear.
 
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;

@@ -2,7 +2,7 @@
 
 ``wait_event(queue, !atomic_read(&inflight))`` with a count of zero: whoever waits is right to wait.
 Some function has made the condition true and did not wake the queue, or not in a way that wakes
-such a task.
+such a task. ``wait_on_bit()`` waits likewise for a bit to be clear.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.hangs.bit_wait import ClearBit, clear_bits, cleared_by, wakes_bit
 from oopsight.evidence.hangs.conditions import Condition, Looked, conditions, woken_queues
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import start_and_end
-from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.branches import branch, comes_back
 from oopsight.kernel.code_locks import Function
@@ -81,6 +82,9 @@ def collect(
         return Missing(Why.NOT_APPLICABLE, "no task hangs")
     reader = StackReader(session, modules)
     found = [_missed(session, reader, one) for one in conditions(session, reader, waits, modules)]
+    found += [
+        _missed_bit(session, reader, one) for one in clear_bits(session, reader, waits, modules)
+    ]
     return MissedWakes(tuple(one for one in found if one is not None))
 
 
@@ -90,7 +94,7 @@ def _missed(session: Session, reader: StackReader, condition: Condition) -> Miss
         return None
     module, lock = condition.module, condition.wait.lock
     try:
-        code = list(_functions(session, reader, condition))
+        code = list(_functions(session, reader, module, condition.function.start))
     except SymbolError:
         return None
     queue = int(lock.address) if lock is not None and lock.address is not None else None
@@ -105,7 +109,9 @@ def _missed(session: Session, reader: StackReader, condition: Condition) -> Miss
             lambda one: woken_queues(one, reader.names.function_at),
         )
     ]
-    silent, waking = by_waking(code, changes, Waking(queue, code, reader.names.function_at))
+    silent, waking = by_waking(
+        code, changes, Waking(wakes_queue(queue), code, reader.names.function_at)
+    )
     if not silent and not waking:
         return None
     return MissedWake(
@@ -120,14 +126,41 @@ def _missed(session: Session, reader: StackReader, condition: Condition) -> Miss
     )
 
 
+def _missed_bit(session: Session, reader: StackReader, bit: ClearBit) -> MissedWake | None:
+    lock = bit.wait.lock
+    try:
+        code = list(_functions(session, reader, bit.module))
+    except SymbolError:
+        return None
+    changes = [
+        Change(name, function, row.end)
+        for name, function in code
+        for row in cleared_by(function, bit)
+    ]
+    wakes = wakes_bit(bit.word, bit.number)
+    silent, waking = by_waking(code, changes, Waking(wakes, code, reader.names.function_at))
+    if not silent and not waking:
+        return None
+    return MissedWake(
+        task=bit.wait.task,
+        number=Address(bit.word),
+        name=lock.title if lock is not None else None,
+        value=0,
+        memory=BytesPointer(Address(bit.word), bit.raw.hex()),
+        module=bit.module.pointer,
+        silent=silent,
+        waking=waking,
+    )
+
+
 def _functions(
-    session: Session, reader: StackReader, condition: Condition
+    session: Session, reader: StackReader, module: Module, waits: int | None = None
 ) -> Iterator[tuple[str, Function]]:
-    """The module's functions, without its first and last and the one that waits."""
-    edges = start_and_end(session, condition.module.name)
-    for name, start, _ in machine_code(SessionReader(session), condition.module):
+    """A module's functions, without its first and last and the one that waits."""
+    edges = start_and_end(session, module.name)
+    for name, start, _ in machine_code(SessionReader(session), module):
         function = reader.function(start)
-        if function is not None and start not in edges and start != condition.function.start:
+        if function is not None and start not in edges and start != waits:
             yield base_name(name), function
 
 
@@ -168,20 +201,20 @@ def awaited(function: Function, looked: Looked) -> Callable[[int], bool]:
 
 
 class Waking:
-    """Which calls of a module's functions wake those that wait in a queue.
+    """Which calls of a module's functions wake those that wait.
 
-    :param queue: its address
+    :param wakes: tells of a call of the kernel, by its name and the registers, whether it may
     :param code: the module's functions
     :param name_of: names the function at an address
     """
 
     def __init__(
         self,
-        queue: int | None,
+        wakes: Callable[[str, Registers], bool],
         code: list[tuple[str, Function]],
         name_of: Callable[[int], str | None],
     ) -> None:
-        self._queue = queue
+        self._wakes_here = wakes
         self._name_of = name_of
         self._code = {function.start: function for _, function in code}
         self._wake: dict[int, bool] = {}
@@ -209,7 +242,7 @@ class Waking:
         if inner is not None:
             return depth < _DEEPEST and self._inside(inner, depth + 1)
         name = self._name_of(target) or ""
-        return name.startswith(_WAKES) and self._this(name, function.registers(row.address))
+        return self._wakes_here(name, function.registers(row.address))
 
     def _inside(self, function: Function, depth: int) -> bool:
         if function.start not in self._wake:
@@ -217,15 +250,23 @@ class Waking:
             self._wake[function.start] = self.after(function, function.start, depth)
         return self._wake[function.start]
 
-    def _this(self, called: str, registers: Registers) -> bool:
-        """Whether a call may wake this queue, and who sleeps there uninterruptibly."""
-        if not called.startswith(_OF_A_QUEUE):
-            return True
-        queue, mode = registers.get("rdi"), registers.get("rsi")
-        if queue is not None and not queue.base and self._queue not in (None, queue.offset):
+
+def wakes_queue(queue: int | None) -> Callable[[str, Registers], bool]:
+    """Tells of a call whether it may wake a queue, and who sleeps there uninterruptibly.
+
+    :param queue: its address
+    """
+
+    def wakes(called: str, registers: Registers) -> bool:
+        if not called.startswith(_WAKES) or not called.startswith(_OF_A_QUEUE):
+            return called.startswith(_WAKES)
+        woken, mode = registers.get("rdi"), registers.get("rsi")
+        if woken is not None and not woken.base and queue not in (None, woken.offset):
             return False
         known = called.startswith("__wake_up") and mode is not None and not mode.base
         return mode is None or not known or bool(mode.offset & _UNINTERRUPTIBLE)
+
+    return wakes
 
 
 class Change(NamedTuple):
