@@ -244,6 +244,8 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
         (field.clears, "clears the field"),
         (field.untested, "stores in the field what a call returned, and does not compare it with"
          " NULL"),
+        (field.handed_on, "stores in the field what it read elsewhere, and does not compare it with"
+         " NULL"),
         (doers.omits, _OMITS),
         (doers.registers, "registered the callback that met it, with what it is called for"),
     )  # fmt: skip

@@ -186,12 +186,15 @@ def list_corruption(
     if not isinstance(report, ListReport):
         steps.append(Step(meaning, steps[0].because))
     added = _adders(twice)
+    brought = flow_culprits(flow, backtrace, what="the entry")
+    worked = frame_culprits(backtrace, "worked on the list when it was found broken")
+    # Who adds what it is handed is not to blame for that.
+    twice_there = isinstance(report, ListReport) and report.double_add
     culprits = merge(
         added,
         _wipers(report, doers),
         _head_copiers(report, doers),
-        frame_culprits(backtrace, "worked on the list when it was found broken"),
-        flow_culprits(flow, backtrace, what="the entry"),
+        *((brought, worked) if twice_there else (worked, brought)),
     )
     own = any(culprit.module for culprit in culprits)
     owners = [] if own else _owners(report, modules)

@@ -14,7 +14,8 @@ When it is wrong
     The put on the stack may be the right one, and an earlier one the one too many, or a get may be
     missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
     only the kernel's own functions are named and modules of others are loaded. Of an underflow
-    those come first that store a pointer to such an object where it was read, without a reference;
+    those come first that duplicate what holds the pointer, or store it where it was read, without a
+    reference;
     then one that takes references on some ways and gives back on others; of a get from zero those
     that make such objects and do not set the count as others do.
 
@@ -38,7 +39,7 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
-from oopsight.diagnosis.doers import makers_that_omit, sharers, who_takes_and_gives_back
+from oopsight.diagnosis.doers import copiers, makers_that_omit, sharers, who_takes_and_gives_back
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -60,6 +61,9 @@ _REPORTS = {
     "saturated; leaking memory": "was got too often and has reached its limit",
 }
 
+_TOO_FEW = ("underflow", "decrement hit 0")
+"""Of a count that was given back more often than it was taken."""
+
 
 def _reported(symptom: Symptom, why: str) -> list[Culprit]:
     """Whom the report in the log names, where the kernel lived on and died of something else."""
@@ -80,7 +84,7 @@ def _certainty(text: str, named: list[Culprit], modules: Modules | Missing) -> C
     own functions put what they got; where only they are named and other modules are loaded, one of
     these will have put it before.
     """
-    if text.startswith(("underflow", "addition on 0")):
+    if not text.startswith("saturated"):
         return Certainty.POSSIBLE
     foreign = isinstance(modules, Missing) or any(module.taints for module in modules.loaded)
     own = any(culprit.module for culprit in named)
@@ -125,12 +129,14 @@ def refcount_error(
         culprits = _reported(symptom, last)
     named = culprits
     did = blamed_first(culprits, "somebody")
-    sharing = sharers(doers) if here and text.startswith("underflow") else []
+    fewer = here and text.startswith(_TOO_FEW)
+    sharing = sharers(doers) if fewer else []
+    kept = flow.first.held_in if isinstance(flow, DataFlow) else None
+    if fewer and kept is not None and kept.slab is not None:
+        sharing = merge(copiers(doers, kept.slab), sharing)
     unset = makers_that_omit(doers) if here and text.startswith("addition on 0") else []
     on_stack = {base_name(frame.function) for frame in path}
-    both = (
-        who_takes_and_gives_back(doers, on_stack) if here and text.startswith("underflow") else []
-    )
+    both = who_takes_and_gives_back(doers, on_stack) if fewer else []
     culprits = merge(sharing, unset, both, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")

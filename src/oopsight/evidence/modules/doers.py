@@ -130,6 +130,8 @@ class FieldDoers:
     """Fill it only after a call of that function, which makes something known to the kernel."""
     untested: tuple[str, ...] = ()
     """Store there what was allocated or returned, and do not compare it with zero."""
+    handed_on: tuple[str, ...] = ()
+    """Store there what they read elsewhere, and do not compare it with zero."""
 
 
 @dataclass(frozen=True)
@@ -505,6 +507,9 @@ def _of_field(
                 for name, _, one in stores
                 if one.what in ("fresh", "returned") and not one.tested and not one.checked
             )
+        ),
+        handed_on=tuple(
+            dict.fromkeys(name for name, _, one in stores if one.what == "value" and one.loaded)
         ),
     )
 

@@ -103,6 +103,8 @@ class Stored:
     """What had returned the object that has the field, if that is new to the function."""
     late: str | None = None
     """The function called before it that makes something known to the kernel."""
+    loaded: bool = False
+    """Whether it was read from memory, and is not compared with zero."""
 
 
 @dataclass(frozen=True)
@@ -435,6 +437,7 @@ def field_use(
             value in reading.tested,
             _into(base),
             late,
+            value.kind == "loaded" and value not in reading.tested,
         )
         for (_, key, value, base), late in zip(reading.stored, reading.late, strict=True)
     )
