@@ -47,3 +47,23 @@ def test_many_that_write_there_are_too_many_to_tell(monkeypatch: pytest.MonkeyPa
 
 def test_a_function_that_alone_writes_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(collected(monkeypatch, rec_stop=8), Missing)
+
+
+def test_who_changes_one_of_several_that_have_to_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(
+        LOADED, instruction=replace(LOADED.instruction, text="mov eax, dword ptr [rbx + 0x10]")
+    )
+    both = replace(
+        CHECKED,
+        ways=(*CHECKED.ways, made.way(other, module="rec", function="rec_stop", ended="loaded")),
+    )
+    uses = {
+        "rec_send": FieldUse((), (), counts=False, changes=frozenset([8, 0x10])),
+        "rec_resize": FieldUse((), (), counts=False, changes=frozenset([0x10])),
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, both, MODULES)
+    assert isinstance(found, StateWriters)
+    assert found.functions == ("rec_resize", "rec_send")
+    assert found.way == both.ways[1]

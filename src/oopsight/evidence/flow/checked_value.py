@@ -22,12 +22,17 @@ from oopsight.session import Session
 _CHECK, _DIVISION = "invalid_op", "divide_error"
 _COMPARES = ("cmp", "test", "bt")
 _MOST_BACK = 48
+_DEEPEST = 2
+"""Computations that are looked into, one in another."""
 _KEPT = ("slab", "module", "per-cpu", "page", "vmalloc", "kernel")
 
 
 @dataclass(frozen=True)
 class CheckedValue:
-    """Numbers that were read from memory in use by all: an object, a variable."""
+    """Numbers that were read from memory in use by all: an object, a variable.
+
+    Where none was followed to memory, those that were computed in a way not seen through.
+    """
 
     ways: tuple[Way, ...]
     """The way of each, and none of the pointers it was read through."""
@@ -49,19 +54,32 @@ def collect(
     if context is None or at is None:
         return Missing(Why.NOT_APPLICABLE, "what led there is not one comparison")
     follower = Follower(session, Namer(session, modules, backtrace), found)
-    ways: list[Way] = []
-    for operand in context.function.instructions[at].operands:
-        register = whole_register(operand.register or "")
-        if operand.memory is not None:
-            ways += follower.ways(context, operand.memory, None, at)[:1]
-        elif register is not None:
-            value = found.tracer.value(context, register, at)
-            ways += follower.ways(context, register, value, at)[:1]
+    ways = _ways(follower, context, at, _DEEPEST)
     kept = [way for way in ways if way.ended == "loaded" and is_kept(way)]
+    kept = kept or [way for way in ways if way.ended == "lost" and not _is_of_call(way)]
     if not kept:
         return Missing(Why.NOT_APPLICABLE, "what was compared was not kept in memory")
     brought = any(_is_of_call(way) for way in ways if way not in kept)
     return CheckedValue(tuple(dict.fromkeys(kept)), not brought)
+
+
+def _ways(follower: Follower, context: Context, at: int, deep: int) -> list[Way]:
+    """The way of each operand; where one was computed of several numbers, of each of these."""
+    tracer = follower.calls.tracer
+    found: list[Way] = []
+    for operand in context.function.instructions[at].operands:
+        register = whole_register(operand.register or "")
+        if operand.memory is not None:
+            found += follower.ways(context, operand.memory, None, at)[:1]
+        elif register is not None:
+            value = tracer.value(context, register, at)
+            way = follower.ways(context, register, value, at)[0]
+            inner = context.function.index(int(way.end.instruction.address)) if way.end else None
+            parts: list[Way] = []
+            if way.ended == "lost" and deep and inner is not None and inner != at:
+                parts = _ways(follower, context, inner, deep - 1)
+            found += parts or [way]
+    return found
 
 
 def is_kept(way: Way) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from oopsight.cheap import dataclass
+from collections import Counter
+
+from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.flow.frames import SessionReader
@@ -34,11 +36,18 @@ class StateWriters:
 
 def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateWriters | Missing:
     """Read the code of the module that read the number."""
-    found = (writers_of(session, way, modules, alone=checked.alone) for way in checked.ways)
-    return next(
-        (one for one in found if one is not None),
-        Missing(Why.NOT_APPLICABLE, "no other function of a module writes to what was checked"),
-    )
+    of_each = [writers_of(session, way, modules, alone=checked.alone) for way in checked.ways]
+    found = [one for one in of_each if one is not None]
+    if not found:
+        return Missing(Why.NOT_APPLICABLE, "nobody else of a module writes to what was checked")
+    fields = Counter(name for one in found for name in one.functions)
+    if not fields:
+        return found[0]
+    # Numbers that have to agree: who changes one and leaves the others is more suspect than who
+    # keeps all of them in step.
+    names = sorted(fields, key=lambda name: fields[name])[:_MOST_WRITERS]
+    first = next(one for one in found if names[0] in one.functions)
+    return replace(first, functions=tuple(names))
 
 
 def writers_of(
