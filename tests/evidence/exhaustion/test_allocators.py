@@ -24,7 +24,8 @@ class Kernel:
 
     def __init__(self, code: bytes, cache: int) -> None:
         self.code = bytes(0x100) + code + b"\xc3" + bytes(0x1000 - 0x101 - len(code))
-        self.cache = cache
+        self.slab = cache
+        self.cache: dict[str, Any] = {}
 
     def symbol(self, place: int | str) -> Any:
         for address, name in [*NAMES.items(), (CODE_AT, "drv_new")]:
@@ -40,7 +41,7 @@ class Kernel:
 
     def read_u64(self, address: int) -> int:
         if address == VARIABLE:
-            return self.cache
+            return self.slab
         raise drgn.FaultError("not here", address)
 
     def __getitem__(self, name: str) -> Any:

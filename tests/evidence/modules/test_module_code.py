@@ -70,3 +70,20 @@ def test_what_is_filled_on_the_own_stack_is_told_apart() -> None:
     local, store = functions(text, module)
     assert (local.copies, local.to_stack, local.indexed) == (False, {"kfree"}, False)
     assert (store.to_stack, store.indexed) == (frozenset(), True)
+
+
+def test_functions_are_looked_for_on_each_page() -> None:
+    text = Text(("first", "c3"), ("near", "c3"))
+    text.parts[START + 0x100] = ("apart", bytes([0xC3]))
+    text.parts[START + 0x1000] = ("elsewhere", bytes([0xC3]))
+    asked: list[int] = []
+    plain = text.code_symbol
+
+    def code_symbol(address: int) -> tuple[str, int, int] | None:
+        asked.append(address)
+        return plain(address)
+
+    text.code_symbol = code_symbol  # type: ignore[method-assign]
+    module = Module("m", Address(START), ((Address(START), Address(START + 0x4000)),), "O")
+    assert [one.name for one in functions(text, module)] == ["first", "near", "apart", "elsewhere"]
+    assert len(asked) < 200

@@ -25,6 +25,8 @@ from oopsight.text import printable
 MOST_CALLS = 256
 _LARGEST_FUNCTION = 16384
 _MOST_FUNCTIONS = 400
+_FOLLOWED = "oopsight:functions-followed"
+"""In the program's cache."""
 
 
 @dataclass(frozen=True)
@@ -428,13 +430,20 @@ class StackReader:
             if begin == start and 0 < size <= _LARGEST_FUNCTION:
                 if len(self._functions) > _MOST_FUNCTIONS:
                     return None
-                from drgn import FaultError
-
-                try:
-                    code = self._prog.read(start, size)
-                except FaultError:
-                    return None
-                self._functions[start] = Function(
-                    code, start, self.names.function_at, self._preempt_count, self._variable
-                )
+                self._functions[start] = self._follow(start, size)
         return self._functions[start]
+
+    def _follow(self, start: int, size: int) -> Function | None:
+        """The same, once for all readers: to decode the code is what costs most."""
+        from drgn import FaultError
+
+        known: dict[int, Function] = self._prog.cache.setdefault(_FOLLOWED, {})
+        if start not in known:
+            try:
+                code = self._prog.read(start, size)
+            except FaultError:
+                return None
+            known[start] = Function(
+                code, start, self.names.function_at, self._preempt_count, self._variable
+            )
+        return known[start]

@@ -22,6 +22,10 @@ MOST_FUNCTIONS = 400
 MOST_TEXT = 1 << 20
 MOST_CODE = 1 << 14
 """Bytes of one function that are read."""
+_STEP = 16  # what functions are aligned to
+_GAP = 512
+"""After so many bytes without code the rest of the page is taken for data."""
+_PAGE = 4096
 _NUMBER = re.compile(r"0x[0-9a-f]+")
 _RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+)\]")
 # Stores of a byte or word through a pointer, as loops that copy make them.
@@ -69,19 +73,24 @@ def machine_code(reader: Reader, module: Module) -> Iterator[tuple[str, int, byt
     """Name, start and code of each of a module's functions, by their addresses, bounded."""
     count = 0
     for begin, end in module.ranges:
-        at, last = int(begin), min(int(end), begin + MOST_TEXT)
+        at, last, gap = int(begin), min(int(end), begin + MOST_TEXT), 0
         while at < last and count < MOST_FUNCTIONS:
             known = reader.code_symbol(at)
             if known is None:
-                at += 16
+                at, gap = (at + _STEP, gap + _STEP) if gap < _GAP else (_next_page(at), 0)
                 continue
+            gap = 0
             name, start, size = known
             if start >= begin and size:
                 code = reader.read(start, min(size, last - start))
                 if code:
                     count += 1
                     yield name, start, code
-            at = max(start + size, at + 16)
+            at = max(start + size, at + _STEP)
+
+
+def _next_page(address: int) -> int:
+    return address // _PAGE * _PAGE + _PAGE
 
 
 def instructions(reader: Reader, address: int) -> list[Row]:
