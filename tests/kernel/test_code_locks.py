@@ -240,3 +240,41 @@ def test_a_read_section_of_rcu_has_no_address() -> None:
     after = code.at(START + 0x10, calling=False)
     assert after is not None
     assert after.held == ()
+
+
+TO_A, TO_B = "488d7d40", "488d7b40"  # lea rdi, [rbp + 0x40]; …, [rbx + 0x40]
+LOADED = "488b7d00"  # mov rdi, [rbp]
+LOCK, UNLOCK = "call _raw_spin_lock", "call _raw_spin_unlock"
+
+
+def pair(*otherwise: str) -> Function:
+    """Takes the locks of two objects, and gives both back, or otherwise."""
+    return function(
+        *("55 53 4889fd 4889f3", TO_A, LOCK, TO_B, LOCK, "85d2 7515"),
+        *(TO_A, UNLOCK, TO_B, UNLOCK, "5b 5d c3"),
+        *(*otherwise, "5b 5d c3"),
+    )
+
+
+def test_who_gives_one_of_two_locks_back_twice_keeps_the_other() -> None:
+    (leak,) = pair(TO_A, UNLOCK, TO_A, UNLOCK).leaks
+    assert str(leak.held.lock) == "rsi+0x40"
+    assert leak.again == START + 0x40
+    # It need not be known which is which.
+    either = ("55 53 4889fd 4889f3", "4889c7", LOCK, "4889c7", LOCK, "85d2 7515")
+    both = (TO_A, UNLOCK, TO_B, UNLOCK, "5b 5d c3")
+    (leak,) = function(*either, *both, TO_A, UNLOCK, TO_A, UNLOCK, "5b 5d c3").leaks
+    assert leak.held.lock is None
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        (TO_B, UNLOCK, TO_A, UNLOCK),
+        (TO_A, UNLOCK, TO_A, LOCK, TO_A, UNLOCK, TO_B, UNLOCK),  # taken again
+        (LOADED, UNLOCK, LOADED, UNLOCK),  # what is in memory may have changed
+        (TO_B, UNLOCK, TO_A, UNLOCK, TO_A, UNLOCK),  # nothing is left to keep
+    ],
+)
+def test_two_locks_that_are_given_back(otherwise: tuple[str, ...]) -> None:
+    assert not pair(*otherwise).leaks

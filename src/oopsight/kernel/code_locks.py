@@ -39,6 +39,8 @@ from oopsight.kernel.machine_code import (
 
 MOST_STATES = 4000
 _MOST_HELD = 8
+_ONCE = ("spinlock", "mutex", "rwsem", "rtmutex")
+"""Kinds of locks that are given back but once for each time they were taken."""
 
 _RETURNS = (
     "__x86_return_thunk",
@@ -125,18 +127,25 @@ class Leak:
     """Address of the return."""
     acts: bool = False
     """Whether it stores to memory, other than the own stack, on the way; where that was asked."""
+    again: int | None = None
+    """Address of a call on the way that gives back another such lock for the second time."""
 
 
 class _Return(NamedTuple):
     address: int
     held: tuple[Held, ...]
     acts: bool
+    again: int | None
 
 
 class _State(NamedTuple):
     held: tuple[Held, ...]
     maybe: tuple[Held, bool] | None
     """A lock that depends on what the last call returned, and whether zero means success."""
+    back: frozenset[tuple[str, Expression]] = frozenset()
+    """Locks that were given back and not taken again, while others of their kind are held."""
+    again: int | None = None
+    """The call that gave one of these back for the second time."""
 
 
 class Function:
@@ -270,7 +279,7 @@ class Function:
             instruction = self.code[address]
             after, ended = self._step(instruction, state, released)
             if ended:
-                returns.append(_Return(address, after.held, acts))
+                returns.append(_Return(address, after.held, acts, after.again))
             acts = acts or (acting and self._acts(instruction))
             for successor, taken in self._ways(instruction):
                 if successor in self.code:
@@ -379,12 +388,12 @@ class Function:
             taken = Held(kind, None, instruction.address, name)
             if taken in state.held or len(state.held) >= _MOST_HELD:
                 return state
-            return _State((*state.held, taken), state.maybe)
+            return state._replace(held=(*state.held, taken))
         match = next((h for h in reversed(state.held) if h.kind == kind), None)
         if match is None:
             return state
         released.add(match.site)
-        return _State(tuple(h for h in state.held if h is not match), state.maybe)
+        return state._replace(held=tuple(h for h in state.held if h is not match))
 
     def _variable(self, called: str) -> Expression | None:
         """The lock of a function that is called without one."""
@@ -399,35 +408,55 @@ class Function:
         state: _State,
         released: set[int],
     ) -> _State:
+        again = f"result of {instruction.address:#x}"
+        state = state._replace(maybe=None, back=_without(state.back, again))
         if called is None:
-            return _State(state.held, None)
+            return state
         registers = self.registers(instruction.address)
         lock = self._variable(called) if called in VARIABLES else registers.get("rdi")
         if called in RELEASES:
-            given = numbered(RELEASES[called], registers)
-            left = list(state.held)
-            same = (h for h in reversed(left) if (h.kind, h.lock) == (given, lock))
-            match = next(same, None) if lock is not None else None
-            match = match or next((h for h in reversed(left) if _may_be(h, given, lock)), None)
-            if match:
-                left.remove(match)
-                released.add(match.site)
-            else:
-                self._given.add((given, lock))
-            return _State(tuple(left), None)
+            return self._release(state, instruction, (RELEASES[called], lock), released)
         kind = ACQUIRES.get(called)
         if called == BIT_LOCK and registers.get("rcx") == UNINTERRUPTIBLE:
             kind = "bit"
         if kind is not None:
             taken = Held(numbered(kind, registers), lock, instruction.address, called)
             if taken in state.held or len(state.held) >= _MOST_HELD:
-                return _State(state.held, None)  # the same call again, in a loop
-            return _State((*state.held, taken), None)
+                return state  # the same call again, in a loop
+            return state._replace(held=(*state.held, taken), back=_still_back(state.back, taken))
         for table, zero in ((ACQUIRES_IF_ZERO, True), (ACQUIRES_UNLESS_ZERO, False)):
             if called in table:
                 kind = numbered(table[called], registers)
-                return _State(state.held, (Held(kind, lock, instruction.address, called), zero))
-        return _State(state.held, None)
+                maybe = Held(kind, lock, instruction.address, called)
+                return state._replace(maybe=(maybe, zero), back=_still_back(state.back, maybe))
+        return state
+
+    def _release(
+        self,
+        state: _State,
+        call: Instruction,
+        given: tuple[str, Expression | None],
+        released: set[int],
+    ) -> _State:
+        """What is left after an unlock; of a lock that is open already it opens no other."""
+        kind, lock = numbered(given[0], self.registers(call.address)), given[1]
+        left = list(state.held)
+        same = (h for h in reversed(left) if (h.kind, h.lock) == (kind, lock))
+        match = next(same, None) if lock is not None else None
+        if match is None and (kind, lock) in state.back:
+            return state._replace(again=call.address)
+        match = match or next((h for h in reversed(left) if _may_be(h, kind, lock)), None)
+        if match is None:
+            self._given.add((kind, lock))
+            return state
+        left.remove(match)
+        released.add(match.site)
+        back = state.back
+        if lock is not None and kind in _ONCE and not lock.base.startswith("["):
+            back |= {(kind, lock)}
+        kinds = {held.kind for held in left}
+        back = frozenset(one for one in back if one[0] in kinds)
+        return state._replace(held=tuple(left), back=back)
 
 
 _ENDS = ("ret", "ud2", "int3", "hlt")
@@ -453,6 +482,24 @@ def _may_be(held: Held, kind: str, lock: Expression | None) -> bool:
     return held.lock is None or lock is None or held.lock.base != lock.base
 
 
+def _without(
+    back: frozenset[tuple[str, Expression]], base: str
+) -> frozenset[tuple[str, Expression]]:
+    """Without what comes from a call that is made anew."""
+    return frozenset(one for one in back if one[1].base != base) if back else back
+
+
+def _still_back(
+    back: frozenset[tuple[str, Expression]], taken: Held
+) -> frozenset[tuple[str, Expression]]:
+    """Without what may be the lock that is taken."""
+    return frozenset(
+        (kind, lock)
+        for kind, lock in back
+        if not (taken.lock == lock or _may_be(taken, kind, lock))
+    )
+
+
 def _decided(state: _State, jump: str, *, taken: bool) -> _State:
     """The state behind an instruction: a branch on a call's result tells whether it took a lock."""
     if state.maybe is None:
@@ -461,19 +508,19 @@ def _decided(state: _State, jump: str, *, taken: bool) -> _State:
     if not jump.startswith("j") or jump == "jmp":
         return state
     if jump not in ("je", "jne", "jz", "jnz", "js", "jns"):
-        return _State(state.held, None)
+        return state._replace(maybe=None)
     zero = taken if jump in ("je", "jz", "jns") else not taken
     if zero == zero_means_taken and held not in state.held:
-        return _State((*state.held, held), None)
-    return _State(state.held, None)
+        return state._replace(held=(*state.held, held), maybe=None)
+    return state._replace(maybe=None)
 
 
 def _leaks(returns: list[_Return], released: set[int]) -> tuple[Leak, ...]:
     """Returns with a lock that other paths give back; a function that always keeps it means to."""
     found: dict[tuple[int, int], Leak] = {}
     # Of several ways to one return, one that acts.
-    for address, held, acts in sorted(returns, key=lambda one: not one.acts):
+    for address, held, acts, again in sorted(returns, key=lambda one: not one.acts):
         for lock in held:
             if lock.site in released:
-                found.setdefault((lock.site, address), Leak(lock, address, acts))
+                found.setdefault((lock.site, address), Leak(lock, address, acts, again))
     return tuple(found.values())

@@ -263,6 +263,16 @@ def test_of_two_alike_who_is_known_to_have_run_comes_first() -> None:
     assert any("return address of abort's call of free_all" in s.claim for s in found.chain)
 
 
+def test_a_spinlock_that_stays_locked_where_another_is_unlocked_twice() -> None:
+    soft = symptom(Kind.SOFT_LOCKUP)
+    spinner = Wait(stack(1, call(2, "show")), Lock("spinlock", LOCK_A, "pool_lock"), None)
+    twice = replace(leak("move", "spinlock"), again_at="move+0x28")
+    found = lock_held(soft, waits(spinner), leaks(twice))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["move"]
+    assert any("releases another one twice, at move+0x28 again" in s.claim for s in found.chain)
+
+
 def test_a_spinlock_that_another_function_should_have_given_back() -> None:
     spin = Lock("spinlock", LOCK_A, "wear_lock")
     spinner = Wait(stack(1, call(3, "total"), state="R"), spin, None)

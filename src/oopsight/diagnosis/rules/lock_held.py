@@ -13,7 +13,8 @@ How it is decided
     code on each CPU's stack. The root of the chain is taken: a holder that itself waits for a lock
     only passes the blame on. Where the owner has exited, has left the code that took the lock, or
     no CPU holds a spinlock that is locked, the functions of the module are followed for a path
-    that returns with such a lock held while another path releases it. A lock in an object of the
+    that returns with such a lock held while another path releases it; of two locks that it has
+    taken one is left where the other is released twice. A lock in an object of the
     kernel's own, as of an inode or an address space, is known by where in the object it lies: there
     the modules from outside the kernel's tree are searched. Where ``start`` of a
     ``seq_file`` keeps the lock, the paths are those of ``stop``. Where a function of the module

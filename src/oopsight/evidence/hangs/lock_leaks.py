@@ -73,6 +73,8 @@ class LockLeak:
     given_by: str | None = None
     """A function of the module that gives such a lock back without having taken it: the one that
     returns with the lock may hand it on."""
+    again_at: str | None = None
+    """A call on the way that gives back another such lock for the second time."""
     acts: bool = False
     """Whether it is known to store to memory before it returns."""
     ran: Footprint | None = None
@@ -355,6 +357,7 @@ class _Search:
             offset=leak.held.offset,
             mode=_mode(leak.held),
             given_by=giver,
+            again_at=f"{returns[0]}+{leak.again - returns[1]:#x}" if leak.again else None,
             acts=leak.acts,
         )
 
