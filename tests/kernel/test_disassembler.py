@@ -28,6 +28,8 @@ def test_the_structures_are_laid_out_as_the_package_has_them() -> None:
     assert [getattr(insn, name).offset for name, *_ in insn._fields_] == [
         0, 8, 16, 18, 42, 74, 240,
     ]  # fmt: skip
+    assert detail.regs_read.offset == 0
+    assert detail.regs_read_count.offset == d.READ_COUNT_AT
     assert detail.regs_write.offset == d.WRITTEN_AT
     assert detail.regs_write_count.offset == d.WRITTEN_COUNT_AT
     arch = detail.arch.offset
@@ -60,8 +62,8 @@ def test_every_part_of_an_instruction_is_as_the_package_says(name: str) -> None:
                 assert d.register_name(operand.reg) == engine.reg_name(operand.reg)
             else:
                 assert int.from_bytes(value[:8], "little", signed=True) == operand.imm
-        numbers = [n for (n,) in d.struct.iter_unpack("<H", row.changed)]
-        assert numbers == list(item.regs_write)
+        assert list(row.changed) == list(item.regs_write)
+        assert list(row.used) == list(item.regs_read)
 
 
 def test_less_is_read_where_less_is_asked_for() -> None:

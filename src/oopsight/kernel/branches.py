@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from oopsight.kernel.code_locks import Function
+from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, register_name
 from oopsight.kernel.machine_code import Instruction, direct_target
 
 _MOST_STEPS = 12
@@ -13,6 +14,8 @@ _SIGNED = ("movsxd", "movsx")
 _READS = ("mov", "movzx", *_SIGNED)
 _KEEP_FLAGS = ("mov", "movabs", "movzx", *_SIGNED, "lea", "push", "pop", "nop", "jmp")
 _COMPARES = ("cmp", "test")
+_SECOND_BYTES = ("ah", "bh", "ch", "dh")
+"""Not the lowest bits of their registers."""
 
 
 class _Flags(NamedTuple):
@@ -113,17 +116,15 @@ def _compared(
     row: Instruction, register: str | None, number: int, *, in_memory: bool
 ) -> _Flags | None:
     """The flags after the number was compared with a constant; ``None`` after anything else."""
-    import capstone.x86
-
     first, second = row.operands
-    if in_memory != (first.type == capstone.x86.X86_OP_MEM):
+    if in_memory != (first.type == MEMORY):
         return None
-    if not in_memory and (row.read != (register,) or first.reg in _second_bytes()):
+    if not in_memory and (row.read != (register,) or register_name(first.reg) in _SECOND_BYTES):
         return None
     size = 8 * int(first.size)
     mask = (1 << size) - 1
     left = number & mask
-    if second.type == capstone.x86.X86_OP_IMM:
+    if second.type == IMMEDIATE:
         right = second.imm & mask
     elif in_memory:
         return None
@@ -139,13 +140,6 @@ def _compared(
         below=left < right,
         less=_signed(left, size) < _signed(right, size),
     )
-
-
-def _second_bytes() -> tuple[int, ...]:
-    """``ah`` and its like, which are not the lowest bits of their registers."""
-    from capstone import x86
-
-    return (x86.X86_REG_AH, x86.X86_REG_BH, x86.X86_REG_CH, x86.X86_REG_DH)
 
 
 def _signed(number: int, bits: int) -> int:

@@ -22,14 +22,16 @@ READ, WRITE = 1, 2
 MAJOR = 5
 INSTRUCTION = struct.Struct("<I4xQH24s32s160s6xQ")
 """``cs_insn``: number, address, size, bytes, mnemonic, operands, detail."""
+READ_COUNT_AT = 40
 WRITTEN_AT, WRITTEN_COUNT_AT = 42, 82
-"""Of the registers that an instruction changes without naming them, in ``cs_detail``."""
+"""Of the registers that an instruction reads and changes without naming them, in ``cs_detail``."""
 OPERAND_COUNT_AT, OPERANDS_AT = 160, 168
 OPERAND = struct.Struct("<I4x24sBB14x")
 """``cs_x86_op``: type, value, size in bytes, access."""
 MEMORY_OPERAND = struct.Struct("<IIIiq")
 """``x86_op_mem``: segment, base, index, scale, displacement."""
 _MOST_OPERANDS = 8
+_NUMBERS = tuple(struct.Struct(f"<{count}H") for count in range(21))
 _DETAIL_SIZE = OPERANDS_AT + _MOST_OPERANDS * OPERAND.size
 _OPERANDS = tuple(range(OPERANDS_AT, _DETAIL_SIZE, OPERAND.size))
 
@@ -51,10 +53,14 @@ class Row(NamedTuple):
         return [detail[at : at + OPERAND.size] for at in _OPERANDS[: detail[OPERAND_COUNT_AT]]]
 
     @property
-    def changed(self) -> bytes:
-        """Numbers, ``uint16_t`` each, of the registers that it changes without naming them."""
-        detail = self.detail
-        return detail[WRITTEN_AT : WRITTEN_AT + 2 * detail[WRITTEN_COUNT_AT]]
+    def changed(self) -> tuple[int, ...]:
+        """Numbers of the registers that it changes without naming them."""
+        return _NUMBERS[self.detail[WRITTEN_COUNT_AT]].unpack_from(self.detail, WRITTEN_AT)
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Numbers of the registers that it reads without naming them."""
+        return _NUMBERS[self.detail[READ_COUNT_AT]].unpack_from(self.detail)
 
 
 @functools.cache

@@ -5,10 +5,22 @@ Values are kept as expressions of the function's arguments, constants and loads,
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oopsight.cheap import dataclass
+from oopsight.kernel.disassembler import (
+    IMMEDIATE,
+    MEMORY,
+    MEMORY_OPERAND,
+    OPERAND,
+    READ,
+    REGISTER,
+    WRITE,
+    disassemble,
+    register_name,
+)
 
 MASK = (1 << 64) - 1
 MOST_INSTRUCTIONS = 8000
@@ -18,6 +30,7 @@ FRAME = "frame"
 """The base of addresses on the own stack: the caller's stack pointer."""
 PER_CPU = "gs"
 """The base of addresses in the CPU's own area."""
+RIP, GS = 41, 33  # capstone/x86.h of version 5
 SLOT = "@"
 """Begins the names of stack slots."""
 
@@ -44,6 +57,31 @@ Registers = dict[str, Expression]
 """By name; stack slots as ``@`` and their offset from the caller's stack pointer."""
 
 
+class Memory(NamedTuple):
+    """An operand in memory; registers by capstone's numbers, 0 for none."""
+
+    segment: int
+    base: int
+    indexed: int
+    scale: int
+    disp: int
+
+
+class Operand(NamedTuple):
+    """What an instruction works on."""
+
+    type: int
+    """``REGISTER``, ``IMMEDIATE`` or ``MEMORY``."""
+    size: int
+    """In bytes."""
+    reg: int = 0
+    """Capstone's number; see :func:`register_of`."""
+    imm: int = 0
+    """With its sign."""
+    mem: Memory = Memory(0, 0, 0, 1, 0)
+    access: int = 0
+
+
 @dataclass
 class Instruction:
     """A decoded instruction."""
@@ -51,7 +89,7 @@ class Instruction:
     address: int
     size: int
     mnemonic: str
-    operands: list[Any]
+    operands: tuple[Operand, ...]
     written: tuple[str, ...]
     read: tuple[str, ...]
     """Registers, by their 64-bit names."""
@@ -79,25 +117,21 @@ def parsed(text: str) -> Expression | None:
 
 def direct_target(instruction: Instruction) -> int | None:
     """Where a call or jump leads; ``None`` where a register or memory tells."""
-    import capstone.x86
-
     if len(instruction.operands) != 1:
         return None
     operand = instruction.operands[0]
-    return operand.imm & MASK if operand.type == capstone.x86.X86_OP_IMM else None
+    return operand.imm & MASK if operand.type == IMMEDIATE else None
 
 
 def pointer_read_through(instruction: Instruction) -> str | None:
     """The register through which an instruction reads a pointer into another (or the same) one."""
-    import capstone.x86
-
     operands = instruction.operands
     if instruction.mnemonic != "mov" or len(operands) != 2 or operands[0].size != 8:
         return None
     kinds = [operand.type for operand in operands]
-    if kinds != [capstone.x86.X86_OP_REG, capstone.x86.X86_OP_MEM] or operands[1].mem.segment:
+    if kinds != [REGISTER, MEMORY] or operands[1].mem.segment:
         return None
-    return _NAMES.get(operands[1].mem.base)
+    return register_of(operands[1].mem.base)
 
 
 def counted(instruction: Instruction, offset: int | None) -> int | None:
@@ -105,52 +139,48 @@ def counted(instruction: Instruction, offset: int | None) -> int | None:
 
     :param offset: of the counter in the per-CPU area
     """
-    import capstone.x86
-
     name, operands = instruction.mnemonic, instruction.operands
     if offset is None or name not in ("inc", "dec", "add", "sub"):
         return None
     first = operands[0]
-    if first.type != capstone.x86.X86_OP_MEM or first.mem.segment != capstone.x86.X86_REG_GS:
+    if first.type != MEMORY or first.mem.segment != GS:
         return None
     address = first.mem.disp
-    if first.mem.base == capstone.x86.X86_REG_RIP:
+    if first.mem.base == RIP:
         address += instruction.end
-    elif first.mem.base or first.mem.index:
+    elif first.mem.base or first.mem.indexed:
         return None
     if address & MASK != offset & MASK:
         return None
     if len(operands) == 1:
         return 1 if name == "inc" else -1
-    if operands[1].type != capstone.x86.X86_OP_IMM:
+    if operands[1].type != IMMEDIATE:
         return None
     return int(operands[1].imm if name == "add" else -operands[1].imm)
 
 
 def assign(instruction: Instruction, registers: Registers) -> None:
     """What an instruction that neither calls nor jumps leaves in the registers."""
-    import capstone.x86
-
     value: Expression | None = None
     name, operands = instruction.mnemonic, instruction.operands
     if name in ("push", "pop", "leave"):
         _stack(instruction, registers)
         return
-    if operands and operands[0].type == capstone.x86.X86_OP_MEM:
+    if operands and operands[0].type == MEMORY:
         _store(instruction, registers)
     destination: str | None = None
-    if len(operands) == 2 and operands[0].type == capstone.x86.X86_OP_REG:
+    if len(operands) == 2 and operands[0].type == REGISTER:
         destination = instruction.written[0] if instruction.written else None
         wide = operands[0].size == 8
         if name in ("mov", "movabs") and wide:
             value = _source(instruction, operands[1], registers)
         elif name == "lea" and wide:
             value = _place(instruction, operands[1], registers)
-        elif name in ("add", "sub") and wide and operands[1].type == capstone.x86.X86_OP_IMM:
+        elif name in ("add", "sub") and wide and operands[1].type == IMMEDIATE:
             known = registers.get(destination or "")
             change = operands[1].imm if name == "add" else -operands[1].imm
             value = known.plus(change) if known is not None else None
-        elif name == "mov" and operands[1].type == capstone.x86.X86_OP_IMM:
+        elif name == "mov" and operands[1].type == IMMEDIATE:
             value = Expression("", operands[1].imm & 0xFFFFFFFF)
     for register in instruction.written:
         registers.pop(register, None)
@@ -188,7 +218,7 @@ def _stack(instruction: Instruction, registers: Registers) -> None:
         return
     else:
         slot = slot_of(pointer)
-        name = _NAMES.get(instruction.operands[0].reg)
+        name = register_of(instruction.operands[0].reg)
         _put(registers, name, registers.get(slot) if slot else None)
     _put(registers, "rsp", pointer.plus(8) if pointer is not None else None)
 
@@ -204,13 +234,11 @@ def _store(instruction: Instruction, registers: Registers) -> None:
     _put(registers, slot, value)
 
 
-def _source(instruction: Instruction, operand: Any, registers: Registers) -> Expression | None:
-    import capstone.x86
-
-    if operand.type == capstone.x86.X86_OP_IMM:
+def _source(instruction: Instruction, operand: Operand, registers: Registers) -> Expression | None:
+    if operand.type == IMMEDIATE:
         return Expression("", operand.imm & MASK)
-    if operand.type == capstone.x86.X86_OP_REG:
-        return registers.get(_NAMES.get(operand.reg, ""))
+    if operand.type == REGISTER:
+        return registers.get(register_of(operand.reg) or "")
     per_cpu = _per_cpu(instruction, operand)
     if per_cpu is not None:
         return Expression(f"[{PER_CPU}{per_cpu:+#x}]", 0)
@@ -221,81 +249,61 @@ def _source(instruction: Instruction, operand: Any, registers: Registers) -> Exp
     return Expression(f"[{place}]", 0) if place is not None else None
 
 
-def _per_cpu(instruction: Instruction, operand: Any) -> int | None:
+def _per_cpu(instruction: Instruction, operand: Operand) -> int | None:
     """Where in the CPU's own area a memory operand lies, as ``current`` does."""
-    import capstone.x86
-
-    if operand.type != capstone.x86.X86_OP_MEM or operand.mem.segment != capstone.x86.X86_REG_GS:
+    if operand.type != MEMORY or operand.mem.segment != GS:
         return None
-    if operand.mem.index or operand.mem.base not in (0, capstone.x86.X86_REG_RIP):
+    if operand.mem.indexed or operand.mem.base not in (0, RIP):
         return None
     after = instruction.end if operand.mem.base else 0
     return int(operand.mem.disp + after) & MASK
 
 
-def _place(instruction: Instruction, operand: Any, registers: Registers) -> Expression | None:
+def _place(instruction: Instruction, operand: Operand, registers: Registers) -> Expression | None:
     """The address that a memory operand means."""
-    import capstone.x86
-
-    if operand.type != capstone.x86.X86_OP_MEM or operand.mem.index or operand.mem.segment:
+    if operand.type != MEMORY or operand.mem.indexed or operand.mem.segment:
         return None
-    if operand.mem.base == capstone.x86.X86_REG_RIP:
+    if operand.mem.base == RIP:
         return Expression("", (instruction.end + operand.mem.disp) & MASK)
     if not operand.mem.base:
         return Expression("", operand.mem.disp & MASK)
-    base = registers.get(_NAMES.get(operand.mem.base, ""))
+    base = registers.get(register_of(operand.mem.base) or "")
     return base.plus(operand.mem.disp) if base is not None else None
 
 
 def memory_place(instruction: Instruction, registers: Registers) -> Expression | None:
     """The address of the memory that an instruction reads or writes; ``lea`` does neither."""
-    import capstone.x86
-
     if instruction.mnemonic == "lea":
         return None
     for operand in instruction.operands:
-        if operand.type == capstone.x86.X86_OP_MEM:
+        if operand.type == MEMORY:
             return _place(instruction, operand, registers)
     return None
 
 
 def accessed_size(instruction: Instruction) -> int | None:
     """How many bytes of memory an instruction reads or writes; ``None`` where it does neither."""
-    import capstone.x86
-
     if instruction.mnemonic in ("lea", "nop"):
         return None
-    memory = (o for o in instruction.operands if o.type == capstone.x86.X86_OP_MEM)
+    memory = (o for o in instruction.operands if o.type == MEMORY)
     return next((int(operand.size) for operand in memory), None)
 
 
 def address_registers(instruction: Instruction) -> tuple[str, ...]:
     """The registers that make the address of the memory which an instruction names."""
-    import capstone.x86
-
-    memory = [o.mem for o in instruction.operands if o.type == capstone.x86.X86_OP_MEM]
-    numbers = [number for mem in memory for number in (mem.base, mem.index)]
-    return tuple(_NAMES[number] for number in numbers if number in _NAMES)
-
-
-def register_of(number: int) -> str | None:
-    """The 64-bit name of the register that an operand names, or a part of; of a known one."""
-    return _NAMES.get(number)
+    memory = [o.mem for o in instruction.operands if o.type == MEMORY]
+    return _named([number for mem in memory for number in (mem.base, mem.indexed)])
 
 
 def writes_memory(instruction: Instruction) -> bool:
     """Whether its first operand is memory."""
-    import capstone.x86
-
-    return bool(instruction.operands) and instruction.operands[0].type == capstone.x86.X86_OP_MEM
+    return bool(instruction.operands) and instruction.operands[0].type == MEMORY
 
 
 def sets(instruction: Instruction, register: str, number: int) -> bool:
     """Whether it puts a constant into a register."""
-    import capstone.x86
-
     operands = instruction.operands
-    if instruction.mnemonic != "mov" or operands[1].type != capstone.x86.X86_OP_IMM:
+    if instruction.mnemonic != "mov" or operands[1].type != IMMEDIATE:
         return False
     return register in instruction.written and bool(operands[1].imm == number)
 
@@ -315,27 +323,23 @@ def stored(instruction: Instruction, registers: Registers) -> Expression | None:
 
 def stored_number(instruction: Instruction, registers: Registers) -> int | None:
     """The constant that a ``mov`` stores in memory; ``None`` where it is none, or not known."""
-    import capstone.x86
-
     source = instruction.operands[1]
-    if source.type == capstone.x86.X86_OP_IMM:
+    if source.type == IMMEDIATE:
         return int(source.imm) & MASK
-    known = registers.get(_NAMES.get(source.reg, ""))
+    known = registers.get(register_of(source.reg) or "")
     return known.offset if known is not None and not known.base else None
 
 
 def lowers(instruction: Instruction, registers: Registers) -> bool:
     """Whether it takes a number in memory down."""
-    import capstone.x86
-
     name, operands = instruction.mnemonic, instruction.operands
     if name not in ("dec", "sub", "add", "xadd") or not writes_memory(instruction):
         return False
     if len(operands) == 1:
         return name == "dec"
-    by = operands[1].imm if operands[1].type == capstone.x86.X86_OP_IMM else None
+    by = operands[1].imm if operands[1].type == IMMEDIATE else None
     if by is None:
-        known = registers.get(_NAMES.get(operands[1].reg, ""))
+        known = registers.get(register_of(operands[1].reg) or "")
         if known is None or known.base:
             return name == "sub"
         half = 1 << 8 * operands[0].size - 1
@@ -345,8 +349,6 @@ def lowers(instruction: Instruction, registers: Registers) -> bool:
 
 REGISTERS = tuple(f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp"))
 REGISTERS += tuple(f"r{number}" for number in range(8, 16))
-_NAMES: dict[int, str] = {}
-"""Capstone's numbers of the 64-bit registers; of the parts of them as well, see decode()."""
 _WHOLE = {
     **{f"{p}{r}{s}": f"r{r}{s}" for r in "abcd" for p, s in (("r", "x"), ("e", "x"), ("", "x"))},
     **{f"{r}{part}": f"r{r}x" for r in "abcd" for part in "lh"},
@@ -356,36 +358,63 @@ _WHOLE = {
 }
 
 
+@functools.cache
+def register_of(number: int) -> str | None:
+    """The 64-bit name of the general register that an operand names, or a part of."""
+    return _WHOLE.get(register_name(number) or "")
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _operand(part: bytes) -> Operand:
+    """Of a ``cs_x86_op``. Most of them are one of a few."""
+    kind, value, size, access = OPERAND.unpack(part)
+    if kind == IMMEDIATE:
+        return Operand(kind, size, imm=int.from_bytes(value[:8], "little", signed=True))
+    if kind == MEMORY:
+        return Operand(kind, size, mem=Memory(*MEMORY_OPERAND.unpack(value)), access=access)
+    return Operand(kind, size, reg=int.from_bytes(value[:4], "little"), access=access)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _registers(
+    used: tuple[int, ...], changed: tuple[int, ...], operands: tuple[Operand, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The general registers that an instruction reads, and those that it writes.
+
+    :param used: registers that it reads without naming them
+    :param changed: registers that it writes without naming them
+    """
+    read, written = [*used], [*changed]
+    for one in operands:
+        if one.type == MEMORY:
+            read += (one.mem.segment, one.mem.base, one.mem.indexed)
+        elif one.type == REGISTER:
+            read += [one.reg] if one.access & READ else []
+            written += [one.reg] if one.access & WRITE else []
+    if operands and operands[0].type == REGISTER and operands[0].reg in written:
+        written.insert(0, operands[0].reg)
+    return _named(read), _named(written)
+
+
+def _named(numbers: list[int]) -> tuple[str, ...]:
+    """Each general register once."""
+    names = (register_of(number) for number in numbers)
+    return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
 def decode(code: bytes, start: int) -> dict[int, Instruction]:
     """Instructions by address; a padding of zeros or an unknown one ends the function."""
-    import capstone
-
-    engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    engine.detail = True
-    if not _NAMES:
-        for number in range(1, capstone.x86.X86_REG_ENDING):
-            whole = _WHOLE.get(engine.reg_name(number) or "")
-            if whole:
-                _NAMES[number] = whole
     found: dict[int, Instruction] = {}
-    for instruction in engine.disasm(code, start):
-        if len(found) >= MOST_INSTRUCTIONS:
-            break
-        read, written = instruction.regs_access()
-        names = dict.fromkeys(_NAMES[r] for r in written if r in _NAMES)
-        operands = list(instruction.operands)
-        if operands and operands[0].type == capstone.x86.X86_OP_REG:
-            first = _NAMES.get(operands[0].reg)
-            if first in names:
-                names = {first: None, **names}
-        mnemonic = instruction.mnemonic.removeprefix("lock ").removeprefix("notrack ")
-        found[instruction.address] = Instruction(
-            instruction.address,
-            instruction.size,
-            mnemonic,
+    for row in disassemble(code, start, MOST_INSTRUCTIONS, detail=True):
+        operands = tuple(map(_operand, row.parts))
+        read, written = _registers(row.used, row.changed, operands)
+        found[row.address] = Instruction(
+            row.address,
+            len(row.code),
+            row.mnemonic.removeprefix("lock ").removeprefix("notrack "),
             operands,
-            tuple(names),
-            tuple(dict.fromkeys(_NAMES[r] for r in read if r in _NAMES)),
-            instruction.op_str,
+            written,
+            read,
+            row.operands,
         )
     return found

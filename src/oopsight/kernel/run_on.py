@@ -6,9 +6,9 @@ Only what moves, adds and reads is worked out; any other result is not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from oopsight.kernel.machine_code import MASK, Instruction, register_of
+from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, REGISTER
+from oopsight.kernel.machine_code import MASK, RIP, Instruction, Operand, register_of
 
 _CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 _MOVES = ("mov", "movabs", "movzx", "movsx", "movsxd")
@@ -41,15 +41,13 @@ def reads_ahead(
 
 def _accessed(row: Instruction, known: dict[str, int]) -> int | None:
     """The address that its memory operand means."""
-    import capstone.x86
-
-    memory = next((o.mem for o in row.operands if o.type == capstone.x86.X86_OP_MEM), None)
+    memory = next((o.mem for o in row.operands if o.type == MEMORY), None)
     if memory is None or memory.segment:
         return None
-    if memory.base == capstone.x86.X86_REG_RIP:
-        return int(row.end + memory.disp) & MASK
-    address = int(memory.disp)
-    for number, scale in ((memory.base, 1), (memory.index, memory.scale)):
+    if memory.base == RIP:
+        return (row.end + memory.disp) & MASK
+    address = memory.disp
+    for number, scale in ((memory.base, 1), (memory.indexed, memory.scale)):
         value = known.get(register_of(number) or "") if number else 0
         if value is None:
             return None
@@ -61,10 +59,8 @@ def _result(
     row: Instruction, known: dict[str, int], address: int | None, read: _Read
 ) -> int | None:
     """What it leaves in the register that is its first operand."""
-    import capstone.x86
-
     # What it writes of less than half a register leaves the rest of it as it was.
-    if len(row.operands) != 2 or row.operands[0].type != capstone.x86.X86_OP_REG:
+    if len(row.operands) != 2 or row.operands[0].type != REGISTER:
         return None
     to, source = row.operands
     if to.size < 4:
@@ -84,14 +80,12 @@ def _result(
     return ((value + half) % (2 * half) - half if row.mnemonic in _SIGNED else value) & mask
 
 
-def _value(operand: Any, known: dict[str, int], address: int | None, read: _Read) -> int | None:
-    import capstone.x86
-
-    if operand.type == capstone.x86.X86_OP_IMM:
-        return int(operand.imm)
-    if operand.type == capstone.x86.X86_OP_REG:
+def _value(operand: Operand, known: dict[str, int], address: int | None, read: _Read) -> int | None:
+    if operand.type == IMMEDIATE:
+        return operand.imm
+    if operand.type == REGISTER:
         value = known.get(register_of(operand.reg) or "")
         # The second byte of a register is none of its low bytes.
         return None if value is None or operand.size < 2 else value & ((1 << 8 * operand.size) - 1)
-    raw = read(address, int(operand.size)) if address is not None else None
+    raw = read(address, operand.size) if address is not None else None
     return int.from_bytes(raw, "little") if raw is not None else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import struct
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
@@ -120,10 +119,9 @@ def _operand(part: bytes) -> Operand:
 
 
 @functools.lru_cache(maxsize=1 << 10)
-def _written(changed: bytes, named: tuple[str, ...]) -> frozenset[str]:
+def _written(changed: tuple[int, ...], named: tuple[str, ...]) -> frozenset[str]:
     """64-bit names of the general registers among those changed."""
-    numbers = (number for (number,) in struct.iter_unpack("<H", changed))
-    names = [*(disassembler.register_name(number) or "" for number in numbers), *named]
+    names = [*(disassembler.register_name(number) or "" for number in changed), *named]
     return frozenset(_WHOLE[name] for name in names if name in _WHOLE)
 
 
