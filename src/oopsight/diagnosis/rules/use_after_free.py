@@ -394,14 +394,14 @@ def use_after_free(
     handed = {use.module for use in freed.modules if use.allocates is False} if makers else set()
     if handed:
         freers = [freer for freer in freers if freer.module in makers] or freers
-    users_first = not certain and len(freers) != 1 and any(f.module for f in followers)
-    users_first = users_first and freed.question != "listed" and not handed
-    if users_first and not gave_back_itself(followers, doers):
+    several = not certain and len(freers) != 1 and freed.question != "listed" and not handed
+    users_first = several and any(f.module for f in followers)
+    if several and not gave_back_itself(followers, doers):
         freers, singled = freers_by_code(freers, doers, one, footprints, prints)
         left_it = {(leaver.module, leaver.function) for leaver in leavers}
         left_in = any((freer.module, freer.function) in left_it for freer in freers)
         freers = merge(leavers, freers) if left_in else freers
-        users_first = not singled and not left_in
+        users_first = users_first and not singled and not left_in
     culprits = merge(followers, freers) if users_first else merge(freers, followers)
     own = [] if certain else _allocated_in_use(flow)
     if own:

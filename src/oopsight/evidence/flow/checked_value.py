@@ -12,7 +12,7 @@ from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.follower import Follower
 from oopsight.evidence.flow.frames import calls
-from oopsight.evidence.flow.instructions import Instruction, whole_register
+from oopsight.evidence.flow.instructions import Instruction, Operand, whole_register
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.ways import Namer, Way
 from oopsight.evidence.modules.modules import Modules
@@ -66,8 +66,16 @@ def collect(
 def _ways(follower: Follower, context: Context, at: int, deep: int) -> list[Way]:
     """The way of each operand; where one was computed of several numbers, of each of these."""
     tracer = follower.calls.tracer
+    row = context.function.instructions[at]
+    operands = row.operands
+    if row.is_call:
+        return []
+    if row.mnemonic == "lea":
+        place = operands[1].memory
+        names = [place.base, place.index] if place is not None else []
+        operands = tuple(Operand(register=name) for name in names if name is not None)
     found: list[Way] = []
-    for operand in context.function.instructions[at].operands:
+    for operand in operands:
         register = whole_register(operand.register or "")
         if operand.memory is not None:
             found += follower.ways(context, operand.memory, None, at)[:1]

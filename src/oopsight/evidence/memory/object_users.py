@@ -37,7 +37,7 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
-from oopsight.evidence.use_after_free.handler_object import given_away
+from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
 from oopsight.evidence.use_after_free.reused import refilled as refilled_object
 from oopsight.evidence.use_after_free.reused import reused as reused_object
 from oopsight.evidence.use_after_free.stale_entry import stale_entry
@@ -274,6 +274,7 @@ def collect(
         _freed(known_flow, listed)
         or still_linked(session, known_flow)
         or _read_through(session, modules, known_flow)
+        or freed_work(session, modules, known_flow)
     )
     reused = (
         given_away(session, known_flow)

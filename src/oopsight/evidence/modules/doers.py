@@ -212,6 +212,8 @@ def collect(
     if not isinstance(users, ObjectUsers) and not _asked(flow):
         return Missing(Why.NOT_APPLICABLE, "the bad pointer is no trace of an earlier mistake")
     name = _module(flow, backtrace)
+    if name is None and isinstance(users, ObjectUsers) and users.modules:
+        name = users.modules[0].module
     module = next((one for one in modules.loaded if one.name == name), None)
     if module is None or not module.taints:
         return Missing(Why.NOT_APPLICABLE, "no module from outside the kernel's tree met it")

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from oopsight.errors import SymbolError
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.owner import owner_of
 from oopsight.plumbing import base_name
 
 if TYPE_CHECKING:
     from oopsight.evidence.flow.ways import Way
     from oopsight.evidence.memory.owner import SlabObject
+    from oopsight.evidence.modules.modules import Modules
     from oopsight.session import Session
 
 _RUNNERS = {
@@ -46,6 +48,30 @@ def given_away(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject
         "name that function any more",
         slab,
     )
+
+
+def freed_work(
+    session: Session, modules: Modules, flow: DataFlow | None
+) -> tuple[str, SlabObject] | None:
+    """The free object with the work item of which a worker was to run the function.
+
+    The worker had taken the function from there, and remembers the work item.
+    """
+    from drgn import FaultError, Object, offsetof
+
+    held = flow.first.held_in if flow is not None and flow.subject == "target" else None
+    if flow is None or held is None or base_name(flow.first.function) != "process_one_work":
+        return None
+    try:
+        kind = session.prog.type("struct worker")
+        begin = int(held.address) - offsetof(kind, "current_func")
+        work = Object(session.prog, kind, address=begin).current_work.value_()
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return None
+    slab = owner_of(session, modules, work).slab if work else None
+    if slab is None or not slab.freed:
+        return None
+    return f"the work item at {work:#x}, whose function the worker was to run, is in it", slab
 
 
 def _handler(inner: str, way: Way) -> tuple[str, str, int] | None:
