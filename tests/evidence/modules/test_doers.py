@@ -13,7 +13,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.modules import doers
 from oopsight.evidence.modules.doers import Doers, collect
-from oopsight.evidence.modules.field_code import FieldUse, Mark, Stored
+from oopsight.evidence.modules.field_code import FieldUse, Freed, Mark, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
 
 MODULE = 0xFFFFFFFFC0300000
@@ -145,11 +145,13 @@ def stored(key: int, what: str, **changes: Any) -> Stored:
     return Stored(key, what, None, **changes)
 
 
-def of_field(uses: dict[str, FieldUse], *code: ModuleFunction, key: str = "0x20"):  # noqa: ANN201
+def of_field(  # noqa: ANN201
+    uses: dict[str, FieldUse], *code: ModuleFunction, key: str = "0x20", **changes: Any
+):
     step = replace(
         STEP, instruction=replace(STEP.instruction, text=f"mov rax, qword ptr [rbx + {key}]")
     )
-    way = made.way(step, value=0, module="recorder", ended="loaded")
+    way = made.way(step, value=0, module="recorder", ended="loaded", **changes)
     return doers._of_field(MODULES.loaded[0], 0, way, uses, list(code))
 
 
@@ -160,6 +162,20 @@ def use(*stores: Stored, **changes: Any) -> FieldUse:
 
 def function(name: str, *calls: str) -> ModuleFunction:
     return ModuleFunction(name, MODULE, frozenset(calls), frozenset(), copies=False)
+
+
+def test_who_would_have_freed_what_has_the_field_did_not_where_that_is_in_use() -> None:
+    calls = {
+        "rec_kill": Freed(0x20, cleared=False, whole=True, always=True),
+        "rec_put": Freed(0x20, cleared=False, whole=True),
+        "rec_close": Freed(0x20, cleared=True, whole=False),
+    }
+    uses = {name: FieldUse((call,), (), counts=False) for name, call in calls.items()}
+    assert of_field(uses).frees == ("rec_kill", "rec_put", "rec_close")
+    held = made.owner(int(MADE.address) + 0x20, "slab", slab=MADE, offset=0x20)
+    assert of_field(uses, held_in=held).frees == ("rec_put", "rec_close")
+    gone = made.owner(int(ONE.address) + 0x20, "slab", slab=ONE, offset=0x20)
+    assert of_field(uses, held_in=gone).frees == ("rec_kill", "rec_put", "rec_close")
 
 
 def test_who_clears_a_field_and_who_puts_another_pointer_there() -> None:

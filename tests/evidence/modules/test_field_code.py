@@ -47,7 +47,24 @@ def test_what_a_field_holds_is_freed_and_left_there() -> None:
 )
 def test_what_becomes_of_the_field(more: tuple[str, ...], cleared: bool, whole: bool) -> None:
     lines = ("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9000", *more)
-    assert use(*lines).frees[0] == Freed(0x20, cleared, whole)
+    assert use(*lines).frees[0] == Freed(0x20, cleared, whole, always=whole)
+
+
+@pytest.mark.parametrize(
+    ("between", "always"),
+    [
+        (("jne 0x1018",), False),  # past the second call
+        (("jne 0x1004",), True),
+        (("ret ",), False),
+        (("jmp 0x8000",), False),
+    ],
+)
+def test_the_object_with_the_field_is_freed_on_some_ways_or_on_all(
+    between: tuple[str, ...], always: bool
+) -> None:
+    lines = ("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9000", *between)
+    (found,) = use(*lines, "mov rdi, rbx", "call 0x9000", "ret ").frees
+    assert (found.whole, found.always) == (True, always)
 
 
 def test_a_store_before_the_free_does_not_clear() -> None:

@@ -115,7 +115,7 @@ class FieldDoers:
     leaves: tuple[str, ...]
     """Free it and leave both the pointer and what has the field."""
     frees: tuple[str, ...]
-    """Others that free it."""
+    """Others that free it; but none that would have freed what has the field, which is in use."""
     keeps: tuple[KeptBy, ...]
     shares: tuple[str, ...]
     """Store a pointer to what is in use already, and take no reference to anything."""
@@ -478,7 +478,11 @@ def _of_field(
         value=way.value,
         module=module.name,
         leaves=leaves,
-        frees=tuple(name for name, calls in freeing.items() if calls and name not in leaves),
+        frees=tuple(
+            name
+            for name, calls in freeing.items()
+            if name not in leaves and any(not (one.always and _in_use(way)) for one in calls)
+        ),
         keeps=tuple(
             dict.fromkeys(
                 KeptBy(name, one.called or "", one.checked)
@@ -514,6 +518,12 @@ def _of_field(
             dict.fromkeys(name for name, _, one in stores if one.what == "value" and one.loaded)
         ),
     )
+
+
+def _in_use(way: Way) -> bool:
+    """Whether the object with the field is there still: who frees it as well has not freed it."""
+    slab = way.held_in.slab if way.held_in is not None else None
+    return slab is not None and slab.state == "allocated"
 
 
 def _is_new(into: str | None, makers: set[str]) -> bool:

@@ -81,6 +81,8 @@ class Freed:
     """Whether the function stores another pointer there, or none."""
     whole: bool
     """Whether the function frees what has the field, too."""
+    always: bool = False
+    """Whether it does so on every way after this call."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,8 @@ class _Reading:
         """Stores of numbers: where in the code, key, size in bytes, the pointer, the number."""
         self.jumps: list[tuple[int, int]] = []
         """Within the function, from and to."""
+        self.ends: list[int] = []
+        """Where the function is left."""
         self._carried: dict[int, dict[str, Value]] = {}
         """The registers at the first jump forwards to a place."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
@@ -415,6 +419,8 @@ def field_use(
         if jump and operands.startswith("0x") and start <= int(operands, 16) < end:
             reading.jump(address, int(operands, 16))
             continue
+        if mnemonic in ("ret", "jmp", "ud2"):
+            reading.ends.append(address)
         if mnemonic in ("call", "jmp"):
             reading.call(address, operands)
         elif not jump:
@@ -422,7 +428,12 @@ def field_use(
     whole = {one for _, one in reading.freed}
     frees = tuple(
         dict.fromkeys(
-            Freed(one.number, _cleared(reading, at, one), one.of in whole)
+            Freed(
+                one.number,
+                _cleared(reading, at, one),
+                one.of in whole,
+                _always(reading, at, one),
+            )
             for at, one in reading.freed
             if one.kind == "loaded"
         )
@@ -505,6 +516,16 @@ def _within(value: Value) -> tuple[Value, int]:
 
 def _signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
+
+
+def _always(reading: _Reading, freed_at: int, freed: Value) -> bool:
+    """Whether what a freed pointer was read from is freed on every way after it."""
+    return any(
+        not any(freed_at < end < at for end in reading.ends)
+        and all(not freed_at < source < at or to <= at for source, to in reading.jumps)
+        for at, value in reading.freed
+        if value == freed.of and at > freed_at
+    )
 
 
 def _cleared(reading: _Reading, freed_at: int, freed: Value) -> bool:
