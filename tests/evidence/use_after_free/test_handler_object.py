@@ -6,7 +6,7 @@ from handmade_session import Machine
 
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.use_after_free import handler_object
-from oopsight.evidence.use_after_free.handler_object import given_away
+from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
 
 ONE = made.slab_object("allocated")
 TIMER = int(ONE.address) + 16
@@ -57,3 +57,14 @@ def test_what_is_read_at_once_from_the_argument_was_read_by_the_handler(
     monkeypatch.setattr(handler_object, "_named_there", lambda *_: "beat")
     at_once = made.data_flow(made_flow.first, handed, bad=made_flow.bad)
     assert given_away(Machine().session, at_once) is None
+
+
+def test_what_a_worker_was_to_run_is_no_function_any_more() -> None:
+    # Only a call that process_one_work() took from a worker counts.
+    held = made.owner(int(ONE.address) + 24, "slab", slab=ONE, offset=24)
+    step = made.flow_step("loaded", "process_one_work", 0x1234)
+    modules = made.modules()
+    other = made.data_flow(made.way(step, held_in=held, function="poll"), subject="target")
+    assert freed_work(Machine().session, modules, other) is None
+    operand = made.data_flow(made.way(step, held_in=held, function="process_one_work"))
+    assert freed_work(Machine().session, modules, operand) is None

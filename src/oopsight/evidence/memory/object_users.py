@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.freelist_overrun import freelist_overrun
+from oopsight.evidence.corruption.head_overrun import head_overrun
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
 from oopsight.evidence.corruption.overrun_writers import able_to_overrun, writing_modules
@@ -46,6 +47,7 @@ from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3
 _MOST_MAKERS = 16
+_WORD = 8
 
 
 _HELD_BY = "the object that held the pointer to it"
@@ -217,6 +219,12 @@ def _overran(
     return None if found is None else ("the bad pointer was read from it", held.slab, found)
 
 
+def _from_the_beginning(ran: tuple[str, SlabObject, Overrun]) -> bool:
+    """Whether what ran over a pointer in its own object is all that there is of that object."""
+    _, one, overrun = ran
+    return overrun.within and overrun.start - one.address <= _WORD
+
+
 def _in_allocator(backtrace: Backtrace | Missing) -> bool:
     """Whether the allocator itself met the bad pointer."""
     if isinstance(backtrace, Missing):
@@ -292,13 +300,15 @@ def collect(
         ran = freelist_overrun(session, modules, fault, cpu)
     if ran is None and reused is None and listed is not None:
         ran = _overran_list(session, modules, listed)
-    refilled = refilled_object(session, known_flow) if reused is None and ran is None else None
+    refilled = None
+    if reused is None and (ran is None or _from_the_beginning(ran)):
+        refilled = refilled_object(session, known_flow)
     if reused is not None:
         question, (role, one) = "reused", reused
-    elif ran is not None:
-        question, (role, one, overrun) = "overrun", ran
     elif refilled is not None:
         question, (role, one) = "refilled", refilled
+    elif ran is not None:
+        question, (role, one, overrun) = "overrun", ran
     elif freed is not None:
         role, one = freed
         question = "freed" if one.freed else "reused"
@@ -306,6 +316,9 @@ def collect(
             question = "listed"
     elif (stale := stale_entry(session, known_flow)) is not None:
         question, (role, one, owned) = "refilled", stale
+        overrun = head_overrun(session, modules, one, owned)
+        if overrun is not None:
+            question, role, owned = "overrun", "the bad pointer was read from it", None
     else:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
     path = backtrace if isinstance(backtrace, Backtrace) else None

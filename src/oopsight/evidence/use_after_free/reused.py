@@ -52,7 +52,7 @@ def refilled(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] 
     if flow is None or way is None or way.held_in is None or way.held_in.slab is None:
         return None
     one = way.held_in.slab
-    if one.freed or way.module is None or flow.bad is None or flow.bad.kind != "non-canonical":
+    if one.freed or flow.bad is None or flow.bad.kind != "non-canonical":
         return None
     length = int(way.held_in.address) + 8 - one.address
     try:
@@ -62,7 +62,10 @@ def refilled(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] 
     if length < _LEAST_TEXT or not all(0x20 <= byte < 0x7F for byte in data):
         return None
     text = printable(data[:_SHOWN])
-    return f"{way.module} reads pointers from it, and a text fills it: {text!r}", one
+    return (
+        f"{way.module or way.function} reads pointers from it, and a text fills it: {text!r}",
+        one,
+    )
 
 
 def _holders(session: Session, modules: Modules, one: SlabObject) -> list[str]:

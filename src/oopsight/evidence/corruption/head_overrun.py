@@ -1,0 +1,86 @@
+"""Whether only the beginning of an object was written over, and the rest is as of others like it.
+
+Memory that was freed and given to somebody else holds what that one put there, all through. Where
+what lies behind the damage is still that of the object's kind, word for word of the same sort, the
+object is alive, and what was written there came from the one before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oopsight.evidence import Address
+from oopsight.evidence.corruption.overrun import Overrun
+from oopsight.evidence.memory.owner import neighbour
+from oopsight.evidence.pointers import BytesPointer
+
+if TYPE_CHECKING:
+    from oopsight.evidence.memory.owner import SlabObject
+    from oopsight.evidence.modules.modules import Modules
+    from oopsight.session import Session
+
+_WORD = 8
+_MOST_DAMAGED = 128
+"""Bytes at the beginning of an object."""
+_LEAST_ALIKE = 4
+"""Words behind the damage; some of them have to be other than zero."""
+_SHOWN = 16
+
+
+def head_overrun(
+    session: Session, modules: Modules | None, one: SlabObject, like: SlabObject
+) -> Overrun | None:
+    """What ran into an object from the one before it.
+
+    :param like: an object of the same kind that is whole
+    """
+    from drgn import FaultError
+
+    before = neighbour(session, modules, one, -1)
+    if before is None or before.state != "allocated" or one.state != "allocated":
+        return None
+    try:
+        mine = session.read(one.address, one.size)
+        its = session.read(like.address, like.size)
+        border = session.read(one.address - _SHOWN, 2 * _SHOWN)
+    except FaultError:
+        return None
+    end = _alike_from(mine, its)
+    if end is None or not 0 < end <= min(_MOST_DAMAGED, one.size // 2) or not any(border[:_SHOWN]):
+        return None
+    return Overrun(
+        before=before,
+        start=Address(one.address - _SHOWN),
+        end=Address(one.address + end),
+        kind="bytes without a pattern",
+        text=mine[:_SHOWN].hex(" ", 4),
+        memory=BytesPointer(Address(one.address - _SHOWN), border.hex()),
+        sure=False,
+    )
+
+
+def _alike_from(mine: bytes, its: bytes) -> int | None:
+    """From where on two objects hold words of the same sorts to their ends, in bytes."""
+    sorts = [
+        (_sort(mine[at : at + _WORD]), _sort(its[at : at + _WORD]))
+        for at in range(0, min(len(mine), len(its)) - _WORD + 1, _WORD)
+    ]
+    first = len(sorts)
+    while first and sorts[first - 1][0] == sorts[first - 1][1]:
+        first -= 1
+    rest = sorts[first:]
+    told = len(rest) >= _LEAST_ALIKE and any(sort != "zero" for sort, _ in rest)
+    return first * _WORD if told else None
+
+
+def _sort(word: bytes) -> str:
+    """What a word holds, by its looks."""
+    number = int.from_bytes(word, "little")
+    if number == 0:
+        return "zero"
+    if number >> 47 == 0x1FFFF:
+        return "pointer"
+    letters = sum(0x20 <= byte < 0x7F for byte in word)
+    if letters >= _WORD // 2 and letters == len(word.rstrip(b"\0")):
+        return "text"
+    return "small" if number < 1 << 32 else "number"

@@ -1,0 +1,51 @@
+"""An object whose beginning alone was written over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence.corruption import head_overrun as module
+from oopsight.evidence.corruption.head_overrun import head_overrun
+
+ONE = made.slab_object("allocated", size=64, stride=64)
+LIKE = made.slab_object("allocated", size=64, stride=64, address=made.Address(ONE.address + 256))
+BEFORE = made.slab_object("allocated", size=64, stride=64, address=made.Address(ONE.address - 64))
+POINTER = (0xFFFF888003400000).to_bytes(8, "little")
+REST = b"tenant-1" + bytes(16) + (7).to_bytes(8, "little") + bytes(16)
+NOISE = bytes(range(0x81, 0x91))
+
+
+def found(monkeypatch: pytest.MonkeyPatch, mine: bytes, *, before: Any = BEFORE) -> Any:
+    machine = Machine()
+    machine.memory[int(ONE.address) - 64] = NOISE * 4 + mine
+    machine.memory[int(LIKE.address)] = POINTER * 2 + REST
+    monkeypatch.setattr(module, "neighbour", lambda *_: before)
+    return head_overrun(machine.session, None, ONE, LIKE)
+
+
+def test_the_rest_is_as_of_others_of_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    overrun = found(monkeypatch, NOISE + REST.replace(b"-1", b"-2"))
+    assert overrun is not None
+    assert (overrun.before, overrun.end) == (BEFORE, ONE.address + 16)
+    assert not overrun.sure
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        NOISE * 4,  # somebody else's, all through
+        POINTER * 2 + REST,  # nothing is wrong with it
+    ],
+)
+def test_anything_else_is_none(monkeypatch: pytest.MonkeyPatch, mine: bytes) -> None:
+    assert found(monkeypatch, mine) is None
+
+
+def test_nothing_alive_lies_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch, NOISE + REST, before=None) is None
+    free = made.slab_object("free", size=64, stride=64)
+    assert found(monkeypatch, NOISE + REST, before=free) is None
