@@ -6,7 +6,7 @@ from oopsight.diagnosis import Certainty, Culprit, Step
 from oopsight.diagnosis.doers import footprint_step
 from oopsight.diagnosis.stalls import distinct
 from oopsight.evidence import Missing
-from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
+from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks, LockTaker
 from oopsight.evidence.hangs.waiting import Lock, Wait
 
 _RCU = "rcu"
@@ -72,6 +72,32 @@ def suspects(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLe
     acting = [leak for leak in omitted if leak.acts]
     ordered = [*acting, *found, *(leak for leak in omitted if not leak.acts)]
     return _each(ordered)[:_MOST_SUSPECTS] if omitted else found
+
+
+def takers(lock: Lock, spinners: list[Wait], leaks: LockLeaks | Missing) -> list[LockTaker]:
+    """Functions that take such a lock, where none is known to keep it; those that spin left out.
+
+    :param spinners: all that wait for the lock
+    """
+    if isinstance(leaks, Missing):
+        return []
+    spinning = {(w.call.module, w.call.function) for w in spinners if w.call is not None}
+    modules = {module for module, _ in spinning}
+    places = frozenset().union(*(w.places for w in spinners))
+    found: dict[tuple[str, str], LockTaker] = {}
+    for one in leaks.takers:
+        who = (one.module.name, one.function)
+        if who in spinning or one.module.name not in modules or one.kind != lock.kind:
+            continue
+        at = one.lock == lock.address if one.lock is not None else _may_lie(one.offset, places)
+        if at:
+            found.setdefault(who, one)
+    return sorted(found.values(), key=lambda one: one.lock is None and one.offset is None)
+
+
+def _may_lie(offset: int | None, places: frozenset[int]) -> bool:
+    """Whether a lock so far from a pointer can be the one; of one at 0 nothing is known."""
+    return offset is None or not places or offset in places
 
 
 def left_to_itself(circle: tuple[Wait, ...], leaks: LockLeaks | Missing) -> bool:

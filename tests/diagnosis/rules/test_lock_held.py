@@ -22,10 +22,11 @@ from handmade_waits import (
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.lock_held import lock_held
 from oopsight.evidence import Address
+from oopsight.evidence.hangs.lock_leaks import LockTaker
 from oopsight.evidence.hangs.stacks import HeldLock
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.modules.footprints import Footprint
-from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.kinds import Kind
 
 HUNG = symptom(Kind.HUNG_TASK)
@@ -271,6 +272,32 @@ def test_a_spinlock_that_stays_locked_where_another_is_unlocked_twice() -> None:
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["move"]
     assert any("releases another one twice, at move+0x28 again" in s.claim for s in found.chain)
+
+
+def test_a_spinlock_of_which_no_way_is_known_that_keeps_it() -> None:
+    soft = symptom(Kind.SOFT_LOCKUP)
+    wanted = replace(held(LOCK_A, "spinlock"), offset=0x40)
+    spin = Lock("spinlock", LOCK_A, "pool_lock")
+    spinner = Wait(stack(1, call(2, "show", wants=wanted)), spin, None)
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+
+    def taker(function: str, offset: int | None, lock: Address | None = None) -> LockTaker:
+        return LockTaker(module, function, "spinlock", lock, offset)
+
+    many = (
+        taker("show", 0x40),
+        taker("either", None),
+        taker("move", 0x40),
+        taker("other", 0x48),
+        taker("global", None, LOCK_B),
+    )
+    found = lock_held(soft, waits(spinner), replace(leaks(), takers=many))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["move", "either", "show"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "soft_lockup" in found.refines
+    # Only the one that spins takes it.
+    assert isinstance(lock_held(soft, waits(spinner), replace(leaks(), takers=many[:1])), Clear)
 
 
 def test_a_spinlock_that_another_function_should_have_given_back() -> None:

@@ -20,7 +20,9 @@ How it is decided
     ``seq_file`` keeps the lock, the paths are those of ``stop``. Where a function of the module
     returns with the lock for others of it to give back, these are looked through for a way that
     does not: one that has changed memory before it returns is more suspect than one that finds
-    nothing to do; then whom the owner's stack or the log shows to have run.
+    nothing to do; then whom the owner's stack or the log shows to have run. Where no such path is
+    found for a spinlock that no CPU's code holds, the other functions of the module that take a
+    lock at that place are named: it is *possible* that one has kept it.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
@@ -47,6 +49,7 @@ from oopsight.diagnosis.leaked import (
     leaking,
     left_to_itself,
     suspects,
+    takers,
 )
 from oopsight.diagnosis.stalls import (
     blame,
@@ -78,6 +81,7 @@ _STALLS = (
     *(Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE),
     Kind.PANIC_OTHER,
 )
+_MOST_TAKERS = 3
 _GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "deliberate_panic")
 
 
@@ -267,16 +271,8 @@ def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing)
     search = leaking if lock.kind == "semaphore" else suspects
     found = search(lock, first, leaks)
     if not found:
-        return Clear(f"who holds {lock.title} is not known")
-    steps = [
-        waits_step(first),
-        Step(
-            "no code on any CPU's stack has taken it and not given it back: whoever took it has "
-            "returned",
-            (first.task,),
-        ),
-        *leak_steps(found),
-    ]
+        return _kept_by_a_taker(lock, first, waits, leaks)
+    steps = [waits_step(first), _nobodys_step(first), *leak_steps(found)]
     same = tuple(w for w in waits.victims if w.lock is not None and w.lock.key == lock.key)
     behind = victims_step(same, {first.task.address})
     steps += [behind] if behind else []
@@ -289,6 +285,52 @@ def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing)
         chain=tuple(steps),
         culprits=leakers(found, lock.name),
         advice=("Release the lock on every path out of the function.",),
+        refines=_GENERAL,
+    )
+
+
+def _nobodys_step(first: Wait) -> Step:
+    return Step(
+        "no code on any CPU's stack has taken it and not given it back: whoever took it has "
+        "returned",
+        (first.task,),
+    )
+
+
+def _kept_by_a_taker(
+    lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing
+) -> Finding | Clear:
+    """Of no function a path is known that keeps the lock; all that take such a one are suspects."""
+    same = [w for w in waits.victims if w.lock is not None and w.lock.key == lock.key]
+    found = takers(lock, same, leaks)
+    if not found:
+        return Clear(f"who holds {lock.title} is not known")
+    names = " and ".join(f"{one.function}()" for one in found[:_MOST_TAKERS])
+    module = found[0].module
+    behind = victims_step(tuple(same), {first.task.address})
+    return Finding(
+        title=f"{lock.title} was left locked, and {who(first)} spins on it",
+        summary=f"{lock.title} is locked and no CPU is in code that has taken it.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.MECHANISM,
+        chain=(
+            waits_step(first),
+            _nobodys_step(first),
+            Step(f"in {module.name}, such locks are also taken by {names}", (module,)),
+            *((behind,) if behind else ()),
+        ),
+        culprits=distinct(
+            [
+                *(
+                    Culprit(
+                        one.module.name, one.function, None, lock.name, "takes such a lock, too"
+                    )
+                    for one in found[:_MOST_TAKERS]
+                ),
+                *(blame(w.call, "spins on it", lock.name) for w in same if w.call is not None),
+            ]
+        ),
+        advice=("Look for a path out of these functions on which the lock is not released.",),
         refines=_GENERAL,
     )
 

@@ -8,6 +8,7 @@ So are a function that returns with a lock for others to give back, and these.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from oopsight.cheap import dataclass, replace
@@ -15,7 +16,7 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.hangs.cpus import Cpus
+from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.stacks import StackReader, TaskStack, stack_base
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.footprints import Footprint, left_on, stack_of
@@ -23,9 +24,9 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.prints import printed_by
 from oopsight.evidence.pointers import LogPointer, ModulePointer, TaskPointer
 from oopsight.kernel.call_sites import addresses, call_sites
-from oopsight.kernel.code_locks import Held, Leak
+from oopsight.kernel.code_locks import Function, Held, Leak
 from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES
-from oopsight.kernel.machine_code import Expression
+from oopsight.kernel.machine_code import Expression, direct_target
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -40,6 +41,7 @@ _LEFT = (
     "grace period",
 )
 """Kinds of locks that a function can return with."""
+_SPINLOCK = "spinlock"
 _INLINE = ("bit", "page")
 """Taken by a call only where somebody else has it."""
 _REMEMBERED = ("owner", "last reader", "last holder", "reader")
@@ -84,6 +86,19 @@ class LockLeak:
 
 
 @dataclass(frozen=True)
+class LockTaker:
+    """A function that takes a lock, and where."""
+
+    module: ModulePointer
+    function: str
+    kind: str
+    lock: Address | None
+    """Where the code names a fixed address."""
+    offset: int | None
+    """Its distance from the pointer through which the code comes to it, if it tells."""
+
+
+@dataclass(frozen=True)
 class LockLeaks:
     """What was found in the modules that were searched."""
 
@@ -97,6 +112,8 @@ class LockLeaks:
     omissions: tuple[LockLeak, ...] = ()
     """By functions that give a lock back which they have not taken, and on some ways do not: such
     a way may be meant."""
+    takers: tuple[LockTaker, ...] = ()
+    """Of spinlocks, if one is waited for that no CPU holds by its code, and all could be read."""
 
     def aimed(
         self, kind: str, places: frozenset[int], modes: tuple[str | None, ...]
@@ -163,7 +180,25 @@ def collect(
         search.followed,
         search.unread,
         tuple(omissions),
+        tuple(search.takers) if _nobodys(cpus, waits) else (),
     )
+
+
+def _nobodys(cpus: Cpus | Missing, waits: Waits | Missing) -> bool:
+    """Whether a CPU spins on a lock that is nobody's, as far as all CPUs' code tells."""
+    if isinstance(cpus, Missing) or isinstance(waits, Missing) or cpus.unread:
+        return False
+    locks = [w.lock for w in waits.victims if w.lock is not None and w.lock.kind == _SPINLOCK]
+    return any(not lock.holders for lock in locks) and not any(map(_may_hold_one, cpus.cpus))
+
+
+def _may_hold_one(cpu: Cpu) -> bool:
+    """Whether a CPU's stack is not whole, or it holds a spinlock of which it is not known which."""
+    if cpu.idle or cpu.in_user:
+        return False
+    held = [held for call in cpu.stack.calls for held in call.holds]
+    unknown = any(one.kind == _SPINLOCK and one.address is None for one in held)
+    return unknown or cpu.stack.missing is not None or not cpu.stack.calls
 
 
 def _owners(waits: Waits) -> list[TaskPointer]:
@@ -236,6 +271,7 @@ class _Search:
         self._givers: dict[str, dict[int, str]] = {}
         self.leaks: list[LockLeak] = []
         self.omissions: list[LockLeak] = []
+        self.takers: list[LockTaker] = []
         self.followed = 0
         self.unread = 0
 
@@ -256,6 +292,7 @@ class _Search:
             if function is None:
                 continue
             self.followed += function.followed
+            self.takers += self._takers(module, name, function)
             taken += [((name, begin), held) for held in sorted(function.taken, key=str)]
             for leak in function.leaks:
                 giver = self._giver(module, leak.held)
@@ -263,6 +300,17 @@ class _Search:
             if function.kept:
                 self._stops(module, (name, begin), function.kept)
         self._omit(module, taken)
+
+    def _takers(self, module: Module, name: str, function: Function) -> Iterator[LockTaker]:
+        """The spinlocks that a function takes."""
+        for at, row in function.code.items():
+            target = direct_target(row) if row.mnemonic == "call" else None
+            if target is None or ALL_ACQUIRES.get(self._targets.get(target, "")) != _SPINLOCK:
+                continue
+            lock = function.registers(at).get("rdi")
+            held = Held(_SPINLOCK, lock, at, self._targets[target])
+            fixed = Address(lock.offset) if lock is not None and not lock.base else None
+            yield LockTaker(module.pointer, base_name(name), _SPINLOCK, fixed, held.offset)
 
     def _omit(self, module: Module, taken: list[tuple[tuple[str, int], Held]]) -> None:
         """Look for ways of those that give back such locks which do not.
