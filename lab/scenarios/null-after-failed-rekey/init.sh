@@ -1,0 +1,7 @@
+boot() {
+	load sealbox
+}
+
+workload() {
+	service /usr/sbin/sealauditd -c /etc/auditd.steps
+}

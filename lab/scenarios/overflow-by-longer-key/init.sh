@@ -1,0 +1,7 @@
+boot() {
+	load keyvault
+}
+
+workload() {
+	service /usr/sbin/vaultd -c /etc/vaultd.steps
+}
