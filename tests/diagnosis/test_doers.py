@@ -9,6 +9,7 @@ from handmade_facts import ABSENT, slab_object
 
 from oopsight.diagnosis import Culprit
 from oopsight.diagnosis.doers import (
+    callers_first,
     copiers,
     freed_before,
     freers_by_code,
@@ -16,6 +17,7 @@ from oopsight.diagnosis.doers import (
     gave_back_itself,
     keepers,
     makers_that_omit,
+    managers,
     sharers,
     traces_of,
     uncounted,
@@ -223,3 +225,17 @@ def test_who_clears_the_field_is_less_suspect() -> None:
     field = replace(FIELD, clear_by=("rec_close",))
     ordered, singled = freers_by_code(BOTH, replace(ALIKE, fields=(field,)), ONE, ABSENT, ABSENT)
     assert ([one.function for one in ordered], singled) == (["rec_reset", "rec_close"], True)
+
+
+def test_who_calls_a_helper_that_frees_comes_before_it() -> None:
+    doers = replace(DOERS, helpers=("rec_reset",))
+    called = [freer("rec_reset"), freer("rec_close")]
+    assert [one.function for one in callers_first(called, doers)] == ["rec_close", "rec_reset"]
+    assert callers_first(called[::-1], doers) == called[::-1]
+    assert callers_first(called, ABSENT) == called
+
+
+def test_who_has_memory_that_the_kernel_frees() -> None:
+    doers = replace(DOERS, frees=(), allocates=(), managed=("rec_probe",))
+    assert [one.function for one in managers(doers)] == ["rec_probe"]
+    assert managers(replace(doers, frees=("rec_close",))) == managers(ABSENT) == []

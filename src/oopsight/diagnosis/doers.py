@@ -276,6 +276,23 @@ def who_takes_and_gives_back(doers: Doers | Missing, on_stack: set[str]) -> list
     return [Culprit(doers.module, name, None, None, why) for name in alone]
 
 
+def callers_first(culprits: list[Culprit], doers: Doers | Missing) -> list[Culprit]:
+    """With whoever called a helper that frees what it is given before that helper."""
+    if isinstance(doers, Missing) or len(culprits) < 2:  # one, and its caller
+        return culprits
+    first, second = culprits[:2]
+    helps = first.module == second.module == doers.module and first.function in doers.helpers
+    return [second, first, *culprits[2:]] if helps else culprits
+
+
+def managers(doers: Doers | Missing) -> list[Culprit]:
+    """Who has memory of the kernel that it frees itself, in a module that frees nothing."""
+    if isinstance(doers, Missing) or doers.frees or doers.allocates:
+        return []
+    why = "has memory that the kernel frees when the device is unbound"
+    return [Culprit(doers.module, name, None, None, why) for name in doers.managed]
+
+
 def freed_before(doers: Doers | Missing) -> list[Culprit]:
     """Who frees what the field holds, and leaves both the pointer and what has the field."""
     if not isinstance(doers, Doers):

@@ -108,11 +108,12 @@ def left_to_itself(circle: tuple[Wait, ...], leaks: LockLeaks | Missing) -> bool
     """
     wait = circle[0]
     lock = wait.lock
-    if len(circle) > 1 or lock is None or lock.kind not in _OWNED or wait.may_hold(lock):
+    if len(circle) > 1 or lock is None or lock.kind not in _OWNED:
         return False
-    return any(
-        leak.acts or (isinstance(leaks, LockLeaks) and leak in leaks.leaks)
-        for leak in suspects(lock, wait, leaks)
+    found = suspects(lock, wait, leaks)
+    fixed = next((leak.module.name for leak in found if leak.lock is not None), None)
+    return not wait.may_hold(lock, fixed) and any(
+        leak.acts or (isinstance(leaks, LockLeaks) and leak in leaks.leaks) for leak in found
     )
 
 

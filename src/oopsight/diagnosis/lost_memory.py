@@ -11,6 +11,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
 
+_FEW = 2
 _WHAT = {
     "free page": "a page that is free",
     "page of another": "a page that has another owner now",
@@ -47,7 +48,9 @@ def lost_memory_finding(
     why = "the only function of the module that frees memory" if only else "can free memory"
     freers = [Culprit(lost.module, name, None, None, why) for name in lost.frees]
     followers = flow_culprits(flow, backtrace, what="the pointer to memory that was given back")
-    culprits = merge(freers, followers) if only else merge(followers, freers)
+    # An area of vmalloc has no other user than who keeps a pointer to it.
+    freed = only or (lost.kind == "vmalloc area" and len(freers) <= _FEW)
+    culprits = merge(freers, followers) if freed else merge(followers, freers)
     # In a page the allocator keeps who freed it no more than whose it was.
     return Finding(
         title=f"use of memory that was given back in {fault.function}",

@@ -64,6 +64,10 @@ def test_who_writes_the_divisor_comes_before_who_divides() -> None:
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "shape_set_rate"
     assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    # Where others set zero on purpose, who divides has to look out for it.
+    answer = divide_error(error, trace, replace(writers, zeroes=True), ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "rate"
     # What another module writes has nothing to do with this one.
     other = divide_error(error, trace, replace(writers, module="other"), ABSENT)
     assert isinstance(other, Finding)

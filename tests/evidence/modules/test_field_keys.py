@@ -58,3 +58,12 @@ def test_a_field_is_as_far_from_the_lock_for_all() -> None:
 def test_what_was_not_read_from_a_field_has_no_key() -> None:
     way = made.way(made.flow_step("returned", "rec_read"), ended="returned")
     assert FieldKeys(way, {}).of(use(8)) is None
+
+
+def test_where_locks_are_elsewhere_so_is_the_field() -> None:
+    way = read("mov eax, dword ptr [rbp + 0x88]")
+    reader = use(locks=frozenset([0x60]))
+    work = use(0x80, 0x88, locks=frozenset([0x58]))
+    assert FieldKeys(way, {"rec_read": reader}).of(work) == 0x80
+    same = use(0x80, 0x88, locks=frozenset([0x60]))
+    assert FieldKeys(way, {"rec_read": reader}).of(same) == 0x88

@@ -67,3 +67,21 @@ def test_who_changes_one_of_several_that_have_to_agree(monkeypatch: pytest.Monke
     assert isinstance(found, StateWriters)
     assert found.functions == ("rec_resize", "rec_send")
     assert found.way == both.ways[1]
+
+
+@pytest.mark.parametrize(("text", "found"), [("dword", False), ("qword", True)])
+def test_a_pointer_is_stored_to_another_field_at_that_distance(
+    monkeypatch: pytest.MonkeyPatch, text: str, found: bool
+) -> None:
+    step = replace(
+        LOADED, instruction=replace(LOADED.instruction, text=f"mov eax, {text} ptr [rbx + 8]")
+    )
+    checked = replace(
+        CHECKED, ways=(made.way(step, module="rec", function="rec_stop", ended="loaded"),)
+    )
+    use = FieldUse((), (), counts=False, changes=frozenset([8]), wide=frozenset([8]))
+    own = FieldUse((), (), counts=False, changes=frozenset([8]))
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: {"rec_probe": use, "rec_stop": own})
+    answer = collect(Machine().session, checked, MODULES)
+    assert isinstance(answer, StateWriters) is found

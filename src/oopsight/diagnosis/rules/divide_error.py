@@ -14,7 +14,8 @@ How it is decided
 When it is wrong
     The function that divides may have been handed the zero; its callers of the same module are
     named after it. Where it read the divisor from memory to which other functions of the module
-    write, these come first: one of them let the zero in, and the verdict is *possible*.
+    write, these come first: one of them let the zero in, and the verdict is *possible*. Where one
+    of them sets zero on purpose, who divides stays first.
 
 Example
     ``div ecx`` with ``rcx`` = 0 in ``shape_per_second()``, called by the timer's ``shape_tick()``.
@@ -25,6 +26,7 @@ Look next
 
 from __future__ import annotations
 
+from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import (
     culprits,
@@ -79,7 +81,10 @@ def divide_error(
     state = wrote_state(writers, blamed)
     if state is not None:
         steps.append(state_step(state))
-        found = state_culprits(state, found, prints)
+        # Where zero is a value like others, who divides has to look out for it.
+        found = state_culprits(
+            replace(state, alone=state.alone and not state.zeroes), found, prints
+        )
         certainty, of_cause = Certainty.POSSIBLE, certainty
     return Finding(
         title=f"division by zero in {title_of(blamed[0])}",

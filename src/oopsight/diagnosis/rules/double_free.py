@@ -42,7 +42,7 @@ from oopsight.diagnosis.blame import (
     track_step,
     where,
 )
-from oopsight.diagnosis.doers import copiers, freed_before
+from oopsight.diagnosis.doers import callers_first, copiers, freed_before
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -135,6 +135,7 @@ def double_free(
         leaving = freed_before(doers)
         # Who frees now and leaves the pointer itself is no less suspect than others that do.
         earlier = [] if any(one.function in on_stack for one in leaving) else leaving
+        culprits = _inlined_last(callers_first(culprits, doers), backtrace)
         culprits = merge(copying, earlier, culprits)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
@@ -151,6 +152,12 @@ def double_free(
         ),
         refines=("use_after_free", "bug_on"),
     )
+
+
+def _inlined_last(culprits: list[Culprit], backtrace: Backtrace) -> list[Culprit]:
+    """With the function that a helper was inlined into before that helper."""
+    inlined = {base_name(frame.function) for frame in backtrace.crash_path if frame.inline}
+    return sorted(culprits[:2], key=lambda one: one.function in inlined) + culprits[2:]
 
 
 def _called_back(flow: DataFlow) -> list[Culprit]:

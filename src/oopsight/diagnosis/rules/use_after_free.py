@@ -82,6 +82,7 @@ from oopsight.diagnosis.doers import (
     freers_by_code,
     freers_unseen,
     gave_back_itself,
+    managers,
     traces_of,
     uncounted,
 )
@@ -421,7 +422,7 @@ def use_after_free(
     if not lent and not outlived:
         culprits = merge(sharing, culprits)
     if not certain:
-        culprits = merge(_registered(registrants, culprits), culprits)
+        culprits = merge(_registered(registrants, culprits), managers(doers), culprits)
     culprits = function_first(culprits)
     if not certain:
         culprits = _with_inlined(culprits, freed)

@@ -87,6 +87,9 @@ def _decisive(log: Log) -> CrashReport:
     serious = next((report for report in log.crashes if report.kind not in _HARMLESS), first)
     if first.kind in _HARMLESS and serious.kind in _PASSING and last.kind in _PASSING:
         return serious
+    # Nor does the kernel stop for work that comes back with a lock, but for who then waits for it.
+    if first.kind is Kind.LOCK_MISUSE and last.kind in _PASSING:
+        return next(report for report in log.crashes if report.kind in _PASSING)
     # Who sleeps where he must not may well have brought about what follows.
     if first.kind is Kind.WARNING and serious.kind not in _PASSING:
         return serious

@@ -42,6 +42,7 @@ from oopsight.session import Session
 _MOST_WAYS = 3
 _LARGEST_FUNCTION = 1 << 16
 _MOST_CODE = 1 << 18
+_MANAGED = ("devm_kmalloc", "devm_kzalloc", "devm_kmemdup", "devm_kstrdup")
 _ASYNCHRONOUS = (
     (
         ("call_timer_fn", "__run_timers", "run_timer_softirq", "expire_timers"),
@@ -184,6 +185,10 @@ class Doers:
     stops: tuple[str, ...] = ()
     """Stop, or wait for, what had called the module when it met the bad pointer: its timers, its
     work, its thread; themselves or by a function that they call."""
+    managed: tuple[str, ...] = ()
+    """Have memory of the kernel that it frees itself when a device is unbound."""
+    helpers: tuple[str, ...] = ()
+    """Free only what they are given, or what that holds, for others of the module."""
     both: tuple[str, ...] = ()
     """Take references, and give them back themselves or by what they call."""
     uncounts: tuple[str, ...] = ()
@@ -239,6 +244,8 @@ def collect(
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
         stops=_stopping(backtrace, inner),
+        managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.calls)),
+        helpers=_helpers(uses, inner),
         both=tuple(
             name
             for name in _reaching({name for name, use in uses.items() if use.uncounts}, inner)
@@ -360,6 +367,13 @@ def _registering(
     starts = [one.start for one in code if base_name(one.name) in called]
     tables = {at for start in starts for at in tables_with(session, module, start)}
     return named(one for one in code if one.refers & tables and publishes(one))
+
+
+def _helpers(uses: dict[str, FieldUse], code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Who frees what it was given, or what that holds, and nothing else, and is called for that."""
+    called = {base_name(name) for one in code for name in one.calls}
+    given = {"argument"}
+    return tuple(name for name, use in uses.items() if use.roots == given and name in called)
 
 
 def _stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tuple[str, ...]:

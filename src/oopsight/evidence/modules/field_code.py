@@ -149,6 +149,10 @@ class FieldUse:
     """Keys of all fields that it stores to, of whatever width."""
     changes: frozenset[int] = frozenset()
     """Keys of those that it stores to, or counts in, in what is not new to it."""
+    wide: frozenset[int] = frozenset()
+    """Keys of those of them that it sets to eight bytes which are no number of the code's own."""
+    zeroes: frozenset[int] = frozenset()
+    """Keys of those of them that it sets to zero, by a number that stands in the code."""
     wipes: tuple[Wiped, ...] = ()
     fills: frozenset[str] = frozenset()
     """Functions that had returned what it stores to."""
@@ -156,6 +160,8 @@ class FieldUse:
     """Distances of the places within objects whose addresses it takes."""
     locks: frozenset[int] = frozenset()
     """Distances of the locks that it takes from the pointers it has to what they are in."""
+    roots: frozenset[str] = frozenset()
+    """What it comes to what it frees from, as :attr:`Value.kind` has it."""
     uncounts: bool = False
     """Whether it gives a reference back, by an atomic instruction."""
     unlinks: bool = False
@@ -179,10 +185,13 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         marks=one.marks + other.marks,
         sets=one.sets | other.sets,
         changes=one.changes | other.changes,
+        wide=one.wide | other.wide,
+        zeroes=one.zeroes | other.zeroes,
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
         inner=one.inner | other.inner,
         locks=one.locks | other.locks,
+        roots=one.roots | other.roots,
         uncounts=one.uncounts or other.uncounts,
         unlinks=one.unlinks or other.unlinks,
     )
@@ -225,6 +234,8 @@ class _Reading:
         self.tested: set[Value] = set()
         self.keys: set[int] = set()
         self.changed: set[int] = set()
+        self.wide: set[int] = set()
+        self.zeroed: set[int] = set()
         self.filled: set[str] = set()
         self.inner: set[int] = set()
         self.locks: set[int] = set()
@@ -357,6 +368,10 @@ class _Reading:
             self.filled.add(into)
         number = _NUMBER.fullmatch(source)
         value = Value("number", int(source, 0) & _MASK) if number else self._value(source)
+        if value == Value("number", 0) and into is None:
+            self.zeroed.add(where[0])
+        if value.kind != "number" and place.startswith("qword"):
+            self.wide |= {where[0], where[0] + 4}
         size = _BYTES.get(place.partition(" ")[0])
         if size is not None and value.kind == "number" and where[1] is not None:
             self.numbers.append((end, where[0], size, where[1], value.number))
@@ -464,6 +479,8 @@ def field_use(
         tuple(_marks(reading, at, one) for at, one in reading.freed),
         frozenset(reading.keys),
         frozenset(reading.changed),
+        frozenset(reading.wide),
+        frozenset(reading.zeroed),
         tuple(
             dict.fromkeys(
                 Wiped(size.number if size.kind == "number" else None, _into(value))
@@ -474,6 +491,7 @@ def field_use(
         frozenset(reading.filled),
         frozenset(reading.inner),
         frozenset(reading.locks),
+        frozenset(_root(value).kind for _, value in reading.freed),
         reading.uncounts,
         any(
             value.kind == "number" and value.number == _UNLINKED for *_, value, _ in reading.stored
@@ -504,6 +522,13 @@ def _marks(reading: _Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
         if all(at <= source < freed_at or not at <= to <= freed_at for source, to in reading.jumps):
             found[offset] = Mark(offset, size, number & ((1 << 8 * size) - 1))
     return tuple(found.values())
+
+
+def _root(value: Value) -> Value:
+    """The pointer with which the way to a value began."""
+    while value.of is not None:
+        value = value.of
+    return value
 
 
 def _within(value: Value) -> tuple[Value, int]:

@@ -28,7 +28,10 @@ class FieldKeys:
 
     def of(self, use: FieldUse) -> int | None:
         """The key by which a function has the field; ``None`` where the field has none."""
-        candidates = (*self._known, *self._beside_lock(use))
+        beside = self._beside_lock(use)
+        apart = self._reader is not None and not self._reader.locks & use.locks
+        # Where their locks are at other distances, so is everything else.
+        candidates = (*beside, *self._known) if apart else (*self._known, *beside)
         usual = self._known[0] if self._known else None
         return next((key for key in candidates if key in use.touches), usual)
 

@@ -10,6 +10,7 @@ from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
@@ -32,6 +33,8 @@ class StateWriters:
     among them. Empty where there are too many to tell, or it is not seen how they come to it."""
     alone: bool = True
     """Whether the number was not compared with one that the call brought with it."""
+    zeroes: bool = False
+    """Whether some of them set it to zero on purpose."""
 
 
 def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateWriters | Missing:
@@ -60,9 +63,16 @@ def writers_of(
     reader = SessionReader(session)
     uses = uses_of(reader, inner_functions(session, module, reader))
     keys = FieldKeys(way, uses)
-    writers = [name for name, use in uses.items() if keys.of(use) in use.changes]
+    writers = [name for name, use in uses.items() if _writes(use, keys.of(use), way)]
     found = tuple(name for name in writers if name != base_name(way.function))
     few = len(found) <= _MOST_WRITERS
     # A field that nobody at all writes to is reached in a way that is not seen through.
     open_ = bool(found) or not writers
-    return StateWriters(module.name, way, found if few else (), alone) if open_ else None
+    zeroes = any(keys.of(use) in use.zeroes for use in uses.values())
+    return StateWriters(module.name, way, found if few else (), alone, zeroes) if open_ else None
+
+
+def _writes(use: FieldUse, key: int | None, way: Way) -> bool:
+    """Whether a function writes to a field of its width: a pointer is stored elsewhere."""
+    narrow = way.end is not None and "qword" not in way.end.instruction.text
+    return key in use.changes and not (narrow and key in use.wide)

@@ -13,6 +13,7 @@ from oopsight.evidence.modules.module_roles import (
     freers,
     holding_variables,
     inner_functions,
+    publishes,
 )
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
@@ -103,5 +104,6 @@ def _lost(
         other=other[0],
         other_variable=other[1],
         other_pointer=other[2],
-        frees=freers(code),
+        # Who makes things known frees where that fails.
+        frees=freers(sorted(code, key=publishes)),
     )

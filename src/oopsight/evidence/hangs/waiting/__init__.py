@@ -178,11 +178,15 @@ class Wait:
         }
         return frozenset(offset for offset in (lock.within, *found) if offset)
 
-    def may_hold(self, lock: Lock) -> bool:
-        """Whether some function on its stack holds the lock, or one of which that is not known."""
+    def may_hold(self, lock: Lock, module: str | None = None) -> bool:
+        """Whether some function on its stack holds the lock, or one of which that is not known.
+
+        :param module: the module in whose own data the lock is: others do not take it
+        """
         if self.stack.inside(*_HOLDING) is not None:
             return True
-        held = [h for call in self.stack.calls for h in call.holds if h.kind == lock.kind]
+        calls = [call for call in self.stack.calls if module in (None, call.module)]
+        held = [h for call in calls for h in call.holds if h.kind == lock.kind]
         return any(h.address in (None, lock.address) for h in held)
 
     def holding(self, lock: Lock) -> Call | None:
