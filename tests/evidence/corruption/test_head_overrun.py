@@ -9,7 +9,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence.corruption import head_overrun as module
-from oopsight.evidence.corruption.head_overrun import head_overrun
+from oopsight.evidence.corruption.head_overrun import among_others, head_overrun
 
 ONE = made.slab_object("allocated", size=64, stride=64)
 LIKE = made.slab_object("allocated", size=64, stride=64, address=made.Address(ONE.address + 256))
@@ -49,3 +49,16 @@ def test_nothing_alive_lies_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(monkeypatch, NOISE + REST, before=None) is None
     free = made.slab_object("free", size=64, stride=64)
     assert found(monkeypatch, NOISE + REST, before=free) is None
+
+
+@pytest.mark.parametrize(("field", "is_one"), [(0, True), (8, True), (16, False)])
+def test_others_of_the_slab_have_a_pointer_there(
+    monkeypatch: pytest.MonkeyPatch, field: int, is_one: bool
+) -> None:
+    machine = Machine()
+    machine.memory[int(ONE.address) - 64] = NOISE * 5 + REST
+    machine.memory[int(LIKE.address)] = POINTER * 2 + REST
+    beside = {-1: BEFORE, 2: LIKE}
+    monkeypatch.setattr(module, "neighbour", lambda _, __, ___, steps: beside.get(steps))
+    overrun = among_others(machine.session, None, ONE, int(ONE.address) + field)
+    assert (overrun is not None) is is_one

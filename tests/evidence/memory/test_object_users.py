@@ -48,6 +48,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(module_roles, "functions", lambda _, module: CODE[module.name])
     monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {VICTIM})
     monkeypatch.setattr(object_users, "overrun_of", lambda *_: None)
+    monkeypatch.setattr(object_users, "among_others", lambda *_: None)
     return found
 
 

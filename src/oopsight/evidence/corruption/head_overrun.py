@@ -13,6 +13,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.memory.owner import neighbour
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.session import read_word
 
 if TYPE_CHECKING:
     from oopsight.evidence.memory.owner import SlabObject
@@ -25,6 +26,9 @@ _MOST_DAMAGED = 128
 _LEAST_ALIKE = 4
 """Words behind the damage; some of them have to be other than zero."""
 _SHOWN = 16
+_OTHERS = (1, 2, -2, 3, -3)
+"""Places in the slab; the one before it may be of another kind."""
+_CANONICAL, _KERNEL = 47, 0x1FFFF  # the upper 17 bits of the kernel's addresses
 
 
 def head_overrun(
@@ -59,6 +63,28 @@ def head_overrun(
     )
 
 
+def among_others(
+    session: Session, modules: Modules | None, one: SlabObject, field: int
+) -> Overrun | None:
+    """The same, held against others of the object's slab, which have a pointer in that field.
+
+    :param field: address of the pointer in the object that was found wrong
+    """
+    for steps in _OTHERS:
+        like = neighbour(session, modules, one, steps)
+        if like is None or like.state != "allocated":
+            continue
+        there = read_word(session, field - int(one.address) + int(like.address))
+        found = head_overrun(session, modules, one, like)
+        starts = [read_word(session, int(each.address)) for each in (one, like)]
+        if there is None or there >> _CANONICAL != _KERNEL or None in starts or found is None:
+            continue
+        first, its = (_sort((start or 0).to_bytes(_WORD, "little")) for start in starts)
+        if first != its and field < found.end:
+            return found
+    return None
+
+
 def _alike_from(mine: bytes, its: bytes) -> int | None:
     """From where on two objects hold words of the same sorts to their ends, in bytes."""
     sorts = [
@@ -78,7 +104,7 @@ def _sort(word: bytes) -> str:
     number = int.from_bytes(word, "little")
     if number == 0:
         return "zero"
-    if number >> 47 == 0x1FFFF:
+    if number >> _CANONICAL == _KERNEL:
         return "pointer"
     letters = sum(0x20 <= byte < 0x7F for byte in word)
     if letters >= _WORD // 2 and letters == len(word.rstrip(b"\0")):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.freelist_overrun import freelist_overrun
-from oopsight.evidence.corruption.head_overrun import head_overrun
+from oopsight.evidence.corruption.head_overrun import among_others, head_overrun
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
 from oopsight.evidence.corruption.overrun_writers import able_to_overrun, writing_modules
@@ -47,6 +47,7 @@ from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3
 _MOST_MAKERS = 16
+_READ_FROM = "the bad pointer was read from it"
 _WORD = 8
 
 
@@ -204,7 +205,7 @@ def _overran(
             continue
         found = overrun_of(session, modules, held.slab, int(held.address))
         if found is not None:
-            return "the bad pointer was read from it", held.slab, found
+            return _READ_FROM, held.slab, found
     way, kept = flow.first, flow.ways[1] if len(flow.ways) > 1 else None
     held = way.held_in
     if held is None or held.slab is None or held.slab.freed or not flow.of_a_pointer:
@@ -216,7 +217,20 @@ def _overran(
     found = run_within(session, held.slab, int(held.address)) or written_over(
         session, modules, held.slab, int(held.address), at
     )
-    return None if found is None else ("the bad pointer was read from it", held.slab, found)
+    return None if found is None else (_READ_FROM, held.slab, found)
+
+
+def _damaged_head(
+    session: Session, modules: Modules, flow: DataFlow | None
+) -> tuple[str, SlabObject, Overrun] | None:
+    """An object of which only the beginning is other than of those beside it, with the pointer."""
+    held = flow.first.held_in if flow is not None and flow.of_a_pointer else None
+    if flow is None or held is None or held.slab is None or held.slab.state != "allocated":
+        return None
+    if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
+        return None
+    found = among_others(session, modules, held.slab, int(held.address))
+    return None if found is None else (_READ_FROM, held.slab, found)
 
 
 def _from_the_beginning(ran: tuple[str, SlabObject, Overrun]) -> bool:
@@ -318,7 +332,9 @@ def collect(
         question, (role, one, owned) = "refilled", stale
         overrun = head_overrun(session, modules, one, owned)
         if overrun is not None:
-            question, role, owned = "overrun", "the bad pointer was read from it", None
+            question, role, owned = "overrun", _READ_FROM, None
+    elif (damaged := _damaged_head(session, modules, known_flow)) is not None:
+        question, (role, one, overrun) = "overrun", damaged
     else:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
     path = backtrace if isinstance(backtrace, Backtrace) else None
