@@ -85,3 +85,13 @@ def test_a_pointer_is_stored_to_another_field_at_that_distance(
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: {"rec_probe": use, "rec_stop": own})
     answer = collect(Machine().session, checked, MODULES)
     assert isinstance(answer, StateWriters) is found
+
+
+@pytest.mark.parametrize(("zeroes", "meant"), [({8}, True), ({0, 8, 16}, False), ({16}, False)])
+def test_zero_on_purpose(monkeypatch: pytest.MonkeyPatch, zeroes: set[int], meant: bool) -> None:
+    use = FieldUse((), (), counts=False, changes=frozenset([8]), zeroes=frozenset(zeroes))
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: {"rec_rest": use})
+    answer = collect(Machine().session, CHECKED, MODULES)
+    assert isinstance(answer, StateWriters)
+    assert answer.zeroes is meant

@@ -17,6 +17,7 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
+_BESIDE = (-8, -4, 4, 8)
 _MOST_WRITERS = 3
 """More than so many that write at an offset have to do with other objects, too."""
 
@@ -68,8 +69,14 @@ def writers_of(
     few = len(found) <= _MOST_WRITERS
     # A field that nobody at all writes to is reached in a way that is not seen through.
     open_ = bool(found) or not writers
-    zeroes = any(keys.of(use) in use.zeroes for use in uses.values())
+    zeroes = any(_sets_zero(use, keys.of(use)) for use in uses.values())
     return StateWriters(module.name, way, found if few else (), alone, zeroes) if open_ else None
+
+
+def _sets_zero(use: FieldUse, key: int | None) -> bool:
+    """Whether a function sets a field to zero for its own sake, and does not wipe all around it."""
+    around = {key + far for far in _BESIDE} if key is not None else set()
+    return key in use.zeroes and not around & use.zeroes
 
 
 def _writes(use: FieldUse, key: int | None, way: Way) -> bool:
