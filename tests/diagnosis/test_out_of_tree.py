@@ -40,8 +40,9 @@ def finding(module: str | None, certainty: Certainty = Certainty.SHOWN) -> Findi
     )
 
 
-def test_the_kernel_alone_is_only_possibly_to_blame_for_damage() -> None:
-    allowed = allow_for_out_of_tree("use_after_free", finding(None), TAINTED)
+@pytest.mark.parametrize("cause", ["use_after_free", "bug_on", "workqueue_stall"])
+def test_the_kernel_alone_is_only_possibly_to_blame_for_what_others_can_do(cause: str) -> None:
+    allowed = allow_for_out_of_tree(cause, finding(None), TAINTED)
     assert allowed.certainty is Certainty.POSSIBLE
     assert len(allowed.advice) == 1
 

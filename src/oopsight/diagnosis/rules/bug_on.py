@@ -11,8 +11,9 @@ How it is decided
     The exception was the trap instruction of BUG(). File and line come from the kernel's table of
     checks, the comparison from the code that led to the trap, the values from the registers. Where
     the check is in the kernel's own code and a module is among its callers, the module's innermost
-    function is suspect: it used the kernel's function wrongly. So is the module that called, by
-    name, the function of another module whose check failed; but then it is *possible* only.
+    function is suspect: it used the kernel's function wrongly, or with what another had spoilt. So
+    is the module that called, by name, the function of another module whose check failed. Both are
+    *possible* only.
 
 When it is wrong
     The state may have been brought about by somebody who is not on the stack: where what was
@@ -113,14 +114,15 @@ def bug_on(
     if state is not None:
         steps.append(state_step(state))
         found = state_culprits(state, found, prints)
-    open_ = bool(asked) or state is not None
+    # What the kernel's function checks may be of an object that others had before.
+    open_ = bool(asked) or state is not None or innocent
     return Finding(
         title=f"BUG in {title_of(checked)}"
         + (f", called for {title_of((asked or blamed)[0])}" if innocent or asked else ""),
         summary=f"A check in {title_of(checked)}{where(site)} failed"
         + (f"; {title_of(blamed[0])} called it." if innocent else "."),
         certainty=Certainty.POSSIBLE if open_ else Certainty.INFERRED,
-        cause_certainty=Certainty.INFERRED if state is not None else None,
+        cause_certainty=Certainty.INFERRED if state is not None or innocent else None,
         depth=Depth.SYMPTOM,
         chain=tuple(steps),
         culprits=found,
