@@ -98,15 +98,20 @@ def _contexts(found: Calls) -> Iterator[Context]:
             context = context.caller()
 
 
-def _parameters(session: Session, backtrace: Backtrace) -> Iterator[tuple[int, str, int]]:
+def _parameters(
+    session: Session, backtrace: Backtrace, path: tuple[Frame, ...]
+) -> Iterator[tuple[int, str, int]]:
     """Parameters by the functions' prototypes: the frame's index, name and address of the file."""
     from drgn import FaultError, Object
 
     from oopsight.evidence.flow.type_names import parameter
 
     found = calls(session, backtrace, None)
+    first = path[0].index if path else 0
     for context in _contexts(found):
         code = context.function
+        if context.frame < first:
+            continue
         for register in ARGUMENTS[:3]:
             known = parameter(session.prog, code.name, code.start, register)
             if known is None:
@@ -196,17 +201,22 @@ def _system_call(session: Session) -> dict[str, int] | None:
     return None
 
 
+_TAKES_DOWN = ("exit_mmap", "unmap_region", "unmap_vmas")
+
+
 def _path(backtrace: Backtrace, symptom: Symptom | Missing) -> tuple[Frame, ...]:
     """The frames that have a part in the crash, innermost first.
 
     A soft lockup is of the task, whatever interrupt it was found in; unless it is that interrupt's
-    own handlers that do not end.
+    own handlers that do not end. To take down what was mapped is no access to the files.
     """
     roles = [Role.FAULT, Role.CALLER]
     soft = isinstance(symptom, Symptom) and symptom.kind is Kind.SOFT_LOCKUP
     if soft and not backtrace.blamable:
         roles.append(Role.INTERRUPTED)
-    return tuple(row for row in backtrace.frames if row.role in roles)
+    path = tuple(row for row in backtrace.frames if row.role in roles)
+    ends = [number for number, row in enumerate(path) if row.function in _TAKES_DOWN]
+    return path[ends[-1] + 1 :] if ends else path
 
 
 def collect(
@@ -230,7 +240,7 @@ def collect(
 
     looks: tuple[Callable[[], Iterator[tuple[int, str, int]]], ...] = (
         variables,
-        lambda: _parameters(session, backtrace),
+        lambda: _parameters(session, backtrace, path),
     )
     for look in looks:
         for index, name, address in look():
