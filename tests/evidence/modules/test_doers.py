@@ -11,7 +11,7 @@ from handmade_session import Machine
 
 from oopsight.evidence import Missing
 from oopsight.evidence.exhaustion.allocators import Allocator
-from oopsight.evidence.modules import doers
+from oopsight.evidence.modules import doers, left_in, stoppers
 from oopsight.evidence.modules.doers import Doers, collect
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Mark, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -114,9 +114,9 @@ MADE = made.slab_object("allocated")
 def left(data: bytes, *calls: tuple[Mark, ...], monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
     machine = Machine()
     machine.memory[int(ONE.address)] = data.ljust(ONE.size, b"\0")
-    monkeypatch.setattr(doers, "free_link_at", lambda *_: 32)
+    monkeypatch.setattr(left_in, "free_link_at", lambda *_: 32)
     uses = {"rec_close": FieldUse((), (), counts=False, marks=calls)}
-    return doers._left(machine.session, made.users(ONE), uses)
+    return left_in.left_in(machine.session, made.users(ONE), uses)
 
 
 def test_what_a_freed_object_says_to_who_marks_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,5 +255,5 @@ def test_who_stops_what_had_called_the_module(runs: str, stops: tuple[str, ...])
         function("rec_flush", "cancel_delayed_work_sync"),
     ]
     trace = made.backtrace(rec_tick=made.Role.FAULT, **{runs: made.Role.CALLER})
-    assert doers._stopping(trace, code) == stops
-    assert doers._stopping(made.ABSENT, code) == ()
+    assert stoppers.stopping(trace, code) == stops
+    assert stoppers.stopping(made.ABSENT, code) == ()

@@ -19,9 +19,9 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
-from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.field_code import FieldUse, field_use, joined
 from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     ALLOCATES,
@@ -31,11 +31,11 @@ from oopsight.evidence.modules.module_roles import (
     inner_functions,
     named,
     publishes,
+    reaching,
     tables_with,
 )
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.use_after_free.free_link import WORD, free_link_at
+from oopsight.evidence.modules.stoppers import stopping
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -43,56 +43,6 @@ _MOST_WAYS = 3
 _LARGEST_FUNCTION = 1 << 16
 _MOST_CODE = 1 << 18
 _MANAGED = ("devm_kmalloc", "devm_kzalloc", "devm_kmemdup", "devm_kstrdup")
-_ASYNCHRONOUS = (
-    (
-        ("call_timer_fn", "__run_timers", "run_timer_softirq", "expire_timers"),
-        ("del_timer_sync", "timer_delete_sync", "timer_shutdown_sync"),
-    ),
-    (("__hrtimer_run_queues", "hrtimer_interrupt"), ("hrtimer_cancel",)),
-    (
-        ("process_one_work",),
-        (
-            "cancel_work_sync",
-            "cancel_delayed_work_sync",
-            "__cancel_work_sync",
-            "flush_work",
-            "flush_delayed_work",
-            "__flush_workqueue",
-            "flush_workqueue",
-            "drain_workqueue",
-            "destroy_workqueue",
-        ),
-    ),
-    (("tasklet_action_common", "tasklet_action"), ("tasklet_kill",)),
-    (("__handle_irq_event_percpu", "irq_thread"), ("free_irq", "synchronize_irq", "disable_irq")),
-    (
-        ("full_proxy_read", "full_proxy_write", "full_proxy_llseek", "full_proxy_unlocked_ioctl"),
-        ("debugfs_remove", "debugfs_lookup_and_remove"),
-    ),
-    (
-        ("kernfs_fop_read_iter", "kernfs_fop_write_iter", "kernfs_seq_show"),
-        (
-            "sysfs_remove",
-            "device_remove_file",
-            "device_remove_bin_file",
-            "kobject_del",
-            "kobject_put",
-            "device_del",
-            "device_unregister",
-        ),
-    ),
-    (
-        ("proc_reg_read", "proc_reg_read_iter", "proc_reg_write", "proc_reg_unlocked_ioctl"),
-        ("remove_proc", "proc_remove"),
-    ),
-    (
-        ("notifier_call_chain",),
-        ("unregister_", "blocking_notifier_chain_unregister", "atomic_notifier_chain_unregister"),
-    ),
-    (("nf_hook_slow",), ("nf_unregister_net_hook",)),
-    (("kthread",), ("kthread_stop",)),
-)
-"""What calls a module's functions of its own accord, and with which functions a module ends it."""
 
 
 @dataclass(frozen=True)
@@ -141,17 +91,6 @@ class FunctionSizes:
 
     function: str
     sizes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class LeftIn:
-    """Whether a freed object holds what a function stores in objects before it frees them."""
-
-    function: str
-    holds: tuple[BytesPointer, ...]
-    """Numbers other than zero that are there."""
-    lacks: BytesPointer | None
-    """What is there in place of such a number; ``None`` where the function can have freed it."""
 
 
 @dataclass(frozen=True)
@@ -243,17 +182,17 @@ def collect(
         omits=_omitting(session, modules, module, flow, uses, inner),
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
-        stops=_stopping(backtrace, inner),
+        stops=stopping(backtrace, inner),
         managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.calls)),
         helpers=_helpers(uses, inner),
         both=tuple(
             name
-            for name in _reaching({name for name, use in uses.items() if use.uncounts}, inner)
+            for name in reaching({name for name, use in uses.items() if use.uncounts}, inner)
             if name in uses and uses[name].counts
         ),
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
-        left=_left(session, users, uses) if isinstance(users, ObjectUsers) else (),
+        left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
 
 
@@ -376,17 +315,6 @@ def _helpers(uses: dict[str, FieldUse], code: list[ModuleFunction]) -> tuple[str
     return tuple(name for name, use in uses.items() if use.roots == given and name in called)
 
 
-def _stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tuple[str, ...]:
-    """Who ends what the crash path began with, if that is something which a module can end."""
-    path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
-    callers = {base_name(frame.function) for frame in path}
-    ends = next((ends for runs, ends in _ASYNCHRONOUS if callers & set(runs)), None)
-    if ends is None:
-        return ()
-    direct = {base_name(one.name) for one in code if any(c.startswith(ends) for c in one.calls)}
-    return _reaching(direct, code)
-
-
 def _omitting(
     session: Session,
     modules: Modules,
@@ -416,49 +344,6 @@ def _makers(names: list[str], key: int, uses: dict[str, FieldUse]) -> list[str]:
         served = [other for other, use in uses.items() if name in use.fills]
         found += served if served and name in uses and key not in uses[name].sets else [name]
     return list(dict.fromkeys(found))
-
-
-def _left(session: Session, users: ObjectUsers, uses: dict[str, FieldUse]) -> tuple[LeftIn, ...]:
-    """What the freed object says to each function that frees."""
-    from drgn import FaultError
-
-    one = users.object
-    if not any(any(use.marks) for use in uses.values()):
-        return ()
-    if users.question != "freed" or one.state != "free" or one.poisoned:
-        return ()
-    link = free_link_at(session, one)
-    try:
-        data = session.read(one.address, one.size)
-    except FaultError:
-        return ()
-    # init_on_free leaves nothing.
-    if link is None or not any(data[:link] + data[link + WORD :]):
-        return ()
-    found = (_left_by(name, one, data, link, use) for name, use in uses.items())
-    return tuple(one for one in found if one is not None)
-
-
-def _left_by(name: str, one: SlabObject, data: bytes, link: int, use: FieldUse) -> LeftIn | None:
-    """The same of one function; ``None`` where it stores nothing before it frees."""
-    holds: dict[int, BytesPointer] = {}
-    lacks: list[BytesPointer | None] = []
-    for marks in use.marks:
-        lacks.append(None)
-        for mark in marks:
-            end = mark.offset + mark.size
-            if mark.offset < link + WORD and link < end:
-                continue
-            is_there = data[mark.offset : end]
-            memory = BytesPointer(Address(one.address + mark.offset), is_there.hex())
-            if is_there != mark.value.to_bytes(mark.size, "little"):
-                lacks[-1] = memory if is_there else one.head
-                break
-            if mark.value:
-                holds[mark.offset] = memory
-    if not any(use.marks):
-        return None
-    return LeftIn(name, tuple(holds.values()), lacks[0] if all(lacks) else None)
 
 
 def _of_field(
@@ -512,7 +397,7 @@ def _of_field(
             )
         ),
         clears=tuple(sorted(clears)),
-        clear_by=_reaching(clears, code),
+        clear_by=reaching(clears, code),
         replaces=_replacing(clears, fills, code),
         late=tuple(
             dict.fromkeys(
@@ -546,15 +431,6 @@ def _is_new(into: str | None, makers: set[str]) -> bool:
     :param into: what had returned it
     """
     return into is not None and (into in makers or into.lstrip("_").startswith(ALLOCATES))
-
-
-def _reaching(names: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
-    """Functions, and those that call one of them."""
-    return named(
-        one
-        for one in code
-        if names & {base_name(one.name), *(base_name(called) for called in one.calls)}
-    )
 
 
 def _replacing(clears: set[str], fills: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:

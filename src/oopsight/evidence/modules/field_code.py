@@ -440,62 +440,55 @@ def field_use(
             reading.call(address, operands)
         elif not jump:
             reading.step(mnemonic, operands, address + len(raw))
+    return _told(reading)
+
+
+def _told(reading: _Reading) -> FieldUse:
+    """What was read, put together."""
     whole = {one for _, one in reading.freed}
-    frees = tuple(
-        dict.fromkeys(
-            Freed(
-                one.number,
-                _cleared(reading, at, one),
-                one.of in whole,
-                _always(reading, at, one),
-            )
-            for at, one in reading.freed
-            if one.kind == "loaded"
-        )
-    )
-    stores = tuple(
+    frees = [
+        Freed(one.number, _cleared(reading, at, one), one.of in whole, _always(reading, at, one))
+        for at, one in reading.freed
+        if one.kind == "loaded"
+    ]
+    stores = [
         Stored(
-            key,
-            _kind(key, value, base),
-            value.called,
-            value in reading.checked,
-            value.size,
-            value in reading.tested,
-            _into(base),
-            late,
-            value.kind == "loaded" and value not in reading.tested,
+            key=key,
+            what=_kind(key, value, base),
+            called=value.called,
+            checked=value in reading.checked,
+            size=value.size,
+            tested=value in reading.tested,
+            into=_into(base),
+            late=late,
+            loaded=value.kind == "loaded" and value not in reading.tested,
         )
         for (_, key, value, base), late in zip(reading.stored, reading.late, strict=True)
-    )
-    more = any(one.kind != "loaded" for _, one in reading.freed)
-    stored = tuple(dict.fromkeys(stores))
+    ]
+    wipes = [
+        Wiped(size.number if size.kind == "number" else None, _into(value))
+        for value, size in reading.wiped
+        if _within(value)[0].kind != "stack"
+    ]
     return FieldUse(
-        frees,
-        stored,
-        reading.counts,
-        more,
-        tuple(reading.copies),
-        reading.starts,
-        tuple(_marks(reading, at, one) for at, one in reading.freed),
-        frozenset(reading.keys),
-        frozenset(reading.changed),
-        frozenset(reading.wide),
-        frozenset(reading.zeroed),
-        tuple(
-            dict.fromkeys(
-                Wiped(size.number if size.kind == "number" else None, _into(value))
-                for value, size in reading.wiped
-                if _within(value)[0].kind != "stack"
-            )
-        ),
-        frozenset(reading.filled),
-        frozenset(reading.inner),
-        frozenset(reading.locks),
-        frozenset(_root(value).kind for _, value in reading.freed),
-        reading.uncounts,
-        any(
-            value.kind == "number" and value.number == _UNLINKED for *_, value, _ in reading.stored
-        ),
+        frees=tuple(dict.fromkeys(frees)),
+        stores=tuple(dict.fromkeys(stores)),
+        counts=reading.counts,
+        frees_more=any(one.kind != "loaded" for _, one in reading.freed),
+        copies=tuple(reading.copies),
+        starts=reading.starts,
+        marks=tuple(_marks(reading, at, one) for at, one in reading.freed),
+        sets=frozenset(reading.keys),
+        changes=frozenset(reading.changed),
+        wide=frozenset(reading.wide),
+        zeroes=frozenset(reading.zeroed),
+        wipes=tuple(dict.fromkeys(wipes)),
+        fills=frozenset(reading.filled),
+        inner=frozenset(reading.inner),
+        locks=frozenset(reading.locks),
+        roots=frozenset(_root(value).kind for _, value in reading.freed),
+        uncounts=reading.uncounts,
+        unlinks=any(value == Value("number", _UNLINKED) for *_, value, _ in reading.stored),
     )
 
 

@@ -279,6 +279,15 @@ def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
 
 
+def reaching(names: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Functions, and those that call one of them."""
+    return named(
+        one
+        for one in code
+        if names & {base_name(one.name), *(base_name(called) for called in one.calls)}
+    )
+
+
 def destroyers(inner: list[ModuleFunction]) -> tuple[str, ...]:
     """Names of those that have the kernel free what is not theirs to call kfree() for."""
     return named(one for one in inner if _does(one, _DESTROYS))
