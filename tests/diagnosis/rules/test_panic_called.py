@@ -32,6 +32,16 @@ def test_a_module_that_calls_it_means_to() -> None:
     assert [c.function for c in found.culprits] == ["fence", "beat"]
 
 
+def test_a_module_is_only_possible_where_the_kernels_own_code_panicked_below_it() -> None:
+    panic, fence, beat = DRIVER.frames
+    between = replace(fence, function="kfree", module=None, plumbing="serves all")
+    trace = replace(DRIVER, frames=(panic, replace(between, index=1), replace(beat, index=2)))
+    found = panic_called(OTHER, trace, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    assert [c.function for c in found.culprits] == ["beat"]
+
+
 def test_the_kernels_own_caller_is_only_possible() -> None:
     found = panic_called(OTHER, CALLED, ABSENT)
     assert isinstance(found, Finding)

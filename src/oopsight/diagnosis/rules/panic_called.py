@@ -60,13 +60,15 @@ def panic_called(symptom: Symptom, backtrace: Backtrace, log: Log | Missing) -> 
     caller = next((f for f in frames if f.plumbing is None), None)
     if caller is None or any(f.function.partition(".")[0] in _KNOWN for f in frames):
         return Clear("panic() was called by a function of the kernel whose reasons are known")
-    if caller.module is None and frames[_first_caller(frames)].index != caller.index:
+    itself = frames[_first_caller(frames)].index == caller.index
+    if caller.module is None and not itself:
         return Clear("who called panic() is not on the stack that could be unwound")
     message = log.find(_MESSAGE) if isinstance(log, Log) else None
     said = f": {message.text.partition(_MESSAGE)[2]}" if message is not None else ""
     because: list[Pointer] = [caller.pointer, *((message,) if message is not None else ())]
     blamed = [f for f in frames if f.plumbing is None and f.module == caller.module]
-    own = caller.module is not None
+    # The kernel's own functions between may have panicked for a crash that is not told.
+    own = caller.module is not None and itself
     return Finding(
         title=f"{title_of(caller)} called panic(){said}",
         summary=f"{title_of(caller)} stopped the machine of its own accord{said}.",
