@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from oopsight.plumbing import MECHANISMS, base_name, source_path, why_plumbing
+from oopsight.plumbing import base_name, source_path, why_plumbing
+from oopsight.plumbing.mechanisms import MECHANISMS
 
 
 @pytest.mark.parametrize(

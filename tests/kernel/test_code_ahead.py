@@ -5,7 +5,8 @@ from __future__ import annotations
 from handmade_code import NAMES, START, function
 
 from oopsight.kernel.code_ahead import ahead, resolve
-from oopsight.kernel.code_locks import Function, Place
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.held_locks import Place
 from oopsight.kernel.machine_code import Expression
 
 # cam_boot(struct work_struct *work): work lies 0x40 into its device, the completion 0x20.

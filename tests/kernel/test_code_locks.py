@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from handmade_code import NAMES, START, assemble, function
 
-from oopsight.kernel.code_locks import Function, Held
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.held_locks import Held
 from oopsight.kernel.lock_functions import PACKET
 from oopsight.kernel.machine_code import Expression
 

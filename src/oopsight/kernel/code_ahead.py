@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from oopsight.kernel.code_locks import Function, Place, numbered
+from oopsight.kernel.code_locks import Function, numbered
+from oopsight.kernel.held_locks import Place
 from oopsight.kernel.machine_code import MASK, Expression, direct_target, parsed
 
 _MOST_STEPS = 20_000

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from oopsight.cheap import dataclass
+from oopsight.kernel.held_locks import CALLEE_SAVED, Held, Leak, Place
 from oopsight.kernel.lock_functions import (
     ACQUIRES,
     ACQUIRES_IF_ZERO,
@@ -25,7 +25,6 @@ from oopsight.kernel.lock_functions import (
 from oopsight.kernel.machine_code import (
     FRAME,
     MASK,
-    SLOT,
     Expression,
     Instruction,
     Registers,
@@ -49,86 +48,6 @@ _RETURNS = (
     "retbleed_return_thunk",
 )
 _CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
-CALLEE_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
-
-
-class Held(NamedTuple):
-    """A lock that the code has taken and not given back."""
-
-    kind: str
-    """``spinlock``, ``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``page``, ``rcu``, ``srcu``,
-    ``percpu_rwsem``, ``bit 3``; or ``preemption`` or ``interrupts``, which are off rather than
-    held."""
-    lock: Expression | None
-    """Which one; ``None`` where the code does not tell."""
-    site: int
-    """Address of the instruction that took it, mostly a call."""
-    by: str
-    """The function called; for what is no call, the kernel's name for it."""
-
-    @property
-    def offset(self) -> int | None:
-        """Its distance from the pointer through which the code came to it; ``None`` without one."""
-        if self.lock is None or self.lock.base in ("", FRAME):
-            return None
-        return self.lock.offset
-
-
-@dataclass(frozen=True)
-class Place:
-    """What holds whenever the code is at a place."""
-
-    held: tuple[Held, ...]
-    """Held on every path to it."""
-    wanted: Held | None
-    """The lock that a call in progress is to take."""
-    registers: Registers
-    """What registers hold there, as expressions, on every path."""
-
-    def address(self, held: Held, values: Callable[[str], int | None]) -> int | None:
-        """The address of a lock, where the code and the registers tell.
-
-        :param values: the real values at the place of callee-saved registers (``rbx``) and stack
-            slots (``@-24``: at that offset from the caller's stack pointer)
-        """
-        return None if held.lock is None else self.value(held.lock, values)
-
-    def value(self, thing: Expression, values: Callable[[str], int | None]) -> int | None:
-        """The value of an expression, where the registers tell."""
-        if not thing.base:
-            return thing.offset
-        for place, known in self.registers.items():
-            if known.base == thing.base and (place in CALLEE_SAVED or place.startswith(SLOT)):
-                value = values(place)
-                if value is not None:
-                    return (value + thing.offset - known.offset) & MASK
-        return None
-
-    def saved(self, register: str) -> int | None:
-        """Where the caller's value of a callee-saved register is kept.
-
-        :return: the slot's offset from the canonical frame address, the caller's stack pointer;
-            0 where the register still holds it; ``None`` where it is lost
-        """
-        entry = Expression(f"entry {register}", 0)
-        if self.registers.get(register) == entry:
-            return 0
-        return next(
-            (int(k[1:]) for k, v in self.registers.items() if v == entry and k[0] == SLOT), None
-        )
-
-
-@dataclass(frozen=True)
-class Leak:
-    """A way through the function that returns with a lock which another way gives back."""
-
-    held: Held
-    returns: int
-    """Address of the return."""
-    acts: bool = False
-    """Whether it stores to memory, other than the own stack, on the way; where that was asked."""
-    again: int | None = None
-    """Address of a call on the way that gives back another such lock for the second time."""
 
 
 class _Return(NamedTuple):

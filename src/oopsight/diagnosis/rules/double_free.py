@@ -53,7 +53,8 @@ from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
-from oopsight.plumbing import ALLOCATOR, base_name
+from oopsight.plumbing import base_name
+from oopsight.plumbing.mechanisms import ALLOCATOR
 
 _INVALID_OPCODE = "invalid_op"
 _FREES = ("kfree", "kmem_cache_free", "kvfree", "slab_free")

@@ -16,7 +16,7 @@ from oopsight.evidence.look import Look
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Memory, ModulePointer
 from oopsight.evidence.registries import packet_types
-from oopsight.kernel.code_locks import Held
+from oopsight.kernel.held_locks import Held
 from oopsight.kernel.lock_functions import PACKET
 from oopsight.kernel.machine_code import MASK, Expression, sets
 from oopsight.plumbing import base_name

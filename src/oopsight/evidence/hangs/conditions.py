@@ -13,7 +13,8 @@ from oopsight.evidence.hangs.stacks import Call, StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.kernel.code_ahead import ahead, resolve
-from oopsight.kernel.code_locks import Function, Place
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.held_locks import Place
 from oopsight.kernel.loops import loop_at
 from oopsight.kernel.machine_code import (
     FRAME,

@@ -24,7 +24,8 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.prints import printed_by
 from oopsight.evidence.pointers import LogPointer, ModulePointer, TaskPointer
 from oopsight.kernel.call_sites import addresses, call_sites
-from oopsight.kernel.code_locks import Function, Held, Leak
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.held_locks import Held, Leak
 from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES
 from oopsight.kernel.machine_code import Expression, direct_target
 from oopsight.kinds import Kind

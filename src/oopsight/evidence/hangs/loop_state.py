@@ -29,7 +29,8 @@ from oopsight.evidence.modules.module_roles import (
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_ahead import resolve
-from oopsight.kernel.code_locks import Function, Place
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.held_locks import Place
 from oopsight.kernel.loop_ends import LoopEnd, loop_end, stored_from
 from oopsight.kernel.loops import loop_at
 from oopsight.kernel.machine_code import (

@@ -14,7 +14,8 @@ from oopsight.evidence.crash.jumped_on import JumpedOn, blamable, jumped_on, nam
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
 from oopsight.kernel.code_ahead import Gift, ahead, resolve
-from oopsight.kernel.code_locks import Function, Held, Place
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.held_locks import Held, Place
 from oopsight.kernel.loops import follows_pointers, loop_at
 from oopsight.kernel.machine_code import SLOT
 from oopsight.kernel.names import Names

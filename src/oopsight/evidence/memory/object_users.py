@@ -42,7 +42,8 @@ from oopsight.evidence.use_after_free.handler_object import freed_work, given_aw
 from oopsight.evidence.use_after_free.reused import refilled as refilled_object
 from oopsight.evidence.use_after_free.reused import reused as reused_object
 from oopsight.evidence.use_after_free.stale_entry import stale_entry
-from oopsight.plumbing import ALLOCATOR, base_name
+from oopsight.plumbing import base_name
+from oopsight.plumbing.mechanisms import ALLOCATOR
 from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3

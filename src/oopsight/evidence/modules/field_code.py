@@ -7,69 +7,21 @@ order, never to convict one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.modules.publishing import PUBLISHES
-from oopsight.plumbing import base_name
+from oopsight.evidence.modules.code_values import (
+    Reading,
+    Value,
+    into_what,
+    root_of,
+    signed,
+    within,
+)
 
-_MASK = (1 << 64) - 1
-_PLACE = re.compile(
-    r"(?:(?P<size>[qd]?word|byte) ptr )?"
-    r"\[(?:(?P<base>r\w+)(?: (?P<sign>[+-]) )?)?(?P<offset>0x[0-9a-f]+|\d+)?\]$"
-)
-_NUMBER = re.compile(r"-?(?:0x[0-9a-f]+|\d+)$")
-_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
-_WHOLE = {
-    **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
-    **{f"r{number}d": f"r{number}" for number in range(8, 16)},
-}
-_FREES = {
-    **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "free_percpu"), "rdi"),
-    **dict.fromkeys(("kfree_skb", "kfree_skb_reason", "consume_skb"), "rdi"),
-    **dict.fromkeys(("kmem_cache_free", "kvfree_call_rcu", "mempool_free"), "rsi"),
-}
-"""Functions that free what a register points to."""
 _ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "vmalloc", "vzalloc")
-# Which register tells how much.
-_SIZES = {
-    "kmalloc_trace": "rdx",
-    "kmem_cache_alloc_trace": "rdx",
-    "__kmalloc_cache": "rdx",
-    "__kmalloc": "rdi",
-}
-_IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
-_LOCKS = re.compile(
-    r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex)_(?:try)?lock|down_(?:read|write)"
-)
-_FILLS = ("memset", "__memset")
-_COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
-_UNCOUNTS = ("dec", "sub")
-_BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
-_NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
 _LARGEST_OBJECT = 8192
 _UNLINKED = 0xDEAD000000000122  # LIST_POISON2 on x86-64, of list_del() and hlist_del()
-_MINUS_ONE = 0xFFFFFFFF  # of 32 bits
-_LOWEST_ERROR = 0x1000
-"""``IS_ERR()`` compares with the negative of it."""
-
-
-class Value(NamedTuple):
-    """What a register holds, as far as the code tells."""
-
-    kind: str
-    """``loaded``, ``returned``, ``number``, ``argument``, ``inner`` (an address within what another
-    value points to), ``stack`` (an address on the function's own) or ``unknown``."""
-    number: int
-    """Of ``loaded`` the field's key, of ``inner`` the distance, of ``number`` itself; else what
-    tells it from others."""
-    of: Value | None = None
-    """The pointer through which it was loaded, or within whose memory it points."""
-    called: str | None = None
-    size: int | None = None
-    """Of ``returned``, how many bytes were allocated."""
 
 
 @dataclass(frozen=True)
@@ -197,220 +149,6 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
     )
 
 
-def key_of(place: str) -> int | None:
-    """The key of a memory operand: its displacement; without a base register, its address.
-
-    >>> key_of("qword ptr [rbx + 0x18]"), key_of("qword ptr [r12]"), key_of("qword ptr [rsp + 8]")
-    (24, 0, None)
-    """
-    found = _PLACE.fullmatch(place)
-    if found is None or found["base"] in ("rsp", "rip"):
-        return None
-    offset = int(found["offset"] or "0", 0)
-    return (-offset if found["sign"] == "-" else offset) & _MASK
-
-
-class _Reading:
-    """One function's values, while its code is read."""
-
-    def __init__(self, name_of: Callable[[int], str | None]) -> None:
-        self._name_of = name_of
-        self._count = 0
-        self.registers: dict[str, Value] = {}
-        self.freed: list[tuple[int, Value]] = []
-        self.numbers: list[tuple[int, int, int, Value, int]] = []
-        """Stores of numbers: where in the code, key, size in bytes, the pointer, the number."""
-        self.jumps: list[tuple[int, int]] = []
-        """Within the function, from and to."""
-        self.ends: list[int] = []
-        """Where the function is left."""
-        self._carried: dict[int, dict[str, Value]] = {}
-        """The registers at the first jump forwards to a place."""
-        self.stored: list[tuple[int, int, Value, Value | None]] = []
-        self.published: str | None = None
-        self.late: list[str | None] = []
-        """Of each of :attr:`stored`."""
-        self.checked: set[Value] = set()
-        self.tested: set[Value] = set()
-        self.keys: set[int] = set()
-        self.changed: set[int] = set()
-        self.wide: set[int] = set()
-        self.zeroed: set[int] = set()
-        self.filled: set[str] = set()
-        self.inner: set[int] = set()
-        self.locks: set[int] = set()
-        self.wiped: list[tuple[Value, Value]] = []
-        """Memory filled with zeros, and how many bytes."""
-        self.counts = False
-        self.uncounts = False
-        self.starts = False
-        self.copies: list[int] = []
-        for register in ("rdi", "rsi", "rdx", "rcx", "r8", "r9"):
-            self.registers[register] = self._new("argument")
-
-    def _new(self, kind: str, called: str | None = None) -> Value:
-        self._count += 1
-        return Value(kind, self._count, None, called)
-
-    def _value(self, register: str) -> Value:
-        name = _WHOLE.get(register, register)
-        return self.registers.setdefault(name, self._new("unknown"))
-
-    def _place(self, text: str, end: int) -> tuple[int, Value | None] | None:
-        """Key, and the pointer that it is reached through."""
-        found = _PLACE.fullmatch(text)
-        if found is None or found["base"] == "rsp":
-            return None
-        offset = int(found["offset"] or "0", 0)
-        offset = -offset if found["sign"] == "-" else offset
-        if found["base"] == "rip":
-            return (end + offset) & _MASK, None
-        base = self._value(found["base"]) if found["base"] else None
-        if base is not None and base.kind == "number":
-            return (base.number + offset) & _MASK, None
-        return offset & _MASK, base
-
-    def jump(self, at: int, to: int) -> None:
-        """A jump within the function."""
-        self.jumps.append((at, to))
-        if to > at:
-            self._carried.setdefault(to, dict(self.registers))
-
-    def goes_on_at(self, address: int) -> bool:
-        """What stands behind an end or a jump is come to from elsewhere, with other values.
-
-        :return: whether that is known to be here, and not further on, behind a filling
-        """
-        known = self._carried.get(address)
-        if known is not None:
-            self.registers = dict(known)
-        return known is not None
-
-    def call(self, at: int, target: str) -> None:
-        """A call, or a jump out of the function."""
-        called = self._name_of(int(target, 16)) if target.startswith("0x") else None
-        name = base_name(called or "").removesuffix("_noprof")
-        if PUBLISHES.match(name):
-            self.published = self.published or name
-        if _LOCKS.match(name):
-            lock, distance = _within(self._value("rdi"))
-            if lock.kind != "number":
-                self.locks.add(distance)
-        given = _FREES.get(name.lstrip("_"))
-        if given is not None:
-            self.freed.append((at, self._value(given)))
-        length = self._value("rsi") if name == "kmemdup" else None
-        if length is not None and length.kind == "number":
-            self.copies.append(length.number)
-        if name in _FILLS and self._value("rsi") == Value("number", 0):
-            self.wiped.append((self._value("rdi"), self._value("rdx")))
-        given = next((r for begin, r in _SIZES.items() if name.startswith(begin)), None)
-        size = self._value(given) if given is not None else None
-        for register in _CALLER_SAVED:
-            self.registers.pop(register, None)
-        result = self._new("returned", name)
-        if size is not None and size.kind == "number":
-            result = result._replace(size=size.number)
-        self.registers["rax"] = result
-
-    def step(self, mnemonic: str, operands: str, end: int) -> None:
-        """Any other instruction."""
-        first, _, second = operands.partition(", ")
-        if mnemonic.startswith("lock "):
-            # To give a reference back is to add -1.
-            back = mnemonic.endswith("xadd") and self._value(second) == Value("number", _MINUS_ONE)
-            self.counts = self.counts or (mnemonic[5:] in _COUNTS and not back)
-            self.uncounts = self.uncounts or back or mnemonic[5:] in _UNCOUNTS
-            self._changes(first, end)
-            return
-        if mnemonic == "cmp" and _NUMBER.fullmatch(second):
-            if -int(second, 0) & _MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):
-                self.checked.add(self._value(first))
-            elif int(second, 0) == 0:
-                self.tested.add(self._value(first))
-            return
-        if mnemonic == "test" and first == second:
-            self.tested.add(self._value(first))
-        if mnemonic.startswith("rep stos") and not _other_than_zero(self._value("rax")):
-            words = self._value("rcx")
-            width = _BYTES[first.partition(" ")[0]]
-            size = words._replace(number=words.number * width) if words.kind == "number" else words
-            self.wiped.append((self._value("rdi"), size))
-            return
-        if first.endswith("]"):
-            if mnemonic == "mov":
-                self.starts = self.starts or (first.startswith("dword") and second == "1")
-                self._store(first, second, end)
-            elif mnemonic in _IN_PLACE:
-                self._changes(first, end)
-            return
-        register = _WHOLE.get(first, first)
-        if not register.startswith("r") or mnemonic in _NO_TARGET:
-            return
-        self.registers[register] = self._result(mnemonic, first, second, end)
-
-    def _changes(self, place: str, end: int) -> None:
-        """An instruction that reads memory and writes it."""
-        where = self._place(place, end)
-        if where is not None:
-            self.changed.add(where[0])
-
-    def _store(self, place: str, source: str, end: int) -> None:
-        where = self._place(place, end)
-        if where is None:
-            return
-        self.keys.add(where[0])
-        into = _into(where[1])
-        if into is None:
-            # Two fields side by side are set at once.
-            self.changed |= {where[0], where[0] + 4} if place.startswith("qword") else {where[0]}
-        else:
-            self.filled.add(into)
-        number = _NUMBER.fullmatch(source)
-        value = Value("number", int(source, 0) & _MASK) if number else self._value(source)
-        if value == Value("number", 0) and into is None:
-            self.zeroed.add(where[0])
-        if value.kind != "number" and place.startswith("qword"):
-            self.wide |= {where[0], where[0] + 4}
-        size = _BYTES.get(place.partition(" ")[0])
-        if size is not None and value.kind == "number" and where[1] is not None:
-            self.numbers.append((end, where[0], size, where[1], value.number))
-        if not place.startswith("qword"):
-            return
-        self.stored.append((end, where[0], value, where[1]))
-        self.late.append(self.published)
-
-    def _result(self, mnemonic: str, first: str, second: str, end: int) -> Value:
-        if mnemonic == "xor" and first == second:
-            return Value("number", 0)
-        if mnemonic in ("mov", "movabs"):
-            if _NUMBER.fullmatch(second):
-                return Value("number", self._extended(second, first))
-            if second == "rsp":
-                return self._new("stack")
-            if not second.endswith("]"):
-                return self._value(second)
-        if mnemonic == "lea" and second.startswith("[rsp"):
-            return self._new("stack")
-        where = self._place(second, end) if mnemonic in ("mov", "lea") else None
-        if where is None:
-            return self._new("unknown")
-        key, base = where
-        if mnemonic == "mov":
-            return Value("loaded", key, base)
-        if base is None:
-            return Value("number", key)
-        self.inner.add(key)
-        return Value("inner", key, base)
-
-    @staticmethod
-    def _extended(number: str, register: str) -> int:
-        value = int(number, 0)
-        return value & (
-            _MASK if register.startswith("r") and not register.endswith("d") else 0xFFFFFFFF
-        )
-
-
 def field_use(
     rows: Iterable[tuple[int, bytes, str, str]],
     start: int,
@@ -424,7 +162,7 @@ def field_use(
     :param end: past its last
     :param name_of: names the function at an address
     """
-    reading = _Reading(name_of)
+    reading = Reading(name_of)
     left_off = False
     for address, raw, mnemonic, operands in rows:
         if left_off and reading.goes_on_at(address):
@@ -443,7 +181,7 @@ def field_use(
     return _told(reading)
 
 
-def _told(reading: _Reading) -> FieldUse:
+def _told(reading: Reading) -> FieldUse:
     """What was read, put together."""
     whole = {one for _, one in reading.freed}
     frees = [
@@ -459,16 +197,16 @@ def _told(reading: _Reading) -> FieldUse:
             checked=value in reading.checked,
             size=value.size,
             tested=value in reading.tested,
-            into=_into(base),
+            into=into_what(base),
             late=late,
             loaded=value.kind == "loaded" and value not in reading.tested,
         )
         for (_, key, value, base), late in zip(reading.stored, reading.late, strict=True)
     ]
     wipes = [
-        Wiped(size.number if size.kind == "number" else None, _into(value))
+        Wiped(size.number if size.kind == "number" else None, into_what(value))
         for value, size in reading.wiped
-        if _within(value)[0].kind != "stack"
+        if within(value)[0].kind != "stack"
     ]
     return FieldUse(
         frees=tuple(dict.fromkeys(frees)),
@@ -486,30 +224,19 @@ def _told(reading: _Reading) -> FieldUse:
         fills=frozenset(reading.filled),
         inner=frozenset(reading.inner),
         locks=frozenset(reading.locks),
-        roots=frozenset(_root(value).kind for _, value in reading.freed),
+        roots=frozenset(root_of(value).kind for _, value in reading.freed),
         uncounts=reading.uncounts,
         unlinks=any(value == Value("number", _UNLINKED) for *_, value, _ in reading.stored),
     )
 
 
-def _other_than_zero(value: Value) -> bool:
-    """Whether a value is known to be no zero."""
-    return value.kind == "number" and value.number != 0
-
-
-def _into(value: Value | None) -> str | None:
-    """What had returned an object to the function."""
-    root = _within(value)[0] if value is not None else None
-    return root.called if root is not None and root.kind == "returned" else None
-
-
-def _marks(reading: _Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
+def _marks(reading: Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
     """What is stored in memory before it is freed, however the code came to that call."""
-    root, begin = _within(freed)
+    root, begin = within(freed)
     found: dict[int, Mark] = {}
     for at, key, size, base, number in reading.numbers:
-        other, distance = _within(base)
-        offset = _signed(key) + distance - begin
+        other, distance = within(base)
+        offset = signed(key) + distance - begin
         if at > freed_at or other != root or not 0 <= offset < _LARGEST_OBJECT:
             continue
         if all(at <= source < freed_at or not at <= to <= freed_at for source, to in reading.jumps):
@@ -517,26 +244,7 @@ def _marks(reading: _Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
     return tuple(found.values())
 
 
-def _root(value: Value) -> Value:
-    """The pointer with which the way to a value began."""
-    while value.of is not None:
-        value = value.of
-    return value
-
-
-def _within(value: Value) -> tuple[Value, int]:
-    """The pointer that a value was computed from, and how far it is from that."""
-    if value.kind == "inner" and value.of is not None:
-        root, distance = _within(value.of)
-        return root, distance + _signed(value.number)
-    return value, 0
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
-
-
-def _always(reading: _Reading, freed_at: int, freed: Value) -> bool:
+def _always(reading: Reading, freed_at: int, freed: Value) -> bool:
     """Whether what a freed pointer was read from is freed on every way after it."""
     return any(
         not any(freed_at < end < at for end in reading.ends)
@@ -546,7 +254,7 @@ def _always(reading: _Reading, freed_at: int, freed: Value) -> bool:
     )
 
 
-def _cleared(reading: _Reading, freed_at: int, freed: Value) -> bool:
+def _cleared(reading: Reading, freed_at: int, freed: Value) -> bool:
     """Whether another pointer is stored where the freed one was, or none."""
     return any(
         key == freed.number

@@ -9,7 +9,8 @@ it is looked for, and where a function takes a lock beside it, by its distance f
 from __future__ import annotations
 
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.field_code import FieldUse, key_of
+from oopsight.evidence.modules.code_values import key_of
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.plumbing import base_name
 
 _LARGEST_OBJECT = 1 << 16
