@@ -225,6 +225,18 @@ def test_the_last_one_may_call_nothing_that_leaves_such_a_thing(case: Case) -> N
     assert case.found(NAME, "last", held=held).module == "last"
 
 
+def test_of_two_that_fit_the_one_that_can_leave_such_a_thing_is_named(case: Case) -> None:
+    held = made.dangling(NAME)
+    case.file("last", imports="printk")
+    case.file("first", imports="printk kmem_cache_create_usercopy")
+    owner = case.found(NAME, "last", "first", held=held)
+    assert (owner.module, owner.symbol, owner.unable) == ("first", "pool_name", ("last",))
+    # A symbol of the other begins there as well: that of this one may do so by chance.
+    assert not owner.placed
+    (case.folder / "last.ko").write_bytes(module(*PARTS[:1], modinfo("last"), names=()))
+    assert case.found(NAME, "last", "first", held=held).placed
+
+
 def test_the_pointer_counts_not_where_behind_it_the_fault_was(case: Case) -> None:
     case.file()
     owner = case.found(NAME + 4, "pool", held=made.dangling(NAME))

@@ -181,11 +181,12 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
     possible = [name for name in gone if name not in elsewhere] or gone
     tried = {name: _match(session, name, spot, holders.get(name)) for name in possible}
     unable = [] if holders else _unable(spot, tried)
+    by_calls = any(tried[name].match for name in unable)
     out = [n for n in possible if n in unable or (tried[n].known and not tried[n].match)]
     by_file = _by_file(session, spot, gone) if not holders and len(out) == len(possible) else {}
     if by_file:
         possible, tried = list(by_file), by_file
-    matches = {name: tried[name].match for name in possible if tried[name].match}
+    matches = {n: tried[n].match for n in possible if tried[n].match and n not in unable}
     fitting = list(holders) or list(matches) or possible
     if len(holders) > 1:
         fitting = [name for name in holders if name in matches] or fitting
@@ -211,7 +212,9 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
         exit=printable(leave.name) if leave else None,
         source=names.source if names else None,
         refused=tuple(tried[name].refused),
-        placed=name in holders or (match is not None and match.strong and not by_file),
+        # Where a symbol of one that is out of the question begins there too, it may be chance.
+        placed=name in holders
+        or (match is not None and match.strong and not by_file and not by_calls),
         by_file=bool(by_file),
         unable=tuple(unable),
     )
