@@ -53,7 +53,9 @@ def judge(report: Mapping[str, Any], truth: Mapping[str, Any]) -> Judgement:
 
     A truth of None leaves the faulting function and the trigger open, as no functions do for the
     culprit's; for the module and the accessed file it says that none is to be named. A faulting
-    function may be left out: with a panic called on purpose there is none in the dump.
+    function may be left out: with a panic called on purpose there is none in the dump. Where chance
+    decides which task meets the crash, the accessed file is told for each: ``{"ls": ["/tmp/out",
+    null]}`` lists all that a task of that name may have been at; any other task has none.
     """
     verdict = report["verdict"]
     culprits = verdict["culprits"]
@@ -71,7 +73,7 @@ def judge(report: Mapping[str, Any], truth: Mapping[str, Any]) -> Judgement:
         answers["function of 3"] = _one_of(functions, named[:3])
     blamed = {culprit["module"] for culprit in culprits} & set(truth["innocent_modules"])
     answers["innocent"] = Answer([], sorted(blamed), not blamed)
-    answers["file"] = _equal(truth["file_accessed"], verdict["file_accessed"])
+    answers["file"] = _file(truth["file_accessed"], verdict["file_accessed"], trigger["comm"])
     if truth["trigger_comm"] is not None:
         answers["trigger"] = _equal(truth["trigger_comm"], trigger["comm"])
     if truth["faulting_function"] and verdict["faulting_function"]:
@@ -81,6 +83,13 @@ def judge(report: Mapping[str, Any], truth: Mapping[str, Any]) -> Judgement:
 
 def _equal(expected: object, got: object) -> Answer:
     return Answer(expected, got, expected == got, silent=got is None)
+
+
+def _file(expected: object, got: str | None, trigger: str | None) -> Answer:
+    if not isinstance(expected, Mapping):
+        return _equal(expected, got)
+    allowed = expected.get(trigger, [None])
+    return Answer(allowed, got, got in allowed, silent=got is None)
 
 
 def _one_of(expected: list[str], got: list[str | None]) -> Answer:

@@ -64,3 +64,12 @@ def test_a_truth_without_culprit_demands_that_none_is_named() -> None:
     truth = TRUTH | {"culprit_module": None, "culprit_functions": [], "trigger_comm": None}
     assert judge(report(culprits=[], trigger=None), truth).wrong == []
     assert judge(report(), truth).wrong == ["module"]
+
+
+def test_the_accessed_file_can_be_by_the_trigger() -> None:
+    truth = TRUTH | {"file_accessed": {"cat": [None, "/proc/acme"]}, "trigger_comm": None}
+    assert judge(report(), truth).wrong == []
+    assert judge(report(file_accessed=None), truth).wrong == []
+    assert judge(report(file_accessed="/proc/other"), truth).wrong == ["file"]
+    assert judge(report(trigger={"comm": "ls"}), truth).wrong == ["file"]
+    assert judge(report(trigger={"comm": "ls"}, file_accessed=None), truth).wrong == []
