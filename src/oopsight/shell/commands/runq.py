@@ -159,9 +159,10 @@ def _clock(cpu: int, queue: Any, out: Out) -> None:
     current = queue.curr.read_()
     clock = int(queue.clock.value_())
     since = int(current.sched_info.last_arrival.value_())
-    out.line(f" CPU {cpu}: {clock:010}")
+    title = f"{f'CPU {cpu}':>6}: "
+    out.line(f"{title}{clock}")
     out.row(
-        f"        {since:010}  {task_text(current)}",
+        f"{'':{len(title)}}{since:0{len(str(clock))}}  {task_text(current)}",
         cpu=cpu,
         clock=clock,
         since=since,
