@@ -30,6 +30,13 @@ def test_found_without_log_and_file() -> None:
     assert isinstance(deliberate_panic(ASKED, task(), ABSENT, ABSENT), Finding)
 
 
+def test_found_without_the_task_which_a_filter_left_out() -> None:
+    finding = deliberate_panic(ASKED, ABSENT, ABSENT, ABSENT)
+    assert isinstance(finding, Finding)
+    assert finding.summary.startswith("somebody whose task is not in the dump crashed")
+    assert all(step.because for step in finding.chain)
+
+
 def test_clear() -> None:
     interrupted = replace(ASKED, interrupted=True)
     other = backtrace(interrupted=False, panic=Role.PANIC_PATH, do_exit=Role.CALLER)

@@ -36,7 +36,10 @@ _HANDLER = "sysrq_handle_crash"  # drivers/tty/sysrq.c
 
 
 def deliberate_panic(
-    backtrace: Backtrace, task: CrashedTask, log: Log | Missing, accessed: FileAccessed | Missing
+    backtrace: Backtrace,
+    task: CrashedTask | Missing,
+    log: Log | Missing,
+    accessed: FileAccessed | Missing,
 ) -> Finding | Clear:
     """Decide whether the panic was asked for."""
     if backtrace.interrupted:
@@ -48,20 +51,22 @@ def deliberate_panic(
     line = log.find("sysrq: Trigger a crash") if isinstance(log, Log) else None
     if line:
         because.append(line)
-    who: list[Pointer] = [task.pointer]
+    who = "somebody whose task is not in the dump"
+    because_of: list[Pointer] = [handler.pointer]
+    if isinstance(task, CrashedTask):
+        who, because_of = f"{task.comm} (pid {task.pid})", [task.pointer]
     through = ""
     if isinstance(accessed, FileAccessed):
-        who.append(accessed.file)
+        because_of.append(accessed.file)
         through = f" by writing to {accessed.file.path}"
     return Finding(
         title="deliberate panic by sysrq",
-        summary=f"{task.comm} (pid {task.pid}) crashed this machine on purpose{through}; "
-        "nothing failed.",
+        summary=f"{who} crashed this machine on purpose{through}; nothing failed.",
         certainty=Certainty.SHOWN,
         depth=Depth.ROOT_CAUSE,
         chain=(
             Step("panic() was called by the kernel's own sysrq crash handler", tuple(because)),
-            Step(f"{task.comm} (pid {task.pid}) asked for it{through}", tuple(who)),
+            Step(f"{who} asked for it{through}", tuple(because_of)),
         ),
         advice=("Nothing is broken. Ask whoever ran the command, or the agent, why.",),
     )

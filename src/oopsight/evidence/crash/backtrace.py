@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.cpu_registers import panic_registers
 from oopsight.evidence.crash.jumped_on import JumpedOn, blamable, jumped_on, names_its_call
 from oopsight.evidence.modules.module_files import load_debug_files
 from oopsight.evidence.modules.modules import Modules
@@ -18,7 +19,7 @@ from oopsight.session import Session
 from oopsight.text import printable
 
 if TYPE_CHECKING:
-    from drgn import StackFrame
+    from drgn import StackFrame, StackTrace
 
 MOST_FRAMES = 512
 
@@ -236,11 +237,9 @@ def crashed_trace(session: Session) -> list[StackFrame]:
 
     :raises LookupError: if no task is known to have crashed
     """
-    from drgn.helpers.linux.panic import panic_task
-
-    trace = session.prog.stack_trace(panic_task(session.prog))
+    trace = _panic_trace(session)
     if load_debug_files(session, [frame.pc for frame in trace if not _user(frame)]):
-        trace = session.prog.stack_trace(panic_task(session.prog))
+        trace = _panic_trace(session)
     frames = [trace[index] for index in range(min(len(trace), MOST_FRAMES))]
     for position, frame in enumerate(frames):
         if not frame.interrupted or _user(frame):
@@ -252,6 +251,23 @@ def crashed_trace(session: Session) -> list[StackFrame]:
             frames = frames[: position + 1] + beyond[:MOST_FRAMES] if beyond else frames
             break
     return _until_astray(frames)
+
+
+def _panic_trace(session: Session) -> StackTrace:
+    """The whole stack of the task that crashed; without the task, of the CPU that panicked.
+
+    :raises drgn.FaultError: if neither can be read
+    """
+    from drgn import FaultError
+    from drgn.helpers.linux.panic import panic_task
+
+    try:
+        return session.prog.stack_trace(panic_task(session.prog))
+    except FaultError:
+        registers = panic_registers(session)
+        if registers is None:
+            raise
+        return session.prog.stack_trace(registers)
 
 
 def _until_astray(frames: list[StackFrame]) -> list[StackFrame]:
