@@ -62,20 +62,6 @@ def test_an_index_is_no_pointer_and_one_of_the_users_is_told() -> None:
     assert other.certainty is Certainty.POSSIBLE
 
 
-def test_what_the_allocator_cannot_free_is_told_with_who_made_it() -> None:
-    area = 0xFFFFC90000400000
-    bad = owner(area, "vmalloc", detail="a vmalloc area allocated by drv_open")
-    fault_ = fault(0xFFFFF328AD010AC8)
-    for how, certainty in (("returned", Certainty.INFERRED), ("loaded", Certainty.POSSIBLE)):
-        flow = data_flow(way(flow_step(how, "drv_close", area)), bad=bad, subject="freed")
-        finding = wild_pointer(fault_, backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT)
-        assert isinstance(finding, Finding)
-        assert finding.certainty is certainty
-        assert "drv_close gave 0xffffc90000400000 to be freed" in finding.summary
-        assert "which is a vmalloc area allocated by drv_open" in finding.summary
-        assert finding.culprits[0].function == "drv_close"
-
-
 def test_who_wrote_an_index_out_of_its_table_comes_first() -> None:
     step = flow_step("loaded", "fan_tick", TEXT, "fan")
     flow = data_flow(way(step, name="fan.limits[3]"), bad=owner(TEXT, "non-canonical"))

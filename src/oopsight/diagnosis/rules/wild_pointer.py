@@ -2,8 +2,7 @@
 
 Finds
     Code follows a value that is no address of any object: neither NULL, nor an error code, nor a
-    user's pointer, nor memory that is known to have been freed. Or it frees what is no object of
-    the allocator: a variable, a stack, a vmalloc area.
+    user's pointer, nor memory that is known to have been freed.
 
 Why it happens
     A variable is used before it is set, an object is read as another type, memory was overwritten,
@@ -14,14 +13,12 @@ How it is decided
     to nothing that is known; more special rules have found nothing. Where it was read from, and
     whether that still holds it, comes from the data flow. Where the pointer is right and an index
     or bit number leads out of what it points to, the index is followed instead. Who wrote an index
-    to memory that led out of its table comes before who used it. Or ``kfree()`` and its like were
-    given an address of a stack, a module or vmalloc, and no page of theirs is there.
+    to memory that led out of its table comes before who used it.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
     the pattern of memory that was never written. Memory that was freed and given to somebody else
-    since looks the same. Of what is freed and cannot be, the verdict is *inferred* where the code
-    itself made the pointer: the address of a variable, or what another function had returned.
+    since looks the same.
 
 Example
     ``struct entry *e;`` without a value, followed in an error path.
@@ -74,8 +71,6 @@ def wild_pointer(
     bad = flow.bad
     if flow.subject == "index" and bad is not None:
         return _index(fault, backtrace, flow, bad, modules, index)
-    if flow.subject == "freed" and bad is not None:
-        return _freed(fault, backtrace, flow, bad, modules)
     if flow.subject != "operand" or bad is None:
         return Clear("it was not an access through a pointer to data")
     if bad.kind not in _NONSENSE:
@@ -152,31 +147,4 @@ def _index(
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=("Compare the index with the number of elements before it is used.",),
-    )
-
-
-def _freed(
-    fault: Fault, backtrace: Backtrace, flow: DataFlow, bad: Owner, modules: Modules | Missing
-) -> Finding:
-    """Memory was to be freed that is not of the allocator it was given to."""
-    way = flow.first
-    steps = [fault_step(fault), *flow_steps(flow)]
-    steps.append(
-        Step(f"{bad.address} is {bad.detail}, no memory to be freed so", steps[-1].because)
-    )
-    culprits = flow_culprits(flow, backtrace, what="what was to be freed")
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
-    made = way.ended in ("set", "returned")
-    own = way.held_in is not None and way.held_in.kind in ("module", "kernel")
-    return Finding(
-        title=f"{fault.function} was given what it cannot free",
-        summary=f"{blamed} gave {bad.address} to be freed, which is {bad.detail}; {fault.function} "
-        "found no object of its allocator there.",
-        # What an object held may have been put there by another, after it had been freed.
-        certainty=Certainty.INFERRED if made or own else Certainty.POSSIBLE,
-        depth=Depth.MECHANISM,
-        chain=tuple(steps),
-        culprits=tuple(culprits),
-        innocent=innocent(modules, culprits),
-        advice=("Free memory only by the counterpart of what allocated it.",),
     )

@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.address import error_number
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.effects import Copy
 from oopsight.evidence.flow.follower import Follower
 from oopsight.evidence.flow.frames import calls
-from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Instruction, Memory
+from oopsight.evidence.flow.freed import freed
+from oopsight.evidence.flow.instructions import ARGUMENTS, Instruction, Memory
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.ways import FlowStep, Namer, Way
 from oopsight.evidence.memory.owner import Owner, owner_of, same_area
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.modules import Modules
-from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 if TYPE_CHECKING:
@@ -35,10 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
 
-# Functions that free what an argument, by its position, points to.
-_FREES = {"kfree": 0, "ksize": 0, "__ksize": 0, "kvfree": 0, "vfree": 0, "kmem_cache_free": 1}
-_NOT_TO_FREE = ("module", "stack", "vmalloc")
-"""Memory that the slab allocator has no page of: where it looks for one, there is none."""
 _FARTHEST_MEMBER = 1 << 20
 _BITS_OF_A_PAGE = 8 * 4096
 _KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
@@ -175,49 +169,6 @@ def bad_register(fault: Fault, context: Context) -> str | None:
     return base
 
 
-def _freed(
-    session: Session, modules: Modules | None, found: Calls
-) -> tuple[Context, str | Memory, int | None, str] | None:
-    """As :func:`_start`, where memory was to be freed.
-
-    What such a function looks at is computed from the address that it was given: the page that the
-    object lies in. The address is what counts.
-    """
-    inner = found.context(0)
-    outer = None if inner is None else inner.caller()
-    if inner is None or outer is None or base_name(inner.function.name) not in _FREES:
-        return None
-    target = found.target_of(outer) or outer.function.instructions[outer.at].target
-    if target != inner.function.start:
-        return None
-    register = ARGUMENTS[_FREES[base_name(inner.function.name)]]
-    value = found.tracer.entering(inner, register)
-    if value is None:
-        value = _error_code(found, inner, register)
-    if value is None:
-        return None
-    owner = owner_of(session, modules, value)
-    if owner.is_memory and owner.kind not in _NOT_TO_FREE:
-        return None
-    return outer, register, value, "freed" if owner.is_memory else "operand"
-
-
-def _error_code(found: Calls, context: Context, register: str) -> int | None:
-    """An error code that the function may have received in a register, and still has.
-
-    Where several ways lead to a register's value only one so distinct is believed.
-    """
-    for place in (register, *CALLEE_SAVED):
-        value = context.registers.get(place)
-        if value is None or error_number(value) is None:
-            continue
-        for one in found.tracer.definitions(context.function, place, context.at) or ():
-            entered = one.effect is None and place == register
-            if entered or (isinstance(one.effect, Copy) and one.effect.source == register):
-                return value
-    return None
-
-
 def _argument(
     found: Calls, backtrace: Backtrace, follower: Follower
 ) -> tuple[tuple[str, int], tuple[Way, ...], tuple[tuple[Way, ...], ...]] | None:
@@ -278,8 +229,8 @@ def collect(
     cpu = None if isinstance(task, Missing) else task.cpu
     found = calls(session, backtrace, cpu, no_code=no_code)
     follower = Follower(session, Namer(session, known, backtrace), found)
-    freed = _freed(session, known, found)
-    start = freed or _start(fault, found)
+    to_free = freed(session, known, found)
+    start = to_free or _start(fault, found)
     if start is not None:
         context, what, value, subject = start
         ways = follower.ways(context, what, value)
@@ -287,7 +238,7 @@ def collect(
             subject = "index" if subject == "operand" and ways[0].index else subject
             where = _accessed(fault) if subject == "index" else value
             bad = None if where is None else _reached(session, known, fault, where)
-            wanted, expected = (None, None) if freed else _wanted(fault, follower.pointed_to)
+            wanted, expected = (None, None) if to_free else _wanted(fault, follower.pointed_to)
             installed = follower.installers(ways[0].held_in) if subject == "target" else ()
             return DataFlow(subject, None, ways, (), bad, wanted, expected, installed_by=installed)
     if fault.operand is None or fault.operand.address is None:
