@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_facts import ABSENT
+from handmade_facts import ABSENT, fault
 from handmade_waits import LOCK_A, call, cpu, cpus, held, leak, leaks, stack, symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.sleeping_in_atomic import sleeping_in_atomic
+from oopsight.evidence.crash.forbidden_sleep import INTERRUPT, RCU, ForbiddenSleep
 from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import Call
 from oopsight.kinds import Kind
@@ -24,7 +25,7 @@ def machine(*calls: Call) -> Cpus:
 
 
 def test_the_function_that_holds_the_lock_is_to_blame() -> None:
-    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, CLEAR), leaks())
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, CLEAR), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["clear", "drop"]
     assert found.certainty is Certainty.INFERRED
@@ -34,7 +35,7 @@ def test_the_function_that_holds_the_lock_is_to_blame() -> None:
 def test_what_another_module_offers_may_sleep() -> None:
     holder = replace(CLEAR, calls_by_name=True)
     bus = call(3, "bus_transfer", "bus")
-    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, bus, holder), leaks())
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, bus, holder), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["clear"]
     assert [i.module for i in found.innocent] == ["bus"]
@@ -43,7 +44,7 @@ def test_what_another_module_offers_may_sleep() -> None:
 def test_what_another_module_was_called_for_through_a_pointer_may_be_told_not_to_sleep() -> None:
     holder = replace(CLEAR, calls_by_name=False)
     driver = call(3, "driver_poll", "driver")
-    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, driver, holder), leaks())
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, driver, holder), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["clear", "driver_poll"]
     assert found.innocent == ()
@@ -53,7 +54,9 @@ def test_in_an_interrupt_what_the_kernel_around_it_holds_is_not_to_blame() -> No
     timer = call(5, "call_timer_fn", None, plumbing="runs timers")
     around = call(6, "expire_remote", None, holds=(held(LOCK_A, "spinlock", "_raw_spin_lock_irq"),))
     interrupted = call(8, "other", holds=(held(LOCK_A, "spinlock", "_raw_spin_lock"),))
-    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, timer, around, interrupted), leaks())
+    found = sleeping_in_atomic(
+        SLEPT, machine(SCHEDULE, DROP, timer, around, interrupted), leaks(), ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "drop"
     assert "interrupt" in found.title
@@ -61,7 +64,7 @@ def test_in_an_interrupt_what_the_kernel_around_it_holds_is_not_to_blame() -> No
 
 def test_a_callback_under_a_lock_of_the_kernels_own_is_only_possible() -> None:
     around = call(6, "for_each", None, holds=(held(LOCK_A, "spinlock", "_raw_spin_lock"),))
-    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, around), leaks())
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, around), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
     assert [c.function for c in found.culprits] == ["drop", "for_each"]
@@ -69,33 +72,67 @@ def test_a_callback_under_a_lock_of_the_kernels_own_is_only_possible() -> None:
 
 def test_a_mutex_may_be_held_over_a_sleep() -> None:
     mutex = call(4, "clear", holds=(held(LOCK_A),))
-    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, mutex), leaks())
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, mutex), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_in_an_interrupt() -> None:
     entry = call(5, "asm_sysvec_apic_timer_interrupt", None, plumbing="enters the kernel")
-    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, entry), leaks())
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, entry), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert "interrupt" in found.title
     assert found.culprits[0].function == "drop"
 
 
 def test_a_lock_kept_by_who_has_returned() -> None:
-    one = sleeping_in_atomic(SLEPT, machine(SCHEDULE), leaks(leak("grant", "spinlock")))
+    one = sleeping_in_atomic(SLEPT, machine(SCHEDULE), leaks(leak("grant", "spinlock")), ABSENT)
     assert isinstance(one, Finding)
     assert one.certainty is Certainty.INFERRED
     assert [c.function for c in one.culprits] == ["grant"]
     more = leaks(leak("grant", "spinlock"), leak("take", "spinlock"), leak("keep", "mutex"))
-    two = sleeping_in_atomic(SLEPT, machine(SCHEDULE), more)
+    two = sleeping_in_atomic(SLEPT, machine(SCHEDULE), more, ABSENT)
     assert isinstance(two, Finding)
     assert two.certainty is Certainty.POSSIBLE
     assert len(two.culprits) == 2
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(sleeping_in_atomic(symptom(Kind.BUG), ABSENT, ABSENT), Clear)
-    assert isinstance(sleeping_in_atomic(SLEPT, ABSENT, ABSENT), Undecided)
-    assert isinstance(sleeping_in_atomic(SLEPT, machine(SCHEDULE), ABSENT), Undecided)
-    assert isinstance(sleeping_in_atomic(SLEPT, machine(), leaks()), Undecided)
+    assert isinstance(sleeping_in_atomic(symptom(Kind.BUG), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(sleeping_in_atomic(SLEPT, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(sleeping_in_atomic(SLEPT, machine(SCHEDULE), ABSENT, ABSENT), Undecided)
+    assert isinstance(sleeping_in_atomic(SLEPT, machine(), leaks(), ABSENT), Undecided)
+
+
+WARNED = symptom(Kind.WARNING, "WARNING: CPU: 0 PID: 9 at kernel/rcu/tree_plugin.h:320")
+
+
+def check(within: str) -> ForbiddenSleep:
+    return ForbiddenSleep("rcu_note_context_switch", within, fault().frame)
+
+
+def test_who_sleeps_within_a_read_section_of_rcu() -> None:
+    reader = call(4, "match", holds=(held(0, "rcu", "__rcu_read_lock"),))
+    locker = call(5, "command", holds=(held(LOCK_A, "spinlock", "_raw_spin_lock"),))
+    calls = (SCHEDULE, DROP, reader, locker)
+    found = sleeping_in_atomic(WARNED, machine(*calls), leaks(), check(RCU))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert [c.function for c in found.culprits] == ["match", "drop"]
+    assert "warning" in found.refines
+    assert isinstance(sleeping_in_atomic(WARNED, machine(*calls), leaks(), ABSENT), Clear)
+
+
+def test_a_read_section_that_was_left_open() -> None:
+    kept = leaks(leak("grant", "spinlock"), leak("find", "rcu"))
+    found = sleeping_in_atomic(WARNED, machine(SCHEDULE, DROP), kept, check(RCU))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["find"]
+    assert "RCU's read lock" in found.title
+
+
+def test_only_a_lock_that_switches_bottom_halves_off_counts_as_an_interrupt() -> None:
+    outer = call(6, "command", holds=(held(LOCK_A, "spinlock", "_raw_spin_lock_bh"),))
+    found = sleeping_in_atomic(WARNED, machine(SCHEDULE, CLEAR, outer), leaks(), check(INTERRUPT))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["command", "clear"]

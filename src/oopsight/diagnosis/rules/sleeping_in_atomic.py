@@ -2,7 +2,7 @@
 
 Finds
     A task that slept, or was about to, with preemption disabled: in an interrupt, or with a
-    spinlock held.
+    spinlock held; or within ``rcu_read_lock()``.
 
 Why it happens
     A function that may sleep is called inside a critical section; or a function returned without
@@ -10,10 +10,12 @@ Why it happens
 
 How it is decided
     The kernel reported "scheduling while atomic" or "sleeping function called from invalid
-    context". The code of each function on the stack is followed: one that has taken a spinlock and
-    not given it back is where it is held. Where none is, and no interrupt is on the stack, somebody
-    who has returned kept it: the functions of the modules from outside the kernel are searched for
-    a path that returns with a spinlock which another path releases.
+    context"; or a check of its failed that is against sleeping alone, as the one for a context
+    switch within a read section of RCU, or that of ``vmalloc()`` for an interrupt. The code of each
+    function on the stack is followed: one that has taken a spinlock, or RCU's read lock, and not
+    given it back is where it is held. Where none is, and no interrupt is on the stack, somebody who
+    has returned kept it: the functions of the modules from outside the kernel are searched for a
+    path that returns with such a lock which another path releases.
 
 When it is wrong
     Preemption disabled by other means than a lock is not found in code; then the innermost function
@@ -43,6 +45,7 @@ from oopsight.diagnosis import (
 from oopsight.diagnosis.leaked import certainty, leak_step
 from oopsight.diagnosis.stalls import blame, distinct
 from oopsight.evidence import Missing
+from oopsight.evidence.crash.forbidden_sleep import INTERRUPT, IRQS, RCU, ForbiddenSleep
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
@@ -64,10 +67,13 @@ _INTERRUPT = (
 
 
 def sleeping_in_atomic(
-    symptom: Symptom, cpus: Cpus | Missing, leaks: LockLeaks | Missing
+    symptom: Symptom,
+    cpus: Cpus | Missing,
+    leaks: LockLeaks | Missing,
+    check: ForbiddenSleep | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide who disabled preemption."""
-    if symptom.kind is not Kind.SLEEPING_IN_ATOMIC:
+    if symptom.kind is not Kind.SLEEPING_IN_ATOMIC and isinstance(check, Missing):
         return Clear(f"nothing slept in atomic context; the first report is {symptom.kind}")
     if isinstance(cpus, Missing):
         return Undecided(cpus.detail)
@@ -75,39 +81,60 @@ def sleeping_in_atomic(
     if cpu is None or not cpu.stack.calls:
         return Undecided("the stack of the task that slept cannot be read")
     headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
-    slept = Step(
-        f"{cpu.task.comm} (pid {cpu.task.pid}) slept with preemption disabled",
-        (*headline, cpu.task),
-    )
+    within = check.within if isinstance(check, ForbiddenSleep) else None
+    because = (*headline, cpu.task, *((check.frame,) if isinstance(check, ForbiddenSleep) else ()))
+    slept = Step(f"{cpu.task.comm} (pid {cpu.task.pid}) {_STATES[within]}", because)
     entry = cpu.stack.inside(*_INTERRUPT)
     # What the interrupted code holds is not the interrupt's doing.
     own = [c for c in cpu.stack.calls if entry is None or c.index < entry.index]
-    held = [(c, lock) for c in own if (lock := _atomic(c)) is not None]
+    held = [(c, lock) for c in own if (lock := _atomic(c, within)) is not None]
     by_module = next(((c, lock) for c, lock in held if c.module), None)
     if by_module is not None:
         return _held(slept, cpu, *by_module, Certainty.INFERRED)
-    if entry is not None:
+    if entry is not None and within != RCU:
         return _in_interrupt(slept, cpu)
     if held:
         # What the kernel's own functions call may well release their lock before it calls back.
         inner = any(c.module for c in own if c.index < held[0][0].index)
         certainty = Certainty.POSSIBLE if inner else Certainty.INFERRED
         return _held(slept, cpu, *held[0], certainty)
-    return _leaked(slept, cpu, leaks)
+    return _leaked(slept, cpu, leaks, within)
 
 
 _KINDS = ("spinlock", "preemption", "interrupts")
+_REFINED = ("warning", "bug_on")
+_STATES = {
+    None: "slept with preemption disabled",
+    RCU: "slept within a read section of RCU",
+    INTERRUPT: "called what may sleep, in an interrupt or with bottom halves off",
+    IRQS: "called what may sleep, with interrupts off",
+}
 
 
-def _atomic(call: Call) -> HeldLock | None:
-    """What a function has taken or switched off so that it must not sleep."""
-    return next((lock for lock in call.holds if lock.kind in _KINDS), None)
+def _atomic(call: Call, within: str | None) -> HeldLock | None:
+    """What a function has taken or switched off so that it must not sleep.
+
+    :param within: what the kernel's check found, if it tells
+    """
+    return next((lock for lock in call.holds if _forbids(lock, within)), None)
+
+
+def _forbids(lock: HeldLock, within: str | None) -> bool:
+    if within == RCU:
+        return lock.kind == "rcu"
+    if within == INTERRUPT:
+        return lock.kind == "spinlock" and "_bh" in lock.by
+    if within == IRQS:
+        return lock.kind == "interrupts" or (lock.kind == "spinlock" and "_irq" in lock.by)
+    return lock.kind in _KINDS
 
 
 def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certainty) -> Finding:
     what = f"spinlock {lock.name or lock.address or 'of its own'} held"
     how = f"took it with {lock.by}() at {lock.taken_at} and has not given it back"
-    if lock.kind != "spinlock":
+    if lock.kind == "rcu":
+        what = "RCU's read lock held"
+    elif lock.kind != "spinlock":
         what = f"{lock.kind} off"
         how = f"switched it off as {lock.by}() does at {lock.taken_at} and not on again"
     between = [c for c in cpu.stack.blamable if c.index < holder.index]
@@ -143,6 +170,7 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
             if name is not None
         ),
         advice=("Do the sleeping part outside, or use a mutex.",),
+        refines=_REFINED,
     )
 
 
@@ -173,35 +201,38 @@ def _in_interrupt(slept: Step, cpu: Cpu) -> Finding | Undecided:
             ]
         ),
         advice=("Hand the sleeping part to a workqueue.",),
+        refines=_REFINED,
     )
 
 
-def _leaked(slept: Step, cpu: Cpu, leaks: LockLeaks | Missing) -> Finding | Undecided:
-    found = () if isinstance(leaks, Missing) else leaks.of("spinlock", None)
+def _leaked(
+    slept: Step, cpu: Cpu, leaks: LockLeaks | Missing, within: str | None
+) -> Finding | Undecided:
+    kind, what = ("rcu", "RCU's read lock") if within == RCU else ("spinlock", "a spinlock")
+    found = () if isinstance(leaks, Missing) else leaks.of(kind, None)
     names = {(leak.module.name, leak.function): leak for leak in found}
     if not names:
         call = next((c for c in cpu.stack.blamable if c.module), None)
         if call is None:
-            return Undecided("who disabled preemption is neither on the stack nor found in modules")
+            return Undecided("who forbade it is neither on the stack nor found in modules")
         return Finding(
             title=f"sleep in atomic context under {call.name}",
-            summary=f"{call.name} slept with preemption disabled; by whom is not found.",
+            summary=f"{call.name} {_STATES[within]}; by whom that was is not found.",
             certainty=Certainty.POSSIBLE,
             depth=Depth.SYMPTOM,
             chain=(slept, Step(f"on its stack is {call.name}", (cpu.stack.pointer(call),))),
             culprits=distinct([blame(c, "on the stack") for c in cpu.stack.blamable if c.module]),
+            refines=_REFINED,
         )
     steps = [
         slept,
-        Step(
-            "no function on its stack holds a spinlock: one that has returned kept it", (cpu.task,)
-        ),
+        Step(f"no function on its stack holds {what}: one that has returned kept it", (cpu.task,)),
         *(leak_step(leak) for leak in names.values()),
     ]
     who = " or ".join(leak.function for leak in names.values())
     return Finding(
-        title=f"{who} returned with a spinlock held, and its task slept",
-        summary=f"{cpu.task.comm} slept with preemption disabled, which {who} left so.",
+        title=f"{who} returned with {what} held, and its task slept",
+        summary=f"{cpu.task.comm} {_STATES[within]}, which {who} left so.",
         certainty=certainty(list(names.values()), leaks),
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
@@ -211,9 +242,10 @@ def _leaked(slept: Step, cpu: Cpu, leaks: LockLeaks | Missing) -> Finding | Unde
                 leak.function,
                 None,
                 None,
-                f"can return at {leak.returns_at} with a spinlock held",
+                f"can return at {leak.returns_at} with {what} held",
             )
             for leak in names.values()
         ),
         advice=("Release the lock on every path out of the function.",),
+        refines=_REFINED,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why, missing_from
+from oopsight.evidence.crash.forbidden_sleep import ForbiddenSleep
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.stacks import StackReader, TaskStack, register
 from oopsight.evidence.modules.modules import Modules
@@ -142,9 +143,14 @@ def broken_in(frames: list[tuple[str, bool, bool]]) -> int:
     return last + 1
 
 
-def collect(session: Session, modules: Modules | Missing, symptom: Symptom) -> Cpus | Missing:
+def collect(
+    session: Session,
+    modules: Modules | Missing,
+    symptom: Symptom,
+    sleep: ForbiddenSleep | Missing,
+) -> Cpus | Missing:
     """Read the current task of each CPU, for crashes that other CPUs can have a part in."""
-    if symptom.kind not in _CONCERNED:
+    if symptom.kind not in _CONCERNED and isinstance(sleep, Missing):
         return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} is of the crashed CPU alone")
     from drgn import FaultError
     from drgn.helpers.linux.cpumask import for_each_present_cpu

@@ -13,6 +13,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.forbidden_sleep import ForbiddenSleep
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
@@ -153,6 +154,7 @@ def collect(
     cpus: Cpus | Missing,
     waits: Waits | Missing,
     log: Log,
+    sleep: ForbiddenSleep | Missing,
 ) -> LockLeaks | Missing:
     """Search the modules on the stacks of all that wait, spin or run.
 
@@ -160,13 +162,14 @@ def collect(
     owner left, or a read section of RCU: then those from outside the kernel's tree.
     """
     asked = isinstance(waits, Waits) and hung(symptom, waits)
-    if symptom.kind not in _KINDS and not asked:
+    slept = symptom.kind is Kind.SLEEPING_IN_ATOMIC or isinstance(sleep, ForbiddenSleep)
+    if symptom.kind not in _KINDS and not asked and not slept:
         return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} does not come from a lock")
     stacks = [w.stack for w in waits.victims] if isinstance(waits, Waits) else []
     stacks += [cpu.stack for cpu in cpus.cpus] if isinstance(cpus, Cpus) else []
     wanted = _implicated(modules, stacks)
     unexplained = isinstance(waits, Waits) and _unexplained(waits)
-    if symptom.kind in (Kind.SLEEPING_IN_ATOMIC, Kind.RCU_STALL) or unexplained:
+    if slept or symptom.kind is Kind.RCU_STALL or unexplained:
         wanted += [m for m in modules.loaded if "O" in m.taints and m not in wanted]
     search = _Search(session, modules)
     for module in wanted:
