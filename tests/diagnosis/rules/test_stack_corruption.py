@@ -61,6 +61,18 @@ def test_who_was_handed_the_buffer_may_have_gone_too_far() -> None:
     assert filled_by().certainty is Certainty.INFERRED
 
 
+def test_a_limit_that_is_not_always_looked_at_tells_who_it_was() -> None:
+    put = Filler("put", "mod", room=24, most=23, limited=True, passed_by=True)
+    found = filled_by(put)
+    assert (found.culprits[0].function, found.certainty) == ("put", Certainty.INFERRED)
+    assert filled_by(put, replace(put, function="add")).certainty is Certainty.POSSIBLE
+    assert filled_by(replace(put, most=64)).certainty is Certainty.POSSIBLE
+    fillers = FrameFillers("set", (put,), itself=True)
+    both = stack_corruption(SMASHED, TRACE, *NOTHING, ABSENT, ABSENT, fillers)
+    assert isinstance(both, Finding)
+    assert both.certainty is Certainty.POSSIBLE
+
+
 def test_clear_and_undecided() -> None:
     assert isinstance(
         stack_corruption(symptom(Kind.BUG), TRACE, *NOTHING, ABSENT, ABSENT, ABSENT), Clear

@@ -19,7 +19,8 @@ How it is decided
 When it is wrong
     Where the function handed its buffer to another one of its module that has a limit, it may be
     either that went too far; that one comes first if it was told, or says itself, to write no more
-    than there was room for. A stray pointer from elsewhere can hit a frame as well, which is rare.
+    than there was room for, and it alone did it if its loop can go round without a look at that
+    limit. A stray pointer from elsewhere can hit a frame as well, which is rare.
     Several functions' frames may have the same size.
 
 Example
@@ -87,12 +88,13 @@ def stack_corruption(
             Step(f"where its return address was there is text: {text!r}", (beyond.pointer,))
         )
     before, after, by_others = _filled_by(fillers)
+    sure = not by_others or _astray(fillers)
     owner = culprits([damaged], "its own frame is damaged: its buffer overflowed")
     return Finding(
         title=f"stack buffer overflow in {title_of(damaged)}",
         summary=f"A buffer on the stack of {title_of(damaged)} was written beyond its end.",
-        certainty=Certainty.POSSIBLE if by_others else Certainty.INFERRED,
-        cause_certainty=Certainty.INFERRED if by_others else None,
+        certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
+        cause_certainty=None if sure else Certainty.INFERRED,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(merge(before, owner, after)),
@@ -117,8 +119,19 @@ def _filled_by(
         kept = one.most is not None and one.room is not None and one.most <= one.room
         if kept:
             why += f", and should stop after {one.most}"
+        if kept and one.passed_by:
+            why += ", but can write on without a look at that"
         (before if kept else after).append(Culprit(one.module, one.function, None, None, why))
     return before, after, any(one.limited for one in found)
+
+
+def _astray(fillers: FrameFillers | Missing) -> bool:
+    """Whether one alone can have done it: it does not always look at a limit that is right."""
+    if isinstance(fillers, Missing) or fillers.itself or len(fillers.fillers) != 1:
+        return False
+    (one,) = fillers.fillers
+    fits = one.most is not None and one.room is not None and one.most <= one.room
+    return fits and one.passed_by
 
 
 def _pointer(fault: Fault, backtrace: Backtrace, flow: DataFlow, overrun: StackOverrun) -> Finding:

@@ -10,7 +10,13 @@ import itertools
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.corruption.writer_limits import limits_of, number_at, source_of
+from oopsight.evidence.corruption.own_limits import own_limit
+from oopsight.evidence.corruption.writer_limits import (
+    limits_of,
+    number_at,
+    source_of,
+    writes,
+)
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
@@ -42,6 +48,8 @@ class Filler:
     """How many it was told to write at most, or accepts itself, where the code has that number."""
     limited: bool
     """Whether anything but what it copies tells it where to stop."""
+    passed_by: bool = False
+    """Whether it can write again and again without a look at the limit that its code has."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class FrameFillers:
 
     function: str
     fillers: tuple[Filler, ...]
+    itself: bool = False
+    """Whether the function writes at length, too."""
 
 
 def damaged(backtrace: Backtrace) -> int | None:
@@ -85,7 +95,7 @@ def collect(session: Session, backtrace: Backtrace, modules: Modules) -> FrameFi
             filler = _filler(calls, code, index, one, module.name)
             if filler is not None:
                 found.setdefault(filler.function, filler)
-    return FrameFillers(base_name(code.name), tuple(found.values()))
+    return FrameFillers(base_name(code.name), tuple(found.values()), code.start in able)
 
 
 def _filler(
@@ -102,10 +112,14 @@ def _filler(
     numbers = [number_at(calls, code, name, index) for name in told]
     known = [number for number in numbers if number is not None]
     room = canary.offset - lent.offset if canary is not None else None
+    own = own_limit(calls, inner, writes(calls, inner), told)
     most = max(known) if known and len(known) == len(numbers) else _allowed(calls, inner, told)
+    if most is None and own is not None and not told:
+        most = own.most
     # A byte that ends a text is of the text.
-    limited = bool(told) or any(limit.origin is Origin.MEMORY for limit in taken)
-    return Filler(base_name(one.name), module, room, most, limited)
+    limited = bool(told) or own is not None or any(limit.origin is Origin.MEMORY for limit in taken)
+    passed_by = own is not None and own.passed_by
+    return Filler(base_name(one.name), module, room, most, limited, passed_by)
 
 
 def _allowed(calls: Calls, code: Function, told: set[str]) -> int | None:

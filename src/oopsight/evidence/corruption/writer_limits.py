@@ -6,6 +6,7 @@ may meet an object that was made too small for them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
@@ -126,12 +127,15 @@ def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> Wr
 def limits_of(calls: Calls, code: Function) -> list[Taken]:
     """All that tells a function where to stop writing."""
     extent = Extent(calls.tracer, lambda _: False)
-    places = list(_writes(calls, code))[:_MOST_PLACES]
-    return [found for at in places for found in extent.limits(_context(code, at))]
+    return [found for at in writes(calls, code) for found in extent.limits(_context(code, at))]
+
+
+def writes(calls: Calls, code: Function) -> list[int]:
+    """Where a function writes at length, the first places: in a loop, or by a call."""
+    return list(itertools.islice(_writes(calls, code), _MOST_PLACES))
 
 
 def _writes(calls: Calls, code: Function) -> Iterator[int]:
-    """Where a function writes at length: in a loop, or by a call."""
     for index, row in enumerate(code.instructions):
         if row.target is not None and (row.is_call or row.is_jump):
             known = calls.reader.function(row.target)

@@ -7,7 +7,7 @@ to the code. Pointers are no numbers, and do not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 
 from oopsight.cheap import dataclass, field
@@ -76,7 +76,7 @@ class Extent:
 
     def taken(self, context: Context) -> list[Taken]:
         """What tells how far the function went, the place that it began at included."""
-        return self._taken(context, self._used(context), _conditions(context))
+        return self._taken(context, self._used(context), conditions(context.function, context.at))
 
     def limits(self, context: Context) -> list[Taken]:
         """What tells the function where to end; nothing, where what it copies tells that.
@@ -87,7 +87,7 @@ class Extent:
         used = () if length is None else (length,)
         where = Extent(self._values, self._follow)._taken(context, self._where(context), ())  # noqa: SLF001  # of its own kind
         begun = {one.argument for one in where if one.argument is not None}
-        found = self._taken(context, used, _conditions(context))
+        found = self._taken(context, used, conditions(context.function, context.at))
         return [one for one in found if one.argument not in begun]
 
     def _where(self, context: Context) -> Iterable[str]:
@@ -229,10 +229,9 @@ def _lent(context: Context, slot: Slot) -> bool:
     )
 
 
-def _conditions(context: Context) -> list[int]:
-    """The comparisons on which the loop ends that repeats what the function was about."""
-    code, at = context.function, context.at
-    loop = _reached(code.after, at) & _reached(code.before, at)
+def conditions(code: Function, at: int) -> list[int]:
+    """The comparisons on which the loop ends that repeats an instruction."""
+    loop = reached(code.after, at) & reached(code.before, at)
     found = []
     for index in loop:
         row = code.instructions[index]
@@ -249,13 +248,16 @@ def _keeps_flags(code: Function, index: int) -> bool:
     return mnemonic.startswith(("mov", "lea", "nop", "cmov", "set", "j"))
 
 
-def _reached(ways: tuple[tuple[int, ...], ...], start: int) -> set[int]:
-    """Instructions that come after, or before, one; that itself only if it is repeated."""
+def reached(ways: tuple[tuple[int, ...], ...], start: int, but: Collection[int] = ()) -> set[int]:
+    """Instructions that come after, or before, one; that itself only if it is repeated.
+
+    :param but: instructions through which no way is to lead
+    """
     found: set[int] = set()
     work = [start]
     while work:
         for other in ways[work.pop()]:
-            if other not in found:
+            if other not in found and other not in but:
                 found.add(other)
                 work.append(other)
     return found
