@@ -10,6 +10,8 @@ from oopsight.evidence.pointers import Pointer
 _MOST_VICTIMS = 4
 OTHERS_END = ("grace period", "thread", "work", "timer")
 """Kinds of what is waited for that somebody does not hold but keeps from ending."""
+BY_QUEUE = ("queue", "pool")
+"""How holders are known that keep a work item from beginning."""
 
 
 def who(wait: Wait | Holder) -> str:
@@ -72,6 +74,7 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         "signals": "its code goes on to signal it",
         "timer": "its CPU carries the timer's function out",
         "queue": "the work item that signals it waits in the queue until this one has ended",
+        "pool": "that is to begin on the same CPU, where no work item does as long as this one runs",
         "user": "it is in a call of its functions",
         "reader": "RCU lists it among the readers that sleep",
         "worker": "it carries out work of that queue",
@@ -86,7 +89,7 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         site = next(h.taken_at for h in call.holds if lock.is_held_as(h))
         taken = f"; it took it at {site}"
         because.append(wait.stack.pointer(call))
-    tie = "is held up by" if holder.known_by == "queue" else held_by(lock)
+    tie = "is held up by" if holder.known_by in BY_QUEUE else held_by(lock)
     return Step(f"{lock.title} {tie} {who(holder)}: {known}{taken}", tuple(because))
 
 

@@ -35,6 +35,7 @@ from itertools import pairwise
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.stalls import (
+    BY_QUEUE,
     blame,
     distinct,
     doing,
@@ -52,7 +53,7 @@ from oopsight.evidence.hangs.wakers import Wakers
 from oopsight.kinds import Kind
 
 _MOST_ENDERS = 3
-_PROVEN = ("owner", "reader", "code", "signals", "queue")
+_PROVEN = ("owner", "reader", "code", "signals", *BY_QUEUE)
 
 
 def hung_task(

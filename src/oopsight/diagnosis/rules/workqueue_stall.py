@@ -9,7 +9,9 @@ Why it happens
 How it is decided
     A task waits in a flush of a work item or queue; its barrier names the queue; the workers that
     carry out an item of that queue are found from the worker threads, and one of them neither
-    finishes nor waits for a lock.
+    finishes nor waits for a lock. Or it waits for what a work item is to signal, by that one's
+    code, which has not begun: the item before it in its queue has not ended, or runs on and on on
+    a CPU whose pool of workers begins no other meanwhile.
 
 When it is wrong
     The item may be slow rather than stuck; compare how long the worker has not run. Where several
@@ -28,6 +30,7 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.stalls import (
+    BY_QUEUE,
     blame,
     blamed,
     distinct,
@@ -38,12 +41,17 @@ from oopsight.diagnosis.stalls import (
     waits_step,
     who,
 )
-from oopsight.evidence.hangs.waiting import Waits
+from oopsight.evidence.hangs.waiting import Lock, Waits
+
+_DO_NOT_WAIT = "Do not wait in a work item for what comes from the same queue; limit the wait."
+_END_IT = (
+    "Let the work item end, or sleep between its looks: cond_resched() alone lets no other begin."
+)
 
 
 def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:
     """Decide whether a work item holds its queue up."""
-    pile = next((p for p in waits.piles() if p[0].kind == "work"), None)
+    pile = next((p for p in waits.piles() if _is_queue(p[0])), None)
     if pile is None:
         return Clear("nobody waits for a workqueue that is held up by one of its items")
     lock, victims = pile
@@ -66,20 +74,34 @@ def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:
     ]
     behind = victims_step(victims, {first.task.address})
     steps += [behind] if behind else []
-    why = f"holds up the {lock.title}: it {doing(worker)}"
+    what, items = _held_up(lock)
+    why = f"holds up {what}: it {doing(worker)}"
     culprits = [
         blame(call, why)
         for call in worker.stack.blamable
         if worker.call is not None and call.module == worker.call.module
     ] or [*blamed(worker, why)]
     return Finding(
-        title=f"{worker.place} holds up the {lock.title.removeprefix('work on ')}",
+        title=f"{worker.place} holds up {items}",
         summary=f"A work item in {worker.place} {doing(worker)}; {len(victims)} "
-        f"{'waits' if len(victims) == 1 else 'wait'} for its queue.",
-        certainty=Certainty.POSSIBLE if several else Certainty.INFERRED,
+        f"{'waits' if len(victims) == 1 else 'wait'} for "
+        f"{'its queue' if lock.kind == 'work' else 'one that cannot begin before it ends'}.",
+        certainty=Certainty.POSSIBLE if several or lock.kind == "event" else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(culprits),
-        advice=("Do not wait in a work item for what comes from the same queue; limit the wait.",),
+        advice=(_END_IT if holder.known_by == "pool" else _DO_NOT_WAIT,),
         refines=("hung_task", "lock_held"),
     )
+
+
+def _is_queue(lock: Lock) -> bool:
+    """Whether work is waited for that has not begun, or is not done."""
+    return lock.kind == "work" or any(one.known_by in BY_QUEUE for one in lock.holders)
+
+
+def _held_up(lock: Lock) -> tuple[str, str]:
+    """What is held up, and what of it the title names."""
+    if lock.kind == "work":
+        return f"the {lock.title}", f"the {lock.title.removeprefix('work on ')}"
+    return f"the {lock.title}, {lock.detail}", "the work items behind it"

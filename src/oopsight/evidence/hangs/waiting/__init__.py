@@ -69,6 +69,7 @@ class Holder:
     ``reader``: RCU lists it among the readers that sleep; ``cpu``: RCU waits for its CPU;
     ``user``: it is in a call of the functions of the file that is taken away;
     ``queue``: a work item that is to signal it waits for its turn, until this task's has ended;
+    ``pool``: likewise, and its CPU's pool of workers begins nothing as long as this task runs;
     ``worker``: it carries out what is waited for."""
 
 

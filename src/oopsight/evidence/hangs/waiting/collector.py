@@ -185,10 +185,13 @@ class Collector:
         for stack in stacks if wanted else ():
             self._search(stack, (*UNOWNED, "rwsem"), wanted, found)
         wanted -= set(found)
-        completions = {key for key in wanted if key[0] == "completion"}
-        if completions:
+        signals = {key for key in wanted if key[0] in SIGNALS}
+        if signals:
             workers = completion.busy_workers(self.prog)
-            for key, (item, holders) in queued.queued(self.reader, workers, completions).items():
+            for key, (item, holders) in queued.queued(self.reader, workers, signals).items():
+                # Many may signal an event, a queue's next item among them.
+                if key[0] == "event" and holders[0].known_by != "pool":
+                    continue
                 found[key] = holders
                 details[key] = f"which work item {item} is to signal"
         # A lock is also held by who sleeps interruptibly; but such a one need not signal anything.
@@ -239,13 +242,18 @@ class Collector:
                 found.setdefault(key, []).append(Holder(stack.task, alive=True, known_by=by))
 
     def _strike_signals(self) -> None:
-        """An event may be signalled by many: one of them that is stuck counts only in a circle."""
+        """An event may be signalled by many: one of them that is stuck counts only in a circle.
+
+        Or if its whole CPU begins no work item.
+        """
         graph = Waits(tuple(self.waits.values()), 0, 0)
         for address, wait in list(self.waits.items()):
             lock = wait.lock
             if lock is None or lock.kind != "event" or not lock.holders:
                 continue
-            stuck = tuple(h for h in lock.holders if waits_for(graph, h, wait))
+            stuck = tuple(
+                h for h in lock.holders if h.known_by == "pool" or waits_for(graph, h, wait)
+            )
             if stuck != lock.holders:
                 left = Lock(**{**vars(lock), "holders": stuck})
                 self.waits[address] = Wait(**{**vars(wait), "lock": left})

@@ -11,6 +11,7 @@ from typing import Any
 
 from oopsight.evidence import Address
 from oopsight.evidence.hangs.waiting import Holder, Lock, grace_period, users
+from oopsight.evidence.hangs.waiting.pools import held_up
 from oopsight.evidence.hangs.waiting.scan import Scan
 from oopsight.evidence.pointers import Memory
 
@@ -154,7 +155,8 @@ def _queue(
     name = None
     with contextlib.suppress(FaultError):
         name = printable(Object(scan.prog, "struct pool_workqueue *", pwq).wq.name.string_())
-    for worker in busy_workers(scan.prog) if exact is None else [exact]:
+    ahead = [] if exact is not None else _in_pool(scan, pwq)
+    for worker in [] if ahead else busy_workers(scan.prog) if exact is None else [exact]:
         try:
             if not _shares(worker.current_pwq, pwq):
                 continue
@@ -167,9 +169,20 @@ def _queue(
         kind="work",
         address=Address(completion),
         name=f"on workqueue {name}" if name else None,
-        holders=tuple(holders),
+        holders=tuple(ahead or holders),
         because=tuple(memories),
     )
+
+
+def _in_pool(scan: Scan, pwq: int) -> list[Holder]:
+    """Who keeps the pool of a part of a queue from beginning anything."""
+    from drgn import FaultError, Object
+
+    try:
+        pool = Object(scan.prog, "struct pool_workqueue *", pwq).pool.read_()
+    except FaultError:
+        return []
+    return held_up(busy_workers(scan.prog), pool)
 
 
 def _shares(own: Any, pwq: int) -> bool:
