@@ -74,7 +74,7 @@ def holds_step(lock: Lock, holder: Holder, wait: Wait | None) -> Step:
         "signals": "its code goes on to signal it",
         "timer": "its CPU carries the timer's function out",
         "queue": "the work item that signals it waits in the queue until this one has ended",
-        "pool": "that is to begin on the same CPU, where no work item does as long as this one runs",
+        "pool": "that is to begin on the same CPU, where no work does as long as this one runs",
         "user": "it is in a call of its functions",
         "reader": "RCU lists it among the readers that sleep",
         "worker": "it carries out work of that queue",
