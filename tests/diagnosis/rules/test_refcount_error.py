@@ -2,7 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_facts import ABSENT, backtrace, fault, log, module, modules
+from handmade_facts import (
+    ABSENT,
+    backtrace,
+    data_flow,
+    fault,
+    flow_step,
+    log,
+    module,
+    modules,
+    way,
+)
 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.refcount_error import refcount_error
@@ -35,6 +45,24 @@ def test_where_the_kernel_lived_on_the_log_s_trace_is_read() -> None:
     answer = refcount_error(symptom, fault(), backtrace(), ABSENT, LINES, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("tun", "tun_put")
+
+
+def test_who_handed_the_object_to_the_module_s_own_put_comes_first() -> None:
+    trace = backtrace(refcount_warn_saturate=Role.FAULT, dom_put=Role.CALLER, dom_drop=Role.CALLER)
+    frames = [replace(frame, module="dom") for frame in trace.frames[1:]]
+    trace = replace(trace, frames=(replace(trace.frames[0], plumbing="counts references"), *frames))
+    passed = flow_step("passed", "dom_drop", 0xFFFFFFFFC0403000, "dom")
+    read = flow_step("loaded", "dom_drop", 0xFFFFFFFFC0403000, "dom")
+    flow = data_flow(way(passed, read), subject="argument")
+    answer = refcount_error(SYMPTOM, fault(None), trace, flow, LINES, ABSENT, doers=ABSENT)
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits[:2]] == ["dom_drop", "dom_put"]
+    assert "dom_put [dom] did the put or get that was reported" in answer.summary
+    # What read the object itself put it of its own accord.
+    flow = data_flow(way(replace(read, function="dom_put")), subject="argument")
+    answer = refcount_error(SYMPTOM, fault(None), trace, flow, LINES, ABSENT, doers=ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "dom_put"
 
 
 def test_any_other_warning_is_clear() -> None:

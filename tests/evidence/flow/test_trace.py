@@ -307,6 +307,22 @@ def test_two_entries_that_hold_it_are_not_guessed_between() -> None:
     assert moves[0].address is None
 
 
+# f0: mov rax,[rdi]; jmp 2f; 1: mov rax,[rcx]; 2: lea rcx,[rax+0x10]; cmp rsi,[rax+0x18]; jl 3f;
+# lea rcx,[rax+8]; 3: jmp 1b
+TREE = "488b07 eb03 488b01 488d4810 483b7018 7c04 488d4808 ebed"
+
+
+def test_of_two_children_of_a_node_that_hold_it_either_tells_the_node() -> None:
+    machine = Machine(TREE)
+    first, filled = OBJECT + 0x100, OBJECT + 0x200
+    machine.words |= {OBJECT: first, first + 8: filled, first + 16: 0}
+    machine.words |= {filled + 8: BAD, filled + 16: BAD}
+    moves = trace(machine, "rax", 12, rax=BAD, rdi=OBJECT, rsi=5)
+    assert (moves[0].address, moves[0].certain) == (filled + 8, False)
+    machine.words[first + 16] = BAD
+    assert trace(machine, "rax", 12, rax=BAD, rdi=OBJECT, rsi=5)[0].address is None
+
+
 def test_a_step_between_a_load_and_its_use_is_undone() -> None:
     # f0: xor ebx,ebx; 1: mov rax,[rdi+rbx*8]; add rbx,1; mov rax,[rax]; jmp 1b
     machine = Machine("31db 488b04df 4883c301 488b00 ebf3")

@@ -14,6 +14,7 @@ from oopsight.evidence.memory.object_users import ObjectUsers, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free import reused
 
 ONE = made.slab_object()
 VICTIM, OTHER = 0xFFFFFFFFC0400000, 0xFFFFFFFFC0500000
@@ -127,6 +128,36 @@ def test_a_text_from_the_first_byte_on_is_anothers(machine: Machine) -> None:
         machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
     )
     assert isinstance(found_, Missing)
+
+
+@pytest.mark.parametrize("byte", [0x77, 0xEE, 0x5A])
+def test_one_byte_from_the_first_on_is_anothers(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, byte: int
+) -> None:
+    bad = made.owner(int.from_bytes(bytes([byte] * 8), "little"), "non-canonical")
+    held = made.owner(int(ONE.address) + 0x38, "slab", slab=ONE)
+    walk = replace(flow(ONE), bad=bad)
+    walk = replace(walk, ways=(replace(walk.first, held_in=held),))
+    # Of one word in four it does not matter: whoever still had the object wrote there.
+    filled = bytearray([byte] * 64)
+    filled[0x20:0x28] = bytes.fromhex("0000 3412 8088 ffff")
+    machine.memory[int(ONE.address)] = bytes(filled)
+    monkeypatch.setattr(reused, "_poisons", lambda *_: False)
+    found = users(machine, walk)
+    assert (found.question, found.object) == ("refilled", ONE)
+    assert f"the byte {byte:#x} fills it" in found.role
+    monkeypatch.setattr(reused, "_poisons", lambda *_: True)
+    answer = collect(
+        machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    # The allocator's own pattern where it writes any: memory that was never set up.
+    assert isinstance(answer, Missing) == (byte == 0x5A)
+    filled[0:8] = bytes(8)
+    machine.memory[int(ONE.address)] = bytes(filled)
+    assert isinstance(
+        collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        Missing,
+    )
 
 
 def test_a_list_entry_that_does_not_lead_back_is_anothers(

@@ -8,7 +8,8 @@ Why it happens
 
 How it is decided
     ``refcount_warn_saturate()`` reported it. The function on the stack, helpers left out, did the
-    last put or get; data flow names the object that holds the count.
+    last put or get; data flow names the object that holds the count. Where that function was handed
+    the object by another of its module, which had read it from memory, that one comes first.
 
 When it is wrong
     The put on the stack may be the right one, and an earlier one the one too many, or a get may be
@@ -76,6 +77,22 @@ def _reported(symptom: Symptom, why: str) -> list[Culprit]:
     return found[:3]
 
 
+def _handed_over(flow: DataFlow, counting: list[Culprit]) -> list[Culprit]:
+    """Who had the object, where the function that counted is its module's own for that.
+
+    It puts or gets whatever it is handed, once a call: which calls there are is its callers' doing.
+    """
+    way = flow.first
+    serves = counting[0] if counting else None
+    if serves is None or way.ended not in ("loaded", "returned") or not way.passed_by:
+        return []
+    function = base_name(way.function)
+    if serves.module is None or way.module != serves.module or function == serves.function:
+        return []
+    why = f"had the object, and handed it to {serves.function}()"
+    return [Culprit(way.module, function, way.end.source if way.end else None, None, why)]
+
+
 def _certainty(text: str, named: list[Culprit], modules: Modules | Missing) -> Certainty:
     """How sure whoever is named is to blame.
 
@@ -122,13 +139,17 @@ def refcount_error(
             steps.append(Step(f"{where(first.function, first.module)} {last}", (first.pointer,)))
         if isinstance(flow, DataFlow) and flow.subject == "argument":
             steps.extend(flow_steps(flow, 1))
-            culprits = merge(culprits, flow_culprits(flow, backtrace, what="the object"))
+            culprits = merge(
+                _handed_over(flow, culprits),
+                culprits,
+                flow_culprits(flow, backtrace, what="the object"),
+            )
             if flow.bad is not None and flow.bad.slab is not None:
                 thing = f" of the {flow.bad.slab.cache} object {flow.bad.slab.address}"
     else:
         culprits = _reported(symptom, last)
     named = culprits
-    did = blamed_first(culprits, "somebody")
+    did = blamed_first([one for one in culprits if one.why == last] or culprits, "somebody")
     fewer = here and text.startswith(_TOO_FEW)
     sharing = sharers(doers) if fewer else []
     kept = flow.first.held_in if isinstance(flow, DataFlow) else None

@@ -29,6 +29,8 @@ FARTHEST_WALK = 1 << 20
 _VARIADIC_CALLS = 4
 _NESTED_CALLS = 4
 """Between a function that reads a variable through a pointer and the one whose variable it is."""
+_CHILDREN = 8
+"""Bytes between the two pointers of ``struct rb_node`` to those below it."""
 
 
 class Tracer(Values):
@@ -108,6 +110,8 @@ class Tracer(Values):
     def _by_value(self, context: Context, load: Load, at: int, value: int | None) -> int | None:
         """Where a load read a value, of all the places that it can have read.
 
+        Of both children of a tree's node that hold it, either tells the node: the first is taken.
+
         :return: ``None`` where it is in none of them, or in several
         """
         if value is None:
@@ -120,7 +124,9 @@ class Tracer(Values):
         ]
         # Small numbers are found in many places: then all of them must have been looked at.
         telling = candidates.complete or value >> 32
-        return holding[0] if len(holding) == 1 and telling else None
+        if not holding or not telling or max(holding) - min(holding) > _CHILDREN:
+            return None
+        return min(holding)
 
     def trace(self, context: Context, place: Place, at: int, value: int | None) -> list[Move]:
         """The way of a value, back to the load, the constant or the call that it came from.

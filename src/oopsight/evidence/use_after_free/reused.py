@@ -1,11 +1,14 @@
 """Objects that were freed and allocated again for somebody else, while they were still in use.
 
-Two modules have the object for their own, or a text fills it that is nothing of its first owner's.
+Two modules have the object for their own, or what fills it from its beginning is nothing of its
+first owner's.
 """
 
 from __future__ import annotations
 
-from oopsight.evidence.corruption.overrun import overrun_of
+from typing import Any
+
+from oopsight.evidence.corruption.overrun import NOT_WRITTEN, overrun_of
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.module_roles import holding_variables
@@ -13,7 +16,9 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.session import Session
 from oopsight.text import printable
 
-_LEAST_TEXT, _SHOWN = 16, 32
+_LEAST_FILLING, _SHOWN = 16, 32
+_WORD = 8
+_SLAB_POISON = 0x800  # include/linux/slab.h
 
 
 def reused(
@@ -42,9 +47,10 @@ def reused(
 
 
 def refilled(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] | None:
-    """An object that a text fills from its very beginning, over a pointer that is read from it.
+    """An object filled from its very beginning, over a pointer that is read from it.
 
-    Whoever wrote that took the object for its own: what runs over begins in the one before.
+    With text, or with one byte repeated. Whoever wrote that took the object for its own: what runs
+    over begins in the one before.
     """
     from drgn import FaultError
 
@@ -52,20 +58,47 @@ def refilled(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] 
     if flow is None or way is None or way.held_in is None or way.held_in.slab is None:
         return None
     one = way.held_in.slab
-    if one.freed or flow.bad is None or flow.bad.kind != "non-canonical":
+    if one.freed or flow.bad is None or flow.bad.kind not in ("non-canonical", "poison"):
         return None
-    length = int(way.held_in.address) + 8 - one.address
+    length = int(way.held_in.address) + _WORD - one.address
     try:
         data = session.read(one.address, length)
     except FaultError:
         return None
-    if length < _LEAST_TEXT or not all(0x20 <= byte < 0x7F for byte in data):
+    filling = _filling(data) if length >= _LEAST_FILLING else None
+    if filling is None or (data[0] in NOT_WRITTEN and _poisons(session, one)):
         return None
-    text = printable(data[:_SHOWN])
-    return (
-        f"{way.module or way.function} reads pointers from it, and a text fills it: {text!r}",
-        one,
-    )
+    return f"{way.module or way.function} reads pointers from it, and {filling}", one
+
+
+def _filling(data: bytes) -> str | None:
+    """What memory is filled with, over its first and its last word.
+
+    Whoever still had the object may have written to it since: one word in four may be other.
+    """
+    words = [data[at : at + _WORD] for at in range(0, len(data), _WORD)]
+    one_byte = len(set(words[0])) == 1
+    fits = [word == words[0] if one_byte else _is_text(word) for word in words]
+    if not fits[0] or not fits[-1] or 4 * sum(fits) < 3 * len(words) or not any(words[0]):
+        return None
+    if one_byte:
+        return f"the byte {data[0]:#04x} fills it"
+    return f"a text fills it: {printable(data[:_SHOWN])!r}"
+
+
+def _is_text(word: bytes) -> bool:
+    return all(0x20 <= byte < 0x7F for byte in word)
+
+
+def _poisons(session: Session, one: SlabObject) -> bool:
+    """Whether the allocator fills the objects of its cache with patterns (slub_debug=P)."""
+    from drgn import FaultError, Object
+
+    try:
+        cache: Any = Object(session.prog, "struct kmem_cache *", one.cache_address)
+        return bool(cache.flags.value_() & _SLAB_POISON)
+    except (FaultError, LookupError, AttributeError):
+        return True
 
 
 def _holders(session: Session, modules: Modules, one: SlabObject) -> list[str]:
