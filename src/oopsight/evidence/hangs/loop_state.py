@@ -159,10 +159,9 @@ def _zeros(
     end: LoopEnd,
 ) -> Iterator[BytesPointer]:
     """What the loop goes on to read, from the registers that it was interrupted with."""
-    from drgn import FaultError, Object
+    from drgn import FaultError
 
-    prog: Any = session.prog
-    frames = reader.frames(Object(prog, "struct task_struct *", cpu.task.address))
+    frames = _frames(session, reader, cpu)
     if not end.elsewhere or not call.interrupted or call.index >= len(frames):
         return
 
@@ -178,6 +177,12 @@ def _zeros(
         raw = memory(address, accessed_size(row) or 1) if row.address in end.elsewhere else None
         if raw is not None and not any(raw):
             yield BytesPointer(Address(address), raw.hex())
+
+
+def _frames(session: Session, reader: StackReader, cpu: Cpu) -> list[Any]:
+    from drgn import Object
+
+    return reader.frames(Object(session.prog, "struct task_struct *", cpu.task.address))
 
 
 def _wiping(session: Session, module: Module, call: Call) -> tuple[str, ...]:
@@ -204,10 +209,9 @@ def _fields(
     call: Call,
     end: LoopEnd,
 ) -> Iterator[FieldAt]:
-    from drgn import FaultError, Object
+    from drgn import FaultError
 
-    prog: Any = session.prog
-    frames = reader.frames(Object(prog, "struct task_struct *", cpu.task.address))
+    frames = _frames(session, reader, cpu)
     place = function.at(call.pc, calling=not call.interrupted)
     place = place or Place((), None, function.registers(call.pc))
     for where, size in sorted(
