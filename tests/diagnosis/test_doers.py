@@ -18,6 +18,7 @@ from oopsight.diagnosis.doers import (
     keepers,
     makers_that_omit,
     managers,
+    null_by_right,
     sharers,
     traces_of,
     uncounted,
@@ -184,6 +185,18 @@ def test_who_can_have_left_a_field_null() -> None:
     many = replace(field, clears=("a", "b", "c", "d"))
     assert who_left_it_null(replace(doers, fields=(many,)), ABSENT) == []
     assert who_left_it_null(ABSENT, ABSENT) == makers_that_omit(ABSENT) == []
+
+
+def test_a_pointer_that_may_be_null() -> None:
+    field = replace(FIELD, way=0, clears=("rec_eject",), checks=("rec_show",))
+    doers = replace(DOERS, fields=(field,))
+    assert null_by_right(doers, {"rec_speed"}) == ("rec_show",)
+    # One on the way to the crash had looked: it was cleared meanwhile.
+    assert null_by_right(doers, {"rec_speed", "rec_show"}) == ()
+    late = replace(field, late=(KeptBy("rec_probe", "misc_register", checked=True),))
+    for other in (late, replace(field, untested=("rec_open",)), replace(field, checks=())):
+        assert null_by_right(replace(DOERS, fields=(other,)), {"rec_speed"}) == ()
+    assert null_by_right(replace(DOERS, fields=()), set()) == null_by_right(ABSENT, set()) == ()
 
 
 def test_who_freed_it_with_the_last_reference_may_have_been_right() -> None:

@@ -257,6 +257,20 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
     return merge(*(sorted(group, key=lambda one: said(one, prints) is None) for group in groups))
 
 
+def null_by_right(doers: Doers | Missing, users: set[str]) -> tuple[str, ...]:
+    """Who takes NULL for a value that the field may have, where a user of it does not.
+
+    Nobody, where it is only NULL because somebody fills it late, or with what he did not look at;
+    nor where a user on the way to the crash compares it too: then it was cleared meanwhile.
+
+    :param users: functions on the crash path
+    """
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    if field is None or field.late or field.untested or users & set(field.checks):
+        return ()
+    return field.checks
+
+
 def makers_that_omit(doers: Doers | Missing) -> list[Culprit]:
     """Who makes such objects and does not set the field that was found wrong, where others do."""
     if isinstance(doers, Missing):

@@ -196,6 +196,17 @@ def test_who_clears_a_field_and_who_puts_another_pointer_there() -> None:
     assert [(one.function, one.called) for one in found.late] == [("rec_probe", "misc_register")]
 
 
+def test_who_takes_null_for_a_value_of_the_field() -> None:
+    known = frozenset([0x20])
+    uses = {
+        "rec_show": use(checks=known),
+        "rec_open": use(stored(0x20, "fresh"), checks=known),
+        "rec_close": FieldUse((Freed(0x20, cleared=True, whole=False),), (), False, checks=known),
+        "rec_write": use(),
+    }
+    assert of_field(uses).checks == ("rec_show",)
+
+
 def test_who_makes_an_object_and_does_not_set_what_others_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -267,3 +267,15 @@ def test_an_early_end_does_not_spoil_what_comes_behind_it() -> None:
         "jmp 0x9000",
     )
     assert found.frees == (Freed(0x58, cleared=False, whole=False),)
+
+
+def test_what_is_compared_with_null() -> None:
+    found = use(
+        "mov rax, qword ptr [rdi + 0x38]",
+        "test rax, rax",
+        "cmp qword ptr [rdi + 0x40], 0",
+        "cmp dword ptr [rdi + 0x50], 0",
+        "mov rax, qword ptr [rdi + 0x58]",
+        "cmp rax, 8",
+    )
+    assert found.checks == {0x38, 0x40}

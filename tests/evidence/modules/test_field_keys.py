@@ -67,3 +67,13 @@ def test_where_locks_are_elsewhere_so_is_the_field() -> None:
     assert FieldKeys(way, {"rec_read": reader}).of(work) == 0x80
     same = use(0x80, 0x88, locks=frozenset([0x60]))
     assert FieldKeys(way, {"rec_read": reader}).of(same) == 0x88
+
+
+def test_who_compares_the_field_with_null() -> None:
+    held = made.owner(0xFFFFFFFFC0300060, "module", module="rec", offset=0x60)
+    keys = FieldKeys(read("mov rax, qword ptr [rdi + 0x48]", held_in=held), {})
+    assert keys.compared(use(checks=frozenset([0x48])))
+    assert keys.compared(use(checks=frozenset([0xFFFFFFFFC0300060])))
+    # Its distance from the variable's beginning is any other object's as well.
+    assert not keys.compared(use(checks=frozenset([0x60])))
+    assert not keys.compared(use(0x48))

@@ -23,9 +23,10 @@ When it is wrong
     module's code tells who can have: first who takes the pointer away and puts another there, which
     may fail in between; who sets it after it has made the object known; who only clears it; who
     does not look at what a call returned; who makes such an object and leaves the field alone; who
-    registered the callback that met it. That is *possible* only. Of a list's head which was never
-    set up, as comparing with it tells, those come first that make such an object, or the module's
-    initialisation.
+    registered the callback that met it. Before those that clear it or leave it alone goes who
+    followed it, if others of the module compare it with NULL: then it may be NULL by right. That is
+    *possible* only. Of a list's head which was never set up, as comparing with it tells, those come
+    first that make such an object, or the module's initialisation.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -51,7 +52,7 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
-from oopsight.diagnosis.doers import said_steps, who_left_it_null
+from oopsight.diagnosis.doers import null_by_right, said_steps, who_left_it_null
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
@@ -145,8 +146,11 @@ def null_dereference(
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
         certainty, of_cause = Certainty.POSSIBLE, certainty
         left_by = _left_open(flow, backtrace, doers, prints)
-        culprits = merge(left_by, culprits)
+        knowing = () if _registering(backtrace) else _knowing(backtrace, doers)
+        culprits = merge(culprits, left_by) if knowing else merge(left_by, culprits)
         steps += [step for one in left_by[:1] for step in said_steps(one, prints)]
+        if knowing:
+            source += f" Others, as {knowing[0]}, compare it with NULL before they use it."
     if isinstance(zeroed, ZeroedObject):
         certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
@@ -201,6 +205,11 @@ def _left_open(
     if isinstance(flow, Missing) or not _kept(flow):
         return []
     return merge(_registering(backtrace), who_left_it_null(doers, prints))
+
+
+def _knowing(backtrace: Backtrace, doers: Doers | Missing) -> tuple[str, ...]:
+    """Who compares the field with NULL, where nobody on the way to the crash did."""
+    return null_by_right(doers, {base_name(frame.function) for frame in backtrace.crash_path})
 
 
 def _registering(backtrace: Backtrace) -> list[Culprit]:

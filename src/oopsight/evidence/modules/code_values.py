@@ -196,7 +196,7 @@ class Reading:
             if -int(second, 0) & MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):
                 self.checked.add(self._value(first))
             elif int(second, 0) == 0:
-                self.tested.add(self._value(first))
+                self.tested.add(self._compared(first, end))
             return
         if mnemonic == "test" and first == second:
             self.tested.add(self._value(first))
@@ -217,6 +217,11 @@ class Reading:
         if not register.startswith("r") or mnemonic in _NO_TARGET:
             return
         self.registers[register] = self._result(mnemonic, first, second, end)
+
+    def _compared(self, operand: str, end: int) -> Value:
+        """What an instruction compares, in a register or in memory."""
+        where = self._place(operand, end) if operand.startswith("qword") else None
+        return Value("loaded", *where) if where is not None else self._value(operand)
 
     def _changes(self, place: str, end: int) -> None:
         """An instruction that reads memory and writes it."""

@@ -83,6 +83,9 @@ class FieldDoers:
     """Store there what was allocated or returned, and do not compare it with zero."""
     handed_on: tuple[str, ...] = ()
     """Store there what they read elsewhere, and do not compare it with zero."""
+    checks: tuple[str, ...] = ()
+    """Compare with NULL what it holds, and neither store anything there nor free that: for them
+    NULL is one of its values."""
 
 
 @dataclass(frozen=True)
@@ -372,6 +375,7 @@ def _of_field(
         and not any(freed.whole for freed in freeing[name])
     }
     fills = {name for name, _, one in stores if one.what != "zero"}
+    writers = {name for name, _, _ in stores} | {name for name, calls in freeing.items() if calls}
     return FieldDoers(
         way=number,
         value=way.value,
@@ -416,6 +420,7 @@ def _of_field(
         handed_on=tuple(
             dict.fromkeys(name for name, _, one in stores if one.what == "value" and one.loaded)
         ),
+        checks=tuple(n for n, use in uses.items() if n not in writers and keys.compared(use)),
     )
 
 

@@ -118,6 +118,8 @@ class FieldUse:
     """Whether it gives a reference back, by an atomic instruction."""
     unlinks: bool = False
     """Whether it stores what ``list_del()`` leaves in an entry."""
+    checks: frozenset[int] = frozenset()
+    """Keys of the fields whose pointers it compares with NULL."""
 
     @property
     def touches(self) -> frozenset[int]:
@@ -146,6 +148,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         roots=one.roots | other.roots,
         uncounts=one.uncounts or other.uncounts,
         unlinks=one.unlinks or other.unlinks,
+        checks=one.checks | other.checks,
     )
 
 
@@ -227,6 +230,7 @@ def _told(reading: Reading) -> FieldUse:
         roots=frozenset(root_of(value).kind for _, value in reading.freed),
         uncounts=reading.uncounts,
         unlinks=any(value == Value("number", _UNLINKED) for *_, value, _ in reading.stored),
+        checks=frozenset(one.number for one in reading.tested if one.kind == "loaded"),
     )
 
 

@@ -24,6 +24,7 @@ class FieldKeys:
 
     def __init__(self, way: Way, uses: dict[str, FieldUse]) -> None:
         self._text = _text_key(way)
+        self._read_by = {field_key(way), self._text} - {None}
         self._reader = uses.get(base_name(way.function))
         self._known = _known(way, self._text, self._reader)
 
@@ -35,6 +36,13 @@ class FieldKeys:
         candidates = (*beside, *self._known) if apart else (*self._known, *beside)
         usual = self._known[0] if self._known else None
         return next((key for key in candidates if key in use.touches), usual)
+
+    def compared(self, use: FieldUse) -> bool:
+        """Whether a function compares with NULL what the field holds.
+
+        By the keys that the reader's own code has: any other offset is often another object's.
+        """
+        return not use.checks.isdisjoint(self._read_by)
 
     def _beside_lock(self, use: FieldUse) -> list[int]:
         """Keys that are as far from a lock which the function takes as from one of the reader's."""
