@@ -253,3 +253,12 @@ def test_who_has_memory_that_the_kernel_frees() -> None:
     doers = replace(DOERS, frees=(), allocates=(), managed=("rec_probe",))
     assert [one.function for one in managers(doers)] == ["rec_probe"]
     assert managers(replace(doers, frees=("rec_close",))) == managers(ABSENT) == []
+
+
+def test_who_frees_only_what_has_the_pointer_is_less_suspect() -> None:
+    field = replace(FIELD, leaves=(), frees=())
+    outer = replace(field, way=field.way + 1, value=None, frees_only=("rec_close",))
+    ordered, _ = freers_by_code(BOTH, replace(ALIKE, fields=(field, outer)), ONE, ABSENT, ABSENT)
+    assert [one.function for one in ordered] == ["rec_reset", "rec_close"]
+    ordered, _ = freers_by_code(BOTH, replace(ALIKE, fields=(field,)), ONE, ABSENT, ABSENT)
+    assert [one.function for one in ordered] == [one.function for one in BOTH]

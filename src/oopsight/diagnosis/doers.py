@@ -33,8 +33,9 @@ def freers_by_code(
 
     First who frees what the field held and leaves the pointer there, then others that free what it
     held; who allocates as well comes after these: it frees what has not come to be used. Last come
-    who frees objects of other sizes, who clears the field that still has the pointer, who stops
-    what then used the object, and who would have left other bytes in this one. Of two alike goes
+    who frees objects of other sizes, who clears the field that still has the pointer, who frees
+    only the object with that field, who stops what then used the object, and who would have left
+    other bytes in this one. Of two alike goes
     first whose bytes are there, then who is known to have freed something.
     """
     if isinstance(doers, Missing):
@@ -60,7 +61,9 @@ def freers_by_code(
         if not any(one.size // 2 < size <= one.size for size in known.sizes)
     }
 
-    def place(freer: Culprit) -> tuple[bool, bool, bool, int, bool, int]:
+    outer = doers.field(field.way + 1) if field is not None else None
+
+    def place(freer: Culprit) -> tuple[bool, bool, bool, bool, int, bool, int]:
         who = (freer.module, freer.function)
         one = told.get(who)
         rank = ranks.get(who)
@@ -75,12 +78,14 @@ def freers_by_code(
         lacks = one is not None and one.lacks is not None
         stops = freer.module == doers.module and freer.function in doers.stops
         clears = field is not None and freer.function in field.clear_by
-        return lacks, stops, clears, code, one is None or not one.holds, ran
+        # The object with the field is in use still.
+        holder = outer is not None and who in {(doers.module, n) for n in outer.frees_only}
+        return lacks, stops, holder, clears, code, one is None or not one.holds, ran
 
     ordered = sorted((*freers, *left), key=place)
     places = [place(freer) for freer in ordered]
     alone = len(places) == 1 or places[:1] < places[1:2]
-    return ordered, bool(places) and places[0] < (False, False, False, last, True, 2) and alone
+    return ordered, bool(places) and places[0] < (*(False,) * 4, last, True, 2) and alone
 
 
 def _with_what_is_left(freer: Culprit, told: _Told) -> Culprit:

@@ -152,7 +152,7 @@ def of_field(  # noqa: ANN201
         STEP, instruction=replace(STEP.instruction, text=f"mov rax, qword ptr [rbx + {key}]")
     )
     way = made.way(step, value=0, module="recorder", ended="loaded", **changes)
-    return doers._of_field(MODULES.loaded[0], 0, way, uses, list(code))
+    return doers._of_field(MODULES.loaded[0], 0, (way,), uses, list(code))
 
 
 def use(*stores: Stored, **changes: Any) -> FieldUse:
@@ -194,6 +194,29 @@ def test_who_clears_a_field_and_who_puts_another_pointer_there() -> None:
     assert (found.clears, found.replaces) == (("rec_drop",), ("rec_resize",))
     assert found.untested == ("rec_get",)
     assert [(one.function, one.called) for one in found.late] == [("rec_probe", "misc_register")]
+
+
+def test_the_object_with_the_field_is_freed_by_the_same_key() -> None:
+    # The field of an object, and what leads to that object, are as far in theirs.
+    instruction = replace(STEP.instruction, text="mov rax, qword ptr [rbx + 0x20]")
+    step = replace(STEP, instruction=instruction)
+    ways = tuple(
+        made.way(step, value=value, module="recorder", ended="loaded") for value in (0x1000, 0x2000)
+    )
+    uses = {
+        "rec_release": FieldUse((Freed(0x20, cleared=False, whole=False),), (), counts=False),
+        "rec_drop": FieldUse(
+            (Freed(0x20, cleared=False, whole=False, through=0x20), Freed(8, True, False)),
+            (),
+            counts=False,
+        ),
+    }
+    inner = doers._of_field(MODULES.loaded[0], 0, ways, uses, [])
+    outer = doers._of_field(MODULES.loaded[0], 1, ways, uses, [])
+    assert inner is not None
+    assert outer is not None
+    assert (inner.leaves, inner.frees_only) == (("rec_drop",), ())
+    assert outer.frees_only == ("rec_release",)
 
 
 def test_who_takes_null_for_a_value_of_the_field() -> None:

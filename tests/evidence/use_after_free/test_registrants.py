@@ -12,7 +12,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.use_after_free.registrants import Registrants, collect
+from oopsight.evidence.use_after_free.registrants import Registrants, collect, registry_of
 
 BASE = 0xFFFFFFFFC0400000
 POISON = 0x6B6B6B6B6B6B6B6B
@@ -62,3 +62,30 @@ def test_who_registers_and_frees_comes_first() -> None:
 def test_anything_else_has_none(name: str, kind: str, loaded: Any) -> None:
     session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     assert isinstance(collect(session, flow(name, kind), modules(loaded)), Missing)
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "what"),
+    [
+        ("raw_notifier_call_chain", None, "an entry of a chain of notifiers"),
+        ("inlined", "struct timer_list.function", "a timer"),
+        ("__run_timers.part.0", None, "a timer"),
+        ("__hrtimer_run_queues", None, "a timer of high resolution"),
+        ("process_one_work", None, "a work item"),
+    ],
+)
+def test_the_kind_of_registry(function: str, name: str | None, what: str) -> None:
+    found = registry_of(way(flow_step("loaded", function), function=function, name=name))
+    assert found is not None
+    assert found.what == what
+    assert registry_of(way(flow_step("loaded", "strlen"), function="strlen")) is None
+
+
+@pytest.mark.parametrize(
+    "called",
+    ["add_timer", "mod_timer", "del_timer_sync", "timer_delete_sync", "timer_shutdown"],
+)
+def test_who_has_timers(called: str) -> None:
+    timers = registry_of(way(flow_step("loaded", "x"), name="struct timer_list.entry"))
+    assert timers is not None
+    assert timers.handles(ModuleFunction("chg_go", BASE, frozenset({called}), frozenset(), False))

@@ -31,15 +31,17 @@ How it is decided
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
     *inferred*. Freed memory that was given to somebody else since is recognised only where two
-    modules hold it, or where it was on a list as it was allocated again. Of pages and vmalloc areas
-    a wrong pointer may merely look so: there the verdict is mostly *possible*. Without the
+    modules hold it, where it was on a list as it was allocated again, or where it is on the list of
+    a module by now that has nothing to do with who used it; that is *possible* only. Of pages and
+    vmalloc areas a wrong pointer may merely look so: there too it is mostly so. Without the
     allocator's records the freeing function is chosen by what it can do, not by what it did, and
     the verdict is only *possible*. First comes who frees what the field held and leaves the
     pointer there, then who frees and allocates nothing; who uses it only where none stands out.
     A function that stores something in what it frees is less suspect if the freed object holds
-    other bytes there, and so is one that stops the timer, work or thread that then used the object;
-    of two alike comes first whose bytes are there, then whose call still has its
-    return address on some stack, or who has printed something.
+    other bytes there, and so is one that stops the timer, work or thread that then used the object,
+    and one that frees only what had the pointer to it, and still has; of two alike comes first
+    whose bytes are there, then whose call still has its return address on some stack, or who has
+    printed something.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds

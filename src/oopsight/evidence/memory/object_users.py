@@ -36,6 +36,7 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.anothers import Anothers, anothers
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
 from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
@@ -50,9 +51,9 @@ MOST_SUSPECT_MODULES = 3
 _MOST_MAKERS = 16
 _READ_FROM = "the bad pointer was read from it"
 _WORD = 8
-
-
 _HELD_BY = "the object that held the pointer to it"
+_Suspect = tuple[str, str, BytesPointer | None, Address | None]
+"""Module, reason, what says so, and the address of a variable that holds the object."""
 
 
 @dataclass(frozen=True)
@@ -254,8 +255,7 @@ def _suspects(
     backtrace: Backtrace | None,
     flow: DataFlow | None,
     one: SlabObject,
-) -> Iterator[tuple[str, str, BytesPointer | None, Address | None]]:
-    """Module, reason, what says so, and the address of a variable that holds the object."""
+) -> Iterator[_Suspect]:
     for track in one.tracks:
         for frame in track.blamable[:1]:
             if frame.module is not None:
@@ -277,6 +277,11 @@ def _suspects(
     for frame_ in backtrace.blamable if backtrace else ():
         if frame_.module is not None:
             yield frame_.module, f"its {frame_.function} is on the crash path", None, None
+
+
+def _former(foreign: Anothers | None) -> list[_Suspect]:
+    """Who had an object that is another's now."""
+    return [(*one, None) for one in foreign.former] if foreign is not None else []
 
 
 def collect(
@@ -315,11 +320,14 @@ def collect(
         ran = freelist_overrun(session, modules, fault, cpu)
     if ran is None and reused is None and listed is not None:
         ran = _overran_list(session, modules, listed)
-    refilled = None
+    refilled = foreign = None
     if reused is None and (ran is None or _from_the_beginning(ran)):
+        foreign = anothers(session, modules, known_flow)
         refilled = refilled_object(session, known_flow)
     if reused is not None:
         question, (role, one) = "reused", reused
+    elif foreign is not None:
+        question, role, one = "refilled", foreign.role, foreign.object
     elif refilled is not None:
         question, (role, one) = "refilled", refilled
     elif ran is not None:
@@ -343,7 +351,7 @@ def collect(
     subject = overrun.before if overrun is not None else owned or one
     bound: dict[str, tuple[str, BytesPointer | None, list[Address]]] = {}
     # What ran over an object is not on the path of whoever came upon it.
-    for name, why, because, at in _suspects(
+    for name, why, because, at in _former(foreign) or _suspects(
         session, modules, None if overrun else path, None if overrun else known_flow, subject
     ):
         if name not in bound:

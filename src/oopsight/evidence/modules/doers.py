@@ -86,6 +86,8 @@ class FieldDoers:
     checks: tuple[str, ...] = ()
     """Compare with NULL what it holds, and neither store anything there nor free that: for them
     NULL is one of its values."""
+    frees_only: tuple[str, ...] = ()
+    """Free what it holds, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def collect(
         fields=tuple(
             found
             for number, way in enumerate(flow.ways[:_MOST_WAYS])
-            if (found := _of_field(module, number, way, uses, inner)) is not None
+            if (found := _of_field(module, number, flow.ways, uses, inner)) is not None
         ),
         frees=tuple(one for one in able if one not in makers),
         allocates=tuple(one for one in able if one in makers),
@@ -350,14 +352,27 @@ def _makers(names: list[str], key: int, uses: dict[str, FieldUse]) -> list[str]:
 
 
 def _of_field(
-    module: Module, number: int, way: Way, uses: dict[str, FieldUse], code: list[ModuleFunction]
+    module: Module,
+    number: int,
+    ways: tuple[Way, ...],
+    uses: dict[str, FieldUse],
+    code: list[ModuleFunction],
 ) -> FieldDoers | None:
+    way = ways[number]
     keys = FieldKeys(way, uses)
+    outer = FieldKeys(ways[number + 1], uses) if number + 1 < len(ways) else None
     key_in = {name: keys.of(use) for name, use in uses.items()}
     if way.ended != "loaded" or not any(key is not None for key in key_in.values()):
         return None
     freeing = {
-        name: [one for one in use.frees if one.key == key_in[name]] for name, use in uses.items()
+        name: [
+            one
+            for one in use.frees
+            if one.key == key_in[name]
+            # What led to the object may have the same key: then it is the outer one that is freed.
+            and (outer is None or outer.of(use) != one.key or one.through == one.key)
+        ]
+        for name, use in uses.items()
     }
     leaves = tuple(
         name
@@ -419,6 +434,11 @@ def _of_field(
         ),
         handed_on=tuple(
             dict.fromkeys(name for name, _, one in stores if one.what == "value" and one.loaded)
+        ),
+        frees_only=tuple(
+            name
+            for name, calls in freeing.items()
+            if calls and not uses[name].frees_more and len(calls) == len(uses[name].frees)
         ),
         checks=tuple(n for n, use in uses.items() if n not in writers and keys.compared(use)),
     )

@@ -35,6 +35,8 @@ class Freed:
     """Whether the function frees what has the field, too."""
     always: bool = False
     """Whether it does so on every way after this call."""
+    through: int | None = None
+    """The key of the field that the pointer to what has the field was itself loaded from."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,13 @@ def _told(reading: Reading) -> FieldUse:
     """What was read, put together."""
     whole = {one for _, one in reading.freed}
     frees = [
-        Freed(one.number, _cleared(reading, at, one), one.of in whole, _always(reading, at, one))
+        Freed(
+            one.number,
+            _cleared(reading, at, one),
+            one.of in whole,
+            _always(reading, at, one),
+            one.of.number if one.of is not None and one.of.kind == "loaded" else None,
+        )
         for at, one in reading.freed
         if one.kind == "loaded"
     ]

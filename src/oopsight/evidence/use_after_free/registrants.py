@@ -11,6 +11,7 @@ import re
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import freers, inner_functions
 from oopsight.evidence.modules.modules import Modules
@@ -23,6 +24,61 @@ _REGISTERS = re.compile(
     r"(?:\w+_)?reg(?:ister)?_(?:\w+_)?(?:notifier|nb)\w*|\w*notifier\w*_register\w*"
 )
 _TAKES_BACK = re.compile(r"(?:\w+_)?unreg(?:ister)?_\w+|\w+_unregister\w*")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A kind of the kernel's lists of what it calls modules back for."""
+
+    what: str
+    """One entry, in words."""
+    entry: str
+    """What the names of its fields begin with, where types are known."""
+    runs: tuple[str, ...]
+    """Ends of the names of the functions that call what is registered."""
+    handled_by: re.Pattern[str]
+    """Functions by which a module puts an entry there or takes it back."""
+
+    def handles(self, function: ModuleFunction) -> bool:
+        """Whether a function puts entries there or takes them back."""
+        return any(self.handled_by.fullmatch(name) for name in function.calls)
+
+
+_REGISTRIES = (
+    Registry(
+        "an entry of a chain of notifiers",
+        _ENTRY,
+        ("notifier_call_chain",),
+        re.compile(
+            rf"{_REGISTERS.pattern}|(?:\w+_)?unreg(?:ister)?_(?:\w+_)?(?:notifier|nb)\w*"
+            r"|\w*notifier\w*_unregister\w*"
+        ),
+    ),
+    Registry(
+        "a timer",
+        "struct timer_list.",
+        ("call_timer_fn", "expire_timers", "run_timers", "run_timer_softirq"),
+        re.compile(
+            r"(?:mod_timer|add_timer|timer_reduce|init_timer_key)\w*"
+            r"|(?:try_to_)?del_timer\w*|timer_(?:delete|shutdown)\w*"
+        ),
+    ),
+    Registry(
+        "a timer of high resolution",
+        "struct hrtimer.",
+        ("hrtimer_run_queues", "__run_hrtimer"),
+        re.compile(r"hrtimer_(?:init|setup|start|cancel|try_to_cancel)\w*"),
+    ),
+    Registry(
+        "a work item",
+        "struct work_struct.",
+        ("process_one_work",),
+        re.compile(
+            r"_*(?:queue|mod|schedule|cancel|flush)_(?:\w+_)?work\w*"
+            r"|(?:drain|destroy)_workqueue"
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +107,15 @@ def registers(name: str) -> bool:
     [True, True, True, False, False]
     """
     return bool(_REGISTERS.fullmatch(name)) and not _TAKES_BACK.fullmatch(name)
+
+
+def registry_of(way: Way) -> Registry | None:
+    """The kind of registry from an entry of which the kernel read a value."""
+    function = base_name(way.function)
+    for one in _REGISTRIES:
+        if (way.name or "").startswith(one.entry) or function.endswith(one.runs):
+            return one
+    return None
 
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> Registrants | Missing:
