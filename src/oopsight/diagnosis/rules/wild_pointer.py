@@ -13,7 +13,8 @@ How it is decided
     to nothing that is known; more special rules have found nothing. Where it was read from, and
     whether that still holds it, comes from the data flow. Where the pointer is right and an index
     or bit number leads out of what it points to, the index is followed instead. Who wrote an index
-    to memory that led out of its table comes before who used it.
+    to memory that led out of its table comes before who used it. A callback is blamed whose object
+    has another such member, from which a pointer lies as far as the nonsense lies from its own.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -44,6 +45,7 @@ from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.text_writers import TextWriters
+from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -64,6 +66,7 @@ def wild_pointer(
     text: TextWriters | Missing,
     index: IndexWriters | Missing,
     doers: Doers | Missing,
+    member: WrongMember | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
@@ -80,7 +83,7 @@ def wild_pointer(
     found = flow_culprits(flow, backtrace, what="the bad pointer")
     culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
     unset = makers_that_omit(doers)
-    culprits = merge(unset, culprits)
+    culprits = merge(_counted_from_another(member, steps), unset, culprits)
     way = flow.first
     changed = ""
     if way.changed:
@@ -104,6 +107,25 @@ def wild_pointer(
             "with KASAN, or booted with slub_debug=FZPU, tells who overwrites it.",
         ),
     )
+
+
+def _counted_from_another(member: WrongMember | Missing, steps: list[Step]) -> list[Culprit]:
+    """The callback that takes the member of an object which it is handed for another.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(member, Missing):
+        return []
+    steps.append(
+        Step(
+            f"{member.function} was handed {member.given}, which names it, and read {member.read}; "
+            f"as far from {member.other} in the same object, which names {member.other_function}, "
+            "lies a pointer",
+            (member.memory,),
+        )
+    )
+    why = f"counts from the member for {member.other_function} and was handed its own"
+    return [Culprit(member.module, member.function, None, None, why)]
 
 
 def _chosen_by(
