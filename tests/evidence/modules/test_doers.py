@@ -225,9 +225,11 @@ def test_who_takes_null_for_a_value_of_the_field() -> None:
         "rec_show": use(checks=known),
         "rec_open": use(stored(0x20, "fresh"), checks=known),
         "rec_close": FieldUse((Freed(0x20, cleared=True, whole=False),), (), False, checks=known),
+        "rec_release": use(checks=known),
         "rec_write": use(),
     }
-    assert of_field(uses).checks == ("rec_show",)
+    code = function("rec_show", "sysfs_emit"), function("rec_release", "crypto_destroy_tfm")
+    assert of_field(uses, *code).checks == ("rec_show",)
 
 
 def test_who_makes_an_object_and_does_not_set_what_others_do(

@@ -9,6 +9,7 @@ this time it does not tell.
 from __future__ import annotations
 
 import itertools
+import re
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
@@ -42,6 +43,7 @@ from oopsight.session import Session
 _MOST_WAYS = 3
 _LARGEST_FUNCTION = 1 << 16
 _MOST_CODE = 1 << 18
+_GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
 _MANAGED = ("devm_kmalloc", "devm_kzalloc", "devm_kmemdup", "devm_kstrdup")
 
 
@@ -84,8 +86,8 @@ class FieldDoers:
     handed_on: tuple[str, ...] = ()
     """Store there what they read elsewhere, and do not compare it with zero."""
     checks: tuple[str, ...] = ()
-    """Compare with NULL what it holds, and neither store anything there nor free that: for them
-    NULL is one of its values."""
+    """Compare with NULL what it holds, and neither store anything there nor give anything up: for
+    them NULL is one of its values."""
     frees_only: tuple[str, ...] = ()
     """Free what it holds, and nothing else."""
 
@@ -440,8 +442,17 @@ def _of_field(
             for name, calls in freeing.items()
             if calls and not uses[name].frees_more and len(calls) == len(uses[name].frees)
         ),
-        checks=tuple(n for n, use in uses.items() if n not in writers and keys.compared(use)),
+        checks=tuple(
+            name
+            for name, use in uses.items()
+            if name not in writers | _giving_up(code) and keys.compared(use)
+        ),
     )
+
+
+def _giving_up(code: list[ModuleFunction]) -> set[str]:
+    """Functions that free anything, or have the kernel do so: there NULL is compared anyway."""
+    return {base_name(one.name) for one in code if any(map(_GIVES_UP.search, one.calls))}
 
 
 def _in_use(way: Way) -> bool:

@@ -94,6 +94,8 @@ def _head(session: Session, modules: Modules, entry: int) -> _Head | None:
         if before == entry or read_word(session, before) != at:
             return None
         module = modules.owner(before)
+        if module is not None and not module.taints:
+            return None  # the kernel's own modules have others' objects on their lists
         if module is not None:
             memory = BytesPointer(Address(before), at.to_bytes(8, "little").hex())
             return _Head(module, _name(session, before), memory)
