@@ -16,10 +16,21 @@ How it is decided
     was, those from outside the kernel that take such things at all: packets, pages, directory
     entries; of packets first the handlers that can return without having freed what they got.
 
+    Who allocates mostly did not lose it. The module's code is followed from its calls of the
+    allocator. First comes, where most objects have what ``list_del()`` leaves, who takes entries
+    off a list and frees nothing; then who can return with what it allocated and nobody has; the
+    callback that frees its object on some ways only; the ``release`` that stands beside the
+    allocating ``open`` and frees nothing; who stores it over a field without a look at what was
+    there; who frees an array's entries by another count than the one they were entered by; who
+    frees an object and not what its field holds. Where most objects are on a list still, they are
+    not lost but too many, and who allocates them comes first.
+
 When it is wrong
     A large cache can be in use rather than leaked. Pages that the kernel took one by one have no
     owner unless ``page_owner`` is on. Who asked last need not be who took most. That objects point
-    into a module shows that it uses them, not that it allocated them.
+    into a module shows that it uses them, not that it allocated them. What a function's code can do
+    it need not have done: who did it is *possible* only, but for the one function that cannot but
+    lose what the only other one allocates.
 
 Example
     ``capb_snap()`` holds 185 MiB in 393 areas of ``vmalloc()``.
@@ -32,6 +43,7 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.exhaustion import MUCH, Share, kernel_share, size, user_pages
+from oopsight.diagnosis.lost_track import certainty_of_who, with_losers
 from oopsight.diagnosis.places import culprits as blamed
 from oopsight.diagnosis.places import suspects, title_of
 from oopsight.evidence import Missing
@@ -39,6 +51,7 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.exhaustion.allocators import Allocators
 from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
+from oopsight.evidence.exhaustion.losers import Losers
 from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse, VmallocUse
 from oopsight.evidence.exhaustion.packet_handlers import PacketHandler
 from oopsight.evidence.exhaustion.takers import Takers
@@ -70,6 +83,7 @@ def oom_by_kernel_leak(
     backtrace: Backtrace | Missing,
     takers: Takers | Missing,
     deleted: DeletedFiles | Missing,
+    losers: Losers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder in the kernel has the memory."""
     if symptom.kind is not Kind.OOM:
@@ -99,13 +113,17 @@ def oom_by_kernel_leak(
     if not culprits and isinstance(takers, Takers):
         taking, culprits = _taking(takers)
         steps += taking
+    losing, culprits = with_losers(culprits, losers)
+    steps += losing
+    sure = certainty is not Certainty.POSSIBLE
     who = culprits[0].function or culprits[0].module if culprits else None
     return Finding(
         title=f"out of memory: {size(use, share.pages)} are in {share.what}"
         + (f", of {who}" if who and who not in share.what else ""),
         summary="The kernel itself used the memory up: "
         f"{size(use, share.pages)} are in {share.what}.",
-        certainty=certainty,
+        certainty=certainty_of_who(culprits, losers) if sure else certainty,
+        cause_certainty=certainty if sure else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(step for step in steps if step.because),
         culprits=culprits,
@@ -248,6 +266,7 @@ def _of_cache(cache: CacheUse) -> tuple[list[Step], tuple[Culprit, ...], Certain
             )
         )
         why = f"most objects of {cache.name} point to it"
-        culprit = Culprit(hint.module.name, hint.symbol, None, cache.name, why)
+        function = hint.symbol if hint.function is not None else None
+        culprit = Culprit(hint.module.name, function, None, cache.name, why)
         return steps, (culprit,), Certainty.INFERRED
     return steps, (), Certainty.POSSIBLE

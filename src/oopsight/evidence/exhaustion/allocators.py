@@ -39,16 +39,18 @@ _BY_SIZE = (
     "__kmalloc_node_noprof",
     "__kmalloc_track_caller",
 )
+# Another one is the size.
+_SIZE_IN = {
+    **dict.fromkeys(("kmemdup", "kmemdup_noprof", "memdup_user"), "rsi"),
+    "__seq_open_private": "rdx",
+}
 # The size is their own affair.
 _COPYING = (
     "kstrdup",
     "kstrdup_noprof",
     "kstrndup",
     "kstrndup_noprof",
-    "kmemdup",
-    "kmemdup_noprof",
     "kmemdup_nul",
-    "memdup_user",
     "memdup_user_nul",
     "kasprintf",
     "kvasprintf",
@@ -78,6 +80,8 @@ class Allocators:
 
     module: str
     functions: tuple[Allocator, ...]
+    whole: bool = True
+    """Whether that is all of them: each other call that allocates is known to be for another."""
 
 
 def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> Allocators | Missing:
@@ -89,7 +93,8 @@ def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> All
     module = next((m for m in modules.loaded if m.name == name), None)
     if module is None:
         return Missing(Why.NOT_APPLICABLE, f"{name} is not loaded")
-    return Allocators(name, _search(session, modules, module, cache))
+    found = allocating(session, modules, module, cache.address, cache.object_size)
+    return Allocators(name, *found)
 
 
 def _module(cache: CacheUse) -> str | None:
@@ -98,12 +103,6 @@ def _module(cache: CacheUse) -> str | None:
     if cache.variable_module is not None:
         return cache.variable_module.name
     return cache.hint.module.name if cache.hint is not None else None
-
-
-def _search(
-    session: Session, modules: Modules, module: Module, cache: CacheUse
-) -> tuple[Allocator, ...]:
-    return allocating(session, modules, module, cache.address, cache.object_size)[0]
 
 
 def allocating(
@@ -118,7 +117,7 @@ def allocating(
     """
     prog: Any = session.prog
     reader = StackReader(session, modules)
-    known = addresses(prog, (*_FROM_CACHE, *_BY_SIZE))
+    known = addresses(prog, (*_FROM_CACHE, *_BY_SIZE, *_SIZE_IN))
     targets = known | addresses(prog, _COPYING)
     found: dict[str, Allocator] = {}
     whole = True
@@ -132,7 +131,8 @@ def allocating(
             name, begin, _ = reader.names.code(site)
             function = reader.function(begin) if begin is not None else None
             place = function.at(site, calling=False) if function is not None else None
-            argument = place.registers.get("rdi") if place is not None else None
+            register = _SIZE_IN.get(targets[target], "rdi")
+            argument = place.registers.get(register) if place is not None else None
             fits = None
             if argument is not None and target in known:
                 fits = _fits(prog, argument, cache, object_size)

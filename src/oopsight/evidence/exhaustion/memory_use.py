@@ -68,6 +68,8 @@ class ModuleHint:
     sampled: int
     symbol: str | None
     """What most of them point to."""
+    function: Address | None = None
+    """The same, if it is a function."""
 
 
 @dataclass(frozen=True)
@@ -345,10 +347,17 @@ class _Counter:
         module = next(m for m in loaded.loaded if m.name == name)
         address = next((w for (n, w), _ in symbols.most_common() if n == name), None)
         symbol = None
+        function = None
         if address is not None:
             text, start, _ = self._names.code(address)
             symbol = base_name(text) if start is not None else None
-        return ModuleHint(module.pointer, hits, count, symbol)
+            function = Address(address) if start == address and self._is_code(address) else None
+        return ModuleHint(module.pointer, hits, count, symbol, function)
+
+    def _is_code(self, address: int) -> bool:
+        from drgn import SymbolKind
+
+        return bool(self._prog.symbol(address).kind == SymbolKind.FUNC)
 
     def vmalloc(self) -> tuple[tuple[VmallocUse, ...], int]:
         """Areas by the function that asked for them."""

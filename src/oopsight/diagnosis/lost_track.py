@@ -1,0 +1,54 @@
+"""Who lost memory, before who allocated it: for oom_by_kernel_leak."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Culprit, Step
+from oopsight.diagnosis.blame import merge
+from oopsight.evidence import Missing
+from oopsight.evidence.exhaustion.losers import Losers
+
+_MOST_LOSERS = 3
+_MOST_FREERS = 2
+
+
+def with_losers(
+    culprits: tuple[Culprit, ...], losers: Losers | Missing
+) -> tuple[list[Step], tuple[Culprit, ...]]:
+    """Those that can have lost it go before those known to have it, unless it is not lost at all.
+
+    :param culprits: as far as known, of one module
+    """
+    if not _told(culprits, losers) or isinstance(losers, Missing):
+        return [], culprits
+    module, thing = losers.module, culprits[0].object
+    found = [
+        Culprit(module.name, one.function, None, thing, one.how)
+        for one in losers.found[:_MOST_LOSERS]
+    ]
+    freers = [
+        Culprit(module.name, name, None, thing, "frees such memory")
+        for name in losers.frees[:_MOST_FREERS]
+    ]
+    if losers.linked:
+        text = f"most of the objects are on a list still, of those that {module.name} makes"
+        return [Step(text, (module,))], tuple(merge(culprits, found))
+    steps = [Step(f"{one.function} [{module.name}] {one.why}", (module,)) for one in found]
+    named = [one for one in culprits if one.function is not None]
+    rest = [one for one in culprits if one.function is None]
+    return steps, tuple(merge(merge(found, named), freers)) + tuple(rest)
+
+
+def certainty_of_who(culprits: tuple[Culprit, ...], losers: Losers | Missing) -> Certainty:
+    """What code can do is not what it did: only one that cannot but lose it is as good as found."""
+    if not _told(culprits, losers) or isinstance(losers, Missing):
+        return Certainty.POSSIBLE
+    alone = len(losers.found) == len(losers.makers) == 1 and losers.whole
+    alone = alone and not losers.frees and not losers.linked
+    return Certainty.INFERRED if alone and losers.found[0].always else Certainty.POSSIBLE
+
+
+def _told(culprits: tuple[Culprit, ...], losers: Losers | Missing) -> bool:
+    """Whether it is of the module that is to blame."""
+    if isinstance(losers, Missing) or not culprits:
+        return False
+    return culprits[0].module == losers.module.name
