@@ -40,8 +40,8 @@ def test_the_function_whose_frame_is_damaged_and_what_was_written() -> None:
     assert "'EFORE-20'" in found.chain[1].claim
 
 
-def filled_by(*fillers: Filler) -> Finding:
-    made = FrameFillers("set", fillers)
+def filled_by(*fillers: Filler, itself: bool = False) -> Finding:
+    made = FrameFillers("set", fillers, itself)
     found = stack_corruption(SMASHED, TRACE, *NOTHING, ABSENT, ABSENT, made)
     assert isinstance(found, Finding)
     return found
@@ -56,8 +56,12 @@ def test_who_was_handed_the_buffer_may_have_gone_too_far() -> None:
     assert filled_by(replace(put, most=24)).culprits[0].function == "put"
     # Told of more than there are.
     assert filled_by(replace(put, most=64)).culprits[0].function == "set"
-    # It copies a text to its end, as strcpy() does.
-    assert filled_by(replace(put, limited=False)).certainty is Certainty.INFERRED
+    # It copies a text to its end, as strcpy() does: either may be meant to look at the length.
+    for itself, names in ((False, ["put", "set"]), (True, ["set", "put"])):
+        found = filled_by(replace(put, limited=False), itself=itself)
+        assert [c.function for c in found.culprits] == names
+        assert found.certainty is Certainty.POSSIBLE
+        assert found.cause_certainty is Certainty.INFERRED
     assert filled_by().certainty is Certainty.INFERRED
 
 
@@ -67,10 +71,7 @@ def test_a_limit_that_is_not_always_looked_at_tells_who_it_was() -> None:
     assert (found.culprits[0].function, found.certainty) == ("put", Certainty.INFERRED)
     assert filled_by(put, replace(put, function="add")).certainty is Certainty.POSSIBLE
     assert filled_by(replace(put, most=64)).certainty is Certainty.POSSIBLE
-    fillers = FrameFillers("set", (put,), itself=True)
-    both = stack_corruption(SMASHED, TRACE, *NOTHING, ABSENT, ABSENT, fillers)
-    assert isinstance(both, Finding)
-    assert both.certainty is Certainty.POSSIBLE
+    assert filled_by(put, itself=True).certainty is Certainty.POSSIBLE
 
 
 def test_clear_and_undecided() -> None:

@@ -17,11 +17,12 @@ How it is decided
     calls it, has a frame of the size that is there.
 
 When it is wrong
-    Where the function handed its buffer to another one of its module that has a limit, it may be
-    either that went too far; that one comes first if it was told, or says itself, to write no more
-    than there was room for, and it alone did it if its loop can go round without a look at that
-    limit. A stray pointer from elsewhere can hit a frame as well, which is rare.
-    Several functions' frames may have the same size.
+    Where the function handed its buffer to another one of its module, it may be either that went
+    too far; that one comes first if it was told, or says itself, to write no more than there was
+    room for, and it alone did it if its loop can go round without a look at that limit. It comes
+    first, too, if it has no limit at all and the function itself writes nothing at length. A stray
+    pointer from elsewhere can hit a frame as well, which is rare. Several functions' frames may
+    have the same size.
 
 Example
     ``volid_set()`` has 65 bytes copied into a label of 32.
@@ -105,15 +106,17 @@ def stack_corruption(
 def _filled_by(
     fillers: FrameFillers | Missing,
 ) -> tuple[list[Culprit], list[Culprit], bool]:
-    """Who was handed a place in the frame: those that wrote more than they were told, and others.
+    """Who was handed a place in the frame: those that come before its owner, and those after.
 
-    And whether it can have been one of them: told to write no more than there was room for, it was
-    a mistake of its own. One without any limit is used like strcpy(): the room is its caller's
-    affair.
+    And whether it can have been one of them. Told to write no more than there was room for, it was
+    a mistake of its own. One without any limit is used like strcpy(): the room is as much its
+    caller's affair, but where that writes nothing itself, this is who wrote.
     """
+    if isinstance(fillers, Missing):
+        return [], [], False
     before: list[Culprit] = []
     after: list[Culprit] = []
-    found = fillers.fillers if isinstance(fillers, FrameFillers) else ()
+    found = fillers.fillers
     for one in found:
         why = "writes at length to a place in the frame that it is handed"
         kept = one.most is not None and one.room is not None and one.most <= one.room
@@ -121,8 +124,9 @@ def _filled_by(
             why += f", and should stop after {one.most}"
         if kept and one.passed_by:
             why += ", but can write on without a look at that"
-        (before if kept else after).append(Culprit(one.module, one.function, None, None, why))
-    return before, after, any(one.limited for one in found)
+        first = kept or not (one.limited or fillers.itself)
+        (before if first else after).append(Culprit(one.module, one.function, None, None, why))
+    return before, after, bool(found)
 
 
 def _astray(fillers: FrameFillers | Missing) -> bool:
