@@ -96,6 +96,30 @@ def test_of_what_the_kernel_frees_itself_the_handler_had_it_before() -> None:
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wall", "wall_hook")
+    # Called by what has returned itself, it only may have had the object.
+    answer = double_free(
+        STOPPED, path, replace(made, called_within=(hook,)), ABSENT, ABSENT, loaded, doers=ABSENT
+    )
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    assert answer.culprits[0].function == "wall_hook"
+
+
+def test_who_jumped_on_to_the_allocator_freed_it() -> None:
+    inner = backtrace(kfree=Role.FAULT, deactivate_locked_super=Role.CALLER)
+    plumbing = "allocates or frees memory for its caller"
+    path = replace(inner, frames=(replace(inner.frames[0], plumbing=plumbing), inner.frames[1]))
+    slab = slab_object("free")
+    made = data_flow(
+        way(flow_step("loaded", "toy_kill_sb", slab.address, "toyfs")),
+        subject="argument",
+        checker="kfree",
+        bad=owner(slab.address, "slab", slab=slab),
+    )
+    answer = double_free(STOPPED, path, made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "toy_kill_sb"
+    assert answer.summary.startswith("toy_kill_sb [toyfs] freed")
 
 
 def test_an_object_in_use_was_not_freed_twice() -> None:

@@ -50,6 +50,7 @@ from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -111,7 +112,9 @@ def double_free(
         track_culprits(track, "freed the object before, after the allocator's record"),
         flow_culprits(known, backtrace, what="the object"),
     )
-    before = [] if any(one.module for one in culprits) else _called_back(known)
+    before: list[Culprit] = []
+    if not any(one.module for one in culprits):
+        before = _called_back(known.called_back or known.called_within)
     culprits = merge(before, culprits)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
     summary = f"{blamed} freed {thing} although it was free already."
@@ -123,7 +126,7 @@ def double_free(
     certainty = Certainty.SHOWN if slab.freed else Certainty.INFERRED
     kept = known.first.held_in
     if before:
-        certainty = Certainty.INFERRED
+        certainty = Certainty.INFERRED if known.called_back else Certainty.POSSIBLE
     elif not any(one.module for one in culprits) and _others(modules):
         # The kernel frees what is its own; who freed it before has returned long since.
         certainty = Certainty.POSSIBLE
@@ -161,16 +164,14 @@ def _inlined_last(culprits: list[Culprit], backtrace: Backtrace) -> list[Culprit
     return sorted(culprits[:2], key=lambda one: one.function in inlined) + culprits[2:]
 
 
-def _called_back(flow: DataFlow) -> list[Culprit]:
+def _called_back(handlers: tuple[TrackFrame, ...]) -> list[Culprit]:
     """Modules that had the object before, where the kernel itself frees it the second time.
 
     A handler that answers that the object is to be dropped, or was not taken, leaves it to the
     caller.
     """
     why = "was called with the object by the kernel, which then freed it itself"
-    return [
-        Culprit(one.module, base_name(one.function), None, None, why) for one in flow.called_back
-    ]
+    return [Culprit(one.module, base_name(one.function), None, None, why) for one in handlers]
 
 
 def _others(modules: Modules | Missing) -> bool:
@@ -206,10 +207,13 @@ def _unseen(
 
 
 def _checker(flow: DataFlow, backtrace: Backtrace, why: str) -> list[Culprit]:
-    """A function of a module that jumped on to the allocator as its last act: it left no frame."""
-    if flow.checker is None or flow.checker_module is None:
-        return []
+    """A function of a module that jumped on to the allocator as its last act: it left no frame.
+
+    The call outside names it, or it was called through a pointer that the dump still has.
+    """
     on_stack = {frame.function for frame in backtrace.crash_path}
-    if flow.checker in on_stack:
-        return []
-    return [Culprit(flow.checker_module, base_name(flow.checker), None, None, why)]
+    first = flow.first.steps[0]
+    for function, module in ((flow.checker, flow.checker_module), (first.function, first.module)):
+        if function is not None and module is not None and function not in on_stack:
+            return [Culprit(module, base_name(function), None, None, why)]
+    return []

@@ -68,6 +68,8 @@ class DataFlow:
     called_back: tuple[TrackFrame, ...] = ()
     """For an argument that the kernel's own functions handed over, the functions of modules that
     they had called through pointers before: they had it before the one that found fault with it."""
+    called_within: tuple[TrackFrame, ...] = ()
+    """Those that were called by functions which have returned: they may have had it."""
 
     @property
     def of_a_pointer(self) -> bool:
@@ -180,6 +182,7 @@ def _argument(
     context = found.context(position) if position else None
     if context is None:
         return None
+    context = _that_jumped_on(found, position) or context
     call = context.function.instructions[context.at]
     target = None if call.target is None else found.reader.function(call.target)
     if target is None or "x86_indirect" in target[0]:
@@ -189,6 +192,16 @@ def _argument(
         for register in ARGUMENTS[:2]
     ]
     return target[:2], results[0], tuple(ways for ways in results[1:] if ways)
+
+
+def _that_jumped_on(found: Calls, position: int) -> Context | None:
+    """Who was called through a pointer by the frame at a position, and left no frame by a jump."""
+    inner, outer = found.context(position - 1), found.context(position)
+    if inner is None or outer is None:
+        return None
+    called = outer.function.instructions[outer.at]
+    between = inner.caller() if found.taken_from(called) is not None else None
+    return between if between is not None and between is not outer else None
 
 
 def _owner(session: Session, modules: Modules | None, ways: tuple[Way, ...]) -> Owner | None:
@@ -263,5 +276,6 @@ def collect(
                 None,
                 module,
                 called_back=follower.called_back(),
+                called_within=follower.called_within(ways[0].value),
             )
     return Missing(Why.NOT_APPLICABLE, "the faulting instruction has no operand to follow")

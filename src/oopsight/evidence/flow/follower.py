@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from oopsight.cheap import replace
@@ -10,7 +10,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import leads_to
 from oopsight.evidence.flow.effects import MASK, Load
-from oopsight.evidence.flow.instructions import Memory
+from oopsight.evidence.flow.instructions import ARGUMENTS, Memory
 from oopsight.evidence.flow.moves import Context, How, Move
 from oopsight.evidence.flow.ways import Namer, Way, end_words, step_of
 from oopsight.evidence.memory.owner import Owner, owner_of
@@ -133,12 +133,34 @@ class Follower:
         the way: it comes before them.
         """
         found: dict[str, TrackFrame] = {}
+        for context in self._of_the_kernel():
+            found |= self._callbacks(context, context.at)
+        return tuple(found.values())[:_MOST_CALLBACKS]
+
+    def called_within(self, value: int | None) -> tuple[TrackFrame, ...]:
+        """As :meth:`called_back`, by functions that have returned themselves.
+
+        Only of what was handed the value, or a pointer of which that is not known.
+        """
+        found: dict[str, TrackFrame] = {}
+        tracer = self.calls.tracer
+        for context in self._of_the_kernel():
+            for index, row in enumerate(context.function.instructions):
+                if not row.is_call or not leads_to(context.function, index, context.at):
+                    continue
+                given = [tracer.value(context, name, index) for name in ARGUMENTS[:2]]
+                if value in given or given[0] is None:
+                    for called in tracer.callees(context, index):
+                        found |= self._callbacks(called, called.at)
+        return tuple(found.values())[:_MOST_CALLBACKS]
+
+    def _of_the_kernel(self) -> Iterator[Context]:
+        """Contexts from the fault outwards, up to the first of a module."""
         for position in range(min(len(self.calls.frames), _MOST_FRAMES)):
             context = self.calls.context(position)
             if context is None or self.namer.module(context) is not None:
-                break
-            found |= self._callbacks(context, context.at)
-        return tuple(found.values())[:_MOST_CALLBACKS]
+                return
+            yield context
 
     def _callbacks(self, context: Context, at: int) -> dict[str, TrackFrame]:
         """Module functions that a function called through pointers on its way to an instruction."""
