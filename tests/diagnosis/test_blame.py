@@ -51,6 +51,14 @@ def test_a_module_of_others_that_gave_the_value_comes_before_the_kernel_s_own() 
     )
     assert owners_first([kernel, own, foreign], flow, loaded) == [foreign, kernel, own]
     assert owners_first([kernel, own], flow, loaded) == [kernel, own]
+    # Before those, too, who handed on the object that the pointer was read from.
+    handed = way(
+        flow_step("passed", "hl_destroy", 0xFFFF888003400000, "hsr"),
+        flow_step("passed", "qdisc_create", 0xFFFF888003400000),
+    )
+    flow = data_flow(flow.first, handed)
+    found = owners_first([kernel, own], flow, loaded)
+    assert [one.function for one in found] == ["hl_destroy", "__dev_queue_xmit", "bond_xmit"]
 
 
 def test_a_function_of_the_suspected_module_says_more_than_the_module() -> None:

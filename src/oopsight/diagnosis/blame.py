@@ -172,6 +172,12 @@ def owners_first(
 
 
 def _owners(flow: DataFlow, foreign: set[str]) -> Iterator[Culprit]:
+    for way in flow.ways[1:_OWNED_WAYS]:
+        for step in reversed(way.passed_by):
+            if step.module in foreign and _can_be_to_blame(step):
+                yield _culprit(
+                    step, step.function, step.module, "handed on the object that it was read from"
+                )
     for way in flow.ways[:_OWNED_WAYS]:
         held = way.held_in
         refers = held.slab.refers[:1] if held is not None and held.slab is not None else ()

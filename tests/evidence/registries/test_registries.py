@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -9,7 +10,7 @@ from handmade_memory import BASE, Kernel
 
 from oopsight.evidence import registries
 from oopsight.evidence.pointers import Memory
-from oopsight.evidence.registries import Dangling, ExhaustedError, Look, search_all
+from oopsight.evidence.registries import Dangling, ExhaustedError, Look, registering, search_all
 
 GONE = made.AREA[0] + 0x5000
 LOADED = made.AREA[0] + 0x9000
@@ -177,3 +178,21 @@ def test_the_holder_of_a_variable_is_the_variable() -> None:
         "system_calls", "changed", "system call 59", at, Variable("sys_call_table", 472, at, "")
     )
     assert (found.holder, found.slot) == ("changed 'system call 59'", "sys_call_table+0x1d8")
+
+
+@pytest.mark.parametrize(
+    ("registry", "function"),
+    [
+        ("net_protocols", "register_pernet_subsys"),
+        ("net_protocols", "genl_register_family"),
+        ("sysfs_files", "led_classdev_register_ext"),
+        ("sysfs_files", "__class_create"),
+        ("char_devices", "watchdog_register_device"),
+        ("interrupts", "pci_request_irq"),
+        ("interrupts", "devm_request_threaded_irq"),
+        ("work_items", "queue_work_on"),
+    ],
+)
+def test_what_hangs_things_in_a_registry_is_known_by_its_name(registry: str, function: str) -> None:
+    assert any(fnmatch.fnmatchcase(function, pattern) for pattern in registering(registry))
+    assert not any(fnmatch.fnmatchcase("kfree", pattern) for pattern in registering(registry))

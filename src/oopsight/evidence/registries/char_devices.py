@@ -5,7 +5,13 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "character device"
-REGISTERS = ("cdev_add", "cdev_device_add", "__register_chrdev", "misc_register")
+REGISTERS = (
+    "cdev_add",
+    "cdev_device_add",
+    "__register_chrdev",
+    "misc_register",
+    "*_register_device*",
+)
 
 _PROBE, _CDEV, _MISC = "struct probe", "struct cdev", "struct miscdevice"
 _HASH = 255  # drivers/base/map.c

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.registries import Look
 
 THING = "handler of"
-REGISTERS = ("request_*irq*", "__request_*irq*", "devm_request_*irq*")
+REGISTERS = ("*request_*irq*",)
 
 _DESC, _ACTION = "struct irq_desc", "struct irqaction"
 

@@ -13,6 +13,12 @@ REGISTERS = (
     "inet_register_protosw",
     "inet_add_offload",
     "dev_add_offload",
+    "inet6_register_protosw",
+    "register_pernet_*",
+    "tcp_register_congestion_control",
+    "*rtnl_link_register",
+    "rtnl_af_register",
+    "genl_register_family",
 )
 
 _TABLES: tuple[tuple[str, int, str, tuple[str, ...]], ...] = (

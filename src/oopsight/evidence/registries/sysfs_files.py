@@ -19,6 +19,11 @@ REGISTERS = (
     "device_register",
     "kobject_init_and_add",
     "kobject_add",
+    # Subsystems make a device, with the files of its class, of whatever is registered with them.
+    "*register*",
+    "class_create*",
+    "__class_create*",
+    "driver_create_file",
 )
 
 _NODE, _KOBJECT = "struct kernfs_node", "struct kobject"
