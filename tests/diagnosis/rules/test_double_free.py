@@ -103,6 +103,19 @@ def test_of_what_the_kernel_frees_itself_the_handler_had_it_before() -> None:
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     assert answer.culprits[0].function == "wall_hook"
+    # Who had handed it to the kernel further out comes after it.
+    frames = (*path.frames, replace(path.frames[1], index=2, function="agg_xmit", module="agg"))
+    answer = double_free(
+        STOPPED,
+        replace(path, frames=frames),
+        replace(made, called_within=(hook,)),
+        ABSENT,
+        ABSENT,
+        loaded,
+        doers=ABSENT,
+    )
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits] == ["wall_hook", "ip_local_out", "agg_xmit"]
 
 
 def test_who_jumped_on_to_the_allocator_freed_it() -> None:

@@ -112,8 +112,9 @@ def double_free(
         track_culprits(track, "freed the object before, after the allocator's record"),
         flow_culprits(known, backtrace, what="the object"),
     )
+    # What the kernel itself freed, a handler had before that it had called further in.
     before: list[Culprit] = []
-    if not any(one.module for one in culprits):
+    if not culprits or culprits[0].module is None:
         before = _called_back(known.called_back or known.called_within)
     culprits = merge(before, culprits)
     blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
