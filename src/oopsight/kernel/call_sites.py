@@ -1,7 +1,11 @@
-"""Where code calls a function directly, by its bytes: fast, but sure only with a decoder."""
+"""Where code calls a function directly, or takes its address, by its bytes.
+
+Fast, but sure only with a decoder.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +13,9 @@ _PAGE = 4096
 _CALL = 0xE8
 _JUMP = 0xE9
 _SIZE = 5
+_SHORT_JUMP, _NEAR = 0xEB, 130
+_LEA = re.compile(rb"\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]")
+"""With an address relative to that of the next instruction."""
 
 
 def addresses(prog: Any, names: Iterable[str]) -> dict[int, str]:
@@ -31,16 +38,8 @@ def calls(
 
     :param jumps: also those that look like jumps there, which end a function in a call
     """
-    from drgn import FaultError
-
     wanted = frozenset(targets)
-    code = bytearray()
-    for offset in range(0, size, _PAGE):
-        length = min(_PAGE, size - offset)
-        try:
-            code += prog.read(start + offset, length)
-        except FaultError:
-            code += bytes(length)
+    code = _memory(prog, start, size)
     found = []
     for opcode in (_CALL, _JUMP) if jumps else (_CALL,):
         at = code.find(opcode)
@@ -50,7 +49,19 @@ def calls(
             if target in wanted:
                 found.append((start + at, target))
             at = code.find(opcode, at + 1)
-    return sorted(found)
+    return sorted(found + (_short_jumps(code, start, wanted) if jumps else []))
+
+
+def _short_jumps(code: bytes, start: int, wanted: frozenset[int]) -> list[tuple[int, int]]:
+    """What looks like a jump to a target that is near."""
+    found = []
+    for target in wanted:
+        first = max(target - start - _NEAR, 0)
+        for at in range(first, min(target - start + _NEAR, len(code) - 1)):
+            distance = int.from_bytes(code[at + 1 : at + 2], "little", signed=True)
+            if code[at] == _SHORT_JUMP and start + at + 2 + distance == target:
+                found.append((start + at, target))
+    return found
 
 
 def call_sites(
@@ -58,3 +69,39 @@ def call_sites(
 ) -> list[int]:
     """As :func:`calls`, the addresses alone."""
     return [site for site, _ in calls(prog, start, size, targets, jumps=jumps)]
+
+
+def mentions(prog: Any, start: int, size: int, targets: Iterable[int]) -> list[tuple[int, int]]:
+    """Where memory, code or data, seems to hold one of some addresses in the kernel, and which.
+
+    A number in an instruction has only the lower half of such an address.
+    """
+    memory = _memory(prog, start, size)
+    found = []
+    for target in targets:
+        lower = target.to_bytes(8, "little")[:4]
+        at = memory.find(lower)
+        while at >= 0:
+            found.append((start + at, target))
+            at = memory.find(lower, at + 1)
+    wanted = frozenset(targets)
+    for match in _LEA.finditer(memory):
+        at = match.end()
+        distance = int.from_bytes(memory[at : at + 4], "little", signed=True)
+        if start + at + 4 + distance in wanted:
+            found.append((start + at, start + at + 4 + distance))
+    return sorted(found)
+
+
+def _memory(prog: Any, start: int, size: int) -> bytes:
+    """A range of memory; zeros for a page that cannot be read."""
+    from drgn import FaultError
+
+    found = bytearray()
+    for offset in range(0, size, _PAGE):
+        length = min(_PAGE, size - offset)
+        try:
+            found += prog.read(start + offset, length)
+        except FaultError:
+            found += bytes(length)
+    return bytes(found)

@@ -28,7 +28,12 @@ def test_the_function_that_holds_the_lock_is_to_blame() -> None:
     found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, DROP, CLEAR), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["clear", "drop"]
-    assert found.certainty is Certainty.INFERRED
+    # The helper may be called so, and should not sleep.
+    assert found.certainty is Certainty.POSSIBLE
+    assert found.cause_certainty is Certainty.INFERRED
+    alone = sleeping_in_atomic(SLEPT, machine(SCHEDULE, CLEAR), leaks(), ABSENT)
+    assert isinstance(alone, Finding)
+    assert alone.certainty is Certainty.INFERRED
     assert all(step.because for step in found.chain)
 
 
@@ -68,6 +73,35 @@ def test_a_callback_under_a_lock_of_the_kernels_own_is_only_possible() -> None:
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
     assert [c.function for c in found.culprits] == ["drop", "for_each"]
+
+
+def test_what_the_kernel_calls_in_an_interrupt_comes_before_its_helper() -> None:
+    timer = call(7, "call_timer_fn", None, plumbing="runs timers")
+    tick = call(6, "tick", "beat", calls_by_name=True)
+    trigger = call(5, "led_trigger_event", None, plumbing="serves any caller")
+    lamp, transfer = call(4, "lamp_set", calls_by_name=True), call(3, "transfer")
+    stack = machine(SCHEDULE, transfer, lamp, trigger, tick, timer)
+    found = sleeping_in_atomic(SLEPT, stack, leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["lamp_set", "transfer"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert found.cause_certainty is Certainty.INFERRED
+
+
+def test_who_called_another_module_by_name_in_an_interrupt_comes_before_it() -> None:
+    timer = call(5, "call_timer_fn", None, plumbing="runs timers")
+    tick = call(4, "tick", "beat", calls_by_name=True)
+    bus = call(3, "bus_transfer", "bus")
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, bus, tick, timer), leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["tick"]
+    assert [i.module for i in found.innocent] == ["bus"]
+
+
+def test_a_module_that_an_interrupt_stopped_is_not_to_blame() -> None:
+    entry = call(5, "asm_sysvec_apic_timer_interrupt", None, plumbing="enters the kernel")
+    stack = machine(SCHEDULE, entry, call(6, "other"))
+    assert isinstance(sleeping_in_atomic(SLEPT, stack, leaks(), ABSENT), Undecided)
 
 
 def test_a_mutex_may_be_held_over_a_sleep() -> None:
@@ -117,7 +151,7 @@ def test_who_sleeps_within_a_read_section_of_rcu() -> None:
     calls = (SCHEDULE, DROP, reader, locker)
     found = sleeping_in_atomic(WARNED, machine(*calls), leaks(), check(RCU))
     assert isinstance(found, Finding)
-    assert found.certainty is Certainty.INFERRED
+    assert found.cause_certainty is Certainty.INFERRED
     assert [c.function for c in found.culprits] == ["match", "drop"]
     assert "warning" in found.refines
     assert isinstance(sleeping_in_atomic(WARNED, machine(*calls), leaks(), ABSENT), Clear)

@@ -6,6 +6,7 @@ import pytest
 from handmade_facts import module, modules
 from handmade_session import Machine
 
+from oopsight.evidence.crash import jumped_on as collector
 from oopsight.evidence.crash.jumped_on import JumpedOn, jumped_on, named_target
 
 KERNEL = 0xFFFFFFFF81000000
@@ -53,3 +54,71 @@ def test_only_calls_of_a_modules_function_by_its_name_tell() -> None:
 @pytest.mark.parametrize("returns_to", [0, 3])
 def test_a_jump_through_a_null_pointer_has_nobody_outside(returns_to: int) -> None:
     assert named_target(Machine(), returns_to) is None
+
+
+HELPER, SET, TABLE = 0xFFFFFFFFC0000200, 0xFFFFFFFFC0000280, 0xFFFFFFFFC0000800
+RETURNS_INTO_KERNEL = KERNEL + 0x20
+
+
+def lamps(*held: int, symbols: bytes = b"") -> Machine:
+    """``drv_set`` ends in a jump to ``drv_transfer``; the module's data hold some addresses.
+
+    The kernel called through a pointer.
+    """
+    made = Machine()
+    made.symbols[KERNEL] = ("trigger_event", 0x100)
+    made.symbols[HELPER] = ("drv_transfer", 0x40)
+    made.symbols[SET] = ("drv_set", 0x20)
+    made.memory[RETURNS_INTO_KERNEL - 5] = b"\x90\x90\x90\xff\xd0"
+    page = bytearray(b"\xcc" * 0x1000)
+    page[0x280:0x285] = bytes.fromhex("0fb6570c90")
+    page[0x285:0x28A] = b"\xe9" + (HELPER - SET - 10 & 0xFFFFFFFF).to_bytes(4, "little")
+    data = b"".join(value.to_bytes(8, "little") for value in held) + symbols
+    page[0x800 : 0x800 + len(data)] = data
+    made.memory[0xFFFFFFFFC0000000] = bytes(page)
+    return made
+
+
+def led_to(made: Machine) -> JumpedOn | None:
+    drv = modules(module("drv", 0xFFFFFFFFC0000000, 0xFFFFFFFFC0001000, "OE"))
+    return jumped_on(made, drv, RETURNS_INTO_KERNEL, HELPER + 9)
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> range:
+    """Where the module lists its functions for ftrace."""
+    listed = range(TABLE + 0x100, TABLE + 0x110)
+    monkeypatch.setattr(collector, "_call_sites_of_ftrace", lambda *_: listed)
+    return listed
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_pointer_cannot_have_led_to_a_function_whose_address_nobody_takes() -> None:
+    assert led_to(lamps(SET)) == JumpedOn("drv_set", "drv", by_name=True)
+    # Nor one that only the module's symbol table has.
+    entry = HELPER.to_bytes(8, "little") + (0x40).to_bytes(8, "little")
+    entry = entry.ljust(0x100 - 8, b"\0") + HELPER.to_bytes(8, "little")  # and that of ftrace
+    assert led_to(lamps(SET, symbols=entry)) == JumpedOn("drv_set", "drv", by_name=True)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_pointer_may_have_led_to_a_function_whose_address_is_kept() -> None:
+    assert led_to(lamps(SET, HELPER)) is None
+    # And who jumps there has to have been called itself.
+    assert led_to(lamps()) is None
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_function_that_begins_with_a_landing_pad_may_be_called_through_a_pointer() -> None:
+    made = lamps(SET)
+    page = bytearray(made.memory[0xFFFFFFFFC0000000])
+    page[0x200:0x204] = bytes.fromhex("f30f1efa")
+    made.memory[0xFFFFFFFFC0000000] = bytes(page)
+    assert led_to(made) is None
+
+
+def test_a_call_that_names_the_function_has_nobody_between() -> None:
+    made = lamps(SET)
+    distance = (HELPER - RETURNS_INTO_KERNEL) % (1 << 32)
+    made.memory[RETURNS_INTO_KERNEL - 5] = b"\xe8" + distance.to_bytes(4, "little")
+    assert led_to(made) is None

@@ -13,14 +13,16 @@ How it is decided
     context"; or a check of its failed that is against sleeping alone, as the one for a context
     switch within a read section of RCU, or that of ``vmalloc()`` for an interrupt. The code of each
     function on the stack is followed: one that has taken a spinlock, or RCU's read lock, and not
-    given it back is where it is held. Where none is, and no interrupt is on the stack, somebody who
-    has returned kept it: the functions of the modules from outside the kernel are searched for a
-    path that returns with such a lock which another path releases.
+    given it back is where it is held. In an interrupt, and under a lock of the kernel's own, the
+    first function of a module that is called there comes first, and what it calls after it. Where
+    there is neither, somebody who has returned kept it: the functions of the modules from outside
+    the kernel are searched for a path that returns with such a lock which another path releases.
 
 When it is wrong
     Preemption disabled by other means than a lock is not found in code; then the innermost function
-    of a module is suspect, and the verdict *possible*. A leaked lock may be none of the modules'
-    that were searched.
+    of a module is suspect, and the verdict *possible*. So it is where several functions of a module
+    are on the way to the sleep: a helper may be at fault, which should not sleep. A leaked lock may
+    be none of the modules' that were searched.
 
 Example
     ``tagm_clear()`` holds ``tagm_lock`` and calls ``tagm_drop()``, which waits in
@@ -92,7 +94,7 @@ def sleeping_in_atomic(
     if by_module is not None:
         return _held(slept, cpu, *by_module, Certainty.INFERRED)
     if entry is not None and within != RCU:
-        return _in_interrupt(slept, cpu)
+        return _in_interrupt(slept, cpu, entry)
     if held:
         # What the kernel's own functions call may well release their lock before it calls back.
         inner = any(c.module for c in own if c.index < held[0][0].index)
@@ -140,6 +142,10 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
     between = [c for c in cpu.stack.blamable if c.index < holder.index]
     # What another module offers may sleep: who calls it by its name has to know.
     asked = [c for c in between if holder.module and _asked(cpu, holder, c)]
+    inner = [c for c in between if c not in asked]
+    # The module's function that the kernel calls under its lock has to know of that.
+    outer = [*(c for c in between[::-1] if c.module), *(c for c in between if not c.module)]
+    several = len({c.name for c in [*inner, holder] if c.module}) > 1
     steps = [
         slept,
         Step(f"{holder.name} is there with {what}: it {how}", (cpu.stack.pointer(holder),)),
@@ -154,14 +160,15 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
     return Finding(
         title=f"{holder.name} sleeps with {what}",
         summary=f"{holder.name} calls what sleeps, with {what}.",
-        certainty=certainty,
+        certainty=Certainty.POSSIBLE if several else certainty,
+        cause_certainty=certainty if several else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(
             [
-                *(blame(c, f"sleeps, called with {what}") for c in between if not holder.module),
+                *(blame(c, f"sleeps, called with {what}") for c in outer if not holder.module),
                 blame(holder, f"sleeps with {what}", lock.name),
-                *(blame(c, "sleeps, called so") for c in between if c not in asked),
+                *(blame(c, "sleeps, called so") for c in inner),
             ]
         ),
         innocent=tuple(
@@ -180,14 +187,19 @@ def _asked(cpu: Cpu, holder: Call, call: Call) -> bool:
     return call.module not in (None, holder.module) and all(c.calls_by_name for c in way)
 
 
-def _in_interrupt(slept: Step, cpu: Cpu) -> Finding | Undecided:
-    call = cpu.stack.culprit
-    if call is None:
-        return Undecided("no function on the stack can be to blame")
+def _in_interrupt(slept: Step, cpu: Cpu, entry: Call) -> Finding | Undecided:
+    within = [c for c in cpu.stack.blamable if c.index < entry.index]
+    if not within:
+        return Undecided("no function in the interrupt can be to blame")
+    frames = _of_one(within)
+    call = frames[0]
+    blamed = [c for c in frames if c.module == call.module]
+    alone = call.module is not None and len({c.function for c in blamed}) == 1
     return Finding(
         title=f"{call.name} sleeps in an interrupt",
         summary=f"{call.name} runs in an interrupt, timer or tasklet, and calls what sleeps.",
-        certainty=Certainty.INFERRED if call.module else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if alone else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if call.module else None,
         depth=Depth.ROOT_CAUSE,
         chain=(
             slept,
@@ -195,14 +207,32 @@ def _in_interrupt(slept: Step, cpu: Cpu) -> Finding | Undecided:
         ),
         culprits=distinct(
             [
-                blame(c, "runs in an interrupt")
-                for c in cpu.stack.blamable
-                if c.module == call.module
+                blame(call, "runs in an interrupt"),
+                *(blame(c, "sleeps, called so") for c in blamed[1:]),
             ]
+        ),
+        innocent=tuple(
+            Innocent(name, f"{call.module} called it by its name: it may sleep")
+            for name in dict.fromkeys(c.module for c in frames if c not in blamed)
+            if name is not None
         ),
         advice=("Hand the sleeping part to a workqueue.",),
         refines=_REFINED,
     )
+
+
+def _of_one(within: list[Call]) -> list[Call]:
+    """The frames of the innermost module, and of those that called it by name; outermost first.
+
+    :param within: since the interrupt, innermost first
+    """
+    module = next((c.module for c in within if c.module), None)
+    end = max(i for i, c in enumerate(within) if c.module == module) + 1
+    while end < len(within) and within[end].module and within[end].calls_by_name:
+        if within[end].index > within[end - 1].index + 1:
+            break  # it called the kernel, and that the module
+        end += 1
+    return [c for c in within[:end] if c.module or module is None][::-1]
 
 
 def _leaked(

@@ -1,7 +1,8 @@
 """Functions that went on to another by a jump, as their last act, and so left no frame.
 
 ``return other(object);`` becomes a jump: the function is on the way to the crash, but not on the
-stack. The call instruction of the frame outside still names it.
+stack. The call instruction of the frame outside still names it. If that goes through a pointer, it
+cannot have led to a function whose address nobody takes: whoever jumps there was called.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.modules.modules import Modules
-from oopsight.kernel.call_sites import call_sites
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.kernel.call_sites import call_sites, mentions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 CALL, CALL_SIZE = 0xE8, 5
 _MASK = (1 << 64) - 1
 _LARGEST = 16384
+_MOST = 1 << 20
+_LANDING_PAD = b"\xf3\x0f\x1e\xfa"  # endbr64
 _ENDBR = 4  # a direct call may skip the landing pad of indirect ones
 # Trampolines that are patched to lead to whoever is registered, include/linux/static_call.h.
 _TRAMPOLINES = ("__SCT__", "__x86_", "__pfx_", "__fentry__")
@@ -87,7 +90,7 @@ def jumped_on(prog: Any, modules: Modules, returns_to: int, inner: int) -> Jumpe
     target = named_target(prog, returns_to)
     owner = modules.owner(target) if target is not None else None
     if target is None or owner is None:
-        return None
+        return _through_pointer(prog, modules, returns_to, inner)
     try:
         called, running = prog.symbol(target), prog.symbol(inner)
     except LookupError:
@@ -102,6 +105,91 @@ def jumped_on(prog: Any, modules: Modules, returns_to: int, inner: int) -> Jumpe
     ends = {running.address, running.address + _ENDBR}
     by_name = bool(call_sites(prog, called.address, size, ends, jumps=True))
     return JumpedOn(name, owner.name, by_name)
+
+
+def _through_pointer(prog: Any, modules: Modules, returns_to: int, inner: int) -> JumpedOn | None:
+    """The one function that jumps to the next frame's, where a pointer can only have led to it."""
+    owner = modules.owner(inner)
+    if owner is None or not owner.taints or owner.holds(returns_to):
+        return None
+    try:
+        running = prog.symbol(inner)
+    except LookupError:
+        return None
+    if named_target(prog, returns_to) in (running.address, running.address + _ENDBR):
+        return None
+    jumpers = _jumpers(prog, owner, running)
+    if not jumpers or _pointed_to(prog, owner, running):
+        return None
+    held = [one.name for one in jumpers if _pointed_to(prog, owner, one)]
+    return JumpedOn(held[0].partition(".")[0], owner.name, by_name=True) if len(held) == 1 else None
+
+
+def _jumpers(prog: Any, module: Module, running: Any) -> list[Any]:
+    """The functions of a module that jump to the beginning of another."""
+    from drgn import FaultError
+
+    from oopsight.kernel.disassembler import disassemble
+
+    found: dict[int, Any] = {}
+    ends = {running.address, running.address + _ENDBR}
+    for start, end in module.ranges:
+        for site in call_sites(prog, start, min(end - start, _MOST), ends, jumps=True):
+            try:
+                one = prog.symbol(site)
+                code = prog.read(one.address, min(one.size, _LARGEST))
+            except (LookupError, FaultError):
+                continue
+            rows = (row for row in disassemble(code, one.address) if row.address == site)
+            if one.address != running.address and any(row.mnemonic == "jmp" for row in rows):
+                found[one.address] = one
+    return list(found.values())
+
+
+def _pointed_to(prog: Any, module: Module, function: Any) -> bool:
+    """Whether a function can be called through a pointer, as far as its module's memory tells.
+
+    What only the code for its initialisation took is gone; with IBT the landing pad still tells.
+    """
+    from drgn import FaultError
+
+    try:
+        if prog.read(function.address, _ENDBR) == _LANDING_PAD:
+            return True
+    except FaultError:
+        return True
+    entries = {function.address, function.address + _ENDBR}
+    listed = _call_sites_of_ftrace(prog, module)
+    for start, end in module.ranges:
+        for at, held in mentions(prog, start, min(end - start, _MOST), entries):
+            if at not in listed and not _is_symbol(prog, at, held, function.size):
+                return True
+    return False
+
+
+def _is_symbol(prog: Any, at: int, value: int, size: int) -> bool:
+    """Whether what holds an address is an entry of a symbol table: ``Elf64_Sym.st_value``."""
+    from drgn import FaultError
+
+    try:
+        words = prog.read(at, 16)
+    except FaultError:
+        return False
+    return bool(words == value.to_bytes(8, "little") + size.to_bytes(8, "little"))
+
+
+def _call_sites_of_ftrace(prog: Any, module: Module) -> range:
+    """Where a module lists the beginnings of all its functions, for ftrace."""
+    from drgn import FaultError
+    from drgn.helpers.linux.module import find_module
+
+    try:
+        found = find_module(prog, module.name)
+        start = int(found.ftrace_callsites.value_()) if found else 0
+        count = int(found.num_ftrace_callsites.value_()) if found else 0
+    except (FaultError, LookupError, AttributeError, TypeError):
+        return range(0)
+    return range(start, start + 8 * count)
 
 
 def names_its_call(prog: Any, returns_to: int) -> bool:
