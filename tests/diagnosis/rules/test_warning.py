@@ -8,13 +8,14 @@ from typing import Any
 from handmade_facts import ABSENT, backtrace, log
 from handmade_waits import symptom
 
-from oopsight.diagnosis import Clear, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.warning import warning
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.modules.module_transition import ModuleTransition
+from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import Memory
 from oopsight.kinds import Kind
 from oopsight.oops import CrashReport
@@ -30,8 +31,8 @@ LEAVING = ModuleTransition(
 )
 
 
-def decided(*facts: Any, writers: Any = ABSENT) -> Any:
-    return warning(*facts, writers, ABSENT)
+def decided(*facts: Any, writers: Any = ABSENT, warned: Any = ABSENT) -> Any:
+    return warning(*facts, writers, ABSENT, warned)
 
 
 def reported(*before: str) -> tuple[Symptom, Log]:
@@ -57,6 +58,35 @@ def test_a_frame_of_a_module_goes_first() -> None:
     found = decided(first, replace(TRACE, frames=frames), lines, ABSENT, LEAVING)
     assert isinstance(found, Finding)
     assert found.culprits[0].module == "other"
+
+
+BY_MODULE = replace(
+    TRACE, frames=(TRACE.frames[0], replace(TRACE.frames[1], function="drv_stop", module="drv"))
+)
+
+
+def test_a_number_or_name_that_the_kernel_was_called_with_tells_of_the_call() -> None:
+    first, lines = reported()
+    told = WarnedObject("drv", "17")
+    found = decided(first, BY_MODULE, lines, ABSENT, ABSENT, warned=told)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.INFERRED
+    assert any("drv_stop [drv], with 17" in step.claim for step in found.chain)
+    assert [c.function for c in found.culprits] == ["drv_stop"]
+
+
+def test_whoever_set_an_object_up_comes_before_who_came_upon_it() -> None:
+    first, lines = reported()
+    setters = WarnedObject("drv", None, ("drv_create",), "sets such a device up")
+    found = decided(first, BY_MODULE, lines, ABSENT, ABSENT, warned=setters)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    assert found.cause_certainty is Certainty.INFERRED
+    assert [c.function for c in found.culprits] == ["drv_create", "drv_stop"]
+    # An object whose state is wrong, of which nothing more is known.
+    found = decided(first, BY_MODULE, lines, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
 
 
 def test_a_handler_that_the_warning_names_had_returned() -> None:

@@ -10,12 +10,16 @@ How it is decided
     The first report is a warning, or one that followed it, and the panic was called for it. Where
     the check is in the kernel's own code, the innermost function of a module that called it is
     suspect; a module whose init or exit function left no frame, as it ended in a jump, is found by
-    its state. Of handlers that had returned, the warning itself may name the one that it is about.
+    its state. If the kernel was called with a number or a name, that call is what is wrong. If it
+    was handed an object, whoever set such objects up may be to blame: of a device without a release
+    function, or a timer that was not initialised, these come first. Of handlers that had returned,
+    the warning itself may name the one that it is about.
 
 When it is wrong
-    As with a BUG(), the state may have been brought about by somebody who is not on the stack:
-    other functions of the module that write to what was compared come first, and the verdict is
-    *possible*.
+    What the kernel complains of may be an object's state, or what else the caller was in; then the
+    verdict is *possible*. As with a BUG(), the state may have been brought about by somebody who is
+    not on the stack: other functions of the module that write to what was compared come first, and
+    the verdict is *possible*, too.
 
 Example
     ``remove_proc_entry()`` warns of a name that ``gwcon_exit()`` never created.
@@ -29,6 +33,7 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.blame import merge
 from oopsight.diagnosis.places import (
     culprits,
     state_culprits,
@@ -45,6 +50,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import LogPointer, Pointer
 from oopsight.kinds import Kind
 
@@ -62,6 +68,7 @@ def warning(  # each is a fact
     transition: ModuleTransition | Missing,
     writers: StateWriters | Missing,
     prints: Prints | Missing,
+    warned: WarnedObject | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
     first, symptom = symptom, _warned(symptom, log, backtrace)
@@ -83,6 +90,7 @@ def warning(  # each is a fact
         steps.append(Step(f"printed just before: {before.text}", (before,)))
     who: tuple[Culprit, ...] = ()
     state: StateWriters | None = None
+    sure = True
     if isinstance(transition, ModuleTransition) and not any(f.module for f in blamed):
         steps.append(
             Step(
@@ -104,26 +112,40 @@ def warning(  # each is a fact
         who = (named,)
     elif blamed:
         if checked is None or blamed[0].index != checked.index:
-            steps.append(Step(f"called for {title_of(blamed[0])}", (blamed[0].pointer,)))
+            told = warned.told if isinstance(warned, WarnedObject) else None
+            given = f", with {told}" if told is not None else ""
+            steps.append(Step(f"called for {title_of(blamed[0])}{given}", (blamed[0].pointer,)))
         who = culprits(blamed, "its call, or its check, raised the warning")
+        if checked is not None and checked.module is None and blamed[0].module is not None:
+            sure = isinstance(warned, WarnedObject) and warned.told is not None
+            who = _set_up_by(warned, who)
         if checked is not None and checked.module is not None:
             state = wrote_state(writers, blamed)
         if state is not None:
             steps.append(state_step(state))
             who = state_culprits(state, who, prints)
+            sure = False
     else:
         return Undecided("no function on the crash path can be to blame")
     steps.append(Step("panic_on_warn is set: the warning became a panic", (panic,)))
     return Finding(
         title=f"warning in {place}, with panic_on_warn",
         summary=f"{place} warned{where(site)}; the machine panics on warnings.",
-        certainty=Certainty.INFERRED if state is None else Certainty.POSSIBLE,
-        cause_certainty=None if state is None else Certainty.INFERRED,
+        certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
+        cause_certainty=None if sure else Certainty.INFERRED,
         depth=Depth.SYMPTOM,
         chain=tuple(steps),
         culprits=who,
         advice=("Mend what the warning complains of; panic_on_warn is meant for testing.",),
     )
+
+
+def _set_up_by(warned: WarnedObject | Missing, who: tuple[Culprit, ...]) -> tuple[Culprit, ...]:
+    """Who set up what the kernel complains of, before who came upon it."""
+    if isinstance(warned, Missing):
+        return who
+    setters = [Culprit(warned.module, name, None, None, warned.why) for name in warned.setters]
+    return tuple(merge(setters, who))
 
 
 def _handler(text: LogPointer | None) -> Culprit | None:
