@@ -293,3 +293,19 @@ def test_who_stops_what_had_called_the_module(runs: str, stops: tuple[str, ...])
     trace = made.backtrace(rec_tick=made.Role.FAULT, **{runs: made.Role.CALLER})
     assert stoppers.stopping(trace, code) == stops
     assert stoppers.stopping(made.ABSENT, code) == ()
+
+
+def test_who_gives_anything_up_is_known_by_what_is_called_in_the_end() -> None:
+    def made(name: str, *calls: str, own: tuple[str, ...] = ()) -> ModuleFunction:
+        called = frozenset((*calls, *own))
+        return ModuleFunction(name, 0, called, frozenset(), copies=False, own=frozenset(own))
+
+    code = [
+        made("pool_drop", "kobject_put"),
+        made("pool_empty", own=("pool_drop",)),
+        # Named so, it puts something somewhere and gives nothing up.
+        made("pool_put", "memcpy"),
+        made("pool_fill", own=("pool_put",)),
+        made("pool_copy", "put_user"),
+    ]
+    assert doers._giving_up(code) == {"pool_drop", "pool_empty"}

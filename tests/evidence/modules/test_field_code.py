@@ -19,7 +19,7 @@ NAMES = {
 START = 0x1000
 
 
-def use(*lines: str):  # noqa: ANN201
+def use(*lines: str, own: frozenset[str] = frozenset()):  # noqa: ANN201
     rows = []
     for number, line in enumerate(lines):
         mnemonic, _, operands = line.partition(" ")
@@ -27,7 +27,7 @@ def use(*lines: str):  # noqa: ANN201
             name, _, operands = operands.partition(" ")
             mnemonic = f"{mnemonic} {name}"
         rows.append((START + 4 * number, b"\x90" * 4, mnemonic, operands))
-    return field_use(rows, START, START + 4 * len(lines), NAMES.get)
+    return field_use(rows, START, START + 4 * len(lines), NAMES.get, own)
 
 
 def test_what_a_field_holds_is_freed_and_left_there() -> None:
@@ -178,6 +178,14 @@ def test_a_way_that_joins_behind_the_store_came_through_it() -> None:
     found = use("mov rbx, rdi", "mov qword ptr [rbx + 8], 0", f"je {START + 4 * 4:#x}",
                 "mov dword ptr [r12], 1", "mov rdi, rbx", "call 0x9000")  # fmt: skip
     assert found.marks == ((Mark(8, 8, 0),),)
+
+
+def test_what_the_module_s_own_functions_are_called_says_nothing() -> None:
+    lines = ("call 0x9600", "mov qword ptr [rbx + 0x18], 0", "mov rdi, qword ptr [rbx]")
+    found = use(*lines, "call 0x9000")
+    assert (found.stores[0].late, len(found.frees)) == ("misc_register", 1)
+    found = use(*lines, "call 0x9000", own=frozenset({"misc_register", "kfree"}))
+    assert (found.stores[0].late, found.frees) == (None, ())
 
 
 def test_what_is_known_of_a_store() -> None:

@@ -54,9 +54,20 @@ def test_calls_references_and_copying_are_seen() -> None:
     module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
     found = {one.name: one for one in functions(text, module)}
     assert list(found) == ["drop", "copy", "use", "fill"]
-    assert found["drop"].calls == {"kfree"}
+    assert found["drop"].calls == found["drop"].outside == {"kfree"}
     assert [name for name, one in found.items() if one.copies] == ["copy", "fill"]
     assert START + 32 + 7 + 0x100 in found["use"].refers
+
+
+def test_the_module_s_own_functions_are_told_from_the_kernel_s() -> None:
+    text = Text(
+        ("pool_put", call(KFREE, START) + call(START + 16, START + 5) + "c3"),
+        ("device_add", "c3"),
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 32)),), "O")
+    put, _ = functions(text, module)
+    assert put.calls == {"kfree", "device_add"}
+    assert (put.own, put.outside) == ({"device_add"}, {"kfree"})
 
 
 def test_what_is_filled_on_the_own_stack_is_told_apart() -> None:

@@ -141,4 +141,4 @@ def _variable(session: Session, at: int) -> tuple[int, int]:
 
 
 def _calls(function: ModuleFunction, names: tuple[str, ...]) -> bool:
-    return any(base_name(name) in names for name in function.calls)
+    return any(base_name(name) in names for name in function.outside)

@@ -68,7 +68,7 @@ class LossSigns:
         self._making = {
             one.function.start
             for one in sources
-            if not any(name.startswith("devm_") for name in one.function.calls)
+            if not any(name.startswith("devm_") for name in one.function.outside)
         }
         self._uses = uses_of(SessionReader(session), code.functions)
         self._undoers = {
@@ -264,7 +264,7 @@ class LossSigns:
         for one in self._code.functions:
             use = self._uses.get(base_name(one.name))
             takes = use is not None and use.unlinks
-            takes = takes or any(plain(name) in _UNLINKS for name in one.calls)
+            takes = takes or any(plain(name) in _UNLINKS for name in one.outside)
             if takes and not self._frees(one):
                 how = "takes entries off a list, and does not free them"
                 yield Loser(base_name(one.name), how)

@@ -200,5 +200,5 @@ def _functions(
     if cache is not None:
         return freers(code, cache)
     return tuple(
-        one.name.partition(".")[0] for one in code if any(_GIVES_UP.match(c) for c in one.calls)
+        one.name.partition(".")[0] for one in code if any(_GIVES_UP.match(c) for c in one.outside)
     )

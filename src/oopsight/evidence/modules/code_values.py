@@ -82,8 +82,16 @@ def key_of(place: str) -> int | None:
 class Reading:
     """One function's values, while its code is read."""
 
-    def __init__(self, name_of: Callable[[int], str | None]) -> None:
+    def __init__(
+        self, name_of: Callable[[int], str | None], own: frozenset[str] = frozenset()
+    ) -> None:
+        """Begin a function.
+
+        :param name_of: names the function at an address
+        :param own: the names of its module's own functions, which say nothing of what these do
+        """
         self._name_of = name_of
+        self._own = own
         self._count = 0
         self.registers: dict[str, Value] = {}
         self.freed: list[tuple[int, Value]] = []
@@ -159,13 +167,14 @@ class Reading:
         """A call, or a jump out of the function."""
         called = self._name_of(int(target, 16)) if target.startswith("0x") else None
         name = base_name(called or "").removesuffix("_noprof")
-        if PUBLISHES.match(name):
-            self.published = self.published or name
-        if _LOCKS.match(name):
+        known = "" if called in self._own else name
+        if PUBLISHES.match(known):
+            self.published = self.published or known
+        if _LOCKS.match(known):
             lock, distance = within(self._value("rdi"))
             if lock.kind != "number":
                 self.locks.add(distance)
-        given = _FREES.get(name.lstrip("_"))
+        given = _FREES.get(known.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
         length = self._value("rsi") if name == "kmemdup" else None

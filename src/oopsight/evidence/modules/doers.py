@@ -190,7 +190,7 @@ def collect(
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
         stops=stopping(backtrace, inner),
-        managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.calls)),
+        managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)),
         helpers=_helpers(uses, inner),
         both=tuple(
             name
@@ -263,7 +263,7 @@ def _use(reader: SessionReader, one: ModuleFunction) -> FieldUse | None:
         return function[0] if function is not None and function[1] == address else None
 
     rows = (row[:4] for row in disassemble(code, one.start))
-    return field_use(rows, one.start, one.start + size, name_of)
+    return field_use(rows, one.start, one.start + size, name_of, one.own)
 
 
 def _begins(use: FieldUse, key: int) -> bool:
@@ -451,8 +451,14 @@ def _of_field(
 
 
 def _giving_up(code: list[ModuleFunction]) -> set[str]:
-    """Functions that free anything, or have the kernel do so: there NULL is compared anyway."""
-    return {base_name(one.name) for one in code if any(map(_GIVES_UP.search, one.calls))}
+    """Functions that free anything, or have the kernel do so: there NULL is compared anyway.
+
+    What the module's own functions do is known by what these call, not by their names.
+    """
+    found = {one.name for one in code if any(map(_GIVES_UP.search, one.outside))}
+    while more := {one.name for one in code if one.own & found} - found:
+        found |= more
+    return {base_name(name) for name in found}
 
 
 def _in_use(way: Way) -> bool:

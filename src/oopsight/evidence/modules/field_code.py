@@ -159,6 +159,7 @@ def field_use(
     start: int,
     end: int,
     name_of: Callable[[int], str | None],
+    own: frozenset[str] = frozenset(),
 ) -> FieldUse:
     """Read one function.
 
@@ -166,8 +167,9 @@ def field_use(
     :param start: its first address
     :param end: past its last
     :param name_of: names the function at an address
+    :param own: the names of its module's own functions
     """
-    reading = Reading(name_of)
+    reading = Reading(name_of, own)
     left_off = False
     for address, raw, mnemonic, operands in rows:
         if left_off and reading.goes_on_at(address):

@@ -62,11 +62,18 @@ class ModuleFunction:
     """Whether it stores to a place that an index tells, as into an array."""
     bytewise: bool = False
     """Whether it copies byte by byte, as text is."""
+    own: frozenset[str] = frozenset()
+    """Those of :attr:`calls` that are the module's own: their names say nothing."""
+
+    @property
+    def outside(self) -> frozenset[str]:
+        """Those of :attr:`calls` that are not the module's own."""
+        return self.calls - self.own
 
 
 def functions(reader: Reader, module: Module) -> tuple[ModuleFunction, ...]:
     """The functions in a module's memory, in the order of their addresses, bounded."""
-    return tuple(_function(reader, *one) for one in machine_code(reader, module))
+    return tuple(_function(reader, module, *one) for one in machine_code(reader, module))
 
 
 def machine_code(reader: Reader, module: Module) -> Iterator[tuple[str, int, bytes]]:
@@ -102,10 +109,11 @@ def instructions(reader: Reader, address: int) -> list[Row]:
     return disassemble(code, known[1]) if known is not None and code else []
 
 
-def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunction:
+def _function(reader: Reader, module: Module, name: str, start: int, code: bytes) -> ModuleFunction:
     from oopsight.kernel.disassembler import disassemble
 
     calls: set[str] = set()
+    own: set[str] = set()
     refers: set[int] = set()
     indexed = False
     loops: dict[int, int] = {}
@@ -126,6 +134,8 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
             called = reader.function(target)
             if called is not None:
                 calls.add(called[0])
+                if any(low <= target < high for low, high in module.ranges):
+                    own.add(called[0])
                 if "rdi" not in stack:
                     filled.add(called[0])
             if mnemonic == "call":
@@ -163,6 +173,7 @@ def _function(reader: Reader, name: str, start: int, code: bytes) -> ModuleFunct
         to_stack=frozenset(calls - filled),
         indexed=indexed,
         bytewise=1 in widths,
+        own=frozenset(own),
     )
 
 

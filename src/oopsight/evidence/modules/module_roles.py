@@ -209,13 +209,13 @@ def inner_functions(
 
 def _does(function: ModuleFunction, what: tuple[str, ...]) -> bool:
     """Whether it calls one of some functions, under whichever of their aliases."""
-    return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.calls)
+    return any(_ALIAS.sub("", name).lstrip("_") in what for name in function.outside)
 
 
 def _fills(function: ModuleFunction, what: tuple[str, ...]) -> bool:
     """The same, and not just to fill what lies on its own stack."""
     return any(
-        _ALIAS.sub("", name).lstrip("_") in what for name in function.calls - function.to_stack
+        _ALIAS.sub("", name).lstrip("_") in what for name in function.outside - function.to_stack
     )
 
 
@@ -258,12 +258,12 @@ def checked_alone(function: ModuleFunction) -> bool:
 
 def publishes(function: ModuleFunction) -> bool:
     """Whether it makes something known to the kernel, which then may call the module with it."""
-    return any(PUBLISHES.match(_ALIAS.sub("", name)) for name in function.calls)
+    return any(PUBLISHES.match(_ALIAS.sub("", name)) for name in function.outside)
 
 
 def allocates(function: ModuleFunction) -> bool:
     """Whether it allocates anything."""
-    return any(name.lstrip("_").startswith(ALLOCATES) for name in function.calls)
+    return any(name.lstrip("_").startswith(ALLOCATES) for name in function.outside)
 
 
 def sizes_at_run_time(function: ModuleFunction) -> bool:
@@ -271,7 +271,7 @@ def sizes_at_run_time(function: ModuleFunction) -> bool:
 
     Where the compiler knows the size, kmalloc() names the cache: include/linux/slab.h.
     """
-    return any(_SIZED.fullmatch(name) for name in function.calls)
+    return any(_SIZED.fullmatch(name) for name in function.outside)
 
 
 def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def frees(function: ModuleFunction, what: tuple[str, ...] = ()) -> bool:
 
     :param what: these alone, by their plain names
     """
-    names = [plain(name) for name in function.calls]
+    names = [plain(name) for name in function.outside]
     return any(one in what if what else _FREES.fullmatch(one) for one in names)
 
 

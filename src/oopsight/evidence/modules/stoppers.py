@@ -71,5 +71,5 @@ def stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tupl
     ends = next((ends for runs, ends in _ASYNCHRONOUS if callers & set(runs)), None)
     if ends is None:
         return ()
-    direct = {base_name(one.name) for one in code if any(c.startswith(ends) for c in one.calls)}
+    direct = {base_name(one.name) for one in code if any(c.startswith(ends) for c in one.outside)}
     return reaching(direct, code)

@@ -106,4 +106,4 @@ def _code(session: Session, modules: Modules, name: str) -> list[ModuleFunction]
 
 
 def _calls(one: ModuleFunction, names: tuple[str, ...]) -> bool:
-    return any(called.startswith(names) for called in one.calls)
+    return any(called.startswith(names) for called in one.outside)

@@ -41,7 +41,7 @@ class Registry:
 
     def handles(self, function: ModuleFunction) -> bool:
         """Whether a function puts entries there or takes them back."""
-        return any(self.handled_by.fullmatch(name) for name in function.calls)
+        return any(self.handled_by.fullmatch(name) for name in function.outside)
 
 
 _REGISTRIES = (
@@ -128,7 +128,7 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> Registrants |
         if not module.taints:
             continue
         code = inner_functions(session, module)
-        able = [one for one in code if any(registers(name) for name in one.calls)]
+        able = [one for one in code if any(registers(name) for name in one.outside)]
         if able:
             found.append(Registrant(module.pointer, _ordered(able), _by(able[0])))
     if not found:
@@ -143,4 +143,4 @@ def _ordered(able: list[ModuleFunction]) -> tuple[str, ...]:
 
 
 def _by(function: ModuleFunction) -> str:
-    return min(name for name in function.calls if registers(name))
+    return min(name for name in function.outside if registers(name))
