@@ -181,6 +181,11 @@ def test_who_can_have_left_a_field_null() -> None:
     ]  # fmt: skip
     assert "misc_register" in found[1].why
     assert [one.function for one in makers_that_omit(doers)] == ["rec_clone"]
+    # Who skips the store is more suspect than who never makes it.
+    skipping = replace(doers, fields=(replace(field, late=()),), skips=("rec_attach",))
+    assert [one.function for one in who_left_it_null(skipping, ABSENT)][-2:] == [
+        "rec_attach", "rec_clone",
+    ]  # fmt: skip
     # An offset at which so many store zero is of several kinds of objects.
     many = replace(field, clears=("a", "b", "c", "d"))
     assert who_left_it_null(replace(doers, fields=(many,)), ABSENT) == []

@@ -231,8 +231,8 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
 
     Who takes the pointer away and puts another there, which may fail in between; who only takes it
     away; who fills it after it has made the object known; who stores what a call returned without a
-    look at it; who makes such an object and leaves
-    the field alone that others set.
+    look at it; who returns with success and has not set it, as it does on other ways; who makes
+    such an object and leaves the field alone that others set.
     """
     if isinstance(doers, Missing):
         return []
@@ -250,6 +250,8 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
         (field.clears, "clears the field"),
         (field.untested, "stores in the field what a call returned, and does not compare it with"
          " NULL"),
+        (doers.skips, "returns with success on some way and has not set the field, although it has"
+         " what it puts there on others"),
         (field.handed_on, "stores in the field what it read elsewhere, and does not compare it with"
          " NULL"),
         (doers.omits, _OMITS),

@@ -10,6 +10,7 @@ from handmade_facts import (
     fault,
     flow_step,
     frame,
+    list_report,
     owner,
     slab_object,
     track,
@@ -266,6 +267,13 @@ def test_an_entry_that_was_left_on_a_stack() -> None:
     assert found.culprits[0].function == "drv_wait"
     assert "bad_function_pointer" in found.refines
     assert found.certainty is Certainty.POSSIBLE
+    # As the list check met it, with the entry itself.
+    report = list_report("list_add corruption. prev->next should be next (ffff888003400000), but "
+                         "was 0000000000000000. (prev=ffffc90000493bb0).")  # fmt: skip
+    met = replace(left, entry=owner(0xFFFFC90000493BB0, "stack", detail="another's stack"))
+    found = judged(flow=data_flow(way(STEP)), report=report, left=met)
+    assert isinstance(found, Finding)
+    assert "0xffffc90000493bb0 on another's stack" in found.summary
 
 
 def test_a_module_that_frees_nothing_is_no_sure_culprit() -> None:

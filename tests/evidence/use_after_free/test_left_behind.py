@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from handmade_facts import data_flow, flow_step, module, modules, owner, way
+from handmade_facts import (
+    ABSENT,
+    data_flow,
+    flow_step,
+    frame,
+    list_report,
+    module,
+    modules,
+    owner,
+    way,
+)
 from handmade_session import Machine
 
 from oopsight.evidence import Missing
+from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.use_after_free import left_behind
 from oopsight.evidence.use_after_free.left_behind import LeftBehind, collect
 
 START = 0xFFFFFFFFC0000000
@@ -36,7 +49,7 @@ def code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(flow: Any) -> LeftBehind | Missing:
-    return collect(Machine().session, flow, LOADED)
+    return collect(Machine().session, flow, LOADED, ABSENT, ABSENT)
 
 
 def test_who_frees_what_can_still_be_looked_up() -> None:
@@ -72,3 +85,34 @@ def test_nothing_is_said_of_other_ways() -> None:
     step = flow_step("loaded", "drv_submit", POISON, "drv")
     got = way(step, returned_by="kmalloc_trace", module="drv")
     assert isinstance(found(data_flow(got, bad=owner(POISON, "poison"))), Missing)
+
+
+OLD = 0xFFFFC90000493BB0
+WORDS = f"list_add corruption. prev->next should be next ({START + 0x880:x}), but was "
+WORDS += f"0000000000000000. (prev={OLD:x})."
+
+
+def listed(kind: str, *, in_use: bool, monkeypatch: pytest.MonkeyPatch) -> LeftBehind | Missing:
+    report = list_report(WORDS)
+    known = {
+        "prev": owner(OLD, kind, detail="the stack of another task"),
+        "should": owner(START + 0x880, "module", module="drv", symbol="drv_waiting"),
+    }
+    entries = tuple(replace(one, owner=known.get(one.role, one.owner)) for one in report.entries)
+    path = Backtrace((frame(0, "drv_submit", Role.FAULT, "drv"),), (), True, "invalid_op")
+    monkeypatch.setattr(left_behind, "leavers", lambda *_: ("drv_ask",))
+    monkeypatch.setattr(left_behind, "in_use", lambda *_: in_use)
+    flow = data_flow(way(flow_step("set", "drv_submit", 0, "drv")))
+    return collect(Machine().session, flow, LOADED, replace(report, entries=entries), path)
+
+
+def test_an_entry_of_a_function_that_has_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = listed("stack", in_use=False, monkeypatch=monkeypatch)
+    assert isinstance(answer, LeftBehind)
+    assert (answer.by, answer.functions, answer.on_stack) == ("drv_waiting", ("drv_ask",), True)
+    assert answer.entry is not None
+    assert answer.entry.address == OLD
+    # The function is still at work on that stack: its entry is there by right.
+    assert isinstance(listed("stack", in_use=True, monkeypatch=monkeypatch), Missing)
+    # Or the neighbour is on no stack.
+    assert isinstance(listed("slab", in_use=False, monkeypatch=monkeypatch), Missing)

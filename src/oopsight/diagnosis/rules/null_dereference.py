@@ -22,11 +22,12 @@ When it is wrong
     pointer NULL that was kept in an object or in data ran earlier and is not on the stack. The
     module's code tells who can have: first who takes the pointer away and puts another there, which
     may fail in between; who sets it after it has made the object known; who only clears it; who
-    does not look at what a call returned; who makes such an object and leaves the field alone; who
-    registered the callback that met it. Before those that clear it or leave it alone goes who
-    followed it, if others of the module compare it with NULL: then it may be NULL by right. That is
-    *possible* only. Of a list's head which was never set up, as comparing with it tells, those come
-    first that make such an object, or the module's initialisation.
+    does not look at what a call returned; who returns with success on some way and has not set it,
+    although it had what it puts there on others; who makes such an object and leaves the field
+    alone; who registered the callback that met it. Before those that clear it or leave it alone
+    goes who followed it, if others of the module compare it with NULL: then it may be NULL by
+    right. That is *possible* only. Of a list's head which was never set up, as comparing with it
+    tells, those come first that make such an object, or the module's initialisation.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read

@@ -24,9 +24,10 @@ How it is decided
     record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
     leads to a free page, to a page that a variable of another module points to, or to where no area
     is any more. So do a lock that somebody waits for in a free object, and a lock or queue entry on
-    the stack of a task that is in another function now. Of several modules, one that makes no such
-    objects was only handed it; of several functions that free, those that do not take out of an IDR
-    or XArray what a lookup or walk there gave come first.
+    the stack of a task that is in another function now: to blame is who puts entries of its own
+    frame on a list and can return without taking them off. Of several modules, one that makes no
+    such objects was only handed it; of several functions that free, those that do not take out of
+    an IDR or XArray what a lookup or walk there gave come first.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
@@ -89,6 +90,7 @@ from oopsight.diagnosis.doers import (
     uncounted,
 )
 from oopsight.diagnosis.gone_lock import gone_lock_finding
+from oopsight.diagnosis.left_on_stack import left_on_stack_finding
 from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
 from oopsight.evidence import Missing
@@ -259,38 +261,6 @@ def _registered(registrants: Registrants | Missing, near: list[Culprit]) -> list
     ]
 
 
-def _left_on_stack(
-    fault: Fault,
-    backtrace: Backtrace,
-    flow: DataFlow,
-    left: LeftBehind,
-    modules: Modules | Missing,
-) -> Finding:
-    """A queue leads to an entry on a stack whose function has returned."""
-    why = "queues an entry on its stack"
-    queueing = [Culprit(left.module, name, None, None, why) for name in left.functions]
-    culprits = merge(queueing, flow_culprits(flow, backtrace, what="the entry"))
-    steps = [fault_step(fault), *flow_steps(flow)]
-    steps.append(
-        Step(
-            f"{left.by} leads to the stack of another task, where other things are now: the "
-            "function whose entry it was has returned without taking it off",
-            steps[-1].because,
-        )
-    )
-    return Finding(
-        title=f"a queue entry on a stack whose function has returned, in {fault.function}",
-        summary=f"{left.by} of {left.module} still leads to an entry on the stack of another task.",
-        certainty=Certainty.POSSIBLE,
-        depth=Depth.ROOT_CAUSE,
-        chain=tuple(steps),
-        culprits=tuple(culprits),
-        innocent=innocent(modules, culprits),
-        advice=("Take the entry off the queue on every path out of the function.",),
-        refines=_REFINED,
-    )
-
-
 def use_after_free(
     fault: Fault | Missing,
     backtrace: Backtrace | Missing,
@@ -321,7 +291,7 @@ def use_after_free(
     if freed is None and isinstance(lost, LostMemory) and isinstance(flow, DataFlow):
         return lost_memory_finding(fault, backtrace, flow, lost, modules, _REFINED)
     if isinstance(left, LeftBehind) and left.on_stack and isinstance(flow, DataFlow):
-        return _left_on_stack(fault, backtrace, flow, left, modules)
+        return left_on_stack_finding(fault, backtrace, flow, left, report, modules, _REFINED)
     if freed is None and pattern is None:
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = [fault_step(fault)]

@@ -36,6 +36,7 @@ from oopsight.evidence.modules.module_roles import (
     tables_with,
 )
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.skipping import skipping
 from oopsight.evidence.modules.stoppers import stopping
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -139,6 +140,9 @@ class Doers:
     """Take references, and give them back themselves or by what they call."""
     uncounts: tuple[str, ...] = ()
     """Give references back: what they free, they free with the last one."""
+    skips: tuple[str, ...] = ()
+    """Return with success on some way and have not set the field that held NULL, although they had
+    what they put there on others."""
     left: tuple[LeftIn, ...] = ()
     """Of those that write into what they free, what the freed object says to that."""
 
@@ -199,6 +203,7 @@ def collect(
         ),
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
+        skips=skipping(session, modules, module, flow.first, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
 

@@ -1,17 +1,22 @@
 """What still led to memory that was given back, and who of a module left it there.
 
-Two cases that need no object to be found: a lookup by number that returned it, as of an IDR, and a
-list or queue in a module's data that leads to the stack of a task which has left its function.
+Cases that need no object to be found: a lookup by number that returned it, as of an IDR, and a list
+or queue that leads to the stack of a task which has left its function, as data flow or the kernel's
+list check met it.
 """
 
 from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.data_flow import DataFlow, Way
+from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import freers, inner_functions, named
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.use_after_free.stack_entry import in_use, leavers, reported
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -43,10 +48,18 @@ class LeftBehind:
     functions: tuple[str, ...]
     taken_out_by: str | None
     """The function that would have taken it out."""
+    entry: Owner | None = None
+    """The entry on the stack, where the list check met it."""
 
 
-def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> LeftBehind | Missing:
-    """Look at the ways of the bad value."""
+def collect(
+    session: Session,
+    flow: DataFlow,
+    modules: Modules | Missing,
+    report: ListReport | Missing,
+    backtrace: Backtrace | Missing,
+) -> LeftBehind | Missing:
+    """Look at the ways of the bad value, and at what the list check met."""
     nothing = Missing(Why.NOT_APPLICABLE, "neither a lookup nor a queue leads to what is gone")
     if isinstance(modules, Missing):
         return modules
@@ -54,7 +67,13 @@ def collect(session: Session, flow: DataFlow, modules: Modules | Missing) -> Lef
     if queue is not None:
         code = _code(session, modules, queue[0])
         queueing = named(one for one in code if _calls(one, _QUEUES))
+        if not queueing:
+            queueing = leavers(session, modules, queue[0])
         return LeftBehind(*queue, True, queueing, None)
+    if isinstance(report, ListReport) and isinstance(backtrace, Backtrace):
+        listed = _listed(session, modules, report, backtrace)
+        if listed is not None:
+            return listed
     for way in flow.ways[:2]:
         lookup = _looked_up(way)
         module = flow.first.module if way.returned_by is None else way.module
@@ -84,6 +103,24 @@ def _queue(flow: DataFlow) -> tuple[str, str] | None:
     if read is None or read.kind != "stack" or read.detail != _OTHERS_STACK:
         return None
     return next((found for way in flow.ways[1:3] if (found := _in_module(way))), None)
+
+
+def _listed(
+    session: Session, modules: Modules, report: ListReport, backtrace: Backtrace
+) -> LeftBehind | None:
+    """An entry on a stack that the list check met, of a function which is not at work there."""
+    entry = reported(report)
+    name = next((frame.module for frame in backtrace.blamable if frame.module is not None), None)
+    module = next((m for m in modules.loaded if m.name == name and m.taints), None)
+    functions = leavers(session, modules, module.name) if entry and module is not None else ()
+    if entry is None or module is None or not functions:
+        return None
+    if in_use(session, entry.address, functions):
+        return None
+    heads = (report.entry(role) for role in ("should", "next", "prev"))
+    head = next((one.owner for one in heads if one and one.owner.kind == "module"), None)
+    by = "a list" if head is None else head.symbol or f"its variable at {head.address}"
+    return LeftBehind(module.name, by, True, functions, None, entry)
 
 
 def _looked_up(way: Way) -> str | None:

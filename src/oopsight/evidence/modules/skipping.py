@@ -1,0 +1,61 @@
+"""Functions of a module that return with success and leave a field unset which they set else."""
+
+from __future__ import annotations
+
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.ownership import Ownership
+from oopsight.kernel import skipped_store
+from oopsight.kernel.pointer_fate import FREES, RETURNS
+from oopsight.kernel.skipped_store import skipped
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_FAIL = ("dev_err_probe",)
+_NO_POINTER = ("zero", "number", "itself")
+
+
+def skipping(
+    session: Session, modules: Modules, module: Module, way: Way, uses: dict[str, FieldUse]
+) -> tuple[str, ...]:
+    """Who has what belongs in the field that a way's NULL was read from, and does not put it there.
+
+    :param uses: what the module's functions do with fields, by their names
+    """
+    if way.ended != "loaded" or way.end is None or way.end.value != 0:
+        return ()
+    keys = FieldKeys(way, uses)
+    setting = {
+        name: key
+        for name, use in uses.items()
+        if (key := keys.of(use)) is not None
+        and any(one.key == key and one.what not in _NO_POINTER for one in use.stores)
+    }
+    return tuple(_skipping(Ownership(session, modules, module), setting)) if setting else ()
+
+
+def _skipping(code: Ownership, setting: dict[str, int]) -> list[str]:
+    def does(target: int | None, register: str) -> str | None:
+        one = code.by_start.get(target) if target is not None else None
+        if one is not None and base_name(one.name) in setting:
+            return skipped_store.STORES
+        done = code.does(target, register)
+        if done in (FREES, RETURNS):
+            return skipped_store.FREES if done == FREES else skipped_store.RETURNS
+        called = code.called(target)
+        if called.removeprefix("devm_").startswith(ALLOCATES):
+            return skipped_store.ALLOCATES
+        return skipped_store.FAILS if called in _FAIL else None
+
+    key = next(iter(setting.values()))
+    found = []
+    for one in code.functions:
+        calls = any(base_name(called) in setting for called in one.calls)
+        name = base_name(one.name)
+        function = code.code(one) if calls or name in setting else None
+        if function is not None and skipped(function, setting.get(name, key), does):
+            found.append(name)
+    return list(dict.fromkeys(found))

@@ -1,0 +1,268 @@
+"""On which ways a function returns with success and has not stored what it stores on others.
+
+Each way is followed with what registers hold on it and what comparisons tell of results. x86-64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, REGISTER
+from oopsight.kernel.machine_code import (
+    FRAME,
+    MASK,
+    Expression,
+    Instruction,
+    Registers,
+    assign,
+    direct_target,
+    memory_place,
+    register_of,
+    stores,
+)
+
+ALLOCATES, FAILS, FREES, RETURNS, STORES = "allocates", "fails", "frees", "returns", "stores"
+Does = Callable[[int | None, str], str | None]
+"""What a function does: :data:`STORES` to the field, :data:`FREES` what it gets in a register,
+:data:`ALLOCATES`, or :data:`FAILS` always; :data:`RETURNS` for one that a jump leads to in place of
+a return."""
+
+_MOST_STATES = 6000
+_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+_CALLER_SAVED = ("rax", *_ARGUMENTS, "r10", "r11")
+_RESULT = "result of "
+_LOWEST_ERROR = -4096 & MASK
+_ZERO, _SET, _ERROR, _NEGATIVE = "zero", "set", "error", "negative"
+_KEEP_FLAGS = ("mov", "movabs", "movsxd", "movzx", "lea", "push", "pop", "nop", "leave")
+# What a jump tells of the result that was compared, where it is taken and where it is not.
+_TELLS = {
+    (_ZERO, "je"): (_ZERO, _SET),
+    (_ZERO, "jne"): (_SET, _ZERO),
+    **dict.fromkeys(((_ZERO, "js"), (_ZERO, "jl")), (_NEGATIVE, None)),
+    **dict.fromkeys(((_ZERO, "jns"), (_ZERO, "jge")), (None, _NEGATIVE)),
+    (_ERROR, "ja"): (_ERROR, None),
+    (_ERROR, "jbe"): (None, _ERROR),
+}
+_CONTRARY = {
+    _ZERO: (_SET, _ERROR, _NEGATIVE),
+    _SET: (_ZERO,),
+    _ERROR: (_ZERO,),
+    _NEGATIVE: (_ZERO,),
+}
+
+
+class _State(NamedTuple):
+    at: int
+    stored: bool
+    got: frozenset[str]
+    """What it has got of what it stores elsewhere, or stores to."""
+    known: frozenset[tuple[str, str]]
+    """What is known of results."""
+    compared: tuple[str, str] | None
+    """The result that the flags tell of, and what it was compared with."""
+
+
+def skipped(function: Function, key: int, does: Does) -> tuple[int, ...]:
+    """Where it returns with success although it has what belongs in the field.
+
+    It has got that, or what has the field, by a call on that very way.
+
+    :param key: the field's offset as the code has it, or the variable's address
+    :return: none as well where there are too many ways
+    """
+    return _Walk(function, key, does).walk()
+
+
+class _Walk:
+    def __init__(self, function: Function, key: int, does: Does) -> None:
+        self._function = function
+        self._key = key
+        self._does = does
+        self._wanted: set[str] = set()
+        for at, instruction in function.code.items():
+            self._wanted |= self._belongs(instruction, function.registers(at))
+
+    def walk(self) -> tuple[int, ...]:
+        start = self._function.start
+        found: set[int] = set()
+        first = _State(start, False, frozenset(), frozenset(), None)
+        waiting = [(first, dict(self._function.registers(start)))] if self._wanted else []
+        seen: set[tuple[_State, frozenset[tuple[str, Expression]]]] = set()
+        while waiting:
+            state, registers = waiting.pop()
+            instruction = self._function.code.get(state.at)
+            key = (state, _results(registers))
+            if instruction is None or key in seen or state.stored:
+                continue
+            if len(seen) > _MOST_STATES:
+                return ()
+            seen.add(key)
+            ways = self._function.ways(instruction)
+            if instruction.mnemonic == "ret" or (instruction.mnemonic == "jmp" and not ways):
+                if self._succeeds(instruction, registers, state):
+                    found.add(instruction.address)
+                continue
+            after, registers = self._step(instruction, state, dict(registers))
+            for there in ways:
+                told = _told(instruction, there, state)
+                if told is not None:
+                    lost = {base for base, what in told if what in (_ZERO, _ERROR)}
+                    gone = after._replace(at=there, got=after.got - lost, known=told)
+                    waiting.append((gone, registers))
+        return tuple(sorted(found))
+
+    def _belongs(self, instruction: Instruction, registers: Registers) -> set[str]:
+        """The results that an instruction puts into the field, and new ones that have the field."""
+        if instruction.mnemonic in ("call", "jmp"):
+            if self._does(direct_target(instruction), "") != STORES:
+                return set()
+            values = [registers.get(name) for name in _ARGUMENTS]
+        elif self._stores(instruction, registers):
+            values = [registers.get(register_of(instruction.operands[1].reg) or "")]
+            place = memory_place(instruction, registers)
+            if place is not None and self._returned_by(place.base) == ALLOCATES:
+                values.append(place)
+        else:
+            return set()
+        return {one.base for one in values if one is not None and one.base.startswith(_RESULT)}
+
+    def _stores(self, instruction: Instruction, registers: Registers) -> bool:
+        """Whether it puts a pointer into the field."""
+        operands = instruction.operands
+        if instruction.mnemonic != "mov" or not stores(instruction) or operands[0].size != 8:
+            return False
+        if operands[1].type == IMMEDIATE:
+            return False
+        source = registers.get(register_of(operands[1].reg) or "")
+        place = memory_place(instruction, registers)
+        memory = operands[0].mem
+        if source == Expression("", 0) or memory.indexed or memory.segment:
+            return False
+        if place is None or place.base not in ("", FRAME):
+            return memory.disp & MASK == self._key
+        return place == Expression("", self._key)
+
+    def _step(
+        self, instruction: Instruction, state: _State, registers: Registers
+    ) -> tuple[_State, Registers]:
+        if instruction.mnemonic == "call":
+            return self._call(instruction, state, registers)
+        if instruction.mnemonic.startswith("j"):
+            return state, registers
+        stored = self._stores(instruction, registers)
+        compared = _compared(instruction, registers, state.compared)
+        _assign(instruction, registers)
+        return state._replace(stored=stored, compared=compared), registers
+
+    def _call(
+        self, instruction: Instruction, state: _State, registers: Registers
+    ) -> tuple[_State, Registers]:
+        target = direct_target(instruction)
+        got = set(state.got)
+        for name in _ARGUMENTS:
+            held = registers.get(name)
+            if held is not None and held.base in got and self._does(target, name) == FREES:
+                got.remove(held.base)
+        result = f"{_RESULT}{instruction.address:#x}"
+        left = {name: one for name, one in registers.items() if one.base != result}
+        for name in _CALLER_SAVED:
+            left.pop(name, None)
+        left["rax"] = Expression(result, 0)
+        known = frozenset(one for one in state.known if one[0] != result)
+        if result in self._wanted:
+            got.add(result)
+        stored = self._does(target, "") == STORES
+        return _State(state.at, stored, frozenset(got), known, None), left
+
+    def _succeeds(self, instruction: Instruction, registers: Registers, state: _State) -> bool:
+        """Whether a way ends with success and without what was to be stored."""
+        if not state.got:
+            return False
+        if instruction.mnemonic == "jmp":
+            target = direct_target(instruction)
+            does = self._does(target, "")
+            freed = (self._does(target, name) for name, one in registers.items()
+                     if name in _ARGUMENTS and one.base in state.got)  # fmt: skip
+            if does != RETURNS:
+                return target is not None and does is None and FREES not in freed
+        result = registers.get("rax")
+        if result is None:
+            return False
+        if not result.base:
+            return not result.offset & 0x80000000
+        if not result.base.startswith(_RESULT):
+            return False
+        known = {what for base, what in state.known if base == result.base}
+        if result.base in self._wanted:
+            return not known & {_ZERO, _ERROR}
+        failing = self._returned_by(result.base) == FAILS
+        return not failing and not known & {_SET, _ERROR, _NEGATIVE}
+
+    def _returned_by(self, base: str) -> str | None:
+        """What the function does that has returned a value."""
+        if not base.startswith(_RESULT):
+            return None
+        called = self._function.code.get(int(base.removeprefix(_RESULT), 16))
+        return self._does(direct_target(called), "") if called is not None else None
+
+
+def _results(registers: Registers) -> frozenset[tuple[str, Expression]]:
+    """What can tell two ways apart."""
+    return frozenset(
+        (name, one)
+        for name, one in registers.items()
+        if not one.base or one.base.startswith(_RESULT)
+    )
+
+
+def _assign(instruction: Instruction, registers: Registers) -> None:
+    """As :func:`assign`; numbers of 32 bits and zeros are kept as well."""
+    operands = instruction.operands
+    value = None
+    both = len(operands) == 2 and operands[0].type == operands[1].type == REGISTER
+    if both and instruction.mnemonic == "xor" and operands[0].reg == operands[1].reg:
+        value = Expression("", 0)
+    elif both and instruction.mnemonic in ("mov", "movsxd"):
+        value = registers.get(register_of(operands[1].reg) or "")
+    assign(instruction, registers)
+    name = register_of(operands[0].reg) if both else None
+    if value is not None and name is not None:
+        registers[name] = value
+
+
+def _compared(
+    instruction: Instruction, registers: Registers, before: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    """The result that the flags tell of behind an instruction."""
+    name, operands = instruction.mnemonic, instruction.operands
+    if name in _KEEP_FLAGS:
+        return before
+    if name not in ("test", "cmp") or len(operands) != 2 or operands[0].type == MEMORY:
+        return None
+    value = registers.get(register_of(operands[0].reg) or "")
+    if value is None or value.offset or not value.base.startswith(_RESULT):
+        return None
+    if name == "test":
+        same = operands[1].type == REGISTER and operands[0].reg == operands[1].reg
+        return (value.base, _ZERO) if same else None
+    number = operands[1].imm & MASK if operands[1].type == IMMEDIATE else None
+    what = {0: _ZERO, _LOWEST_ERROR: _ERROR}.get(number) if number is not None else None
+    return (value.base, what) if what is not None else None
+
+
+def _told(instruction: Instruction, there: int, state: _State) -> frozenset[tuple[str, str]] | None:
+    """What is known on a way behind an instruction; ``None`` where nothing can go that way."""
+    if state.compared is None or not instruction.mnemonic.startswith("j"):
+        return state.known
+    base, compared = state.compared
+    tells = _TELLS.get((compared, instruction.mnemonic))
+    if tells is None or direct_target(instruction) == instruction.end:
+        return state.known
+    what = tells[0] if there == direct_target(instruction) else tells[1]
+    if what is None:
+        return state.known
+    if any((base, other) in state.known for other in _CONTRARY[what]):
+        return None
+    return state.known | {(base, what)}

@@ -1,0 +1,78 @@
+"""On which ways a function returns with success and leaves a field unset."""
+
+from __future__ import annotations
+
+from handmade_code import NAMES, START, function
+
+from oopsight.kernel.skipped_store import ALLOCATES, FAILS, FREES, RETURNS, STORES, skipped
+
+DOES = {
+    "kmalloc_trace": ALLOCATES,
+    "kfree_skb": FREES,
+    "mutex_lock": STORES,
+    "complete": FAILS,
+    "up": RETURNS,
+}
+
+
+def does(target: int | None, _: str) -> str | None:
+    return DOES.get(NAMES.get(target or 0, ""))
+
+
+def of(*parts: str) -> tuple[int, ...]:
+    """For the field at offset 0x20."""
+    return skipped(function(*parts), 0x20, does)
+
+
+# rbp = rdi; rbx = kmalloc(); if it is NULL, go to the end with rax
+MAKES = ("53 55 4889fd", "call kmalloc_trace", "4889c3 4885c0")
+STORE = "48895d20 31c0 5d 5b c3"  # [rbp + 0x20] = rbx; return 0
+FAIL = "b8f4ffffff 5d 5b c3"  # return -ENOMEM
+
+
+def test_success_without_the_store() -> None:
+    # if (!it) fail; if (rsi) return 0; store
+    way = of(*MAKES, "7413 4885f6 7405 31c0 5d 5b c3", STORE, FAIL)
+    assert way == (START + 27,)
+    # A field of another offset is set on no way.
+    other = STORE.replace("5d20", "5d28")
+    assert of(*MAKES, "7413 4885f6 7405 31c0 5d 5b c3", other, FAIL) == ()
+
+
+def test_a_way_that_fails_is_none() -> None:
+    assert of(*MAKES, "7413 4885f6 7408", FAIL, STORE, FAIL) == ()
+    # What helper() returned is an error where it is not zero.
+    failing = ("740f", "call helper", "85c0 7509 48895d20 31c0 5d 5b c3 5d 5b c3")
+    assert of(*MAKES, *failing) == ()
+    # Where it is zero, or not looked at, the function has succeeded.
+    assert of(*MAKES, "740f", "call helper", "85c0 7409 48895d20 31c0 5d 5b c3 5d 5b c3")
+    assert of(*MAKES, "740b 4885f6 7509 48895d20 31c0 5d 5b c3", "call helper", "5d 5b c3")
+
+
+def test_a_jump_to_another_function_for_a_return() -> None:
+    def leaving(target: str) -> tuple[int, ...]:
+        # if (rsi) { rdi = rbx; return target(rdi); }
+        jump = ("4889df 5d 5b", f"jmp {target}")
+        return of(*MAKES, "4885f6 7409 48895d20 31c0 5d 5b c3", *jump)
+
+    assert leaving("helper")
+    assert leaving("kfree_skb") == leaving("complete") == leaving("mutex_lock") == ()
+
+
+def test_what_was_given_back_was_not_to_be_stored() -> None:
+    freed = ("4885f6 740f 4889df", "call kfree_skb", "31c0 5d 5b c3 9090")
+    assert of(*MAKES, *freed, STORE) == ()
+
+
+def test_who_has_nothing_to_store_skips_nothing() -> None:
+    # if (rsi) return 0; before anything was allocated
+    early = ("4885f6 7403 31c0 c3", *MAKES, "7409", STORE, FAIL)
+    assert of(*early) == ()
+    # What it stores is its argument.
+    assert of("4885f6 7403 31c0 c3 48897720 31c0 c3") == ()
+
+
+def test_a_new_object_whose_field_is_left_alone() -> None:
+    # it = kmalloc(); if (!it) return NULL; if (rsi) [it + 0x20] = rsi; return it
+    way = of("53", "call kmalloc_trace", "4885c0 7409 4885f6 7404 48897020 90 5b c3")
+    assert len(way) == 1
