@@ -18,6 +18,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.refcount_error import refcount_error
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.modules.file_givers import FileGivers, GivesFiles
 from oopsight.kinds import Kind
 from oopsight.oops.facts import CrashReport, Frame, Stack
 
@@ -30,7 +31,9 @@ def test_the_put_on_the_stack_is_blamed() -> None:
     trace = backtrace(refcount_warn_saturate=Role.FAULT, tun_put=Role.CALLER)
     frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
     trace = replace(trace, frames=frames)
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT, doers=ABSENT)
+    answer = refcount_error(
+        SYMPTOM, fault(None), trace, ABSENT, LINES, ABSENT, doers=ABSENT, givers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "tun_put"
     assert "more often than it was got" in answer.summary
@@ -42,7 +45,9 @@ def test_where_the_kernel_lived_on_the_log_s_trace_is_read() -> None:
         Kind.REFCOUNT, "refcount bug", "WARNING: ", 1, stacks=(Stack("crash", frames),)
     )
     symptom = replace(SYMPTOM, report=report)
-    answer = refcount_error(symptom, fault(), backtrace(), ABSENT, LINES, ABSENT, doers=ABSENT)
+    answer = refcount_error(
+        symptom, fault(), backtrace(), ABSENT, LINES, ABSENT, doers=ABSENT, givers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("tun", "tun_put")
 
@@ -54,13 +59,17 @@ def test_who_handed_the_object_to_the_module_s_own_put_comes_first() -> None:
     passed = flow_step("passed", "dom_drop", 0xFFFFFFFFC0403000, "dom")
     read = flow_step("loaded", "dom_drop", 0xFFFFFFFFC0403000, "dom")
     flow = data_flow(way(passed, read), subject="argument")
-    answer = refcount_error(SYMPTOM, fault(None), trace, flow, LINES, ABSENT, doers=ABSENT)
+    answer = refcount_error(
+        SYMPTOM, fault(None), trace, flow, LINES, ABSENT, doers=ABSENT, givers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert [one.function for one in answer.culprits[:2]] == ["dom_drop", "dom_put"]
     assert "dom_put [dom] did the put or get that was reported" in answer.summary
     # What read the object itself put it of its own accord.
     flow = data_flow(way(replace(read, function="dom_put")), subject="argument")
-    answer = refcount_error(SYMPTOM, fault(None), trace, flow, LINES, ABSENT, doers=ABSENT)
+    answer = refcount_error(
+        SYMPTOM, fault(None), trace, flow, LINES, ABSENT, doers=ABSENT, givers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "dom_put"
 
@@ -68,7 +77,9 @@ def test_who_handed_the_object_to_the_module_s_own_put_comes_first() -> None:
 def test_any_other_warning_is_clear() -> None:
     symptom = replace(SYMPTOM, kind=Kind.WARNING)
     assert isinstance(
-        refcount_error(symptom, fault(), backtrace(), ABSENT, log("hello"), ABSENT, doers=ABSENT),
+        refcount_error(
+            symptom, fault(), backtrace(), ABSENT, log("hello"), ABSENT, doers=ABSENT, givers=ABSENT
+        ),
         Clear,
     )
 
@@ -78,14 +89,20 @@ def test_where_only_the_kernel_is_named_another_module_may_have_put_it_before() 
     frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
     trace = replace(trace, frames=frames)
     loaded = modules(module("nic", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, loaded, doers=ABSENT)
+    answer = refcount_error(
+        SYMPTOM, fault(None), trace, ABSENT, SATURATED, loaded, doers=ABSENT, givers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, modules(), doers=ABSENT)
+    answer = refcount_error(
+        SYMPTOM, fault(None), trace, ABSENT, SATURATED, modules(), doers=ABSENT, givers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
     # Nor is it shown where the modules cannot be read.
-    answer = refcount_error(SYMPTOM, fault(None), trace, ABSENT, SATURATED, ABSENT, doers=ABSENT)
+    answer = refcount_error(
+        SYMPTOM, fault(None), trace, ABSENT, SATURATED, ABSENT, doers=ABSENT, givers=ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
 
@@ -93,7 +110,28 @@ def test_where_only_the_kernel_is_named_another_module_may_have_put_it_before() 
 def test_a_put_too_many_may_be_a_get_too_few() -> None:
     for lines in (LINES, log("refcount_t: addition on 0; use-after-free.")):
         answer = refcount_error(
-            SYMPTOM, fault(None), backtrace(), ABSENT, lines, modules(), doers=ABSENT
+            SYMPTOM, fault(None), backtrace(), ABSENT, lines, modules(), doers=ABSENT, givers=ABSENT
         )
         assert isinstance(answer, Finding)
         assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_a_file_that_nobody_had_is_named_for_who_gives_files_and_puts_them() -> None:
+    lines = log("VFS: Close: file count is 0 (f_op=dma_buf_fops)", "kernel BUG at fs/open.c:1526!")
+    bases = [0xFFFFFFFFC0400000, 0xFFFFFFFFC0420000]
+    loaded = modules(*(module(n, b, b + 0x1000, "O") for n, b in zip("ab", bases, strict=True)))
+    givers = FileGivers(
+        lines.lines[0],
+        (
+            GivesFiles(loaded.loaded[1].pointer, ("b_export", "b_drop"), both=True),
+            GivesFiles(loaded.loaded[0].pointer, ("a_drop",), both=False),
+        ),
+    )
+    symptom = Symptom(Kind.BUG, "kernel BUG in filp_flush", "log", lines.lines[1], None)
+    answer = refcount_error(
+        symptom, fault(), backtrace(), ABSENT, lines, loaded, doers=ABSENT, givers=givers
+    )
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits] == ["b_export", "b_drop", "a_drop"]
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    assert answer.culprits[0].why != answer.culprits[1].why

@@ -1,7 +1,8 @@
 """A reference count was wrong.
 
 Finds
-    ``refcount_t`` was taken below zero, up from zero, or beyond its limit.
+    ``refcount_t`` was taken below zero, up from zero, or beyond its limit; or a file was closed to
+    which nobody had a reference any more.
 
 Why it happens
     An object is put once more than it was got, or got when nobody holds it any more.
@@ -10,6 +11,8 @@ How it is decided
     ``refcount_warn_saturate()`` reported it. The function on the stack, helpers left out, did the
     last put or get; data flow names the object that holds the count. Where that function was handed
     the object by another of its module, which had read it from memory, that one comes first.
+    Of a file that had no reference left when it was closed, the functions of modules that give
+    files to processes and put them as well come first, then others that put files.
 
 When it is wrong
     The put on the stack may be the right one, and an earlier one the one too many, or a get may be
@@ -41,6 +44,7 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.diagnosis.doers import copiers, makers_that_omit, sharers, who_takes_and_gives_back
+from oopsight.diagnosis.file_count import file_count_finding
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -48,6 +52,7 @@ from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.file_givers import FileGivers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
@@ -116,8 +121,11 @@ def refcount_error(
     log: Log | Missing,
     modules: Modules | Missing,
     doers: Doers | Missing,
+    givers: FileGivers | Missing,
 ) -> Finding | Clear:
     """Decide whether a reference count is wrong."""
+    if isinstance(givers, FileGivers):
+        return file_count_finding(symptom, givers, modules)
     path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
     here = any(frame.function in _CHECKS for frame in path[:4])
     if symptom.kind is not Kind.REFCOUNT and not here:
