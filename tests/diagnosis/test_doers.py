@@ -105,6 +105,9 @@ def test_who_shares_without_a_reference() -> None:
 def test_who_freed_it_before() -> None:
     doers = replace(DOERS, fields=(replace(FIELD, way=0, leaves=("rule_parse",)),))
     assert [one.function for one in freed_before(doers)] == ["rule_parse"]
+    field = replace(FIELD, way=0, leaves=("rule_parse",), at_times=("rule_resize",))
+    found = freed_before(replace(DOERS, fields=(field,)))
+    assert [one.function for one in found] == ["rule_parse", "rule_resize"]
     # The pointer's trace is lost: a function that frees it on its own and again with the rest.
     lost = replace(DOERS, fields=(), twice=("rule_load",))
     assert [one.function for one in freed_before(lost)] == ["rule_load"]

@@ -14,6 +14,7 @@ from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.pointers import LogPointer
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
+_AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
 _NO_FIELD = FieldDoers(0, None, "", (), (), (), ())
 _OMITS = "makes such objects, and does not set the field that others who make them set"
@@ -31,12 +32,12 @@ def freers_by_code(
 ) -> tuple[list[Culprit], bool]:
     """Those that can have freed an object, most suspect first, and whether one stands out.
 
-    First who frees what the field held and leaves the pointer there, then others that free what it
-    held; who allocates as well comes after these: it frees what has not come to be used. Last come
-    who frees objects of other sizes, who clears the field that still has the pointer, who frees
-    only the object with that field, who stops what then used the object, and who would have left
-    other bytes in this one. Of two alike goes
-    first whose bytes are there, then who is known to have freed something.
+    First who frees what the field held and leaves the pointer there, then who does so on some ways,
+    then others that free what it held; who allocates as well comes after these: it frees what has
+    not come to be used. Last come who frees objects of other sizes, who clears the field that still
+    has the pointer, who frees only the object with that field, who stops what then used the object,
+    and who would have left other bytes in this one. Of two alike goes first whose bytes are there,
+    then who is known to have freed something.
     """
     if isinstance(doers, Missing):
         return freers, False
@@ -147,7 +148,7 @@ def _made(freer: Culprit, footprints: Footprints | Missing) -> Footprint | None:
 
 
 def _ranked(doers: Doers, field: FieldDoers | None) -> tuple[tuple[str, ...], ...]:
-    of_field = (field.leaves, field.frees) if field is not None else ((), ())
+    of_field = (field.leaves, field.at_times, field.frees) if field is not None else ()
     # What frees a member of the freed object frees the object with it.
     inner = doers.fields[0].frees if doers.fields and doers.fields[0] is not field else ()
     return (*of_field, inner, doers.frees, doers.allocates)
@@ -322,7 +323,11 @@ def freed_before(doers: Doers | Missing) -> list[Culprit]:
     field = doers.field(0)
     # Where the trace of the pointer is lost, a function that does both tells itself.
     names = field.leaves if field is not None else doers.twice
-    return [Culprit(doers.module, name, None, None, _LEAVES) for name in names]
+    at_times = field.at_times if field is not None else ()
+    return [
+        *(Culprit(doers.module, name, None, None, _LEAVES) for name in names),
+        *(Culprit(doers.module, name, None, None, _AT_TIMES) for name in at_times),
+    ]
 
 
 def copiers(doers: Doers | Missing, holder: SlabObject) -> list[Culprit]:

@@ -32,9 +32,13 @@ def told(
         elif one.most >= written:
             why = f"allows {limit.function} to write {one.most} bytes"
             before.append(Culprit(limits.module, one.function, None, None, why))
+    if limit.by_memory:
+        why = f"sets the number in memory by which {limit.function} goes"
+        before += [Culprit(limits.module, name, None, None, why) for name in limit.set_by]
     if limit.by_memory and sized:
         why = f"computes the size of what it allocates; {limit.function} goes as far as fields tell"
         makers = [name for name in limits.makers if name != limit.function]
         before += [Culprit(limits.module, name, None, None, why) for name in makers]
     by_others = any(one.most is None and not one.hands_on for one in limit.tellers)
-    return before, after, bool(before) or by_others
+    # Who set the number, or made the memory, may be no function that was looked at.
+    return before, after, bool(before) or by_others or (limit.by_memory and sized)

@@ -159,7 +159,10 @@ def test_a_caller_that_allows_too_much_comes_before_the_writer() -> None:
 def test_who_computes_sizes_comes_before_who_goes_by_fields() -> None:
     limit = WriterLimit("mod_copy", by_memory=True, tellers=())
     assert blamed(limit, "mod_new", "mod_copy") == (["mod_new", "mod_copy"], False)
-    assert blamed(limit) == (["mod_copy"], True)
+    # Who set the numbers is not seen; or it is, and comes first.
+    assert blamed(limit) == (["mod_copy"], False)
+    set_by = replace(limit, set_by=("mod_scale",))
+    assert blamed(set_by) == (["mod_scale", "mod_copy"], False)
     # The objects of a cache have one size.
     assert blamed(limit, "mod_new", cache="mod_object") == (["mod_copy"], True)
     assert blamed(replace(limit, by_memory=False), "mod_new") == (["mod_copy"], True)

@@ -80,6 +80,23 @@ def test_a_writer_may_go_by_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (limit.by_memory, limit.tellers, found.makers) == (True, (), ("grow",))
 
 
+def test_who_sets_the_number_that_a_writer_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    # xor eax,eax; 1: mov [rdx+rax*2],cx; inc rax; cmp eax,[rdi+0x38]; jb 1b;
+    # 2: mov rdx,[rdx]; mov [rdx+0x10],rax; cmp rdx,rsi; jne 2b; ret
+    sample = "31c0 66890c42 48ffc0 3b4738 72f4 488b12 48894210 4839f2 75f4 c3"
+    # mov [rdi+0x38],esi; ret      mov [rdi+0x3c],esi; ret
+    sets, others = "897738 c3", "89773c c3"
+    functions = (sample, sets, others)
+    run = replace(made.overrun(), width=2, kind="numbers of 16 bits")
+    monkeypatch.setitem(globals(), "RUN", replace(RUN, overrun=run))
+    found = collected(monkeypatch, *functions, sample="", scale="", rate="")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("sample")
+    # The list that it walks as well, to an end that it was given, is not what was written.
+    assert limit is not None
+    assert (limit.by_memory, limit.tellers, limit.set_by) == (True, (), ("scale",))
+
+
 def test_nothing_is_asked_where_nothing_was_written_over() -> None:
     freed = made.users(made.slab_object("free"))
     assert isinstance(collect(Machine().session, freed, made.ABSENT, MODULES), Missing)

@@ -67,6 +67,25 @@ def test_the_object_with_the_field_is_freed_on_some_ways_or_on_all(
     assert (found.whole, found.always) == (True, always)
 
 
+@pytest.mark.parametrize(
+    ("lines", "at_times"),
+    [
+        # The number is looked at behind the call: if it is too large, the way ends there.
+        (("cmp r12, 0x40", "ja 0x101c", "mov qword ptr [rbx + 0x20], rax", "ret ", "ret "), True),
+        # It is looked at, and both ways store a pointer.
+        (("cmp r12, 0x40", "ja 0x101c", "mov qword ptr [rbx + 0x20], rax", "ret ",
+          "mov qword ptr [rbx + 0x20], 0", "ret "), False),
+        # The jump leads to the store, or past it.
+        (("cmp r12, 0x40", "jmp 0x1018", "nop ", "mov qword ptr [rbx + 0x20], rax", "ret "), False),
+        (("cmp r12, 0x40", "jmp 0x101c", "nop ", "mov qword ptr [rbx + 0x20], rax", "ret "), True),
+    ],
+)  # fmt: skip
+def test_on_some_ways_the_pointer_is_left(lines: tuple[str, ...], at_times: bool) -> None:
+    found = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9000", *lines)
+    (one,) = found.frees
+    assert (one.cleared, one.at_times) == (True, at_times)
+
+
 def test_a_store_before_the_free_does_not_clear() -> None:
     found = use(
         "mov rbx, rdi",

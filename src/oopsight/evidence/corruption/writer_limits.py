@@ -20,6 +20,8 @@ from oopsight.evidence.flow.instructions import whole_register
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, blamable
 from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions, is_copy, sizes_at_run_time
 from oopsight.evidence.modules.modules import Modules
@@ -31,6 +33,8 @@ _MOST_PLACES = 8
 """At which a function writes."""
 _MOST_COPIES = 4
 _END_OF_TEXT = 1
+_MOST_SETTERS = 2
+_MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class WriterLimit:
     """Whether numbers in memory do, and neither its arguments nor what it calls."""
     tellers: tuple[Teller, ...]
     """Functions of its module that call it, where an argument of it does."""
+    set_by: tuple[str, ...] = ()
+    """Other functions of its module that set the numbers in memory; none where many do."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,11 @@ def collect(
     inner = inner_functions(session, module, reader)
     calls = Calls(reader, (), {})
     suspects = [one for one in inner if base_name(one.name) in writers[:_MOST_WRITERS]]
-    found = (_limit(calls, inner, one) for one in suspects)
+    uses = uses_of(reader, inner)
+    ran = users.overrun if isinstance(users, ObjectUsers) else None
+    width = ran.width if ran is not None and not isinstance(report, MemoryReport) else 0
+    variable = _variable(session, users)
+    found = (_limit(calls, inner, one, uses, width, variable) for one in suspects)
     return WriterLimits(
         module.name,
         tuple(one for one in found if one is not None),
@@ -99,6 +109,15 @@ def _run_over(users: ObjectUsers | Missing) -> tuple[str | None, tuple[str, ...]
     return users.modules[0].module, users.modules[0].writes
 
 
+def _variable(session: Session, users: ObjectUsers | Missing) -> int | None:
+    """Where the module's variable begins that holds the object, as one member of several."""
+    held = users.modules[0].because if isinstance(users, ObjectUsers) and users.modules else None
+    try:
+        return None if held is None else int(session.prog.symbol(int(held.address)).address)
+    except LookupError:
+        return None
+
+
 def _reported(report: MemoryReport) -> tuple[str | None, tuple[str, ...]]:
     """The same of what the heap's own checks reported."""
     if report.mistake is Mistake.OVERWRITTEN:
@@ -109,11 +128,18 @@ def _reported(report: MemoryReport) -> tuple[str | None, tuple[str, ...]]:
     return first.module, (base_name(first.function),)
 
 
-def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> WriterLimit | None:
+def _limit(
+    calls: Calls,
+    inner: list[ModuleFunction],
+    one: ModuleFunction,
+    uses: dict[str, FieldUse],
+    width: int,
+    variable: int | None,
+) -> WriterLimit | None:
     code = calls.function(one.start)
     if code is None:
         return None
-    taken = limits_of(calls, code)
+    taken = limits_of(calls, code, width)
     told = {found.argument for found in taken if found.argument is not None}
     tellers = [
         _teller(calls, other, one.start, told)
@@ -121,13 +147,41 @@ def _limit(calls: Calls, inner: list[ModuleFunction], one: ModuleFunction) -> Wr
         if told and one.name in other.calls and other.name != one.name
     ]
     by_memory = bool(taken) and all(found.origin is Origin.MEMORY for found in taken)
-    return WriterLimit(base_name(one.name), by_memory, tuple(tellers))
+    name = base_name(one.name)
+    keys = {key for found in taken if (key := _key(found)) is not None} if by_memory else set()
+    # Code that knows the variable has the field by its address.
+    keys |= {variable + key for key in keys if variable is not None}
+    setting = tuple(who for who, use in uses.items() if who != name and use.changes & keys)
+    return WriterLimit(
+        name, by_memory, tuple(tellers), setting if len(setting) <= _MOST_SETTERS else ()
+    )
 
 
-def limits_of(calls: Calls, code: Function) -> list[Taken]:
-    """All that tells a function where to stop writing."""
+def _key(found: Taken) -> int | None:
+    """The key of the field that a number was read from; see :class:`FieldUse`."""
+    row = found.context.function.instructions[found.index]
+    memory = next((one.memory for one in row.operands if one.memory is not None), None)
+    if memory is None or memory.base == "rsp" or found.origin is not Origin.MEMORY:
+        return None
+    at = row.end if memory.base == "rip" else 0
+    return (at + memory.displacement) & _MASK
+
+
+def limits_of(calls: Calls, code: Function, width: int = 0) -> list[Taken]:
+    """All that tells a function where to stop writing.
+
+    :param width: of the numbers that were written, in bytes, if that is known
+    """
     extent = Extent(calls.tracer, lambda _: False)
-    return [found for at in writes(calls, code) for found in extent.limits(_context(code, at))]
+    places = writes(calls, code)
+    alike = [at for at in places if width and _stored(code, at) == width]
+    return [found for at in alike or places for found in extent.limits(_context(code, at))]
+
+
+def _stored(code: Function, at: int) -> int | None:
+    """How many bytes an instruction writes to memory."""
+    operands = code.instructions[at].operands
+    return next((one.memory.size for one in operands if one.memory and one.writes), None)
 
 
 def writes(calls: Calls, code: Function) -> list[int]:

@@ -175,14 +175,9 @@ def _argument(
     found: Calls, backtrace: Backtrace, follower: Follower
 ) -> tuple[tuple[str, int], tuple[Way, ...], tuple[tuple[Way, ...], ...]] | None:
     """The arguments that the innermost function to blame handed to what found fault with them."""
-    plumbing = {f.index: f.plumbing for f in backtrace.crash_path if not f.inline}
-    position = next(
-        (number for number, f in enumerate(found.frames) if plumbing.get(f.index) is None), 0
-    )
-    context = found.context(position) if position else None
+    context = _who_handed_it(found, backtrace, follower)
     if context is None:
         return None
-    context = _that_jumped_on(found, position) or context
     call = context.function.instructions[context.at]
     target = None if call.target is None else found.reader.function(call.target)
     if target is None or "x86_indirect" in target[0]:
@@ -192,6 +187,24 @@ def _argument(
         for register in ARGUMENTS[:2]
     ]
     return target[:2], results[0], tuple(ways for ways in results[1:] if ways)
+
+
+def _who_handed_it(found: Calls, backtrace: Backtrace, follower: Follower) -> Context | None:
+    """The innermost function to blame, at its call of what found fault with the arguments.
+
+    A module's function that jumped on to that, called by what serves any caller, comes before those
+    further out.
+    """
+    plumbing = {f.index: f.plumbing for f in backtrace.crash_path if not f.inline}
+    for position, frame in enumerate(found.frames):
+        if frame.index not in plumbing:
+            return found.context(position) if position else None
+        between = _that_jumped_on(found, position) if position else None
+        if plumbing[frame.index] is None:
+            return (between or found.context(position)) if position else None
+        if between is not None and follower.namer.module(between) is not None:
+            return between
+    return None
 
 
 def _that_jumped_on(found: Calls, position: int) -> Context | None:

@@ -91,6 +91,8 @@ class FieldDoers:
     them NULL is one of its values."""
     frees_only: tuple[str, ...] = ()
     """Free what it holds, and nothing else."""
+    at_times: tuple[str, ...] = ()
+    """Of :attr:`frees`, those that leave the pointer there on some ways."""
 
 
 @dataclass(frozen=True)
@@ -403,6 +405,11 @@ def _of_field(
         value=way.value,
         module=module.name,
         leaves=leaves,
+        at_times=tuple(
+            name
+            for name, calls in freeing.items()
+            if name not in leaves and any(one.at_times and not one.whole for one in calls)
+        ),
         frees=tuple(
             name
             for name, calls in freeing.items()

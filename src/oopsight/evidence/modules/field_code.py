@@ -8,6 +8,7 @@ order, never to convict one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules.code_values import (
@@ -24,6 +25,15 @@ _LARGEST_OBJECT = 8192
 _UNLINKED = 0xDEAD000000000122  # LIST_POISON2 on x86-64, of list_del() and hlist_del()
 
 
+class Ways(NamedTuple):
+    """Where the code of a function can go on."""
+
+    onwards: dict[int, list[int]]
+    """By the address of an instruction; nowhere where the function is left."""
+    ends: dict[int, int]
+    """By where an instruction ends, where it begins."""
+
+
 @dataclass(frozen=True)
 class Freed:
     """A call that frees what a field holds."""
@@ -37,6 +47,8 @@ class Freed:
     """Whether it does so on every way after this call."""
     through: int | None = None
     """The key of the field that the pointer to what has the field was itself loaded from."""
+    at_times: bool = False
+    """Whether it is cleared, but a way from this call leads out of the function without that."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +182,18 @@ def field_use(
     :param own: the names of its module's own functions
     """
     reading = Reading(name_of, own)
+    ways = Ways({}, {})
     left_off = False
     for address, raw, mnemonic, operands in rows:
         if left_off and reading.goes_on_at(address):
             left_off = False
         left_off = left_off or mnemonic in ("ret", "jmp", "ud2")
         jump = mnemonic.startswith("j")
+        onwards = address + len(raw)
+        ways.onwards[address] = [] if mnemonic in ("ret", "jmp") else [onwards]
+        ways.ends[onwards] = address
         if jump and operands.startswith("0x") and start <= int(operands, 16) < end:
+            ways.onwards[address].append(int(operands, 16))
             reading.jump(address, int(operands, 16))
             continue
         if mnemonic in ("ret", "jmp", "ud2"):
@@ -184,11 +201,11 @@ def field_use(
         if mnemonic in ("call", "jmp"):
             reading.call(address, operands)
         elif not jump:
-            reading.step(mnemonic, operands, address + len(raw))
-    return _told(reading)
+            reading.step(mnemonic, operands, onwards)
+    return _told(reading, ways)
 
 
-def _told(reading: Reading) -> FieldUse:
+def _told(reading: Reading, ways: Ways) -> FieldUse:
     """What was read, put together."""
     whole = {one for _, one in reading.freed}
     frees = [
@@ -198,6 +215,7 @@ def _told(reading: Reading) -> FieldUse:
             one.of in whole,
             _always(reading, at, one),
             one.of.number if one.of is not None and one.of.kind == "loaded" else None,
+            _cleared(reading, at, one) and _left_at_times(reading, ways, at, one),
         )
         for at, one in reading.freed
         if one.kind == "loaded"
@@ -275,6 +293,26 @@ def _cleared(reading: Reading, freed_at: int, freed: Value) -> bool:
         and (value == Value("number", 0) or (at > freed_at and base == freed.of))
         for at, key, value, base in reading.stored
     )
+
+
+def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) -> bool:
+    """Whether a way from a call leads out of the function past all stores to where that was."""
+    stores = {
+        ways.ends.get(at)
+        for at, key, _, base in reading.stored
+        if key == freed.number and base == freed.of
+    }
+    seen: set[int] = set()
+    left = list(ways.onwards.get(freed_at, ()))
+    while left:
+        at = left.pop()
+        if at in seen or at in stores or at not in ways.onwards:
+            continue
+        seen.add(at)
+        if not ways.onwards[at]:
+            return True
+        left += ways.onwards[at]
+    return False
 
 
 def _kind(key: int, value: Value, base: Value | None) -> str:
