@@ -13,6 +13,7 @@ from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
+from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow, FlowStep, Way
 from oopsight.evidence.memory.owner import SlabObject
@@ -263,6 +264,23 @@ def function_first(culprits: list[Culprit]) -> list[Culprit]:
         return culprits
     named = (one for one in culprits if one.module == culprits[0].module and one.function)
     return merge(itertools.islice(named, 1), culprits)
+
+
+def warned_first(
+    culprits: list[Culprit], complaints: Complaints | Missing, steps: list[Step]
+) -> list[Culprit]:
+    """Before a module as such, its function of whose call the kernel had complained before.
+
+    :param steps: of the proof, to which the complaint is added
+    """
+    if not culprits or culprits[0].function is not None or isinstance(complaints, Missing):
+        return culprits
+    one = complaints.of(culprits[0].module)
+    if one is None:
+        return culprits
+    why = f"the kernel had complained of its call before: {one.title}"
+    steps.append(Step(f"before that it had reported: {one.title}", (one.line,)))
+    return merge([Culprit(one.module, one.functions[0], None, None, why)], culprits)
 
 
 def modules_first(culprits: list[Culprit]) -> list[Culprit]:

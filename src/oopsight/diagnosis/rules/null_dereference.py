@@ -13,7 +13,9 @@ How it is decided
     somebody read, got or set, with constants added on the way (the offset of an inner member,
     ``container_of``). Types name the member where debug information has them. For a call, the
     return address on the stack leads to it, and its operand to the memory that held the pointer.
-    Where only functions of the kernel had the pointer, a module is blamed whose object it was in.
+    Where only functions of the kernel had the pointer, a module is blamed whose object it was in;
+    where nothing more is known of it, first that function of it of whose call the kernel had
+    complained before, in a warning that the machine outlived.
 
 When it is wrong
     The pointer may have been overwritten with zeros rather than never set; the zero tells not
@@ -51,6 +53,7 @@ from oopsight.diagnosis.blame import (
     innocent,
     merge,
     owners_first,
+    warned_first,
     where,
 )
 from oopsight.diagnosis.doers import null_by_right, said_steps, who_left_it_null
@@ -59,6 +62,7 @@ from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
@@ -98,6 +102,7 @@ def null_dereference(
     head: EmptyHead | Missing,
     doers: Doers | Missing,
     prints: Prints | Missing,
+    complaints: Complaints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     if fault.exception != PAGE_FAULT or fault.address is None:
@@ -173,6 +178,7 @@ def null_dereference(
         )
         source += " It is that of a list's head which was never set up."
         culprits = merge(_should_have_set_up(head), culprits)
+    culprits = warned_first(culprits, complaints, steps)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)
     return Finding(
