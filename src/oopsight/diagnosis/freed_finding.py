@@ -1,0 +1,175 @@
+"""The findings of use_after_free about slab objects: their proof, words and certainty."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Innocent, Step
+from oopsight.diagnosis.blame import (
+    innocent,
+    merge,
+    owners_first,
+    reference_step,
+    track_step,
+    where,
+)
+from oopsight.diagnosis.doers import freers_unseen, traces_of
+from oopsight.diagnosis.freed_by import leavers, record
+from oopsight.diagnosis.freed_ranking import AGAIN, Hints, Ranking
+from oopsight.evidence import Missing
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.use_after_free.left_behind import LeftBehind
+
+
+def unfound_finding(
+    fault: Fault,
+    steps: list[Step],
+    followers: list[Culprit],
+    flow: DataFlow | Missing,
+    hints: Hints,
+    modules: Modules | Missing,
+    refines: tuple[str, ...],
+) -> Finding:
+    """The pattern of freed memory was met, and the object is not found: who freed it stays open."""
+    leaving = leavers(hints.left)
+    if leaving and isinstance(hints.left, LeftBehind):
+        text = f"{hints.left.by} returned it: it had not been taken out"
+        steps = [*steps, Step(text, steps[-1].because)]
+        culprits = merge(leaving, followers)
+    else:
+        culprits = merge(freers_unseen(hints.doers), followers)
+    culprits = owners_first(culprits, flow, modules)
+    return Finding(
+        title=f"use of freed memory in {fault.function}",
+        summary=f"{where(fault.function, fault.module)} met the pattern of freed memory; the "
+        "object is not to be found in the dump.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Boot with slub_debug=FPZU: the allocator then records who freed it.",),
+        refines=refines,
+    )
+
+
+def object_finding(
+    fault: Fault,
+    steps: list[Step],
+    users: ObjectUsers,
+    ranking: Ranking,
+    pattern: str | None,
+    hints: Hints,
+    modules: Modules | Missing,
+    refines: tuple[str, ...],
+) -> Finding:
+    """An object was used that had been freed.
+
+    :param steps: of the proof, up to the object
+    :param pattern: that the bad value is the pattern of freed memory, in words
+    """
+    one, culprits = users.object, ranking.culprits
+    steps = [*steps, *_object_steps(users, steps[-1].because)]
+    if not ranking.certain and culprits:
+        steps += traces_of(culprits[0], hints.doers, hints.footprints, hints.prints)
+    established = Certainty.INFERRED
+    if (pattern or one.poisoned) and not ranking.lent:
+        established = Certainty.SHOWN
+    named, plain = _sure(users, ranking)
+    return Finding(
+        title=f"use after free of an object of {one.cache} in {fault.function}",
+        summary=_summary(users, ranking),
+        # That it was used after it was freed is one thing, who freed it another.
+        certainty=established if named else Certainty.POSSIBLE,
+        cause_certainty=established if plain else None,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=_innocent(ranking, modules),
+        advice=(
+            "Take the object off every list, and stop its timers and work, before it is freed; "
+            "count its users.",
+            *(
+                ()
+                if ranking.certain
+                else ("slub_debug=FPZU lets the allocator record who frees it.",)
+            ),
+        ),
+        refines=refines,
+    )
+
+
+def _object_steps(users: ObjectUsers, because: tuple[Pointer, ...]) -> list[Step]:
+    """What shows that the object was free, whose it was and what the allocator recorded."""
+    one, thing = users.object, _thing(users)
+    carried: list[Pointer] = [one.head] if one.head is not None else list(because)
+    if users.question in AGAIN:
+        carried.extend(use.because for use in users.modules if use.because is not None)
+        text = f"{thing} was freed and allocated again: {users.role}"
+    elif one.poisoned:
+        text = f"{thing} is filled with the pattern of freed objects, yet {users.role}"
+    else:
+        text = f"{thing} is on the free list, yet {users.role}"
+    steps = [Step(text, tuple(carried))]
+    recorded = (one.track(what) for what in ("allocated", "freed"))
+    steps.extend(track_step(track, thing) for track in recorded if track is not None)
+    owner = reference_step(one)
+    if owner is not None:
+        steps.append(owner)
+    steps.extend(
+        Step(f"{use.module}: {use.why}", (use.because,))
+        for use in users.modules
+        if use.because is not None and not one.tracks and not one.refers
+    )
+    return steps
+
+
+def _thing(users: ObjectUsers) -> str:
+    return f"{users.object.cache} object {users.object.address}"
+
+
+def _summary(users: ObjectUsers, ranking: Ranking) -> str:
+    culprits, thing = ranking.culprits, _thing(users)
+    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    if culprits and culprits[0].function is None:
+        blamed = f"module {culprits[0].module}"
+    if ranking.lent:
+        return (
+            f"{thing} was used after {ranking.freers[0].function} had freed it: {users.role}. "
+            f"{blamed} left it in use."
+        )
+    if ranking.outlived:
+        return f"{blamed} used {thing} after its last counted user had let go of it: {users.role}."
+    if ranking.shared:
+        return (
+            f"{thing} was used after its last reference had been given back: {users.role}. "
+            f"{blamed} may have taken none."
+        )
+    if ranking.certain:
+        return f"{blamed} freed {thing} while it was still in use: {users.role}."
+    if ranking.users_first:
+        return f"{blamed} used {thing} after it had been freed: {users.role}."
+    return f"{thing} was used after it had been freed: {users.role}. {blamed} can have freed it."
+
+
+def _sure(users: ObjectUsers, ranking: Ranking) -> tuple[bool, bool]:
+    """Whether it is established who is to blame, and whether the cause by itself is.
+
+    Without a record it is only known who can have freed it. A text may be there for another reason.
+    """
+    unnamed = users.question == "refilled" or (record(users) is not None and not ranking.certain)
+    open_ = unnamed or ranking.doubtful or bool(ranking.handed) or ranking.outlived
+    named = (ranking.certain or ranking.own) and not (open_ or ranking.counted)
+    alone = len(ranking.freers) == 1 and ranking.freers[0].function is not None
+    guessed = any(use.guessed for use in users.modules)
+    return named, (named or alone) and not (open_ or guessed)
+
+
+def _innocent(ranking: Ranking, modules: Modules | Missing) -> tuple[Innocent, ...]:
+    blamed = {culprit.module for culprit in ranking.culprits}
+    why = "uses the object, but makes none of its kind"
+    handed = tuple(Innocent(name, why) for name in sorted(ranking.handed - blamed))
+    others = innocent(modules, ranking.culprits)
+    return (*handed, *(one for one in others if one.module not in ranking.handed))

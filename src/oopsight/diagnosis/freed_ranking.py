@@ -1,0 +1,160 @@
+"""Who comes first of those who can have freed an object that was in use: for use_after_free."""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.diagnosis import Culprit
+from oopsight.diagnosis.blame import function_first, merge
+from oopsight.diagnosis.doers import freers_by_code, gave_back_itself, managers, uncounted
+from oopsight.diagnosis.freed_by import (
+    allocated_in_use,
+    freers,
+    leavers,
+    lent,
+    outlived,
+    record,
+    registered,
+    with_inlined,
+)
+from oopsight.evidence import Missing
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.footprints import Footprints
+from oopsight.evidence.modules.prints import Prints
+from oopsight.evidence.use_after_free.left_behind import LeftBehind
+from oopsight.evidence.use_after_free.registrants import Registrants
+
+AGAIN = ("reused", "refilled", "listed")
+"""Questions about objects that were freed and allocated again."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What else tells who can have freed an object."""
+
+    left: LeftBehind | Missing
+    doers: Doers | Missing
+    registrants: Registrants | Missing
+    footprints: Footprints | Missing
+    prints: Prints | Missing
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Who is to blame for a freed object, and how that was found."""
+
+    culprits: list[Culprit]
+    freers: list[Culprit]
+    """Who freed it, or can have."""
+    certain: bool
+    """Whether the allocator's record names who freed it."""
+    doubtful: bool
+    """Whether those were passed over who are at work on the object."""
+    handed: set[str]
+    """Modules that make no such objects, if another does."""
+    users_first: bool
+    """Whether who used it comes before who can have freed it."""
+    own: bool
+    """Whether the function that used it had allocated it."""
+    lent: bool
+    """Whether the kernel took back what a module had had from it."""
+    outlived: bool
+    """Whether its owner gave back the last reference while another used it."""
+    counted: bool
+    """Whether its users are counted."""
+    shared: bool
+    """Whether somebody shares it without a reference."""
+
+
+def rank(
+    users: ObjectUsers,
+    followers: list[Culprit],
+    flow: DataFlow | Missing,
+    backtrace: Backtrace,
+    hints: Hints,
+) -> Ranking:
+    """Put in order who can have freed an object.
+
+    :param followers: who brought the bad value in
+    """
+    one, known = users.object, record(users)
+    certain = known is not None and (not known.handed_on or known.by is not None)
+    free, doubtful = _candidates(users, flow, backtrace)
+    makers = {use.module for use in users.modules if use.allocates or use.guessed}
+    handed = {use.module for use in users.modules if use.allocates is False} if makers else set()
+    if handed:
+        free = [freer for freer in free if freer.module in makers] or free
+    several = not certain and len(free) != 1 and users.question != "listed" and not handed
+    users_first = several and any(f.module for f in followers)
+    if several and not gave_back_itself(followers, hints.doers):
+        free, stands_out = _by_code(users, free, hints)
+        users_first = users_first and not stands_out
+    culprits = merge(followers, free) if users_first else merge(free, followers)
+    own = [] if certain else allocated_in_use(flow)
+    if own:
+        culprits, users_first = merge(own, culprits), True
+    borrowed = lent(one, free, followers) if certain else []
+    kept = outlived(one, free, followers) if certain else []
+    if borrowed or kept:
+        culprits = borrowed or kept
+    elif certain:
+        # Who met what another had freed is a victim.
+        guilty = {freer.module for freer in free}
+        culprits = [culprit for culprit in culprits if culprit.module in guilty]
+    elif handed:
+        # Whoever makes such objects frees them; the others were given it to use.
+        culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
+    counted, sharing = uncounted(hints.doers, one, free)
+    if not borrowed and not kept:
+        culprits = merge(sharing, culprits)
+    return Ranking(
+        culprits=_in_order(culprits, users, hints, certain=certain),
+        freers=free,
+        certain=certain,
+        doubtful=doubtful,
+        handed=handed,
+        users_first=users_first,
+        own=bool(own),
+        lent=bool(borrowed),
+        outlived=bool(kept),
+        counted=bool(counted),
+        shared=bool(sharing),
+    )
+
+
+def _candidates(
+    users: ObjectUsers, flow: DataFlow | Missing, backtrace: Backtrace
+) -> tuple[list[Culprit], bool]:
+    """Who freed the object or can have, and whether others were passed over for it."""
+    found = freers(users, users.object)
+    if users.question in AGAIN and isinstance(flow, DataFlow):
+        # Whoever has it now got it from the allocator in good faith.
+        mine = {flow.first.module} | {f.module for f in backtrace.blamable}
+        found = [one for one in found if one.module in mine] or found
+    if users.question != "listed" or record(users) is not None:
+        return found, False
+    # Who has just allocated it frees such objects as well, where something fails.
+    busy = {f.function for f in backtrace.blamable}
+    others = [one for one in found if one.function not in busy]
+    return others or found, 0 < len(others) < len(found)
+
+
+def _by_code(users: ObjectUsers, free: list[Culprit], hints: Hints) -> tuple[list[Culprit], bool]:
+    """Those who can have freed it in the order that their code tells, and if one stands out."""
+    found, singled = freers_by_code(free, hints.doers, users.object, hints.footprints, hints.prints)
+    leaving = leavers(hints.left)
+    left_it = {(leaver.module, leaver.function) for leaver in leaving}
+    left_in = any((freer.module, freer.function) in left_it for freer in found)
+    return (merge(leaving, found) if left_in else found), singled or left_in
+
+
+def _in_order(
+    culprits: list[Culprit], users: ObjectUsers, hints: Hints, *, certain: bool
+) -> list[Culprit]:
+    """With who registers and manages such objects first, where nothing tells who freed it."""
+    if certain:
+        return function_first(culprits)
+    near = registered(hints.registrants, culprits)
+    return with_inlined(function_first(merge(near, managers(hints.doers), culprits)), users)
