@@ -9,7 +9,7 @@ from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.exhaustion.allocators import Allocator
-from oopsight.evidence.memory import object_users
+from oopsight.evidence.memory import object_in_question, object_users
 from oopsight.evidence.memory.object_users import ObjectUsers, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -48,8 +48,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found.symbols = {VICTIM + 8: ("cam_session", 8), OTHER + 8: ("log_buffer", 8)}
     monkeypatch.setattr(module_roles, "functions", lambda _, module: CODE[module.name])
     monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {VICTIM})
-    monkeypatch.setattr(object_users, "overrun_of", lambda *_: None)
-    monkeypatch.setattr(object_users, "among_others", lambda *_: None)
+    monkeypatch.setattr(object_in_question, "overrun_of", lambda *_: None)
+    monkeypatch.setattr(object_in_question, "among_others", lambda *_: None)
     return found
 
 
@@ -164,7 +164,7 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list leads from an object of the module's to memory that the kernel has got since."""
-    monkeypatch.setattr(object_users, "head_overrun", lambda *_: None)
+    monkeypatch.setattr(object_in_question, "head_overrun", lambda *_: None)
     before = made.slab_object(address=Address(ONE.address - 4 * ONE.stride))
     node, stale = int(before.address) + 48, int(ONE.address) + 48
     machine.words(VICTIM, 1, int(before.address), 0)
@@ -215,7 +215,7 @@ def test_of_an_object_written_over_those_who_copy_without_a_limit_come_first(
     ran = replace(made.overrun(), before=before)
     machine.words(OTHER, 1, int(ran.before.address), 0)
     machine.words(VICTIM, 1, 2, 3)
-    monkeypatch.setattr(object_users, "overrun_of", lambda *_: ran)
+    monkeypatch.setattr(object_in_question, "overrun_of", lambda *_: ran)
     step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=ran.memory)
     held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
     found = users(
@@ -238,7 +238,7 @@ def test_whoever_refers_to_what_was_copied_is_told(
     code_ = [*CODE["log"], replace(CODE["log"][0], name="log_reset", refers=known)]
     machine.words(OTHER, 1, int(before.address), 0)
     monkeypatch.setattr(module_roles, "functions", lambda *_: code_)
-    monkeypatch.setattr(object_users, "overrun_of", lambda *_: ran)
+    monkeypatch.setattr(object_in_question, "overrun_of", lambda *_: ran)
     memory = BytesPointer(Address(int(ONE.address) + 8), "00" * 8)
     step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=memory)
     held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
@@ -258,7 +258,7 @@ def test_a_list_pointer_that_was_run_over_is_looked_at(
         asked.append(field)
         return made.overrun()
 
-    monkeypatch.setattr(object_users, "overrun_of", overrun_of)
+    monkeypatch.setattr(object_in_question, "overrun_of", overrun_of)
     text = (
         f"list_del corruption. next->prev should be ffff888000090000, but was {TEXT:x}. "
         f"(next={int(ONE.address):x})"

@@ -7,27 +7,24 @@ still in use (who frees such objects?), and an object that was written over from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.corruption.freelist_overrun import freelist_overrun
-from oopsight.evidence.corruption.head_overrun import among_others, head_overrun
 from oopsight.evidence.corruption.list_report import ListReport
-from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
+from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.overrun_writers import able_to_overrun, writing_modules
-from oopsight.evidence.corruption.written_over import written_over
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.exhaustion.allocators import Allocator, allocating
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.memory.owner import Owner, SlabObject, owner_of
+from oopsight.evidence.memory.object_in_question import InQuestion, in_question
+from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.inlined import inlined_callers
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
-    ALLOCATES,
     FREES,
     freers,
     holding_variables,
@@ -36,21 +33,12 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.use_after_free.anothers import Anothers, anothers
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
-from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
-from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
-from oopsight.evidence.use_after_free.reused import refilled as refilled_object
-from oopsight.evidence.use_after_free.reused import reused as reused_object
-from oopsight.evidence.use_after_free.stale_entry import stale_entry
 from oopsight.plumbing import base_name
-from oopsight.plumbing.mechanisms import ALLOCATOR
 from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3
 _MOST_MAKERS = 16
-_READ_FROM = "the bad pointer was read from it"
-_WORD = 8
 _HELD_BY = "the object that held the pointer to it"
 _Suspect = tuple[str, str, BytesPointer | None, Address | None]
 """Module, reason, what says so, and the address of a variable that holds the object."""
@@ -98,157 +86,6 @@ class ObjectUsers:
     """Most closely bound first."""
 
 
-def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabObject] | None:
-    """The object that is free and in use, and what it is to the crash."""
-    for number, way in enumerate(flow.ways[:2] if flow and not _handed_good(flow) else ()):
-        held = way.held_in
-        # A pointer that leads to memory in use was good: what held it may have been freed since.
-        if number and flow is not None and (way.index is not None or _in_use(flow.first.held_in)):
-            continue
-        if held is not None and held.slab is not None and held.slab.freed:
-            what = "the bad pointer" if number == 0 else "the pointer to it"
-            return f"{what} was read from it", held.slab
-    if flow is not None and flow.subject == "argument" and flow.checker is not None:
-        slab = flow.bad.slab if flow.bad else None
-        if slab is not None and slab.freed:
-            return f"it was handed to {flow.checker}", slab
-    fresh = _fresh_on_list(flow, report)
-    if fresh is not None:
-        return fresh
-    for entry in report.entries if report else ():
-        slab = entry.owner.slab
-        if slab is not None and slab.freed and entry.role in ("prev", "next", "entry", "was"):
-            return "it is on the list", slab
-    return None
-
-
-def _read_through(
-    session: Session, modules: Modules, flow: DataFlow | None
-) -> tuple[str, SlabObject] | None:
-    """The free object through whose address the pattern of freed memory was read.
-
-    For a load of which only the pointer is known, and not the index.
-    """
-    if flow is None or flow.bad is None or flow.bad.kind != "poison" or len(flow.ways) < 2:
-        return None
-    value = flow.ways[1].value
-    if flow.first.held_in is not None or value is None:
-        return None
-    slab = owner_of(session, modules, int(value)).slab
-    return None if slab is None or not slab.freed else ("the bad pointer was read from it", slab)
-
-
-def _handed_good(flow: DataFlow) -> bool:
-    """Whether a check was handed a pointer to memory in use: where that was kept is no matter.
-
-    A kernel thread has its argument from memory that is always freed once the thread runs.
-    """
-    return flow.subject == "argument" and _in_use(flow.bad)
-
-
-def _in_use(owner: Owner | None) -> bool:
-    return (
-        owner is not None and owner.is_memory and not (owner.slab is not None and owner.slab.freed)
-    )
-
-
-def _fresh_on_list(
-    flow: DataFlow | None, report: ListReport | None
-) -> tuple[str, SlabObject] | None:
-    """An object just allocated, to be added to a list on which its memory already is.
-
-    Its former life ended while it was on the list: the list still leads to the same address, or to
-    another entry in the same object, which has been initialised since.
-    """
-    if flow is None or report is None or report.operation != "add" or report.double_add:
-        return None
-    neighbour, was = report.entry("prev") or report.entry("next"), report.entry("was")
-    added = flow.first.value if flow.subject == "argument" else None
-    if neighbour is None or was is None or added is None or neighbour.owner.slab is None:
-        return None
-    one = neighbour.owner.slab
-    fresh = (flow.first.returned_by or "").lstrip("_").startswith(ALLOCATES)
-    within = one.address <= added < one.end and fresh
-    empty = was.owner.address in (0, neighbour.owner.address)
-    if not empty or not (within or neighbour.owner.address == added):
-        return None
-    if one.track("freed") is None and not fresh:
-        return None
-    return "its memory was still on the list when it was allocated again", one
-
-
-def _overran_list(
-    session: Session, modules: Modules, report: ListReport
-) -> tuple[str, SlabObject, Overrun] | None:
-    """An object whose list pointer, which the list check found wrong, was run over."""
-    role, _, pointer = (report.field or "").partition("->")
-    entry, was = report.entry(role), report.entry("was")
-    if entry is None or was is None or entry.owner.slab is None or entry.owner.slab.freed:
-        return None
-    if was.owner.is_memory or was.owner.kind == "null":
-        return None
-    one, field = entry.owner.slab, int(entry.owner.address) + (8 if pointer == "prev" else 0)
-    found = (
-        overrun_of(session, modules, one, field)
-        or run_within(session, one, field)
-        or written_over(session, modules, one, field, None)
-    )
-    return None if found is None else ("its list pointer was found wrong", one, found)
-
-
-def _overran(
-    session: Session, modules: Modules | None, flow: DataFlow | None
-) -> tuple[str, SlabObject, Overrun] | None:
-    if flow is None or flow.first.end is None or flow.first.end.memory is None:
-        return None
-    for way in flow.ways[:2]:
-        held, end = way.held_in, way.end
-        if held is None or held.slab is None or end is None or end.memory is None:
-            continue
-        found = overrun_of(session, modules, held.slab, int(held.address))
-        if found is not None:
-            return _READ_FROM, held.slab, found
-    way, kept = flow.first, flow.ways[1] if len(flow.ways) > 1 else None
-    held = way.held_in
-    if held is None or held.slab is None or held.slab.freed or not flow.of_a_pointer:
-        return None
-    # A pointer to memory is what it was to be.
-    if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
-        return None
-    at = kept.held_in.address if kept is not None and kept.held_in is not None else None
-    found = run_within(session, held.slab, int(held.address)) or written_over(
-        session, modules, held.slab, int(held.address), at
-    )
-    return None if found is None else (_READ_FROM, held.slab, found)
-
-
-def _damaged_head(
-    session: Session, modules: Modules, flow: DataFlow | None
-) -> tuple[str, SlabObject, Overrun] | None:
-    """An object of which only the beginning is other than of those beside it, with the pointer."""
-    held = flow.first.held_in if flow is not None and flow.of_a_pointer else None
-    if flow is None or held is None or held.slab is None or held.slab.state != "allocated":
-        return None
-    if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
-        return None
-    found = among_others(session, modules, held.slab, int(held.address))
-    return None if found is None else (_READ_FROM, held.slab, found)
-
-
-def _from_the_beginning(ran: tuple[str, SlabObject, Overrun]) -> bool:
-    """Whether what ran over a pointer in its own object is all that there is of that object."""
-    _, one, overrun = ran
-    return overrun.within and overrun.start - one.address <= _WORD
-
-
-def _in_allocator(backtrace: Backtrace | Missing) -> bool:
-    """Whether the allocator itself met the bad pointer."""
-    if isinstance(backtrace, Missing):
-        return False
-    inner = next((f for f in backtrace.crash_path if not f.inline), None)
-    return inner is not None and inner.plumbing == ALLOCATOR
-
-
 def _suspects(
     session: Session,
     modules: Modules,
@@ -279,11 +116,6 @@ def _suspects(
             yield frame_.module, f"its {frame_.function} is on the crash path", None, None
 
 
-def _former(foreign: Anothers | None) -> list[_Suspect]:
-    """Who had an object that is another's now."""
-    return [(*one, None) for one in foreign.former] if foreign is not None else []
-
-
 def collect(
     session: Session,
     modules: Modules,
@@ -295,113 +127,91 @@ def collect(
 ) -> ObjectUsers | Missing:
     """Find the object, then the modules bound to it, then what their code does."""
     known_flow = flow if isinstance(flow, DataFlow) else None
-    overrun = owned = None
-    question = "freed"
     listed = report if isinstance(report, ListReport) else None
-    freed = (
-        _freed(known_flow, listed)
-        or still_linked(session, known_flow)
-        or _read_through(session, modules, known_flow)
-        or freed_work(session, modules, known_flow)
-    )
-    reused = (
-        given_away(session, known_flow)
-        or read_while_free(session, known_flow)
-        or reused_object(session, modules, known_flow)
-    )
-    ran = _overran(session, modules, known_flow) if reused is None else None
-    if (
-        reused is None
-        and ran is None
-        and _in_allocator(backtrace)
-        and not isinstance(fault, Missing)
-    ):
-        cpu = 0 if isinstance(task, Missing) else task.cpu
-        ran = freelist_overrun(session, modules, fault, cpu)
-    if ran is None and reused is None and listed is not None:
-        ran = _overran_list(session, modules, listed)
-    refilled = foreign = None
-    if reused is None and (ran is None or _from_the_beginning(ran)):
-        foreign = anothers(session, modules, known_flow)
-        refilled = refilled_object(session, known_flow)
-    if reused is not None:
-        question, (role, one) = "reused", reused
-    elif foreign is not None:
-        question, role, one = "refilled", foreign.role, foreign.object
-    elif refilled is not None:
-        question, (role, one) = "refilled", refilled
-    elif ran is not None:
-        question, (role, one, overrun) = "overrun", ran
-    elif freed is not None:
-        role, one = freed
-        question = "freed" if one.freed else "reused"
-        if freed == _fresh_on_list(known_flow, listed):
-            question = "listed"
-    elif (stale := stale_entry(session, known_flow)) is not None:
-        question, (role, one, owned) = "refilled", stale
-        overrun = head_overrun(session, modules, one, owned)
-        if overrun is not None:
-            question, role, owned = "overrun", _READ_FROM, None
-    elif (damaged := _damaged_head(session, modules, known_flow)) is not None:
-        question, (role, one, overrun) = "overrun", damaged
-    else:
+    met = in_question(session, modules, known_flow, listed, backtrace, fault, task)
+    if met is None:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
     path = backtrace if isinstance(backtrace, Backtrace) else None
-    # Whose it was tells the entry before it.
-    subject = overrun.before if overrun is not None else owned or one
+    if met.foreign is not None:
+        suspects: Iterable[_Suspect] = ((*one, None) for one in met.foreign.former)
+    elif met.overrun is not None:
+        # What ran over an object is not on the path of whoever came upon it.
+        suspects = _suspects(session, modules, None, None, met.subject)
+    else:
+        suspects = _suspects(session, modules, path, known_flow, met.subject)
+    reader = SessionReader(session)
+    uses = _uses(session, modules, reader, suspects, met)
+    if met.question == "freed" and not uses:
+        places = places_in(met.object, known_flow, listed)
+        uses = [
+            ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
+            for e in embedders(session, modules, reader, met.object, places)[:MOST_SUSPECT_MODULES]
+        ]
+    if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
+        uses = _with_makers(session, modules, reader, uses, met.subject)
+    uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
+    return ObjectUsers(met.question, met.role, met.object, met.overrun, tuple(uses))
+
+
+def _uses(
+    session: Session,
+    modules: Modules,
+    reader: SessionReader,
+    suspects: Iterable[_Suspect],
+    met: InQuestion,
+) -> list[ModuleUse]:
+    """What the code of the modules bound to an object does; failing these, of who can write."""
     bound: dict[str, tuple[str, BytesPointer | None, list[Address]]] = {}
-    # What ran over an object is not on the path of whoever came upon it.
-    for name, why, because, at in _former(foreign) or _suspects(
-        session, modules, None if overrun else path, None if overrun else known_flow, subject
-    ):
+    for name, why, because, at in suspects:
         if name not in bound:
             if len(bound) >= MOST_SUSPECT_MODULES:
                 continue
             bound[name] = (why, because, [])
         if at is not None:
             bound[name][2].append(at)
-    reader = SessionReader(session)
-    uses = []
-    for name, (why, because, variables) in bound.items():
-        module = next((m for m in modules.loaded if m.name == name), None)
-        inner = inner_functions(session, module, reader) if module is not None else []
-        near = {int(at) for at in variables}
-        bases = {_symbol_start(session, at) for at in variables} | near
-        able = able_to_overrun(inner, bases, overrun)
-        uses.append(
-            ModuleUse(
-                module=name,
-                why=why,
-                because=because,
-                frees=freers(inner, subject.cache),
-                writes=named(f for _, f in able),
-                copies_it=named(
-                    f
-                    for _, f in able
-                    if overrun is not None
-                    and overrun.source is not None
-                    and _refers(session, f, int(overrun.source.address))
-                ),
-                uses=named(f for f in inner if f.refers & bases),
-                ranks=_ranks(able) if overrun is not None else (),
-                guessed=why.startswith(_HELD_BY),
-            )
-        )
-    if overrun is not None and not uses:
-        uses = [
-            ModuleUse(w.module, w.why, None, (), w.writes, (), allocates=w.allocates, guessed=True)
-            for w in writing_modules(session, modules, reader, overrun)[:MOST_SUSPECT_MODULES]
-        ]
-    if question == "freed" and not uses:
-        places = places_in(one, known_flow, listed)
-        uses = [
-            ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
-            for e in embedders(session, modules, reader, one, places)[:MOST_SUSPECT_MODULES]
-        ]
-    if question == "freed" and uses and not one.tracks and not one.refers:
-        uses = _with_makers(session, modules, reader, uses, subject)
-    uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
-    return ObjectUsers(question, role, one, overrun, tuple(uses))
+    found = [_use(session, modules, reader, name, one, met) for name, one in bound.items()]
+    if met.overrun is None or found:
+        return found
+    return [
+        ModuleUse(w.module, w.why, None, (), w.writes, (), allocates=w.allocates, guessed=True)
+        for w in writing_modules(session, modules, reader, met.overrun)[:MOST_SUSPECT_MODULES]
+    ]
+
+
+def _use(
+    session: Session,
+    modules: Modules,
+    reader: SessionReader,
+    name: str,
+    bound: tuple[str, BytesPointer | None, list[Address]],
+    met: InQuestion,
+) -> ModuleUse:
+    """What the code of a module does that is bound to an object.
+
+    :param bound: why, what says so, and its variables that hold the object
+    """
+    why, because, variables = bound
+    module = next((m for m in modules.loaded if m.name == name), None)
+    inner = inner_functions(session, module, reader) if module is not None else []
+    bases = {_symbol_start(session, at) for at in variables} | {int(at) for at in variables}
+    able = able_to_overrun(inner, bases, met.overrun)
+    source = met.overrun.source if met.overrun is not None else None
+    copies_it = [
+        function
+        for _, function in able
+        if source is not None and _refers(session, function, int(source.address))
+    ]
+    return ModuleUse(
+        module=name,
+        why=why,
+        because=because,
+        frees=freers(inner, met.subject.cache),
+        writes=named(f for _, f in able),
+        copies_it=named(copies_it),
+        uses=named(f for f in inner if f.refers & bases),
+        ranks=_ranks(able) if met.overrun is not None else (),
+        guessed=why.startswith(_HELD_BY),
+    )
 
 
 def _ranks(able: list[tuple[int, ModuleFunction]]) -> tuple[int, ...]:

@@ -1,0 +1,269 @@
+"""Which object's memory went wrong: freed and in use, given to somebody else, or run over.
+
+Not a fact by itself: :mod:`oopsight.evidence.memory.object_users` asks it.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing
+from oopsight.evidence.corruption.freelist_overrun import freelist_overrun
+from oopsight.evidence.corruption.head_overrun import among_others, head_overrun
+from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
+from oopsight.evidence.corruption.written_over import written_over
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.task import CrashedTask
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.owner import Owner, SlabObject, owner_of
+from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.use_after_free.anothers import Anothers, anothers
+from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
+from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
+from oopsight.evidence.use_after_free.reused import refilled as refilled_object
+from oopsight.evidence.use_after_free.reused import reused as reused_object
+from oopsight.evidence.use_after_free.stale_entry import stale_entry
+from oopsight.plumbing.mechanisms import ALLOCATOR
+from oopsight.session import Session
+
+_READ_FROM = "the bad pointer was read from it"
+_WORD = 8
+_Ran = tuple[str, SlabObject, Overrun]
+"""What an object is to the crash, the object, and what ran over it."""
+
+
+@dataclass(frozen=True)
+class InQuestion:
+    """An object, and what is asked about it."""
+
+    question: str
+    """As in :class:`~oopsight.evidence.memory.object_users.ObjectUsers`."""
+    role: str
+    object: SlabObject
+    overrun: Overrun | None = None
+    like_it: SlabObject | None = None
+    """One that is whose the object was."""
+    foreign: Anothers | None = None
+    """Whose it was, of an object that is another's now."""
+
+    @property
+    def subject(self) -> SlabObject:
+        """The object whose users are asked for: whose it was tells the entry before it."""
+        return self.overrun.before if self.overrun is not None else self.like_it or self.object
+
+
+def in_question(
+    session: Session,
+    modules: Modules,
+    flow: DataFlow | None,
+    report: ListReport | None,
+    backtrace: Backtrace | Missing,
+    fault: Fault | Missing,
+    task: CrashedTask | Missing,
+) -> InQuestion | None:
+    """Find the object that was freed or overwritten."""
+    reused = (
+        given_away(session, flow)
+        or read_while_free(session, flow)
+        or reused_object(session, modules, flow)
+    )
+    if reused is not None:
+        return InQuestion("reused", *reused)
+    ran = _overran(session, modules, flow)
+    if ran is None and _in_allocator(backtrace) and not isinstance(fault, Missing):
+        cpu = 0 if isinstance(task, Missing) else task.cpu
+        ran = freelist_overrun(session, modules, fault, cpu)
+    if ran is None and report is not None:
+        ran = _overran_list(session, modules, report)
+    again = _anothers(session, modules, flow) if ran is None or _from_the_beginning(ran) else None
+    if again is not None:
+        return again
+    if ran is not None:
+        return InQuestion("overrun", *ran)
+    return _free(session, modules, flow, report) or _by_place(session, modules, flow)
+
+
+def _anothers(session: Session, modules: Modules, flow: DataFlow | None) -> InQuestion | None:
+    """An object that was freed, and is somebody else's by now."""
+    foreign = anothers(session, modules, flow)
+    if foreign is not None:
+        return InQuestion("refilled", foreign.role, foreign.object, foreign=foreign)
+    refilled = refilled_object(session, flow)
+    return InQuestion("refilled", *refilled) if refilled is not None else None
+
+
+def _free(
+    session: Session, modules: Modules, flow: DataFlow | None, report: ListReport | None
+) -> InQuestion | None:
+    """An object that is free, or was when it came to be met."""
+    freed = (
+        _freed(flow, report)
+        or still_linked(session, flow)
+        or _read_through(session, modules, flow)
+        or freed_work(session, modules, flow)
+    )
+    if freed is None:
+        return None
+    if freed == _fresh_on_list(flow, report):
+        return InQuestion("listed", *freed)
+    return InQuestion("freed" if freed[1].freed else "reused", *freed)
+
+
+def _by_place(session: Session, modules: Modules, flow: DataFlow | None) -> InQuestion | None:
+    """An object that went wrong, by what is before it on its list or beside it in memory."""
+    stale = stale_entry(session, flow)
+    if stale is not None:
+        role, one, before = stale
+        overrun = head_overrun(session, modules, one, before)
+        if overrun is not None:
+            return InQuestion("overrun", _READ_FROM, one, overrun)
+        return InQuestion("refilled", role, one, like_it=before)
+    damaged = _damaged_head(session, modules, flow)
+    return InQuestion("overrun", *damaged) if damaged is not None else None
+
+
+def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabObject] | None:
+    """The object that is free and in use, and what it is to the crash."""
+    for number, way in enumerate(flow.ways[:2] if flow and not _handed_good(flow) else ()):
+        held = way.held_in
+        # A pointer that leads to memory in use was good: what held it may have been freed since.
+        if number and flow is not None and (way.index is not None or _in_use(flow.first.held_in)):
+            continue
+        if held is not None and held.slab is not None and held.slab.freed:
+            what = "the bad pointer" if number == 0 else "the pointer to it"
+            return f"{what} was read from it", held.slab
+    if flow is not None and flow.subject == "argument" and flow.checker is not None:
+        slab = flow.bad.slab if flow.bad else None
+        if slab is not None and slab.freed:
+            return f"it was handed to {flow.checker}", slab
+    fresh = _fresh_on_list(flow, report)
+    if fresh is not None:
+        return fresh
+    for entry in report.entries if report else ():
+        slab = entry.owner.slab
+        if slab is not None and slab.freed and entry.role in ("prev", "next", "entry", "was"):
+            return "it is on the list", slab
+    return None
+
+
+def _read_through(
+    session: Session, modules: Modules, flow: DataFlow | None
+) -> tuple[str, SlabObject] | None:
+    """The free object through whose address the pattern of freed memory was read.
+
+    For a load of which only the pointer is known, and not the index.
+    """
+    if flow is None or flow.bad is None or flow.bad.kind != "poison" or len(flow.ways) < 2:
+        return None
+    value = flow.ways[1].value
+    if flow.first.held_in is not None or value is None:
+        return None
+    slab = owner_of(session, modules, int(value)).slab
+    return None if slab is None or not slab.freed else ("the bad pointer was read from it", slab)
+
+
+def _handed_good(flow: DataFlow) -> bool:
+    """Whether a check was handed a pointer to memory in use: where that was kept is no matter.
+
+    A kernel thread has its argument from memory that is always freed once the thread runs.
+    """
+    return flow.subject == "argument" and _in_use(flow.bad)
+
+
+def _in_use(owner: Owner | None) -> bool:
+    return (
+        owner is not None and owner.is_memory and not (owner.slab is not None and owner.slab.freed)
+    )
+
+
+def _fresh_on_list(
+    flow: DataFlow | None, report: ListReport | None
+) -> tuple[str, SlabObject] | None:
+    """An object just allocated, to be added to a list on which its memory already is.
+
+    Its former life ended while it was on the list: the list still leads to the same address, or to
+    another entry in the same object, which has been initialised since.
+    """
+    if flow is None or report is None or report.operation != "add" or report.double_add:
+        return None
+    neighbour, was = report.entry("prev") or report.entry("next"), report.entry("was")
+    added = flow.first.value if flow.subject == "argument" else None
+    if neighbour is None or was is None or added is None or neighbour.owner.slab is None:
+        return None
+    one = neighbour.owner.slab
+    fresh = (flow.first.returned_by or "").lstrip("_").startswith(ALLOCATES)
+    within = one.address <= added < one.end and fresh
+    empty = was.owner.address in (0, neighbour.owner.address)
+    if not empty or not (within or neighbour.owner.address == added):
+        return None
+    if one.track("freed") is None and not fresh:
+        return None
+    return "its memory was still on the list when it was allocated again", one
+
+
+def _overran_list(session: Session, modules: Modules, report: ListReport) -> _Ran | None:
+    """An object whose list pointer, which the list check found wrong, was run over."""
+    role, _, pointer = (report.field or "").partition("->")
+    entry, was = report.entry(role), report.entry("was")
+    if entry is None or was is None or entry.owner.slab is None or entry.owner.slab.freed:
+        return None
+    if was.owner.is_memory or was.owner.kind == "null":
+        return None
+    one, field = entry.owner.slab, int(entry.owner.address) + (8 if pointer == "prev" else 0)
+    found = (
+        overrun_of(session, modules, one, field)
+        or run_within(session, one, field)
+        or written_over(session, modules, one, field, None)
+    )
+    return None if found is None else ("its list pointer was found wrong", one, found)
+
+
+def _overran(session: Session, modules: Modules | None, flow: DataFlow | None) -> _Ran | None:
+    if flow is None or flow.first.end is None or flow.first.end.memory is None:
+        return None
+    for way in flow.ways[:2]:
+        held, end = way.held_in, way.end
+        if held is None or held.slab is None or end is None or end.memory is None:
+            continue
+        found = overrun_of(session, modules, held.slab, int(held.address))
+        if found is not None:
+            return _READ_FROM, held.slab, found
+    way, kept = flow.first, flow.ways[1] if len(flow.ways) > 1 else None
+    held = way.held_in
+    if held is None or held.slab is None or held.slab.freed or not flow.of_a_pointer:
+        return None
+    # A pointer to memory is what it was to be.
+    if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
+        return None
+    at = kept.held_in.address if kept is not None and kept.held_in is not None else None
+    found = run_within(session, held.slab, int(held.address)) or written_over(
+        session, modules, held.slab, int(held.address), at
+    )
+    return None if found is None else (_READ_FROM, held.slab, found)
+
+
+def _damaged_head(session: Session, modules: Modules, flow: DataFlow | None) -> _Ran | None:
+    """An object of which only the beginning is other than of those beside it, with the pointer."""
+    held = flow.first.held_in if flow is not None and flow.of_a_pointer else None
+    if flow is None or held is None or held.slab is None or held.slab.state != "allocated":
+        return None
+    if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
+        return None
+    found = among_others(session, modules, held.slab, int(held.address))
+    return None if found is None else (_READ_FROM, held.slab, found)
+
+
+def _from_the_beginning(ran: _Ran) -> bool:
+    """Whether what ran over a pointer in its own object is all that there is of that object."""
+    _, one, overrun = ran
+    return overrun.within and overrun.start - one.address <= _WORD
+
+
+def _in_allocator(backtrace: Backtrace | Missing) -> bool:
+    """Whether the allocator itself met the bad pointer."""
+    if isinstance(backtrace, Missing):
+        return False
+    inner = next((f for f in backtrace.crash_path if not f.inline), None)
+    return inner is not None and inner.plumbing == ALLOCATOR
