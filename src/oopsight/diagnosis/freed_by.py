@@ -50,7 +50,9 @@ def freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
     found: list[Culprit] = []
     for use in users.modules:
         thing = f"{one.cache} object {one.address}"
-        if len(use.frees) == 1:
+        if use.lent:
+            why = f"tells the kernel that it is done with something; {use.why}"
+        elif len(use.frees) == 1:
             why = f"the only function of {use.module} that frees memory; {use.why}"
         else:
             why = f"can free such objects; {use.why}"

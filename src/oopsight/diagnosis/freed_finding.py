@@ -87,7 +87,7 @@ def object_finding(
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
-        innocent=_innocent(ranking, modules),
+        innocent=_innocent(users, ranking, modules),
         advice=(
             "Take the object off every list, and stop its timers and work, before it is freed; "
             "count its users.",
@@ -167,9 +167,14 @@ def _sure(users: ObjectUsers, ranking: Ranking) -> tuple[bool, bool]:
     return named, (named or alone) and not (open_ or guessed)
 
 
-def _innocent(ranking: Ranking, modules: Modules | Missing) -> tuple[Innocent, ...]:
+def _innocent(
+    users: ObjectUsers, ranking: Ranking, modules: Modules | Missing
+) -> tuple[Innocent, ...]:
+    """Modules that are not to blame, those with the reason first that the object itself gives."""
     blamed = {culprit.module for culprit in ranking.culprits}
-    why = "uses the object, but makes none of its kind"
-    handed = tuple(Innocent(name, why) for name in sorted(ranking.handed - blamed))
+    reasons = dict.fromkeys(ranking.handed, "uses the object, but makes none of its kind")
+    if users.has_it is not None:
+        reasons[users.has_it] = "has the memory now, and got it from the allocator in good faith"
+    told = tuple(Innocent(name, reasons[name]) for name in sorted(reasons.keys() - blamed))
     others = innocent(modules, ranking.culprits)
-    return (*handed, *(one for one in others if one.module not in ranking.handed))
+    return (*told, *(one for one in others if one.module not in reasons))

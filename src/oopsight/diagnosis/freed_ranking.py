@@ -82,10 +82,8 @@ def rank(
     one, known = users.object, record(users)
     certain = known is not None and (not known.handed_on or known.by is not None)
     free, doubtful = _candidates(users, flow, backtrace)
-    makers = {use.module for use in users.modules if use.allocates or use.guessed}
-    handed = {use.module for use in users.modules if use.allocates is False} if makers else set()
-    if handed:
-        free = [freer for freer in free if freer.module in makers] or free
+    makers, handed = _made_by(users)
+    free = [freer for freer in free if freer.module in makers] or free
     several = not certain and len(free) != 1 and users.question != "listed" and not handed
     users_first = several and any(f.module for f in followers)
     if several and not gave_back_itself(followers, hints.doers):
@@ -97,15 +95,7 @@ def rank(
         culprits, users_first = merge(own, culprits), True
     borrowed = lent(one, free, followers) if certain else []
     kept = outlived(one, free, followers) if certain else []
-    if borrowed or kept:
-        culprits = borrowed or kept
-    elif certain:
-        # Who met what another had freed is a victim.
-        guilty = {freer.module for freer in free}
-        culprits = [culprit for culprit in culprits if culprit.module in guilty]
-    elif handed:
-        # Whoever makes such objects frees them; the others were given it to use.
-        culprits = [culprit for culprit in culprits if culprit.module in makers] or culprits
+    culprits = borrowed or kept or _of_their_modules(culprits, free, makers, certain=certain)
     counted, sharing = uncounted(hints.doers, one, free)
     if not borrowed and not kept:
         culprits = merge(sharing, culprits)
@@ -124,6 +114,26 @@ def rank(
     )
 
 
+def _of_their_modules(
+    culprits: list[Culprit], free: list[Culprit], makers: set[str], *, certain: bool
+) -> list[Culprit]:
+    """Those of the modules that freed it, or that make such objects if others were handed it."""
+    if certain:
+        # Who met what another had freed is a victim.
+        guilty = {freer.module for freer in free}
+        return [culprit for culprit in culprits if culprit.module in guilty]
+    # Whoever makes such objects frees them; the others were given it to use.
+    made = [culprit for culprit in culprits if culprit.module in makers]
+    return made or culprits
+
+
+def _made_by(users: ObjectUsers) -> tuple[set[str], set[str]]:
+    """Modules that make such objects, and those that make none, if there are both."""
+    makers = {use.module for use in users.modules if use.allocates or use.guessed}
+    handed = {use.module for use in users.modules if use.allocates is False}
+    return (makers, handed) if makers and handed else (set(), set())
+
+
 def _candidates(
     users: ObjectUsers, flow: DataFlow | Missing, backtrace: Backtrace
 ) -> tuple[list[Culprit], bool]:
@@ -133,6 +143,8 @@ def _candidates(
         # Whoever has it now got it from the allocator in good faith.
         mine = {flow.first.module} | {f.module for f in backtrace.blamable}
         found = [one for one in found if one.module in mine] or found
+    # Failing that, it is known to whom the memory belongs by now.
+    found = [one for one in found if one.module != users.has_it] or found
     if users.question != "listed" or record(users) is not None:
         return found, False
     # Who has just allocated it frees such objects as well, where something fails.
@@ -156,5 +168,9 @@ def _in_order(
     """With who registers and manages such objects first, where nothing tells who freed it."""
     if certain:
         return function_first(culprits)
+    if any(use.lent for use in users.modules):
+        # The kernel's own modules use what is theirs for whoever calls them.
+        had_it = {use.module for use in users.modules}
+        culprits = [one for one in culprits if one.module in had_it] or culprits
     near = registered(hints.registrants, culprits)
     return with_inlined(function_first(merge(near, managers(hints.doers), culprits)), users)

@@ -11,6 +11,8 @@ from handmade_facts import (
     flow_step,
     frame,
     list_report,
+    module,
+    modules,
     owner,
     slab_object,
     track,
@@ -283,3 +285,34 @@ def test_a_module_that_frees_nothing_is_no_sure_culprit() -> None:
     found = judged(flow=data_flow(way(STEP)), users=idle)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_whoever_has_the_memory_now_is_not_to_blame() -> None:
+    known = users(slab_object())
+    now = replace(known.modules[0], module="log", frees=("log_drop",))
+    both = replace(known, question="refilled", modules=(now, *known.modules), has_it="log")
+    loaded = modules(module("mod", 0x1000, 0x2000, "O"), module("log", 0x3000, 0x4000, "O"))
+    answer = judged(users=both, modules=loaded)
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("mod", "mod_free")
+    assert answer.certainty is Certainty.POSSIBLE
+    ((name, why),) = ((one.module, one.why) for one in answer.innocent)
+    assert name == "log"
+    assert why.startswith("has the memory now")
+    # Where nobody else can have freed it, it may have done so itself.
+    answer = judged(users=replace(both, modules=(now,)), modules=loaded)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].module == "log"
+
+
+def test_who_tells_the_kernel_that_it_is_done() -> None:
+    known = users(slab_object())
+    lent = replace(known.modules[0], lent=True)
+    answer = judged(users=replace(known, question="refilled", modules=(lent,)))
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].why.startswith("tells the kernel that it is done")
+    # The kernel's modules on the way use it for whoever calls them.
+    met = data_flow(way(flow_step("loaded", "uio_event_notify", 7, "uio")), bad=flow().bad)
+    answer = judged(users=replace(known, question="refilled", modules=(lent,)), flow=met)
+    assert isinstance(answer, Finding)
+    assert {culprit.module for culprit in answer.culprits} == {"mod"}

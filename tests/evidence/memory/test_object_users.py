@@ -14,7 +14,8 @@ from oopsight.evidence.memory.object_users import ObjectUsers, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.use_after_free import reused
+from oopsight.evidence.use_after_free import claims, reused
+from oopsight.evidence.use_after_free.anothers import Anothers
 
 ONE = made.slab_object()
 VICTIM, OTHER = 0xFFFFFFFFC0400000, 0xFFFFFFFFC0500000
@@ -50,6 +51,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(module_roles, "start_and_end", lambda *_: {VICTIM})
     monkeypatch.setattr(object_in_question, "overrun_of", lambda *_: None)
     monkeypatch.setattr(object_in_question, "among_others", lambda *_: None)
+    monkeypatch.setattr(claims, "owner_of", lambda *_: made.owner(0, "unknown"))
     return found
 
 
@@ -357,3 +359,40 @@ def test_where_its_user_frees_nothing_others_that_do_are_suspects(
     user, other = on_path(machine, {"cam": (), "log": ()}, monkeypatch)
     assert (user.module, user.frees) == ("cam", ())
     assert (other.module, other.guessed, other.frees) == ("log", True, ("log_drop",))
+
+
+def test_what_gives_back_what_the_kernel_lent(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = code(VICTIM, cam_init="kfree", cam_off="uio_unregister_device", cam_poll="poll_wait")
+    monkeypatch.setattr(module_roles, "functions", lambda *_: gone)
+    memory = BytesPointer(Address(OTHER + 8), "00" * 8)
+    lent = Anothers("by hand", ONE, "log", (("cam", "had it", memory),), lent=True)
+    monkeypatch.setattr(object_in_question, "anothers", lambda *_: lent)
+    found = users(machine, flow(ONE))
+    assert (found.question, found.has_it) == ("refilled", "log")
+    (use,) = found.modules
+    assert (use.module, use.frees, use.lent) == ("cam", ("cam_off",), True)
+
+
+@pytest.mark.parametrize(
+    ("within", "owner", "question"),
+    [(True, None, "refilled"), (False, "log", "refilled"), (False, "cam", "overrun")],
+)
+def test_what_its_owner_has_there_did_not_run_over_it(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    within: bool,
+    owner: str | None,
+    question: str,
+) -> None:
+    memory = BytesPointer(Address(OTHER + 8), "00" * 8)
+    foreign = Anothers("by hand", ONE, "log", (("cam", "had it", memory),))
+    ran = replace(made.overrun(), within=within)
+    monkeypatch.setattr(object_in_question, "anothers", lambda *_: foreign)
+    monkeypatch.setattr(object_in_question, "owner_of_object", lambda *_: owner)
+    monkeypatch.setattr(object_in_question, "overrun_of", lambda *_: ran)
+    step = made.flow_step("loaded", "cam_poll", TEXT, "cam", agrees=True, memory=memory)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
+    met = made.data_flow(made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical"))
+    assert users(machine, met).question == question

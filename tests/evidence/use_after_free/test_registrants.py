@@ -71,7 +71,13 @@ def test_anything_else_has_none(name: str, kind: str, loaded: Any) -> None:
         ("inlined", "struct timer_list.function", "a timer"),
         ("__run_timers.part.0", None, "a timer"),
         ("__hrtimer_run_queues", None, "a timer of high resolution"),
+        ("timerqueue_add", None, "a timer of high resolution"),
         ("process_one_work", None, "a work item"),
+        ("assign_work", None, "a work item"),
+        ("tasklet_action_common.constprop.0", None, "a tasklet"),
+        ("rcu_do_batch", None, "a callback of RCU"),
+        ("inlined", "struct packet_type.func", "a packet handler"),
+        ("do_shrink_slab", None, "a shrinker"),
     ],
 )
 def test_the_kind_of_registry(function: str, name: str | None, what: str) -> None:

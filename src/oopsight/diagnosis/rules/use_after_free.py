@@ -19,7 +19,9 @@ How it is decided
     free. Where the record names the kernel alone, as for what devres frees, the module is blamed
     that had the object from it: who used it, or else who allocated it. Where its owner gave back
     the last reference, and another module used it, that module comes first, and the verdict is
-    *possible*.
+    *possible*. Whoever has the memory by now is not to blame, as long as somebody else can be: who
+    read it, who has such entries as the kernel took it for, or in whose object the kernel found the
+    pointer.
     SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the
     record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
     leads to a free page, to a page that a variable of another module points to, or to where no area
@@ -32,12 +34,14 @@ How it is decided
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
     *inferred*. Freed memory that was given to somebody else since is recognised only where two
-    modules hold it, where it was on a list as it was allocated again, or where it is on the list of
-    a module by now that has nothing to do with who used it; that is *possible* only. Of pages and
-    vmalloc areas a wrong pointer may merely look so: there too it is mostly so. Without the
-    allocator's records the freeing function is chosen by what it can do, not by what it did, and
-    the verdict is only *possible*. First comes who frees what the field held and leaves the
-    pointer there, then who frees and allocates nothing; who uses it only where none stands out.
+    modules hold it, where it was on a list as it was allocated again, or where something shows that
+    it is a module's by now which has nothing to do with who used it: that module's list, variable
+    or table leads to it, it names a function of it or is a copy of its data. That is *possible*
+    only: modules may share objects through the kernel. Of pages and vmalloc areas a wrong pointer
+    may merely look so: there too it is mostly so. Without the allocator's records the freeing
+    function is chosen by what it can do, not by what it did, and the verdict is only *possible*.
+    First comes who frees what the field held and leaves the pointer there, then who frees and
+    allocates nothing; who uses it only where none stands out.
     A function that stores something in what it frees is less suspect if the freed object holds
     other bytes there, and so is one that stops the timer, work or thread that then used the object,
     and one that frees only what had the pointer to it, and still has; of two alike comes first

@@ -19,7 +19,7 @@ How it is decided
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
     the pattern of memory that was never written. Memory that was freed and given to somebody else
-    since looks the same.
+    since looks the same, where nothing shows whose it is now.
 
 Example
     ``struct entry *e;`` without a value, followed in an error path.

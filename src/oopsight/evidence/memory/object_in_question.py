@@ -19,7 +19,8 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import Owner, SlabObject, owner_of
 from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Modules
-from oopsight.evidence.use_after_free.anothers import Anothers, anothers
+from oopsight.evidence.use_after_free.anothers import Anothers, anothers, has_it_now
+from oopsight.evidence.use_after_free.claims import owner_of_object
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
 from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
 from oopsight.evidence.use_after_free.reused import refilled as refilled_object
@@ -47,6 +48,8 @@ class InQuestion:
     """One that is whose the object was."""
     foreign: Anothers | None = None
     """Whose it was, of an object that is another's now."""
+    has_it: str | None = None
+    """The module whose it is now."""
 
     @property
     def subject(self) -> SlabObject:
@@ -64,20 +67,20 @@ def in_question(
     task: CrashedTask | Missing,
 ) -> InQuestion | None:
     """Find the object that was freed or overwritten."""
-    reused = (
-        given_away(session, flow)
-        or read_while_free(session, flow)
-        or reused_object(session, modules, flow)
-    )
+    reused = given_away(session, flow) or read_while_free(session, flow)
     if reused is not None:
         return InQuestion("reused", *reused)
+    both = reused_object(session, modules, flow)
+    if both is not None:
+        return InQuestion("reused", both.role, both.object, has_it=both.owner)
     ran = _overran(session, modules, flow)
     if ran is None and _in_allocator(backtrace) and not isinstance(fault, Missing):
         cpu = 0 if isinstance(task, Missing) else task.cpu
         ran = freelist_overrun(session, modules, fault, cpu)
     if ran is None and report is not None:
         ran = _overran_list(session, modules, report)
-    again = _anothers(session, modules, flow) if ran is None or _from_the_beginning(ran) else None
+    path = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
+    again = _anothers(session, modules, flow, ran, [frame.module or "" for frame in path])
     if again is not None:
         return again
     if ran is not None:
@@ -85,13 +88,35 @@ def in_question(
     return _free(session, modules, flow, report) or _by_place(session, modules, flow)
 
 
-def _anothers(session: Session, modules: Modules, flow: DataFlow | None) -> InQuestion | None:
-    """An object that was freed, and is somebody else's by now."""
-    foreign = anothers(session, modules, flow)
-    if foreign is not None:
-        return InQuestion("refilled", foreign.role, foreign.object, foreign=foreign)
+def _anothers(
+    session: Session,
+    modules: Modules,
+    flow: DataFlow | None,
+    ran: _Ran | None,
+    on_path: list[str],
+) -> InQuestion | None:
+    """An object that was freed, and is somebody else's by now.
+
+    :param ran: what seems to have run over it: within it, that may be what its owner has there, and
+        so may what goes on from another object of its owner
+    :param on_path: names of the modules on the crash path
+    """
+    foreign = anothers(session, modules, flow, on_path)
+    if foreign is not None and (
+        ran is None
+        or ran[2].within
+        or owner_of_object(session, modules, ran[2].before) == foreign.owner
+    ):
+        return InQuestion(
+            "refilled", foreign.role, foreign.object, foreign=foreign, has_it=foreign.owner
+        )
+    if ran is not None and not _from_the_beginning(ran):
+        return None
     refilled = refilled_object(session, flow)
-    return InQuestion("refilled", *refilled) if refilled is not None else None
+    if refilled is None:
+        return None
+    owner = has_it_now(session, modules, flow, refilled[1])
+    return InQuestion("refilled", *refilled, has_it=owner)
 
 
 def _free(

@@ -27,6 +27,7 @@ from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     FREES,
     freers,
+    givers_back,
     holding_variables,
     inner_functions,
     named,
@@ -68,6 +69,8 @@ class ModuleUse:
     """How suspect each of :attr:`writes` is by its code, 0 the most; none where that is open."""
     guessed: bool = False
     """Whether nothing binds it to the object but what its code can do."""
+    lent: bool = False
+    """Whether it had the object from the kernel: :attr:`frees` let the kernel free it."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class ObjectUsers:
     overrun: Overrun | None
     modules: tuple[ModuleUse, ...]
     """Most closely bound first."""
+    has_it: str | None = None
+    """The module that has the memory of a freed object by now."""
 
 
 def _suspects(
@@ -150,7 +155,9 @@ def collect(
     if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
-    return ObjectUsers(met.question, met.role, met.object, met.overrun, tuple(uses))
+    return ObjectUsers(
+        met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
+    )
 
 
 def _uses(
@@ -193,6 +200,9 @@ def _use(
     why, because, variables = bound
     module = next((m for m in modules.loaded if m.name == name), None)
     inner = inner_functions(session, module, reader) if module is not None else []
+    frees = freers(inner, met.subject.cache)
+    back = givers_back(inner) if met.foreign is not None else ()
+    lent = bool(back) and met.foreign is not None and (met.foreign.lent or not frees)
     bases = {_symbol_start(session, at) for at in variables} | {int(at) for at in variables}
     able = able_to_overrun(inner, bases, met.overrun)
     source = met.overrun.source if met.overrun is not None else None
@@ -205,12 +215,13 @@ def _use(
         module=name,
         why=why,
         because=because,
-        frees=freers(inner, met.subject.cache),
+        frees=back if lent else frees,
         writes=named(f for _, f in able),
         copies_it=named(copies_it),
         uses=named(f for f in inner if f.refers & bases),
         ranks=_ranks(able) if met.overrun is not None else (),
         guessed=why.startswith(_HELD_BY),
+        lent=lent,
     )
 
 

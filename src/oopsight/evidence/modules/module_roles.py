@@ -67,6 +67,7 @@ _DESTROYS = (
     "sk_free",
     "sock_release",
 )
+_GIVES_BACK = re.compile(r"(?:^|_)(?:free|destroy|release|put|unregister)(?!_user)(?:_|$)")
 # Copies whose length is the caller's affair, or the source's.
 _COPIES = (
     "memcpy",
@@ -291,6 +292,11 @@ def reaching(names: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
 def destroyers(inner: list[ModuleFunction]) -> tuple[str, ...]:
     """Names of those that have the kernel free what is not theirs to call kfree() for."""
     return named(one for one in inner if _does(one, _DESTROYS))
+
+
+def givers_back(inner: list[ModuleFunction]) -> tuple[str, ...]:
+    """Names of those that tell the kernel that they are done with something, by what they call."""
+    return named(one for one in inner if any(_GIVES_BACK.search(name) for name in one.outside))
 
 
 def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:

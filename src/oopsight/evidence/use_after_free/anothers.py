@@ -1,33 +1,33 @@
-"""An object that is another module's by now, on a list of it: freed, and allocated again by that.
+"""An object that is another module's by now: freed, and allocated again by that.
 
-The entry of a list or hash chain that lies in it leads back, entry by entry, to a head in the other
-module's data. Modules that know each other share objects; of those that do not, one has freed it.
+Modules that know each other share objects; of those that do not, one has freed it.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
-from oopsight.evidence import Address
+from oopsight.errors import SymbolError
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.module_code import ModuleFunction, functions
+from oopsight.evidence.modules.module_roles import holding_variables
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.claims import Claim, claim_of
 from oopsight.evidence.use_after_free.registrants import Registry, registry_of
-from oopsight.session import Session, read_word
+from oopsight.session import Session
 from oopsight.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from oopsight.evidence.flow.data_flow import DataFlow
     from oopsight.evidence.memory.owner import SlabObject
 
-_MOST_ENTRIES = 1024
-_LARGEST = 4096
-_KERNEL_HALF = 1 << 63
+_MOST_USED = 64
 
 
 @dataclass(frozen=True)
@@ -36,108 +36,194 @@ class Anothers:
 
     role: str
     object: SlabObject
+    owner: str
+    """The module whose it is now."""
     former: tuple[tuple[str, str, BytesPointer], ...]
     """Modules that can have had it, why, and what says whose it is now."""
+    lent: bool = False
+    """Whether who had it makes none: the kernel made it for it."""
 
 
-@dataclass(frozen=True)
-class _Head:
-    """A list's head in a module's data."""
+def anothers(
+    session: Session, modules: Modules, flow: DataFlow | None, on_path: Iterable[str] = ()
+) -> Anothers | None:
+    """The object that a bad pointer was read from, if it is another module's.
 
-    module: Module
-    name: str
-    memory: BytesPointer
+    Or the one that the pointer came from which led to the bad one: what is a pointer of the other
+    module's leads anywhere.
+
+    :param on_path: names of the modules on the crash path
+    """
+    if flow is None or not flow.of_a_pointer or flow.bad is None:
+        return None
+    found = None if flow.bad.is_memory else _met(session, modules, flow, 0, on_path)
+    if found is None and len(flow.ways) > 1 and flow.ways[1].module is not None:
+        found = _met(session, modules, flow, 1)
+    return found
 
 
-def anothers(session: Session, modules: Modules, flow: DataFlow | None) -> Anothers | None:
-    """The object that a bad pointer was read from, if it is on another module's list."""
-    held = flow.first.held_in if flow is not None else None
+def _met(
+    session: Session, modules: Modules, flow: DataFlow, number: int, on_path: Iterable[str] = ()
+) -> Anothers | None:
+    """The same, of the object that one of the pointers was read from."""
+    way, held = flow.ways[number], flow.ways[number].held_in
     one = held.slab if held is not None else None
-    if flow is None or one is None or one.freed or not flow.of_a_pointer:
+    if held is None or one is None or one.freed or not _reached(flow, number, one):
         return None
-    if flow.bad is None or flow.bad.is_memory:
+    name = _user(modules, flow, number)
+    registry = registry_of(way) if name is None else None
+    lender = None
+    if name is None and not number:
+        lender = _had_from_kernel(modules, flow, one) or _keeps(session, modules, one, on_path)
+    if name is None and registry is None and lender is None:
         return None
-    name = flow.first.module
-    registry = registry_of(flow.first) if name is None else None
-    if name is None and registry is None:
+    users = _users(session, modules, name or lender, registry)
+    claim = claim_of(session, modules, one, int(held.address), users)
+    # Another's zeros and pointers are a live object's, too.
+    ordinary = number or (flow.bad is not None and flow.bad.kind == "null")
+    if claim is None or (ordinary and (name is None or _names(one, name)) and registry is None):
         return None
-    heads = list(_heads(session, modules, one))
-    if not heads or any(head.module.name == name for head in heads):
+    owner = claim.module.name
+    if name is not None and (former := _read(session, modules, one, claim, name)):
+        role = f"{name} reads pointers from it, and {claim.text}: {owner} does not know {name}"
+        return Anothers(role, one, owner, former)
+    if registry is not None and (former := _registered(session, modules, one, claim, registry)):
+        role = f"the kernel takes it for {registry.what}, and {claim.text}: {owner} has none"
+        return Anothers(role, one, owner, former)
+    user = name or lender
+    if ordinary or user is None or way.module == user:
         return None
-    head = heads[0]
-    it_is = f"it is on the list {head.name} of {head.module.name}"
+    return _lent(session, modules, one, claim, user)
+
+
+def has_it_now(
+    session: Session, modules: Modules, flow: DataFlow | None, one: SlabObject
+) -> str | None:
+    """The module whose a refilled object is now; ``None`` where it may as well have been freed."""
+    held = flow.first.held_in if flow is not None else None
+    if flow is None or held is None:
+        return None
+    user = _user(modules, flow, 0) or _had_from_kernel(modules, flow, one)
+    registry = registry_of(flow.first) if user is None else None
+    users = _users(session, modules, user, registry)
+    claim = claim_of(session, modules, one, int(held.address), users) if users else None
+    if claim is None:
+        return None
+    before = next((m for m in modules.loaded if m.name == user), None)
+    known = before is not None and _acquainted(session, modules, before, claim.module)
+    return None if known else claim.module.name
+
+
+def _users(
+    session: Session, modules: Modules, user: str | None, registry: Registry | None
+) -> set[str]:
+    """The module that an object was used by, and those that have such entries there."""
+    found = {user} if user is not None else set()
     if registry is not None:
-        former = _registered(session, modules, one, head, registry)
-        role = f"the kernel takes it for {registry.what}, and {it_is}, which has none of them"
-    else:
-        former = _read(session, modules, one, head, name)
-        role = f"{name} reads pointers from it, and {it_is}, which has nothing to do with {name}"
-    return Anothers(role, one, former) if former else None
+        foreign = (module for module in modules.loaded if module.taints)
+        found |= {module.name for module in foreign if _puts(session, module, registry)}
+    return found
 
 
-def _heads(session: Session, modules: Modules, one: SlabObject) -> Iterator[_Head]:
-    """Heads of the lists that an object is on."""
-    for offset in range(0, min(one.size, _LARGEST) - 8, 8):
-        found = _head(session, modules, one.address + offset)
-        if found is not None:
-            yield found
+def _reached(flow: DataFlow, number: int, one: SlabObject) -> bool:
+    """Whether a pointer led into the object, and not an index from another one."""
+    if flow.ways[number].index is not None or len(flow.ways) <= number + 1:
+        return flow.ways[number].index is None
+    way = flow.ways[number + 1]
+    # A pointer to a member is moved to where the whole would begin.
+    met = [at for at in (way.value, way.end.value if way.end else None) if at is not None]
+    return way.index is None and (not met or any(one.address <= int(at) < one.end for at in met))
 
 
-def _head(session: Session, modules: Modules, entry: int) -> _Head | None:
-    """Go back from entry to entry, each of which leads to the one that was come from."""
-    at = entry
-    for _ in range(_MOST_ENTRIES):
-        # list_head.prev, or hlist_node.pprev: what is there leads on to the entry.
-        before = read_word(session, at + 8)
-        if before is None or before < _KERNEL_HALF or before % 8:
-            return None
-        if before == entry or read_word(session, before) != at:
-            return None
-        module = modules.owner(before)
-        if module is not None and not module.taints:
-            return None  # the kernel's own modules have others' objects on their lists
-        if module is not None:
-            memory = BytesPointer(Address(before), at.to_bytes(8, "little").hex())
-            return _Head(module, _name(session, before), memory)
-        at = before
-    return None
+def _user(modules: Modules, flow: DataFlow, number: int) -> str | None:
+    """The module from outside the kernel that read from the object, or had the kernel read it."""
+    foreign = {module.name for module in modules.loaded if module.taints}
+    handed = (step.module for way in flow.ways[number + 1 :][:1] for step in way.steps)
+    mine = flow.ways[number].module
+    return next((name for name in (mine, *handed) if name in foreign), None)
 
 
-def _name(session: Session, address: int) -> str:
-    try:
-        return printable(session.prog.symbol(address).name)
-    except LookupError:
-        return f"at {address:#x}"
+def _had_from_kernel(modules: Modules, flow: DataFlow, one: SlabObject) -> str | None:
+    """The module whose object or variable held the pointer by which the kernel came to an object.
+
+    The entry before it on a list may be anybody's: the pointer is one to its very beginning, or
+    lies in an object of the same kind.
+    """
+    held = flow.ways[1].held_in if len(flow.ways) > 1 else None
+    way, read = flow.ways[1] if held is not None else None, flow.first.held_in
+    if held is None or way is None or read is None:
+        return None
+    kept = held.slab
+    alike = (
+        kept is not None and kept.cache_address == one.cache_address and held.offset == read.offset
+    )
+    if way.end is None or (way.end.value != one.address and not alike):
+        return None
+    refers = [ref.module for ref in kept.refers] if kept is not None else [held.module]
+    foreign = {module.name for module in modules.loaded if module.taints}
+    return next((name for name in refers if name in foreign), None)
+
+
+def _keeps(
+    session: Session, modules: Modules, one: SlabObject, on_path: Iterable[str]
+) -> str | None:
+    """The first module on the crash path of which a variable has the very address of an object."""
+    holders = {
+        module.name
+        for module, *_ in holding_variables(session, modules, one.address, one.address + 1)
+    }
+    return next((name for name in on_path if name in holders), None)
+
+
+def _names(one: SlabObject, name: str | None) -> bool:
+    """Whether an object points to a module's code or data: it is that module's still, it seems."""
+    return any(reference.module == name for reference in one.refers)
 
 
 def _read(
-    session: Session, modules: Modules, one: SlabObject, head: _Head, name: str | None
+    session: Session, modules: Modules, one: SlabObject, claim: Claim, name: str
 ) -> tuple[tuple[str, str, BytesPointer], ...]:
     """The module that read it, if it makes such objects and does not know the other."""
     reader = next((m for m in modules.loaded if m.name == name and m.taints), None)
     if reader is None:
         return ()
-    made, whole = allocating(session, modules, reader, one.cache_address, one.size)
-    if (whole and not made) or _acquainted(session, modules, reader, head.module):
+    for module in (reader, claim.module):
+        made, whole = allocating(session, modules, module, one.cache_address, one.size)
+        if whole and not made:
+            return ()
+    if _acquainted(session, modules, reader, claim.module):
         return ()
-    return ((reader.name, "it uses the object", head.memory),)
+    return ((reader.name, "it uses the object", claim.memory),)
+
+
+def _lent(
+    session: Session, modules: Modules, one: SlabObject, claim: Claim, name: str
+) -> Anothers | None:
+    """An object that a module had the kernel use, if its owner makes such objects by itself."""
+    user = next((m for m in modules.loaded if m.name == name), None)
+    if user is None or _acquainted(session, modules, user, claim.module):
+        return None
+    if not allocating(session, modules, claim.module, one.cache_address, one.size)[0]:
+        return None
+    made, whole = allocating(session, modules, user, one.cache_address, one.size)
+    return Anothers(
+        role=f"{name} has the kernel read pointers from it, and {claim.text}",
+        object=one,
+        owner=claim.module.name,
+        former=((name, "it had the kernel use the object", claim.memory),),
+        lent=whole and not made,
+    )
 
 
 def _registered(
-    session: Session, modules: Modules, one: SlabObject, head: _Head, registry: Registry
+    session: Session, modules: Modules, one: SlabObject, claim: Claim, registry: Registry
 ) -> tuple[tuple[str, str, BytesPointer], ...]:
-    """Modules that put such entries there and make such objects, if its owner has none there.
+    """Modules that put such entries there and make such objects.
 
     What a module registers as it is loaded its code does not tell any more, but how it takes that
     back.
     """
-    if any(registry.handles(f) for f in _code(session, head.module)):
-        return ()
-    putting = [
-        module
-        for module in modules.loaded
-        if module.taints and any(registry.handles(f) for f in _code(session, module))
-    ]
+    putting = [m for m in modules.loaded if m.taints and _puts(session, m, registry)]
     made = {
         module.name: allocating(session, modules, module, one.cache_address, one.size)
         for module in putting
@@ -145,15 +231,41 @@ def _registered(
     able = [module for module in putting if made[module.name][0]]
     able = able or [module for module in putting if not made[module.name][1]]
     why = f"it has {registry.what} and makes such objects"
-    return tuple((module.name, why, head.memory) for module in able)
+    return tuple((module.name, why, claim.memory) for module in able)
+
+
+def _puts(session: Session, module: Module, registry: Registry) -> bool:
+    """Whether a module puts such entries there, or takes them back."""
+    return any(registry.handles(function) for function in _code(session, module))
 
 
 def _acquainted(session: Session, modules: Modules, one: Module, other: Module) -> bool:
     """Whether two modules use each other, or both a third."""
     if _uses(session, one, other) or _uses(session, other, one):
         return True
+    if _needs(session, one) & _needs(session, other):
+        return True
     thirds = [m for m in modules.loaded if m.taints and m.name not in (one.name, other.name)]
     return any(_uses(session, one, third) and _uses(session, other, third) for third in thirds)
+
+
+def _needs(session: Session, one: Module) -> set[str]:
+    """The modules that a module depends on, after the kernel's records, be they the kernel's own.
+
+    A subsystem that is a module hands the objects of one driver to the others.
+    """
+    from drgn import FaultError
+    from drgn.helpers.linux.list import list_for_each_entry
+    from drgn.helpers.linux.module import find_module
+
+    try:
+        module = find_module(session.prog, one.name)
+        # struct module has target_list with CONFIG_MODULE_UNLOAD.
+        head = module.target_list.address_of_() if module else None
+        uses = list_for_each_entry("struct module_use", head, "target_list") if module else ()
+        return {printable(use.target.name.string_()) for use in itertools.islice(uses, _MOST_USED)}
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return set()
 
 
 def _uses(session: Session, one: Module, other: Module) -> bool:

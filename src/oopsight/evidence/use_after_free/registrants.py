@@ -57,26 +57,73 @@ _REGISTRIES = (
     Registry(
         "a timer",
         "struct timer_list.",
-        ("call_timer_fn", "expire_timers", "run_timers", "run_timer_softirq"),
+        (
+            "call_timer_fn",
+            "expire_timers",
+            "collect_expired_timers",
+            "run_timers",
+            "run_timer_softirq",
+            "enqueue_timer",
+            "detach_if_pending",
+        ),
         re.compile(
             r"(?:mod_timer|add_timer|timer_reduce|init_timer_key)\w*"
             r"|(?:try_to_)?del_timer\w*|timer_(?:delete|shutdown)\w*"
+            r"|(?:queue|mod|cancel|flush)_delayed_work\w*"
         ),
     ),
     Registry(
         "a timer of high resolution",
         "struct hrtimer.",
-        ("hrtimer_run_queues", "__run_hrtimer"),
+        (
+            "hrtimer_run_queues",
+            "__run_hrtimer",
+            "hrtimer_next_event_base",
+            "timerqueue_add",
+            "timerqueue_del",
+            "timerqueue_iterate_next",
+        ),
         re.compile(r"hrtimer_(?:init|setup|start|cancel|try_to_cancel)\w*"),
     ),
     Registry(
         "a work item",
         "struct work_struct.",
-        ("process_one_work",),
+        (
+            "process_one_work",
+            "process_scheduled_works",
+            "worker_thread",
+            "assign_work",
+            "move_linked_works",
+            "insert_work",
+        ),
         re.compile(
             r"_*(?:queue|mod|schedule|cancel|flush)_(?:\w+_)?work\w*"
             r"|(?:drain|destroy)_workqueue"
         ),
+    ),
+    Registry(
+        "a tasklet",
+        "struct tasklet_struct.",
+        ("tasklet_action_common", "tasklet_action"),
+        re.compile(r"_*tasklet_(?:\w+_)?(?:init|setup|schedule|kill)\w*"),
+    ),
+    Registry(
+        "a callback of RCU",
+        "struct callback_head.",
+        ("rcu_do_batch",),
+        re.compile(r"call_s?rcu(?:_\w+)?|kv?free_call_rcu"),
+    ),
+    Registry(
+        "a packet handler",
+        "struct packet_type.",
+        ("deliver_ptype_list_skb", "netif_receive_skb_core", "dev_queue_xmit_nit"),
+        re.compile(r"_*dev_(?:add|remove)_pack"),
+    ),
+    Registry(
+        "a shrinker",
+        "struct shrinker.",
+        ("shrink_slab", "shrink_slab_memcg"),
+        re.compile(r"(?:un)?register_shrinker\w*|shrinker_(?:alloc|register|free)\w*"),
     ),
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from oopsight.cheap import dataclass
 from oopsight.evidence.corruption.overrun import NOT_WRITTEN, overrun_of
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import SlabObject
@@ -21,9 +22,17 @@ _WORD = 8
 _SLAB_POISON = 0x800  # include/linux/slab.h
 
 
-def reused(
-    session: Session, modules: Modules, flow: DataFlow | None
-) -> tuple[str, SlabObject] | None:
+@dataclass(frozen=True)
+class Reused:
+    """An object that two modules hold."""
+
+    role: str
+    object: SlabObject
+    owner: str
+    """The one that has it for its own."""
+
+
+def reused(session: Session, modules: Modules, flow: DataFlow | None) -> Reused | None:
     """An object that two modules hold, of which one found nonsense in it: freed and given away."""
     way = flow.first if flow is not None else None
     if flow is None or way is None or way.held_in is None or way.held_in.slab is None:
@@ -43,7 +52,8 @@ def reused(
         ran = overrun_of(session, modules, one, int(way.held_in.address))
         if ran is None or not set(_holders(session, modules, ran.before)) & set(others):
             return None
-    return f"{way.module} reads pointers from it, and {others[0]} has it for its own", one
+    role = f"{way.module} reads pointers from it, and {others[0]} has it for its own"
+    return Reused(role, one, others[0])
 
 
 def refilled(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] | None:

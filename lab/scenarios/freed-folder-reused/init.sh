@@ -1,0 +1,8 @@
+boot() {
+	load tidelog
+	load bayshelf
+}
+
+workload() {
+	service /usr/sbin/shelfd -c /etc/shelfd.steps
+}
