@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+import handmade_facts as made
 import pytest
 from handmade_code import function
 
+from oopsight.evidence.hangs import counted_wait
 from oopsight.evidence.hangs.conditions import NumberAt
-from oopsight.evidence.hangs.counted_wait import _taken_down
+from oopsight.evidence.hangs.counted_wait import _dropping, _taken_down
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.kernel.machine_code import Expression
 
 
@@ -27,3 +33,33 @@ def test_what_takes_a_number_down(code: str, down: bool) -> None:
     count = NumberAt(0x1050, Expression("rdi", 0x38), 0x18)
     places = _taken_down(function("53 4889fb", code, "5b c3"))
     assert any(count.may_be(place, []) for place in places) is down
+
+
+@pytest.mark.parametrize(
+    ("done", "dropping"),
+    [
+        ("kfree wake_up", ("feed_recall",)),
+        # Who takes it down frees nothing: what others free need not be counted.
+        ("wake_up", ()),
+    ],
+)
+def test_who_frees_as_those_do_that_count_and_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, done: str, dropping: tuple[str, ...]
+) -> None:
+    calls = {
+        "feed_done": done,
+        "feed_cancel": "feed_done",
+        "feed_recall": "kfree",
+        "feed_close": "kfree",
+    }
+    code = [
+        ModuleFunction(name, 0, frozenset(called.split()), frozenset(), copies=False)
+        for name, called in calls.items()
+    ]
+    # What is freed when the file is closed was on no list.
+    uses = {name: FieldUse((), (), False, unlinks=name != "feed_close") for name in calls}
+    monkeypatch.setattr(counted_wait, "SessionReader", lambda _: None)
+    monkeypatch.setattr(counted_wait, "inner_functions", lambda *_: code)
+    monkeypatch.setattr(counted_wait, "uses_of", lambda *_: uses)
+    module = made.module("feed", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O")
+    assert _dropping(cast("Any", None), module, ("feed_done",)) == dropping

@@ -12,7 +12,8 @@ How it is decided
     they wait for is found from their own entries on its list.
 
     Where the function that waits looks at a number in memory as it wakes, and that stands above
-    zero, the functions of its module that take it down come first. Where it is already what the
+    zero, the functions of its module that take it down come first; before these, one that takes
+    entries off a list and frees them as those do, and does not count. Where it is already what the
     task waits for, nobody woke it: the functions that make it so come first, those before the
     others that wake nobody after that, or not so that an uninterruptible sleep ends. So it is with
     a bit that is waited for to be clear.
@@ -131,10 +132,15 @@ def _count_step(wait: Wait, count: CountedWait) -> Step:
 
 
 def _lowering(count: CountedWait) -> list[Culprit]:
-    """Who did not take the count down, or not on every path."""
+    """Who did not take the count down, or not on every path.
+
+    One that frees what others count as they free it comes first.
+    """
     place = count.name or str(count.counter)
+    not_down = f"frees entries of a list, as others do that take {place} down, and does not"
     why = f"takes {place} down, which the task waits for; it stands at {count.count}"
-    return [Culprit(count.module.name, name, None, count.name, why) for name in count.lowers]
+    named = [(name, not_down) for name in count.drops] + [(name, why) for name in count.lowers]
+    return [Culprit(count.module.name, name, None, count.name, reason) for name, reason in named]
 
 
 def _missed_step(wait: Wait, asleep: MissedWake) -> Step:

@@ -15,7 +15,9 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import Condition, NumberAt, conditions, woken_queues
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Waits, hung
+from oopsight.evidence.modules.doers import uses_of
 from oopsight.evidence.modules.module_code import machine_code
+from oopsight.evidence.modules.module_roles import freers, inner_functions, reaching
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_locks import Function
@@ -39,6 +41,8 @@ class CountedWait:
     module: ModulePointer
     lowers: tuple[str, ...]
     """Functions of the module, the one that waits left out."""
+    drops: tuple[str, ...] = ()
+    """Others that take entries off a list and free them, as those do which take the count down."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,32 @@ def _counted(session: Session, reader: StackReader, condition: Condition) -> Cou
         lowering = _lowering(session, reader, condition.module, looked.at)
         lowering = tuple(name for name in lowering if name != condition.call.function)
         if lowering:
+            module = condition.module
+            waiting = condition.call.function
+            drops = _dropping(session, module, lowering)
             return CountedWait(
                 task=condition.wait.task,
                 counter=Address(looked.at.address),
                 name=reader.names.data(looked.at.address),
                 count=count,
                 memory=BytesPointer(Address(looked.at.address), looked.raw.hex()),
-                module=condition.module.pointer,
+                module=module.pointer,
                 lowers=lowering,
+                drops=tuple(name for name in drops if name != waiting),
             )
     return None
+
+
+def _dropping(session: Session, module: Module, lowering: tuple[str, ...]) -> tuple[str, ...]:
+    """Functions that free what is counted, for what their code tells, and leave the count alone."""
+    reader = SessionReader(session)
+    code = inner_functions(session, module, reader)
+    counting = set(reaching(set(lowering), code))
+    free = set(freers(code))
+    if not counting & free:
+        return ()
+    uses = uses_of(reader, code)
+    return tuple(n for n, use in uses.items() if use.unlinks and n in free and n not in counting)
 
 
 def _lowering(
