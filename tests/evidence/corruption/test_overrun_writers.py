@@ -10,8 +10,10 @@ from handmade_session import Machine
 
 from oopsight.evidence.corruption import overrun_writers
 from oopsight.evidence.corruption.overrun_writers import able_to_overrun, repeated, writing_modules
+from oopsight.evidence.corruption.size_tellers import SizeTeller
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
 
@@ -37,9 +39,14 @@ CODE = {"relays": [writer("relay_tick", BASE)], "filters": [writer("filter_reset
 MAKES = {"relays": ((Allocator("relay_new", "relay_new+0x8"),), True), "filters": ((), False)}
 
 
+TELLERS: dict[int, list[SizeTeller]] = {}
+
+
 @pytest.fixture(autouse=True)
 def code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overrun_writers, "inner_functions", lambda _, one, __: CODE[one.name])
+    monkeypatch.setattr(overrun_writers, "size_tellers", lambda *_: TELLERS.get(_[3].address, []))
+    monkeypatch.setattr(overrun_writers, "neighbour", lambda *_: None)
     monkeypatch.setattr(overrun_writers, "allocating", lambda _, __, one, *___: MAKES[one.name])
     monkeypatch.setattr(
         overrun_writers,
@@ -64,6 +71,8 @@ def test_of_text_who_allocates_such_objects_comes_first() -> None:
 
 def test_who_allocates_none_is_no_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
     makes = {**MAKES, "filters": ((), True)}
+    monkeypatch.setattr(overrun_writers, "size_tellers", lambda *_: TELLERS.get(_[3].address, []))
+    monkeypatch.setattr(overrun_writers, "neighbour", lambda *_: None)
     monkeypatch.setattr(overrun_writers, "allocating", lambda _, __, one, *___: makes[one.name])
     assert names(made.overrun()) == [("relays", ("relay_tick",))]
 
@@ -89,3 +98,28 @@ def test_of_text_who_stores_words_comes_last() -> None:
     assert len({rank for rank, _ in ranked}) == 2
     again = able_to_overrun(copies, set(), replace(made.overrun(), kind="repeated byte"))
     assert [one.name for _, one in again] == ["words", "fills", "bytes", "prints"]
+
+
+def test_who_told_how_large_the_objects_are_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = made.overrun().before.address
+    leads = Reference(8, at, "filter_alg", "filters", BytesPointer(at, "00" * 8))
+    monkeypatch.setitem(TELLERS, at, [SizeTeller("filters", "filter_open", 32, leads)])
+    session = Machine().session
+
+    def of(overrun: made.Overrun) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        found = writing_modules(session, MODULES, SessionReader(session), overrun)
+        return [(one.module, one.writes, one.uses) for one in found]
+
+    text = made.overrun()
+    for name, (one,) in list(CODE.items()):
+        monkeypatch.setitem(CODE, name, [replace(one, bytewise=True)])
+    # Who allocates such objects writes without a limit as well.
+    assert of(text) == [("filters", (), ("filter_open",)), ("relays", ("relay_tick",), ())]
+    limited = ModuleFunction(
+        "relay_tick", BASE, frozenset(["strscpy"]), frozenset(), copies=False, bytewise=True
+    )
+    monkeypatch.setitem(CODE, "relays", [limited])
+    assert of(text) == [("filters", (), ("filter_open",))]
+    # If what it writes has its limits, it has not asked for too little.
+    monkeypatch.setitem(CODE, "filters", [replace(limited, name="filter_reset")])
+    assert of(text)[0] == ("relays", ("relay_tick",), ())

@@ -69,6 +69,8 @@ def test_anything_else_has_none(name: str, kind: str, loaded: Any) -> None:
     [
         ("raw_notifier_call_chain", None, "an entry of a chain of notifiers"),
         ("inlined", "struct timer_list.function", "a timer"),
+        ("cdev_put", None, "a character device"),
+        ("module_put", "struct cdev.owner", "a character device"),
         ("__run_timers.part.0", None, "a timer"),
         ("__hrtimer_run_queues", None, "a timer of high resolution"),
         ("timerqueue_add", None, "a timer of high resolution"),

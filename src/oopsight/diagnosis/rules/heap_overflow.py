@@ -30,9 +30,10 @@ When it is wrong
     left their return addresses on stacks. A caller that allows it more than was written comes
     before it; so does who computes the size of such objects, where the writer goes as far as fields
     tell. Both are *possible*. Where nothing binds a module to the object, those that allocate such
-    objects, or whose code has the number that fills it, are *possible*. Whether an area of vmalloc
-    was too small or an access too long is *possible* as well, if two functions of a module did
-    that.
+    objects, or whose code has the number that fills it, are *possible*; before them goes a driver
+    that the object leads to and that told the kernel how large such objects are to be, if it writes
+    without a limit and they do not. Whether an area of vmalloc was too small or an access too long
+    is *possible* as well, if two functions of a module did that.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -112,6 +113,11 @@ def heap_overflow(
             return _vmalloc(fault, backtrace, flow, modules, past_area)
         return Clear(f"{bad.address} is mapped")
     return Clear("the bad pointer's object does not continue what was written before it")
+
+
+def _size_tellers(users: ObjectUsers) -> tuple[str, ...]:
+    """Who told the kernel how large such objects are to be, and is all that is known of them."""
+    return next((use.uses for use in users.modules[:1] if use.guessed and not use.writes), ())
 
 
 def _writers(users: ObjectUsers, footprints: Footprints | Missing) -> list[Culprit]:
@@ -229,6 +235,8 @@ def _slab(
         title = f"heap overflow from an object of {before.cache} into the next one"
         past = f"the object {before.address} into the next one, {one.address}"
     user = where(fault.function, fault.module) if fault.address != fault.pc else "the kernel"
+    if culprits and culprits[0].function in _size_tellers(users):
+        blamed = f"{blamed} may have asked for too little memory: somebody"
     return Finding(
         title=title,
         summary=f"{blamed} wrote past the end of {past}; {user} then followed a pointer made of "

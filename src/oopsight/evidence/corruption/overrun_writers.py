@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.corruption.overrun import Overrun
+from oopsight.evidence.corruption.size_tellers import SizeTeller, size_tellers
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.memory.owner import SlabObject, neighbour
 from oopsight.evidence.modules.module_code import ModuleFunction, machine_code
 from oopsight.evidence.modules.module_roles import (
     checked_alone,
@@ -20,12 +22,14 @@ from oopsight.evidence.modules.module_roles import (
     writes_text,
 )
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_MODULES = 16
+_MOST_BEFORE = 3
 _LEAST_WIDTH = 4
-_FIRST, _LATER = -1, 16
+_FIRST, _KNOWS_LIMITS, _LATER = -1, 2, 16
 """Ranks beside :func:`~oopsight.evidence.modules.module_roles.writer_rank`'s."""
 _TRIVIAL = (0x00, 0xFF)
 
@@ -37,8 +41,12 @@ class WriterModule:
     module: str
     why: str
     writes: tuple[str, ...]
+    """Functions that write at length."""
     allocates: bool | None
     """Whether it allocates such objects; ``None`` where its code does not tell."""
+    uses: tuple[str, ...] = ()
+    """Functions that told how large such objects are to be."""
+    because: BytesPointer | None = None
 
 
 def able_to_overrun(
@@ -72,10 +80,17 @@ def writing_modules(
 ) -> list[WriterModule]:
     """Modules from outside the kernel's tree with functions that can have, most suspect first."""
     ranked: list[tuple[int, WriterModule]] = []
+    told = {} if overrun.within else _told(session, modules, reader, overrun)
     number = repeated(overrun)
     for module in [one for one in modules.loaded if one.taints][:_MOST_MODULES]:
         code = inner_functions(session, module, reader)
-        able = [one for _, one in able_to_overrun(code, set(), overrun)]
+        writers = able_to_overrun(code, set(), overrun)
+        able = [one for _, one in writers]
+        if module.name in told:
+            ranked.append((_FIRST, told[module.name]))
+            continue
+        if told and all(rank >= _KNOWS_LIMITS for rank, _ in writers):
+            continue
         fills = _with_number(reader, module, number) if number else set()
         able = [one for one in able if base_name(one.name) in fills] or able
         if not able:
@@ -95,6 +110,40 @@ def writing_modules(
         ranked.append((rank, WriterModule(module.name, why, named(able), makes)))
     ranked.sort(key=lambda item: item[0])
     return [one for _, one in ranked]
+
+
+def _told(
+    session: Session, modules: Modules, reader: SessionReader, overrun: Overrun
+) -> dict[str, WriterModule]:
+    """Modules that told the kernel how large such objects are to be, and write more into them."""
+    found: dict[str, WriterModule] = {}
+    for one in _tellers(session, modules, reader, overrun):
+        module = next(m for m in modules.loaded if m.name == one.module)
+        able = able_to_overrun(inner_functions(session, module, reader), set(), overrun)
+        if not able or able[0][0] >= _KNOWS_LIMITS:
+            continue
+        why = f"the object leads to its {one.leads.symbol}; its {one.function} sets there how large"
+        why += f" its part of such objects is, {one.size} bytes"
+        known = WriterModule(one.module, why, (), None, (one.function,), one.leads.memory)
+        found.setdefault(one.module, known)
+    return found
+
+
+def _tellers(
+    session: Session, modules: Modules, reader: SessionReader, overrun: Overrun
+) -> list[SizeTeller]:
+    """Of the object in which the run begins, else of one before it: all between may be written."""
+    one: SlabObject | None = overrun.before
+    intact = overrun.start - overrun.before.address
+    for _ in range(_MOST_BEFORE):
+        if one is None:
+            break
+        found = size_tellers(session, modules, reader, one, intact)
+        if found:
+            return found
+        one = neighbour(session, modules, one, -1)
+        intact = one.size if one is not None else 0
+    return []
 
 
 def repeated(overrun: Overrun) -> bytes | None:

@@ -179,9 +179,19 @@ def _uses(
     found = [_use(session, modules, reader, name, one, met) for name, one in bound.items()]
     if met.overrun is None or found:
         return found
+    able = writing_modules(session, modules, reader, met.overrun)[:MOST_SUSPECT_MODULES]
     return [
-        ModuleUse(w.module, w.why, None, (), w.writes, (), allocates=w.allocates, guessed=True)
-        for w in writing_modules(session, modules, reader, met.overrun)[:MOST_SUSPECT_MODULES]
+        ModuleUse(
+            one.module,
+            one.why,
+            one.because,
+            (),
+            one.writes,
+            one.uses,
+            allocates=one.allocates,
+            guessed=True,
+        )
+        for one in able
     ]
 
 

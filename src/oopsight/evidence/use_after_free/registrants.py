@@ -55,6 +55,12 @@ _REGISTRIES = (
         ),
     ),
     Registry(
+        "a character device",
+        "struct cdev.",
+        ("cdev_put", "cdev_get", "chrdev_open"),
+        re.compile(r"cdev_(?:init|add|del|device_add|device_del)"),
+    ),
+    Registry(
         "a timer",
         "struct timer_list.",
         (
