@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.complaints import Complaints
@@ -199,6 +200,28 @@ def writers_first(culprits: list[Culprit], text: TextWriters | Missing) -> list[
         return culprits
     why = f"copies memory in the module whose object it is: the pointer there spells {text.text!r}"
     found = [Culprit(text.module.name, name, None, None, why) for name in text.functions]
+    return merge(found, culprits)
+
+
+def strays_first(
+    culprits: list[Culprit], strays: StrayStores | Missing, steps: list[Step]
+) -> list[Culprit]:
+    """Before those who met a wrong pointer, who can have come to it by an index.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(strays, Missing):
+        return culprits
+    found = []
+    for one in strays.stores:
+        limit = f"lets pass all up to {one.most}" if one.most is not None else "compares with none"
+        if one.least is not None:
+            limit = f"lets pass {one.least} to {one.most}" if one.most else "has no upper limit"
+        place = strays.place or "the place"
+        claim = f"{one.function} stores by an index for which it {limit}: {one.index} is {place}"
+        steps.append(Step(claim, (strays.module,)))
+        why = f"stores by an index which can lead to {place}"
+        found.append(Culprit(strays.module.name, one.function, None, strays.place, why))
     return merge(found, culprits)
 
 

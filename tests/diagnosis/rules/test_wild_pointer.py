@@ -5,10 +5,11 @@ from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, owner
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.wild_pointer import wild_pointer
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.stray_stores import StrayStore, StrayStores
 from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.state_writers import StateWriters
-from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
 
 TEXT = 0x61622D7265707075
 FAULT = fault(None, exception="general_protection")
@@ -17,7 +18,7 @@ FAULT = fault(None, exception="general_protection")
 def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
     step = flow_step("loaded", "walk", TEXT, agrees=False)
     flow = data_flow(way(step, name="struct node.next"), bad=owner(TEXT, "non-canonical"))
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 5)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 6)
     assert isinstance(finding, Finding)
     assert (finding.depth, finding.certainty) == (Depth.MECHANISM, Certainty.POSSIBLE)
     assert "struct node.next" in finding.summary
@@ -27,13 +28,13 @@ def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
 
 def test_memory_that_is_there_is_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", 1)), bad=owner(0xFFFF888000000000, "slab"))
-    assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 5), Clear)
+    assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 6), Clear)
 
 
 def test_other_exceptions_are_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", TEXT)), bad=owner(TEXT, "non-canonical"))
     other = fault(None, exception="divide_error")
-    assert isinstance(wild_pointer(other, backtrace(), flow, *[ABSENT] * 5), Clear)
+    assert isinstance(wild_pointer(other, backtrace(), flow, *[ABSENT] * 6), Clear)
 
 
 def test_memory_that_was_never_written_is_recognised() -> None:
@@ -43,7 +44,7 @@ def test_memory_that_was_never_written_is_recognised() -> None:
         FAULT,
         backtrace(),
         data_flow(way(flow_step("loaded", "f", fresh)), bad=bad),
-        *[ABSENT] * 5,
+        *[ABSENT] * 6,
     )
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.INFERRED
@@ -54,13 +55,13 @@ def test_an_index_is_no_pointer_and_one_of_the_users_is_told() -> None:
     fault_ = fault(0xFDC02DF070)
     step = flow_step("loaded", "vlan_ioctl", 0x7F000000000)
     flow = data_flow(way(step, name="struct pt_regs.dx"), bad=led_to, subject="index")
-    finding = wild_pointer(fault_, backtrace(), flow, *[ABSENT] * 5)
+    finding = wild_pointer(fault_, backtrace(), flow, *[ABSENT] * 6)
     assert isinstance(finding, Finding)
     assert finding.title.startswith("index out of range in ")
     assert finding.certainty is Certainty.INFERRED
     assert "0x7f000000000 as an index" in finding.summary
     kept = data_flow(way(step, name="vlan_map"), bad=led_to, subject="index")
-    other = wild_pointer(fault_, backtrace(), kept, *[ABSENT] * 5)
+    other = wild_pointer(fault_, backtrace(), kept, *[ABSENT] * 6)
     assert isinstance(other, Finding)
     assert other.certainty is Certainty.POSSIBLE
 
@@ -72,7 +73,9 @@ def test_who_wrote_an_index_out_of_its_table_comes_first() -> None:
     written = IndexWriters(StateWriters("fan", index, ("fan_set_mode",)), beyond=True)
     for beyond, first in ((True, "fan_set_mode"), (False, "fan_tick")):
         given = IndexWriters(written.state, beyond)
-        finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, given, ABSENT, ABSENT)
+        finding = wild_pointer(
+            FAULT, backtrace(), flow, ABSENT, ABSENT, given, ABSENT, ABSENT, ABSENT
+        )
         assert isinstance(finding, Finding)
         assert finding.culprits[0].function == first
         assert "fan_set_mode" in [culprit.function for culprit in finding.culprits[:2]]
@@ -85,8 +88,25 @@ def test_a_callback_that_counts_from_another_member() -> None:
     at = Address(0xFFFF888000040000)
     memory = BytesPointer(at, "00" * 8)
     member = WrongMember("dualq", "tx_work", at, at, "rx_work", at, at, memory)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 4, member)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 4, member, ABSENT)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "tx_work"
     assert "rx_work" in finding.culprits[0].why
     assert finding.chain[-1].because == (memory,)
+
+
+STRAY = StrayStores(
+    ModulePointer("mixer", loaded=True, base=Address(0xFFFFFFFFC0000000)),
+    "mixer.ops",
+    (StrayStore("set_balance", -1, None, 7),),
+)
+
+
+def test_who_stores_by_an_index_that_can_lead_there_comes_first() -> None:
+    step = flow_step("loaded", "feed", 0x80000100000000F0, "mixer")
+    flow = data_flow(way(step, module="mixer"), bad=owner(0x80000100000000F0, "non-canonical"))
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 5, STRAY)
+    assert isinstance(finding, Finding)
+    assert [c.function for c in finding.culprits][:2] == ["set_balance", "feed"]
+    assert finding.certainty is Certainty.POSSIBLE
+    assert "lets pass all up to 7: -1 is mixer.ops" in finding.chain[-1].claim

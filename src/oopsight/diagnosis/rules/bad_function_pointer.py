@@ -11,7 +11,8 @@ How it is decided
     The address that faulted is the program counter. The return address on the stack leads to the
     call; its operand, followed back, to the memory that held the pointer. Where that is an object
     and not a table of the program, why it went bad is open, and the whole only *possible*. Where it
-    holds text, the functions of its module that copy memory come first.
+    holds text, the functions of its module that copy memory come first; so do those that store by
+    an index which can lead there, as in ``wild_pointer``.
 
 When it is wrong
     Where the program counter came from a damaged stack (a return, not a call) the word on top of
@@ -29,9 +30,10 @@ from __future__ import annotations
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
-from oopsight.diagnosis.blame import merge, writers_first
+from oopsight.diagnosis.blame import merge, strays_first, writers_first
 from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -47,6 +49,7 @@ def bad_function_pointer(
     modules: Modules | Missing,
     text: TextWriters | Missing,
     doers: Doers | Missing,
+    strays: StrayStores | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a call went to where no code is."""
     unset = makers_that_omit(doers)
@@ -57,4 +60,10 @@ def bad_function_pointer(
         # Who made the object and left in it what had been there before put no text there.
         culprits = merge(unset, writers_first(list(outcome.culprits), text))
         return replace(outcome, certainty=Certainty.POSSIBLE, culprits=tuple(culprits))
+    if isinstance(outcome, Finding) and isinstance(strays, StrayStores):
+        steps = list(outcome.chain)
+        culprits = merge(unset, strays_first(list(outcome.culprits), strays, steps))
+        return replace(
+            outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(culprits)
+        )
     return outcome

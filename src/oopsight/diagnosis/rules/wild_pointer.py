@@ -14,7 +14,9 @@ How it is decided
     whether that still holds it, comes from the data flow. Where the pointer is right and an index
     or bit number leads out of what it points to, the index is followed instead. Who wrote an index
     to memory that led out of its table comes before who used it. A callback is blamed whose object
-    has another such member, from which a pointer lies as far as the nonsense lies from its own.
+    has another such member, from which a pointer lies as far as the nonsense lies from its own. A
+    function of the module that stores by an index comes first if what it compares that with lets
+    pass a number with which the element lies where the pointer was.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -38,12 +40,14 @@ from oopsight.diagnosis.blame import (
     innocent,
     merge,
     owners_first,
+    strays_first,
     where,
     writers_first,
 )
 from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -67,6 +71,7 @@ def wild_pointer(
     index: IndexWriters | Missing,
     doers: Doers | Missing,
     member: WrongMember | Missing,
+    strays: StrayStores | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
@@ -83,6 +88,7 @@ def wild_pointer(
     found = flow_culprits(flow, backtrace, what="the bad pointer")
     culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
     unset = makers_that_omit(doers)
+    culprits = strays_first(culprits, strays, steps)
     culprits = merge(_counted_from_another(member, steps), unset, culprits)
     way = flow.first
     changed = ""

@@ -1,0 +1,237 @@
+"""What a place in memory is computed of, and within which limits a number is that takes part.
+
+Not a fact by itself: :mod:`oopsight.evidence.corruption.stray_stores` asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from oopsight.cheap import dataclass
+from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.code import Function
+from oopsight.evidence.flow.effects import (
+    Constant,
+    Copy,
+    Effect,
+    Load,
+    Operation,
+    Place,
+    Returned,
+    Slot,
+    signed,
+    slot_of,
+)
+from oopsight.evidence.flow.instructions import Instruction, Memory, whole_register
+
+_MASK = (1 << 64) - 1
+_MOST_STEPS = 24
+_DEEPEST = 2
+"""Callers of callers."""
+_BEFORE_JUMP = 3
+_UNSIGNED = ("ja", "jae", "jb", "jbe")
+_SIGNED = ("jg", "jge", "jl", "jle")
+_BY_SIGN = ("js", "jns")
+_LESS_ONE = ("jae", "jb", "jge", "jl")
+"""After a comparison with a number, what is as large as that is on the other side."""
+_TWO = 2
+_WITHIN = 0
+"""What a limit that is no number in the code lets pass: nothing beyond the table."""
+
+Root = tuple[str, object]
+"""What is not computed further: ``entered`` and the register of an argument, ``slot``, ``load`` or
+``returned`` and where."""
+Sum = tuple[int, dict[Root, int]]
+"""A number, and what is multiplied and added to it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What comparisons let pass; ``None`` where there is none."""
+
+    least: int | None
+    most: int | None
+    known: bool = True
+    """Whether all who hand the number over could be looked at."""
+
+    def lets(self, number: int) -> bool:
+        """Whether a number passes."""
+        if not self.known or (self.least is not None and number < self.least):
+            return False
+        return self.most is None or number <= self.most
+
+
+def sum_of(calls: Calls, code: Function, memory: Memory, at: int) -> Sum | None:
+    """The address that an instruction accesses."""
+    if memory.base == "rip":
+        return None
+    registers = [(memory.base, 1), (memory.index, memory.scale)]
+    parts = [_of(calls, code, name, at, factor, _MOST_STEPS) for name, factor in registers if name]
+    return _added(signed(memory.displacement & _MASK), parts)
+
+
+def _added(number: int, parts: Iterable[Sum | None]) -> Sum | None:
+    terms: dict[Root, int] = {}
+    for part in parts:
+        if part is None:
+            return None
+        number += part[0]
+        for root, factor in part[1].items():
+            terms[root] = terms.get(root, 0) + factor
+    return number, {root: factor for root, factor in terms.items() if factor}
+
+
+def _of(calls: Calls, code: Function, place: Place, at: int, factor: int, left: int) -> Sum | None:
+    """What a place holds before an instruction, so many times."""
+    found = calls.tracer.definitions(code, place, at)
+    if isinstance(place, Slot) and (
+        not found or len(found) > 1 or not isinstance(found[0].effect, Copy)
+    ):
+        # Others have its address, as those that read numbers from a text.
+        return 0, {("slot", place.offset): factor}
+    if not found or len(found) > 1 or not left:
+        return None
+    what = found[0].effect
+    if what is None:
+        return 0, {("entered", place): factor}
+    return _effect(calls, code, what, found[0].index, factor, left - 1)
+
+
+def _effect(
+    calls: Calls, code: Function, what: Effect, at: int, factor: int, left: int
+) -> Sum | None:
+    if isinstance(what, Constant):
+        return signed(what.value) * factor, {}
+    if isinstance(what, Copy):
+        return _added(what.delta * factor, [_of(calls, code, what.source, at, factor, left)])
+    if isinstance(what, Load):
+        return 0, {("load", at): factor}
+    if isinstance(what, Returned):
+        return 0, {("returned", at): factor}
+    if not isinstance(what, Operation) or len(what.inputs) != _TWO:
+        return None
+    first, second = what.inputs
+    if what.name in ("imul", "shl") and isinstance(second, Constant):
+        by = second.value if what.name == "imul" else 1 << (second.value & 63)
+        return _effect(calls, code, first, at, factor * by, left)
+    if what.name not in ("add", "sub"):
+        return None
+    other = factor if what.name == "add" else -factor
+    parts = [
+        _effect(calls, code, first, at, factor, left),
+        _effect(calls, code, second, at, other, left),
+    ]
+    return _added(0, parts)
+
+
+def limits_of(
+    calls: Calls, code: Function, root: Root, functions: Iterable[int], deep: int = _DEEPEST
+) -> Limits:
+    """The limits of a number in a function, and in those of its module that hand it over.
+
+    :param functions: where those of the module begin
+    """
+    own = _compared(calls, code, root)
+    if root[0] != "entered" or None not in (own.least, own.most):
+        return own
+    handed = [
+        found
+        for begin in functions
+        if deep and (other := calls.function(begin)) is not None
+        for found in _handed(calls, other, code.start, str(root[1]), functions, deep - 1)
+    ]
+    # What the kernel itself calls with a number and nobody looks at has its limits elsewhere.
+    if not handed and own.least is None and own.most is None:
+        return Limits(None, None, known=False)
+    least = own.least if own.least is not None else _weakest([one.least for one in handed], min)
+    most = own.most if own.most is not None else _weakest([one.most for one in handed], max)
+    return Limits(least, most, all(one.known for one in handed))
+
+
+def _weakest(limits: list[int | None], choose: Callable[[list[int]], int]) -> int | None:
+    known = [one for one in limits if one is not None]
+    if not known or len(known) < len(limits):
+        return None
+    return choose(known)
+
+
+def _handed(
+    calls: Calls, code: Function, target: int, register: str, functions: Iterable[int], deep: int
+) -> list[Limits]:
+    """The limits of what a function hands to another, wherever it calls it."""
+    found = []
+    for at, row in enumerate(code.instructions):
+        if row.target is None or not target <= row.target <= target + 4:
+            continue
+        if code.start == target:
+            continue
+        given = _of(calls, code, register, at, 1, _MOST_STEPS)
+        if given is None:
+            found.append(Limits(None, None, known=False))
+        elif not given[1]:
+            found.append(Limits(given[0], given[0]))
+        elif len(given[1]) == 1:
+            (root,) = given[1]
+            limits = limits_of(calls, code, root, functions, deep)
+            found.append(Limits(_more(limits.least, given[0]), _more(limits.most, given[0])))
+        else:
+            found.append(Limits(None, None, known=False))
+    return found
+
+
+def _more(limit: int | None, by: int) -> int | None:
+    return None if limit is None else limit + by
+
+
+def _compared(calls: Calls, code: Function, root: Root) -> Limits:
+    """The limits that a function's own comparisons of a number set."""
+    least: int | None = None
+    most: int | None = None
+    for at, row in enumerate(code.instructions):
+        if row.mnemonic not in ("cmp", "test") or len(row.operands) < _TWO:
+            continue
+        jump = _jump(code, at)
+        if jump is None:
+            continue
+        sides = [_side(calls, code, at, operand) for operand in (0, 1)]
+        mine = next((s for s in sides if s is not None and root in s[1]), None)
+        if mine is None or len(mine[1]) != 1:
+            continue
+        other = sides[1] if mine is sides[0] else sides[0]
+        number = None if other is None or other[1] else other[0] - mine[0]
+        if row.mnemonic == "test" and sides[0] == sides[1]:
+            number = -mine[0]
+        if jump in _UNSIGNED:
+            least = 0
+        if jump in _BY_SIGN or (jump in _SIGNED and number is not None and number <= 0):
+            least = 0 if number is None else max(number, 0)
+        elif jump in (*_UNSIGNED, *_SIGNED):
+            passes = _WITHIN if number is None else number - (jump in _LESS_ONE)
+            most = passes if most is None else max(most, passes)
+    return Limits(least, most)
+
+
+def _jump(code: Function, at: int) -> str | None:
+    """The condition of the jump that a comparison decides."""
+    for row in code.instructions[at + 1 : at + 1 + _BEFORE_JUMP]:
+        if row.is_jump:
+            return row.mnemonic if row.mnemonic != "jmp" else None
+        if row.is_call or _sets_flags(row):
+            return None
+    return None
+
+
+def _sets_flags(row: Instruction) -> bool:
+    return not row.mnemonic.startswith(("mov", "lea", "push", "pop", "nop", "set", "cmov"))
+
+
+def _side(calls: Calls, code: Function, at: int, number: int) -> Sum | None:
+    """One side of a comparison."""
+    operand = code.instructions[at].operands[number]
+    if operand.immediate is not None:
+        return signed(operand.immediate & _MASK), {}
+    if operand.memory is not None:
+        slot = slot_of(code, at, operand.memory)
+        return _of(calls, code, slot, at, 1, _MOST_STEPS) if slot is not None else None
+    name = whole_register(operand.register or "")
+    return None if name is None else _of(calls, code, name, at, 1, _MOST_STEPS)
