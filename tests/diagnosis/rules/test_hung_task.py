@@ -10,6 +10,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
+from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
 from oopsight.evidence.hangs.waiting import Lock, Wait
 from oopsight.evidence.hangs.wakers import Waker, Wakers
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
@@ -21,19 +22,21 @@ HUNG = symptom(Kind.HUNG_TASK, "INFO: task worker2:2 blocked for more than 4 sec
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
-    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE  # nobody is known to hold it
     # Of a lock that remembers nobody it is not known who has it.
     reading = replace(NAMED, lock=lock(LOCK_A, kind="rwsem"))
-    found = hung_task(HUNG, waits(LONGEST, reading), ABSENT, ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(LONGEST, reading), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_without_a_name_the_longest_is_taken_and_only_possible() -> None:
-    found = hung_task(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT)
+    found = hung_task(
+        symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "other"
     assert found.certainty is Certainty.POSSIBLE
@@ -43,12 +46,12 @@ def test_who_calls_complete_in_the_module_is_told() -> None:
     module = ModulePointer("drv", loaded=True, base=LOCK_A)
     waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
     one = Waker(module, "completion", "expired", "complete")
-    found = hung_task(HUNG, waits(waiting), Wakers((one, one)), ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(waiting), Wakers((one, one)), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.chain[1].claim == "in drv, only expired() calls complete()"
     assert found.chain[1].because == (module,)
     many = tuple(Waker(module, "completion", f"f{n}", "complete") for n in range(4))
-    found = hung_task(HUNG, waits(waiting), Wakers(many), ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(waiting), Wakers(many), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert len(found.chain) == 1
 
@@ -58,7 +61,7 @@ def test_who_takes_the_count_down_comes_before_who_waits_for_it() -> None:
     waiting = Wait(NAMED.stack, lock(LOCK_A, kind="event"), 9.0)
     memory_ = BytesPointer(LOCK_B, "02000000")
     one = CountedWait(waiting.task, LOCK_B, "drv_port+0x50", 2, memory_, module, ("drv_work",))
-    found = hung_task(HUNG, waits(waiting), ABSENT, CountedWaits((one,)), ABSENT)
+    found = hung_task(HUNG, waits(waiting), ABSENT, CountedWaits((one,)), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["drv_work", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
@@ -68,7 +71,7 @@ def test_who_takes_the_count_down_comes_before_who_waits_for_it() -> None:
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits[:2]] == ["drv_recall", "drv_work"]
     many = CountedWaits((replace(one, lowers=("a", "b", "c", "d")),))
-    found = hung_task(HUNG, waits(waiting), ABSENT, many, ABSENT)
+    found = hung_task(HUNG, waits(waiting), ABSENT, many, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "wait_ready"
 
@@ -80,7 +83,7 @@ def test_who_makes_the_condition_true_and_wakes_nobody_comes_first() -> None:
     one = MissedWake(
         waiting.task, LOCK_B, "drv_users", 0, memory_, module, ("drv_cancel",), ("drv_done",)
     )
-    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, MissedWakes((one,)))
+    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, MissedWakes((one,)), ABSENT)
     assert isinstance(found, Finding)
     names = [c.function for c in found.culprits]
     assert names == ["drv_cancel", "drv_done", "wait_ready", "reset"]
@@ -89,7 +92,7 @@ def test_who_makes_the_condition_true_and_wakes_nobody_comes_first() -> None:
     assert memory_ in found.chain[1].because
     # All of them wake somebody.
     loud = MissedWakes((replace(one, silent=()),))
-    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, loud)
+    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, loud, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "drv_done"
     assert found.chain[1].claim.endswith("it was not woken")
@@ -97,9 +100,30 @@ def test_who_makes_the_condition_true_and_wakes_nobody_comes_first() -> None:
 
 def test_who_is_to_wake_what_sleeps_for_a_time_is_not_known() -> None:
     sleeper = Wait(NAMED.stack, Lock("time", None, None), 9.0)
-    found = hung_task(HUNG, waits(sleeper), ABSENT, ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(sleeper), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_who_can_keep_a_reference_comes_before_who_waits_for_the_last() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
+    leaks = ReferenceLeaks(
+        (
+            ReferenceLeak(module, "grow", "grow+0x8", "grow+0x38", -19),
+            ReferenceLeak(module, "wait_ready", "wait_ready+0x8", "wait_ready+0x38", None),
+        )
+    )
+    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, ABSENT, leaks)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["grow", "wait_ready", "reset"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "grow+0x38 with error -19" in found.chain[1].claim
+    # Of a lock that somebody holds, and of a queue that nobody woke, they tell nothing.
+    held = Wait(NAMED.stack, lock(LOCK_A, 1, kind="completion"), 9.0)
+    found = hung_task(HUNG, waits(held), ABSENT, ABSENT, ABSENT, leaks)
+    assert isinstance(found, Finding)
+    assert "grow" not in [c.function for c in found.culprits]
 
 
 def test_a_frozen_file_system_is_nobodys_code() -> None:
@@ -107,9 +131,7 @@ def test_a_frozen_file_system_is_nobodys_code() -> None:
     found = hung_task(
         HUNG,
         waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)),
-        ABSENT,
-        ABSENT,
-        ABSENT,
+        *[ABSENT] * 4,
     )
     assert isinstance(found, Finding)
     assert found.culprits == ()
@@ -122,7 +144,7 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
     stopper = Wait(
         stack(2, call(3, "exit")), lock(LOCK_A, 1, kind="thread", known_by="worker"), 8.0
     )
-    found = hung_task(HUNG, waits(thread, stopper), ABSENT, ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(thread, stopper), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert found.culprits[0].function == "next"
@@ -133,9 +155,7 @@ def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
     found = hung_task(
         HUNG,
         waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)),
-        ABSENT,
-        ABSENT,
-        ABSENT,
+        *[ABSENT] * 4,
     )
     assert isinstance(found, Finding)
     assert found.culprits == ()
@@ -143,9 +163,9 @@ def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(hung_task(HUNG, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
-    assert isinstance(hung_task(HUNG, waits(), ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(hung_task(HUNG, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(hung_task(HUNG, waits(), *[ABSENT] * 4), Undecided)
 
 
 def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None:
@@ -156,7 +176,7 @@ def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None
         victim=False,
     )
     writer = Wait(stack(2, call(3, "mkdir", None)), lock(LOCK_A, 1, kind="rwsem"), 9.0)
-    found = hung_task(HUNG, waits(reader, writer), ABSENT, ABSENT, ABSENT)
+    found = hung_task(HUNG, waits(reader, writer), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert "no answer of the FUSE server" in found.advice[0]

@@ -18,6 +18,9 @@ How it is decided
     others that wake nobody after that, or not so that an uninterruptible sleep ends. So it is with
     a bit that is waited for to be clear.
 
+    Of a completion or event, functions of the module come first that can return with a reference
+    which they took and give back, or a count which they raised and take down, on another way.
+
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;
     the dump does not show who that is. Of a completion or an event that nobody is known to end, the
@@ -49,6 +52,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
+from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Wakers
 from oopsight.kinds import Kind
@@ -63,6 +67,7 @@ def hung_task(
     wakers: Wakers | Missing,
     counted: CountedWaits | Missing,
     missed: MissedWakes | Missing,
+    references: ReferenceLeaks | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -89,6 +94,7 @@ def hung_task(
     count = counted.of(wait.task.address) if isinstance(counted, CountedWaits) else None
     count = count if count is not None and len(count.lowers) <= _MOST_ENDERS else None
     asleep = missed.of(wait.task.address) if isinstance(missed, MissedWakes) else None
+    leaks = _leaks(wait, references) if asleep is None else ()
     return Finding(
         title=f"{who(wait)} hangs{where}",
         summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it"
@@ -100,10 +106,12 @@ def hung_task(
             *((_count_step(wait, count),) if count else ()),
             *((_missed_step(wait, asleep),) if asleep else ()),
             *_enders(wait, wakers),
+            *(_leak_step(leak) for leak in leaks),
             *((behind,) if behind else ()),
         ),
         culprits=distinct(
             [
+                *(_keeping(leak) for leak in leaks),
                 *(_lowering(count) if count else ()),
                 *(_not_waking(asleep) if asleep else ()),
                 *(
@@ -119,6 +127,30 @@ def hung_task(
         ),
         advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
     )
+
+
+def _leaks(wait: Wait, references: ReferenceLeaks | Missing) -> tuple[ReferenceLeak, ...]:
+    """Who of the module can have kept a reference; nobody where the wait has another reason."""
+    if isinstance(references, Missing) or wait.call is None or wait.lock is None:
+        return ()
+    if wait.lock.holders or wait.lock.kind not in ("completion", "event"):
+        return ()
+    found = [r for r in references.of(wait.call.module) if r.function != wait.call.function]
+    return tuple(found[:_MOST_ENDERS])
+
+
+def _leak_step(leak: ReferenceLeak) -> Step:
+    error = f" with error {leak.error}" if leak.error is not None else ""
+    return Step(
+        f"{leak.function} [{leak.module.name}] can return at {leak.returns_at}{error} with the "
+        f"reference that it took at {leak.taken_at}, which it gives back on another way",
+        (leak.module,),
+    )
+
+
+def _keeping(leak: ReferenceLeak) -> Culprit:
+    why = f"can return at {leak.returns_at} with a reference, the last of which is waited for"
+    return Culprit(leak.module.name, leak.function, None, None, why)
 
 
 def _count_step(wait: Wait, count: CountedWait) -> Step:

@@ -1,0 +1,128 @@
+"""Functions that can return with a reference which they took and give back on another way.
+
+Looked for in the modules whose functions hang until something is not used any more.
+"""
+
+from __future__ import annotations
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.code import Function
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.hangs.kept_references import Does, Kept, does, kept, lowers, raises
+from oopsight.evidence.hangs.waiting import Waits, hung
+from oopsight.evidence.modules.module_roles import inner_functions
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import ModulePointer
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_KINDS = ("completion", "event")
+_MOST_MODULES = 4
+
+
+@dataclass(frozen=True)
+class ReferenceLeak:
+    """A function of a module and its way out."""
+
+    module: ModulePointer
+    function: str
+    taken_at: str
+    """Symbol and offset of what took the reference."""
+    returns_at: str
+    error: int | None
+    """What it returns there, if that is an error code."""
+
+
+@dataclass(frozen=True)
+class ReferenceLeaks:
+    """Each function once; those first that return an error code."""
+
+    leaks: tuple[ReferenceLeak, ...]
+
+    def of(self, module: str | None) -> tuple[ReferenceLeak, ...]:
+        """Those of a module."""
+        return tuple(one for one in self.leaks if one.module.name == module)
+
+
+def collect(
+    session: Session, symptom: Symptom, waits: Waits | Missing, modules: Modules
+) -> ReferenceLeaks | Missing:
+    """Search the modules that wait for a completion or an event of which no holder is known."""
+    if isinstance(waits, Missing) or not hung(symptom, waits):
+        return Missing(Why.NOT_APPLICABLE, "no task hangs")
+    names = {
+        wait.call.module
+        for wait in waits.victims
+        if wait.call is not None and wait.lock is not None and wait.lock.kind in _KINDS
+        if not wait.lock.holders
+    }
+    wanted = [one for one in modules.loaded if one.name in names and one.taints]
+    leaks = [leak for one in wanted[:_MOST_MODULES] for leak in _search(session, one)]
+    return ReferenceLeaks(tuple(leaks))
+
+
+class _Module:
+    """What a module's own functions do to references."""
+
+    def __init__(self, session: Session, module: Module) -> None:
+        self._reader = SessionReader(session)
+        self._calls = Calls(self._reader, (), {})
+        self._module = module
+        self._known: dict[int, tuple[Does, bool]] = {}
+
+    def code(self, start: int) -> Function | None:
+        return self._calls.function(start)
+
+    def does(self, target: int | None) -> tuple[Does, bool]:
+        """What the function at an address does, and whether it returns what it took."""
+        known = self._reader.function(target) if target is not None else None
+        if known is None or target is None:
+            return Does.OTHER, False
+        if not self._module.holds(target):
+            return does(known[0]), False
+        if known[1] not in self._known:
+            self._known[known[1]] = Does.OTHER, False  # it may call itself
+            self._known[known[1]] = self._looked_into(known[1])
+        return self._known[known[1]]
+
+    def _looked_into(self, start: int) -> tuple[Does, bool]:
+        code = self.code(start)
+        if code is None:
+            return Does.OTHER, False
+        called = [self.does(row.target)[0] for row in code.instructions if row.is_call]
+        jumped = [self.does(row.target)[0] for row in code.instructions if _out(code, row.target)]
+        rows = code.instructions
+        down = Does.GIVES in (*called, *jumped) or any(lowers(row) for row in rows)
+        up = Does.TAKES in called or any(raises(row) for row in rows)
+        if up and not down:
+            return Does.TAKES, True
+        return (Does.GIVES if down and not up else Does.OTHER), False
+
+
+def _out(code: Function, target: int | None) -> bool:
+    return target is not None and code.index(target) is None
+
+
+def _search(session: Session, module: Module) -> list[ReferenceLeak]:
+    known = _Module(session, module)
+    found: dict[str, ReferenceLeak] = {}
+    for one in inner_functions(session, module, SessionReader(session)):
+        code = known.code(one.start)
+        ways = kept(code, known.does) if code is not None else []
+        if ways:
+            way = next((w for w in ways if w.error is not None), ways[0])
+            found.setdefault(base_name(one.name), _leak(module, one.name, one.start, way))
+    return sorted(found.values(), key=lambda leak: leak.error is None)
+
+
+def _leak(module: Module, name: str, start: int, way: Kept) -> ReferenceLeak:
+    return ReferenceLeak(
+        module.pointer,
+        base_name(name),
+        f"{name}+{way.taken - start:#x}",
+        f"{name}+{way.returns - start:#x}",
+        way.error,
+    )

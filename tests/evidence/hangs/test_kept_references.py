@@ -1,0 +1,73 @@
+"""Ways out with a reference, on code assembled by hand."""
+
+from __future__ import annotations
+
+import pytest
+from handmade_machine import TEXT, Machine
+
+from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.hangs.kept_references import Does, Kept, does, kept
+
+FIND, PUT, OTHER, LOCK = TEXT + 0x1000, TEXT + 0x2000, TEXT + 0x3000, TEXT + 0x4000
+DOES = {FIND: Does.TAKES, PUT: Does.GIVES, LOCK: Does.LOOKS}
+
+# call find; test rax,rax; je 3f
+FOUND = "e8fb0f0000 4885c0 74"
+# 3: mov eax,-2; ret
+NOT_FOUND = "b8feffffff c3"
+# cmp [rax+0x10],0; mov rdi,rax; je 2f; call put; xor eax,eax; ret; 2: mov eax,-19; ret
+OFFLINE = f"{FOUND}17 80781000 4889c7 7408 e8e81f0000 31c0 c3 b8edffffff c3 {NOT_FOUND}"
+
+
+def ways(code: str) -> list[Kept]:
+    machine = Machine(code, "c3", "c3", "c3", "c3")
+    calls = Calls(machine, (), {})
+    made = calls.function(TEXT)
+    assert made is not None
+    return kept(made, lambda target: (DOES.get(target or 0, Does.OTHER), target == FIND))
+
+
+def test_a_way_that_gives_nothing_back() -> None:
+    assert ways(OFFLINE) == [Kept(TEXT, TEXT + 0x20, -19)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        # Only not found: call find; test; je 3f; mov rdi,rax; call put; xor eax,eax; ret
+        f"{FOUND}0b 4889c7 e8ee1f0000 31c0 c3 {NOT_FOUND}",
+        # Never given back by it: call find; test; je 3f; xor eax,eax; ret
+        f"{FOUND}03 31c0 c3 {NOT_FOUND}",
+        # Stored: as OFFLINE, with mov [rbx],rax before the comparison
+        OFFLINE.replace(f"{FOUND}17", f"{FOUND}1a 488903").replace("e8e81f0000", "e8e51f0000"),
+    ],
+)
+def test_no_reference_is_kept(code: str) -> None:
+    assert ways(code) == []
+
+
+@pytest.mark.parametrize(("called", "found"), [("e8eb3f0000", True), ("e8eb2f0000", False)])
+def test_what_is_called_with_it_may_keep_it(called: str, *, found: bool) -> None:
+    # call find; test; je 3f; mov rdi,rax; mov rbx,rax; call X; test eax,eax; jne 2f;
+    # mov rdi,rbx; call put; ret; 2: mov eax,-19; ret
+    rest = f"85c0 7509 4889df e8df1f0000 c3 b8edffffff c3 {NOT_FOUND}"
+    code = f"{FOUND}1e 4889c7 4889c3 {called} {rest}"
+    assert bool(ways(code)) == found
+
+
+def test_a_count_in_the_object() -> None:
+    # lock inc [rdi+8]; cmp [rdi],0; je 2f; lock dec [rdi+8]; ret; 2: mov eax,-5; ret
+    count = "f0ff4708 803f00 7405 f0ff4f08 c3 b8fbffffff c3"
+    assert ways(count) == [Kept(TEXT, TEXT + 0x13, -5)]
+
+
+def test_functions_of_the_kernel() -> None:
+    assert [
+        does(name) for name in ("kobject_get", "put_device", "mutex_lock", "kmalloc", None)
+    ] == [
+        Does.TAKES,
+        Does.GIVES,
+        Does.LOOKS,
+        Does.OTHER,
+        Does.OTHER,
+    ]
