@@ -102,6 +102,15 @@ def test_who_shares_without_a_reference() -> None:
     assert sharers(ABSENT) == []
 
 
+def test_a_thread_that_ended_by_itself_is_freed_unless_somebody_counted_it() -> None:
+    doers = replace(DOERS, threads=("sample_start",))
+    counted, found = uncounted(doers, replace(ONE, cache="task_struct"), [])
+    assert counted
+    assert [one.function for one in found] == ["sample_start"]
+    assert uncounted(doers, ONE, []) == (False, [])
+    assert uncounted(DOERS, replace(ONE, cache="task_struct"), []) == (False, [])
+
+
 def test_who_freed_it_before() -> None:
     doers = replace(DOERS, fields=(replace(FIELD, way=0, leaves=("rule_parse",)),))
     assert [one.function for one in freed_before(doers)] == ["rule_parse"]

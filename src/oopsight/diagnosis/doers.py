@@ -17,6 +17,7 @@ _LEAVES = "frees what the field holds, and leaves the pointer there"
 _AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
 _NO_FIELD = FieldDoers(0, None, "", (), (), (), ())
+_TASKS = "task_struct"
 _OMITS = "makes such objects, and does not set the field that others who make them set"
 _MOST_CLEAR = 3
 """More than so many functions that store zero at an offset have to do with other objects, too."""
@@ -168,7 +169,13 @@ def uncounted(
 
     Then who freed it may well have been right to.
     """
-    if isinstance(doers, Missing) or not freers or freers[0].module != doers.module:
+    if isinstance(doers, Missing):
+        return False, []
+    if one.cache == _TASKS and doers.threads:
+        # A thread that returns by itself is freed, unless somebody has a reference to it.
+        why = "starts such a thread, and takes no reference to it: it may end by itself"
+        return True, [Culprit(doers.module, name, None, None, why) for name in doers.threads]
+    if not freers or freers[0].module != doers.module:
         return False, []
     if freers[0].function not in doers.uncounts:
         return False, []

@@ -93,6 +93,16 @@ def test_what_is_done_with_the_field_that_the_bad_value_was_read_from() -> None:
     assert found.sizes == ()
 
 
+def test_who_starts_a_thread_without_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = made.users(made.slab_object())
+    starts = frozenset({"kthread_create_on_node"})
+    inner = [ModuleFunction("rec_open", OPEN, starts, frozenset(), copies=False)]
+    monkeypatch.setattr(doers, "inner_functions", lambda *_: inner)
+    found = collect(Machine().session, FLOW, MODULES, made.backtrace(), users)
+    assert isinstance(found, Doers)
+    assert found.threads == ("rec_open",)
+
+
 def test_a_module_of_the_kernels_own_is_not_looked_at() -> None:
     own = made.modules(made.module("recorder", MODULE, MODULE + 0x1000))
     users = made.users(made.slab_object("free"))

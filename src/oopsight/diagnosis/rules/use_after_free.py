@@ -19,7 +19,8 @@ How it is decided
     free. Where the record names the kernel alone, as for what devres frees, the module is blamed
     that had the object from it: who used it, or else who allocated it. Where its owner gave back
     the last reference, and another module used it, that module comes first, and the verdict is
-    *possible*. Whoever has the memory by now is not to blame, as long as somebody else can be: who
+    *possible*. So does who started a thread and took no reference to it, of a task that has ended.
+    Whoever has the memory by now is not to blame, as long as somebody else can be: who
     read it, who has such entries as the kernel took it for, or in whose object the kernel found the
     pointer.
     SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the

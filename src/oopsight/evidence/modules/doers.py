@@ -34,6 +34,7 @@ from oopsight.evidence.modules.module_roles import (
     publishes,
     reaching,
     tables_with,
+    thread_starters,
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.skipping import skipping
@@ -136,6 +137,8 @@ class Doers:
     work, its thread; themselves or by a function that they call."""
     managed: tuple[str, ...] = ()
     """Have memory of the kernel that it frees itself when a device is unbound."""
+    threads: tuple[str, ...] = ()
+    """Start threads, and take no reference to them."""
     helpers: tuple[str, ...] = ()
     """Free only what they are given, or what that holds, for others of the module."""
     both: tuple[str, ...] = ()
@@ -197,6 +200,7 @@ def collect(
         registers=_registering(session, module, flow, backtrace, inner),
         stops=stopping(backtrace, inner),
         managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)),
+        threads=tuple(n for n in thread_starters(inner) if n in uses and not uses[n].counts),
         helpers=_helpers(uses, inner),
         both=tuple(
             name

@@ -97,6 +97,7 @@ _BOUNDED = (
 )
 _CHECKED = ("copy_from_user", "copy_from_iter")
 _SIZED = re.compile(r"_*(?:kmalloc|kvmalloc_node|kmalloc_node)(?:_noprof|_track_caller)*")
+_THREAD = re.compile(r"_*kthread_(?:create|run)(?!_worker)")
 # Variants that the CPU's features choose between.
 _ALIAS = re.compile(r"(?:_orig|_erms|_noprof)$")
 
@@ -260,6 +261,11 @@ def checked_alone(function: ModuleFunction) -> bool:
 def publishes(function: ModuleFunction) -> bool:
     """Whether it makes something known to the kernel, which then may call the module with it."""
     return any(PUBLISHES.match(_ALIAS.sub("", name)) for name in function.outside)
+
+
+def thread_starters(code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Names of those that start threads of the kernel."""
+    return named(one for one in code if any(map(_THREAD.match, one.outside)))
 
 
 def allocates(function: ModuleFunction) -> bool:

@@ -96,7 +96,7 @@ def collect(
 
 def _setters(family: _Family, code: list[ModuleFunction]) -> tuple[str, ...]:
     """Those first that store no function of the module; none if there are too many to tell."""
-    found = [one for one in code if any(family.sets_up.fullmatch(name) for name in one.calls)]
+    found = [one for one in code if any(family.sets_up.fullmatch(name) for name in one.outside)]
     if family.left_out:
         found = [one for one in code if allocates(one) and one not in found]
     starts = {one.start for one in code}
