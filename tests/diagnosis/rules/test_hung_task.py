@@ -67,7 +67,7 @@ def test_who_takes_the_count_down_comes_before_who_waits_for_it() -> None:
     assert found.certainty is Certainty.POSSIBLE
     assert memory_ in found.chain[1].because
     dropped = CountedWaits((replace(one, drops=("drv_recall",)),))
-    found = hung_task(HUNG, waits(waiting), ABSENT, dropped, ABSENT)
+    found = hung_task(HUNG, waits(waiting), ABSENT, dropped, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits[:2]] == ["drv_recall", "drv_work"]
     many = CountedWaits((replace(one, lowers=("a", "b", "c", "d")),))

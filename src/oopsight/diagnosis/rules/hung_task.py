@@ -111,6 +111,8 @@ def hung_task(
         ),
         culprits=distinct(
             [
+                # What is known of the very count that is waited for says more.
+                *(_lowering(count) if count and count.drops else ()),
                 *(_keeping(leak) for leak in leaks),
                 *(_lowering(count) if count else ()),
                 *(_not_waking(asleep) if asleep else ()),
