@@ -305,7 +305,7 @@ def test_who_stops_what_had_called_the_module(runs: str, stops: tuple[str, ...])
     assert stoppers.stopping(made.ABSENT, code) == ()
 
 
-def test_who_gives_anything_up_is_known_by_what_is_called_in_the_end() -> None:
+def test_who_gives_anything_up_is_known_by_what_the_kernel_is_called_for() -> None:
     def made(name: str, *calls: str, own: tuple[str, ...] = ()) -> ModuleFunction:
         called = frozenset((*calls, *own))
         return ModuleFunction(name, 0, called, frozenset(), copies=False, own=frozenset(own))
@@ -318,4 +318,4 @@ def test_who_gives_anything_up_is_known_by_what_is_called_in_the_end() -> None:
         made("pool_fill", own=("pool_put",)),
         made("pool_copy", "put_user"),
     ]
-    assert doers._giving_up(code) == {"pool_drop", "pool_empty"}
+    assert doers._giving_up(code) == {"pool_drop"}

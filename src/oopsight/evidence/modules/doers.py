@@ -469,12 +469,9 @@ def _of_field(
 def _giving_up(code: list[ModuleFunction]) -> set[str]:
     """Functions that free anything, or have the kernel do so: there NULL is compared anyway.
 
-    What the module's own functions do is known by what these call, not by their names.
+    Who only calls one of these may look at the pointer for another reason.
     """
-    found = {one.name for one in code if any(map(_GIVES_UP.search, one.outside))}
-    while more := {one.name for one in code if one.own & found} - found:
-        found |= more
-    return {base_name(name) for name in found}
+    return {base_name(one.name) for one in code if any(map(_GIVES_UP.search, one.outside))}
 
 
 def _in_use(way: Way) -> bool:
