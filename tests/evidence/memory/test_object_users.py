@@ -132,6 +132,39 @@ def test_a_text_from_the_first_byte_on_is_anothers(machine: Machine) -> None:
     assert isinstance(found_, Missing)
 
 
+@pytest.mark.parametrize(
+    ("text", "refilled"),
+    [
+        # A short one, from the pointer on, which is the first word; a long one with a word other.
+        (b"hall-3/temperature" + bytes(46), True),
+        (b"hall-3/t" + bytes(8) + b"emperature of the northern wing, in degrees cel.", True),
+        (b"hall-3/t" + bytes(56), False),
+    ],
+)
+def test_the_entry_of_a_registry_that_a_text_fills(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, text: bytes, refilled: bool
+) -> None:
+    monkeypatch.setitem(
+        CODE, "cam", code(VICTIM, cam_start="mod_timer", cam_stop="del_timer", cam_drop="kfree")
+    )
+    machine.words(VICTIM, 1, 2, 0)
+    machine.memory[int(ONE.address)] = text
+    step = made.flow_step("loaded", "__run_timers", int.from_bytes(text[:8], "little"))
+    held = made.owner(int(ONE.address), "slab", slab=ONE)
+    walk = made.data_flow(
+        made.way(step, held_in=held), bad=made.owner(int(step.value or 0), "non-canonical")
+    )
+    answer = collect(
+        machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+    )
+    assert isinstance(answer, ObjectUsers) == refilled
+    if isinstance(answer, ObjectUsers):
+        # Of the modules that free memory, the one that has timers.
+        assert [use.module for use in answer.modules] == ["cam"]
+        assert answer.modules[0].frees == ("cam_drop",)
+        assert answer.modules[0].guessed
+
+
 @pytest.mark.parametrize("byte", [0x77, 0xEE, 0x5A])
 def test_one_byte_from_the_first_on_is_anothers(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, byte: int

@@ -50,6 +50,16 @@ def test_who_registers_and_frees_comes_first() -> None:
     assert one.by == "power_supply_reg_notifier"
 
 
+def test_where_no_type_is_known_the_function_that_ran_the_chain_tells() -> None:
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
+    step = flow_step("loaded", "notifier_call_chain", 0x706572206C6C6563)
+    text = owner(0x706572206C6C6563, "non-canonical")
+    made = data_flow(way(step, name=None), bad=text, subject="target")
+    found = collect(session, made, modules(DRIVER))
+    assert isinstance(found, Registrants)
+    assert found.modules[0].functions[0] == "chg_probe"
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "loaded"),
     [

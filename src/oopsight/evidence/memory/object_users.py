@@ -35,6 +35,7 @@ from oopsight.evidence.modules.module_roles import (
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
+from oopsight.evidence.use_after_free.registrants import registry_of
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -152,6 +153,8 @@ def collect(
             ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
             for e in embedders(session, modules, reader, met.object, places)[:MOST_SUSPECT_MODULES]
         ]
+    if met.question == "refilled" and not uses and known_flow is not None:
+        uses = _registrants(session, modules, reader, known_flow, met.object)
     if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
@@ -233,6 +236,23 @@ def _use(
         guessed=why.startswith(_HELD_BY),
         lent=lent,
     )
+
+
+def _registrants(
+    session: Session, modules: Modules, reader: SessionReader, flow: DataFlow, one: SlabObject
+) -> list[ModuleUse]:
+    """Modules from outside the kernel that have entries where the kernel met this one, and free."""
+    registry = registry_of(flow.first)
+    found: list[ModuleUse] = []
+    for module in modules.loaded if registry is not None else ():
+        inner = inner_functions(session, module, reader) if module.taints else []
+        frees = freers(inner, one.cache)
+        if registry is None or not frees or len(found) >= MOST_SUSPECT_MODULES:
+            continue
+        if any(registry.handles(function) for function in inner):
+            why = f"its code has to do with such, the kernel took it for {registry.what}"
+            found.append(ModuleUse(module.name, why, None, frees, (), (), guessed=True))
+    return found
 
 
 def _ranks(able: list[tuple[int, ModuleFunction]]) -> tuple[int, ...]:

@@ -173,8 +173,10 @@ def registry_of(way: Way) -> Registry | None:
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> Registrants | Missing:
     """Look for calls that register, in the modules that are not the kernel's own."""
-    freed = flow.bad is not None and flow.bad.kind == "poison"
-    if not freed or not any((way.name or "").startswith(_ENTRY) for way in flow.ways):
+    freed = flow.bad is not None and flow.bad.kind in ("poison", "non-canonical")
+    named = any((way.name or "").startswith(_ENTRY) for way in flow.ways)
+    by_caller = flow.first.name is None and registry_of(flow.first) is _REGISTRIES[0]
+    if not freed or not (named or by_caller):
         return Missing(Why.NOT_APPLICABLE, "no freed entry of a chain of notifiers was met")
     found = []
     for module in modules.loaded:

@@ -17,7 +17,7 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.session import Session
 from oopsight.text import printable
 
-_LEAST_FILLING, _SHOWN = 16, 32
+_LEAST_FILLING, _WINDOW, _SHOWN = 16, 64, 32
 _WORD = 8
 _SLAB_POISON = 0x800  # include/linux/slab.h
 
@@ -70,26 +70,30 @@ def refilled(session: Session, flow: DataFlow | None) -> tuple[str, SlabObject] 
     one = way.held_in.slab
     if one.freed or flow.bad is None or flow.bad.kind not in ("non-canonical", "poison"):
         return None
-    length = int(way.held_in.address) + _WORD - one.address
+    offset = int(way.held_in.address) - one.address
     try:
-        data = session.read(one.address, length)
+        data = session.read(one.address, min(one.size, max(offset + _WORD, _WINDOW)))
     except FaultError:
         return None
-    filling = _filling(data) if length >= _LEAST_FILLING else None
+    # What fills it may be short.
+    near = max(offset + _WORD, _LEAST_FILLING)
+    filling = _filling(data, offset) or _filling(data[:near], offset)
     if filling is None or (data[0] in NOT_WRITTEN and _poisons(session, one)):
         return None
     return f"{way.module or way.function} reads pointers from it, and {filling}", one
 
 
-def _filling(data: bytes) -> str | None:
-    """What memory is filled with, over its first and its last word.
+def _filling(data: bytes, offset: int) -> str | None:
+    """What memory is filled with, from its first word over that at an offset.
 
     Whoever still had the object may have written to it since: one word in four may be other.
     """
     words = [data[at : at + _WORD] for at in range(0, len(data), _WORD)]
     one_byte = len(set(words[0])) == 1
     fits = [word == words[0] if one_byte else _is_text(word) for word in words]
-    if not fits[0] or not fits[-1] or 4 * sum(fits) < 3 * len(words) or not any(words[0]):
+    if len(data) < _LEAST_FILLING or not any(words[0]) or 4 * sum(fits) < 3 * len(words):
+        return None
+    if not fits[0] or not fits[offset // _WORD]:
         return None
     if one_byte:
         return f"the byte {data[0]:#04x} fills it"
