@@ -323,6 +323,16 @@ def test_of_two_children_of_a_node_that_hold_it_either_tells_the_node() -> None:
     assert trace(machine, "rax", 12, rax=BAD, rdi=OBJECT, rsi=5)[0].address is None
 
 
+def test_the_instruction_that_faulted_gave_the_pointer_in_the_pass_before() -> None:
+    # f0: mov rax,[rsi+0x10]; jmp 2f; 1: mov rax,rdx; 2: mov rdx,[rax+0x10]; test rdx,rdx; jne 1b
+    machine = Machine("488b4610 eb03 4889d0 488b5010 4885d2 75f4 c3")
+    nodes = [OBJECT, OBJECT + 0x100, OBJECT + 0x200]
+    machine.words |= {nodes[0] + 16: nodes[1], nodes[1] + 16: nodes[2], nodes[2] + 16: BAD}
+    moves = trace(machine, "rax", 9, rax=BAD, rsi=OBJECT)
+    assert ways(moves) == ["copied", "loaded"]
+    assert moves[-1].address == nodes[2] + 16
+
+
 def test_a_step_between_a_load_and_its_use_is_undone() -> None:
     # f0: xor ebx,ebx; 1: mov rax,[rdi+rbx*8]; add rbx,1; mov rax,[rax]; jmp 1b
     machine = Machine("31db 488b04df 4883c301 488b00 ebf3")
