@@ -333,6 +333,16 @@ def test_the_instruction_that_faulted_gave_the_pointer_in_the_pass_before() -> N
     assert moves[-1].address == nodes[2] + 16
 
 
+def test_a_number_of_32_bits_that_is_counted_in_a_register() -> None:
+    # f0: mov edx,[rdi+4]; jmp 2f; 1: add edx,1; mov [rdi+4],edx; 2: cmp eax,r8d; jne 1b;
+    # cmp edx,0x20
+    machine = Machine("8b5704 eb06 83c201 895704 4439c0 75f5 83fa20")
+    machine.words[OBJECT + 4] = 35
+    moves = trace(machine, "rdx", 16, rdx=35, rdi=OBJECT)
+    assert ways(moves) == ["loaded"]
+    assert (moves[0].address, moves[0].found, moves[0].certain) == (OBJECT + 4, 35, False)
+
+
 def test_a_step_between_a_load_and_its_use_is_undone() -> None:
     # f0: xor ebx,ebx; 1: mov rax,[rdi+rbx*8]; add rbx,1; mov rax,[rax]; jmp 1b
     machine = Machine("31db 488b04df 4883c301 488b00 ebf3")

@@ -366,7 +366,11 @@ def _read_for_sure(way: list[Move]) -> bool:
 
 def _steps(one: Definition, place: Place) -> bool:
     """Whether a definition only adds a constant to what the place held."""
-    return isinstance(one.effect, Copy) and one.effect.source == place and one.effect.delta != 0
+    what = one.effect
+    if isinstance(what, Operation) and what.name in ("add", "sub") and len(what.inputs) == 2:
+        held, added = what.inputs
+        return isinstance(held, Copy) and held.source == place and isinstance(added, Constant)
+    return isinstance(what, Copy) and what.source == place and what.delta != 0
 
 
 def _of_the_frame(context: Context, place: Place, at: int) -> bool:
