@@ -173,10 +173,10 @@ def registry_of(way: Way) -> Registry | None:
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> Registrants | Missing:
     """Look for calls that register, in the modules that are not the kernel's own."""
-    freed = flow.bad is not None and flow.bad.kind in ("poison", "non-canonical")
+    kind = flow.bad.kind if flow.bad is not None else ""
     named = any((way.name or "").startswith(_ENTRY) for way in flow.ways)
     by_caller = flow.first.name is None and registry_of(flow.first) is _REGISTRIES[0]
-    if not freed or not (named or by_caller):
+    if kind not in ("poison", "non-canonical") or not (named or by_caller):
         return Missing(Why.NOT_APPLICABLE, "no freed entry of a chain of notifiers was met")
     found = []
     for module in modules.loaded:
@@ -184,6 +184,10 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> Registrants |
             continue
         code = inner_functions(session, module)
         able = [one for one in code if any(registers(name) for name in one.outside)]
+        if kind != "poison":
+            # Of what is another's by now, who frees is known better than who registered.
+            free = freers(able)
+            able = [one for one in able if base_name(one.name) in free]
         if able:
             found.append(Registrant(module.pointer, _ordered(able), _by(able[0])))
     if not found:
