@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from handmade_facts import data_flow, flow_step, module, modules, owner, way
+from handmade_machine import Machine
 
 from oopsight.evidence import Missing
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.use_after_free import registrants
 from oopsight.evidence.use_after_free.registrants import Registrants, collect, registry_of
 
 BASE = 0xFFFFFFFFC0400000
@@ -50,14 +53,37 @@ def test_who_registers_and_frees_comes_first() -> None:
     assert one.by == "power_supply_reg_notifier"
 
 
-def test_where_no_type_is_known_the_function_that_ran_the_chain_tells() -> None:
+# call power_supply_reg_notifier; test eax,eax; jne 1f; test edi,edi; je 2f; 1: call kfree; 2: ret
+FREES_AFTER = "e8fb1f0000 85c0 7504 85ff 7405 e8ee2f0000 c3"
+# call power_supply_reg_notifier; test eax,eax; jne 1f; ret; 1: call kfree; ret
+FREES_IF_NOT = "e8fb0f0000 85c0 7501 c3 e8f11f0000 c3"
+
+
+def test_of_what_is_another_s_by_now_who_frees_what_it_has_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no type is known, the function that ran the chain tells what it is."""
+    machine = Machine(FREES_AFTER, FREES_IF_NOT, "c3", "c3")
+    machine.names = ["chg_probe", "chg_open", "power_supply_reg_notifier", "kfree"]
+    calls = frozenset(machine.names[2:])
+    code = [
+        ModuleFunction(name, machine.start(number), calls, frozenset(), copies=False)
+        for number, name in enumerate(machine.names[:2])
+    ]
+    monkeypatch.setitem(CODE, "chg", tuple(code))
+    monkeypatch.setattr(registrants, "SessionReader", lambda _: machine)
     session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     step = flow_step("loaded", "notifier_call_chain", 0x706572206C6C6563)
     text = owner(0x706572206C6C6563, "non-canonical")
     made = data_flow(way(step, name=None), bad=text, subject="target")
     found = collect(session, made, modules(DRIVER))
     assert isinstance(found, Registrants)
-    assert found.modules[0].functions[0] == "chg_probe"
+    assert found.modules[0].functions == ("chg_probe",)
+    # Who takes it back does so before it frees.
+    taking = replace(code[0], calls=calls | {"power_supply_unreg_notifier"})
+    monkeypatch.setitem(CODE, "chg", (taking, code[1]))
+    session.prog.cache.clear()
+    assert isinstance(collect(session, made, modules(DRIVER)), Missing)
 
 
 @pytest.mark.parametrize(

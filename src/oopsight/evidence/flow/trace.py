@@ -286,8 +286,9 @@ class Tracer(Values):
             return Move(How.RETURNED, context, one.index, place, None, value, certain=certain), None
         if isinstance(what, Load):
             # The instruction that faulted gave what it did in a pass before, with other registers.
-            before = one.index == context.at
-            address = None if before else self.address(context, what.memory, one.index)
+            address = None
+            if one.index != context.at:
+                address = self.address(context, what.memory, one.index)
             if address is None:
                 address = self._by_value(context, what, one.index, value)
                 certain = certain and address is None
