@@ -16,7 +16,7 @@ from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.frames import SessionReader, calls
 from oopsight.evidence.memory.owner import Owner, owner_of
-from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.module_code import instructions
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules

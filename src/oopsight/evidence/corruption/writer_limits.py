@@ -20,7 +20,7 @@ from oopsight.evidence.flow.instructions import whole_register
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, blamable
 from oopsight.evidence.memory.object_users import ObjectUsers
-from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions, is_copy, sizes_at_run_time

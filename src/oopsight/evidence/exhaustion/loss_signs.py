@@ -12,7 +12,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.exhaustion.object_links import LINKED, UNLINKED
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates
 from oopsight.evidence.modules.modules import Module

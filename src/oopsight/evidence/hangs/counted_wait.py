@@ -15,7 +15,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import Condition, NumberAt, conditions, woken_queues
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Waits, hung
-from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import freers, inner_functions, reaching
 from oopsight.evidence.modules.modules import Module, Modules

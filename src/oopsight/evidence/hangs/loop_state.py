@@ -18,7 +18,8 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
-from oopsight.evidence.modules.doers import uses_of, wiping
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.doers import wiping
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import (
     ALLOCATES,

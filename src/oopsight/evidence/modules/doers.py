@@ -20,7 +20,8 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
-from oopsight.evidence.modules.field_code import FieldUse, field_use, joined
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -43,8 +44,6 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_WAYS = 3
-_LARGEST_FUNCTION = 1 << 16
-_MOST_CODE = 1 << 18
 _GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
 _MANAGED = ("devm_kmalloc", "devm_kzalloc", "devm_kmemdup", "devm_kstrdup")
 
@@ -214,21 +213,6 @@ def collect(
     )
 
 
-def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, FieldUse]:
-    """What functions do with fields, by their names; of a large module those that come first."""
-    found: dict[str, FieldUse] = {}
-    left = _MOST_CODE
-    for one in code:
-        known = reader.code_symbol(one.start)
-        left -= known[2] if known is not None else 0
-        use = _use(reader, one) if left >= 0 else None
-        if use is not None:
-            name = base_name(one.name)
-            # The cold part of a function belongs to it.
-            found[name] = joined(found[name], use) if name in found else use
-    return found
-
-
 def wiping(uses: dict[str, FieldUse], makers: set[str]) -> tuple[str, ...]:
     """Functions that fill with zeros what is in use and stays so.
 
@@ -258,23 +242,6 @@ def _module(flow: DataFlow, backtrace: Backtrace | Missing) -> str | None:
             return way.module
     frames = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
     return next((frame.module for frame in frames if frame.module is not None), None)
-
-
-def _use(reader: SessionReader, one: ModuleFunction) -> FieldUse | None:
-    from oopsight.kernel.disassembler import disassemble
-
-    known = reader.code_symbol(one.start)
-    size = min(known[2], _LARGEST_FUNCTION) if known is not None else 0
-    code = reader.read(one.start, size)
-    if not code:
-        return None
-
-    def name_of(address: int) -> str | None:
-        function = reader.function(address)
-        return function[0] if function is not None and function[1] == address else None
-
-    rows = (row[:4] for row in disassemble(code, one.start))
-    return field_use(rows, one.start, one.start + size, name_of, one.own)
 
 
 def _begins(use: FieldUse, key: int) -> bool:

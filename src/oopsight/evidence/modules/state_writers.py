@@ -9,7 +9,7 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.doers import uses_of
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys
 from oopsight.evidence.modules.module_roles import inner_functions
