@@ -78,7 +78,9 @@ def freers_by_code(
         ran = _no_trace(made is not None, made is not None and made.function == freer.function)
         ran = min(ran, _no_trace(said(freer, prints) is not None))
         lacks = one is not None and one.lacks is not None
-        stops = freer.module == doers.module and freer.function in doers.stops
+        # Who stops it on some ways only may have freed on another.
+        always = set(doers.stops) - set(doers.stops_at_times)
+        stops = freer.module == doers.module and freer.function in always
         clears = field is not None and freer.function in field.clear_by
         # The object with the field is in use still.
         holder = outer is not None and who in {(doers.module, n) for n in outer.frees_only}
@@ -237,10 +239,11 @@ def sharers(doers: Doers | Missing) -> list[Culprit]:
 def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[Culprit]:
     """Who can have left the field NULL that a pointer was read from, most suspect first.
 
-    Who takes the pointer away and puts another there, which may fail in between; who only takes it
-    away; who fills it after it has made the object known; who stores what a call returned without a
-    look at it; who returns with success and has not set it, as it does on other ways; who makes
-    such an object and leaves the field alone that others set.
+    Who does not always stop what meets the pointer, where who takes it away relies on that; who
+    takes it away and puts another there, which may fail in between; who only takes it away; who
+    fills it after it has made the object known; who stores what a call returned without a look at
+    it; who returns with success and has not set it, as it does on other ways; who makes such an
+    object and leaves the field alone that others set.
     """
     if isinstance(doers, Missing):
         return []
@@ -253,7 +256,11 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
         )
         for one in field.late
     ]
+    # Whoever has it stopped takes the pointer away in good faith.
+    trusting = set(doers.stops) & {*field.clears, *field.clear_by, *field.replaces}
+    running = doers.stops_at_times if trusting else ()
     reasons = (
+        (running, "stops on some ways only what then met the pointer, and others rely on it"),
         (field.replaces, "clears the field before it has another pointer for it"),
         (field.clears, "clears the field"),
         (field.untested, "stores in the field what a call returned, and does not compare it with"
@@ -268,7 +275,7 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
     groups = [
         [Culprit(doers.module, name, None, None, why) for name in names] for names, why in reasons
     ]
-    groups.insert(1, late)
+    groups.insert(2, late)
     return merge(*(sorted(group, key=lambda one: said(one, prints) is None) for group in groups))
 
 

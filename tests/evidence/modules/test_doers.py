@@ -7,6 +7,7 @@ from typing import Any
 
 import handmade_facts as made
 import pytest
+from handmade_machine import Machine as Code
 from handmade_session import Machine
 
 from oopsight.evidence import Missing
@@ -319,3 +320,26 @@ def test_who_gives_anything_up_is_known_by_what_the_kernel_is_called_for() -> No
         made("pool_copy", "put_user"),
     ]
     assert doers._giving_up(code) == {"pool_drop"}
+
+
+# test edi,edi; je 1f; call del_timer_sync; 1: ret
+STOPS_AT_TIMES = "85ff 7405 e8f73f0000 c3"
+# test edi,edi; je 1f; call del_timer_sync; 1: call kfree; ret
+FREES_UNSTOPPED = "85ff 7405 e8f72f0000 e8f23f0000 c3"
+# test edi,edi; jne 1f; ret; 1: call del_timer_sync; call kfree; ret
+STOPS_AND_FREES = "85ff 7501 c3 e8f61f0000 e8f12f0000 c3"
+# call del_timer_sync; ret
+STOPS = "e8fb0f0000 c3"
+
+
+def test_who_stops_it_on_some_ways_only() -> None:
+    """A look at what there is to free, and nothing done where there is none, is no such way."""
+    machine = Code(STOPS_AT_TIMES, FREES_UNSTOPPED, STOPS_AND_FREES, STOPS, "c3", "c3")
+    machine.names = ["rec_idle", "rec_drop", "rec_close", "rec_halt", "del_timer_sync", "kfree"]
+    code = [
+        replace(function(name, "del_timer_sync"), start=machine.start(number))
+        for number, name in enumerate(machine.names[:4])
+    ]
+    trace = made.backtrace(rec_tick=made.Role.FAULT, call_timer_fn=made.Role.CALLER)
+    assert stoppers.stopping_at_times(machine, trace, code) == ("rec_idle", "rec_drop")
+    assert stoppers.stopping_at_times(machine, made.ABSENT, code) == ()

@@ -39,7 +39,7 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.skipping import skipping
-from oopsight.evidence.modules.stoppers import stopping
+from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -134,6 +134,8 @@ class Doers:
     stops: tuple[str, ...] = ()
     """Stop, or wait for, what had called the module when it met the bad pointer: its timers, its
     work, its thread; themselves or by a function that they call."""
+    stops_at_times: tuple[str, ...] = ()
+    """Of these, those that themselves do so on some ways only."""
     managed: tuple[str, ...] = ()
     """Have memory of the kernel that it frees itself when a device is unbound."""
     threads: tuple[str, ...] = ()
@@ -198,6 +200,7 @@ def collect(
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
         stops=stopping(backtrace, inner),
+        stops_at_times=stopping_at_times(reader, backtrace, inner),
         managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)),
         threads=tuple(n for n in thread_starters(inner) if n in uses and not uses[n].counts),
         helpers=_helpers(uses, inner),

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.flow import Reader
+from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.code import MOST_VISITED, Function
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import reaching
+from oopsight.evidence.modules.module_roles import FREES, named, reaching
 from oopsight.plumbing import base_name
 
 _ASYNCHRONOUS = (
@@ -66,10 +69,59 @@ _ASYNCHRONOUS = (
 
 def stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tuple[str, ...]:
     """Who ends what the crash path began with, if that is something which a module can end."""
+    return reaching({base_name(one.name) for one in _direct(_ends(backtrace), code)}, code)
+
+
+def stopping_at_times(
+    reader: Reader, backtrace: Backtrace | Missing, code: list[ModuleFunction]
+) -> tuple[str, ...]:
+    """Of these, the functions that themselves do so on some ways, and on others do not.
+
+    One that frees: and free on others.
+    """
+    ends = _ends(backtrace)
+    calls = Calls(reader, (), {})
+    return named(one for one in _direct(ends, code) if _passes_by(calls, one, ends))
+
+
+def _ends(backtrace: Backtrace | Missing) -> tuple[str, ...]:
+    """Beginnings of the names of what ends that with which the crash path began."""
     path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
     callers = {base_name(frame.function) for frame in path}
-    ends = next((ends for runs, ends in _ASYNCHRONOUS if callers & set(runs)), None)
-    if ends is None:
-        return ()
-    direct = {base_name(one.name) for one in code if any(c.startswith(ends) for c in one.outside)}
-    return reaching(direct, code)
+    return next((ends for runs, ends in _ASYNCHRONOUS if callers & set(runs)), ())
+
+
+def _direct(ends: tuple[str, ...], code: list[ModuleFunction]) -> list[ModuleFunction]:
+    return [one for one in code if any(c.startswith(ends) for c in one.outside)] if ends else []
+
+
+def _calling(calls: Calls, code: Function, names: tuple[str, ...]) -> set[int]:
+    """Indexes of the instructions that call or jump to functions whose names begin so."""
+    targets = {at: row.target for at, row in enumerate(code.instructions) if row.target is not None}
+    known = {at: calls.reader.function(target) for at, target in targets.items()}
+    return {
+        at
+        for at, found in known.items()
+        if found is not None
+        and (found[0].startswith(names) or found[0].removeprefix("__").startswith(names))
+    }
+
+
+def _passes_by(calls: Calls, one: ModuleFunction, ends: tuple[str, ...]) -> bool:
+    """Whether a way leads past all such calls to one that frees, or out if there is none."""
+    code = calls.function(one.start)
+    if code is None:
+        return False
+    stops = _calling(calls, code, ends)
+    frees = _calling(calls, code, FREES)
+    seen = {0} - stops
+    work = list(seen)
+    while work and len(seen) < MOST_VISITED:
+        at = work.pop()
+        onwards = code.after[at]
+        if at in frees or (not onwards and not frees):
+            return True
+        new = set(onwards) - seen - stops
+        seen |= new
+        work += new
+    return False
