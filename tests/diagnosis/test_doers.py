@@ -79,6 +79,29 @@ def test_what_frees_a_member_of_the_object_frees_it() -> None:
     assert (ordered[0].function, singled) == ("rec_close", True)
 
 
+def test_who_stops_its_user_on_some_ways_only_may_have_freed_it() -> None:
+    freed = replace(DOERS, frees=("rec_close", "rec_reset"), stops=("rec_close", "rec_reset"))
+    at_times = replace(freed, stops_at_times=("rec_reset",))
+    ordered, singled = freers_by_code(CAN, at_times, ONE, ABSENT, ABSENT)
+    assert (ordered[0].function, singled) == ("rec_reset", True)
+
+
+def test_who_does_not_always_stop_it_comes_before_who_relied_on_that() -> None:
+    field = replace(FIELD, way=0, clears=("rec_off",))
+    doers = replace(
+        DOERS,
+        fields=(field,),
+        stops=("rec_idle", "rec_off"),
+        stops_at_times=("rec_idle",),
+        stops_for_others=("rec_idle",),
+    )
+    found = who_left_it_null(doers, ABSENT)
+    assert [one.function for one in found] == ["rec_idle", "rec_off"]
+    # Who takes the pointer away stops nothing: it is its own affair.
+    found = who_left_it_null(replace(doers, stops=("rec_idle",)), ABSENT)
+    assert found[0].function == "rec_off"
+
+
 def test_of_an_object_that_is_not_known_only_one_that_frees_is_named() -> None:
     assert [one.function for one in freers_unseen(DOERS)] == ["rec_close"]
     assert freers_unseen(replace(DOERS, frees=("a", "b"))) == []

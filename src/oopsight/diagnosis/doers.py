@@ -258,7 +258,7 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
     ]
     # Whoever has it stopped takes the pointer away in good faith.
     trusting = set(doers.stops) & {*field.clears, *field.clear_by, *field.replaces}
-    running = doers.stops_at_times if trusting else ()
+    running = doers.stops_for_others if trusting else ()
     reasons = (
         (running, "stops on some ways only what then met the pointer, and others rely on it"),
         (field.replaces, "clears the field before it has another pointer for it"),

@@ -136,6 +136,8 @@ class Doers:
     work, its thread; themselves or by a function that they call."""
     stops_at_times: tuple[str, ...] = ()
     """Of these, those that themselves do so on some ways only."""
+    stops_for_others: tuple[str, ...] = ()
+    """Of these again, those that others of the module call."""
     managed: tuple[str, ...] = ()
     """Have memory of the kernel that it frees itself when a device is unbound."""
     threads: tuple[str, ...] = ()
@@ -183,6 +185,7 @@ def collect(
     uses = uses_of(reader, inner)
     makers = {base_name(one.name) for one in inner if allocates(one)}
     able = freers(inner)
+    at_times = stopping_at_times(reader, backtrace, inner)
     return Doers(
         module=module.name,
         fields=tuple(
@@ -200,7 +203,8 @@ def collect(
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
         stops=stopping(backtrace, inner),
-        stops_at_times=stopping_at_times(reader, backtrace, inner),
+        stops_at_times=at_times,
+        stops_for_others=tuple(name for name in at_times if name in _called(inner)),
         managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)),
         threads=tuple(n for n in thread_starters(inner) if n in uses and not uses[n].counts),
         helpers=_helpers(uses, inner),
@@ -298,9 +302,15 @@ def _registering(
 
 def _helpers(uses: dict[str, FieldUse], code: list[ModuleFunction]) -> tuple[str, ...]:
     """Who frees what it was given, or what that holds, and nothing else, and is called for that."""
-    called = {base_name(name) for one in code for name in one.calls}
     given = {"argument"}
+    called = _called(code)
     return tuple(name for name, use in uses.items() if use.roots == given and name in called)
+
+
+def _called(code: list[ModuleFunction]) -> set[str]:
+    """Names of what the functions of a module call; a part that goes on elsewhere calls nothing."""
+    calls = {(base_name(one.name), base_name(name)) for one in code for name in one.calls}
+    return {called for by, called in calls if by != called}
 
 
 def _omitting(
