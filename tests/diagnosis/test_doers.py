@@ -216,6 +216,10 @@ def test_who_can_have_left_a_field_null() -> None:
     ]  # fmt: skip
     assert "misc_register" in found[1].why
     assert [one.function for one in makers_that_omit(doers)] == ["rec_clone"]
+    # Who only has it cleared by one function and set by another comes after who clears it.
+    through = replace(field, late=(), clears=("rec_stop",), replaces=("rec_command",))
+    found = who_left_it_null(replace(doers, fields=(through,)), ABSENT)
+    assert [one.function for one in found[:2]] == ["rec_stop", "rec_command"]
     # Who skips the store is more suspect than who never makes it.
     skipping = replace(doers, fields=(replace(field, late=()),), skips=("rec_attach",))
     assert [one.function for one in who_left_it_null(skipping, ABSENT)][-2:] == [

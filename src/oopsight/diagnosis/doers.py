@@ -259,10 +259,13 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
     # Whoever has it stopped takes the pointer away in good faith.
     trusting = set(doers.stops) & {*field.clears, *field.clear_by, *field.replaces}
     running = doers.stops_for_others if trusting else ()
+    itself = [name for name in field.replaces if name in field.clears]
+    through = [name for name in field.replaces if name not in field.clears]
     reasons = (
         (running, "stops on some ways only what then met the pointer, and others rely on it"),
-        (field.replaces, "clears the field before it has another pointer for it"),
+        (itself, "clears the field before it has another pointer for it"),
         (field.clears, "clears the field"),
+        (through, "has the field cleared by one function, and set by another"),
         (field.untested, "stores in the field what a call returned, and does not compare it with"
          " NULL"),
         (doers.skips, "returns with success on some way and has not set the field, although it has"

@@ -86,9 +86,12 @@ def rank(
     free = [freer for freer in free if freer.module in makers] or free
     several = not certain and len(free) != 1 and users.question != "listed" and not handed
     users_first = several and any(f.module for f in followers)
-    if several and not gave_back_itself(followers, hints.doers):
+    went_on = not certain and gave_back_itself(followers, hints.doers)
+    if several and not went_on:
         free, stands_out = _by_code(users, free, hints)
         users_first = users_first and not stands_out
+    # Who has it given back goes on to use it, whoever frees it then.
+    users_first = users_first or went_on
     culprits = merge(followers, free) if users_first else merge(free, followers)
     own = [] if certain else allocated_in_use(flow)
     if own:

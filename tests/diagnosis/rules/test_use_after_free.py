@@ -24,6 +24,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.use_after_free import use_after_free
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.modules.doers import Doers, FieldDoers
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
@@ -206,6 +207,23 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
     assert answer.cause_certainty is Certainty.INFERRED
     assert answer.culprits[0].function == "mod_free"
     assert "only function" in answer.culprits[0].why
+
+
+def test_who_gives_it_back_and_uses_it_then_comes_before_the_only_function_that_frees() -> None:
+    """The last reference is given back by the user, and a callback of the module frees it."""
+    path = backtrace(mutex_lock=Role.FAULT, mod_remove=Role.CALLER)
+    met = data_flow(way(flow_step("loaded", "mod_remove", POISON, "mod")), bad=flow().bad)
+    field = FieldDoers(0, None, "mod", (), (), (), ())
+    known = Doers("mod", (field,), ("mod_free",), (), gives_back=("mod_remove",))
+    freed = users(slab_object("free"))
+    answer = judged(backtrace=path, flow=met, users=freed, doers=known)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "mod_remove"
+    assert "mod_free" in [one.function for one in answer.culprits]
+    assert answer.certainty is Certainty.POSSIBLE
+    answer = judged(backtrace=path, flow=met, users=freed, doers=replace(known, gives_back=()))
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "mod_free"
 
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:
