@@ -160,10 +160,6 @@ def _verdict(evidence: Evidence, cause: str | None, found: Finding) -> dict[str,
     accessed = _fact(evidence, FileAccessed)
     culprits = to_plain(found.culprits)
     keys = ("module", "function", "source", "object")
-    trigger = None
-    if task:
-        ancestry = [{"pid": t.pid, "comm": t.comm} for t in task.ancestry]
-        trigger = {"pid": task.pid, "comm": task.comm, "ancestry": ancestry}
     return {
         "title": found.title,
         "kind": _kind(evidence, found).value,
@@ -177,9 +173,21 @@ def _verdict(evidence: Evidence, cause: str | None, found: Finding) -> dict[str,
         "faulting_function": _function(fault),
         "fault_address": str(fault.address) if fault and fault.address is not None else None,
         "file_accessed": accessed.file.path if accessed else None,
-        "trigger": trigger,
+        "trigger": _trigger(task, _fact(evidence, Symptom)),
         "advice": list(found.advice),
     }
+
+
+def _trigger(task: CrashedTask | None, symptom: Symptom | None) -> dict[str, Any] | None:
+    """The task that crashed: from memory, or as the log named it where memory lacks it."""
+    if task:
+        ancestry = [{"pid": t.pid, "comm": t.comm} for t in task.ancestry]
+        return {"pid": task.pid, "comm": task.comm, "ancestry": ancestry}
+    logged = symptom.report.task if symptom and symptom.report else None
+    if logged is None:
+        return None
+    named: dict[str, Any] = {"pid": logged.pid, "comm": logged.name}
+    return {**named, "ancestry": [named]}
 
 
 def _function(fault: Fault | None) -> str | None:
