@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from handmade_code import NAMES, START, function
 
-from oopsight.kernel.machine_code import Expression
-from oopsight.kernel.pointer_fate import FREES, KEEPS, RETURNS, USES, Fate, fate, result_of
+from oopsight.kernel.machine_code import Expression, result_of
+from oopsight.kernel.pointer_fate import FREES, KEEPS, RETURNS, USES, Fate, fate
 
 DOES = {"kfree_skb": FREES, "helper": USES, "complete": KEEPS, "up": RETURNS}
 

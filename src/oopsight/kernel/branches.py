@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, register_name
-from oopsight.kernel.machine_code import Instruction, direct_target
+from oopsight.kernel.machine_code import KEEP_FLAGS, Instruction, direct_target
 
 _MOST_STEPS = 12
 _SIGNED = ("movsxd", "movsx")
 _READS = ("mov", "movzx", *_SIGNED)
-_KEEP_FLAGS = ("mov", "movabs", "movzx", *_SIGNED, "lea", "push", "pop", "nop", "jmp")
+_KEEP_FLAGS = (*KEEP_FLAGS, "jmp")
 _COMPARES = ("cmp", "test")
 _SECOND_BYTES = ("ah", "bh", "ch", "dh")
 """Not the lowest bits of their registers."""

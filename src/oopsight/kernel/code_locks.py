@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from oopsight.kernel.held_locks import CALLEE_SAVED, Held, Leak, Place
+from oopsight.kernel.calling_convention import ARGUMENTS, CALLEE_SAVED
+from oopsight.kernel.held_locks import Held, Leak, Place
 from oopsight.kernel.lock_functions import (
     ACQUIRES,
     ACQUIRES_IF_ZERO,
@@ -28,11 +29,14 @@ from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
     Registers,
+    after_call,
     assign,
+    at_entry,
     counted,
     decode,
     direct_target,
     memory_place,
+    result_of,
     stores,
 )
 
@@ -47,7 +51,6 @@ _RETURNS = (
     "srso_alias_return_thunk",
     "retbleed_return_thunk",
 )
-_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 
 
 class _Return(NamedTuple):
@@ -218,8 +221,8 @@ class Function:
 
         :return: whether all ways could be followed
         """
-        entry = {r: Expression(r, 0) for r in ("rdi", "rsi", "rdx", "rcx", "r8", "r9")}
-        entry |= {r: Expression(f"entry {r}", 0) for r in CALLEE_SAVED}
+        entry = {r: Expression(r, 0) for r in ARGUMENTS}
+        entry |= {r: at_entry(r) for r in CALLEE_SAVED}
         entry["rsp"] = Expression(FRAME, -8 & MASK)
         waiting: list[tuple[int, Registers]] = [(self.start, entry)]
         whole = True
@@ -237,9 +240,7 @@ class Function:
             self._registers[address] = registers
             after = dict(registers)
             if instruction.mnemonic == "call":
-                for register in _CALLER_SAVED:
-                    after.pop(register, None)
-                after["rax"] = Expression(f"result of {address:#x}", 0)
+                after_call(instruction, after)
             elif not instruction.mnemonic.startswith("j"):
                 assign(instruction, after)
             whole = whole and not self._leaves(instruction)
@@ -327,8 +328,8 @@ class Function:
         state: _State,
         released: set[int],
     ) -> _State:
-        again = f"result of {instruction.address:#x}"
-        state = state._replace(maybe=None, back=_without(state.back, again))
+        again = result_of(instruction.address)
+        state = state._replace(maybe=None, back=_without(state.back, again.base))
         if called is None:
             return state
         registers = self.registers(instruction.address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.machine_code import Instruction, direct_target
+from oopsight.kernel.machine_code import KEEP_FLAGS, Instruction, direct_target
 
 _COMPARISONS = ("cmp", "test", "bt")
 _MOST_BACK = 6
@@ -102,7 +102,7 @@ def _comparison(function: Function, jump: Instruction) -> Instruction | None:
             return None
         if current.mnemonic in _COMPARISONS:
             return current
-        if current.mnemonic not in ("mov", "lea", "nop", "push", "pop", "movzx", "movsx"):
+        if current.mnemonic not in KEEP_FLAGS:
             return None
     return None
 

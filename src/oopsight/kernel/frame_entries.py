@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.disassembler import IMMEDIATE
 from oopsight.kernel.machine_code import (
@@ -16,6 +17,7 @@ from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
     Registers,
+    after_call,
     assign,
     direct_target,
     memory_place,
@@ -26,9 +28,6 @@ Adds = Callable[[int | None], frozenset[str]]
 """The registers whose entries a function puts on a list."""
 Removes = Callable[[int | None], bool]
 """Whether a function takes anything off a list."""
-
-ARGUMENTS = ("rdi", "rsi", "rdx", "rcx")
-_CALLER_SAVED = ("rax", *ARGUMENTS, "r8", "r9", "r10", "r11")
 
 
 def added(function: Function, adds: Adds) -> tuple[int, ...]:
@@ -106,8 +105,7 @@ def _registers(function: Function) -> dict[int, Registers]:
         found[at] = registers
         after = dict(registers)
         if instruction.mnemonic == "call":
-            for register in _CALLER_SAVED:
-                after.pop(register, None)
+            after_call(instruction, after)
         elif not instruction.mnemonic.startswith("j"):
             pointer = _aligned(instruction, registers)
             assign(instruction, after)

@@ -6,9 +6,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
-from oopsight.kernel.machine_code import FRAME, MASK, SLOT, Expression, Registers
-
-CALLEE_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+from oopsight.kernel.calling_convention import CALLEE_SAVED
+from oopsight.kernel.machine_code import (
+    FRAME,
+    MASK,
+    SLOT,
+    Expression,
+    Registers,
+    at_entry,
+)
 
 
 class Held(NamedTuple):
@@ -69,7 +75,7 @@ class Place:
         :return: the slot's offset from the canonical frame address, the caller's stack pointer;
             0 where the register still holds it; ``None`` where it is lost
         """
-        entry = Expression(f"entry {register}", 0)
+        entry = at_entry(register)
         if self.registers.get(register) == entry:
             return 0
         return next(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
+from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.loops import Link
 from oopsight.kernel.machine_code import (
@@ -18,15 +19,14 @@ from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
     Registers,
+    after_call,
     assign,
     direct_target,
     memory_place,
     parsed,
+    result_of,
     stored,
 )
-
-_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Reading:
         self.results: dict[str, str] = {}
         """By what the values are called that calls return: who returned it."""
         self._name_of = name_of
-        self._registers: Registers = {r: Expression(r, 0) for r in _ARGUMENTS}
+        self._registers: Registers = {r: Expression(r, 0) for r in ARGUMENTS}
         self._registers["rsp"] = Expression(FRAME, 0)
         for row in function.code.values():
             self._step(row)
@@ -76,11 +76,8 @@ class _Reading:
             called = (self._name_of(target) if target is not None else None) or ""
             if "rdi" in registers:
                 self.passes.append(_Pass(row.address, called, registers["rdi"]))
-            for register in _CALLER_SAVED:
-                registers.pop(register, None)
-            result = Expression(f"result of {row.address:#x}", 0)
-            self.results[result.base] = called
-            registers["rax"] = result
+            self.results[result_of(row.address).base] = called
+            after_call(row, registers)
             return
         value = stored(row, registers)
         if value is not None:
@@ -145,7 +142,7 @@ def _entry(reading: _Reading, base: str, at: int) -> Entry:
     passed = (one for one in reading.passes if one.at < at and one.entry.base == base)
     return Entry(
         made_by=reading.results.get(base),
-        argument=base in _ARGUMENTS,
+        argument=base in ARGUMENTS,
         unlinked=_taken_out(reading.stores, base, at),
         passed_to=tuple(dict.fromkeys(one.called for one in passed if one.called)),
     )

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
+from oopsight.kernel.calling_convention import CALLER_SAVED
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import (
+    KEEP_FLAGS,
     SLOT,
     Expression,
     Instruction,
@@ -24,9 +26,8 @@ from oopsight.kernel.machine_code import (
 )
 
 _MOST_STEPS = 20_000
-_KEEP_FLAGS = ("mov", "movabs", "movzx", "movsx", "movsxd", "lea", "push", "pop", "nop", "call")
+_KEEP_FLAGS = (*KEEP_FLAGS, "call")
 _CLEARS = ("xor", "sub")
-_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 
 
 class Read(NamedTuple):
@@ -167,7 +168,7 @@ class _Slicer:
         if name.startswith(SLOT):
             place = memory_place(row, self._function.registers(row.address))
             return stores(row) and slot_of(place) == name
-        return name in (_CALLER_SAVED if row.mnemonic == "call" else row.written)
+        return name in (CALLER_SAVED if row.mnemonic == "call" else row.written)
 
     def _back(self, address: int) -> Iterator[Instruction]:
         """The nearest instructions before an address that may set the flags."""

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
+from oopsight.kernel.calling_convention import CALLER_SAVED
 from oopsight.kernel.disassembler import (
     IMMEDIATE,
     MEMORY,
@@ -33,6 +34,11 @@ PER_CPU = "gs"
 RIP, GS = 41, 33  # capstone/x86.h of version 5
 SLOT = "@"
 """Begins the names of stack slots."""
+KEEP_FLAGS = ("mov", "movabs", "movzx", "movsx", "movsxd", "lea", "push", "pop", "nop", "leave")
+"""Instructions between a comparison and its jump that leave the flags as they are."""
+_RESULT = "result of "
+BELOW_ERRORS = -4096 & MASK
+"""What ``IS_ERR()`` compares with: the error codes, 4095 of them, are the numbers above it."""
 
 
 class Expression(NamedTuple):
@@ -55,6 +61,22 @@ class Expression(NamedTuple):
 
 Registers = dict[str, Expression]
 """By name; stack slots as ``@`` and their offset from the caller's stack pointer."""
+
+
+def result_of(site: int) -> Expression:
+    """What the call at an address returned."""
+    return Expression(f"{_RESULT}{site:#x}", 0)
+
+
+def call_that_returned(value: Expression) -> int | None:
+    """The address of the call whose result a value is, or is counted from; ``None`` for others."""
+    base = value.base
+    return int(base.removeprefix(_RESULT), 16) if base.startswith(_RESULT) else None
+
+
+def at_entry(register: str) -> Expression:
+    """What a register that calls keep held when the function began: its caller's."""
+    return Expression(f"entry {register}", 0)
 
 
 class Memory(NamedTuple):
@@ -186,6 +208,13 @@ def assign(instruction: Instruction, registers: Registers) -> None:
         registers.pop(register, None)
     if value is not None and destination is not None:
         registers[destination] = value
+
+
+def after_call(call: Instruction, registers: Registers) -> None:
+    """What a call leaves in the registers."""
+    for register in CALLER_SAVED:
+        registers.pop(register, None)
+    registers["rax"] = result_of(call.address)
 
 
 def slot_of(place: Expression | None) -> str | None:
@@ -328,6 +357,20 @@ def stored_number(instruction: Instruction, registers: Registers) -> int | None:
         return int(source.imm) & MASK
     known = registers.get(register_of(source.reg) or "")
     return known.offset if known is not None and not known.base else None
+
+
+def compared_number(instruction: Instruction) -> tuple[str, int] | None:
+    """A register and the number that it is compared with: 0 by a ``test`` of it with itself."""
+    name, operands = instruction.mnemonic, instruction.operands
+    if name not in ("test", "cmp") or len(operands) != 2 or operands[0].type != REGISTER:
+        return None
+    register, second = register_of(operands[0].reg), operands[1]
+    if register is None:
+        return None
+    if name == "test":
+        same = second.type == REGISTER and second.reg == operands[0].reg
+        return (register, 0) if same else None
+    return (register, second.imm & MASK) if second.type == IMMEDIATE else None
 
 
 def lowers(instruction: Instruction, registers: Registers) -> bool:

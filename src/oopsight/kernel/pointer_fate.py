@@ -9,19 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from oopsight.kernel.calling_convention import ARGUMENTS, CALLEE_SAVED
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, READ, REGISTER
-from oopsight.kernel.held_locks import CALLEE_SAVED
+from oopsight.kernel.disassembler import MEMORY, READ, REGISTER
 from oopsight.kernel.machine_code import (
+    BELOW_ERRORS,
     FRAME,
+    KEEP_FLAGS,
     MASK,
     Expression,
     Instruction,
     Registers,
+    after_call,
     assign,
+    at_entry,
+    compared_number,
     direct_target,
     memory_place,
     register_of,
+    result_of,
     stores,
 )
 
@@ -31,10 +37,7 @@ Does = Callable[[int | None, str], str]
 register; :data:`RETURNS` for one that a jump leads to in place of a return."""
 
 _MOST_STATES = 4000
-_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-_CALLER_SAVED = ("rax", *_ARGUMENTS, "r10", "r11")
 _MOVES = ("mov", "movabs", "lea", "cmp", "test", "push", "pop", "nop", "endbr64", "leave")
-_LOWEST_ERROR = -4096 & MASK
 _ZERO, _ERROR = "zero", "error"
 
 
@@ -58,11 +61,6 @@ class _State(NamedTuple):
     compared: str | None
     """What the flags tell of it: whether it is zero, or an error code."""
     kept: bool
-
-
-def result_of(site: int) -> Expression:
-    """What a call returned."""
-    return Expression(f"result of {site:#x}", 0)
 
 
 def fate(function: Function, begin: int, value: Expression, does: Does) -> Fate | None:
@@ -149,9 +147,7 @@ class _Walk:
                 if self._returns(registers):
                     self._lose(instruction, kept=kept)
                 return False, kept
-            for register in _CALLER_SAVED:
-                after.pop(register, None)
-            after["rax"] = result_of(instruction.address)
+            after_call(instruction, after)
             return True, kept
         if not name.startswith("j"):
             if self._stored(instruction, registers):
@@ -173,14 +169,14 @@ class _Walk:
     def _returns(registers: Registers) -> bool:
         """Whether the registers are the caller's again."""
         return registers.get("rsp") == Expression(FRAME, -8 & MASK) and all(
-            registers.get(name) == Expression(f"entry {name}", 0) for name in CALLEE_SAVED
+            registers.get(name) == at_entry(name) for name in CALLEE_SAVED
         )
 
     def _call(self, instruction: Instruction, registers: Registers) -> str | None:
         """What is done with the pointer by a call; ``None`` where it does not get it."""
         target = direct_target(instruction)
-        done = {self._does(target, r) for r in _ARGUMENTS if self._holds(registers, r)}
-        local = any(registers.get(r, self._value).base == FRAME for r in _ARGUMENTS)
+        done = {self._does(target, r) for r in ARGUMENTS if self._holds(registers, r)}
+        local = any(registers.get(r, self._value).base == FRAME for r in ARGUMENTS)
         if local and any(k.startswith("@") for k, _ in self._held(registers)):
             # It is in a variable on the stack whose address may be handed over.
             done.add(self._does(target, "rsp"))
@@ -208,19 +204,12 @@ class _Walk:
         self, instruction: Instruction, registers: Registers, compared: str | None
     ) -> str | None:
         """What the flags tell of the pointer behind an instruction."""
-        name, operands = instruction.mnemonic, instruction.operands
-        if name in ("mov", "lea", "push", "pop", "jmp", "nop"):
+        if instruction.mnemonic in (*KEEP_FLAGS, "jmp"):
             return compared
-        if name not in ("test", "cmp") or len(operands) != 2 or operands[0].type != REGISTER:
+        found = compared_number(instruction)
+        if found is None or registers.get(found[0]) != self._value:
             return None
-        if registers.get(register_of(operands[0].reg) or "") != self._value:
-            return None
-        if name == "test" and operands[1] == operands[0]._replace(access=operands[1].access):
-            return _ZERO
-        if name == "cmp" and operands[1].type == IMMEDIATE:
-            number = operands[1].imm & MASK
-            return {0: _ZERO, _LOWEST_ERROR: _ERROR}.get(number)
-        return None
+        return {0: _ZERO, BELOW_ERRORS: _ERROR}.get(found[1])
 
     @staticmethod
     def _excluded(instruction: Instruction, there: int, compared: str | None) -> bool:

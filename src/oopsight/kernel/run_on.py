@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from oopsight.kernel.calling_convention import CALLER_SAVED
 from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, REGISTER
 from oopsight.kernel.machine_code import MASK, RIP, Instruction, Operand, register_of
 
-_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 _MOVES = ("mov", "movabs", "movzx", "movsx", "movsxd")
 _SIGNED = ("movsx", "movsxd")
 _ADDS = ("add", "sub")
@@ -33,7 +33,7 @@ def reads_ahead(
         if address is not None and row.mnemonic != "lea":
             yield row, address
         value = _result(row, known, address, read)
-        for name in _CALLER_SAVED if row.mnemonic == "call" else row.written:
+        for name in CALLER_SAVED if row.mnemonic == "call" else row.written:
             known.pop(name, None)
         if value is not None and row.written:
             known[row.written[0]] = value

@@ -8,18 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, REGISTER
+from oopsight.kernel.disassembler import IMMEDIATE, REGISTER
 from oopsight.kernel.machine_code import (
+    BELOW_ERRORS,
     FRAME,
+    KEEP_FLAGS,
     MASK,
     Expression,
     Instruction,
     Registers,
+    after_call,
     assign,
+    call_that_returned,
+    compared_number,
     direct_target,
     memory_place,
     register_of,
+    result_of,
     stores,
 )
 
@@ -30,12 +37,8 @@ Does = Callable[[int | None, str], str | None]
 a return."""
 
 _MOST_STATES = 6000
-_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-_CALLER_SAVED = ("rax", *_ARGUMENTS, "r10", "r11")
-_RESULT = "result of "
-_LOWEST_ERROR = -4096 & MASK
+_NEGATIVE_INT = 1 << 31
 _ZERO, _SET, _ERROR, _NEGATIVE = "zero", "set", "error", "negative"
-_KEEP_FLAGS = ("mov", "movabs", "movsxd", "movzx", "lea", "push", "pop", "nop", "leave")
 # What a jump tells of the result that was compared, where it is taken and where it is not.
 _TELLS = {
     (_ZERO, "je"): (_ZERO, _SET),
@@ -118,15 +121,15 @@ class _Walk:
         if instruction.mnemonic in ("call", "jmp"):
             if self._does(direct_target(instruction), "") != STORES:
                 return set()
-            values = [registers.get(name) for name in _ARGUMENTS]
+            values = [registers.get(name) for name in ARGUMENTS]
         elif self._stores(instruction, registers):
             values = [registers.get(register_of(instruction.operands[1].reg) or "")]
             place = memory_place(instruction, registers)
-            if place is not None and self._returned_by(place.base) == ALLOCATES:
+            if place is not None and self._returned_by(place) == ALLOCATES:
                 values.append(place)
         else:
             return set()
-        return {one.base for one in values if one is not None and one.base.startswith(_RESULT)}
+        return {one.base for one in values if one is not None and _is_result(one)}
 
     def _stores(self, instruction: Instruction, registers: Registers) -> bool:
         """Whether it puts a pointer into the field."""
@@ -161,15 +164,13 @@ class _Walk:
     ) -> tuple[_State, Registers]:
         target = direct_target(instruction)
         got = set(state.got)
-        for name in _ARGUMENTS:
+        for name in ARGUMENTS:
             held = registers.get(name)
             if held is not None and held.base in got and self._does(target, name) == FREES:
                 got.remove(held.base)
-        result = f"{_RESULT}{instruction.address:#x}"
+        result = result_of(instruction.address).base
         left = {name: one for name, one in registers.items() if one.base != result}
-        for name in _CALLER_SAVED:
-            left.pop(name, None)
-        left["rax"] = Expression(result, 0)
+        after_call(instruction, left)
         known = frozenset(one for one in state.known if one[0] != result)
         if result in self._wanted:
             got.add(result)
@@ -183,38 +184,40 @@ class _Walk:
         if instruction.mnemonic == "jmp":
             target = direct_target(instruction)
             does = self._does(target, "")
-            freed = (self._does(target, name) for name, one in registers.items()
-                     if name in _ARGUMENTS and one.base in state.got)  # fmt: skip
+            given = [r for r in ARGUMENTS if r in registers and registers[r].base in state.got]
+            freed = {self._does(target, register) for register in given}
             if does != RETURNS:
                 return target is not None and does is None and FREES not in freed
         result = registers.get("rax")
         if result is None:
             return False
         if not result.base:
-            return not result.offset & 0x80000000
-        if not result.base.startswith(_RESULT):
+            return not result.offset & _NEGATIVE_INT
+        if not _is_result(result):
             return False
         known = {what for base, what in state.known if base == result.base}
         if result.base in self._wanted:
             return not known & {_ZERO, _ERROR}
-        failing = self._returned_by(result.base) == FAILS
+        failing = self._returned_by(result) == FAILS
         return not failing and not known & {_SET, _ERROR, _NEGATIVE}
 
-    def _returned_by(self, base: str) -> str | None:
+    def _returned_by(self, value: Expression) -> str | None:
         """What the function does that has returned a value."""
-        if not base.startswith(_RESULT):
-            return None
-        called = self._function.code.get(int(base.removeprefix(_RESULT), 16))
+        site = call_that_returned(value)
+        called = self._function.code.get(site) if site is not None else None
         return self._does(direct_target(called), "") if called is not None else None
 
 
 def _results(registers: Registers) -> frozenset[tuple[str, Expression]]:
     """What can tell two ways apart."""
     return frozenset(
-        (name, one)
-        for name, one in registers.items()
-        if not one.base or one.base.startswith(_RESULT)
+        (name, one) for name, one in registers.items() if not one.base or _is_result(one)
     )
+
+
+def _is_result(value: Expression) -> bool:
+    """Whether it is what a call returned, or an address counted from there."""
+    return call_that_returned(value) is not None
 
 
 def _assign(instruction: Instruction, registers: Registers) -> None:
@@ -236,19 +239,13 @@ def _compared(
     instruction: Instruction, registers: Registers, before: tuple[str, str] | None
 ) -> tuple[str, str] | None:
     """The result that the flags tell of behind an instruction."""
-    name, operands = instruction.mnemonic, instruction.operands
-    if name in _KEEP_FLAGS:
+    if instruction.mnemonic in KEEP_FLAGS:
         return before
-    if name not in ("test", "cmp") or len(operands) != 2 or operands[0].type == MEMORY:
+    found = compared_number(instruction)
+    value = registers.get(found[0]) if found is not None else None
+    if found is None or value is None or value.offset or not _is_result(value):
         return None
-    value = registers.get(register_of(operands[0].reg) or "")
-    if value is None or value.offset or not value.base.startswith(_RESULT):
-        return None
-    if name == "test":
-        same = operands[1].type == REGISTER and operands[0].reg == operands[1].reg
-        return (value.base, _ZERO) if same else None
-    number = operands[1].imm & MASK if operands[1].type == IMMEDIATE else None
-    what = {0: _ZERO, _LOWEST_ERROR: _ERROR}.get(number) if number is not None else None
+    what = {0: _ZERO, BELOW_ERRORS: _ERROR}.get(found[1])
     return (value.base, what) if what is not None else None
 
 

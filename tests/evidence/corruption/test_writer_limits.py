@@ -12,6 +12,7 @@ from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption import writer_limits
+from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimits, collect
 from oopsight.evidence.memory.memory_report import Mistake
 from oopsight.evidence.memory.slab_tracks import TrackFrame
@@ -22,7 +23,10 @@ RUN = replace(made.users(made.slab_object()), question="overrun", overrun=made.o
 
 
 def collected(
-    monkeypatch: pytest.MonkeyPatch, *functions: str, **calls: str
+    monkeypatch: pytest.MonkeyPatch,
+    *functions: str,
+    overrun: Overrun | None = None,
+    **calls: str,
 ) -> WriterLimits | Missing:
     """Functions a page apart, by their names; the first one writes."""
     code = Code(*functions, "c3")
@@ -34,7 +38,8 @@ def collected(
     monkeypatch.setattr(writer_limits, "SessionReader", lambda _: code)
     monkeypatch.setattr(writer_limits, "inner_functions", lambda *_: inner)
     use = replace(RUN.modules[0], module="panel", writes=(inner[0].name,))
-    return collect(Machine().session, replace(RUN, modules=(use,)), made.ABSENT, MODULES)
+    users = replace(RUN, modules=(use,), overrun=overrun or RUN.overrun)
+    return collect(Machine().session, users, made.ABSENT, MODULES)
 
 
 # xor eax,eax; 1: mov [rdi+rax],cl; inc rax; cmp rax,rsi; jb 1b; ret
@@ -88,8 +93,7 @@ def test_who_sets_the_number_that_a_writer_goes_by(monkeypatch: pytest.MonkeyPat
     sets, others = "897738 c3", "89773c c3"
     functions = (sample, sets, others)
     run = replace(made.overrun(), width=2, kind="numbers of 16 bits")
-    monkeypatch.setitem(globals(), "RUN", replace(RUN, overrun=run))
-    found = collected(monkeypatch, *functions, sample="", scale="", rate="")
+    found = collected(monkeypatch, *functions, overrun=run, sample="", scale="", rate="")
     assert isinstance(found, WriterLimits)
     limit = found.of("sample")
     # The list that it walks as well, to an end that it was given, is not what was written.

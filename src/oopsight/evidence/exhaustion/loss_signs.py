@@ -24,6 +24,7 @@ from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
     accessed_size,
+    call_that_returned,
     direct_target,
     memory_place,
     parsed,
@@ -183,14 +184,14 @@ class LossSigns:
 
     def _is_new(self, code: Function, place: Expression) -> bool:
         """Whether the place lies in what the function has just allocated itself."""
-        for address, instruction in code.code.items():
-            if place.base != f"result of {address:#x}" or instruction.mnemonic != "call":
-                continue
-            target = direct_target(instruction)
-            one = self._code.by_start.get(target or 0)
-            maker = one is not None and allocates(one)
-            return maker or "alloc" in self._code.called(target)
-        return False
+        site = call_that_returned(place)
+        call = code.code.get(site) if site is not None else None
+        if call is None:
+            return False
+        target = direct_target(call)
+        one = self._code.by_start.get(target or 0)
+        maker = one is not None and allocates(one)
+        return maker or "alloc" in self._code.called(target)
 
     def _miscounts(self) -> Iterator[Loser]:
         """Frees the entries of an array by another number than the one they were entered by."""

@@ -40,6 +40,7 @@ from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
     accessed_size,
+    call_that_returned,
     direct_target,
     memory_place,
     stores,
@@ -53,7 +54,6 @@ _KINDS = (Kind.SOFT_LOCKUP, Kind.RCU_STALL)
 _MOST_LOOPS = 4
 _MOST_FIELDS = 16
 _COUNTS = ("inc", "dec", "add", "sub", "xadd")
-_RESULT = "result of "
 
 
 @dataclass(frozen=True)
@@ -296,9 +296,8 @@ def _alike(
 
 
 def _made_here(function: Function, place: Expression, name_of: Callable[[int], str | None]) -> bool:
-    if not place.base.startswith(_RESULT):
-        return False
-    row = function.code.get(int(place.base.removeprefix(_RESULT), 16))
+    site = call_that_returned(place)
+    row = function.code.get(site) if site is not None else None
     target = direct_target(row) if row is not None else None
     return target is not None and (name_of(target) or "").lstrip("_").startswith(ALLOCATES)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from oopsight.evidence.modules.publishing import PUBLISHES
+from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
 
 MASK = (1 << 64) - 1
@@ -18,7 +19,6 @@ PLACE = re.compile(
     r"\[(?:(?P<base>r\w+)(?: (?P<sign>[+-]) )?)?(?P<offset>0x[0-9a-f]+|\d+)?\]$"
 )
 _NUMBER = re.compile(r"-?(?:0x[0-9a-f]+|\d+)$")
-_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 _WHOLE = {
     **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
     **{f"r{number}d": f"r{number}" for number in range(8, 16)},
@@ -122,7 +122,7 @@ class Reading:
         self.uncounts = False
         self.starts = False
         self.copies: list[int] = []
-        for register in ("rdi", "rsi", "rdx", "rcx", "r8", "r9"):
+        for register in ARGUMENTS:
             self.registers[register] = self._new("argument")
 
     def _new(self, kind: str, called: str | None = None) -> Value:
@@ -184,7 +184,7 @@ class Reading:
             self.wiped.append((self._value("rdi"), self._value("rdx")))
         given = next((r for begin, r in _SIZES.items() if name.startswith(begin)), None)
         size = self._value(given) if given is not None else None
-        for register in _CALLER_SAVED:
+        for register in CALLER_SAVED:
             self.registers.pop(register, None)
         result = self._new("returned", name)
         if size is not None and size.kind == "number":

@@ -14,6 +14,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.modules.code_loops import Store, written_in_loops
 from oopsight.evidence.modules.modules import Module
+from oopsight.kernel.calling_convention import CALLER_SAVED
 
 if TYPE_CHECKING:
     from oopsight.kernel.disassembler import Row
@@ -36,10 +37,7 @@ _WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _STRING = re.compile(r"[qd]?word|byte")
 _LOCAL = re.compile(r"(?P<to>r\w+), (?P<from>r\w+)$|(?P<into>r\w+), \[(?P<base>r\w+).*\]$")
 _SET = re.compile(r"(?P<register>[re]\w+)(?:, |$)")
-_CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
-_LOWER_HALF = {f"e{name[1:]}": name for name in _CALLER_SAVED[:5]} | {
-    "ebx": "rbx", "ebp": "rbp"
-}  # fmt: skip
+_LOWER_HALF = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")}
 _MASK = (1 << 64) - 1
 
 
@@ -139,7 +137,7 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
                 if "rdi" not in stack:
                     filled.add(called[0])
             if mnemonic == "call":
-                stack.difference_update(_CALLER_SAVED)
+                stack.difference_update(CALLER_SAVED)
             continue
         if mnemonic.startswith("rep ") and ("stos" in mnemonic or "movs" in mnemonic):
             width = _STRING.search(operands)

@@ -14,8 +14,8 @@ from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.machine_code import Expression, direct_target
-from oopsight.kernel.pointer_fate import FREES, KEEPS, RETURNS, USES, Fate, fate, result_of
+from oopsight.kernel.machine_code import Expression, direct_target, result_of
+from oopsight.kernel.pointer_fate import FREES, KEEPS, RETURNS, USES, Fate, fate
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
