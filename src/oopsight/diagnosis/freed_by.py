@@ -108,9 +108,9 @@ def outlived(one: SlabObject, freers: list[Culprit], followers: list[Culprit]) -
         return []
     if any(freer.module != owner for freer in freers):
         return []
-    # What the kernel calls to free it may be the owner's again.
-    last = max(number for number, frame in enumerate(gone.calls) if frame.module == owner)
-    by_count = (f.function for f in gone.calls[:last] if f.module is None)
+    # What the kernel calls to free it may be the owner's again: the outermost of its frames counts.
+    own = [number for number, frame in enumerate(gone.calls) if frame.module == owner]
+    by_count = (f.function for f in gone.calls[: max(own, default=0)] if f.module is None)
     if not any(_LAST_REFERENCE.fullmatch(name) for name in by_count):
         return []
     return merge([user for user in users if user.module != owner], freers)

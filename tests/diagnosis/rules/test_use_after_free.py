@@ -154,6 +154,13 @@ def test_who_kept_what_others_count_the_users_of_comes_before_its_owner() -> Non
     answer = judged(backtrace=path, flow=met, users=users(plain))
     assert isinstance(answer, Finding)
     assert (answer.certainty, answer.culprits[0].module) == (Certainty.SHOWN, "port")
+    # The kernel called its release function, which jumped on to the allocator: it has no frame.
+    called = track("freed", "put_last")
+    jumped = replace(called, handed_on=True, by=track("freed", "port_free", "port").caller)
+    one = slab_object("free", poisoned=True, tracks=(owned, jumped))
+    answer = judged(backtrace=path, flow=met, users=users(one))
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("port", "port_free")
 
 
 LOST = LostMemory(
