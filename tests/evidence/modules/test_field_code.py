@@ -306,3 +306,9 @@ def test_what_is_compared_with_null() -> None:
         "cmp rax, 8",
     )
     assert found.checks == {0x38, 0x40}
+
+
+@pytest.mark.parametrize("step", ["lea rax, [rax + 0x8]", "mov rax, qword ptr [rax]"])
+def test_a_chain_of_values_without_end_is_given_up(step: str) -> None:
+    begun = ("mov rax, rdi", *[step] * 3, "mov qword ptr [rax + 0x8], 0")
+    assert use(*begun).zeroes == use(*begun, *[step] * 4000, *begun[-1:]).zeroes == {8}

@@ -45,6 +45,8 @@ _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
+_MOST_STEPS = 64
+"""From value to value; compilers make far fewer. What is nested deeper is compared slowly."""
 _MINUS_ONE = 0xFFFFFFFF  # of 32 bits
 _LOWEST_ERROR = 0x1000
 """``IS_ERR()`` compares with the negative of it."""
@@ -279,6 +281,8 @@ class Reading:
         if where is None:
             return self._new("unknown")
         key, base = where
+        if base is not None and _steps_to(base) >= _MOST_STEPS:
+            return self._new("unknown")
         if mnemonic == "mov":
             return Value("loaded", key, base)
         if base is None:
@@ -305,6 +309,14 @@ def into_what(value: Value | None) -> str | None:
     return root.called if root is not None and root.kind == "returned" else None
 
 
+def _steps_to(value: Value) -> int:
+    """How many loads and additions led to a value."""
+    steps = 0
+    while value.of is not None:
+        value, steps = value.of, steps + 1
+    return steps
+
+
 def root_of(value: Value) -> Value:
     """The pointer with which the way to a value began."""
     while value.of is not None:
@@ -313,11 +325,12 @@ def root_of(value: Value) -> Value:
 
 
 def within(value: Value) -> tuple[Value, int]:
-    """The pointer that a value was computed from, and how far it is from that."""
-    if value.kind == "inner" and value.of is not None:
-        root, distance = within(value.of)
-        return root, distance + signed(value.number)
-    return value, 0
+    """The pointer that a value was computed from, and how far it is from that, in bytes."""
+    distance = 0
+    while value.kind == "inner" and value.of is not None:
+        distance += signed(value.number)
+        value = value.of
+    return value, distance
 
 
 def signed(number: int) -> int:
