@@ -21,7 +21,7 @@ MODULES = made.modules(
     made.module("pipefs", 0xFFFFFFFFC0440000, 0xFFFFFFFFC0450000),
 )
 CODE = {
-    "meter": {"meter_close": "fput", "meter_read": "copy_to_user"},
+    "meter": {"meter_close": "fput put_unused_fd", "meter_read": "copy_to_user"},
     "camera": {"cam_drop": "dma_buf_put", "cam_export": "dma_buf_put dma_buf_fd", "cam_fd": "f_fd"},
     "pipefs": {"pipefs_open": "fd_install fput"},
 }

@@ -22,7 +22,7 @@ from oopsight.session import Session
 
 REPORT = "VFS: Close: file count is 0"  # fs/open.c
 _CHECKS = ("filp_flush", "filp_close")
-_GIVES = re.compile(r"fd_install|receive_fd|\w+_fd|anon_inode_getfd\w*|sock_map_fd")
+_GIVES = re.compile(r"fd_install|(?!put_unused)\w+_fd|anon_inode_getfd\w*")
 _PUTS = re.compile(r"_*fput\w*|filp_close|dma_buf_put|sockfd_put|sock_release|sync_file_put")
 
 
