@@ -37,6 +37,12 @@ def test_what_was_called_and_is_not_there_has_jumped_on() -> None:
     assert found(calling(STOP + 4), KERNEL + 9) == JumpedOn("drv_stop", "drv")
 
 
+def test_names_from_the_dump_are_escaped() -> None:
+    made = calling(STOP)
+    made.symbols[STOP] = ("drv\x1b[2J_stop.isra.0", 0x20)
+    assert found(made, KERNEL + 9) == JumpedOn(r"drv\x1b[2J_stop", "drv")
+
+
 def test_what_was_called_and_is_there_has_a_frame() -> None:
     assert found(calling(STOP), STOP + 9) is None
     assert found(calling(PAUSE), COLD + 9) is None

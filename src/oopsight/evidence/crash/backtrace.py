@@ -226,7 +226,7 @@ def _saved_by(session: Session, frame: StackFrame) -> str | None:
         registers = Object(prog, "struct pt_regs", address=saved)
         if registers.ip.value_() != frame.pc or registers.sp.value_() != frame.sp:
             return None
-        name: str = prog.symbol(prog.read_u64(saved - 8)).name
+        name = printable(prog.symbol(prog.read_u64(saved - 8)).name)
     except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     return name

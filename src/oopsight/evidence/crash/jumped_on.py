@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.kernel.call_sites import call_sites, mentions
+from oopsight.plumbing import base_name
+from oopsight.text import printable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -95,11 +97,11 @@ def jumped_on(prog: Any, modules: Modules, returns_to: int, inner: int) -> Jumpe
         called, running = prog.symbol(target), prog.symbol(inner)
     except LookupError:
         return None
-    name = called.name.partition(".")[0]
+    name = base_name(printable(called.name))
     if target not in (called.address, called.address + _ENDBR) or name.startswith(_TRAMPOLINES):
         return None
     # A function's unlikely half, ``.cold``, is the function itself.
-    if called.address == running.address or running.name.partition(".")[0] == name:
+    if called.address == running.address or base_name(running.name) == name:
         return None
     size = min(called.size, _LARGEST)
     ends = {running.address, running.address + _ENDBR}
@@ -121,29 +123,39 @@ def _through_pointer(prog: Any, modules: Modules, returns_to: int, inner: int) -
     jumpers = _jumpers(prog, owner, running)
     if not jumpers or _pointed_to(prog, owner, running):
         return None
-    held = [one.name for one in jumpers if _pointed_to(prog, owner, one)]
-    return JumpedOn(held[0].partition(".")[0], owner.name, by_name=True) if len(held) == 1 else None
+    held = [one for one in jumpers if _pointed_to(prog, owner, one)]
+    if len(held) != 1:
+        return None
+    return JumpedOn(base_name(printable(held[0].name)), owner.name, by_name=True)
 
 
 def _jumpers(prog: Any, module: Module, running: Any) -> list[Any]:
     """The functions of a module that jump to the beginning of another."""
-    from drgn import FaultError
-
-    from oopsight.kernel.disassembler import disassemble
-
-    found: dict[int, Any] = {}
+    sites: dict[int, tuple[Any, set[int]]] = {}
     ends = {running.address, running.address + _ENDBR}
     for start, end in module.ranges:
         for site in call_sites(prog, start, min(end - start, _MOST), ends, jumps=True):
             try:
                 one = prog.symbol(site)
-                code = prog.read(one.address, min(one.size, _LARGEST))
-            except (LookupError, FaultError):
+            except LookupError:
                 continue
-            rows = (row for row in disassemble(code, one.address) if row.address == site)
-            if one.address != running.address and any(row.mnemonic == "jmp" for row in rows):
-                found[one.address] = one
-    return list(found.values())
+            if one.address != running.address:
+                sites.setdefault(one.address, (one, set()))[1].add(site)
+    return [one for one, at in sites.values() if _jumps(prog, one, at)]
+
+
+def _jumps(prog: Any, function: Any, sites: set[int]) -> bool:
+    """Whether one of some places in a function is a jump, and not a part of other instructions."""
+    from drgn import FaultError
+
+    from oopsight.kernel.disassembler import disassemble
+
+    try:
+        code = prog.read(function.address, min(function.size, _LARGEST))
+    except FaultError:
+        return False
+    rows = disassemble(code, function.address)
+    return any(row.address in sites and row.mnemonic == "jmp" for row in rows)
 
 
 def _pointed_to(prog: Any, module: Module, function: Any) -> bool:

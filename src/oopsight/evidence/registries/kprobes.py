@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.registries import Look
+from oopsight.text import printable
 
 THING = "kprobe"
 REGISTERS = ("register_k*probe*",)
@@ -37,6 +38,6 @@ def search(look: Look) -> None:
 def _label(look: Look, probe: int) -> str:
     address = look.read(_PROBE, probe, "addr")
     try:
-        return f"kprobe on {look.prog.symbol(address).name}"
+        return f"kprobe on {printable(look.prog.symbol(address).name)}"
     except LookupError:
         return f"kprobe at {address:#x}"
