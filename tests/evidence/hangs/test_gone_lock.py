@@ -43,7 +43,7 @@ def spins(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> GoneLock | Missi
     now = TaskStack(task(9), 0, "S", (call(1, "mbox_note", "mbox", sp=AT - 64),
                                       call(2, "mbox_write", "mbox", sp=AT + 64)))  # fmt: skip
     reader = SimpleNamespace(read=lambda *_, **__: now)
-    monkeypatch.setattr(gone_lock, "_whose", lambda *_: other)
+    monkeypatch.setattr(gone_lock, "task_with_stack_at", lambda *_: other)
     monkeypatch.setattr(gone_lock, "StackReader", lambda *_: reader)
     monkeypatch.setattr(gone_lock, "task_pointer", lambda _: task(9))
     monkeypatch.setattr(gone_lock, "_running_timer", lambda *_: None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
@@ -17,16 +16,18 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import StackReader, TaskStack, task_pointer
 from oopsight.evidence.hangs.waiting import Waits
-from oopsight.evidence.memory.owner import SlabObject, owner_of, stack_size
+from oopsight.evidence.memory.owner import SlabObject, owner_of
+from oopsight.evidence.memory.task_stacks import task_with_stack_at
 from oopsight.evidence.modules.module_roles import freers, inner_functions
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer, TaskPointer
 from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
 from oopsight.session import Session, read_word
+from oopsight.text import printable
 
 _STALLS = (Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL)
 _MOST_LOCKS = 32
-_MOST_TASKS = 20_000
 # They wake what waits on a queue, whose list follows the lock (struct swait_queue_head,
 # wait_queue_head).
 _WAKING = ("complete*", "swake_up*", "__wake_up*", "wake_up*")
@@ -118,7 +119,7 @@ def _left(
     memory = _bytes(session, address)
     if memory is None or stack.inside(*_WAKING) is None or _is_queue(session, address):
         return None
-    task = _whose(session, int(address))
+    task = task_with_stack_at(session, int(address))
     if task is None or task.value_() == stack.task.address:
         return None
     reader = StackReader(session, modules or Missing(Why.UNREADABLE, "no modules"))
@@ -154,23 +155,6 @@ def _is_queue(session: Session, lock: int) -> bool:
     return first is not None and first >> 63 == 1 and read_word(session, first + 8) == head
 
 
-def _whose(session: Session, address: int) -> Any:
-    """The task on whose stack an address is."""
-    from drgn import FaultError
-    from drgn.helpers.linux.pid import for_each_task
-
-    size = stack_size(session)
-    try:
-        for number, task in enumerate(for_each_task(session.prog)):
-            if number >= _MOST_TASKS:
-                break
-            if task.stack.value_() <= address < task.stack.value_() + size:
-                return task
-    except FaultError:
-        pass
-    return None
-
-
 def _running_timer(session: Session, stack: TaskStack) -> tuple[str, int] | None:
     """The function of the timer that the CPU runs, by name and address."""
     from drgn import FaultError
@@ -183,7 +167,7 @@ def _running_timer(session: Session, stack: TaskStack) -> tuple[str, int] | None
         for base in bases:
             if base.running_timer:
                 address = base.running_timer.function.value_()
-                return session.prog.symbol(address).name.partition(".")[0], address
+                return base_name(printable(session.prog.symbol(address).name)), address
     except (FaultError, LookupError, AttributeError, ValueError):
         pass
     return None
@@ -200,5 +184,5 @@ def _functions(
     if cache is not None:
         return freers(code, cache)
     return tuple(
-        one.name.partition(".")[0] for one in code if any(_GIVES_UP.match(c) for c in one.outside)
+        base_name(one.name) for one in code if any(_GIVES_UP.match(c) for c in one.outside)
     )

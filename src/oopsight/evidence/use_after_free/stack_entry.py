@@ -6,10 +6,9 @@ waiting and returns, the list leads to memory of the next calls.
 
 from __future__ import annotations
 
-from typing import Any
-
 from oopsight.evidence.corruption.list_report import ListReport
-from oopsight.evidence.memory.owner import Owner, stack_size
+from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.memory.task_stacks import task_with_stack_at
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.ownership import Ownership, plain
 from oopsight.kernel.frame_entries import added, arguments_added, left_on_return
@@ -69,31 +68,17 @@ def reported(report: ListReport) -> Owner | None:
 
 def in_use(session: Session, address: int, functions: tuple[str, ...]) -> bool:
     """Whether a task whose stack has the address is still in one of the functions."""
-    task = _task(session, address)
+    from drgn import FaultError
+    from drgn.helpers.linux.panic import panic_task
+
+    task = task_with_stack_at(session, address)
     if task is None:
         return False
-    from drgn import FaultError
-
-    prog: Any = session.prog
     try:
-        frames = prog.stack_trace(task)
+        # The crashed task may be in such a function again: what it met is of a call before.
+        if task.value_() == panic_task(session.prog).value_():
+            return False
+        frames = session.prog.stack_trace(task)
     except (FaultError, LookupError, ValueError):
         return False
     return any(base_name(frame.name or "") in functions for frame in frames)
-
-
-def _task(session: Session, address: int) -> Any:
-    """The task whose stack has the address; ``None`` where it has ended, or is the crashed one."""
-    from drgn import FaultError
-    from drgn.helpers.linux.panic import panic_task
-    from drgn.helpers.linux.pid import for_each_task
-
-    try:
-        size, crashed = stack_size(session), panic_task(session.prog).value_()
-        for task in for_each_task(session.prog):
-            begin = task.stack.value_()
-            if begin <= address < begin + size:
-                return None if task.value_() == crashed else task
-    except (FaultError, LookupError, AttributeError):
-        return None
-    return None
