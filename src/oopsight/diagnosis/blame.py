@@ -215,8 +215,10 @@ def strays_first(
     found = []
     for one in strays.stores:
         limit = f"lets pass all up to {one.most}" if one.most is not None else "compares with none"
-        if one.least is not None:
-            limit = f"lets pass {one.least} to {one.most}" if one.most else "has no upper limit"
+        if one.least is not None and one.most is None:
+            limit = "has no upper limit"
+        elif one.least is not None:
+            limit = f"lets pass {one.least} to {one.most}"
         place = strays.place or "the place"
         claim = f"{one.function} stores by an index for which it {limit}: {one.index} is {place}"
         steps.append(Step(claim, (strays.module,)))
