@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from oopsight.shell import Shell
 
 MOST = 500
-_TYPED = ("struct", "union", "*", "whatis", "list", "tree", "task")
 _TASKED = ("bt", "ps", "files", "set", "sig", "task", "vm", "net", "foreach", "vtop")
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
 PROMPT = "crash> "
-MOST_HISTORY = 10_000
 
 
 class Prompt:

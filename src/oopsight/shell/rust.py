@@ -9,7 +9,6 @@ _BASIC = {
     "i": "isize", "j": "usize", "l": "i32", "m": "u32", "n": "i128", "o": "u128", "p": "_",
     "s": "i16", "t": "u16", "u": "()", "v": "...", "x": "i64", "y": "u64", "z": "!",
 }  # fmt: skip
-_LEGACY = re.compile(r"_?_?ZN((?:\d+[^E]*)+?)E")
 _ESCAPES = {"LT": "<", "GT": ">", "RF": "&", "BP": "*", "LP": "(", "RP": ")", "C": ",", "SP": "@"}
 MOST_DEPTH = 100
 MOST_LENGTH = 4096

@@ -66,8 +66,3 @@ _TYPES = {
 def inode_type(inode: Any) -> str:
     """REG, DIR, CHR, BLK, SOCK, FIFO or LNK of a ``struct inode *``."""
     return _TYPES.get(int(inode.i_mode.value_()) >> 12, "UNKN")
-
-
-def centre(text: object, width: int) -> str:
-    """Text in the middle of a column, as column titles are."""
-    return str(text).center(width)

@@ -81,7 +81,6 @@ OPTIONS = {
 }
 DRGN = ("-a", "-A", "-c", "-p", "-g", "-l", "-s")
 _STACK_END_MAGIC = 0x57AC6E9D  # include/uapi/linux/magic.h
-_REGISTER_BYTES = 168
 
 
 def run(shell: Shell, args: Args, out: Out) -> None:

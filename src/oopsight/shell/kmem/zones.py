@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from oopsight.shell import Shell
     from oopsight.shell.output import Out
 
-_FREE_TITLE = "ZONE  NAME        SIZE    FREE      MEM_MAP       START_PADDR  START_MAPNR"
 MOST_FREE_BLOCKS = 4_000_000
 
 
