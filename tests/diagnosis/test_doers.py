@@ -26,7 +26,8 @@ from oopsight.diagnosis.doers import (
     who_takes_and_gives_back,
 )
 from oopsight.evidence import Address
-from oopsight.evidence.modules.doers import Doers, FieldDoers, FunctionSizes, KeptBy
+from oopsight.evidence.modules.doers import Doers, FunctionSizes
+from oopsight.evidence.modules.field_doers import FieldDoers, KeptBy
 from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.modules.left_in import LeftIn
 from oopsight.evidence.modules.prints import Printed, Prints

@@ -7,7 +7,8 @@ from oopsight.diagnosis import Culprit, Step
 from oopsight.diagnosis.blame import merge
 from oopsight.evidence import Missing
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.doers import Doers, FieldDoers
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.modules.left_in import LeftIn
 from oopsight.evidence.modules.prints import Prints

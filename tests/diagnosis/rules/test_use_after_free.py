@@ -24,7 +24,8 @@ from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.use_after_free import use_after_free
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
-from oopsight.evidence.modules.doers import Doers, FieldDoers
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory

@@ -12,7 +12,7 @@ from handmade_session import Machine
 
 from oopsight.evidence import Missing
 from oopsight.evidence.exhaustion.allocators import Allocator
-from oopsight.evidence.modules import doers, left_in, stoppers
+from oopsight.evidence.modules import doers, field_doers, left_in, stoppers
 from oopsight.evidence.modules.doers import Doers, collect
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Mark, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -163,7 +163,7 @@ def of_field(  # noqa: ANN201
         STEP, instruction=replace(STEP.instruction, text=f"mov rax, qword ptr [rbx + {key}]")
     )
     way = made.way(step, value=0, module="recorder", ended="loaded", **changes)
-    return doers._of_field(MODULES.loaded[0], 0, (way,), uses, list(code))
+    return field_doers.field_doers(MODULES.loaded[0], 0, (way,), uses, list(code))
 
 
 def use(*stores: Stored, **changes: Any) -> FieldUse:
@@ -222,8 +222,8 @@ def test_the_object_with_the_field_is_freed_by_the_same_key() -> None:
             counts=False,
         ),
     }
-    inner = doers._of_field(MODULES.loaded[0], 0, ways, uses, [])
-    outer = doers._of_field(MODULES.loaded[0], 1, ways, uses, [])
+    inner = field_doers.field_doers(MODULES.loaded[0], 0, ways, uses, [])
+    outer = field_doers.field_doers(MODULES.loaded[0], 1, ways, uses, [])
     assert inner is not None
     assert outer is not None
     assert (inner.leaves, inner.frees_only) == (("rec_drop",), ())
@@ -319,7 +319,7 @@ def test_who_gives_anything_up_is_known_by_what_the_kernel_is_called_for() -> No
         made("pool_fill", own=("pool_put",)),
         made("pool_copy", "put_user"),
     ]
-    assert doers._giving_up(code) == {"pool_drop"}
+    assert field_doers._giving_up(code) == {"pool_drop"}
 
 
 # test edi,edi; je 1f; call del_timer_sync; 1: ret

@@ -9,24 +9,21 @@ this time it does not tell.
 from __future__ import annotations
 
 import itertools
-import re
 
 from oopsight.cheap import dataclass
-from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence import Missing, Why
 from oopsight.evidence.address import error_number
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_new
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
-    ALLOCATES,
     allocates,
     destroyers,
     freers,
@@ -44,55 +41,7 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_WAYS = 3
-_GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
 _MANAGED = ("devm_kmalloc", "devm_kzalloc", "devm_kmemdup", "devm_kstrdup")
-
-
-@dataclass(frozen=True)
-class KeptBy:
-    """A function that stores in the field what a call returned."""
-
-    function: str
-    called: str
-    checked: bool
-    """Whether it is compared with the error codes."""
-
-
-@dataclass(frozen=True)
-class FieldDoers:
-    """What a module's functions do with what one field holds, by names."""
-
-    way: int
-    """The way in the data flow whose value was read from it."""
-    value: Address | None
-    module: str
-    leaves: tuple[str, ...]
-    """Free it and leave both the pointer and what has the field."""
-    frees: tuple[str, ...]
-    """Others that free it; but none that would have freed what has the field, which is in use."""
-    keeps: tuple[KeptBy, ...]
-    shares: tuple[str, ...]
-    """Store a pointer to what is in use already, and take no reference to anything."""
-    clears: tuple[str, ...] = ()
-    """Store zero there, in what is in use and stays so."""
-    clear_by: tuple[str, ...] = ()
-    """The same, or call those that do."""
-    replaces: tuple[str, ...] = ()
-    """Clear it, and store another pointer there, themselves or by what they call: where there is
-    none to be had, the zero stays."""
-    late: tuple[KeptBy, ...] = ()
-    """Fill it only after a call of that function, which makes something known to the kernel."""
-    untested: tuple[str, ...] = ()
-    """Store there what was allocated or returned, and do not compare it with zero."""
-    handed_on: tuple[str, ...] = ()
-    """Store there what they read elsewhere, and do not compare it with zero."""
-    checks: tuple[str, ...] = ()
-    """Compare with NULL what it holds, and neither store anything there nor give anything up: for
-    them NULL is one of its values."""
-    frees_only: tuple[str, ...] = ()
-    """Free what it holds, and nothing else."""
-    at_times: tuple[str, ...] = ()
-    """Of :attr:`frees`, those that leave the pointer there on some ways."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +140,7 @@ def collect(
         fields=tuple(
             found
             for number, way in enumerate(flow.ways[:_MOST_WAYS])
-            if (found := _of_field(module, number, flow.ways, uses, inner)) is not None
+            if (found := field_doers(module, number, flow.ways, uses, inner)) is not None
         ),
         frees=tuple(one for one in able if one not in makers),
         allocates=tuple(one for one in able if one in makers),
@@ -226,9 +175,7 @@ def wiping(uses: dict[str, FieldUse], makers: set[str]) -> tuple[str, ...]:
     :param makers: functions of the module that allocate
     """
     return tuple(
-        name
-        for name, use in uses.items()
-        if any(not _is_new(one.into, makers) for one in use.wipes)
+        name for name, use in uses.items() if any(not is_new(one.into, makers) for one in use.wipes)
     )
 
 
@@ -249,11 +196,6 @@ def _module(flow: DataFlow, backtrace: Backtrace | Missing) -> str | None:
             return way.module
     frames = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
     return next((frame.module for frame in frames if frame.module is not None), None)
-
-
-def _begins(use: FieldUse, key: int) -> bool:
-    """Whether a function begins to count what it stores there, and stores nothing else."""
-    return use.starts and len([s for s in use.stores if s.key == key and s.what != "zero"]) == 1
 
 
 def _twice(use: FieldUse) -> bool:
@@ -342,140 +284,3 @@ def _makers(names: list[str], key: int, uses: dict[str, FieldUse]) -> list[str]:
         served = [other for other, use in uses.items() if name in use.fills]
         found += served if served and name in uses and key not in uses[name].sets else [name]
     return list(dict.fromkeys(found))
-
-
-def _of_field(
-    module: Module,
-    number: int,
-    ways: tuple[Way, ...],
-    uses: dict[str, FieldUse],
-    code: list[ModuleFunction],
-) -> FieldDoers | None:
-    way = ways[number]
-    keys = FieldKeys(way, uses)
-    outer = FieldKeys(ways[number + 1], uses) if number + 1 < len(ways) else None
-    key_in = {name: keys.of(use) for name, use in uses.items()}
-    if way.ended != "loaded" or not any(key is not None for key in key_in.values()):
-        return None
-    freeing = {
-        name: [
-            one
-            for one in use.frees
-            if one.key == key_in[name]
-            # What led to the object may have the same key: then it is the outer one that is freed.
-            and (outer is None or outer.of(use) != one.key or one.through == one.key)
-        ]
-        for name, use in uses.items()
-    }
-    leaves = tuple(
-        name
-        for name, calls in freeing.items()
-        if any(not one.cleared and not one.whole for one in calls)
-    )
-    stores = [(name, use, one) for name, use in uses.items() for one in use.stores]
-    stores = [row for row in stores if row[2].key == key_in[row[0]]]
-    makers = {base_name(one.name) for one in code if allocates(one)}
-    clears = {
-        name
-        for name, use, one in stores
-        if one.what == "zero"
-        and not _is_new(one.into, makers)
-        and not any(freed.whole for freed in freeing[name])
-    }
-    fills = {name for name, _, one in stores if one.what != "zero"}
-    writers = {name for name, _, _ in stores} | {name for name, calls in freeing.items() if calls}
-    return FieldDoers(
-        way=number,
-        value=way.value,
-        module=module.name,
-        leaves=leaves,
-        at_times=tuple(
-            name
-            for name, calls in freeing.items()
-            if name not in leaves and any(one.at_times and not one.whole for one in calls)
-        ),
-        frees=tuple(
-            name
-            for name, calls in freeing.items()
-            if name not in leaves and any(not (one.always and _in_use(way)) for one in calls)
-        ),
-        keeps=tuple(
-            dict.fromkeys(
-                KeptBy(name, one.called or "", one.checked)
-                for name, _, one in stores
-                if one.what == "returned"
-            )
-        ),
-        shares=tuple(
-            dict.fromkeys(
-                name
-                for name, use, one in stores
-                if one.what == "value" and not use.counts and not _begins(use, one.key)
-            )
-        ),
-        clears=tuple(sorted(clears)),
-        clear_by=reaching(clears, code),
-        replaces=_replacing(clears, fills, code),
-        late=tuple(
-            dict.fromkeys(
-                KeptBy(name, one.late, one.checked)
-                for name, _, one in stores
-                if one.late is not None and one.what not in ("zero", "itself")
-            )
-        ),
-        untested=tuple(
-            dict.fromkeys(
-                name
-                for name, _, one in stores
-                if one.what in ("fresh", "returned") and not one.tested and not one.checked
-            )
-        ),
-        handed_on=tuple(
-            dict.fromkeys(name for name, _, one in stores if one.what == "value" and one.loaded)
-        ),
-        frees_only=tuple(
-            name
-            for name, calls in freeing.items()
-            if calls and not uses[name].frees_more and len(calls) == len(uses[name].frees)
-        ),
-        checks=tuple(
-            name
-            for name, use in uses.items()
-            if name not in writers | _giving_up(code) and keys.compared(use)
-        ),
-    )
-
-
-def _giving_up(code: list[ModuleFunction]) -> set[str]:
-    """Functions that free anything, or have the kernel do so: there NULL is compared anyway.
-
-    Who only calls one of these may look at the pointer for another reason.
-    """
-    return {base_name(one.name) for one in code if any(map(_GIVES_UP.search, one.outside))}
-
-
-def _in_use(way: Way) -> bool:
-    """Whether the object with the field is there still: who frees it as well has not freed it."""
-    slab = way.held_in.slab if way.held_in is not None else None
-    return slab is not None and slab.state == "allocated"
-
-
-def _is_new(into: str | None, makers: set[str]) -> bool:
-    """Whether an object came from an allocation, or from a function of the module that makes one.
-
-    :param into: what had returned it
-    """
-    return into is not None and (into in makers or into.lstrip("_").startswith(ALLOCATES))
-
-
-def _replacing(clears: set[str], fills: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
-    """Functions that clear a field and fill it, by themselves or through those that they call."""
-    found: list[str] = []
-    for one in code:
-        name = base_name(one.name)
-        reach = {name, *(base_name(called) for called in one.calls)}
-        if reach & clears and reach & fills:
-            found.append(name)
-    # Who only calls one that does both has no part in it.
-    alone = [name for name in found if name in clears]
-    return tuple(dict.fromkeys(alone or found))

@@ -1,0 +1,240 @@
+"""What a module's functions do with what one field holds: free it, clear it, store there.
+
+Not a fact by itself: :mod:`oopsight.evidence.modules.doers` asks it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Address
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
+from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import ALLOCATES, allocates, reaching
+from oopsight.evidence.modules.modules import Module
+from oopsight.plumbing import base_name
+
+_GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
+_One = TypeVar("_One")
+
+
+@dataclass(frozen=True)
+class KeptBy:
+    """A function that stores in the field what a call returned."""
+
+    function: str
+    called: str
+    checked: bool
+    """Whether it is compared with the error codes."""
+
+
+@dataclass(frozen=True)
+class FieldDoers:
+    """What a module's functions do with what one field holds, by names."""
+
+    way: int
+    """The way in the data flow whose value was read from it."""
+    value: Address | None
+    module: str
+    leaves: tuple[str, ...]
+    """Free it and leave both the pointer and what has the field."""
+    frees: tuple[str, ...]
+    """Others that free it; but none that would have freed what has the field, which is in use."""
+    keeps: tuple[KeptBy, ...]
+    shares: tuple[str, ...]
+    """Store a pointer to what is in use already, and take no reference to anything."""
+    clears: tuple[str, ...] = ()
+    """Store zero there, in what is in use and stays so."""
+    clear_by: tuple[str, ...] = ()
+    """The same, or call those that do."""
+    replaces: tuple[str, ...] = ()
+    """Clear it, and store another pointer there, themselves or by what they call: where there is
+    none to be had, the zero stays."""
+    late: tuple[KeptBy, ...] = ()
+    """Fill it only after a call of that function, which makes something known to the kernel."""
+    untested: tuple[str, ...] = ()
+    """Store there what was allocated or returned, and do not compare it with zero."""
+    handed_on: tuple[str, ...] = ()
+    """Store there what they read elsewhere, and do not compare it with zero."""
+    checks: tuple[str, ...] = ()
+    """Compare with NULL what it holds, and neither store anything there nor give anything up: for
+    them NULL is one of its values."""
+    frees_only: tuple[str, ...] = ()
+    """Free what it holds, and nothing else."""
+    at_times: tuple[str, ...] = ()
+    """Of :attr:`frees`, those that leave the pointer there on some ways."""
+
+
+def field_doers(
+    module: Module,
+    number: int,
+    ways: tuple[Way, ...],
+    uses: dict[str, FieldUse],
+    code: list[ModuleFunction],
+) -> FieldDoers | None:
+    """Ask all functions of a module about the field that a way's value was read from.
+
+    :param number: of the way; the next one tells how the code came to what has the field
+    :param uses: what the functions do with fields, by their names
+    :return: ``None`` where it was read from no field, or no function knows it
+    """
+    way = ways[number]
+    if way.ended != "loaded":
+        return None
+    field = _Field(way, ways[number + 1] if number + 1 < len(ways) else None, uses)
+    if not field.known:
+        return None
+    stores = field.stores
+    leaves = field.freeing(lambda one: not one.cleared and not one.whole)
+    freeing = field.freeing(lambda one: not (one.always and _in_use(way)))
+    at_times = field.freeing(lambda one: one.at_times and not one.whole)
+    clears = field.clearing({base_name(one.name) for one in code if allocates(one)})
+    fills = {name for name, _, one in stores if one.what != "zero"}
+    return FieldDoers(
+        way=number,
+        value=way.value,
+        module=module.name,
+        leaves=leaves,
+        at_times=tuple(name for name in at_times if name not in leaves),
+        frees=tuple(name for name in freeing if name not in leaves),
+        keeps=_once(
+            KeptBy(name, one.called or "", one.checked)
+            for name, _, one in stores
+            if one.what == "returned"
+        ),
+        shares=field.storing(
+            lambda use, one: one.what == "value" and not use.counts and not _begins(use, one.key)
+        ),
+        clears=tuple(sorted(clears)),
+        clear_by=reaching(clears, code),
+        replaces=_replacing(clears, fills, code),
+        late=_once(
+            KeptBy(name, one.late, one.checked)
+            for name, _, one in stores
+            if one.late is not None and one.what not in ("zero", "itself")
+        ),
+        untested=field.storing(
+            lambda _, one: one.what in ("fresh", "returned") and not one.tested and not one.checked
+        ),
+        handed_on=field.storing(lambda _, one: one.what == "value" and one.loaded),
+        frees_only=field.freeing_only(),
+        checks=field.checking(_giving_up(code)),
+    )
+
+
+class _Field:
+    """What functions do with a field, by their names."""
+
+    def __init__(self, way: Way, outer: Way | None, uses: dict[str, FieldUse]) -> None:
+        self._uses = uses
+        self._keys = FieldKeys(way, uses)
+        self._outer = FieldKeys(outer, uses) if outer is not None else None
+        key_in = {name: self._keys.of(use) for name, use in uses.items()}
+        self.known = any(key is not None for key in key_in.values())
+        """Whether any function has a key for it."""
+        self._frees = {
+            name: [one for one in use.frees if one.key == key_in[name] and self._is_inner(use, one)]
+            for name, use in uses.items()
+        }
+        self.stores = [
+            (name, use, one)
+            for name, use in uses.items()
+            for one in use.stores
+            if one.key == key_in[name]
+        ]
+
+    def _is_inner(self, use: FieldUse, freed: Freed) -> bool:
+        """Whether it is not what led to the object that is freed, which may have the same key."""
+        if self._outer is None or self._outer.of(use) != freed.key:
+            return True
+        return freed.through == freed.key
+
+    def freeing(self, which: Callable[[Freed], bool]) -> tuple[str, ...]:
+        """Functions that free what it holds, in that way."""
+        return tuple(name for name, calls in self._frees.items() if any(map(which, calls)))
+
+    def freeing_only(self) -> tuple[str, ...]:
+        """Functions that free what it holds, and nothing else."""
+        return tuple(
+            name
+            for name, calls in self._frees.items()
+            if calls
+            and not self._uses[name].frees_more
+            and len(calls) == len(self._uses[name].frees)
+        )
+
+    def storing(self, which: Callable[[FieldUse, Stored], bool]) -> tuple[str, ...]:
+        """Functions that store something like that in it."""
+        return _once(name for name, use, one in self.stores if which(use, one))
+
+    def clearing(self, makers: set[str]) -> set[str]:
+        """Functions that store zero in it, in what is in use and stays so.
+
+        :param makers: functions of the module that allocate
+        """
+        return {
+            name
+            for name, _, one in self.stores
+            if one.what == "zero"
+            and not is_new(one.into, makers)
+            and not any(freed.whole for freed in self._frees[name])
+        }
+
+    def checking(self, but: set[str]) -> tuple[str, ...]:
+        """Functions that compare what it holds with NULL, and neither store nor free it."""
+        writers = but | {name for name, *_ in self.stores}
+        writers |= {name for name, calls in self._frees.items() if calls}
+        return tuple(
+            name
+            for name, use in self._uses.items()
+            if name not in writers and self._keys.compared(use)
+        )
+
+
+def _once(found: Iterable[_One]) -> tuple[_One, ...]:
+    return tuple(dict.fromkeys(found))
+
+
+def _begins(use: FieldUse, key: int) -> bool:
+    """Whether a function begins to count what it stores there, and stores nothing else."""
+    return use.starts and len([s for s in use.stores if s.key == key and s.what != "zero"]) == 1
+
+
+def _giving_up(code: list[ModuleFunction]) -> set[str]:
+    """Functions that free anything, or have the kernel do so: there NULL is compared anyway.
+
+    Who only calls one of these may look at the pointer for another reason.
+    """
+    return {base_name(one.name) for one in code if any(map(_GIVES_UP.search, one.outside))}
+
+
+def _in_use(way: Way) -> bool:
+    """Whether the object with the field is there still: who frees it as well has not freed it."""
+    slab = way.held_in.slab if way.held_in is not None else None
+    return slab is not None and slab.state == "allocated"
+
+
+def is_new(into: str | None, makers: set[str]) -> bool:
+    """Whether an object came from an allocation, or from a function of the module that makes one.
+
+    :param into: what had returned it
+    """
+    return into is not None and (into in makers or into.lstrip("_").startswith(ALLOCATES))
+
+
+def _replacing(clears: set[str], fills: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Functions that clear a field and fill it, by themselves or through those that they call."""
+    found: list[str] = []
+    for one in code:
+        name = base_name(one.name)
+        reach = {name, *(base_name(called) for called in one.calls)}
+        if reach & clears and reach & fills:
+            found.append(name)
+    # Who only calls one that does both has no part in it.
+    alone = [name for name in found if name in clears]
+    return tuple(dict.fromkeys(alone or found))
