@@ -69,7 +69,6 @@ from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.publishing import PUBLISHES
-from oopsight.evidence.pointers import Pointer
 from oopsight.plumbing import base_name
 
 _FIRST_PAGE = 4096
@@ -105,47 +104,23 @@ def null_dereference(
     complaints: Complaints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
-    if fault.exception != PAGE_FAULT or fault.address is None:
-        return Clear("it was not a page fault")
-    below = error_number(fault.address) is not None
-    if fault.address >= _FIRST_PAGE and not below:
-        return Clear(f"the address {fault.address} is not within the first page")
+    other = _other_than_null(fault)
+    if other is not None:
+        return other
     if fault.access == "execute" or fault.address == fault.pc:
         if is_null(target_of(fault, flow)):
-            return bad_call(
-                fault, backtrace, flow, modules, _left_open(flow, backtrace, doers, prints)
-            )
+            left_by = _left_open(flow, backtrace, doers, prints)
+            return bad_call(fault, backtrace, flow, modules, left_by)
         return Clear("a call went astray, and not to NULL")
     known = _zero(fault, flow)
-    if known is None or (below and known != "flow"):
+    if known is None or (_offset(fault) < 0 and known != "flow"):
         return Clear("the pointer did not come from a zero")
-    offset = fault.address if not below else fault.address - (1 << 64)
-    member = f"what lies at offset {offset:#x}"
-    if isinstance(flow, DataFlow) and flow.wanted:
-        member = f"{flow.wanted}, at offset {offset:#x}"
-    steps = [fault_step(fault)]
-    if fault.unmapped:
-        steps[0] = Step(steps[0].claim, (*steps[0].because, fault.unmapped))
-    source = ""
     found = flow_culprits(flow, backtrace, what="the NULL pointer")
     culprits = owners_first(found, flow, modules)
-    if isinstance(flow, DataFlow):
-        steps.extend(flow_steps(flow))
-        way = flow.first
-        if way.ended == "loaded" and way.name:
-            source = f" It was read from {way.name}."
-        elif way.returned_by:
-            source = f" {way.returned_by} had returned it."
-        elif way.ended == "set":
-            source = f" {where(way.function, way.module)} had set it itself."
-    because: list[Pointer] = [fault.frame]
-    steps.append(Step(f"through the NULL pointer it wanted {member}", tuple(because)))
-    owner = modules.owner(fault.pc) if isinstance(modules, Modules) else None
-    if owner:
-        steps.append(Step(f"the code belongs to module {owner.name}", (owner.pointer,)))
     # Whose mistake it is that the kernel met it there is one conclusion more.
     certainty = Certainty.SHOWN if culprits == found else Certainty.INFERRED
     of_cause: Certainty | None = None
+    steps, source = _met(fault, flow, modules), _came_from(flow)
     if isinstance(flow, DataFlow) and flow.first.ended == "lost":
         certainty = Certainty.POSSIBLE  # where it came from is not known
     elif isinstance(flow, DataFlow) and _kept(flow):
@@ -160,30 +135,18 @@ def null_dereference(
     if isinstance(zeroed, ZeroedObject):
         certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
-        steps.append(
-            Step(
-                f"the {zeroed.cache} object {zeroed.address} is nothing but zeros: not set up yet, "
-                "or freed and allocated again for somebody else",
-                (zeroed.memory,),
-            )
-        )
+        steps.append(_all_zero(zeroed))
     elif isinstance(head, EmptyHead):
         certainty = Certainty.POSSIBLE
-        steps.append(
-            Step(
-                f"the code takes {head.address} ({head.owner.detail}) for the head of a list: both "
-                "pointers there are NULL, which an empty list's head never holds",
-                (head.memory,),
-            )
-        )
         source += " It is that of a list's head which was never set up."
+        steps.append(_never_set_up(head))
         culprits = merge(_should_have_set_up(head), culprits)
     culprits = warned_first(culprits, complaints, steps)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)
     return Finding(
         title=f"NULL pointer dereference in {fault.function}",
-        summary=f"{followed} followed a NULL pointer; it wanted {member}.{source}",
+        summary=f"{followed} followed a NULL pointer; it wanted {_wanted(fault, flow)}.{source}",
         certainty=certainty,
         cause_certainty=of_cause,
         depth=Depth.MECHANISM,
@@ -191,6 +154,71 @@ def null_dereference(
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=(f"Find who leaves the pointer NULL, and check it in {blamed} before it is used.",),
+    )
+
+
+def _other_than_null(fault: Fault) -> Clear | None:
+    """Why the fault cannot be of a NULL pointer, if so."""
+    if fault.exception != PAGE_FAULT or fault.address is None:
+        return Clear("it was not a page fault")
+    if fault.address >= _FIRST_PAGE and error_number(fault.address) is None:
+        return Clear(f"the address {fault.address} is not within the first page")
+    return None
+
+
+def _offset(fault: Fault) -> int:
+    """Of the address from NULL, below zero for the last addresses of all."""
+    address = int(fault.address or 0)
+    return address if address < _FIRST_PAGE else address - (1 << 64)
+
+
+def _wanted(fault: Fault, flow: DataFlow | Missing) -> str:
+    """What lies where the fault was, in what the pointer should have led to."""
+    offset = _offset(fault)
+    if isinstance(flow, DataFlow) and flow.wanted:
+        return f"{flow.wanted}, at offset {offset:#x}"
+    return f"what lies at offset {offset:#x}"
+
+
+def _came_from(flow: DataFlow | Missing) -> str:
+    """A sentence on where the pointer came from; empty where that is not known."""
+    if isinstance(flow, Missing):
+        return ""
+    way = flow.first
+    if way.ended == "loaded" and way.name:
+        return f" It was read from {way.name}."
+    if way.returned_by:
+        return f" {way.returned_by} had returned it."
+    return f" {where(way.function, way.module)} had set it itself." if way.ended == "set" else ""
+
+
+def _met(fault: Fault, flow: DataFlow | Missing, modules: Modules | Missing) -> list[Step]:
+    """The proof from the fault to the pointer."""
+    first = fault_step(fault)
+    if fault.unmapped:
+        first = Step(first.claim, (*first.because, fault.unmapped))
+    steps = [first, *(flow_steps(flow) if isinstance(flow, DataFlow) else ())]
+    wanted = f"through the NULL pointer it wanted {_wanted(fault, flow)}"
+    steps.append(Step(wanted, (fault.frame,)))
+    owner = modules.owner(fault.pc) if isinstance(modules, Modules) else None
+    if owner:
+        steps.append(Step(f"the code belongs to module {owner.name}", (owner.pointer,)))
+    return steps
+
+
+def _all_zero(zeroed: ZeroedObject) -> Step:
+    return Step(
+        f"the {zeroed.cache} object {zeroed.address} is nothing but zeros: not set up yet, or "
+        "freed and allocated again for somebody else",
+        (zeroed.memory,),
+    )
+
+
+def _never_set_up(head: EmptyHead) -> Step:
+    return Step(
+        f"the code takes {head.address} ({head.owner.detail}) for the head of a list: both "
+        "pointers there are NULL, which an empty list's head never holds",
+        (head.memory,),
     )
 
 
