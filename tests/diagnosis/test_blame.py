@@ -5,7 +5,13 @@ from dataclasses import replace
 from handmade_facts import data_flow, fault, flow_step, module, modules, track, way
 
 from oopsight.diagnosis import Culprit
-from oopsight.diagnosis.blame import fault_step, function_first, owners_first, track_culprits
+from oopsight.diagnosis.blame import (
+    blamed_first,
+    fault_step,
+    function_first,
+    owners_first,
+    track_culprits,
+)
 from oopsight.evidence import Address
 from oopsight.evidence.crash.fault import Operand
 from oopsight.evidence.memory.slab_tracks import TrackFrame
@@ -69,3 +75,12 @@ def test_a_function_of_the_suspected_module_says_more_than_the_module() -> None:
     assert function_first([module_, other, own]) == [own, module_, other]
     assert function_first([module_, other]) == [module_, other]
     assert function_first([other, module_, own]) == [other, module_, own]
+
+
+def test_a_module_without_a_function_is_named_as_a_module() -> None:
+    whole = Culprit("pixbuf", None, None, None, "its object was written over")
+    one = Culprit("pixbuf", "pix_scale", None, None, "copies memory")
+    assert blamed_first([whole, one], "somebody") == "module pixbuf"
+    assert blamed_first([one], "somebody") == "pix_scale [pixbuf]"
+    nobody = Culprit(None, None, None, None, "called it")
+    assert blamed_first([nobody], "somebody") == blamed_first([], "somebody") == "somebody"

@@ -17,6 +17,7 @@ from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow, FlowStep, Way
+from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.memory.slab_tracks import Track
 from oopsight.evidence.modules.modules import Modules
@@ -225,6 +226,32 @@ def strays_first(
         why = f"stores by an index which can lead to {place}"
         found.append(Culprit(strays.module.name, one.function, None, strays.place, why))
     return merge(found, culprits)
+
+
+def object_steps(one: SlabObject, thing: str, *records: str) -> list[Step]:
+    """Who allocated or freed an object, after the allocator, and what leads from it to a module.
+
+    :param thing: the object, as it is written in sentences
+    :param records: which of the allocator's records count, ``allocated`` and ``freed``
+    """
+    tracks = (one.track(what) for what in records)
+    steps = [track_step(track, thing) for track in tracks if track is not None]
+    owner = reference_step(one)
+    return steps if owner is None else [*steps, owner]
+
+
+def use_steps(users: ObjectUsers, one: SlabObject) -> list[Step]:
+    """What binds modules to an object, where neither its records nor its pointers tell that.
+
+    :param one: the object whose users are asked for
+    """
+    if one.tracks or one.refers:
+        return []
+    return [
+        Step(f"{use.module}: {use.why}", (use.because,))
+        for use in users.modules
+        if use.because is not None
+    ]
 
 
 def blamed_first(culprits: Sequence[Culprit], otherwise: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Innocent, Step
 from oopsight.diagnosis.blame import (
+    blamed_first,
     innocent,
     merge,
+    object_steps,
     owners_first,
-    reference_step,
-    track_step,
+    use_steps,
     where,
 )
 from oopsight.diagnosis.doers import freers_unseen, traces_of
@@ -113,17 +114,7 @@ def _object_steps(users: ObjectUsers, because: tuple[Pointer, ...]) -> list[Step
     else:
         text = f"{thing} is on the free list, yet {users.role}"
     steps = [Step(text, tuple(carried))]
-    recorded = (one.track(what) for what in ("allocated", "freed"))
-    steps.extend(track_step(track, thing) for track in recorded if track is not None)
-    owner = reference_step(one)
-    if owner is not None:
-        steps.append(owner)
-    steps.extend(
-        Step(f"{use.module}: {use.why}", (use.because,))
-        for use in users.modules
-        if use.because is not None and not one.tracks and not one.refers
-    )
-    return steps
+    return [*steps, *object_steps(one, thing, "allocated", "freed"), *use_steps(users, one)]
 
 
 def _thing(users: ObjectUsers) -> str:
@@ -132,9 +123,7 @@ def _thing(users: ObjectUsers) -> str:
 
 def _summary(users: ObjectUsers, ranking: Ranking) -> str:
     culprits, thing = ranking.culprits, _thing(users)
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
-    if culprits and culprits[0].function is None:
-        blamed = f"module {culprits[0].module}"
+    blamed = blamed_first(culprits, "somebody")
     if ranking.lent:
         return (
             f"{thing} was used after {ranking.freers[0].function} had freed it: {users.role}. "

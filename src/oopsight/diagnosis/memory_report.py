@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
-from oopsight.diagnosis.blame import innocent, merge, track_step, where
+from oopsight.diagnosis.blame import blamed_first, innocent, merge, track_step, where
 from oopsight.diagnosis.tellers import told
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.writer_limits import WriterLimits
@@ -176,7 +176,7 @@ def _finding(
             )
         )
     title, does = _WORDS[cause]
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    blamed = blamed_first(culprits, "somebody")
     can = "" if sure else "perhaps "
     return Finding(
         title=f"{title}: {report.checker} on an object of {report.cache or 'the heap'}",

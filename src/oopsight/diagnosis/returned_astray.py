@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
-from oopsight.diagnosis.blame import fault_step, innocent, where
+from oopsight.diagnosis.blame import blamed_first, fault_step, innocent
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.bad_return import BadReturn
 from oopsight.evidence.crash.fault import Fault
@@ -37,7 +37,7 @@ def returned_astray(fault: Fault, astray: BadReturn, modules: Modules | Missing)
         )
         for one in astray.returners[:_MOST_SUSPECTS]
     )
-    who = where(suspects[0].function or "", suspects[0].module) if suspects else "a function"
+    who = blamed_first(suspects, "a function")
     return Finding(
         title=f"return to {fault.pc}, where no code is, from {who}",
         summary=f"The return address of {who} was written over on the stack.",

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import (
+    blamed_first,
     fault_step,
     flow_culprits,
     flow_steps,
@@ -40,7 +41,6 @@ from oopsight.diagnosis.blame import (
     merge,
     track_culprits,
     track_step,
-    where,
 )
 from oopsight.diagnosis.doers import callers_first, copiers, freed_before
 from oopsight.diagnosis.memory_report import freed_twice
@@ -117,7 +117,7 @@ def double_free(
     if not culprits or culprits[0].module is None:
         before = _called_back(known.called_back or known.called_within)
     culprits = merge(before, culprits)
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    blamed = blamed_first(culprits, "somebody")
     summary = f"{blamed} freed {thing} although it was free already."
     if before:
         summary = (
@@ -190,7 +190,7 @@ def _unseen(
     """The allocator stopped while it freed, but the object's state cannot be read."""
     why = "was freeing the object when the allocator stopped"
     culprits = merge(_checker(flow, backtrace, why), frame_culprits(backtrace, why, 2))
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else "somebody"
+    blamed = blamed_first(culprits, "somebody")
     culprits = merge(before, culprits)
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     return Finding(

@@ -53,15 +53,16 @@ from oopsight.diagnosis.blame import (
     frame_culprits,
     innocent,
     merge,
-    reference_step,
+    object_steps,
     track_culprits,
-    track_step,
+    use_steps,
     where,
 )
 from oopsight.diagnosis.doers import footprint_step
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.diagnosis.tellers import told
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.past_area import PastArea
 from oopsight.evidence.corruption.writer_limits import WriterLimits
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -69,6 +70,7 @@ from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
 from oopsight.evidence.memory.object_users import ModuleUse, ObjectUsers
+from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -167,33 +169,7 @@ def _slab(
     overrun = users.overrun
     if overrun is None:
         return Undecided("no overwritten object was found")
-    before, one = overrun.before, users.object
-    steps = [fault_step(fault)]
-    if isinstance(flow, DataFlow):
-        steps.extend(flow_steps(flow, 1))
-    inside = overrun.start - before.address
-    beyond = overrun.end - one.address
-    run = (
-        f"{overrun.kind} begins at offset {inside:#x} of the {before.cache} object {before.address}"
-    )
-    over = f"goes on {beyond} bytes into the next object {one.address}, over the pointer"
-    if overrun.within:
-        over = "goes on over the pointer behind it in the same object"
-    carried = (overrun.memory, *((overrun.source,) if overrun.source is not None else ()))
-    steps.append(Step(f"a run of {run} and {over}: {overrun.text!r}", carried))
-    involved = ((before, "the object it begins in"), (one, "the object it runs into"))
-    for slab, what in involved[: 1 if overrun.within else 2]:
-        track = slab.track("allocated")
-        if track is not None:
-            steps.append(track_step(track, what))
-        owned = reference_step(slab)
-        if owned is not None:
-            steps.append(owned)
-    steps.extend(
-        Step(f"{use.module}: {use.why}", (use.because,))
-        for use in users.modules
-        if use.because is not None and not before.tracks and not before.refers
-    )
+    before = overrun.before
     writers = _writers(users, footprints)
     sized = before.cache.startswith("kmalloc") and not overrun.within
     tellers, passers, by_others = told(
@@ -205,38 +181,21 @@ def _slab(
         passers,
         writers,
         track_culprits(before.track("allocated"), "allocated the object that was too small"),
-    )
-    if not culprits:
-        owners = [ref.module for ref in one.refers[:1]]
-        culprits = [
-            Culprit(name, None, None, None, "its object was written over") for name in owners
-        ]
+    ) or [
+        Culprit(reference.module, None, None, None, "its object was written over")
+        for reference in users.object.refers[:1]
+    ]
+    steps = [fault_step(fault), *(flow_steps(flow, 1) if isinstance(flow, DataFlow) else ())]
+    steps += _run_steps(users, overrun)
     made = _ran(culprits[0].module, culprits[0].function, footprints) if culprits else None
-    if made is not None:
-        steps.append(footprint_step(made))
-    victims = flow_culprits(flow, backtrace, what="the overwritten pointer")
-    # The overflow is in the memory for all to see; the writer only where something names it.
-    able = [name for use in users.modules for name in use.writes]
-    named = len(set(able)) == 1 or (not able and before.track("allocated") is not None)
-    if overrun.binary:
-        # Numbers and copies name no writer; the only one that can have written is he.
-        copies = [name for use in users.modules for name in use.copies_it]
-        named = overrun.sure and (len(able) == 1 or len(copies) == 1)
-    if by_others or any(use.guessed for use in users.modules):
-        named = False
-    blamed = "somebody"
-    if culprits:
-        first = culprits[0]
-        blamed = where(first.function, first.module) if first.function else f"module {first.module}"
-    if overrun.within:
-        title = f"overflow of an array within an object of {before.cache}"
-        past = f"an array in the object {before.address} into the pointer behind it"
-    else:
-        title = f"heap overflow from an object of {before.cache} into the next one"
-        past = f"the object {before.address} into the next one, {one.address}"
-    user = where(fault.function, fault.module) if fault.address != fault.pc else "the kernel"
+    steps += [footprint_step(made)] if made is not None else []
+    blamed = blamed_first(culprits, "somebody")
     if culprits and culprits[0].function in _size_tellers(users):
         blamed = f"{blamed} may have asked for too little memory: somebody"
+    user = where(fault.function, fault.module) if fault.address != fault.pc else "the kernel"
+    title, past = _past(users.object, overrun)
+    blamable = tuple(culprits or flow_culprits(flow, backtrace, what="the overwritten pointer"))
+    named = _is_named(users, overrun) and not by_others
     return Finding(
         title=title,
         summary=f"{blamed} wrote past the end of {past}; {user} then followed a pointer made of "
@@ -245,14 +204,55 @@ def _slab(
         cause_certainty=Certainty.INFERRED if not overrun.binary or overrun.sure else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
-        culprits=tuple(culprits or victims),
-        innocent=innocent(modules, culprits or victims),
+        culprits=blamable,
+        innocent=innocent(modules, blamable),
         advice=(
             f"Check every length that is written to such objects ({before.size} bytes each); "
             "slub_debug=FZPU catches the next one where it is freed, KASAN where it happens.",
         ),
         refines=_REFINED,
     )
+
+
+def _run_steps(users: ObjectUsers, overrun: Overrun) -> list[Step]:
+    """What was written, from where to where, and whose the objects are."""
+    before, one = overrun.before, users.object
+    inside = overrun.start - before.address
+    run = (
+        f"{overrun.kind} begins at offset {inside:#x} of the {before.cache} object {before.address}"
+    )
+    beyond = overrun.end - one.address
+    over = f"goes on {beyond} bytes into the next object {one.address}, over the pointer"
+    if overrun.within:
+        over = "goes on over the pointer behind it in the same object"
+    carried = (overrun.memory, *((overrun.source,) if overrun.source is not None else ()))
+    steps = [Step(f"a run of {run} and {over}: {overrun.text!r}", carried)]
+    steps += object_steps(before, "the object it begins in", "allocated")
+    if not overrun.within:
+        steps += object_steps(one, "the object it runs into", "allocated")
+    return [*steps, *use_steps(users, before)]
+
+
+def _past(one: SlabObject, overrun: Overrun) -> tuple[str, str]:
+    """The title, and what was written past the end of."""
+    before = overrun.before
+    if overrun.within:
+        title = f"overflow of an array within an object of {before.cache}"
+        return title, f"an array in the object {before.address} into the pointer behind it"
+    title = f"heap overflow from an object of {before.cache} into the next one"
+    return title, f"the object {before.address} into the next one, {one.address}"
+
+
+def _is_named(users: ObjectUsers, overrun: Overrun) -> bool:
+    """Whether something names the writer; the overflow itself is in the memory for all to see."""
+    if any(use.guessed for use in users.modules):
+        return False
+    able = [name for use in users.modules for name in use.writes]
+    if overrun.binary:
+        # Numbers and copies name no writer; the only one that can have written is he.
+        copies = [name for use in users.modules for name in use.copies_it]
+        return overrun.sure and (len(able) == 1 or len(copies) == 1)
+    return len(set(able)) == 1 or (not able and overrun.before.track("allocated") is not None)
 
 
 def _made_too_small(past: PastArea | Missing) -> list[Culprit]:

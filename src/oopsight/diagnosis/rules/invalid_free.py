@@ -32,7 +32,7 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
-from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, where
+from oopsight.diagnosis.blame import blamed_first, fault_step, flow_culprits, flow_steps, innocent
 from oopsight.diagnosis.memory_report import freed_wrongly
 from oopsight.diagnosis.places import culprits, suspects
 from oopsight.evidence import Missing
@@ -80,7 +80,7 @@ def _other_memory(
         Step(f"{bad.address} is {bad.detail}, no memory to be freed so", steps[-1].because)
     )
     blamed = flow_culprits(flow, backtrace, what="what was to be freed")
-    who = where(blamed[0].function or "", blamed[0].module) if blamed else "somebody"
+    who = blamed_first(blamed, "somebody")
     made = way.ended in ("set", "returned")
     own = way.held_in is not None and way.held_in.kind in ("module", "kernel")
     return Finding(
@@ -107,7 +107,7 @@ def _other_cache(fault: Fault, backtrace: Backtrace, log: Log | Missing) -> Find
     blamed = culprits(frames, "freed the object to a cache that it is not of")
     if not blamed:
         return None
-    who = where(blamed[0].function or "", blamed[0].module)
+    who = blamed_first(blamed, "somebody")
     return Finding(
         title=f"{fault.function} was given an object of another cache",
         summary=f"{who} freed an object to a slab cache that it was not allocated from.",

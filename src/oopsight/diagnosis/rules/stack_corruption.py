@@ -34,7 +34,14 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
-from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, merge, where
+from oopsight.diagnosis.blame import (
+    blamed_first,
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    merge,
+    where,
+)
 from oopsight.diagnosis.places import culprits, title_of
 from oopsight.diagnosis.returned_astray import as_text, returned_astray
 from oopsight.evidence import Missing
@@ -154,7 +161,7 @@ def _pointer(fault: Fault, backtrace: Backtrace, flow: DataFlow, overrun: StackO
         else []
     )
     blamed = merge(owner, flow_culprits(flow, backtrace, what="the overwritten pointer"))
-    where_ = where(blamed[0].function or "", blamed[0].module) if blamed else fault.function
+    where_ = blamed_first(blamed, fault.function)
     return Finding(
         title=f"stack buffer overflow in {where_}",
         summary=f"A buffer on the stack of {where_} was written beyond its end, over a pointer "

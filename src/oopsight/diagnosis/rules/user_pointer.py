@@ -29,13 +29,13 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
+    blamed_first,
     fault_step,
     flow_culprits,
     flow_steps,
     frame_culprits,
     innocent,
     merge,
-    where,
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -81,7 +81,7 @@ def user_pointer(
         frame_culprits(backtrace, "followed the user's pointer, or had it followed", 2),
         flow_culprits(flow, backtrace, what="the user's pointer"),
     )
-    blamed = where(culprits[0].function or "", culprits[0].module) if culprits else fault.function
+    blamed = blamed_first(culprits, fault.function)
     certainty = Certainty.SHOWN if way.from_user else Certainty.INFERRED
     if others:
         certainty = Certainty.POSSIBLE
