@@ -15,7 +15,7 @@ from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.complaints import Complaints
-from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
+from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, STACK_SEGMENT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow, FlowStep, Way
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject
@@ -25,7 +25,7 @@ from oopsight.evidence.pointers import InstructionPointer, Pointer, RegisterPoin
 from oopsight.plumbing import base_name, why_plumbing
 
 MOST_CULPRITS = 5
-_AT_ACCESS = (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment")
+_AT_ACCESS = (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT)
 _OWNED_WAYS = 3
 """Of a bad value, the pointer to it and the pointer to that: further out it is others' memory."""
 # What adds nothing for a reader: the value is where it was, under another name.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from oopsight.evidence import Address, Evidence, Missing, Why
 from oopsight.evidence.address import BadAddress, nonsense
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
-from oopsight.evidence.crash.fault import Fault, Operand
+from oopsight.evidence.crash.fault import DIVIDE_ERROR, INVALID_OPCODE, Fault, Operand
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.crash.task import CrashedTask
@@ -30,10 +30,10 @@ _EXCEPTIONS = {
     Kind.NULL_DEREF: "page_fault",
     Kind.PAGE_FAULT: "page_fault",
     Kind.GENERAL_PROTECTION: "general_protection",
-    Kind.DIVIDE_ERROR: "divide_error",
+    Kind.DIVIDE_ERROR: DIVIDE_ERROR,
     Kind.DOUBLE_FAULT: "double_fault",
-    Kind.BUG: "invalid_op",
-    Kind.LIST_CORRUPTION: "invalid_op",
+    Kind.BUG: INVALID_OPCODE,
+    Kind.LIST_CORRUPTION: INVALID_OPCODE,
 }
 # Headlines of detectors that stop by a call, whatever kind they report.
 _CALLED = ("KASAN", "KFENCE", "KMSAN", "KCSAN", "UBSAN", "WARNING")

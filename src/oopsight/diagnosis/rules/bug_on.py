@@ -42,7 +42,7 @@ from oopsight.diagnosis.places import (
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.bug_site import BugSite, where
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.modules.prints import Prints
@@ -73,7 +73,7 @@ def bug_on(
     prints: Prints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a BUG() stopped the machine."""
-    if fault.exception != "invalid_op" or symptom.kind not in _KINDS:
+    if fault.exception != INVALID_OPCODE or symptom.kind not in _KINDS:
         return Clear("no BUG() stopped the machine")
     if isinstance(site, BugSite) and site.warning:
         return Clear("the check that failed is a WARN()")

@@ -38,7 +38,7 @@ from oopsight.diagnosis.places import (
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import DIVIDE_ERROR, Fault
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import Pointer, RegisterPointer
@@ -50,7 +50,7 @@ def divide_error(
     fault: Fault, backtrace: Backtrace, writers: StateWriters | Missing, prints: Prints | Missing
 ) -> Finding | Clear | Undecided:
     """Decide whether something was divided by zero."""
-    if fault.exception != "divide_error":
+    if fault.exception != DIVIDE_ERROR:
         return Clear("it was not a divide error")
     blamed = suspects(backtrace)
     if not blamed:

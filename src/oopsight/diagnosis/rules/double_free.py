@@ -46,10 +46,11 @@ from oopsight.diagnosis.doers import callers_first, copiers, freed_before
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
@@ -57,7 +58,6 @@ from oopsight.evidence.pointers import Pointer
 from oopsight.plumbing import base_name
 from oopsight.plumbing.mechanisms import ALLOCATOR
 
-_INVALID_OPCODE = "invalid_op"
 _FREES = ("kfree", "kmem_cache_free", "kvfree", "slab_free")
 _SAID = ("Object already free", "double-free", "double free")
 
@@ -78,14 +78,9 @@ def double_free(
         return absent(fault)
     if isinstance(backtrace, Missing):
         return absent(backtrace)
-    inner = next((f for f in backtrace.crash_path if not f.inline), None)
-    in_allocator = (
-        fault.exception == _INVALID_OPCODE and inner is not None and inner.plumbing == ALLOCATOR
-    )
     said = log.find(*_SAID) if isinstance(log, Log) else None
-    if not in_allocator and said is None:
+    if not _in_allocator(fault, backtrace) and said is None:
         return Clear("the allocator did not stop at, nor report, an object that was free")
-    bug = log.find("kernel BUG at mm/sl") if isinstance(log, Log) else None
     known = flow if isinstance(flow, DataFlow) and flow.subject == "argument" else None
     slab = known.bad.slab if known is not None and known.bad is not None else None
     if known is None or slab is None:
@@ -94,61 +89,67 @@ def double_free(
         return Undecided("what was passed to the allocator is not known to be one of its objects")
     if not slab.freed and said is None:
         return Clear(f"the object {slab.address} that was passed is not free")
-    steps = [fault_step(fault)]
-    reports: tuple[Pointer, ...] = tuple(line for line in (bug, said) if line is not None)
-    if reports:
-        steps.append(Step("the allocator itself found fault with what it was given", reports))
-    steps.extend(flow_steps(known, 1))
+    bug = log.find("kernel BUG at mm/sl") if isinstance(log, Log) else None
+    reports = tuple(line for line in (bug, said) if line is not None)
+    return _freed_again(fault, backtrace, known, slab, reports, modules, doers)
+
+
+def _in_allocator(fault: Fault, backtrace: Backtrace) -> bool:
+    """Whether a check of the allocator's stopped the machine."""
+    inner = next((f for f in backtrace.crash_path if not f.inline), None)
+    return fault.exception == INVALID_OPCODE and inner is not None and inner.plumbing == ALLOCATOR
+
+
+def _freed_again(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    slab: SlabObject,
+    reports: tuple[Pointer, ...],
+    modules: Modules | Missing,
+    doers: Doers | Missing,
+) -> Finding:
+    """An object was freed that was free.
+
+    :param reports: what the allocator said of it in the log
+    """
     thing = f"{slab.cache} object {slab.address}"
-    carried: tuple[Pointer, ...] = (slab.head,) if slab.head is not None else (fault.frame,)
-    steps.append(Step(f"{known.checker} was given {thing}, which is free already", carried))
     track = slab.track("freed")
-    if track is not None:
-        steps.append(track_step(track, thing))
     second = "freed the object that was free already"
     culprits = merge(
-        _checker(known, backtrace, second),
+        _checker(flow, backtrace, second),
         frame_culprits(backtrace, second, 2),
         track_culprits(track, "freed the object before, after the allocator's record"),
-        flow_culprits(known, backtrace, what="the object"),
+        flow_culprits(flow, backtrace, what="the object"),
     )
     # What the kernel itself freed, a handler had before that it had called further in.
     before: list[Culprit] = []
     if not culprits or culprits[0].module is None:
-        before = _called_back(known.called_back or known.called_within)
+        before = _called_back(flow.called_back or flow.called_within)
     culprits = merge(before, culprits)
     blamed = blamed_first(culprits, "somebody")
     summary = f"{blamed} freed {thing} although it was free already."
+    certainty = Certainty.SHOWN if slab.freed else Certainty.INFERRED
     if before:
         summary = (
-            f"{known.checker} freed {thing} although it was free already; {blamed}, which the "
+            f"{flow.checker} freed {thing} although it was free already; {blamed}, which the "
             "kernel had called just before, had it until then."
         )
-    certainty = Certainty.SHOWN if slab.freed else Certainty.INFERRED
-    kept = known.first.held_in
-    if before:
-        certainty = Certainty.INFERRED if known.called_back else Certainty.POSSIBLE
+        certainty = Certainty.INFERRED if flow.called_back else Certainty.POSSIBLE
     elif not any(one.module for one in culprits) and _others(modules):
         # The kernel frees what is its own; who freed it before has returned long since.
         certainty = Certainty.POSSIBLE
     elif track is None:
-        # Who freed it first is not recorded, and that free may be the one too many: by way of
-        # another object that holds the pointer as well, say.
+        # Who freed it first is not recorded, and that free may be the one too many.
         certainty = Certainty.POSSIBLE
-        copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
-        on_stack = {base_name(frame.function) for frame in backtrace.crash_path}
-        leaving = freed_before(doers)
-        # Who frees now and leaves the pointer itself is no less suspect than others that do.
-        earlier = [] if any(one.function in on_stack for one in leaving) else leaving
-        culprits = _inlined_last(callers_first(culprits, doers), backtrace)
-        culprits = merge(copying, earlier, culprits)
+        culprits = _with_first_free(culprits, flow, backtrace, doers)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
         summary=summary,
         certainty=certainty,
         cause_certainty=Certainty.SHOWN if slab.freed else None,
         depth=Depth.ROOT_CAUSE,
-        chain=tuple(steps),
+        chain=tuple(_given_steps(fault, flow, slab, thing, reports)),
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=(
@@ -157,6 +158,36 @@ def double_free(
         ),
         refines=("use_after_free", "bug_on"),
     )
+
+
+def _given_steps(
+    fault: Fault, flow: DataFlow, slab: SlabObject, thing: str, reports: tuple[Pointer, ...]
+) -> list[Step]:
+    """What shows that the allocator was given a free object."""
+    steps = [fault_step(fault)]
+    if reports:
+        steps.append(Step("the allocator itself found fault with what it was given", reports))
+    steps.extend(flow_steps(flow, 1))
+    carried: tuple[Pointer, ...] = (slab.head,) if slab.head is not None else (fault.frame,)
+    steps.append(Step(f"{flow.checker} was given {thing}, which is free already", carried))
+    track = slab.track("freed")
+    return steps if track is None else [*steps, track_step(track, thing)]
+
+
+def _with_first_free(
+    culprits: list[Culprit], flow: DataFlow, backtrace: Backtrace, doers: Doers | Missing
+) -> list[Culprit]:
+    """Before those that free now, who can have freed it before: by another object, say.
+
+    That one holds the pointer as well, as a copy does.
+    """
+    kept = flow.first.held_in
+    copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
+    on_stack = {base_name(frame.function) for frame in backtrace.crash_path}
+    leaving = freed_before(doers)
+    # Who frees now and leaves the pointer itself is no less suspect than others that do.
+    earlier = [] if any(one.function in on_stack for one in leaving) else leaving
+    return merge(copying, earlier, _inlined_last(callers_first(culprits, doers), backtrace))
 
 
 def _inlined_last(culprits: list[Culprit], backtrace: Backtrace) -> list[Culprit]:

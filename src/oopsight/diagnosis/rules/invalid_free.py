@@ -37,7 +37,7 @@ from oopsight.diagnosis.memory_report import freed_wrongly
 from oopsight.diagnosis.places import culprits, suspects
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
@@ -46,7 +46,6 @@ from oopsight.evidence.modules.modules import Modules
 
 _OTHER_CACHE = "Wrong slab cache. "
 _CHECKS_CACHE = ("cache_from_obj", "kmem_cache_free")
-_CHECK = "invalid_op"
 _REFINED = ("wild_pointer", "module_area_pointer", "warning", "bug_on", "bad_page_state")
 
 
@@ -101,7 +100,7 @@ def _other_memory(
 def _other_cache(fault: Fault, backtrace: Backtrace, log: Log | Missing) -> Finding | None:
     """``kmem_cache_free()`` found the object in another cache than it was told."""
     said = log.find(_OTHER_CACHE) if isinstance(log, Log) else None
-    if said is None or fault.exception != _CHECK or fault.function not in _CHECKS_CACHE:
+    if said is None or fault.exception != INVALID_OPCODE or fault.function not in _CHECKS_CACHE:
         return None
     frames = suspects(backtrace)
     blamed = culprits(frames, "freed the object to a cache that it is not of")

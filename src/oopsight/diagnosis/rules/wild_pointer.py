@@ -51,7 +51,7 @@ from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
+from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, STACK_SEGMENT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.doers import Doers
@@ -74,7 +74,7 @@ def wild_pointer(
     strays: StrayStores | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
-    if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment"):
+    if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT):
         return Clear("it was not an access to memory that failed")
     bad = flow.bad
     if flow.subject == "index" and bad is not None:

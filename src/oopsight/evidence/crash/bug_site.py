@@ -12,7 +12,7 @@ from typing import Any
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import RegisterPointer
 from oopsight.kernel.code_locks import Function
@@ -45,7 +45,7 @@ def collect(
     session: Session, fault: Fault, backtrace: Backtrace, modules: Modules | Missing
 ) -> BugSite | Missing:
     """Look the trapping address up in the kernel's table and its module's."""
-    if fault.exception != "invalid_op":
+    if fault.exception != INVALID_OPCODE:
         return Missing(Why.NOT_APPLICABLE, "no check failed: the exception was another")
     entry = _entry(session, fault.pc, modules)
     found = _condition(session, fault.pc)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 PAGE_FAULT = "page_fault"
 GENERAL_PROTECTION = "general_protection"
+STACK_SEGMENT = "stack_segment"
+DIVIDE_ERROR = "divide_error"
+INVALID_OPCODE = "invalid_op"
+"""Mostly the ``ud2`` of a BUG() or WARN()."""
 # x86 page fault error code, arch/x86/include/asm/trap_pf.h
 _ERROR_WRITE = 1 << 1
 _ERROR_FETCH = 1 << 4

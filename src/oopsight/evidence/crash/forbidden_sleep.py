@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.pointers import FramePointer
 from oopsight.plumbing import base_name
 
-_CHECK = "invalid_op"
 RCU, INTERRUPT, IRQS = "rcu", "interrupt", "irqs"
 _CHECKS = {
     # kernel/rcu/tree_plugin.h: "Voluntary context switch within RCU read-side critical section!"
@@ -39,7 +38,9 @@ class ForbiddenSleep:
 def collect(fault: Fault) -> ForbiddenSleep | Missing:
     """Look the function up whose check stopped the machine."""
     name = base_name(fault.function)
-    within = _CHECKS.get(name) if fault.exception == _CHECK and fault.module is None else None
+    within = (
+        _CHECKS.get(name) if fault.exception == INVALID_OPCODE and fault.module is None else None
+    )
     if within is None:
         return Missing(Why.NOT_APPLICABLE, "no check failed that is against sleeping")
     return ForbiddenSleep(name, within, fault.frame)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace, Role
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import (
+    DIVIDE_ERROR,
+    GENERAL_PROTECTION,
+    INVALID_OPCODE,
+    PAGE_FAULT,
+    STACK_SEGMENT,
+    Fault,
+)
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.pointers import LogPointer
 from oopsight.kinds import Kind
@@ -13,13 +20,13 @@ from oopsight.oops import CrashReport
 
 # x86's exceptions, by their entry point: arch/x86/include/asm/idtentry.h
 _EXCEPTIONS = {
-    "page_fault": Kind.PAGE_FAULT,
-    "general_protection": Kind.GENERAL_PROTECTION,
-    "divide_error": Kind.DIVIDE_ERROR,
+    PAGE_FAULT: Kind.PAGE_FAULT,
+    GENERAL_PROTECTION: Kind.GENERAL_PROTECTION,
+    DIVIDE_ERROR: Kind.DIVIDE_ERROR,
     "double_fault": Kind.DOUBLE_FAULT,
-    "invalid_op": Kind.BUG,
+    INVALID_OPCODE: Kind.BUG,
     "machine_check": Kind.HARDWARE_ERROR,
-    "stack_segment": Kind.TRAP_OTHER,
+    STACK_SEGMENT: Kind.TRAP_OTHER,
     "int3": Kind.TRAP_OTHER,
     "alignment_check": Kind.TRAP_OTHER,
     "control_protection": Kind.TRAP_OTHER,

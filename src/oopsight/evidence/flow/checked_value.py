@@ -8,7 +8,7 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import DIVIDE_ERROR, INVALID_OPCODE, Fault
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.follower import Follower
 from oopsight.evidence.flow.frames import calls
@@ -19,7 +19,6 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import why_plumbing
 from oopsight.session import Session
 
-_CHECK, _DIVISION = "invalid_op", "divide_error"
 _COMPARES = ("cmp", "test", "bt")
 _MOST_BACK = 48
 _DEEPEST = 2
@@ -44,7 +43,7 @@ def collect(
     session: Session, fault: Fault, backtrace: Backtrace, modules: Modules
 ) -> CheckedValue | Missing:
     """Follow the operands of the comparison that led to the trap, or the divisor."""
-    if fault.exception not in (_CHECK, _DIVISION):
+    if fault.exception not in (INVALID_OPCODE, DIVIDE_ERROR):
         return Missing(Why.NOT_APPLICABLE, "no check failed, and nothing was divided by zero")
     if why_plumbing(fault.function, None, fault.module) is not None:
         return Missing(Why.NOT_APPLICABLE, "the check serves any caller")

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
+from oopsight.evidence.crash.fault import (
+    GENERAL_PROTECTION,
+    INVALID_OPCODE,
+    PAGE_FAULT,
+    STACK_SEGMENT,
+    Fault,
+)
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.follower import Follower
@@ -36,8 +42,8 @@ __all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
 _FARTHEST_MEMBER = 1 << 20
 _BITS_OF_A_PAGE = 8 * 4096
 _KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
-# Exceptions that a bad value makes, at an access or (invalid_op is BUG and WARN) at a check.
-_OF_A_VALUE = (PAGE_FAULT, GENERAL_PROTECTION, "stack_segment", "invalid_op", "alignment_check")
+# Exceptions that a bad value makes, at an access or (an invalid opcode is BUG and WARN) at a check.
+_OF_A_VALUE = (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT, INVALID_OPCODE, "alignment_check")
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,13 @@ import re
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.flow.frames import SessionReader, calls
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, inner_functions, named
 from oopsight.evidence.modules.modules import Modules
 from oopsight.session import Session
 
-_CHECK = "invalid_op"
 _LARGEST_NUMBER = 1 << 32
 _SHORTEST_NAME, _LONGEST_NAME = 2, 64
 _MOST = 3
@@ -80,7 +79,7 @@ def collect(
     session: Session, fault: Fault, backtrace: Backtrace, modules: Modules
 ) -> WarnedObject | Missing:
     """Look at the first call by a module on the crash path."""
-    if fault.exception != _CHECK or fault.module is not None:
+    if fault.exception != INVALID_OPCODE or fault.module is not None:
         return Missing(Why.NOT_APPLICABLE, "it was not the kernel's own code that warned")
     frame = next((one for one in backtrace.blamable if one.module and not one.inline), None)
     module = next((m for m in modules.loaded if frame and m.name == frame.module), None)
