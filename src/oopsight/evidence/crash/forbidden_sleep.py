@@ -38,9 +38,8 @@ class ForbiddenSleep:
 def collect(fault: Fault) -> ForbiddenSleep | Missing:
     """Look the function up whose check stopped the machine."""
     name = base_name(fault.function)
-    within = (
-        _CHECKS.get(name) if fault.exception == INVALID_OPCODE and fault.module is None else None
-    )
+    checked = fault.exception == INVALID_OPCODE and fault.module is None
+    within = _CHECKS.get(name) if checked else None
     if within is None:
         return Missing(Why.NOT_APPLICABLE, "no check failed that is against sleeping")
     return ForbiddenSleep(name, within, fault.frame)
