@@ -10,6 +10,8 @@ from oopsight.evidence.flow.data_flow import bad_register
 from oopsight.evidence.flow.moves import Context
 
 KERNEL = 0xFFFF888003400000
+FIVE_LEVELS = 0xFF11000003400000
+"""The same with addresses of 57 bits."""
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,8 @@ KERNEL = 0xFFFF888003400000
         ("488b04cf", {"rdi": KERNEL, "rcx": 0x6B6B6B6B6B6B6B6B}, None, "rcx"),
         ("488b04cf", {"rdi": 0x6B6B6B6B6B6B6B6B, "rcx": 4}, None, "rdi"),
         ("488b04cf", {"rdi": 0, "rcx": KERNEL}, None, "rdi"),
+        ("488b04cf", {"rdi": FIVE_LEVELS, "rcx": 0x6B6B6B6B6B6B6B6B}, None, "rcx"),
+        ("488b04cf", {"rdi": 0, "rcx": FIVE_LEVELS}, None, "rdi"),
         # rep movsb: source or destination
         ("f3a4", {"rsi": 0x1000, "rdi": KERNEL}, 0x1000, "rsi"),
         ("f3a4", {"rsi": KERNEL, "rdi": 0x2000}, 0x2000, "rdi"),

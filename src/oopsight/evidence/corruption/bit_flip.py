@@ -17,10 +17,10 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import Owner, SlabObject, neighbour, owner_of
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.kernel.slab_sample import slabs
 from oopsight.session import Session, read_word
 
-_CANONICAL = 47
 _SIBLINGS = (-4, -3, -2, -1, 1, 2, 3, 4)
 _LEAST_SIBLINGS = 2
 _MOST_FAR = 16
@@ -171,7 +171,7 @@ def _alone(
     candidates: list[tuple[int, Owner]] = []
     for bit in range(64):
         turned = value ^ 1 << bit
-        if turned >> _CANONICAL != 0x1FFFF:
+        if not in_kernel_half(turned):
             continue
         owner = owner_of(session, modules, turned)
         if owner.is_memory and owner.mapped:

@@ -13,6 +13,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.memory.owner import neighbour
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.session import read_word
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _LEAST_ALIKE = 4
 _SHOWN = 16
 _OTHERS = (1, 2, -2, 3, -3)
 """Places in the slab; the one before it may be of another kind."""
-_CANONICAL, _KERNEL = 47, 0x1FFFF  # the upper 17 bits of the kernel's addresses
 
 
 def head_overrun(
@@ -77,7 +77,7 @@ def among_others(
         there = read_word(session, field - int(one.address) + int(like.address))
         found = head_overrun(session, modules, one, like)
         starts = [read_word(session, int(each.address)) for each in (one, like)]
-        if there is None or there >> _CANONICAL != _KERNEL or None in starts or found is None:
+        if there is None or not in_kernel_half(there) or None in starts or found is None:
             continue
         first, its = (_sort((start or 0).to_bytes(_WORD, "little")) for start in starts)
         if first != its and field < found.end:
@@ -104,7 +104,7 @@ def _sort(word: bytes) -> str:
     number = int.from_bytes(word, "little")
     if number == 0:
         return "zero"
-    if number >> _CANONICAL == _KERNEL:
+    if in_kernel_half(number):
         return "pointer"
     letters = sum(0x20 <= byte < 0x7F for byte in word)
     if letters >= _WORD // 2 and letters == len(word.rstrip(b"\0")):

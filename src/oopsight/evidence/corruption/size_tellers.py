@@ -18,6 +18,7 @@ from oopsight.evidence.memory.owner import Reference, SlabObject, owner_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.disassembler import IMMEDIATE
 from oopsight.kernel.machine_code import memory_place, stores
@@ -79,7 +80,7 @@ def _held(
     except FaultError:
         return
     for value in array.array("Q", data):
-        one = owner_of(session, modules, value).slab if value >> 47 == 0x1FFFF else None
+        one = owner_of(session, modules, value).slab if in_kernel_half(value) else None
         if one is not None and one.address != before.address and not one.freed:
             yield value, one
 

@@ -16,11 +16,12 @@ from oopsight.evidence.corruption.index_limits import limits_of, sum_of
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.data_flow import DataFlow
-from oopsight.evidence.flow.effects import signed, slot_of
+from oopsight.evidence.flow.effects import MASK, signed, slot_of
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import ModulePointer
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -30,7 +31,6 @@ _MOST = 3
 _FARTHEST = 1 << 16
 """Elements."""
 _LARGEST_OBJECT = 1 << 13
-_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _stores(
             if len(terms) != 2 or not pointers or abs(first) > _LARGEST_OBJECT:
                 continue
             terms = {root: factor for root, factor in terms.items() if root != pointers[0]}
-        elif len(terms) != 1 or first >> 47 & _KERNEL_HALF != _KERNEL_HALF:
+        elif len(terms) != 1 or not in_kernel_half(first & MASK):
             continue
         root, stride = next(iter(terms.items()))
         distance = at - first if in_object else signed(at - first)

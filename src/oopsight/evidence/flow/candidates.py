@@ -29,6 +29,7 @@ from oopsight.evidence.flow.effects import (
 )
 from oopsight.evidence.flow.instructions import Memory
 from oopsight.evidence.flow.moves import Context
+from oopsight.kernel.addresses import in_kernel_half
 
 if TYPE_CHECKING:
     from oopsight.evidence.flow.values import Values
@@ -38,7 +39,6 @@ MOST_VALUES = 20_000
 MOST_COMBINED = 64
 """Of values of two places that are taken together."""
 
-_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 
 Key = tuple[Place, int]
 """A place, and the instruction before which it is looked at."""
@@ -164,7 +164,7 @@ class Candidates:
                 number = self._values.number(address, what.memory.size, signed_=what.signed)
                 if number is not None:
                     yield number
-                elif address >> 47 == _KERNEL_HALF:
+                elif in_kernel_half(address):
                     self.complete = False  # not in the dump, or gone since
         elif isinstance(what, Either):
             for one in (what.first, what.second):

@@ -32,6 +32,7 @@ from oopsight.evidence.flow.ways import FlowStep, Namer, Way
 from oopsight.evidence.memory.owner import Owner, owner_of, same_area
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.modules import Modules
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.session import Session
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ __all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
 
 _FARTHEST_MEMBER = 1 << 20
 _BITS_OF_A_PAGE = 8 * 4096
-_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 # Exceptions that a bad value makes, at an access or (an invalid opcode is BUG and WARN) at a check.
 _OF_A_VALUE = (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT, INVALID_OPCODE, "alignment_check")
 
@@ -108,7 +108,7 @@ def _start(fault: Fault, found: Calls) -> tuple[Context, str | Memory, int | Non
     value = context.registers.get(place)
     indexes = {o.memory.index for o in row.operands if o.memory is not None} | {bit_number(row)}
     # What is no number at all, poison or text, is looked at as a pointer is.
-    number = value is not None and value >> 47 in (0, _KERNEL_HALF)
+    number = value is not None and (in_kernel_half(value) or not value >> 47)
     return context, place, value, "index" if place in indexes and number else "operand"
 
 
@@ -167,8 +167,8 @@ def bad_register(fault: Fault, context: Context) -> str | None:
     # Both take part: whichever is no address by itself while the other is one.
     values = [context.registers.get(name) for name in (base, index)]
     if values[0] is not None and values[1] is not None:
-        base_is_kernel = values[0] >> 47 == _KERNEL_HALF
-        index_is_kernel = values[1] >> 47 == _KERNEL_HALF
+        base_is_kernel = in_kernel_half(values[0])
+        index_is_kernel = in_kernel_half(values[1])
         small = values[1] < _FARTHEST_MEMBER
         if base_is_kernel and not index_is_kernel and not small:
             return index

@@ -26,9 +26,9 @@ from oopsight.evidence.flow.effects import (
 from oopsight.evidence.flow.instructions import ARGUMENTS, CALL_CLOBBERS, Operand, whole_register
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.values import Values
+from oopsight.kernel.addresses import in_kernel_half
 
 _MOST_PLACES = 256
-_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 _LENGTH = {
     **dict.fromkeys(("memset", "memcpy", "memmove", "copy_from_user", "copy_to_user"), "rdx"),
     **dict.fromkeys(("strncpy", "strscpy", "sized_strscpy", "strlcpy", "hex2bin"), "rdx"),
@@ -185,7 +185,7 @@ class Extent:
 
     def _is_pointer(self, context: Context, load: Load, index: int) -> bool:
         value = self._values.evaluate(context, index, load, 0)
-        return value is not None and load.memory.size == 8 and value >> 47 == _KERNEL_HALF
+        return value is not None and load.memory.size == 8 and in_kernel_half(value)
 
     def _is_fresh(self, context: Context, base: str | None, index: int) -> bool:
         """Whether a pointer leads to memory that the function had allocated for this call."""
@@ -214,7 +214,7 @@ class Extent:
         if isinstance(place, Slot) or place not in CALL_CLOBBERS:
             return
         value = self._values.entering(context, place)
-        if value is None or value >> 47 != _KERNEL_HALF:
+        if value is None or not in_kernel_half(value):
             yield Taken(Origin.CALL, context, 0, place)
 
 

@@ -8,11 +8,11 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.flow.arithmetic import SCALES, invert
 from oopsight.evidence.flow.effects import Constant, Copy, Effect, Load, Operation
 from oopsight.evidence.flow.moves import Context, How
+from oopsight.kernel.addresses import in_kernel_half
 
 if TYPE_CHECKING:
     from oopsight.evidence.flow.values import Values
 
-_KERNEL_HALF = 0x1FFFF  # the upper 17 bits of its addresses
 _PAGE_SHIFT = 12
 _FARTHEST = 1 << 32
 """Bytes from the beginning of an area to any place in it."""
@@ -130,4 +130,4 @@ def _is_far(number: int, total: int) -> bool:
 
 
 def _is_pointer(values: Values, number: int) -> bool:
-    return number >> 47 == _KERNEL_HALF and values.reader.read(number, 1) is not None
+    return in_kernel_half(number) and values.reader.read(number, 1) is not None

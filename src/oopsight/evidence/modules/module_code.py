@@ -14,6 +14,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.modules.code_loops import Store, written_in_loops
 from oopsight.evidence.modules.modules import Module
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.kernel.calling_convention import CALLER_SAVED
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
                 value = int(number[0], 16)
                 before = operands[: number.start()]
                 value = -value & _MASK if before.endswith(("-", "- ")) else value
-                if value >> 31 == 0x1FFFFFFFF or value >> 47 == 0x1FFFF:
+                if in_kernel_half(value):
                     refers.add(value)
     widths |= written_in_loops(rows, loops, stores)
     return ModuleFunction(
