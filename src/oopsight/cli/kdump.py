@@ -1,4 +1,4 @@
-"""make sure that a crash leaves a dump: check, set up, undo, test"""  # noqa: D400 - help
+"""Make sure that a crash leaves a dump: check, set up, undo, test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""what brought this machine down last: from dumps, pstore and the journal"""  # noqa: D400 - help
+"""Say what brought this machine down last, from dumps, pstore and the journal."""
 
 from __future__ import annotations
 
