@@ -18,18 +18,19 @@ def with_losers(
 
     :param culprits: as far as known, of one module
     """
-    if not _told(culprits, losers) or isinstance(losers, Missing):
+    known = _of(culprits, losers)
+    if known is None:
         return [], culprits
-    module, thing = losers.module, culprits[0].object
+    module, thing = known.module, culprits[0].object
     found = [
         Culprit(module.name, one.function, None, thing, one.how)
-        for one in losers.found[:_MOST_LOSERS]
+        for one in known.found[:_MOST_LOSERS]
     ]
     freers = [
         Culprit(module.name, name, None, thing, "frees such memory")
-        for name in losers.frees[:_MOST_FREERS]
+        for name in known.frees[:_MOST_FREERS]
     ]
-    if losers.linked:
+    if known.linked:
         text = f"most of the objects are on a list still, of those that {module.name} makes"
         return [Step(text, (module,))], tuple(merge(culprits, found))
     steps = [Step(f"{one.function} [{module.name}] {one.why}", (module,)) for one in found]
@@ -40,15 +41,15 @@ def with_losers(
 
 def certainty_of_who(culprits: tuple[Culprit, ...], losers: Losers | Missing) -> Certainty:
     """What code can do is not what it did: only one that cannot but lose it is as good as found."""
-    if not _told(culprits, losers) or isinstance(losers, Missing):
+    known = _of(culprits, losers)
+    if known is None or known.frees or known.linked or not known.whole:
         return Certainty.POSSIBLE
-    alone = len(losers.found) == len(losers.makers) == 1 and losers.whole
-    alone = alone and not losers.frees and not losers.linked
-    return Certainty.INFERRED if alone and losers.found[0].always else Certainty.POSSIBLE
+    alone = len(known.found) == len(known.makers) == 1 and known.found[0].always
+    return Certainty.INFERRED if alone else Certainty.POSSIBLE
 
 
-def _told(culprits: tuple[Culprit, ...], losers: Losers | Missing) -> bool:
-    """Whether it is of the module that is to blame."""
+def _of(culprits: tuple[Culprit, ...], losers: Losers | Missing) -> Losers | None:
+    """The losers, if they are of the module that is to blame."""
     if isinstance(losers, Missing) or not culprits:
-        return False
-    return culprits[0].module == losers.module.name
+        return None
+    return losers if culprits[0].module == losers.module.name else None

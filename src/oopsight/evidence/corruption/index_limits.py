@@ -34,7 +34,6 @@ _SIGNED = ("jg", "jge", "jl", "jle")
 _BY_SIGN = ("js", "jns")
 _LESS_ONE = ("jae", "jb", "jge", "jl")
 """After a comparison with a number, what is as large as that is on the other side."""
-_TWO = 2
 _WITHIN = 0
 """What a limit that is no number in the code lets pass: nothing beyond the table."""
 
@@ -108,7 +107,7 @@ def _effect(
         return 0, {("load", at): factor}
     if isinstance(what, Returned):
         return 0, {("returned", at): factor}
-    if not isinstance(what, Operation) or len(what.inputs) != _TWO:
+    if not isinstance(what, Operation) or len(what.inputs) != 2:
         return None
     first, second = what.inputs
     if what.name in ("imul", "shl") and isinstance(second, Constant):
@@ -188,7 +187,7 @@ def _compared(calls: Calls, code: Function, root: Root) -> Limits:
     least: int | None = None
     most: int | None = None
     for at, row in enumerate(code.instructions):
-        if row.mnemonic not in ("cmp", "test") or len(row.operands) < _TWO:
+        if row.mnemonic not in ("cmp", "test") or len(row.operands) < 2:
             continue
         jump = _jump(code, at)
         if jump is None:

@@ -17,8 +17,6 @@ from oopsight.evidence.flow.instructions import ARGUMENTS, Instruction, whole_re
 
 _LEAST, _MOST = 2, 1 << 16
 _MOST_COPIES = 8
-_TWO = 2
-"""Operands."""
 _STEPS = ("add", "sub", "inc", "dec")
 _COPIES = ("mov", "movsxd", "movsx")
 _WIDE = 4
@@ -91,7 +89,7 @@ def _is_text(what: Effect | None) -> bool:
 def _number(calls: Calls, code: Function, index: int, loop: set[int]) -> int | None:
     """What a comparison allows, if it is of a number that moves with one that does not."""
     row = code.instructions[index]
-    if row.mnemonic != "cmp" or len(row.operands) != _TWO:
+    if row.mnemonic != "cmp" or len(row.operands) != 2:
         return None
     first, second = row.operands[:2]
     name = whole_register(first.register or "")
@@ -120,7 +118,7 @@ def _moves(calls: Calls, code: Function, register: str, at: int, loop: set[int])
             if found.index not in loop:
                 continue
             row = code.instructions[found.index]
-            source = row.operands[1].register if len(row.operands) == _TWO else None
+            source = row.operands[1].register if len(row.operands) == 2 else None
             if _steps(row):
                 stepped = True
             elif row.mnemonic in _COPIES and (whole := whole_register(source or "")) is not None:

@@ -39,7 +39,6 @@ _LEAST_ERROR = -4096
 _HARMLESS = re.compile(
     r"_*(?:printk|dev_\w*printk|dev_(?:err|warn|info)|str\w*cmp|memcmp|ktime_\w+)"
 )
-_TWO = 2
 
 
 class Does(str, Enum):
@@ -135,7 +134,7 @@ def _copies(code: Function, at: int, register: str) -> frozenset[str]:
         if row.is_call or row.is_jump:
             break
         if register in row.written:
-            source = row.operands[1] if len(row.operands) == _TWO else None
+            source = row.operands[1] if len(row.operands) == 2 else None
             if row.mnemonic == "mov" and source is not None and source.register:
                 found.add(whole_register(source.register) or register)
             if row.mnemonic == "lea" and source is not None and source.memory:
@@ -194,7 +193,7 @@ def _leaves(code: Function, row: Instruction) -> bool:
 
 def _stores(row: Instruction, held: frozenset[str]) -> bool:
     """Whether it stores the pointer anywhere but on the own stack."""
-    if row.mnemonic != "mov" or len(row.operands) != _TWO or row.operands[0].memory is None:
+    if row.mnemonic != "mov" or len(row.operands) != 2 or row.operands[0].memory is None:
         return False
     source = whole_register(row.operands[1].register or "")
     return source in held and row.operands[0].memory.base != "rsp"
@@ -211,7 +210,7 @@ def _after(
         constant = row.operands[1].immediate if row.mnemonic == "mov" else None
         number = None if constant is None else signed(constant, 32)
     rest = held - written
-    if row.mnemonic in ("mov", "lea") and len(row.operands) == _TWO and written:
+    if row.mnemonic in ("mov", "lea") and len(row.operands) == 2 and written:
         source = row.operands[1]
         name = whole_register(source.register or "")
         if row.mnemonic == "lea" and source.memory is not None:
@@ -224,7 +223,7 @@ def _after(
 def _ways(code: Function, at: int, held: frozenset[str]) -> list[int]:
     """Where it goes on: not where the pointer is NULL or an error code."""
     row, ways = code.instructions[at], list(code.after[at])
-    if not row.is_jump or not at or len(ways) < _TWO or row.target is None:
+    if not row.is_jump or not at or len(ways) < 2 or row.target is None:
         return ways
     before = code.instructions[at - 1]
     registers = {whole_register(one.register or "") for one in before.operands} & held

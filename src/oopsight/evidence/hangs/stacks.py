@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.jumped_on import JumpedOn, blamable, jumped_on, names_its_call
 from oopsight.evidence.modules.modules import Modules
@@ -323,14 +323,14 @@ class StackReader:
             holds = tuple(known(h) for h in place.held)
             wants = known(place.wanted) if place.wanted is not None else None
         loop = loop_at(function, call.pc)
-        more = {
-            "in_loop": bool(loop),
-            "follows_pointers": follows_pointers(loop),
-            "holds": holds,
-            "wants": wants,
-            "calls_by_name": None if call.interrupted else names_its_call(self._prog, call.pc),
-        }
-        return Call(**{**vars(call), **more})
+        return replace(
+            call,
+            in_loop=bool(loop),
+            follows_pointers=follows_pointers(loop),
+            holds=holds,
+            wants=wants,
+            calls_by_name=None if call.interrupted else names_its_call(self._prog, call.pc),
+        )
 
     def ahead(self, task: Any, call: Call) -> list[tuple[str, str, int]]:
         """What a function goes on to give back or signal, where its code and registers tell what.

@@ -243,16 +243,16 @@ def _registrants(
 ) -> list[ModuleUse]:
     """Modules from outside the kernel that have entries where the kernel met this one, and free."""
     registry = registry_of(flow.first)
+    if registry is None:
+        return []
+    why = f"its code has to do with such, the kernel took it for {registry.what}"
     found: list[ModuleUse] = []
-    for module in modules.loaded if registry is not None else ():
+    for module in modules.loaded:
         inner = inner_functions(session, module, reader) if module.taints else []
         frees = freers(inner, one.cache)
-        if registry is None or not frees or len(found) >= MOST_SUSPECT_MODULES:
-            continue
-        if any(registry.handles(function) for function in inner):
-            why = f"its code has to do with such, the kernel took it for {registry.what}"
+        if frees and any(registry.handles(function) for function in inner):
             found.append(ModuleUse(module.name, why, None, frees, (), (), guessed=True))
-    return found
+    return found[:MOST_SUSPECT_MODULES]
 
 
 def _ranks(able: list[tuple[int, ModuleFunction]]) -> tuple[int, ...]:

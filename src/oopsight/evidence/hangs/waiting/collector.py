@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from oopsight.cheap import replace
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import StackReader, TaskStack
@@ -161,7 +162,7 @@ class Collector:
             Holder(h.task, h.task.address in self.alive, h.known_by) for h in lock.holders
         )
         within = None if lock.address is None else self.reader.names.within(int(lock.address))
-        return Lock(**{**vars(lock), "holders": holders, "within": within})
+        return replace(lock, holders=holders, within=within)
 
     def _with_spinner(self, lock: Lock) -> Lock:
         """A spinlock names no owner: a CPU's code does which has taken it and not given it back."""
@@ -170,7 +171,7 @@ class Collector:
             for cpu in self.cpus
             if any(h.address == lock.address for call in cpu.stack.calls for h in call.holds)
         )
-        return Lock(**{**vars(lock), "holders": holders})
+        return replace(lock, holders=holders)
 
     def _add_givers(self) -> bool:
         """Find who has what names no owner, by the code of the tasks that are stuck.
@@ -202,9 +203,9 @@ class Collector:
         for address, wait in self.waits.items():
             if wait.lock is not None and found.get(wait.lock.key):
                 key = wait.lock.key
-                told = {"detail": details[key]} if key in details else {}
-                lock = Lock(**{**vars(wait.lock), "holders": tuple(found[key]), **told})
-                self.waits[address] = Wait(**{**vars(wait), "lock": lock})
+                detail = details.get(key, wait.lock.detail)
+                lock = replace(wait.lock, holders=tuple(found[key]), detail=detail)
+                self.waits[address] = replace(wait, lock=lock)
         self._strike_signals()
         return bool(found)
 
@@ -255,8 +256,8 @@ class Collector:
                 h for h in lock.holders if h.known_by == "pool" or waits_for(graph, h, wait)
             )
             if stuck != lock.holders:
-                left = Lock(**{**vars(lock), "holders": stuck})
-                self.waits[address] = Wait(**{**vars(wait), "lock": left})
+                left = replace(lock, holders=stuck)
+                self.waits[address] = replace(wait, lock=left)
 
     def _strike_readers(self) -> None:
         """A last reader that waits for the lock itself, and in no code that has it, reads no more.
@@ -276,8 +277,8 @@ class Collector:
         }
         for address, wait in list(self.waits.items()):
             if wait.lock is not None and wait.lock.key in stale:
-                alone = Lock(**{**vars(wait.lock), "holders": ()})
-                self.waits[address] = Wait(**{**vars(wait), "lock": alone})
+                alone = replace(wait.lock, holders=())
+                self.waits[address] = replace(wait, lock=alone)
 
     def _unheld(self) -> set[tuple[str, int]]:
         """What is waited for that names no owner, by kind and address."""
