@@ -15,7 +15,8 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.use_after_free import registrants
-from oopsight.evidence.use_after_free.registrants import Registrants, collect, registry_of
+from oopsight.evidence.use_after_free.callback_registries import registry_of
+from oopsight.evidence.use_after_free.registrants import Registrants, collect
 
 BASE = 0xFFFFFFFFC0400000
 POISON = 0x6B6B6B6B6B6B6B6B

@@ -34,8 +34,8 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.callback_registries import registry_of
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
-from oopsight.evidence.use_after_free.registrants import registry_of
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 

@@ -16,8 +16,8 @@ from oopsight.evidence.modules.module_code import ModuleFunction, functions
 from oopsight.evidence.modules.module_roles import holding_variables
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.callback_registries import Registry, registry_of
 from oopsight.evidence.use_after_free.claims import Claim, claim_of
-from oopsight.evidence.use_after_free.registrants import Registry, registry_of
 from oopsight.session import Session
 from oopsight.text import printable
 
