@@ -75,6 +75,9 @@ def test_who_hands_the_index_over_may_have_looked_at_it(monkeypatch: pytest.Monk
     assert found(monkeypatch, BARE, checks) == ()
     unchecked = found(monkeypatch, BARE, does_not)
     assert unchecked == (StrayStore("set_balance", -1, None, None),)
+    # mov edi,esi; call set_balance; ret: of what the kernel calls that one with nothing is known.
+    hands_on = "89f7 e8f9efffff c3"
+    assert found(monkeypatch, BARE, hands_on) == ()
 
 
 def test_an_object(monkeypatch: pytest.MonkeyPatch) -> None:

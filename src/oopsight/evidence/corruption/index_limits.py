@@ -5,6 +5,7 @@ Not a fact by itself: :mod:`oopsight.evidence.corruption.stray_stores` asks it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 
 from oopsight.cheap import dataclass
@@ -34,6 +35,7 @@ _SIGNED = ("jg", "jge", "jl", "jle")
 _BY_SIGN = ("js", "jns")
 _LESS_ONE = ("jae", "jb", "jge", "jl")
 """After a comparison with a number, what is as large as that is on the other side."""
+_ENDBR = 4  # a direct call may skip the landing pad of indirect ones
 _WITHIN = 0
 """What a limit that is no number in the code lets pass: nothing beyond the table."""
 
@@ -123,28 +125,64 @@ def _effect(
     return _added(0, parts)
 
 
-def limits_of(
-    calls: Calls, code: Function, root: Root, functions: Iterable[int], deep: int = _DEEPEST
-) -> Limits:
-    """The limits of a number in a function, and in those of its module that hand it over.
+class IndexLimits:
+    """The limits of numbers in the functions of one module; each is asked for once."""
 
-    :param functions: where those of the module begin
-    """
-    own = _compared(calls, code, root)
-    if root[0] != "entered" or None not in (own.least, own.most):
-        return own
-    handed = [
-        found
-        for begin in functions
-        if deep and (other := calls.function(begin)) is not None
-        for found in _handed(calls, other, code.start, str(root[1]), functions, deep - 1)
-    ]
-    # What the kernel itself calls with a number and nobody looks at has its limits elsewhere.
-    if not handed and own.least is None and own.most is None:
-        return Limits(None, None, known=False)
-    least = own.least if own.least is not None else _weakest([one.least for one in handed], min)
-    most = own.most if own.most is not None else _weakest([one.most for one in handed], max)
-    return Limits(least, most, all(one.known for one in handed))
+    def __init__(self, calls: Calls, functions: Iterable[int]) -> None:
+        """Ask about a module.
+
+        :param functions: where those of the module begin
+        """
+        self._calls = calls
+        self._functions = tuple(functions)
+        self._known: dict[tuple[int, Root, int], Limits] = {}
+
+    def of(self, code: Function, root: Root, deep: int = _DEEPEST) -> Limits:
+        """The limits of a number in a function, and in those of its module that hand it over.
+
+        :param deep: how many callers outwards are asked
+        """
+        key = (code.start, root, deep)
+        if key not in self._known:
+            self._known[key] = self._of(code, root, deep)
+        return self._known[key]
+
+    def _of(self, code: Function, root: Root, deep: int) -> Limits:
+        own = _compared(self._calls, code, root)
+        if root[0] != "entered" or None not in (own.least, own.most):
+            return own
+        sites = self._sites.get(code.start, ()) if deep else ()
+        handed = [self._handed(other, at, str(root[1]), deep - 1) for other, at in sites]
+        # What the kernel itself calls with a number and nobody looks at has its limits elsewhere.
+        if not handed and own.least is None and own.most is None:
+            return Limits(None, None, known=False)
+        least = own.least if own.least is not None else _weakest([one.least for one in handed], min)
+        most = own.most if own.most is not None else _weakest([one.most for one in handed], max)
+        return Limits(least, most, all(one.known for one in handed))
+
+    @functools.cached_property
+    def _sites(self) -> dict[int, list[tuple[Function, int]]]:
+        """By where a function begins, the calls of it from the module's others."""
+        found: dict[int, list[tuple[Function, int]]] = {}
+        starts = {begin + skipped: begin for begin in self._functions for skipped in (0, _ENDBR)}
+        for begin in self._functions:
+            code = self._calls.function(begin)
+            for at, row in enumerate(code.instructions if code is not None else ()):
+                target = starts.get(row.target) if row.target is not None else None
+                if code is not None and target is not None and target != begin:
+                    found.setdefault(target, []).append((code, at))
+        return found
+
+    def _handed(self, code: Function, at: int, register: str, deep: int) -> Limits:
+        """The limits of what a call hands over in a register."""
+        given = _of(self._calls, code, register, at, 1, _MOST_STEPS)
+        if given is None or len(given[1]) > 1:
+            return Limits(None, None, known=False)
+        number, terms = given
+        if not terms:
+            return Limits(number, number)
+        limits = self.of(code, next(iter(terms)), deep)
+        return Limits(_more(limits.least, number), _more(limits.most, number), limits.known)
 
 
 def _weakest(limits: list[int | None], choose: Callable[[list[int]], int]) -> int | None:
@@ -152,30 +190,6 @@ def _weakest(limits: list[int | None], choose: Callable[[list[int]], int]) -> in
     if not known or len(known) < len(limits):
         return None
     return choose(known)
-
-
-def _handed(
-    calls: Calls, code: Function, target: int, register: str, functions: Iterable[int], deep: int
-) -> list[Limits]:
-    """The limits of what a function hands to another, wherever it calls it."""
-    found = []
-    for at, row in enumerate(code.instructions):
-        if row.target is None or not target <= row.target <= target + 4:
-            continue
-        if code.start == target:
-            continue
-        given = _of(calls, code, register, at, 1, _MOST_STEPS)
-        if given is None:
-            found.append(Limits(None, None, known=False))
-        elif not given[1]:
-            found.append(Limits(given[0], given[0]))
-        elif len(given[1]) == 1:
-            (root,) = given[1]
-            limits = limits_of(calls, code, root, functions, deep)
-            found.append(Limits(_more(limits.least, given[0]), _more(limits.most, given[0])))
-        else:
-            found.append(Limits(None, None, known=False))
-    return found
 
 
 def _more(limit: int | None, by: int) -> int | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.corruption.index_limits import limits_of, sum_of
+from oopsight.evidence.corruption.index_limits import IndexLimits, sum_of
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -86,17 +86,18 @@ def stray_stores(
     reader = SessionReader(session)
     calls = Calls(reader, (), {})
     inner = {one.start: one.name for one in inner_functions(session, module, reader)}
+    limits = IndexLimits(calls, inner)
     found: dict[str, StrayStore] = {}
     for begin, name in inner.items():
         code = calls.function(begin)
-        for one in _stores(calls, code, inner, at, in_object) if code is not None else ():
+        for one in _stores(calls, code, limits, at, in_object) if code is not None else ():
             found.setdefault(base_name(name), StrayStore(base_name(name), *one))
     ranked = sorted(found.values(), key=lambda one: one.least is None and one.most is None)
     return tuple(ranked[:_MOST])
 
 
 def _stores(
-    calls: Calls, code: Function, inner: dict[int, str], at: int, in_object: bool
+    calls: Calls, code: Function, limits: IndexLimits, at: int, in_object: bool
 ) -> Iterator[tuple[int, int | None, int | None]]:
     """Stores of a function that can come to a place: with which index, and what it lets pass."""
     for index, row in enumerate(code.instructions):
@@ -118,19 +119,26 @@ def _stores(
             continue
         root, stride = next(iter(terms.items()))
         distance = at - first if in_object else signed(at - first)
-        for number in _numbers(distance, stride, memory.size):
-            limits = limits_of(calls, code, root, inner)
-            # What stores a whole pointer behind the first element may be to set just that.
-            if limits.lets(number) and (number < 0 or memory.size < _POINTER):
-                yield number, limits.least, limits.most
+        number = _index(distance, stride, memory.size)
+        passes = limits.of(code, root) if number is not None else None
+        if number is None or passes is None or not passes.lets(number):
+            continue
+        # What stores a whole pointer behind the first element may be to set just that.
+        if number < 0 or memory.size < _POINTER:
+            yield number, passes.least, passes.most
 
 
-def _numbers(distance: int, stride: int, size: int) -> Iterator[int]:
-    """Indices with which a store runs into eight bytes that are so far from the first element."""
+def _index(distance: int, stride: int, size: int) -> int | None:
+    """The index with which a store runs into a pointer.
+
+    :param distance: from the first element to the pointer, in bytes
+    :param stride: from one element to the next
+    :param size: of what is stored
+    """
     if stride < size:
-        return
+        return None
     for byte in range(1 - size, _POINTER):
         number, rest = divmod(distance + byte, stride)
         if not rest and abs(number) < _FARTHEST:
-            yield number
-            return
+            return number
+    return None
