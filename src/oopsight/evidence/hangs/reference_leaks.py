@@ -21,6 +21,8 @@ from oopsight.session import Session
 
 _KINDS = ("completion", "event")
 _MOST_MODULES = 4
+_DEEPEST = 16
+"""Functions looked into of which each calls the next."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class _Module:
         self._calls = Calls(self._reader, (), {})
         self._module = module
         self._known: dict[int, tuple[Does, bool]] = {}
+        self._depth = 0
 
     def code(self, start: int) -> Function | None:
         return self._calls.function(start)
@@ -83,10 +86,15 @@ class _Module:
             return Does.OTHER, False
         if not self._module.holds(target):
             return does(known[0]), False
-        if known[1] not in self._known:
-            self._known[known[1]] = Does.OTHER, False  # it may call itself
-            self._known[known[1]] = self._looked_into(known[1])
-        return self._known[known[1]]
+        start = known[1]
+        if start not in self._known:
+            if self._depth >= _DEEPEST:
+                return Does.OTHER, False
+            self._known[start] = Does.OTHER, False  # it may call itself
+            self._depth += 1
+            self._known[start] = self._looked_into(start)
+            self._depth -= 1
+        return self._known[start]
 
     def _looked_into(self, start: int) -> tuple[Does, bool]:
         code = self.code(start)

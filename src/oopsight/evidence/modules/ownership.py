@@ -21,6 +21,8 @@ from oopsight.session import Session
 
 _MOST_SOURCES = 64
 _MOST_REACHED = 200
+_DEEPEST = 16
+"""Functions through which a pointer is followed that each hands on to the next."""
 _VARIANT = re.compile(r"(?:_noprof|_orig|_erms)$")
 _FREES = re.compile(
     r"kv?free(?:_sensitive|_const|_call_rcu|_skb\w*)?|vfree|kvfree_call_rcu|kmem_cache_free"
@@ -72,6 +74,7 @@ class Ownership:
         self.functions = inner_functions(session, module)
         self.by_start = {one.start: one for one in self.functions}
         self._handed: dict[tuple[int, str], str] = {}
+        self._depth = 0
 
     def code(self, one: ModuleFunction) -> Function | None:
         """Its code, followed."""
@@ -100,8 +103,12 @@ class Ownership:
     def _of_argument(self, start: int, register: str) -> str:
         key = (start, register)
         if key not in self._handed:
+            if self._depth >= _DEEPEST:
+                return KEEPS
             self._handed[key] = KEEPS  # as long as it is not known, for those that call themselves
+            self._depth += 1
             found = self.handed(self.by_start[start], register)
+            self._depth -= 1
             if found is not None and not found.kept and not found.returned:
                 some = KEEPS if found.lost else FREES
                 self._handed[key] = some if found.freed else USES
