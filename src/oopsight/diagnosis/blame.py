@@ -44,8 +44,10 @@ def fault_step(fault: Fault) -> Step:
     if fault.code is not None and fault.instruction is not None:
         because.append(InstructionPointer(fault.pc, fault.code, fault.instruction))
     if fault.address is None:
-        met = (fault.exception or "an exception").replace("_", " ")
-        text = f"{name} met a {met}: {fault.instruction or 'an instruction not in the dump'}"
+        met = (fault.exception or "exception").replace("_", " ")
+        article = "an" if met[0] in "aeiou" else "a"
+        instruction = fault.instruction or "an instruction not in the dump"
+        text = f"{name} met {article} {met}: {instruction}"
     elif fault.address == fault.pc:
         text = f"the machine was sent to {fault.address}, where no code is"
     else:
