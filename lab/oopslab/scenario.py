@@ -33,6 +33,10 @@ GUEST = LAB / "guest"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DESCRIPTIONS = ("scenario.json", "truth.json")
 _FOR_TESTS = ("summary", "kernels", "captures", "heavy")
+_PASTING = re.compile(r"\b(?:DEFINE_SHOW_ATTRIBUTE|DEVICE_ATTR_(?:RO|RW|WO)|CONTROL_FILE)\((\w+)")
+"""Macros that paste further names together with the one they are given."""
+_PASTED = ("{}_show", "{}_store", "{}_open", "{}_write", "{}_fops", "{}_file_ops", "dev_attr_{}")
+"""Those names, which go on belonging to it under a new one."""
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 
 
@@ -194,6 +198,8 @@ def _new_names(texts: dict[str, str], prefixes: tuple[str, ...], seed: str) -> d
         words[word] = new.upper() if word.isupper() else new
         if word not in named and word not in prefixes:
             words[word] = "[a-z]+"
+    for base in {base for text in texts.values() for base in _PASTING.findall(text)} & set(words):
+        words |= {form.format(base): form.format(words[base]) for form in _PASTED}
     return words
 
 

@@ -92,6 +92,15 @@ def test_truth_and_expectations_are_renamed_with_the_sources(name: str) -> None:
             assert not re.search(rf"\b{prefix}", text), f"{path} still has {prefix}"
 
 
+def test_names_that_a_macro_pastes_together_stay_so_when_renamed() -> None:
+    named = re.compile(r"DEVICE_ATTR_RW\((\w+)\)")
+    (text,) = (t for t in load("bug-on-one-of-three", "seed").texts.values() if named.search(t))
+    attribute = named.findall(text)[0]
+    assert attribute != "window"
+    for pasted in (f"ssize_t {attribute}_show(", f"&dev_attr_{attribute}.attr"):
+        assert pasted in text
+
+
 def test_renaming_depends_on_the_seed_alone() -> None:
     assert load("incident", "a") == load("incident", "a")
     assert load("incident", "a").digest != load("incident", "b").digest
