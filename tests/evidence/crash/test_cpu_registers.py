@@ -60,3 +60,22 @@ def test_without_such_a_cpu_there_are_none(monkeypatch: pytest.MonkeyPatch, pani
 @pytest.mark.parametrize("cut", [3, 12, 40, 130])
 def test_a_note_that_is_cut_off_gives_none(monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
     assert panic_registers(_session(monkeypatch, _of_a_cpu(1, 2)[:cut], 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("online", "ip"),
+    [
+        # CPU 1 is offline, and has no note.
+        ([0, 2], 0x3000),
+        # All have notes, be they online or stopped.
+        ([0, 1, 2, 3], 0),
+        ([2], 0),
+    ],
+)
+def test_notes_of_cpus_that_are_offline_may_be_left_out(
+    monkeypatch: pytest.MonkeyPatch, online: list[int], ip: int
+) -> None:
+    monkeypatch.setattr("drgn.helpers.linux.cpumask.for_each_online_cpu", lambda _: iter(online))
+    two = _of_a_cpu(0x1000, 0x2000) + _of_a_cpu(0x3000, 0x4000)
+    registers = panic_registers(_session(monkeypatch, two, 2))
+    assert (registers.ip.value_() if registers is not None else 0) == ip

@@ -35,10 +35,24 @@ def panic_registers(session: Session) -> Any | None:
         notes = list(_notes(raw_notes(session.info)))
     except (FaultError, LookupError, AttributeError, OSError, MalformedElfError, struct.error):
         return None
-    if not 0 <= cpu < len(notes):
+    number = _note_of(session, cpu, len(notes))
+    if not 0 <= number < len(notes):
         return None
-    data = notes[cpu][_REGISTERS : _REGISTERS + sizeof(kind)]
+    data = notes[number][_REGISTERS : _REGISTERS + sizeof(kind)]
     return Object.from_bytes_(session.prog, kind, data) if len(data) == sizeof(kind) else None
+
+
+def _note_of(session: Session, cpu: int, count: int) -> int:
+    """Which of the notes is a CPU's, of so many: kexec has none of CPUs that are offline."""
+    from drgn import FaultError
+    from drgn.helpers.linux.cpumask import for_each_online_cpu
+
+    try:
+        online = list(for_each_online_cpu(session.prog))
+    except (FaultError, LookupError):
+        return cpu
+    # Those that panic() has stopped are offline by then, and have notes if QEMU wrote the dump.
+    return online.index(cpu) if len(online) == count and cpu in online else cpu
 
 
 def _notes(data: bytes) -> Iterator[bytes]:
