@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-_PAGE = 4096
+from oopsight.kernel.holes import read_with_holes
+
 _CALL = 0xE8
 _JUMP = 0xE9
 _SIZE = 5
@@ -39,7 +40,7 @@ def calls(
     :param jumps: also those that look like jumps there, which end a function in a call
     """
     wanted = frozenset(targets)
-    code = _memory(prog, start, size)
+    code = read_with_holes(prog, start, size)
     found = []
     for opcode in (_CALL, _JUMP) if jumps else (_CALL,):
         at = code.find(opcode)
@@ -76,7 +77,7 @@ def mentions(prog: Any, start: int, size: int, targets: Iterable[int]) -> list[t
 
     A number in an instruction has only the lower half of such an address.
     """
-    memory = _memory(prog, start, size)
+    memory = read_with_holes(prog, start, size)
     found = []
     for target in targets:
         lower = target.to_bytes(8, "little")[:4]
@@ -91,17 +92,3 @@ def mentions(prog: Any, start: int, size: int, targets: Iterable[int]) -> list[t
         if start + at + 4 + distance in wanted:
             found.append((start + at, start + at + 4 + distance))
     return sorted(found)
-
-
-def _memory(prog: Any, start: int, size: int) -> bytes:
-    """A range of memory; zeros for a page that cannot be read."""
-    from drgn import FaultError
-
-    found = bytearray()
-    for offset in range(0, size, _PAGE):
-        length = min(_PAGE, size - offset)
-        try:
-            found += prog.read(start + offset, length)
-        except FaultError:
-            found += bytes(length)
-    return bytes(found)

@@ -27,6 +27,7 @@ from oopsight.evidence.pointers import LogPointer, ModulePointer, TaskPointer
 from oopsight.kernel.call_sites import addresses, call_sites
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Held, Leak
+from oopsight.kernel.holes import read_with_holes
 from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES
 from oopsight.kernel.machine_code import Expression, direct_target
 from oopsight.kinds import Kind
@@ -37,7 +38,6 @@ _MOST_BYTES = 4 << 20
 _MOST_FUNCTIONS = 300
 _MOST_TABLES = 16
 _MOST_OWNERS = 4
-_PAGE = 4096
 _LEFT = (
     *("mutex", "rwsem", "rtmutex", "semaphore", "page", "bit", "srcu", "percpu_rwsem", "socket"),
     "grace period",
@@ -380,7 +380,7 @@ class _Search:
         wanted = start.to_bytes(8, "little")
         found: set[int] = set()
         for begin, end in module.ranges:
-            data = self._memory(begin, min(end - begin, _MOST_BYTES))
+            data = read_with_holes(self._prog, begin, min(end - begin, _MOST_BYTES))
             at = data.find(wanted)
             while at >= 0 and len(found) < _MOST_TABLES:
                 following = int.from_bytes(data[at + 8 : at + 16], "little")
@@ -412,19 +412,6 @@ class _Search:
             again_at=f"{returns[0]}+{leak.again - returns[1]:#x}" if leak.again else None,
             acts=leak.acts,
         )
-
-    def _memory(self, start: int, size: int) -> bytes:
-        """A range, what is not in the dump as zeros."""
-        from drgn import FaultError
-
-        data = bytearray()
-        for offset in range(0, size, _PAGE):
-            length = min(_PAGE, size - offset)
-            try:
-                data += self._prog.read(start + offset, length)
-            except FaultError:
-                data += bytes(length)
-        return bytes(data)
 
     def _whole(self, start: int, size: int) -> bool:
         from drgn import FaultError

@@ -19,6 +19,7 @@ from oopsight.evidence.memory.owner import owner_of
 from oopsight.evidence.modules.module_roles import holding_variables
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.kernel.holes import read_with_holes
 from oopsight.session import Session, read_word
 from oopsight.text import printable
 
@@ -163,14 +164,9 @@ def _room(session: Session, table: Owner) -> int:
 
 def _pointers(session: Session, modules: Modules, module: Module) -> Iterator[tuple[int, int]]:
     """Variables of a module that point out of it, each value once."""
-    from drgn import FaultError
-
     seen: set[int] = set()
     for start, stop in module.ranges:
-        try:
-            data = session.read(start, min(stop - start, _MOST_DATA))
-        except FaultError:
-            continue
+        data = read_with_holes(session.prog, start, min(stop - start, _MOST_DATA))
         for number, value in enumerate(array.array("Q", data[: len(data) & ~7])):
             memory = _KERNEL_HALF < value < _IMAGE and value % 8 == 0
             if memory and value not in seen and not modules.in_area(value):
