@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from oopsight.report import Report
@@ -35,65 +36,87 @@ def _cell(text: Any) -> str:
 
 def to_markdown(report: Report) -> str:
     """Render in the order in which it is read: verdict, events, proof, what to do, gaps."""
+    sections = (_verdict, _events, _proof, _innocent, _advice, _mail, _gaps, _backtrace)
+    return "\n".join(line for section in sections for line in section(report))
+
+
+def _verdict(report: Report) -> Iterator[str]:
     verdict = report["verdict"]
     alone = ""
     if verdict["cause_certainty"] != verdict["certainty"]:
         alone = f"; the cause by itself is {verdict['cause_certainty']}"
-    lines = [
-        f"# {_plain(verdict['title'])}",
-        "",
-        f"**{_plain(verdict['summary'])}**",
-        "",
+    yield from (f"# {_plain(verdict['title'])}", "", f"**{_plain(verdict['summary'])}**", "")
+    yield (
         f"Certainty: {verdict['certainty']} ({CERTAINTY[verdict['certainty']]}){alone}. "
-        f"Kind: {verdict['kind']}. Cause: {_plain(verdict['cause'] or 'unknown')}.",
-        "",
-    ]
+        f"Kind: {verdict['kind']}. Cause: {_plain(verdict['cause'] or 'unknown')}."
+    )
+    yield ""
     for problem in (report["dump"] or {}).get("problems", []):
-        lines += [f"The dump is not whole: {_plain(problem)}.", ""]
+        yield from (f"The dump is not whole: {_plain(problem)}.", "")
     basis = limited_basis(report)
     if basis:
-        lines += [f"Read with {_plain(basis)}.", ""]
+        yield from (f"Read with {_plain(basis)}.", "")
     where = machine(report)
     if where:
-        lines += [f"Machine: {_plain(where)}.", ""]
-    if report["timeline"]:
-        crash = crash_seconds(report)
-        lines += ["## What happened", "", "| before the crash | what | |", "| ---: | --- | --- |"]
-        lines += [
-            f"| {ago(crash - e['seconds'])} | {e['what']} | {_cell(event_text(e))} |"
-            for e in report["timeline"]
-        ]
-        lines.append("")
-    if report["chain"]:
-        lines += ["## Proof", ""]
-        for number, step in enumerate(report["chain"], 1):
-            shown = ", ".join(_code(pointer["command"]) for pointer in step["because"])
-            lines.append(f"{number}. {_plain(step['claim'])} ({shown})")
-        lines.append("")
-    if verdict["innocent"]:
-        lines += ["## Not to blame", ""]
-        lines += [f"- {_plain(i['module'])}: {_plain(i['why'])}" for i in verdict["innocent"]]
-        lines.append("")
-    if verdict["advice"]:
-        lines += ["## What to do", ""]
-        lines += [f"- {_plain(advice)}" for advice in verdict["advice"]]
-        lines.append("")
+        yield from (f"Machine: {_plain(where)}.", "")
+
+
+def _events(report: Report) -> Iterator[str]:
+    if not report["timeline"]:
+        return
+    crash = crash_seconds(report)
+    yield from ("## What happened", "", "| before the crash | what | |", "| ---: | --- | --- |")
+    for event in report["timeline"]:
+        yield f"| {ago(crash - event['seconds'])} | {event['what']} | {_cell(event_text(event))} |"
+    yield ""
+
+
+def _proof(report: Report) -> Iterator[str]:
+    steps = []
+    for number, step in enumerate(report["chain"], 1):
+        shown = ", ".join(_code(pointer["command"]) for pointer in step["because"])
+        steps.append(f"{number}. {_plain(step['claim'])} ({shown})")
+    yield from _section("Proof", steps)
+
+
+def _innocent(report: Report) -> Iterator[str]:
+    found = report["verdict"]["innocent"]
+    lines = [f"- {_plain(one['module'])}: {_plain(one['why'])}" for one in found]
+    yield from _section("Not to blame", lines)
+
+
+def _advice(report: Report) -> Iterator[str]:
+    lines = [f"- {_plain(advice)}" for advice in report["verdict"]["advice"]]
+    yield from _section("What to do", lines)
+
+
+def _mail(report: Report) -> Iterator[str]:
     if report["mail"]:
-        module = _plain(verdict["culprit"]["module"])
-        lines += [f"## Mail to the vendor of {module}", "", "```text"]
-        lines += [line.replace("```", "'''") for line in report["mail"].splitlines()]
-        lines += ["```", ""]
-    missing = gaps(report)
-    if missing:
-        lines += ["## What could not be checked", ""]
-        lines += [f"- {_plain(name)}: {_plain(why)}" for name, why in missing]
-        lines.append("")
-    lines += ["## Backtrace", "", "```"]
-    for frame in report["evidence"].get("backtrace", {}).get("frames", []):
-        lines.append(
-            f"#{frame['index']:<3} {frame['role']:<11} {frame['pc']} {frame_text(frame)}".replace(
-                "```", "'''"
-            )
-        )
-    lines += ["```", ""]
-    return "\n".join(lines)
+        module = _plain(report["verdict"]["culprit"]["module"])
+        text = map(_fenced, report["mail"].splitlines())
+        yield from _section(f"Mail to the vendor of {module}", ["```text", *text, "```"])
+
+
+def _gaps(report: Report) -> Iterator[str]:
+    lines = [f"- {_plain(name)}: {_plain(why)}" for name, why in gaps(report)]
+    yield from _section("What could not be checked", lines)
+
+
+def _backtrace(report: Report) -> Iterator[str]:
+    frames = report["evidence"].get("backtrace", {}).get("frames", [])
+    lines = [
+        _fenced(f"#{frame['index']:<3} {frame['role']:<11} {frame['pc']} {frame_text(frame)}")
+        for frame in frames
+    ]
+    yield from _section("Backtrace", ["```", *lines, "```"])
+
+
+def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
+    """A heading and lines below it; nothing where there are none."""
+    if lines:
+        yield from (f"## {title}", "", *lines, "")
+
+
+def _fenced(line: str) -> str:
+    """A line that cannot end the block of text that it stands in."""
+    return line.replace("```", "'''")

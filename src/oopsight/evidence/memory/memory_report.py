@@ -27,6 +27,7 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer, LogPointer, Pointer
+from oopsight.oops import CrashReport
 from oopsight.session import Session
 
 
@@ -186,74 +187,110 @@ def collect(
         found = parse(line.text, (one.text for one in log.lines[first:index]))
         if found is None or index in log.user:
             continue
-        checker, mistake, cache = found
-        report = next((one for one in log.crashes if one.first_line == index), None)
-        report = report or next(
-            (one for one in log.crashes if index - 2 <= one.first_line <= index + 2), None
-        )
+        report = _crash_at(log, index)
         if report is None:
             return Missing(Why.UNREADABLE, "the report of the heap's check is not whole")
-        stacks = {role: tuple(stack_of(session, known, report, role)) for role in _ROLES}
-        if isinstance(backtrace, Backtrace):
-            stacks["crash"] = of_dump(backtrace) or stacks["crash"]
-        if mistake is Mistake.INVALID_FREE and checker == "KFENCE" and stacks["freed"]:
-            mistake = Mistake.DOUBLE_FREE
         lines = log.lines[first : index + _LINES]
-        named_cache = next((m["cache"] for x in lines if (m := _CACHE.search(x.text))), None)
-        one = _object(session, known, lines)
-        for role in ("allocated", "freed"):
-            track = one.track(role) if one is not None else None
-            stacks[role] = (
-                track.calls
-                if track is not None
-                else with_caller(session, known, lines, role, stacks[role])
-            )
-        start, length, byte = _overwritten(lines)
-        before, because = _damaged_before(session, known, one, start)
-        if before is not None and mistake is not Mistake.DOUBLE_FREE:
-            mistake = Mistake.OVERWRITTEN
-            track = before.track("allocated")
-            stacks["allocated"] = track.calls if track is not None else ()
-        owner: str | None = None
-        able: tuple[str, ...] = ()
-        only = False
-        if mistake is Mistake.OVERWRITTEN:
-            owner, able, only = _writers(session, known, stacks["allocated"], before or one, start)
-            # What lies before an object is written by whoever counts below it, or by anybody.
-            only = only and (start is None or one is None or start > (before or one).address)
-        jumped, by = _handed_on(session, known, stacks["crash"])
-        if mistake is Mistake.INVALID_FREE and by is None:
-            by = release_function(session, known, stacks["crash"], one)
-        freed_jumped, freed_by = _handed_on(session, known, stacks["freed"])
-        by = by or _called_by_kernel(session, known, stacks["crash"], mistake, jumped=jumped)
-        return MemoryReport(
-            checker=checker,
-            mistake=mistake,
-            text=line,
-            cache=cache or named_cache or (one.cache if one is not None else None),
-            stack=stacks["crash"],
-            allocated=stacks["allocated"],
-            freed=stacks["freed"],
-            lines=tuple(_carrying(lines, stacks)),
-            object=one,
-            start=start,
-            length=length,
-            byte=byte,
-            from_before=before,
-            because=because,
-            jumped=jumped,
-            by=by,
-            freed_jumped=freed_jumped,
-            freed_by=freed_by,
-            red_zones=one is not None and has_red_zones(session.prog, one.cache_address),
-            owner=owner,
-            writers=able,
-            only_writer=only,
-        )
+        return _read(session, known, backtrace, report, line, lines, *found)
     return Missing(Why.NOT_APPLICABLE, "the log holds no report of the heap's own checks")
 
 
 _ROLES = ("crash", "allocated", "freed")
+
+
+def _crash_at(log: Log, index: int) -> CrashReport | None:
+    """The report that begins with a line, or else the one that begins beside it."""
+    exact = next((one for one in log.crashes if one.first_line == index), None)
+    near = (one for one in log.crashes if index - 2 <= one.first_line <= index + 2)
+    return exact or next(near, None)
+
+
+def _read(
+    session: Session,
+    modules: Modules | None,
+    backtrace: Backtrace | Missing,
+    report: CrashReport,
+    text: LogPointer,
+    lines: tuple[LogPointer, ...],
+    checker: str,
+    mistake: Mistake,
+    cache: str | None,
+) -> MemoryReport:
+    """Put a report together.
+
+    :param text: the line that names the mistake
+    :param lines: around it
+    :param cache: the object's, if that line names it
+    """
+    one = _object(session, modules, lines)
+    stacks = _stacks(session, modules, backtrace, report, lines, one)
+    freed = any(True for _ in stack_of(session, modules, report, "freed"))
+    if mistake is Mistake.INVALID_FREE and checker == "KFENCE" and freed:
+        mistake = Mistake.DOUBLE_FREE
+    start, length, byte = _overwritten(lines)
+    before, because = _damaged_before(session, modules, one, start)
+    if before is not None and mistake is not Mistake.DOUBLE_FREE:
+        mistake = Mistake.OVERWRITTEN
+        track = before.track("allocated")
+        stacks["allocated"] = track.calls if track is not None else ()
+    owner: str | None = None
+    able: tuple[str, ...] = ()
+    only = False
+    if mistake is Mistake.OVERWRITTEN:
+        owner, able, only = _writers(session, modules, stacks["allocated"], before or one, start)
+        # What lies before an object is written by whoever counts below it, or by anybody.
+        only = only and (start is None or one is None or start > (before or one).address)
+    jumped, by = _handed_on(session, modules, stacks["crash"])
+    if mistake is Mistake.INVALID_FREE and by is None:
+        by = release_function(session, modules, stacks["crash"], one)
+    freed_jumped, freed_by = _handed_on(session, modules, stacks["freed"])
+    named_cache = next((m["cache"] for x in lines if (m := _CACHE.search(x.text))), None)
+    return MemoryReport(
+        checker=checker,
+        mistake=mistake,
+        text=text,
+        cache=cache or named_cache or (one.cache if one is not None else None),
+        stack=stacks["crash"],
+        allocated=stacks["allocated"],
+        freed=stacks["freed"],
+        lines=tuple(_carrying(lines, stacks)),
+        object=one,
+        start=start,
+        length=length,
+        byte=byte,
+        from_before=before,
+        because=because,
+        jumped=jumped,
+        by=by or _called_by_kernel(session, modules, stacks["crash"], mistake, jumped=jumped),
+        freed_jumped=freed_jumped,
+        freed_by=freed_by,
+        red_zones=one is not None and has_red_zones(session.prog, one.cache_address),
+        owner=owner,
+        writers=able,
+        only_writer=only,
+    )
+
+
+def _stacks(
+    session: Session,
+    modules: Modules | None,
+    backtrace: Backtrace | Missing,
+    report: CrashReport,
+    lines: tuple[LogPointer, ...],
+    one: SlabObject | None,
+) -> dict[str, tuple[TrackFrame, ...]]:
+    """The stacks by their roles: better ones than the report's where the dump has them."""
+    stacks = {role: tuple(stack_of(session, modules, report, role)) for role in _ROLES}
+    if isinstance(backtrace, Backtrace):
+        stacks["crash"] = of_dump(backtrace) or stacks["crash"]
+    for role in ("allocated", "freed"):
+        track = one.track(role) if one is not None else None
+        stacks[role] = (
+            track.calls
+            if track is not None
+            else with_caller(session, modules, lines, role, stacks[role])
+        )
+    return stacks
 
 
 def _handed_on(
