@@ -65,6 +65,7 @@ class Gift(NamedTuple):
     site: int
     """Address of the call."""
     by: str
+    """The function called."""
 
 
 def ahead(

@@ -47,6 +47,7 @@ class Expression(NamedTuple):
     base: str
     """``""`` for a constant; ``rdi`` for the argument; ``[...]`` for a load."""
     offset: int
+    """In bytes, modulo 2**64."""
 
     def plus(self, offset: int) -> Expression:
         """The same, further on."""
@@ -102,6 +103,7 @@ class Operand(NamedTuple):
     """With its sign."""
     mem: Memory = Memory(0, 0, 0, 1, 0)
     access: int = 0
+    """``READ``, ``WRITE`` or both; 0 for an immediate."""
 
 
 @dataclass

@@ -29,6 +29,7 @@ class KeptBy:
 
     function: str
     called: str
+    """What had returned it; for one that fills a field late, what makes the object known."""
     checked: bool
     """Whether it is compared with the error codes."""
 

@@ -36,6 +36,7 @@ class Undoer:
     table: str
     """The structure."""
     member: str
+    """Of the structure, that it stands in."""
     address: int
     """The function, 0 for none."""
 
