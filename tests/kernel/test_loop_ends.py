@@ -107,3 +107,8 @@ def test_a_number_whose_place_changes_by_turns_is_told_by_its_instruction() -> N
     found = ended(goes, START + 6)
     assert found.elsewhere == {START + 0xB}
     assert not ended(RING, IN_RING).elsewhere
+
+
+def test_what_is_chosen_by_a_comparison_may_be_what_was_there_before() -> None:
+    # eax = size; if (head == 1) eax = edx; head = eax
+    assert stored_from(function("8b4708 837f0c01 0f44c2 89470c c3"), START + 10).reads == {SIZE}

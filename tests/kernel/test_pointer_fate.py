@@ -80,3 +80,10 @@ def test_what_a_function_is_handed() -> None:
     found = fate(code, START, Expression("rdi", 0), does)
     assert found is not None
     assert (found.freed, found.lost) == (True, (START + 12,))
+
+
+def test_who_fills_an_array_keeps_nothing_by_that() -> None:
+    # rcx = it; do { [rcx + 8] = edx; rcx += 4; } while (rcx != rdi); return it
+    found = of_result("4883ec08", "call kmalloc_trace", "4889c1 895108 4883c104 4839f9 75f4 "
+                      "4883c408 c3")  # fmt: skip
+    assert (found.kept, found.returned, found.lost) == (False, True, ())

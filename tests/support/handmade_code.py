@@ -31,6 +31,8 @@ NAMES = {
     START + 0x2400: "__wake_up",
     START + 0x2500: "kmalloc_trace",
     START + 0x2600: "finish_wait",
+    START + 0x2700: "synchronize_rcu",
+    START + 0x2800: "__list_del_entry_valid",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

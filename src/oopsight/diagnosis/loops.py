@@ -76,7 +76,9 @@ def _ring_step(ring: Ring) -> Step:
 def _closers(ring: Ring) -> list[Culprit]:
     """Who can have closed a ring."""
     why = f"can link in again what is in the chain that {ring.function} goes along"
-    return [Culprit(ring.module.name, name, None, None, why) for name in ring.makers]
+    away = f"takes an entry out and links it in again at once, while {ring.function} may be at it"
+    named = [(name, why) for name in ring.makers] + [(name, away) for name in ring.movers]
+    return [Culprit(ring.module.name, name, None, None, reason) for name, reason in named]
 
 
 def _state_step(state: LoopState) -> Step | None:
@@ -118,9 +120,12 @@ def _changing(state: LoopState) -> list[Culprit]:
 def _changers(state: LoopState) -> tuple[str, ...]:
     """Those that replace something before those that go on from what is there; none of too many.
 
-    Where the loop is at zeros, those that fill memory with zeros before all.
+    Where the loop is at zeros, those that fill memory with zeros before others; before all, where
+    the loop keeps its own number within a limit, those that do not.
     """
-    found = tuple(dict.fromkeys((*state.wipes, *state.replaces, *state.advances)))
+    found = (*state.unlimited, *state.wipes, *state.replaces, *state.advances)
+    found = tuple(dict.fromkeys(found))
     if len(found) <= _MOST_MAKERS:
         return found
-    return tuple(dict.fromkeys((*state.wipes, *state.replaces)))[:_MOST_MAKERS]
+    first = (*state.unlimited, *state.wipes, *state.replaces)
+    return tuple(dict.fromkeys(first))[:_MOST_MAKERS]

@@ -45,7 +45,7 @@ _MOST_HELD = 8
 _ONCE = ("spinlock", "mutex", "rwsem", "rtmutex")
 """Kinds of locks that are given back but once for each time they were taken."""
 
-_RETURNS = (
+RETURN_THUNKS = (
     "__x86_return_thunk",
     "srso_return_thunk",
     "srso_alias_return_thunk",
@@ -285,7 +285,7 @@ class Function:
             if target in self.code or self._leaves(instruction):
                 return state, False
             called = self._name_of(target) if target is not None else None
-            if called in _RETURNS:
+            if called in RETURN_THUNKS:
                 return state, True
             return self._call(called, instruction, state, released), True
         if name == "call":

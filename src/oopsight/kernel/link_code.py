@@ -123,6 +123,25 @@ def unlinks_argument(function: Function, name_of: Callable[[int], str | None]) -
     return _taken_out(_Reading(function, name_of).stores, "rdi", MASK)
 
 
+def links_with_itself(
+    function: Function,
+    link: Link,
+    name_of: Callable[[int], str | None],
+    unlinks: tuple[str, ...],
+) -> bool:
+    """Whether a function takes an entry out of a chain and lets it point to itself.
+
+    That is what ``list_del_init()`` does.
+
+    :param unlinks: what the names of functions begin with that are handed an entry to take it out
+    """
+    reading = _Reading(function, name_of)
+    out = {one.entry for one in reading.passes if one.called.startswith(unlinks)}
+    return any(
+        value in out and place == value.plus(link.field) for _, place, value in reading.stores
+    )
+
+
 def _points_on(stores: Iterable[_Store], field: Expression) -> bool:
     """Whether another entry, not the end of a chain, is put into a field."""
     return any(

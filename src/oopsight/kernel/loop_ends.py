@@ -28,6 +28,7 @@ from oopsight.kernel.machine_code import (
 _MOST_STEPS = 20_000
 _KEEP_FLAGS = (*KEEP_FLAGS, "call")
 _CLEARS = ("xor", "sub")
+_LIMITS = ("and", "div", "idiv", "mul", "imul", "cmov")
 
 
 class Read(NamedTuple):
@@ -50,6 +51,8 @@ class Origin:
     """Addresses of instructions that make the next turn's value of the last one's."""
     elsewhere: frozenset[int] = frozenset()
     """Addresses of the instructions of those reads for which the code has no place."""
+    limited: bool = False
+    """Whether it is masked, divided or chosen by a comparison on the way."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class _Slicer:
             if first.type == second.type and first.reg == second.reg:
                 return
         names = set(row.read) - {"rsp"}
+        if row.mnemonic.startswith("cmov"):
+            names |= set(row.written)  # it may leave there what was there before
         place = memory_place(row, self._function.registers(row.address))
         slot = slot_of(place)
         reads = accessed_size(row) is not None and (not writes_memory(row) or row.mnemonic != "mov")
@@ -161,7 +166,8 @@ class _Slicer:
                     self._waiting.append((row.address, name, user))
         carried = frozenset(at for at in self._made if _comes_round(self._made, at))
         elsewhere = frozenset(self._elsewhere)
-        return Origin(frozenset(self._reads), self._called, carried, elsewhere)
+        limited = any(self._function.code[at].mnemonic.startswith(_LIMITS) for at in used)
+        return Origin(frozenset(self._reads), self._called, carried, elsewhere, limited)
 
     def _makes(self, row: Instruction, name: str) -> bool:
         """Whether an instruction sets a register or a slot of the own stack."""

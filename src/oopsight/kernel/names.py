@@ -65,6 +65,18 @@ class Names:
             return None
         return None if info is None else int(address - info.address)
 
+    def inside(self, address: int) -> int | None:
+        """Where in its slab object, or else its variable, an address lies, in bytes."""
+        found = self.within(address)
+        if found is not None:
+            return found
+        try:
+            symbol = self._prog.symbol(address)
+        except LookupError:
+            return None
+        offset = int(address - symbol.address)
+        return offset if offset <= _FARTHEST else None
+
     def _variable(self, address: int) -> str | None:
         try:
             symbol = self._prog.symbol(address)

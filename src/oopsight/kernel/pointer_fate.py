@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLEE_SAVED
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import MEMORY, READ, REGISTER
+from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, READ, REGISTER
 from oopsight.kernel.machine_code import (
     BELOW_ERRORS,
     FRAME,
@@ -38,6 +38,8 @@ register; :data:`RETURNS` for one that a jump leads to in place of a return."""
 
 _MOST_STATES = 4000
 _MOVES = ("mov", "movabs", "lea", "cmp", "test", "push", "pop", "nop", "endbr64", "leave")
+_STEPS = ("add", "sub")
+"""With a number, they go on within what it points to."""
 _ZERO, _ERROR = "zero", "error"
 
 
@@ -56,8 +58,11 @@ class Fate(NamedTuple):
 
 class _State(NamedTuple):
     at: int
-    held: frozenset[tuple[str, Expression]]
-    """Registers and slots that hold it, or an address within what it points to."""
+    held: frozenset[tuple[str, bool]]
+    """Registers and slots that hold an address within what it points to, and whether that is it.
+
+    How far within does not matter: a loop that fills an array comes to thousands of places.
+    """
     compared: str | None
     """What the flags tell of it: whether it is zero, or an error code."""
     kept: bool
@@ -112,8 +117,9 @@ class _Walk:
             frozenset(self._places),
         )
 
-    def _held(self, registers: Registers) -> frozenset[tuple[str, Expression]]:
-        return frozenset((k, v) for k, v in registers.items() if v.base == self._value.base)
+    def _held(self, registers: Registers) -> frozenset[tuple[str, bool]]:
+        value = self._value
+        return frozenset((k, v == value) for k, v in registers.items() if v.base == value.base)
 
     def _holds(self, registers: Registers, name: str | None) -> bool:
         known = registers.get(name or "")
@@ -193,7 +199,8 @@ class _Walk:
             return False
         if not stores(instruction):
             cleared = instruction.mnemonic == "xor" and len(set(sources)) == 1 < len(sources)
-            return instruction.mnemonic not in _MOVES and not cleared
+            steps = instruction.mnemonic in _STEPS and operands[-1].type == IMMEDIATE
+            return instruction.mnemonic not in _MOVES and not cleared and not steps
         place = memory_place(instruction, registers)
         if place is not None and place.base in (FRAME, self._value.base):
             return False

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from handmade_facts import ABSENT
 from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, waits
 
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
+from oopsight.evidence import Missing
+from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
+from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
-from oopsight.evidence.hangs.waiting import Lock, Wait
+from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Waker, Wakers
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.kinds import Kind
@@ -21,22 +26,26 @@ NAMED = Wait(stack(2, call(3, "wait_ready"), call(4, "reset")), lock(LOCK_A, kin
 HUNG = symptom(Kind.HUNG_TASK, "INFO: task worker2:2 blocked for more than 4 seconds.")
 
 
+def judged(
+    what: Symptom, waiting: Waits | Missing, *facts: Any, omitted: OmittedSignals | Missing = ABSENT
+) -> Finding | Clear | Undecided:
+    return hung_task(what, waiting, *facts, omitted)
+
+
 def test_the_task_that_was_reported_is_taken() -> None:
-    found = hung_task(HUNG, waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE  # nobody is known to hold it
     # Of a lock that remembers nobody it is not known who has it.
     reading = replace(NAMED, lock=lock(LOCK_A, kind="rwsem"))
-    found = hung_task(HUNG, waits(LONGEST, reading), ABSENT, ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(LONGEST, reading), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_without_a_name_the_longest_is_taken_and_only_possible() -> None:
-    found = hung_task(
-        symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT, ABSENT
-    )
+    found = judged(symptom(Kind.HUNG_TASK), waits(LONGEST, NAMED), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "other"
     assert found.certainty is Certainty.POSSIBLE
@@ -46,12 +55,12 @@ def test_who_calls_complete_in_the_module_is_told() -> None:
     module = ModulePointer("drv", loaded=True, base=LOCK_A)
     waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
     one = Waker(module, "completion", "expired", "complete")
-    found = hung_task(HUNG, waits(waiting), Wakers((one, one)), ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(waiting), Wakers((one, one)), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.chain[1].claim == "in drv, only expired() calls complete()"
     assert found.chain[1].because == (module,)
     many = tuple(Waker(module, "completion", f"f{n}", "complete") for n in range(4))
-    found = hung_task(HUNG, waits(waiting), Wakers(many), ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(waiting), Wakers(many), ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert len(found.chain) == 1
 
@@ -61,17 +70,21 @@ def test_who_takes_the_count_down_comes_before_who_waits_for_it() -> None:
     waiting = Wait(NAMED.stack, lock(LOCK_A, kind="event"), 9.0)
     memory_ = BytesPointer(LOCK_B, "02000000")
     one = CountedWait(waiting.task, LOCK_B, "drv_port+0x50", 2, memory_, module, ("drv_work",))
-    found = hung_task(HUNG, waits(waiting), ABSENT, CountedWaits((one,)), ABSENT, ABSENT)
+    found = judged(HUNG, waits(waiting), ABSENT, CountedWaits((one,)), ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["drv_work", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert memory_ in found.chain[1].because
     dropped = CountedWaits((replace(one, drops=("drv_recall",)),))
-    found = hung_task(HUNG, waits(waiting), ABSENT, dropped, ABSENT, ABSENT)
+    found = judged(HUNG, waits(waiting), ABSENT, dropped, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits[:2]] == ["drv_recall", "drv_work"]
+    parked = CountedWaits((replace(one, parks=("drv_expire",)),))
+    found = judged(HUNG, waits(waiting), ABSENT, parked, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits[:2]] == ["drv_expire", "drv_work"]
     many = CountedWaits((replace(one, lowers=("a", "b", "c", "d")),))
-    found = hung_task(HUNG, waits(waiting), ABSENT, many, ABSENT, ABSENT)
+    found = judged(HUNG, waits(waiting), ABSENT, many, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "wait_ready"
 
@@ -83,7 +96,7 @@ def test_who_makes_the_condition_true_and_wakes_nobody_comes_first() -> None:
     one = MissedWake(
         waiting.task, LOCK_B, "drv_users", 0, memory_, module, ("drv_cancel",), ("drv_done",)
     )
-    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, MissedWakes((one,)), ABSENT)
+    found = judged(HUNG, waits(waiting), ABSENT, ABSENT, MissedWakes((one,)), ABSENT)
     assert isinstance(found, Finding)
     names = [c.function for c in found.culprits]
     assert names == ["drv_cancel", "drv_done", "wait_ready", "reset"]
@@ -92,7 +105,7 @@ def test_who_makes_the_condition_true_and_wakes_nobody_comes_first() -> None:
     assert memory_ in found.chain[1].because
     # All of them wake somebody.
     loud = MissedWakes((replace(one, silent=()),))
-    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, loud, ABSENT)
+    found = judged(HUNG, waits(waiting), ABSENT, ABSENT, loud, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "drv_done"
     assert found.chain[1].claim.endswith("it was not woken")
@@ -100,7 +113,7 @@ def test_who_makes_the_condition_true_and_wakes_nobody_comes_first() -> None:
 
 def test_who_is_to_wake_what_sleeps_for_a_time_is_not_known() -> None:
     sleeper = Wait(NAMED.stack, Lock("time", None, None), 9.0)
-    found = hung_task(HUNG, waits(sleeper), ABSENT, ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(sleeper), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
@@ -114,21 +127,21 @@ def test_who_can_keep_a_reference_comes_before_who_waits_for_the_last() -> None:
             ReferenceLeak(module, "wait_ready", "wait_ready+0x8", "wait_ready+0x38", None),
         )
     )
-    found = hung_task(HUNG, waits(waiting), ABSENT, ABSENT, ABSENT, leaks)
+    found = judged(HUNG, waits(waiting), ABSENT, ABSENT, ABSENT, leaks)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["grow", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert "grow+0x38 with error -19" in found.chain[1].claim
     # Of a lock that somebody holds, and of a queue that nobody woke, they tell nothing.
     held = Wait(NAMED.stack, lock(LOCK_A, 1, kind="completion"), 9.0)
-    found = hung_task(HUNG, waits(held), ABSENT, ABSENT, ABSENT, leaks)
+    found = judged(HUNG, waits(held), ABSENT, ABSENT, ABSENT, leaks)
     assert isinstance(found, Finding)
     assert "grow" not in [c.function for c in found.culprits]
 
 
 def test_a_frozen_file_system_is_nobodys_code() -> None:
     frozen = Lock("frozen file system", LOCK_A, "ext4 on loop0", because=(memory(LOCK_A),))
-    found = hung_task(
+    found = judged(
         HUNG,
         waits(Wait(stack(2, call(3, "mnt_want_write", None)), frozen, 9.0)),
         *[ABSENT] * 4,
@@ -144,7 +157,7 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
     stopper = Wait(
         stack(2, call(3, "exit")), lock(LOCK_A, 1, kind="thread", known_by="worker"), 8.0
     )
-    found = hung_task(HUNG, waits(thread, stopper), ABSENT, ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(thread, stopper), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert found.culprits[0].function == "next"
@@ -152,7 +165,7 @@ def test_who_waits_for_a_threads_end_hangs_behind_the_thread() -> None:
 
 def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
     answer = Lock("answer", None, "of the NFS server")
-    found = hung_task(
+    found = judged(
         HUNG,
         waits(Wait(stack(2, call(3, "nfs_lookup", "nfs")), answer, 9.0)),
         *[ABSENT] * 4,
@@ -163,9 +176,9 @@ def test_a_server_that_does_not_answer_is_no_module_of_ours() -> None:
 
 
 def test_clear_and_undecided() -> None:
-    assert isinstance(hung_task(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(hung_task(HUNG, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
-    assert isinstance(hung_task(HUNG, waits(), *[ABSENT] * 4), Undecided)
+    assert isinstance(judged(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(judged(HUNG, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Undecided)
+    assert isinstance(judged(HUNG, waits(), *[ABSENT] * 4), Undecided)
 
 
 def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None:
@@ -176,7 +189,21 @@ def test_behind_one_that_waits_for_a_server_no_module_is_blamed_either() -> None
         victim=False,
     )
     writer = Wait(stack(2, call(3, "mkdir", None)), lock(LOCK_A, 1, kind="rwsem"), 9.0)
-    found = hung_task(HUNG, waits(reader, writer), ABSENT, ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(reader, writer), ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert "no answer of the FUSE server" in found.advice[0]
+
+
+def test_who_signals_on_some_ways_only_comes_before_who_waits() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
+    one = OmittedSignal(waiting.task, module, "drv_interrupt", "drv_interrupt+0x40")
+    seen = replace(one, function="drv_done", seen=(BytesPointer(LOCK_B, "01000000"),))
+    facts = (ABSENT, ABSENT, ABSENT, ABSENT)
+    found = judged(HUNG, waits(waiting), *facts, omitted=OmittedSignals((seen, one)))
+    assert isinstance(found, Finding)
+    names = [c.function for c in found.culprits]
+    assert names == ["drv_done", "drv_interrupt", "wait_ready", "reset"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert seen.seen[0] in found.chain[1].because

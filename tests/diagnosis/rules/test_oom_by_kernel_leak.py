@@ -187,6 +187,15 @@ def test_who_takes_such_things_at_all_is_possible_where_nothing_else_is_known() 
     assert isinstance(handed, Finding)
     assert [one.function for one in handed.culprits] == ["drv_rcv"]
     assert handed.certainty is Certainty.POSSIBLE
+    alone = Takers("packets", (), (frees,))
+    given = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, alone, ABSENT, ABSENT)
+    assert isinstance(given, Finding)
+    assert [one.function for one in given.culprits] == ["drv_tap"]
+    others = replace(frees, module=replace(MODULE, name="other"))
+    either = replace(alone, handlers=(frees, others))
+    unknown = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, either, ABSENT, ABSENT)
+    assert isinstance(unknown, Finding)
+    assert unknown.culprits == ()
     nobody = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, Takers("packets", ()), ABSENT, ABSENT)
     assert isinstance(nobody, Finding)
     assert nobody.culprits == ()
@@ -202,3 +211,12 @@ def test_deleted_files_that_nobody_has_open_are_the_kernels() -> None:
     assert isinstance(
         oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
     )
+
+
+def test_who_alone_allocates_from_it_is_possible() -> None:
+    alone = Allocators("drv", (Allocator("send", "send+0x18"),), pointer=MODULE, sure=False)
+    found = oom_by_kernel_leak(OOM, with_cache(), alone, ABSENT, ABSENT, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits] == [("drv", "send")]
+    assert found.certainty is Certainty.POSSIBLE
+    assert MODULE in found.chain[-1].because

@@ -7,8 +7,11 @@ from typing import Any
 
 import drgn
 import pytest
-from handmade_facts import module, modules
+from handmade_exhaustion import HINT, use
+from handmade_facts import backtrace, module, modules
 
+from oopsight.cheap import replace
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.exhaustion import allocators
 
 START = 0xFFFFFFFFC0000000
@@ -81,3 +84,17 @@ def test_a_size_that_is_computed_leaves_it_open() -> None:
     assert found(code + call(len(code), KMALLOC)) == ([], False)
     code = b"\xbf\x20\0\0\0"  # mov edi, 32
     assert found(code + call(len(code), KSTRDUP)) == ([], False)
+
+
+def test_whose_the_cache_may_be() -> None:
+    path = backtrace(interrupted=False, allocate_slab=Role.CALLER, tap_make=Role.CALLER)
+    frames = tuple(
+        replace(f, module="udptap" if f.function == "tap_make" else None) for f in path.frames
+    )
+    asking = replace(path, frames=frames)
+    (cache,) = use(cache=8000).caches[:1]
+    assert allocators._named(replace(cache, hint=HINT), asking) == ("drv", [])
+    few = replace(cache, hint=replace(HINT, objects=1))
+    assert allocators._named(few, asking) == (None, ["udptap", "drv"])
+    others = replace(path, frames=frames[1:])
+    assert allocators._named(replace(cache, hint=None), others) == (None, [])

@@ -137,3 +137,28 @@ def test_what_stands_in_one_table_undoes_one_another(monkeypatch: pytest.MonkeyP
     assert not list(teardown.undoers(driver.session, DRIVER, driver.starts["release"]))
     driver.symbols[DATA] = ("drv_fops", 0x80)
     assert not list(teardown.undoers(driver.session, DRIVER, driver.starts["open"]))
+
+
+# [rdi + 0x20] = rsi, unless [rdi + 0x28] is zero
+TAKE = ("8b4728 85c0 7404 48897720 c3",)
+# it = build(); if that is not zero, take(object, it)
+SHOOT = ("53 4889fb", "call build", "4885c0 740b 4889c6 4889df", "call take", "5b c3")
+
+
+def test_who_is_handed_it_and_keeps_it_on_some_ways_only() -> None:
+    told = found(Driver(build=BUILD, take=TAKE, shoot=SHOOT))
+    assert names(told) == ["take"]
+    # The caller may free what it did not take.
+    frees = (*SHOOT[:-1], "85c0 7508 4889df", "call kfree", "5b c3")
+    assert "take" not in names(found(Driver(build=BUILD, take=("31c0 c3",), shoot=frees)))
+
+
+def test_who_is_handed_it_and_stores_it_over_what_was_there() -> None:
+    put = ("48897720 c3",)
+    told = found(Driver(build=BUILD, take=put, shoot=SHOOT))
+    assert [(one.function, one.always) for one in told.found] == [("take", False)]
+    # The caller has freed before what was there.
+    free = ("53 4889fb 488b7b20", "call kfree", *SHOOT[1:])
+    assert names(found(Driver(build=BUILD, take=put, shoot=free))) == []
+    looks = ("488b4720 4885c0 7504 48897720 c3",)
+    assert "stores" not in str(found(Driver(build=BUILD, take=looks, shoot=SHOOT)).found)

@@ -6,8 +6,8 @@ import pytest
 from handmade_code import NAMES, function
 
 from oopsight.evidence.hangs.conditions import NumberAt
-from oopsight.evidence.hangs.loop_state import FieldAt, changes, shape
-from oopsight.kernel.machine_code import Expression
+from oopsight.evidence.hangs.loop_state import FieldAt, _is_limited, changes, shape
+from oopsight.kernel.machine_code import MASK, Expression
 
 RING = 0xFFFF888000001000
 LOOP = {"rdi": {(0x8, 4), (0xC, 4), (0x10, 4)}}
@@ -40,3 +40,25 @@ def test_a_variable_is_told_by_its_address() -> None:
     field = FieldAt(NumberAt(address, Expression("", address), 0), size)
     assert list(changes(made, [field], {}, NAMES.get)) == [False]
     assert not list(changes(made, FIELDS, LOOP, NAMES.get))
+
+
+def test_who_has_the_object_by_another_pointer() -> None:
+    # The work's function has it by the work in it, 0x40 further on.
+    loop = {"rdi": {(-0x38 & MASK, 4), (-0x34 & MASK, 4)}}
+    field = FieldAt(NumberAt(RING + 0xC, Expression("rdi", -0x34 & MASK), 0, 0xC), 4)
+    burst = function("8b4708 8b470c 01f0 89470c c3")
+    assert list(changes(burst, [field], loop, NAMES.get)) == [True]
+    assert not list(changes(function("8b470c 01f0 89470c c3"), [field], loop, NAMES.get))
+
+
+@pytest.mark.parametrize(
+    ("code", "limited"),
+    [
+        ("8b470c 01f0 89470c c3", False),  # head += count
+        ("8b470c 01f0 83e00f 89470c c3", True),  # & 15
+        ("8b470c 31d2 83c001 83f810 0f44c2 89470c c3", True),  # == 16 ? 0
+        ("83470c01 837f0c10 7507 c7470c00000000 c3", True),
+    ],
+)
+def test_what_keeps_a_number_within_a_limit(code: str, limited: bool) -> None:
+    assert _is_limited(function(code), FIELDS[1:2]) is limited

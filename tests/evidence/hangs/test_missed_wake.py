@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from handmade_code import NAMES, START, assemble
 from handmade_code import function as made
+from handmade_session import Machine
 from handmade_waits import LOCK_A, call, lock, stack
 
 from oopsight.cheap import replace
 from oopsight.evidence import Address
-from oopsight.evidence.hangs.conditions import Condition, Looked, NumberAt, looked_at
+from oopsight.evidence.hangs.conditions import Condition, Looked, NumberAt, by_running, looked_at
+from oopsight.evidence.hangs.goes_on import GoesOn
 from oopsight.evidence.hangs.missed_wake import (
     Change,
     Waking,
@@ -22,9 +27,11 @@ from oopsight.evidence.hangs.missed_wake import (
 from oopsight.evidence.hangs.waiting import Wait
 from oopsight.evidence.modules.modules import Module
 from oopsight.kernel.code_locks import Function
+from oopsight.kernel.machine_code import Expression
 
 QUEUE = 0xFFFFFFFFC0003000
 COUNT = 0x18
+RING = 0xFFFF888000001000
 # wait_event(queue, !object->count): 1: call helper (schedule); mov eax, [rbx + 0x18]; test; jne 1b
 WAITING = made("53 4889fb", "call helper", "8b4318 85c0 75f4 5b c3")
 RETURN = START + 9
@@ -69,6 +76,10 @@ def test_what_comes_after_the_wait_is_another_one() -> None:
         ("48c7471800000000", False),  # of another size
         ("894718", True),  # mov [rdi + 0x18], eax
         ("83671801", True),  # and
+        ("836718fe", True),  # and …, ~1: it was one before
+        ("836f1801", True),  # sub
+        ("834f1801", False),  # or
+        ("0fba771800", True),  # btr …, 0
         ("837f1801", False),  # cmp
         ("f0ff4f1c", False),  # of another field
     ],
@@ -120,3 +131,48 @@ def test_a_function_of_the_module_may_wake_for_another() -> None:
         (),
         ("done",),
     )
+
+
+def test_another_queue_of_the_same_object_is_no_waking() -> None:
+    wakes = wakes_queue(None)
+    here = Expression("rdi", 0x48)
+    other = {"rdi": Expression("rdi", 0x30), "rsi": Expression("", 3)}
+    assert not wakes("__wake_up", other, here)
+    assert wakes("__wake_up", {**other, "rdi": here}, here)
+    assert wakes("__wake_up", {**other, "rdi": Expression("rsi", 0x30)}, here)
+    assert wakes("__wake_up", other, None)
+
+
+# wait_event(queue, object->head - object->tail < 8): 1: call helper (schedule); mov eax, [rbx + 4];
+# sub eax, [rbx + 8]; cmp eax, 7; ja 1b
+ROOM = made("53 4889fb", "call helper", "8b4304 2b4308 83f807 77f0 5b c3")
+
+
+def ring(head: int, tail: int) -> Condition:
+    machine = Machine()
+    numbers = (0, head, tail, 0)
+    machine.memory[RING] = b"".join(number.to_bytes(4, "little") for number in numbers)
+    waiting = call(3, "submit", pc=Address(RETURN))
+    wait = Wait(stack(1, waiting), lock(RING + 0x48, kind="event"), 9.0)
+    reader: Any = SimpleNamespace(
+        names=SimpleNamespace(code=lambda _: ("submit", START, 0), function_at=NAMES.get),
+        function=lambda _: ROOM,
+        read_memory=machine.read,
+    )
+    goes_on = GoesOn(reader, MODULE, ROOM, RETURN, {"rbx": RING})
+    return Condition(wait, waiting, MODULE, ROOM, (), goes_on)
+
+
+def test_a_condition_of_two_numbers_is_carried_out() -> None:
+    def read(address: int, size: int) -> bytes | None:
+        return bytes((12, 0, 0, 0)) if address > RING and size == 4 else None
+
+    assert by_running(ring(13, 5), read) == []  # there is no room: it waits rightly
+    pairs = by_running(ring(12, 12), read)
+    assert [looked.at.address - RING for looked, _ in pairs] == [4, 8]
+    _, (tail, would) = pairs
+    assert [would(number) for number in (4, 5, 12, 13)] == [False, True, True, False]
+    # The tail that is 12 by now was 4 once.
+    consume = made("83470801 c3")
+    (change,) = changes_of("consume", consume, tail, would, lambda _: [])
+    assert (change.place, change.queue) == (Expression("rdi", 8), Expression("rdi", 0x48))

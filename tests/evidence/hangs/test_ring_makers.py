@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from handmade_code import NAMES, function
 
-from oopsight.evidence.hangs.ring_makers import makers, turn
+from oopsight.evidence.hangs.ring_makers import makers, movers, turn
 from oopsight.kernel.loops import Link
 
 CHAIN = Link("rbx", 0, 0)
@@ -59,3 +59,23 @@ def test_the_object_of_another_beginning() -> None:
     found = turn(memory.get, BASE, Link("rbx", 0x10, 8))
     assert found is not None
     assert found.entries == 2
+
+
+def moved(**code: tuple[str, ...]) -> tuple[str, ...]:
+    functions = {name: function(*parts) for name, parts in code.items()}
+    return movers(functions, CHAIN, NAMES.get)
+
+
+def test_who_moves_an_entry_while_others_go_along_the_chain() -> None:
+    move = (*FOUND, DELETE, *ADD)
+    assert moved(move=move, add=(*MADE, *ADD), promote=(*FOUND, *ADD)) == ("move",)
+    waits = (*FOUND, DELETE, "call synchronize_rcu", *ADD)
+    assert moved(move=waits) == ()
+
+
+def test_who_lets_an_entry_point_to_itself() -> None:
+    itself = "48891b 48895b08 c3"
+    assert moved(drop=(*FOUND, "4889df", "call __list_del_entry_valid", DELETE, itself)) == (
+        "drop",
+    )
+    assert moved(make=(*FOUND, itself)) == ()

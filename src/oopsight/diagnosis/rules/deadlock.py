@@ -12,9 +12,10 @@ How it is decided
     the holder from the lock. Who takes a file of /proc, sysfs or debugfs away waits for those in
     its functions; one that is called from such a function waits for itself. A spinlock names no
     holder: there the code of the functions on each CPU's stack is followed, and one that has taken
-    that very address and not given it back holds it. The circle closes. Of a task that waits for
-    itself either its own code has taken the lock, or none that is known can have returned with it:
-    else the lock was left locked before.
+    that very address and not given it back holds it. A CPU that deletes a timer waits for its
+    function, be it on another CPU or the one that deletes. The circle closes. Of a task that waits
+    for itself either its own code has taken the lock, or none that is known can have returned with
+    it: else the lock was left locked before.
 
 When it is wrong
     A semaphore or a spinlock taken by one task and meant to be given back by another is no

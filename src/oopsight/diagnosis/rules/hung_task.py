@@ -13,13 +13,15 @@ How it is decided
 
     Where the function that waits looks at a number in memory as it wakes, and that stands above
     zero, the functions of its module that take it down come first; before these, one that takes
-    entries off a list and frees them as those do, and does not count. Where it is already what the
-    task waits for, nobody woke it: the functions that make it so come first, those before the
-    others that wake nobody after that, or not so that an uninterruptible sleep ends. So it is with
-    a bit that is waited for to be clear.
+    entries off a list and frees them as those do, and does not count, or moves them to a list that
+    has as many as are counted. Where it is already what the task waits for, nobody woke it: the
+    functions that make it so come first, those before the others that wake nobody after that, or
+    not so that an uninterruptible sleep ends. So it is with a bit that is waited for to be clear.
 
     Of a completion or event, functions of the module come first that can return with a reference
-    which they took and give back, or a count which they raised and take down, on another way.
+    which they took and give back, or a count which they raised and take down, on another way; then
+    those that signal it, or bring what is waited for, on some ways only, if what they store on
+    another is in memory.
 
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;
@@ -52,6 +54,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
+from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Wakers
@@ -68,6 +71,7 @@ def hung_task(
     counted: CountedWaits | Missing,
     missed: MissedWakes | Missing,
     references: ReferenceLeaks | Missing,
+    omitted: OmittedSignals | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -95,6 +99,8 @@ def hung_task(
     count = count if count is not None and len(count.lowers) <= _MOST_ENDERS else None
     asleep = missed.of(wait.task.address) if isinstance(missed, MissedWakes) else None
     leaks = _leaks(wait, references) if asleep is None else ()
+    silent = omitted.of(wait.task.address) if isinstance(omitted, OmittedSignals) else ()
+    silent = () if asleep or leaks else silent[:_MOST_ENDERS]
     return Finding(
         title=f"{who(wait)} hangs{where}",
         summary=f"{who(wait)} waits for {what}{where}, and nothing wakes it"
@@ -107,14 +113,17 @@ def hung_task(
             *((_missed_step(wait, asleep),) if asleep else ()),
             *_enders(wait, wakers),
             *(_leak_step(leak) for leak in leaks),
+            *(_silent_step(one) for one in silent),
             *((behind,) if behind else ()),
         ),
         culprits=distinct(
             [
                 # What is known of the very count that is waited for says more.
-                *(_lowering(count) if count and count.drops else ()),
+                *(_lowering(count) if count and (count.drops or count.parks) else ()),
                 *(_keeping(leak) for leak in leaks),
+                *(_omitting(one) for one in silent if one.seen),
                 *(_lowering(count) if count else ()),
+                *(_omitting(one) for one in silent),
                 *(_not_waking(asleep) if asleep else ()),
                 *(
                     blame(
@@ -155,6 +164,20 @@ def _keeping(leak: ReferenceLeak) -> Culprit:
     return Culprit(leak.module.name, leak.function, None, None, why)
 
 
+def _silent_step(one: OmittedSignal) -> Step:
+    seen = ", and what it stores only then is in memory" if one.seen else ""
+    return Step(
+        f"{one.function} [{one.module.name}] can return at {one.returns_at} without bringing what "
+        f"is waited for, as it does on another way{seen}",
+        (one.module, *one.seen),
+    )
+
+
+def _omitting(one: OmittedSignal) -> Culprit:
+    why = f"can return at {one.returns_at} without bringing what is waited for"
+    return Culprit(one.module.name, one.function, None, None, why)
+
+
 def _count_step(wait: Wait, count: CountedWait) -> Step:
     place = count.name or str(count.counter)
     names = " and ".join(f"{name}()" for name in count.lowers)
@@ -168,12 +191,14 @@ def _count_step(wait: Wait, count: CountedWait) -> Step:
 def _lowering(count: CountedWait) -> list[Culprit]:
     """Who did not take the count down, or not on every path.
 
-    One that frees what others count as they free it comes first.
+    One that frees what others count as they free it comes first, then one that sets it aside.
     """
     place = count.name or str(count.counter)
     not_down = f"frees entries of a list, as others do that take {place} down, and does not"
     why = f"takes {place} down, which the task waits for; it stands at {count.count}"
-    named = [(name, not_down) for name in count.drops] + [(name, why) for name in count.lowers]
+    aside = f"moves entries to a list that has as many as {place} counts, and leaves that alone"
+    named = [(name, not_down) for name in count.drops] + [(name, aside) for name in count.parks]
+    named += [(name, why) for name in count.lowers]
     return [Culprit(count.module.name, name, None, count.name, reason) for name, reason in named]
 
 

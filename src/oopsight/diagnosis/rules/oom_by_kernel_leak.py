@@ -13,17 +13,19 @@ How it is decided
     module, or whose address a module's variable holds; of a cache that all share, a sample of its
     objects is read, and the module that most of them point into is suspect. Failing all these, a
     module that was asking for more of the same as the memory ran out is *possible*, and where none
-    was, those from outside the kernel that take such things at all: packets, pages, directory
-    entries; of packets first the handlers that can return without having freed what they got.
+    was, the one from outside the kernel that allocates from the cache, or those that take such
+    things at all: packets, pages, directory entries; of packets first the handlers that can return
+    without having freed what they got, or hand it to a function that can.
 
     Who allocates mostly did not lose it. The module's code is followed from its calls of the
     allocator. First comes, where most objects have what ``list_del()`` leaves, who takes entries
-    off a list and frees nothing; then who can return with what it allocated and nobody has; the
-    callback that frees its object on some ways only; the ``release`` that stands beside the
-    allocating ``open`` and frees nothing; who stores it over a field without a look at what was
-    there; who frees an array's entries by another count than the one they were entered by; who
-    frees an object and not what its field holds. Where most objects are on a list still, they are
-    not lost but too many, and who allocates them comes first.
+    off a list and frees nothing; then who can return with what it allocated and nobody has; who is
+    handed it by its maker and keeps it on some ways only; the callback that frees its object on
+    some ways only; the ``release`` that stands beside the allocating ``open`` and frees nothing;
+    who stores it over a field without a look at what was there; who frees an array's entries by
+    another count than the one they were entered by; who frees an object and not what its field
+    holds. Where most objects are on a list still, they are not lost but too many, and who allocates
+    them comes first.
 
 When it is wrong
     A large cache can be in use rather than leaked. Pages that the kernel took one by one have no
@@ -49,7 +51,7 @@ from oopsight.diagnosis.places import suspects, title_of
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.symptom import Symptom
-from oopsight.evidence.exhaustion.allocators import Allocators
+from oopsight.evidence.exhaustion.allocators import MOST, NEW_SLAB, Allocators
 from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
 from oopsight.evidence.exhaustion.losers import Losers
 from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse, VmallocUse
@@ -60,11 +62,6 @@ from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 
 _SHOWN = 4
-_MOST = 0.5
-"""Share of the sampled objects from which on a module is suspect."""
-
-
-_SLAB = ("allocate_slab", "new_slab", "alloc_slab_page", "cache_grow_begin")
 # Pages that are counted: of files and of processes.
 _COUNTED = (
     "filemap_alloc_folio",
@@ -113,6 +110,9 @@ def oom_by_kernel_leak(
     if not culprits and isinstance(takers, Takers):
         taking, culprits = _taking(takers)
         steps += taking
+    if not culprits and isinstance(share.source, CacheUse) and isinstance(allocators, Allocators):
+        alone, culprits = _alone(allocators, share.source)
+        steps += alone
     losing, culprits = with_losers(culprits, losers)
     steps += losing
     sure = certainty is not Certainty.POSSIBLE
@@ -150,10 +150,23 @@ def _allocating(
     return found + culprits
 
 
+def _alone(allocators: Allocators, cache: CacheUse) -> tuple[list[Step], tuple[Culprit, ...]]:
+    """The functions of the only module from outside the kernel that allocate from the cache."""
+    if allocators.pointer is None or not allocators.functions:
+        return [], ()
+    names = ", ".join(one.function for one in allocators.functions[:_SHOWN])
+    step = Step(
+        f"of the modules from outside the kernel, {allocators.module} allocates from {cache.name}, "
+        f"in {names}",
+        (allocators.pointer,),
+    )
+    return [step], _allocating(allocators, cache, ())
+
+
 def _asking(share: Share, backtrace: Backtrace) -> tuple[list[Step], tuple[Culprit, ...]]:
     """The module that was asking for more of the same as the memory ran out."""
     names = {base_name(frame.function) for frame in backtrace.crash_path}
-    slab = not names.isdisjoint(_SLAB)
+    slab = not names.isdisjoint(NEW_SLAB)
     if slab != isinstance(share.source, CacheUse) or not names.isdisjoint(_COUNTED):
         return [], ()
     frames = [frame for frame in suspects(backtrace) if frame.module]
@@ -170,7 +183,7 @@ def _taking(takers: Takers) -> tuple[list[Step], tuple[Culprit, ...]]:
     if keep:
         return _keeping(keep)
     if not takers.functions:
-        return [], ()
+        return _handed(takers.handlers)
     names = ", ".join(f"{one.function} [{one.module.name}]" for one in takers.functions[:_SHOWN])
     step = Step(
         f"of the modules from outside the kernel, these functions take {takers.what}: {names}",
@@ -185,6 +198,22 @@ def _taking(takers: Takers) -> tuple[list[Step], tuple[Culprit, ...]]:
             f"calls {one.calls}(): it takes {takers.what}",
         )
         for one in takers.functions[:_SHOWN]
+    )
+
+
+def _handed(handlers: tuple[PacketHandler, ...]) -> tuple[list[Step], tuple[Culprit, ...]]:
+    """The handlers of the only module that the kernel hands packets to."""
+    if len({one.module.name for one in handlers}) != 1:
+        return [], ()
+    names = ", ".join(one.function for one in handlers[:_SHOWN])
+    step = Step(
+        f"of the modules from outside the kernel, {handlers[0].module.name} is handed packets, by "
+        f"{names}",
+        tuple(one.slot for one in handlers[:_SHOWN]),
+    )
+    why = "the kernel hands it packets"
+    return [step], tuple(
+        Culprit(one.module.name, one.function, None, None, why) for one in handlers[:_SHOWN]
     )
 
 
@@ -256,7 +285,7 @@ def _of_cache(cache: CacheUse) -> tuple[list[Step], tuple[Culprit, ...], Certain
     if culprits:
         return steps, tuple(culprits), Certainty.INFERRED
     hint = cache.hint
-    if hint is not None and hint.sampled and hint.objects >= _MOST * hint.sampled:
+    if hint is not None and hint.sampled and hint.objects >= MOST * hint.sampled:
         name = hint.symbol or hint.module.name
         steps.append(
             Step(

@@ -13,11 +13,14 @@ How it is decided
     the loop. A loop in a module goes before one in the kernel's own code, which serves it.
 
     Where it goes from object to object, these are followed. If they run in a ring, the functions
-    of the module come first that link in what they have neither made nor taken out before. Where
-    it ends by numbers in memory, and changes some of them on each way round, the other functions
-    of the module that change them come first: those that put something else there before those
-    that only go on from what is there. Where it goes from place to place and the number there is
-    zero in memory, those that fill memory in use with zeros come before all.
+    of the module come first that link in what they have neither made nor taken out before; where
+    the loop has but RCU's read lock, then those that take an entry out and link it in again at
+    once, in whatever chain, or with itself. Where it ends by numbers in memory, and changes some of
+    them on each way round, the other functions of the module that change them come first: those
+    that put something else there before those that only go on from what is there; before these, if
+    the loop keeps its own number within a limit, those that do not. Where it goes from place to
+    place and the number there is zero in memory, those that fill memory in use with zeros come
+    before the rest.
 
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from

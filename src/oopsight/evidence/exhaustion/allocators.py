@@ -6,9 +6,11 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import ModulePointer
 from oopsight.kernel.call_sites import addresses, calls
 from oopsight.kernel.machine_code import Expression
 from oopsight.plumbing import base_name
@@ -16,6 +18,11 @@ from oopsight.session import Session
 
 _MOST_BYTES = 4 << 20
 _MOST_SITES = 400
+_MOST_MODULES = 32
+MOST = 0.5
+"""Share of the sampled objects from which on a module is suspect."""
+NEW_SLAB = ("allocate_slab", "new_slab", "alloc_slab_page", "cache_grow_begin")
+"""Functions that get memory for more objects of a cache."""
 # The first argument is the cache.
 _FROM_CACHE = (
     "kmem_cache_alloc",
@@ -76,33 +83,74 @@ class Allocator:
 
 @dataclass(frozen=True)
 class Allocators:
-    """Of the module that the cache or its objects lead to."""
+    """Of the module that the cache or its objects lead to.
+
+    Else of the one that asked for more of it as the memory ran out, or alone allocates from it.
+    """
 
     module: str
     functions: tuple[Allocator, ...]
     whole: bool = True
     """Whether that is all of them: each other call that allocates is known to be for another."""
+    pointer: ModulePointer | None = None
+    sure: bool = True
+    """Whether the cache or its objects lead to the module."""
 
 
-def collect(session: Session, use: MemoryUse, modules: Modules | Missing) -> Allocators | Missing:
+def collect(
+    session: Session,
+    use: MemoryUse,
+    modules: Modules | Missing,
+    backtrace: Backtrace | Missing,
+) -> Allocators | Missing:
     """Follow the module's functions to where they allocate, and see from which cache."""
     cache = use.caches[0] if use.caches else None
-    name = _module(cache) if cache is not None else None
-    if cache is None or name is None or isinstance(modules, Missing):
+    if cache is None or isinstance(modules, Missing):
+        return Missing(Why.NOT_APPLICABLE, "no cache is known to be the largest")
+
+    sure, likely = _named(cache, backtrace)
+
+    def told(module: Module) -> Allocators:
+        found = allocating(session, modules, module, cache.address, cache.object_size)
+        return Allocators(module.name, *found, module.pointer, sure=sure is not None)
+
+    named = {m.name: m for m in modules.loaded}
+    if sure is not None:
+        module = named.get(sure)
+        return (
+            told(module)
+            if module is not None
+            else Missing(Why.NOT_APPLICABLE, f"{sure} is not loaded")
+        )
+    for name in likely:
+        if name in named and (one := told(named[name])).functions:
+            return one
+    outside = [m for m in modules.loaded if m.taints][:_MOST_MODULES]
+    can = [one for one in map(told, outside) if one.functions]
+    if len(can) != 1:
         return Missing(Why.NOT_APPLICABLE, "no module is known to use the largest cache")
-    module = next((m for m in modules.loaded if m.name == name), None)
-    if module is None:
-        return Missing(Why.NOT_APPLICABLE, f"{name} is not loaded")
-    found = allocating(session, modules, module, cache.address, cache.object_size)
-    return Allocators(name, *found)
+    return can[0]
 
 
-def _module(cache: CacheUse) -> str | None:
+def _named(cache: CacheUse, backtrace: Backtrace | Missing) -> tuple[str | None, list[str]]:
+    """The module that the cache or most of its objects lead to; failing it, who may have it.
+
+    That is who was asking for another slab, and whom some objects lead to.
+    """
     if cache.constructor_module is not None:
-        return cache.constructor_module.name
+        return cache.constructor_module.name, []
     if cache.variable_module is not None:
-        return cache.variable_module.name
-    return cache.hint.module.name if cache.hint is not None else None
+        return cache.variable_module.name, []
+    hint = cache.hint
+    if hint is not None and hint.objects >= MOST * hint.sampled:
+        return hint.module.name, []
+    likely = [hint.module.name] if hint is not None else []
+    if isinstance(backtrace, Backtrace):
+        asking = {base_name(frame.function) for frame in backtrace.crash_path}
+        first = next((f.module for f in backtrace.blamable if f.module is not None), None)
+        if first is not None and not asking.isdisjoint(NEW_SLAB):
+            likely.insert(0, first)
+    return None, likely
 
 
 def allocating(

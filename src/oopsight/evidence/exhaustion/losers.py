@@ -128,6 +128,9 @@ def _asked(
             return None
         return _Asked(module.name, frozenset((area[0].function,)), _VMALLOC, _OF_VMALLOC)
     known = isinstance(allocators, Allocators) and allocators.functions
+    packets = isinstance(takers, Takers) and takers.what == PACKETS
+    if isinstance(allocators, Allocators) and packets and not allocators.sure:
+        known = ()
     if known and isinstance(allocators, Allocators) and in_cache >= use.pages.unaccounted:
         shared = "kmalloc" in cache[0].name
         return _Asked(

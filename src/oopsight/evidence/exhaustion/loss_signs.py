@@ -18,6 +18,7 @@ from oopsight.evidence.modules.module_roles import allocates
 from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.ownership import Ownership, Source, frees, plain
 from oopsight.evidence.modules.teardown import undoers
+from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import (
     FRAME,
@@ -28,6 +29,7 @@ from oopsight.kernel.machine_code import (
     direct_target,
     memory_place,
     parsed,
+    result_of,
     stores,
 )
 from oopsight.kernel.pointer_fate import FREES
@@ -83,11 +85,12 @@ class LossSigns:
         :param called: the module's function that most objects point to
         """
         seen: set[str] = set()
-        signs = [self._forgets(), self._of_callback(called), self._not_undone()]
+        signs = [self._forgets(), self._passed_on(), self._of_callback(called)]
+        signs += [self._not_undone()]
         signs += [self._overwrites(), self._miscounts(), self._drops_container()]
         if state == UNLINKED:
             # Who lost it before it was on a list has nothing to do with that.
-            signs = [self._unlinks(), *signs[1:]]
+            signs = [self._unlinks(), *signs[2:]]
         if state != LINKED:
             signs += [self._some_ways(), self._unlinks()]
         for sign in signs:
@@ -105,6 +108,36 @@ class LossSigns:
                     base_name(one.function.name),
                     f"can come to {at} with what it had allocated, neither freed nor kept",
                 )
+
+    def _passed_on(self) -> Iterator[Loser]:
+        """Is given what was just allocated, and keeps it on some ways only.
+
+        Of one whose caller frees what it has not taken, the caller is right to leave it the rest.
+        """
+        for source in self._sources:
+            code = self._code.code(source.function)
+            if code is None or source.fate.freed or source.fate.returned:
+                continue
+            for one, register, _ in self._given(code, result_of(source.site)):
+                known = self._code.handed(one, register)
+                if known is None or known.returned or not (known.kept and known.lost):
+                    continue
+                at = self._at(one, known.lost[0])
+                how = f"can return at {at} with what it is given, neither freed nor kept"
+                yield Loser(base_name(one.name), f"{how}, as it is on another way")
+
+    def _given(
+        self, code: Function, value: Expression
+    ) -> Iterator[tuple[ModuleFunction, str, int]]:
+        """The module's functions that a function hands a value, in which registers, and where."""
+        for address, instruction in code.code.items():
+            if instruction.mnemonic not in ("call", "jmp"):
+                continue
+            one = self._code.by_start.get(direct_target(instruction) or 0)
+            registers = code.registers(address)
+            for register in ARGUMENTS if one is not None else ():
+                if one is not None and registers.get(register) == value:
+                    yield one, register, address
 
     def _of_callback(self, called: Address | None) -> Iterator[Loser]:
         """The function that the objects themselves have the kernel or the module call."""
@@ -150,9 +183,8 @@ class LossSigns:
     def _overwrites(self) -> Iterator[Loser]:
         """Stores it in a field of what is in use, and does not look at what was there."""
         opening = [one for one, _ in self._opening()]
-        for source in self._sources:
-            one, code = source.function, self._code.code(source.function)
-            places = source.fate.places
+        for one, places in self._storing():
+            code = self._code.code(one)
             if code is None or not places:
                 continue
             if one in opening or any(
@@ -168,6 +200,34 @@ class LossSigns:
                 f"stores what was allocated to {_what(places)} without a look at what is there",
                 always=self._unasked(one, places),
             )
+
+    def _storing(self) -> Iterator[tuple[ModuleFunction, frozenset[Expression | None]]]:
+        """Who stores it and where: who has it, and whom it hands it to, unless it freed before."""
+        for source in self._sources:
+            yield source.function, source.fate.places
+        for source in self._sources:
+            code = self._code.code(source.function)
+            for one, register, at in self._given(code, result_of(source.site)) if code else ():
+                known = self._code.handed(one, register)
+                if known is not None and code is not None and not self._freed_before(code, at):
+                    yield one, known.places
+
+    def _freed_before(self, code: Function, site: int) -> bool:
+        """Whether the code can have freed anything before it comes to a call."""
+        ways = [
+            row.end
+            for row in code.code.values()
+            if row.mnemonic == "call" and self._code.does(direct_target(row), "") == FREES
+        ]
+        seen: set[int] = set()
+        while ways:
+            at = ways.pop()
+            if at == site:
+                return True
+            if at not in seen and at in code.code:
+                seen.add(at)
+                ways += code.ways(code.code[at])
+        return False
 
     def _unasked(self, one: ModuleFunction, places: frozenset[Expression | None]) -> bool:
         """Whether it is a variable that nobody else sets, nor looks at before calling for that."""

@@ -14,11 +14,14 @@ from oopsight.evidence import Address
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.look import Look
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.ownership import Ownership
 from oopsight.evidence.pointers import Memory, ModulePointer
 from oopsight.evidence.registries import packet_types
+from oopsight.kernel.calling_convention import ARGUMENTS
+from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Held
 from oopsight.kernel.lock_functions import PACKET
-from oopsight.kernel.machine_code import MASK, Expression, sets
+from oopsight.kernel.machine_code import MASK, Expression, direct_target, sets
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -39,7 +42,8 @@ class PacketHandler:
     slot: Memory
     """The kernel's pointer to it."""
     returns_at: str | None
-    """Where it can return without having freed the packet, which it does on other paths."""
+    """Where it can return without having freed the packet, which it does on other paths; it, or
+    the one of its module that it hands the packet to."""
 
 
 class _Handlers(Look):
@@ -73,9 +77,11 @@ def packet_handlers(session: Session, modules: Modules) -> tuple[PacketHandler, 
         if start != target or owner is None or not isinstance(pointer.memory, Memory):
             continue
         if target not in found and len(found) < _MOST_HANDLERS:
-            found[target] = PacketHandler(
-                owner.pointer, base_name(name), pointer.memory, _returns(reader, target, name)
-            )
+            function, returns = base_name(name), _returns(reader, target, name)
+            inner = returns or _inner(reader, Ownership(session, modules, owner), target)
+            if isinstance(inner, tuple):
+                function, returns = inner
+            found[target] = PacketHandler(owner.pointer, function, pointer.memory, returns)
     return tuple(sorted(found.values(), key=lambda one: one.returns_at is None))
 
 
@@ -94,7 +100,33 @@ def _returns(reader: StackReader, start: int, name: str) -> str | None:
     """Where a handler can return with the packet that it was handed."""
     function = reader.function(start)
     given = Held(PACKET, _FIRST, start & MASK, name)
-    if function is None or any(sets(row, "rax", _BUSY) for row in function.code.values()):
+    if function is None or _refuses(function):
         return None
     leaks = function.entered_with(given)
     return f"{base_name(name)}+{leaks[0].returns - start:#x}" if leaks else None
+
+
+def _refuses(function: Function) -> bool:
+    """Whether it may leave the packet to who called it."""
+    return any(sets(row, "rax", _BUSY) for row in function.code.values())
+
+
+def _inner(reader: StackReader, code: Ownership, start: int) -> tuple[str, str] | None:
+    """The function that a handler hands the packet to, if that keeps it on some ways only."""
+    function = reader.function(start)
+    if function is None or _refuses(function):
+        return None
+    for at, row in function.code.items():
+        calls = row.mnemonic in ("call", "jmp")
+        one = code.by_start.get(direct_target(row) or 0) if calls else None
+        inner = reader.function(one.start) if one is not None else None
+        if one is None or inner is None or _refuses(inner):
+            continue
+        for register in ARGUMENTS:
+            if function.registers(at).get(register) != _FIRST:
+                continue
+            known = code.handed(one, register)
+            if known is not None and known.lost and (known.kept or known.freed):
+                name = base_name(one.name)
+                return name, f"{name}+{known.lost[0] - one.start:#x}"
+    return None

@@ -171,10 +171,10 @@ def clears(row: Instruction, registers: Registers, number: int) -> bool:
     return not value >> number & 1
 
 
-def wakes_bit(word: int, number: int) -> Callable[[str, Registers], bool]:
+def wakes_bit(word: int, number: int) -> Callable[[str, Registers, Expression | None], bool]:
     """Tells of a call, by its name and registers, whether it may wake those that wait for a bit."""
 
-    def wakes(called: str, registers: Registers) -> bool:
+    def wakes(called: str, registers: Registers, _: Expression | None = None) -> bool:
         if called not in _WAKES:
             return False
         if called == "__wake_up_bit":  # whose first argument is the queue

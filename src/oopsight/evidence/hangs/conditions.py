@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from oopsight.cheap import dataclass
+from oopsight.evidence.hangs.goes_on import GoesOn
 from oopsight.evidence.hangs.stacks import Call, StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.kernel.calling_convention import CALLEE_SAVED
 from oopsight.kernel.code_ahead import ahead, resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Place
@@ -26,6 +28,9 @@ from oopsight.kernel.machine_code import (
 from oopsight.session import Session
 
 _MOST_WAITS = 8
+Reads = Callable[[int, int], bytes | None]
+Meant = Callable[[int], bool]
+"""Tells of a number whether the task would go on by it."""
 _LOOKS = ("mov", "movsxd", "movzx", "movsx", "cmp", "test")
 _SIZES = (1, 2, 4, 8)
 
@@ -38,6 +43,8 @@ class NumberAt(NamedTuple):
     """As the function that waits has it."""
     from_queue: int
     """From the queue that is woken."""
+    inside: int | None = None
+    """From the beginning of the object or variable that it lies in."""
 
     def may_be(self, place: Expression, woken: list[Expression]) -> bool:
         """Whether a function that wakes these queues may mean it by a place."""
@@ -46,6 +53,8 @@ class NumberAt(NamedTuple):
         if place.base == FRAME:
             return False
         if any(place == queue.plus(self.from_queue) for queue in woken):
+            return True
+        if self.inside is not None and place.offset == self.inside:
             return True
         return bool(self.where.base) and place.offset == self.where.offset
 
@@ -77,6 +86,8 @@ class Condition:
     module: Module
     function: Function
     looks: tuple[Looked, ...]
+    goes_on: GoesOn | None = None
+    """Carries out the code that looks."""
 
 
 def conditions(
@@ -86,7 +97,7 @@ def conditions(
     asked = [w for w in waits.victims if w.lock is not None and w.lock.kind == "event"]
     for wait in [w for w in asked if w.lock is not None and not w.lock.holders][:_MOST_WAITS]:
         found = _condition(session, reader, modules, wait)
-        if found is not None and found.looks:
+        if found is not None:
             yield found
 
 
@@ -118,8 +129,38 @@ def _condition(
             raw = session.read(address, size)
         except (FaultError, OverflowError):
             continue
-        looks.append(Looked(row, NumberAt(address, where, address - queue), raw))
-    return Condition(wait, call, module, function, tuple(looks))
+        at = NumberAt(address, where, address - queue, reader.names.inside(address))
+        looks.append(Looked(row, at, raw))
+    held = {name: reader.value(frames, call.index, name) for name in CALLEE_SAVED}
+    known = {name: value for name, value in held.items() if value is not None}
+    known["rsp"] = int(call.sp)
+    goes_on = GoesOn(reader, module, function, call.pc, known)
+    return Condition(wait, call, module, function, tuple(looks), goes_on)
+
+
+def by_running(condition: Condition, read: Reads, *, on: bool = True) -> list[tuple[Looked, Meant]]:
+    """The numbers by all of which the task would go on, where no single one decides.
+
+    :param read: reads memory, ``None`` where it is not in the dump
+    :param on: ``False``: those by which it would not
+    :return: with each whether the task would go on by another number in its place; none where it
+        is not as asked for, or not known
+    """
+    goes_on = condition.goes_on
+    now, reads = goes_on.asked() if goes_on is not None else (None, [])
+    now = None if now is None else now == on
+    lock = condition.wait.lock
+    queue = int(lock.address or 0) if lock is not None else 0
+    found: dict[int, tuple[Looked, Meant]] = {}
+    for one in reads if now else ():
+        raw = read(one.address, one.size)
+        where = goes_on.place(one.row) if goes_on is not None else None
+        if raw is None or where is None or one.size not in _SIZES or goes_on is None:
+            continue
+        inside = next((x.at.inside for x in condition.looks if x.at.address == one.address), None)
+        at = NumberAt(one.address, where, one.address - queue, inside)
+        found.setdefault(one.address, (Looked(one.row, at, raw), goes_on.would(one)))
+    return list(found.values())
 
 
 def looked_at(function: Function, pc: int) -> Iterator[tuple[Instruction, Expression]]:

@@ -13,6 +13,7 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import Condition, NumberAt, conditions, woken_queues
+from oopsight.evidence.hangs.set_aside import full_heads
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.code_uses import uses_of
@@ -21,12 +22,13 @@ from oopsight.evidence.modules.module_roles import freers, inner_functions, reac
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.machine_code import Expression, lowers, memory_place
+from oopsight.kernel.machine_code import MASK, Expression, lowers, memory_place
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_COUNT = 1 << 20
 _SIZES = (4, 8)
+_UNLINKS = frozenset(("__list_del_entry_valid", "__list_del_entry_valid_or_report"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class CountedWait:
     """Functions of the module, the one that waits left out."""
     drops: tuple[str, ...] = ()
     """Others that take entries off a list and free them, as those do which take the count down."""
+    parks: tuple[str, ...] = ()
+    """Others that move entries to a list beside the count which has as many as it counts."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def _counted(session: Session, reader: StackReader, condition: Condition) -> Cou
             module = condition.module
             waiting = condition.call.function
             drops = _dropping(session, module, lowering)
+            parks = _parking(session, module, lowering, looked.at, count)
             return CountedWait(
                 task=condition.wait.task,
                 counter=Address(looked.at.address),
@@ -87,6 +92,7 @@ def _counted(session: Session, reader: StackReader, condition: Condition) -> Cou
                 module=module.pointer,
                 lowers=lowering,
                 drops=tuple(name for name in drops if name != waiting),
+                parks=tuple(name for name in parks if name != waiting),
             )
     return None
 
@@ -101,6 +107,35 @@ def _dropping(session: Session, module: Module, lowering: tuple[str, ...]) -> tu
         return ()
     uses = uses_of(reader, code)
     return tuple(n for n, use in uses.items() if use.unlinks and n in free and n not in counting)
+
+
+def _parking(
+    session: Session, module: Module, lowering: tuple[str, ...], count: NumberAt, number: int
+) -> tuple[str, ...]:
+    """Functions that move entries to a list with as many as are counted, and do not count.
+
+    Of a module that counts what it has on lists: who takes the count down takes entries off.
+    """
+    reader = SessionReader(session)
+    heads = full_heads(reader.read, count.address, number)
+    if not heads:
+        return ()
+    code = inner_functions(session, module, reader)
+    counting = set(reaching(set(lowering), code))
+    moving = {base_name(one.name) for one in code if not _UNLINKS.isdisjoint(one.outside)}
+    if not counting & moving:
+        return ()
+    begins = (count.where.offset if count.where.base else None, count.inside)
+    keys = set(heads)
+    for begin in begins:
+        keys |= {begin + at - count.address & MASK for at in heads if begin is not None}
+    uses = uses_of(reader, code)
+    refers = {base_name(one.name): one.refers for one in code}
+    return tuple(
+        name
+        for name, use in uses.items()
+        if name in moving and name not in counting and keys & (use.inner | refers.get(name, set()))
+    )
 
 
 def _lowering(

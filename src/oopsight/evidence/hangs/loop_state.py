@@ -36,6 +36,7 @@ from oopsight.kernel.loop_ends import LoopEnd, loop_end, stored_from
 from oopsight.kernel.loops import loop_at
 from oopsight.kernel.machine_code import (
     FRAME,
+    MASK,
     REGISTERS,
     Expression,
     Instruction,
@@ -43,6 +44,7 @@ from oopsight.kernel.machine_code import (
     call_that_returned,
     direct_target,
     memory_place,
+    stored_number,
     stores,
 )
 from oopsight.kernel.run_on import reads_ahead
@@ -75,6 +77,8 @@ class LoopState:
     """Other functions of the module that put something else in one of these."""
     advances: tuple[str, ...]
     """Others that only make the next number of the last."""
+    unlimited: tuple[str, ...] = ()
+    """Those of them that keep it within no limit, where the loop does so with what it counts."""
     zeros: tuple[BytesPointer, ...] = ()
     """Zeros that the loop is at: numbers that end it, at a place which changes by turns."""
     wipes: tuple[str, ...] = ()
@@ -122,14 +126,20 @@ def _state(
         return None
     fields = list(_fields(session, reader, function, cpu, call, end))
     found: dict[bool, dict[str, None]] = {True: {}, False: {}}
+    unlimited: list[str] = []
     if fields:
         try:
             code = list(_others(session, reader, module, function))
         except SymbolError:
             code = []
-        for name, other in code:
+        # What it calls on each turn is a part of it.
+        called = {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
+        limits = _limits(function, end)
+        for name, other in sorted(code, key=lambda one: one[1].start in called):
             for advances in changes(other, fields, shape(function), reader.names.function_at):
                 found[advances][name] = None
+            if limits and name in found[True] and not _is_limited(other, fields):
+                unlimited.append(name)
     names = (reader.names.data(one.at.address) for one in fields if one.raw is not None)
     zeros = tuple(_zeros(session, reader, function, cpu, call, end))
     return LoopState(
@@ -146,6 +156,7 @@ def _state(
         names=tuple(dict.fromkeys(name for name in names if name is not None)),
         replaces=tuple(found[False]),
         advances=tuple(name for name in found[True] if name not in found[False]),
+        unlimited=tuple(unlimited),
         zeros=zeros,
         wipes=_wiping(session, module, call) if zeros else (),
     )
@@ -230,7 +241,8 @@ def _fields(
                 raw = session.read(address, size)
             except (FaultError, OverflowError):
                 address = None
-        yield FieldAt(NumberAt(address or 0, where, 0), size, raw)
+        inside = reader.names.inside(address) if address is not None else None
+        yield FieldAt(NumberAt(address or 0, where, 0, inside), size, raw)
 
 
 def _others(
@@ -274,14 +286,43 @@ def changes(
 
 
 def shape(function: Function) -> dict[str, set[tuple[int, int]]]:
-    """Where in memory a function reads and writes, by the pointer: offsets and sizes."""
+    """Where in memory a function reads and writes, by the pointer: offsets and sizes.
+
+    What it calls others with, as a lock within the object, has no size.
+    """
     found: dict[str, set[tuple[int, int]]] = {}
     for at, row in function.code.items():
+        handed = function.registers(at).get("rdi") if row.mnemonic == "call" else None
+        if handed is not None and handed.base not in ("", FRAME) and handed.offset:
+            found.setdefault(handed.base, set()).add((handed.offset, 0))
         size = accessed_size(row)
         place = memory_place(row, function.registers(at)) if size is not None else None
         if place is not None and size is not None and place.base != FRAME:
             found.setdefault(place.base, set()).add((place.offset, size))
     return found
+
+
+def _limits(function: Function, end: LoopEnd) -> bool:
+    """Whether a loop keeps within a limit what it counts in memory of what ends it."""
+    places = {read.place for read in end.reads if read.place is not None}
+    return any(
+        stores(row)
+        and memory_place(row, function.registers(at)) in places
+        and stored_from(function, at).limited
+        for at, row in function.code.items()
+    )
+
+
+def _is_limited(function: Function, fields: Iterable[FieldAt]) -> bool:
+    """Whether a function keeps within a limit what it makes of a field, or begins it anew."""
+    for at, row in function.code.items():
+        place = memory_place(row, function.registers(at)) if stores(row) else None
+        if place is None or not any(one.at.may_be(place, []) for one in fields):
+            continue
+        number = stored_number(row, function.registers(at)) if row.mnemonic == "mov" else None
+        if number is not None or stored_from(function, at).limited:
+            return True
+    return False
 
 
 def _alike(
@@ -290,8 +331,11 @@ def _alike(
     """Whether an object is used as the loop's function uses the one with the field."""
     for one in met:
         there = loop.get(one.at.where.base, set())
-        if len(own & there) >= min(2, len(there)):
-            return True
+        inside = one.at.inside if one.at.inside is not None else one.at.where.offset
+        for away in {0, inside - one.at.where.offset}:
+            moved = {((offset + away) & MASK, size) for offset, size in there}
+            if len(own & moved) >= min(2, len(moved)):
+                return True
     return False
 
 

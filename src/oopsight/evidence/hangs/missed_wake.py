@@ -16,7 +16,14 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.bit_wait import ClearBit, clear_bits, cleared_by, wakes_bit
-from oopsight.evidence.hangs.conditions import Condition, Looked, conditions, woken_queues
+from oopsight.evidence.hangs.conditions import (
+    Condition,
+    Looked,
+    Meant,
+    by_running,
+    conditions,
+    woken_queues,
+)
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.module_code import machine_code
@@ -25,6 +32,7 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.branches import branch, comes_back
 from oopsight.kernel.code_locks import Function
+from oopsight.kernel.disassembler import IMMEDIATE
 from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
@@ -39,12 +47,14 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _COUNTS = ("inc", "dec", "add", "sub", "xadd")
+_SETS = ("or", "bts")
 _BITS = ("and", "or", "xor", "btr", "bts", "btc", "xchg", "cmpxchg")
 _WAKES = ("__wake_up", "wake_up_", "swake_up", "complete", "rcuwait_wake_up", "try_to_wake_up")
 _OF_A_QUEUE = ("__wake_up", "swake_up")
 _UNINTERRUPTIBLE = 2  # TASK_UNINTERRUPTIBLE
 _WAITED = ("finish_wait", "finish_swait")
 _DEEPEST = 3
+_MOST_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,11 @@ def collect(
 
 def _missed(session: Session, reader: StackReader, condition: Condition) -> MissedWake | None:
     looked = decisive(condition, reader.names.function_at)
-    if looked is None:
+    if looked is not None:
+        pairs = [(looked, awaited(condition.function, looked))]
+    else:
+        pairs = by_running(condition, SessionReader(session).read)
+    if not pairs:
         return None
     module, lock = condition.module, condition.wait.lock
     try:
@@ -98,21 +112,13 @@ def _missed(session: Session, reader: StackReader, condition: Condition) -> Miss
     except SymbolError:
         return None
     queue = int(lock.address) if lock is not None and lock.address is not None else None
-    changes = [
-        change
-        for name, function in code
-        for change in changes_of(
-            name,
-            function,
-            looked,
-            awaited(condition.function, looked),
-            lambda one: woken_queues(one, reader.names.function_at),
-        )
-    ]
-    silent, waking = by_waking(
-        code, changes, Waking(wakes_queue(queue), code, reader.names.function_at)
-    )
-    if not silent and not waking:
+    waking = Waking(wakes_queue(queue), code, reader.names.function_at)
+    found = []
+    for number, meant in pairs:
+        silent, loud = by_waking(code, _changes(reader, code, number, meant), waking)
+        found.append((number, silent, loud))
+    looked, silent, loud = min(found, key=lambda one: (not one[1], not one[2]))
+    if not silent and not loud:
         return None
     return MissedWake(
         task=condition.wait.task,
@@ -122,8 +128,21 @@ def _missed(session: Session, reader: StackReader, condition: Condition) -> Miss
         memory=BytesPointer(Address(looked.at.address), looked.raw.hex()),
         module=module.pointer,
         silent=silent,
-        waking=waking,
+        waking=loud,
     )
+
+
+def _changes(
+    reader: StackReader, code: list[tuple[str, Function]], looked: Looked, meant: Meant
+) -> list[Change]:
+    """Where functions make of a number one that is waited for."""
+    return [
+        change
+        for name, function in code
+        for change in changes_of(
+            name, function, looked, meant, lambda one: woken_queues(one, reader.names.function_at)
+        )
+    ]
 
 
 def _missed_bit(session: Session, reader: StackReader, bit: ClearBit) -> MissedWake | None:
@@ -203,14 +222,15 @@ def awaited(function: Function, looked: Looked) -> Callable[[int], bool]:
 class Waking:
     """Which calls of a module's functions wake those that wait.
 
-    :param wakes: tells of a call of the kernel, by its name and the registers, whether it may
+    :param wakes: tells of a call of the kernel, by its name, the registers and where the queue is,
+        if the code has that, whether it may
     :param code: the module's functions
     :param name_of: names the function at an address
     """
 
     def __init__(
         self,
-        wakes: Callable[[str, Registers], bool],
+        wakes: Callable[[str, Registers, Expression | None], bool],
         code: list[tuple[str, Function]],
         name_of: Callable[[int], str | None],
     ) -> None:
@@ -219,8 +239,19 @@ class Waking:
         self._code = {function.start: function for _, function in code}
         self._wake: dict[int, bool] = {}
 
-    def after(self, function: Function, site: int, depth: int = 0) -> bool:
-        """Whether the function can come to such a call from an address on."""
+    def after(
+        self,
+        function: Function,
+        site: int,
+        depth: int = 0,
+        queue: Expression | None = None,
+        but: int | None = None,
+    ) -> bool:
+        """Whether the function can come to such a call from an address on.
+
+        :param queue: where the function has the queue, if it tells
+        :param but: a function that is known not to make one
+        """
         seen: set[int] = set()
         ways = [site]
         while ways:
@@ -229,12 +260,15 @@ class Waking:
             if at in seen or row is None:
                 continue
             seen.add(at)
-            if row.mnemonic in ("call", "jmp") and self._wakes(function, row, depth):
+            calls = row.mnemonic in ("call", "jmp") and (but is None or direct_target(row) != but)
+            if calls and self._wakes(function, row, depth, queue):
                 return True
             ways += function.ways(row)
         return False
 
-    def _wakes(self, function: Function, row: Instruction, depth: int) -> bool:
+    def _wakes(
+        self, function: Function, row: Instruction, depth: int, queue: Expression | None
+    ) -> bool:
         target = direct_target(row)
         if target is None or (target in function.code and row.mnemonic == "jmp"):
             return False
@@ -242,7 +276,7 @@ class Waking:
         if inner is not None:
             return depth < _DEEPEST and self._inside(inner, depth + 1)
         name = self._name_of(target) or ""
-        return self._wakes_here(name, function.registers(row.address))
+        return self._wakes_here(name, function.registers(row.address), queue)
 
     def _inside(self, function: Function, depth: int) -> bool:
         if function.start not in self._wake:
@@ -251,17 +285,19 @@ class Waking:
         return self._wake[function.start]
 
 
-def wakes_queue(queue: int | None) -> Callable[[str, Registers], bool]:
+def wakes_queue(queue: int | None) -> Callable[[str, Registers, Expression | None], bool]:
     """Tells of a call whether it may wake a queue, and who sleeps there uninterruptibly.
 
     :param queue: its address
     """
 
-    def wakes(called: str, registers: Registers) -> bool:
+    def wakes(called: str, registers: Registers, here: Expression | None = None) -> bool:
         if not called.startswith(_WAKES) or not called.startswith(_OF_A_QUEUE):
             return called.startswith(_WAKES)
         woken, mode = registers.get("rdi"), registers.get("rsi")
         if woken is not None and not woken.base and queue not in (None, woken.offset):
+            return False
+        if woken is not None and here is not None and woken.base == here.base and woken != here:
             return False
         known = called.startswith("__wake_up") and mode is not None and not mode.base
         return mode is None or not known or bool(mode.offset & _UNINTERRUPTIBLE)
@@ -276,6 +312,11 @@ class Change(NamedTuple):
     function: Function
     end: int
     """Of the instruction."""
+    at: int = 0
+    place: Expression = Expression("", 0)
+    """What it changes."""
+    queue: Expression | None = None
+    """Where the queue is, if the code has it in the same object."""
 
 
 def by_waking(
@@ -288,11 +329,12 @@ def by_waking(
     silent: dict[str, None] = {}
     loud: dict[str, None] = {}
     for change in changes:
-        if waking.after(change.function, change.end):
+        if waking.after(change.function, change.end, queue=change.queue):
             loud[change.name] = None
             continue
         callers = [site for name, function in code for site in _calls(name, function, change)]
-        quiet = [one.name for one in callers if not waking.after(one.function, one.end)]
+        own = change.function.start
+        quiet = [one.name for one in callers if not waking.after(one.function, one.end, but=own)]
         if callers and not quiet:
             loud[change.name] = None
         else:
@@ -324,7 +366,8 @@ def changes_of(
         if woken is None:
             woken = queues(function)
         if looked.at.may_be(place, woken):
-            yield Change(name, function, row.end)
+            queue = place.plus(-looked.at.from_queue) if place.base else None
+            yield Change(name, function, row.end, at, place, queue)
 
 
 def _brings_about(
@@ -333,10 +376,31 @@ def _brings_about(
     """Whether it may have made the number what is waited for, of one that is not."""
     mask = (1 << 8 * looked.size) - 1
     if row.mnemonic in _COUNTS:
-        before = looked.number + (1 if lowers(row, registers) else -1)
-        return 0 <= before <= mask and not awaited(before)
+        step = 1 if lowers(row, registers) else -1
+        # It may have gone on since: a ring that had room for one may be empty by now.
+        earlier = (looked.number + step * n for n in range(1, _MOST_STEPS))
+        return any(0 <= one <= mask and not awaited(one) for one in earlier)
     if row.mnemonic == "mov":
         number = stored_number(row, registers)
         same = int(row.operands[0].size) == looked.size
         return same and (number is None or awaited(number & mask))
+    mask_of = _bits_changed(row)
+    if mask_of is not None:
+        bits = mask_of & mask
+        sets = row.mnemonic in _SETS
+        before = looked.number & ~bits if sets else looked.number | bits
+        after = before | bits if sets else before & ~bits
+        return awaited(after) and not awaited(before)
     return row.mnemonic in _BITS or row.mnemonic.startswith("set")
+
+
+def _bits_changed(row: Instruction) -> int | None:
+    """The bits that an instruction sets or clears, where its code has them as a number."""
+    operand = row.operands[-1]
+    if operand.type != IMMEDIATE:
+        return None
+    size = 8 * int(row.operands[0].size)
+    if row.mnemonic in ("bts", "btr"):
+        return 1 << int(operand.imm) % size
+    bits = int(operand.imm) & ((1 << size) - 1)
+    return {"or": bits, "and": ~bits & ((1 << size) - 1)}.get(row.mnemonic)

@@ -6,7 +6,7 @@ entry in which is in the chain already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from oopsight.cheap import dataclass
@@ -21,7 +21,7 @@ from oopsight.evidence.modules.module_roles import ALLOCATES, start_and_end
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.link_code import linked, unlinks_argument
+from oopsight.kernel.link_code import linked, links_with_itself, unlinks_argument
 from oopsight.kernel.loops import Link, link_of, loop_at
 from oopsight.kernel.machine_code import MASK, direct_target
 from oopsight.kinds import Kind
@@ -32,6 +32,8 @@ _KINDS = (Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL)
 _MOST_LOOPS = 4
 _MOST_ENTRIES = 20_000
 _WORD = 8
+_WAITS = ("synchronize_", "rcu_barrier")
+"""Behind these nobody goes along a chain any more who did before."""
 _UNLINKS = ("__list_del_entry_valid", "list_del", "hlist_del", "rb_erase", "llist_del")
 
 
@@ -49,6 +51,9 @@ class Ring:
     """The link by which it closes."""
     makers: tuple[str, ...]
     """Functions of the module that link in what they have not made and not taken out before."""
+    movers: tuple[str, ...] = ()
+    """Functions that take an entry out and link it in again, in the chain or another, or with
+    itself, if who goes along the chain has but RCU's read lock."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +99,18 @@ def _ring(
     if went is not None and not went.entries:
         return None
     try:
-        makers = _makers(session, reader, module, link)
+        code = _code(session, reader, module)
     except SymbolError:
         return None
+    under_rcu = any(held.kind == "rcu" for one in cpu.stack.calls for held in one.holds)
     return Ring(
         task=cpu.task,
         function=call.function,
         module=module.pointer,
         entries=went.entries if went is not None else None,
         closes=went.closes if went is not None else (),
-        makers=makers,
+        makers=makers(code, link, reader.names.function_at),
+        movers=movers(code, link, reader.names.function_at) if under_rcu else (),
     )
 
 
@@ -146,14 +153,14 @@ def turn(word: Callable[[int], int | None], at: int, link: Link) -> Turn | None:
     return None
 
 
-def _makers(session: Session, reader: StackReader, module: Module, link: Link) -> tuple[str, ...]:
+def _code(session: Session, reader: StackReader, module: Module) -> dict[str, Function]:
     edges = start_and_end(session, module.name)
     code: dict[str, Function] = {}
     for name, start, _ in machine_code(SessionReader(session), module):
         function = reader.function(start)
         if function is not None and start not in edges:
             code[name] = function
-    return makers(code, link, reader.names.function_at)
+    return code
 
 
 def makers(
@@ -164,18 +171,50 @@ def makers(
     :param code: the module's functions by their names
     :param name_of: names the function at an address
     """
+    found = [one for one in _links_in(code, link, name_of) if not one[2]]
+    return _named(found)
+
+
+def movers(
+    code: dict[str, Function], link: Link, name_of: Callable[[int], str | None]
+) -> tuple[str, ...]:
+    """Functions that take an entry out and at once link it in again, or with itself.
+
+    Whoever is at the entry goes on in the other chain, and does not meet the head of its own.
+    """
+    code = {name: one for name, one in code.items() if not _calls(one, _WAITS, name_of)}
+    found = [one for one in _links_in(code, link, name_of) if one[2]]
+    alone = [
+        (False, base_name(name), True)
+        for name, one in code.items()
+        if links_with_itself(one, link, name_of, _UNLINKS)
+    ]
+    return _named([*found, *alone])
+
+
+def _named(found: list[tuple[bool, str, bool]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for _, name, _ in sorted(found, key=lambda one: one[0])))
+
+
+def _links_in(
+    code: dict[str, Function], link: Link, name_of: Callable[[int], str | None]
+) -> list[tuple[bool, str, bool]]:
+    """Functions that link in what they have not made.
+
+    :return: with each whether it was given that, and whether it takes it out first
+    """
     takers = {name for name, one in code.items() if unlinks_argument(one, name_of)}
     allocators = {name for name, one in code.items() if _allocates(one, name_of)}
-    found: list[tuple[bool, str]] = []
+    found: list[tuple[bool, str, bool]] = []
     for name, function in code.items():
         for entry in linked(function, link, name_of):
             fresh = entry.made_by is not None and (
                 _is_allocator(entry.made_by) or entry.made_by in allocators
             )
             out = any(one in takers or one.startswith(_UNLINKS) for one in entry.passed_to)
-            if not fresh and not out and not entry.unlinked:
-                found.append((entry.argument, base_name(name)))
-    return tuple(dict.fromkeys(name for _, name in sorted(found, key=lambda one: one[0])))
+            if not fresh:
+                found.append((entry.argument, base_name(name), out or entry.unlinked))
+    return found
 
 
 def _is_allocator(name: str) -> bool:
@@ -183,5 +222,17 @@ def _is_allocator(name: str) -> bool:
 
 
 def _allocates(function: Function, name_of: Callable[[int], str | None]) -> bool:
-    targets = (direct_target(row) for row in function.code.values() if row.mnemonic == "call")
-    return any(_is_allocator(name_of(target) or "") for target in targets if target is not None)
+    return any(map(_is_allocator, _called(function, name_of)))
+
+
+def _calls(
+    function: Function, beginnings: tuple[str, ...], name_of: Callable[[int], str | None]
+) -> bool:
+    return any(name.startswith(beginnings) for name in _called(function, name_of))
+
+
+def _called(function: Function, name_of: Callable[[int], str | None]) -> Iterator[str]:
+    for row in function.code.values():
+        target = direct_target(row) if row.mnemonic == "call" else None
+        if target is not None:
+            yield name_of(target) or ""
