@@ -71,3 +71,21 @@ def test_functions_of_the_kernel() -> None:
         Does.OTHER,
         Does.OTHER,
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "returns"),
+    [
+        # inc gs:[rax]; cmp [rdi],0; je 2f; dec gs:[rax]; ret; 2: mov eax,-5; ret
+        ("6548ff00 803f00 7405 6548ff08 c3 b8fbffffff c3", 0x13),
+        # Not of what a pointer leads to: inc gs:[rip]; the same
+        ("6548ff0500000000 803f00 7405 6548ff08 c3 b8fbffffff c3", None),
+        # 1: lea edx,[rax+1]; lock cmpxchg [rdi],edx; jne 1b; cmp [rsi],0; je 2f;
+        # lock dec [rdi]; ret; 2: mov eax,-5; ret
+        ("8d5001 f00fb117 75f7 803e00 7404 f0ff0f c3 b8fbffffff c3", 0x17),
+        # The same, of two more
+        ("8d5002 f00fb117 75f7 803e00 7404 f0ff0f c3 b8fbffffff c3", None),
+    ],
+)
+def test_other_ways_to_count(code: str, returns: int | None) -> None:
+    assert [one.returns - TEXT for one in ways(code)] == ([] if returns is None else [returns])

@@ -49,6 +49,8 @@ class Does(str, Enum):
     """Back."""
     LOOKS = "looks"
     """It keeps nothing."""
+    RETURNS = "returns"
+    """A jump there stands for a return."""
     OTHER = "other"
 
 
@@ -68,6 +70,8 @@ def does(name: str | None) -> Does:
     """By the name of a function of the kernel."""
     if name is None:
         return Does.OTHER
+    if name.endswith("_return_thunk"):
+        return Does.RETURNS
     if GETS.fullmatch(name):
         return Does.TAKES
     if PUTS.fullmatch(name):
@@ -104,22 +108,56 @@ def _taken(
             return frozenset()
         held = _copies(code, at, "rdi") - CALL_CLOBBERS if not returns else frozenset()
         return held | {"rax"}
-    memory = next((one.memory for one in row.operands if one.memory and one.writes), None)
-    if memory is None or memory.base is None or not raises(row):
+    memory = row.operands[0].memory if row.operands else None
+    if memory is None or memory.base is None:
         return frozenset()
-    return frozenset({memory.base})
+    if _raises_unless_zero(code, at):
+        return frozenset({memory.base, "rax"})
+    return frozenset({memory.base}) if raises(row) else frozenset()
+
+
+def _raises_unless_zero(code: Function, at: int) -> bool:
+    """Whether it is the end of ``refcount_inc_not_zero()``: lea rdx, [rax + 1]; lock cmpxchg."""
+    row, before = code.instructions[at], code.instructions[at - 1] if at else None
+    if row.mnemonic != "lock cmpxchg" or before is None or before.mnemonic != "lea":
+        return False
+    one = before.operands[1].memory
+    return one is not None and (one.base, one.index, one.displacement) == ("rax", None, 1)
+
+
+def _begin(code: Function, at: int) -> tuple[int, ...]:
+    """Where it goes on from there: not where another was faster, and it is tried again."""
+    after = code.after[at]
+    following = code.instructions[after[0]] if len(after) == 1 else None
+    if code.instructions[at].mnemonic == "lock cmpxchg" and following is not None:
+        again = code.index(following.target or 0) if following.mnemonic == "jne" else None
+        if again is not None:
+            return tuple(one for one in code.after[after[0]] if one != again)
+    return after
 
 
 def raises(row: Instruction) -> bool:
     """Whether it is a count of references or users that goes up, atomically."""
+    if _of_cpu(row):
+        return row.mnemonic == "inc" or (row.mnemonic == "add" and 0 < _by(row) < 1 << 31)
     return row.mnemonic == "lock inc" or (row.mnemonic == "lock add" and 0 < _by(row) < 1 << 31)
 
 
 def lowers(row: Instruction) -> bool:
     """Whether it is one that goes down."""
+    if _of_cpu(row):
+        return row.mnemonic in ("dec", "sub") or (
+            row.mnemonic == "add" and not 0 < _by(row) < 1 << 31
+        )
     return row.mnemonic in ("lock dec", "lock sub") or (
         row.mnemonic in ("lock add", "lock xadd") and not 0 < _by(row) < 1 << 31
     )
+
+
+def _of_cpu(row: Instruction) -> bool:
+    """Whether it changes a count of this CPU's that a pointer leads to, as a ``percpu_ref``."""
+    memory = row.operands[0].memory if row.operands and row.operands[0].writes else None
+    return memory is not None and memory.segment == "gs" and memory.base not in (None, "rip")
 
 
 def _by(row: Instruction) -> int:
@@ -150,7 +188,7 @@ def _followed(
     doing: Callable[[int | None], tuple[Does, bool]],
 ) -> list[Kept]:
     """The ways from where a reference is taken; none of them if no way gives it back."""
-    work: list[_State] = [(one, holding, None) for one in code.after[taken]]
+    work: list[_State] = [(one, holding, None) for one in _begin(code, taken)]
     seen: set[_State] = set()
     found: list[Kept] = []
     given = False
@@ -163,19 +201,21 @@ def _followed(
             return []
         at, held, number = state
         row = code.instructions[at]
+        returns = row.mnemonic.startswith("ret")
         if lowers(row):
             given = True
             continue
         if row.is_call or (row.is_jump and _leaves(code, row)):
             what, _ = doing(row.target)
             given = given or what is Does.GIVES
-            if what is Does.GIVES or row.is_jump:
+            returns = returns or what is Does.RETURNS
+            if what is Does.GIVES or (row.is_jump and not returns):
                 continue
-            if what is not Does.LOOKS and held & set(ARGUMENTS):
+            if what not in (Does.LOOKS, Does.RETURNS) and held & set(ARGUMENTS):
                 continue  # handed on
         elif _stores(row, held):
             continue
-        if row.mnemonic.startswith("ret"):
+        if returns:
             if "rax" not in held:
                 error = number if number in _ERRORS else None
                 at_, out = code.instructions[taken].address, row.address
