@@ -100,3 +100,12 @@ def test_a_task_that_waits_for_what_was_left_locked_before_makes_no_circle() -> 
     outer = call(4, "flush", holds=(held(LOCK_A),))
     twice = Wait(stack(1, call(3, "write"), outer), lock(LOCK_A, 1), 9.0)
     assert isinstance(deadlock(waits(twice), leaks(leak("stop"))), Finding)
+
+
+def test_who_is_called_with_the_lock_held_comes_before_who_waits_for_it() -> None:
+    mine = lock(LOCK_A, 1, kind="rwsem", known_by="last reader")
+    chain = call(5, "blocking_notifier_call_chain", None, holds=(held(LOCK_A, "rwsem"),))
+    calls = (call(3, "hub_unregister", "hub"), call(4, "drv_event"), chain, call(6, "hub_write"))
+    found = deadlock(waits(Wait(stack(1, *calls), mine, 9.0)), leaks())
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits[:2]] == ["drv_event", "hub_unregister"]

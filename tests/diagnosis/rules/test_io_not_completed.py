@@ -9,8 +9,12 @@ from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, t
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
 from oopsight.diagnosis.rules.io_not_completed import io_not_completed
-from oopsight.evidence.hangs.io_in_flight import IoInFlight, Request
-from oopsight.evidence.hangs.waiting import Lock, Wait
+from oopsight.evidence import Missing
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.io_in_flight import BioDisk, IoInFlight, Request
+from oopsight.evidence.hangs.unended_io import UnendedIo, UnendedIos
+from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
+from oopsight.evidence.modules.modules import Modules
 from oopsight.kinds import Kind
 
 HUNG = symptom(Kind.HUNG_TASK)
@@ -30,11 +34,23 @@ REQUEST = Request(
     because=(memory(LOCK_B),),
 )
 FOREIGN = modules(module("rvdisk", 0xFFFFFFFFC0000000, 0xFFFFFFFFC0010000, "OE"))
+DRIVER = FOREIGN.loaded[0].pointer
 OURS = modules(module("rvdisk", 0xFFFFFFFFC0000000, 0xFFFFFFFFC0010000))
 
 
+def judged(
+    what: Symptom,
+    waiting: Waits | Missing,
+    io: IoInFlight | Missing,
+    loaded: Modules | Missing,
+    *functions: tuple[str, str],
+) -> Finding | Clear | Undecided:
+    told = UnendedIos((UnendedIo(DRIVER, functions),))
+    return io_not_completed(what, waiting, io, loaded, told)
+
+
 def test_a_driver_from_outside_that_keeps_a_request_is_to_blame_not_the_file_system() -> None:
-    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((REQUEST,), 1), FOREIGN)
+    found = judged(HUNG, waits(WRITER), IoInFlight((REQUEST,), 1), FOREIGN)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert [(c.module, c.function) for c in found.culprits] == [("rvdisk", "rvd_queue_rq")]
@@ -43,7 +59,7 @@ def test_a_driver_from_outside_that_keeps_a_request_is_to_blame_not_the_file_sys
 
 
 def test_behind_a_driver_of_the_kernel_the_device_is_suspected_and_no_module_blamed() -> None:
-    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((REQUEST,), 1), OURS)
+    found = judged(HUNG, waits(WRITER), IoInFlight((REQUEST,), 1), OURS)
     assert isinstance(found, Finding)
     assert found.culprits == ()
     assert found.depth is Depth.MECHANISM
@@ -54,40 +70,38 @@ def test_a_disk_that_is_a_file_on_another_passes_the_blame_on() -> None:
     worker = Wait(stack(4, call(3, "lo_rw_aio", "loop")), Lock("io", None, None), 9.0, work=None)
     loop = replace(REQUEST, disk="loop0", driver="loop", function="loop_queue_rq", seconds=9.0)
     below = replace(REQUEST, tasks=(task(4),))
-    found = io_not_completed(HUNG, waits(WRITER, worker), IoInFlight((loop, below), 2), FOREIGN)
+    found = judged(HUNG, waits(WRITER, worker), IoInFlight((loop, below), 2), FOREIGN)
     assert isinstance(found, Finding)
     assert found.culprits[0].module == "rvdisk"
 
 
 def test_a_request_that_nobody_is_known_to_wait_for_is_only_possible() -> None:
     loose = replace(REQUEST, tasks=())
-    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((loose, loose), 2), FOREIGN)
+    found = judged(HUNG, waits(WRITER), IoInFlight((loose, loose), 2), FOREIGN)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_a_request_of_just_now_keeps_nobody() -> None:
     young = replace(REQUEST, seconds=0.2)
-    found = io_not_completed(HUNG, waits(WRITER), IoInFlight((young,), 1), FOREIGN)
+    found = judged(HUNG, waits(WRITER), IoInFlight((young,), 1), FOREIGN)
     assert isinstance(found, Clear)
 
 
 def test_a_slow_request_is_no_reason_for_who_has_waited_much_longer() -> None:
     stuck = Wait(stack(8, call(3, "reset")), lock(LOCK_B, kind="completion"), 600.0)
-    assert isinstance(
-        io_not_completed(HUNG, waits(stuck, WRITER), IoInFlight((REQUEST,), 1), FOREIGN), Clear
-    )
+    assert isinstance(judged(HUNG, waits(stuck, WRITER), IoInFlight((REQUEST,), 1), FOREIGN), Clear)
 
 
 def test_a_lock_whose_holder_waits_for_something_else_is_not_explained() -> None:
     io = IoInFlight((REQUEST,), 1)
     behind = Wait(stack(5, call(3, "f")), lock(LOCK_A, 3), 9.0)
-    found = io_not_completed(HUNG, waits(WRITER, behind), io, FOREIGN)
+    found = judged(HUNG, waits(WRITER, behind), io, FOREIGN)
     assert isinstance(found, Finding)
     assert "lock_held" in found.refines
     holder = Wait(stack(6, call(3, "g")), Lock("event", LOCK_B, "q"), 9.0)
     other = Wait(stack(7, call(3, "h")), lock(LOCK_A, 6), 9.0)
-    found = io_not_completed(HUNG, waits(WRITER, holder, other), io, FOREIGN)
+    found = judged(HUNG, waits(WRITER, holder, other), io, FOREIGN)
     assert isinstance(found, Finding)
     assert "lock_held" not in found.refines
 
@@ -95,9 +109,29 @@ def test_a_lock_whose_holder_waits_for_something_else_is_not_explained() -> None
 def test_clear_and_undecided() -> None:
     io = IoInFlight((REQUEST,), 1)
     other = Wait(stack(3, call(3, "f")), lock(LOCK_A), 9.0)
-    assert isinstance(io_not_completed(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT), Clear)
-    assert isinstance(io_not_completed(HUNG, ABSENT, io, FOREIGN), Undecided)
-    assert isinstance(io_not_completed(HUNG, waits(WRITER), ABSENT, FOREIGN), Clear)
-    assert isinstance(io_not_completed(HUNG, waits(other), io, FOREIGN), Clear)
+    assert isinstance(judged(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT), Clear)
+    assert isinstance(judged(HUNG, ABSENT, io, FOREIGN), Undecided)
+    assert isinstance(judged(HUNG, waits(WRITER), ABSENT, FOREIGN), Clear)
+    assert isinstance(judged(HUNG, waits(other), io, FOREIGN), Clear)
     circle = Wait(stack(1, call(3, "g")), lock(LOCK_A, 1), 9.0)
-    assert isinstance(io_not_completed(HUNG, waits(WRITER, circle), io, FOREIGN), Clear)
+    assert isinstance(judged(HUNG, waits(WRITER, circle), io, FOREIGN), Clear)
+
+
+def test_who_ends_io_on_some_ways_only_comes_before_who_takes_it() -> None:
+    io = IoInFlight((REQUEST,), 1)
+    found = judged(HUNG, waits(WRITER), io, FOREIGN, ("rvd_done", "rvd_done+0x40"))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["rvd_done", "rvd_queue_rq"]
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    assert DRIVER in found.chain[-1].because
+
+
+def test_a_disk_without_requests_is_known_by_who_waits_for_it() -> None:
+    disk = BioDisk("rvd0", "rvdisk", "rvd_submit_bio", task(3), (memory(LOCK_B),))
+    io = IoInFlight((), 0, (disk,))
+    found = judged(HUNG, waits(WRITER), io, FOREIGN, ("rvd_copy", "rvd_copy+0x40"))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["rvd_copy", "rvd_submit_bio"]
+    assert found.certainty is Certainty.POSSIBLE
+    other = replace(disk, task=task(9))
+    assert isinstance(judged(HUNG, waits(WRITER), IoInFlight((), 0, (other,)), FOREIGN), Clear)

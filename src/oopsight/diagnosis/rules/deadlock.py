@@ -55,6 +55,7 @@ from oopsight.diagnosis.stalls import (
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
+from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits
 
 _GENERAL = (
@@ -79,6 +80,8 @@ def deadlock(waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     for wait, lock, holder, owner in links:
         steps += [waits_step(wait), holds_step(lock, holder, owner)]
         taker = owner.holding(lock)
+        if owner is wait and taker is not None and taker.module is None:
+            culprits += _called_back(wait, taker, lock)
         if taker is not None:
             what = "it took" if owner is wait else "it holds"
             culprits.append(blame(taker, f"{what} {lock.title} and waits for more", lock.name))
@@ -119,6 +122,13 @@ def deadlock(waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
         else (_advice(links[0][1]),),
         refines=_GENERAL,
     )
+
+
+def _called_back(wait: Wait, taker: Call, lock: Lock) -> list[Culprit]:
+    """The function that the kernel calls with the lock held, and that comes to wait for it."""
+    inside = [call for call in wait.stack.blamable if call.module and call.index < taker.index]
+    why = f"is called with {lock.title} held, and comes to wait for it"
+    return [blame(inside[-1], why, lock.name)] if inside else []
 
 
 def _advice(lock: Lock) -> str:

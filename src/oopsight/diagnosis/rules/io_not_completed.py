@@ -10,7 +10,10 @@ Why it happens
 
 How it is decided
     A task waits for I/O. The tags of blk-mq are read for requests that were started and not
-    completed; one whose pages, bio or completion the waiting task waits for is its request.
+    completed; one whose pages, bio or completion the waiting task waits for is its request. A disk
+    without such tags is known by the page, buffer or bio in question, and its driver by the
+    function that takes its bios. Functions of the driver that end I/O on some ways only come
+    before the one that takes it.
 
 When it is wrong
     The driver may have handed the request on properly and the device not answer: the dump shows
@@ -27,10 +30,11 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
-from oopsight.diagnosis.stalls import victims_step, waits_step, who
+from oopsight.diagnosis.stalls import distinct, victims_step, waits_step, who
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
-from oopsight.evidence.hangs.io_in_flight import IoInFlight, Request, waits_for_io
+from oopsight.evidence.hangs.io_in_flight import BioDisk, IoInFlight, Request, waits_for_io
+from oopsight.evidence.hangs.unended_io import UnendedIos
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -38,12 +42,17 @@ from oopsight.kinds import Kind
 
 _GENERAL = ("hung_task", "deliberate_panic")
 _LOCKS = ("lock_held", "workqueue_stall")
+_MOST_FUNCTIONS = 3
 _LONG = 1.0
 """Seconds in which even a slow disk has answered."""
 
 
 def io_not_completed(
-    symptom: Symptom, waits: Waits | Missing, io: IoInFlight | Missing, modules: Modules | Missing
+    symptom: Symptom,
+    waits: Waits | Missing,
+    io: IoInFlight | Missing,
+    modules: Modules | Missing,
+    unended: UnendedIos | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a block driver keeps tasks waiting."""
     if symptom.kind not in (Kind.HUNG_TASK, Kind.PANIC_OTHER):
@@ -60,13 +69,61 @@ def io_not_completed(
     long = max(_LONG, max((w.seconds or 0.0 for w in waits.victims), default=0.0) / 2)
     waiting = [w for w in waits.victims if waits_for_io(w) and (w.seconds or 0) >= long]
     late = [r for r in io.requests if (r.seconds or 0) >= long]
-    if not waiting or not late:
+    told = unended if isinstance(unended, UnendedIos) else UnendedIos(())
+    if waiting and late:
+        return _found(late, waiting, waits, modules, told)
+    disks = [one for one in io.bio_disks if any(one.task == wait.task for wait in waiting)]
+    if not disks:
         return Clear("no request that somebody waits for is in flight for long")
-    return _found(late, waiting, waits, modules)
+    return _of_bios(disks[0], waiting, waits, told)
+
+
+def _of_bios(disk: BioDisk, waiting: list[Wait], waits: Waits, told: UnendedIos) -> Finding:
+    """Of a disk without requests: what its driver was handed is known by who waits."""
+    first = next(wait for wait in waiting if wait.task == disk.task)
+    behind = victims_step(waits.victims, {first.task.address})
+    return Finding(
+        title=f"{disk.disk}: {disk.driver} has not ended what {who(first)} waits for",
+        summary=f"{who(first)} waits for I/O of {disk.disk}; {disk.driver} takes its bios.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            waits_step(first),
+            Step(f"{disk.disk} hands its bios to {disk.function} [{disk.driver}]", disk.because),
+            *_unended_steps(disk.driver, told),
+            *((behind,) if behind else ()),
+        ),
+        culprits=(
+            *_unending(disk.driver, told, disk.disk),
+            Culprit(disk.driver, disk.function, None, disk.disk, "is handed its bios"),
+        ),
+        advice=(f"Find out on which way {disk.driver} does not call bio_endio().",),
+        refines=(*_GENERAL, *_LOCKS) if _explains(waits) else _GENERAL,
+    )
+
+
+def _unended_steps(driver: str | None, told: UnendedIos) -> list[Step]:
+    module = next((one.module for one in told.drivers if one.module.name == driver), None)
+    return [
+        Step(f"{name} can return at {at} without ending what it was handed", (module,))
+        for name, at in told.of(driver)[:_MOST_FUNCTIONS]
+        if module is not None
+    ]
+
+
+def _unending(driver: str | None, told: UnendedIos, disk: str) -> list[Culprit]:
+    return [
+        Culprit(driver, name, None, disk, f"can return at {at} without ending what it was handed")
+        for name, at in told.of(driver)[:_MOST_FUNCTIONS]
+    ]
 
 
 def _found(
-    late: list[Request], waiting: list[Wait], waits: Waits, modules: Modules | Missing
+    late: list[Request],
+    waiting: list[Wait],
+    waits: Waits,
+    modules: Modules | Missing,
+    told: UnendedIos,
 ) -> Finding:
     # A disk that is a file on another one is innocent: its own worker waits for the other.
     lowest = [r for r in late if not _passes_on(r, late, waits)] or late
@@ -82,18 +139,23 @@ def _found(
         waits_step(first),
         Step(_tells(request, driver), request.because),
         *([_others(same)] if len(same) > 1 else []),
+        *(_unended_steps(request.driver, told) if foreign else []),
     ]
     behind = victims_step(waits.victims, {first.task.address})
     steps += [behind] if behind else []
+    losing = _unending(request.driver, told, request.disk) if foreign else []
     why = f"was handed {count} of {request.disk} and has not completed {_them(same)}"
     return Finding(
         title=f"{request.disk}: {driver} has not completed {count}, for {request.seconds:.0f} s",
         summary=f"{who(first)} waits for I/O of {request.disk}; {driver} was handed {count} "
         f"which neither it nor the device has completed.",
-        certainty=Certainty.INFERRED if awaited else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if awaited and not losing else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if awaited and losing else None,
         depth=Depth.ROOT_CAUSE if foreign else Depth.MECHANISM,
         chain=tuple(steps),
-        culprits=(Culprit(request.driver, request.function, None, request.disk, why),)
+        culprits=distinct(
+            [*losing, Culprit(request.driver, request.function, None, request.disk, why)]
+        )
         if foreign
         else (),
         advice=(

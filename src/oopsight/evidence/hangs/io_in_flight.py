@@ -11,6 +11,7 @@ from oopsight.evidence.hangs.waiting import Wait, Waits
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Memory, TaskPointer
+from oopsight.kernel.bio_disks import disk_of_bio, disk_of_buffer, disk_of_page
 from oopsight.kernel.block_requests import requests_in_flight, served
 from oopsight.kernel.names import Names
 from oopsight.kinds import Kind
@@ -24,6 +25,7 @@ _WAITING = (
     *("io_schedule*", "submit_bio_wait", "blk_execute_rq*", "blk_mq_get_tag", "bio_await*"),
     *("blk_mq_freeze_queue_wait*", "rq_qos_wait"),
 )
+_MOST_DISKS = 16
 _MOST = 64
 """Requests that are kept, the oldest first."""
 _OPERATIONS = {0: "read", 1: "write", 2: "flush", 3: "discard", 5: "secure erase", 9: "zeroing"}
@@ -53,12 +55,26 @@ class Request:
 
 
 @dataclass(frozen=True)
+class BioDisk:
+    """A disk without requests that a task waits for: its driver takes bios as they come."""
+
+    disk: str
+    driver: str
+    """The module."""
+    function: str
+    """Of the driver, that takes bios."""
+    task: TaskPointer
+    because: tuple[Memory, ...]
+
+
+@dataclass(frozen=True)
 class IoInFlight:
     """All requests in flight, the oldest first."""
 
     requests: tuple[Request, ...]
     count: int
     """All of them, also those that are not kept."""
+    bio_disks: tuple[BioDisk, ...] = ()
 
 
 def collect(
@@ -81,7 +97,48 @@ def collect(
         found.append(_request(disk, request, now, names, owner, tasks))
     kept = [request for request in found if request is not None]
     kept.sort(key=lambda request: (-(request.seconds or 0), not request.tasks))
-    return IoInFlight(tuple(kept[:_MOST]), len(found))
+    asked = [(wait, words[wait.task.address]) for wait in waiting]
+    disks = (_bio_disk(session.prog, owner, names, *one) for one in asked[:_MOST_DISKS])
+    return IoInFlight(
+        tuple(kept[:_MOST]), len(found), tuple(one for one in disks if one is not None)
+    )
+
+
+def _bio_disk(
+    prog: Any, modules: Modules | None, names: Names, wait: Wait, words: set[int]
+) -> BioDisk | None:
+    """The disk that a task waits for, if the driver of it takes bios and is a module."""
+    from drgn import FaultError, cast
+    from drgn.helpers.linux.block import disk_name
+
+    try:
+        disk = _disk(prog, wait, words)
+        if disk is None or modules is None:
+            return None
+        operations = cast("struct block_device_operations *", disk.fops.read_())
+        taker = operations.submit_bio.value_()
+        owner = modules.owner(taker) if taker else None
+        if owner is None:
+            return None
+        return BioDisk(
+            printable(disk_name(disk)),
+            owner.name,
+            names.code(taker)[0],
+            wait.task,
+            (memory_of(disk, "fops"), memory_of(operations, "submit_bio")),
+        )
+    except (FaultError, LookupError, AttributeError, ValueError):
+        return None
+
+
+def _disk(prog: Any, wait: Wait, words: set[int]) -> Any:
+    lock = wait.lock
+    if lock is not None and lock.address is not None:
+        if lock.kind in ("page", "writeback"):
+            return disk_of_page(prog, int(lock.address))
+        if lock.kind == "bit":
+            return disk_of_buffer(prog, int(lock.address))
+    return disk_of_bio(prog, sorted(words))
 
 
 def waits_for_io(wait: Wait) -> bool:

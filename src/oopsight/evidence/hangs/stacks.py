@@ -28,6 +28,11 @@ _LARGEST_FUNCTION = 16384
 _MOST_FUNCTIONS = 400
 _FOLLOWED = "oopsight:functions-followed"
 """In the program's cache."""
+_CALL_WITH_LOCK = (
+    *("blocking_notifier_call_chain", "blocking_notifier_call_chain_robust"),
+    *("srcu_notifier_call_chain", "iterate_supers", "iterate_supers_type"),
+)
+"""Functions that call others with a lock which readers share, and which therefore names nobody."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +301,8 @@ class StackReader:
             plumbing=plumbing,
             jumped_on=gone,
         )
-        if not look_into or plumbing is not None or start is None:
+        passes = plumbing is not None and call.function not in _CALL_WITH_LOCK
+        if not look_into or passes or start is None:
             return call
         return self._looked_into(call, start, frames)
 

@@ -67,9 +67,20 @@ class Source:
 
 
 class Ownership:
-    """Asks about the functions of one module that run while it is in use."""
+    """Asks about the functions of one module that run while it is in use.
 
-    def __init__(self, session: Session, modules: Modules, module: Module) -> None:
+    :param ends: further functions of the kernel that are done with what they are given, by their
+        plain names
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        modules: Modules,
+        module: Module,
+        ends: frozenset[str] = frozenset(),
+    ) -> None:
+        self._ends = ends
         self._reader = StackReader(session, modules)
         self.functions = inner_functions(session, module)
         self.by_start = {one.start: one for one in self.functions}
@@ -79,6 +90,10 @@ class Ownership:
     def code(self, one: ModuleFunction) -> Function | None:
         """Its code, followed."""
         return self._reader.function(one.start)
+
+    def is_aside(self, target: int) -> bool:
+        """Whether an address lies in a part of a function that lies elsewhere."""
+        return ".cold" in self._reader.names.code(target)[0]
 
     def called(self, target: int | None) -> str:
         """The plain name of the function that begins at an address."""
@@ -92,7 +107,7 @@ class Ownership:
             return KEEPS
         if _RETURNS.fullmatch(name):
             return RETURNS
-        if _FREES.fullmatch(plain(name)):
+        if _FREES.fullmatch(plain(name)) or plain(name) in self._ends:
             return FREES
         if _USES.fullmatch(plain(name)):
             return USES
