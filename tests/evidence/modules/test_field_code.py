@@ -15,6 +15,8 @@ NAMES = {
     0x9500: "kmemdup",
     0x9600: "misc_register",
     0x9700: "memset",
+    0x9800: "memdup_user",
+    0x9900: "_copy_from_user",
 }
 START = 0x1000
 
@@ -312,3 +314,44 @@ def test_what_is_compared_with_null() -> None:
 def test_a_chain_of_values_without_end_is_given_up(step: str) -> None:
     begun = ("mov rax, rdi", *[step] * 3, "mov qword ptr [rax + 0x8], 0")
     assert use(*begun).zeroes == use(*begun, *[step] * 4000, *begun[-1:]).zeroes == {8}
+
+
+@pytest.mark.parametrize(
+    ("lines", "given"),
+    [
+        (("mov qword ptr [rdi + 8], rsi",), True),
+        (("mov rax, qword ptr [rsi + 0x10]", "mov qword ptr [rdi + 8], rax"), True),
+        (("mov rax, qword ptr [rsp + 0x10]", "mov qword ptr [rdi + 8], rax"), True),
+        (("call 0x9800", "mov rcx, qword ptr [rax]", "mov qword ptr [rbx + 8], rcx"), True),
+        (("mov rax, qword ptr [rip + 0x100]", "mov qword ptr [rdi + 8], rax"), False),
+        (("lea rax, [rsi + 0x10]", "mov qword ptr [rdi + 8], rax"), False),
+        (("call 0x9100", "mov qword ptr [rbx + 8], rax"), False),
+    ],
+)
+def test_what_the_caller_may_have_brought(lines: tuple[str, ...], given: bool) -> None:
+    (stored,) = use(*lines).stores
+    assert stored.given is given
+
+
+def test_a_jump_back_to_a_store_brings_another_value() -> None:
+    found = use(
+        "test rsi, rsi",
+        "jne 0x1014",
+        "mov rax, 0xffffffffc0300000",
+        "mov qword ptr [rdi + 8], rax",
+        "ret ",
+        "mov rax, qword ptr [rsi]",
+        "jmp 0x100c",
+    )
+    assert [one.what for one in found.stores] == ["number", "value"]
+
+
+def test_a_field_whose_pointer_is_copied_through_as_a_processs() -> None:
+    assert use("mov rsi, qword ptr [rbx + 0x20]", "call 0x9900").of_users == {0x20}
+    assert use("mov rdi, qword ptr [rbx + 0x20]", "call 0x9900").of_users == frozenset()
+
+
+def test_an_exchange_stores_and_brings_back_what_was_there() -> None:
+    found = use("xor eax, eax", "xchg qword ptr [rbx + 0x20], rax", "mov rdi, rax", "call 0x9000")
+    assert found.frees == (Freed(0x20, cleared=True, whole=False),)
+    assert found.stores == (Stored(0x20, "zero", None),)

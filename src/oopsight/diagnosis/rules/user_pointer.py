@@ -11,12 +11,15 @@ Why it happens
 How it is decided
     The bad address is one of user space, and the crashed task's address space has memory there, or
     data flow leads to the registers with which the task entered the kernel. Of a thread of the
-    kernel, a worker say, any process's address space counts.
+    kernel, a worker say, any process's address space counts. Where the pointer was kept in memory,
+    whoever stored there what came from user space is blamed before who followed it, unless a
+    function of the module copies through that field as from user space: then it is known for a
+    process's, and who followed it directly was wrong to.
 
 When it is wrong
     A pointer overwritten by chance can look like a user address; one that the task does not map,
     and that did not come with the system call, is left to other rules. What a thread of the kernel
-    met is only *possible*.
+    met is only *possible*, and so is who stored a pointer that was kept.
 
 Example
     ``strscpy(label, (char *)argument, size)`` in an ioctl handler.
@@ -27,7 +30,7 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
     blamed_first,
     fault_step,
@@ -43,6 +46,7 @@ from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.user_pointer_keepers import UserPointerKeepers
 
 
 def user_pointer(
@@ -51,6 +55,7 @@ def user_pointer(
     flow: DataFlow,
     modules: Modules | Missing,
     task: CrashedTask | Missing,
+    keepers: UserPointerKeepers | Missing,
 ) -> Finding | Clear:
     """Decide whether a process's pointer was followed."""
     if fault.exception != PAGE_FAULT or flow.subject != "operand" or flow.bad is None:
@@ -76,20 +81,25 @@ def user_pointer(
         steps.append(Step(f"{flow.bad.address} is {flow.bad.detail}", carried))
     if others:
         steps.append(Step("a thread of the kernel has no such address space", (fault.frame,)))
-    # Who passed it on knew that it was a user's only by contract; who followed it should have.
-    culprits = merge(
+    # Who passed it on knew that it was a user's only by contract; who followed it should have, if
+    # nobody kept it for later.
+    followed_by = merge(
         frame_culprits(backtrace, "followed the user's pointer, or had it followed", 2),
         flow_culprits(flow, backtrace, what="the user's pointer"),
     )
+    follower = blamed_first(followed_by, fault.function)
+    kept_by = _kept_by(keepers)
+    culprits = merge(kept_by, followed_by)
     blamed = blamed_first(culprits, fault.function)
-    certainty = Certainty.SHOWN if way.from_user else Certainty.INFERRED
-    if others:
-        certainty = Certainty.POSSIBLE
+    of_cause = Certainty.SHOWN if way.from_user else Certainty.INFERRED
+    of_cause = Certainty.POSSIBLE if others else of_cause
     return Finding(
         title=f"pointer of user space followed in {fault.function}",
-        summary=f"{blamed} followed a pointer of {who}, {flow.bad.address}, as if it were the "
-        "kernel's.",
-        certainty=certainty,
+        summary=f"{follower} followed a pointer of {who}, {flow.bad.address}, as if it were the "
+        "kernel's." + (f" {blamed} stores such pointers where it was read." if kept_by else ""),
+        # Whether who kept it or who followed it was wrong, nothing in the dump says.
+        certainty=Certainty.POSSIBLE if kept_by else of_cause,
+        cause_certainty=of_cause if kept_by else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
@@ -100,3 +110,11 @@ def user_pointer(
         ),
         refines=("wild_pointer",),
     )
+
+
+def _kept_by(keepers: UserPointerKeepers | Missing) -> list[Culprit]:
+    """Who stores what may be a process's pointer where it was read."""
+    if isinstance(keepers, Missing):
+        return []
+    why = "stores what comes from user space where the pointer was read"
+    return [Culprit(keepers.module, name, None, None, why) for name in keepers.functions]

@@ -40,6 +40,14 @@ _IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl"
 _LOCKS = re.compile(
     r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex)_(?:try)?lock|down_(?:read|write)"
 )
+# Functions that know a pointer for a process's, and the register that it is in.
+_OF_USERS = (
+    (re.compile(r"(?:raw_)?copy_to_user"), "rdi"),
+    (re.compile(r"(?:raw_)?copy_from_user|strncpy_from_user"), "rsi"),
+    (re.compile(r"v?memdup_user|strndup_user|strnlen_user|clear_user"), "rdi"),
+    (re.compile(r"get_user"), "rax"),
+    (re.compile(r"put_user"), "rcx"),
+)
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
@@ -118,6 +126,8 @@ class Reading:
         self.filled: set[str] = set()
         self.inner: set[int] = set()
         self.locks: set[int] = set()
+        self.of_users: set[int] = set()
+        """Keys of the fields whose pointers go to functions that know them for a process's."""
         self.wiped: list[tuple[Value, Value]] = []
         """Memory filled with zeros, and how many bytes."""
         self.counts = False
@@ -179,6 +189,10 @@ class Reading:
         given = _FREES.get(known.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
+        register = of_users(known)
+        users = self._value(register) if register is not None else None
+        if users is not None and users.kind == "loaded":
+            self.of_users.add(users.number)
         length = self._value("rsi") if name == "kmemdup" else None
         if length is not None and length.kind == "number":
             self.copies.append(length.number)
@@ -221,6 +235,8 @@ class Reading:
             if mnemonic == "mov":
                 self.starts = self.starts or (first.startswith("dword") and second == "1")
                 self._store(first, second, end)
+            elif mnemonic == "xchg":
+                self._exchange(first, second, end)
             elif mnemonic in _IN_PLACE:
                 self._changes(first, end)
             return
@@ -239,6 +255,13 @@ class Reading:
         where = self._place(place, end)
         if where is not None:
             self.changed.add(where[0])
+
+    def _exchange(self, place: str, register: str, end: int) -> None:
+        """A store that brings back what was there before."""
+        where = self._place(place, end)
+        self._store(place, register, end)
+        before = Value("loaded", *where) if where is not None else self._new("unknown")
+        self.registers[_WHOLE.get(register, register)] = before
 
     def _store(self, place: str, source: str, end: int) -> None:
         where = self._place(place, end)
@@ -296,6 +319,15 @@ class Reading:
         return value & (
             MASK if register.startswith("r") and not register.endswith("d") else 0xFFFFFFFF
         )
+
+
+def of_users(called: str) -> str | None:
+    """The register in which a function has a pointer that it knows for a process's.
+
+    :param called: its name
+    """
+    plain = called.lstrip("_")
+    return next((register for names, register in _OF_USERS if names.match(plain)), None)
 
 
 def _other_than_zero(value: Value) -> bool:

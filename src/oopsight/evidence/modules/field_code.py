@@ -15,6 +15,7 @@ from oopsight.evidence.modules.code_values import (
     Reading,
     Value,
     into_what,
+    of_users,
     root_of,
     signed,
     within,
@@ -23,6 +24,9 @@ from oopsight.evidence.modules.code_values import (
 _ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "vmalloc", "vzalloc")
 _LARGEST_OBJECT = 8192
 _UNLINKED = 0xDEAD000000000122  # LIST_POISON2 on x86-64, of list_del() and hlist_del()
+
+
+_Row = tuple[int, bytes, str, str]
 
 
 class Ways(NamedTuple):
@@ -73,6 +77,9 @@ class Stored:
     """The function called before it that makes something known to the kernel."""
     loaded: bool = False
     """Whether it was read from memory, and is not compared with zero."""
+    given: bool = False
+    """Whether the caller may have brought it: as an argument, or in what one leads to, or in memory
+    on the stack."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,8 @@ class FieldUse:
     """Whether it stores what ``list_del()`` leaves in an entry."""
     checks: frozenset[int] = frozenset()
     """Keys of the fields whose pointers it compares with NULL."""
+    of_users: frozenset[int] = frozenset()
+    """Keys of the fields whose pointers it knows for a process's, and copies through as such."""
 
     @property
     def touches(self) -> frozenset[int]:
@@ -163,11 +172,12 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         uncounts=one.uncounts or other.uncounts,
         unlinks=one.unlinks or other.unlinks,
         checks=one.checks | other.checks,
+        of_users=one.of_users | other.of_users,
     )
 
 
 def field_use(
-    rows: Iterable[tuple[int, bytes, str, str]],
+    rows: Iterable[_Row],
     start: int,
     end: int,
     name_of: Callable[[int], str | None],
@@ -184,10 +194,12 @@ def field_use(
     reading = Reading(name_of, own)
     ways = Ways({}, {})
     left_off = False
+    read: dict[int, _Row] = {}
     for address, raw, mnemonic, operands in rows:
+        read[address] = (address, raw, mnemonic, operands)
         if left_off and reading.goes_on_at(address):
             left_off = False
-        left_off = left_off or mnemonic in ("ret", "jmp", "ud2")
+        known, left_off = not left_off, left_off or mnemonic in ("ret", "jmp", "ud2")
         jump = mnemonic.startswith("j")
         onwards = address + len(raw)
         ways.onwards[address] = [] if mnemonic in ("ret", "jmp") else [onwards]
@@ -195,6 +207,8 @@ def field_use(
         if jump and operands.startswith("0x") and start <= int(operands, 16) < end:
             ways.onwards[address].append(int(operands, 16))
             reading.jump(address, int(operands, 16))
+            if mnemonic == "jmp" and known:
+                _go_back(reading, read, int(operands, 16))
             continue
         if mnemonic in ("ret", "jmp", "ud2"):
             reading.ends.append(address)
@@ -203,6 +217,22 @@ def field_use(
         elif not jump:
             reading.step(mnemonic, operands, onwards)
     return _told(reading, ways)
+
+
+def _go_back(reading: Reading, read: dict[int, _Row], to: int) -> None:
+    """What is stored where the code goes on behind a jump back, with the values that it brings.
+
+    As far as no other jump or call is met; numbers may be stored there on one of the ways only.
+    """
+    registers, numbers = dict(reading.registers), len(reading.numbers)
+    while to in read:
+        address, raw, mnemonic, operands = read[to]
+        if mnemonic in ("call", "ret", "ud2") or mnemonic.startswith("j"):
+            break
+        to = address + len(raw)
+        reading.step(mnemonic, operands, to)
+    reading.registers = registers
+    del reading.numbers[numbers:]
 
 
 def _told(reading: Reading, ways: Ways) -> FieldUse:
@@ -231,6 +261,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             into=into_what(base),
             late=late,
             loaded=value.kind == "loaded" and value not in reading.tested,
+            given=_given(key, value, base),
         )
         for (_, key, value, base), late in zip(reading.stored, reading.late, strict=True)
     ]
@@ -259,6 +290,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         uncounts=reading.uncounts,
         unlinks=any(value == Value("number", _UNLINKED) for *_, value, _ in reading.stored),
         checks=frozenset(one.number for one in reading.tested if one.kind == "loaded"),
+        of_users=frozenset(reading.of_users),
     )
 
 
@@ -313,6 +345,19 @@ def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) ->
             return True
         left += ways.onwards[at]
     return False
+
+
+def _given(key: int, value: Value, base: Value | None) -> bool:
+    """Whether a value that is stored may have come from the caller.
+
+    One that lies within what a pointer leads to is the kernel's own; so is what a variable holds.
+    """
+    if _kind(key, value, base) != "value" or value.kind == "inner":
+        return False
+    root = root_of(value)
+    if root.kind == "returned":
+        return of_users(root.called or "") is not None
+    return root.kind in ("argument", "stack", "unknown")
 
 
 def _kind(key: int, value: Value, base: Value | None) -> str:
