@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.stray_stores import StrayStores
+from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.complaints import Complaints
@@ -228,6 +229,27 @@ def strays_first(
         why = f"stores by an index which can lead to {place}"
         found.append(Culprit(strays.module.name, one.function, None, strays.place, why))
     return merge(found, culprits)
+
+
+def taken_for_own(taken: TakenForOwn | Missing, steps: list[Step]) -> list[Culprit]:
+    """Who took another module's object for one of its own.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(taken, Missing):
+        return []
+    pointer = taken.pointer
+    claim = (
+        f"the object {taken.object.address} points to {pointer.symbol} [{pointer.module}] at "
+        f"offset {pointer.offset:#x}: it is that module's, and {taken.function} took it for its own"
+    )
+    steps.append(Step(claim, (pointer.memory,)))
+    why = f"takes an object of {taken.owner} for one of its own"
+    found = [Culprit(taken.module, taken.function, None, None, why)]
+    if taken.asked is not None:
+        tells = f"{taken.function} goes by its answer, and takes an object of {taken.owner}"
+        found.append(Culprit(taken.module, taken.asked, None, None, tells))
+    return found
 
 
 def object_steps(one: SlabObject, thing: str, *records: str) -> list[Step]:

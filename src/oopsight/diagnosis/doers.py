@@ -243,8 +243,9 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
     Who does not always stop what meets the pointer, where who takes it away relies on that; who
     takes it away and puts another there, which may fail in between; who only takes it away; who
     fills it after it has made the object known; who stores what a call returned without a look at
-    it; who returns with success and has not set it, as it does on other ways; who makes such an
-    object and leaves the field alone that others set.
+    it; who returns with success and has not set it, as it does on other ways; who puts the object
+    in place as it got it, where others set the field then; who makes such an object and leaves the
+    field alone that others set.
     """
     if isinstance(doers, Missing):
         return []
@@ -271,6 +272,8 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
          " NULL"),
         (doers.skips, "returns with success on some way and has not set the field, although it has"
          " what it puts there on others"),
+        (doers.installs, "puts such an object in place and does not set its field, where others who"
+         " do so set it"),
         (field.handed_on, "stores in the field what it read elsewhere, and does not compare it with"
          " NULL"),
         (doers.omits, _OMITS),

@@ -45,7 +45,7 @@ TRACE = Backtrace((FRAME,), (("rdi", Address(0)),), interrupted=True, exception=
 
 
 def decided(*facts: Any, head: Any = NONE, doers: Any = NONE) -> Any:
-    return null_dereference(*facts, head, doers, NONE, NONE)
+    return null_dereference(*facts, head, doers, NONE, NONE, NONE)
 
 
 def test_a_zero_base_register_is_a_null_pointer() -> None:

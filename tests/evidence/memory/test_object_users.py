@@ -203,7 +203,9 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(
     before = made.slab_object(address=Address(ONE.address - 4 * ONE.stride))
     node, stale = int(before.address) + 48, int(ONE.address) + 48
     machine.words(VICTIM, 1, int(before.address), 0)
-    machine.words(node, stale, 0)
+    head = int(before.address) - 0x1000
+    machine.words(head, node, stale)
+    machine.words(node, stale, head)
     machine.words(stale, 0xFFFFFFFF, 0)
     inner = made.way(
         made.flow_step("loaded", "misc_open", 0xFFFFFFFF),
@@ -217,11 +219,14 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(
     found = users(machine, walk)
     assert (found.question, found.object) == ("refilled", ONE)
     assert found.modules[0].frees == ("cam_close",)
-    machine.words(stale, 0xFFFFFFFF, node)
-    assert isinstance(
-        collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
-        Missing,
-    )
+    # Nor is it one where it leads back, or where what leads to it is on no list itself.
+    for back, previous in ((node, head), (0, 3), (0, int(before.address))):
+        machine.words(stale, 0xFFFFFFFF, back)
+        machine.words(node, stale, previous)
+        answer = collect(
+            machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+        )
+        assert isinstance(answer, Missing)
 
 
 def test_packets_are_freed_by_functions_of_their_own() -> None:

@@ -25,11 +25,13 @@ When it is wrong
     module's code tells who can have: first who takes the pointer away and puts another there, which
     may fail in between; who sets it after it has made the object known; who only clears it; who
     does not look at what a call returned; who returns with success on some way and has not set it,
-    although it had what it puts there on others; who makes such an object and leaves the field
-    alone; who registered the callback that met it. Before those that clear it or leave it alone
-    goes who followed it, if others of the module compare it with NULL: then it may be NULL by
-    right. That is *possible* only. Of a list's head which was never set up, as comparing with it
-    tells, those come first that make such an object, or the module's initialisation.
+    although it had what it puts there on others; who puts the object in place as it got it, where
+    others set the field then; who makes such an object and leaves the field alone; who registered
+    the callback that met it. Before those that clear it or leave it alone goes who followed it, if
+    others of the module compare it with NULL: then it may be NULL by right. That is *possible*
+    only. Of a list's head which was never set up, as comparing with it tells, those come first that
+    make such an object, or the module's initialisation. Of an object whose operations are another
+    module's, first of all whoever had it from the kernel: it took it for one of its own.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -53,6 +55,7 @@ from oopsight.diagnosis.blame import (
     innocent,
     merge,
     owners_first,
+    taken_for_own,
     warned_first,
     where,
 )
@@ -60,6 +63,7 @@ from oopsight.diagnosis.doers import null_by_right, said_steps, who_left_it_null
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
+from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.complaints import Complaints
@@ -102,6 +106,7 @@ def null_dereference(
     doers: Doers | Missing,
     prints: Prints | Missing,
     complaints: Complaints | Missing,
+    taken: TakenForOwn | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -141,6 +146,7 @@ def null_dereference(
         source += " It is that of a list's head which was never set up."
         steps.append(_never_set_up(head))
         culprits = merge(_should_have_set_up(head), culprits)
+    culprits = merge(taken_for_own(taken, steps), culprits)
     culprits = warned_first(culprits, complaints, steps)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)

@@ -14,7 +14,9 @@ How it is decided
     whether that still holds it, comes from the data flow. Where the pointer is right and an index
     or bit number leads out of what it points to, the index is followed instead. Who wrote an index
     to memory that led out of its table comes before who used it. A callback is blamed whose object
-    has another such member, from which a pointer lies as far as the nonsense lies from its own. A
+    has another such member, from which a pointer lies as far as the nonsense lies from its own. Of
+    an object whose operations are another module's, whoever had it from the kernel comes first: it
+    took it for one of its own. A
     function of the module that stores by an index comes first if what it compares that with lets
     pass a number with which the element lies where the pointer was.
 
@@ -41,6 +43,7 @@ from oopsight.diagnosis.blame import (
     merge,
     owners_first,
     strays_first,
+    taken_for_own,
     where,
     writers_first,
 )
@@ -48,6 +51,7 @@ from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.stray_stores import StrayStores
+from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -72,6 +76,7 @@ def wild_pointer(
     doers: Doers | Missing,
     member: WrongMember | Missing,
     strays: StrayStores | Missing,
+    taken: TakenForOwn | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT):
@@ -89,7 +94,8 @@ def wild_pointer(
     culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
     unset = makers_that_omit(doers)
     culprits = strays_first(culprits, strays, steps)
-    culprits = merge(_counted_from_another(member, steps), unset, culprits)
+    mistaken = merge(_counted_from_another(member, steps), taken_for_own(taken, steps))
+    culprits = merge(mistaken, unset, culprits)
     way = flow.first
     changed = ""
     if way.changed:

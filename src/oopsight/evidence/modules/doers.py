@@ -21,6 +21,7 @@ from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_new
+from oopsight.evidence.modules.installers import installing
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
@@ -73,6 +74,9 @@ class Doers:
     omits: tuple[str, ...] = ()
     """Make such objects as held the bad value, and leave the field alone that others who make them
     set."""
+    installs: tuple[str, ...] = ()
+    """Put objects where the one with the field that held NULL was found, and leave that field as it
+    is, where others that do so set it."""
     wipes: tuple[str, ...] = ()
     """Fill with zeros what is in use and stays so."""
     unlinks: tuple[str, ...] = ()
@@ -149,6 +153,7 @@ def collect(
         copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
         omits=_omitting(session, modules, module, flow, uses, inner),
+        installs=installing(flow.ways, uses, inner),
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
         stops=stopping(backtrace, inner),

@@ -110,7 +110,7 @@ def has_it_now(
     if claim is None:
         return None
     before = next((m for m in modules.loaded if m.name == user), None)
-    known = before is not None and _acquainted(session, modules, before, claim.module)
+    known = before is not None and acquainted(session, modules, before, claim.module)
     return None if known else claim.module.name
 
 
@@ -191,7 +191,7 @@ def _read(
         made, whole = allocating(session, modules, module, one.cache_address, one.size)
         if whole and not made:
             return ()
-    if _acquainted(session, modules, reader, claim.module):
+    if acquainted(session, modules, reader, claim.module):
         return ()
     return ((reader.name, "it uses the object", claim.memory),)
 
@@ -201,7 +201,7 @@ def _lent(
 ) -> Anothers | None:
     """An object that a module had the kernel use, if its owner makes such objects by itself."""
     user = next((m for m in modules.loaded if m.name == name), None)
-    if user is None or _acquainted(session, modules, user, claim.module):
+    if user is None or acquainted(session, modules, user, claim.module):
         return None
     if not allocating(session, modules, claim.module, one.cache_address, one.size)[0]:
         return None
@@ -239,7 +239,7 @@ def _puts(session: Session, module: Module, registry: Registry) -> bool:
     return any(registry.handles(function) for function in _code(session, module))
 
 
-def _acquainted(session: Session, modules: Modules, one: Module, other: Module) -> bool:
+def acquainted(session: Session, modules: Modules, one: Module, other: Module) -> bool:
     """Whether two modules use each other, or both a third."""
     if _uses(session, one, other) or _uses(session, other, one):
         return True

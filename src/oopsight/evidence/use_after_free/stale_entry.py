@@ -22,7 +22,8 @@ def stale_entry(
 ) -> tuple[str, SlabObject, SlabObject] | None:
     """The object that the list still leads to, and the one that holds the entry before it.
 
-    Both have their entry at the same offset, and the second does not lead back to the first.
+    Both have their entry at the same offset, and the second does not lead back to the first, to
+    which its own neighbour does: a pointer between two objects of a size is no list.
     """
     if flow is None or len(flow.ways) < 2 or flow.subject != "operand" or flow.bad is None:
         return None
@@ -36,7 +37,7 @@ def stale_entry(
     if flow.bad.kind not in _NONSENSE or read_word(session, before.address) != read.address:
         return None
     back = read_word(session, read.address + 8)
-    if back is None or back == before.address:
+    if back is None or back == before.address or not _on_a_list(session, before.address):
         return None
     return (
         f"the list entry at {before.address}, in an object of the same cache, leads to it, and it "
@@ -44,3 +45,9 @@ def stale_entry(
         one,
         other,
     )
+
+
+def _on_a_list(session: Session, entry: int) -> bool:
+    """Whether what a list's entry has for the one before it leads to it."""
+    previous = read_word(session, entry + 8)
+    return previous is not None and read_word(session, previous) == entry

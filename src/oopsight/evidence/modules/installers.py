@@ -1,0 +1,40 @@
+"""Functions of a module that put an object in place whose field is NULL, which others set there.
+
+The NULL was read from an object that was itself found through a field. Of those that store objects
+in that one, some set the NULL's field before, themselves or by what they call; who puts one there
+as it got it has left the field as it was.
+"""
+
+from __future__ import annotations
+
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.plumbing import base_name
+
+_NO_OBJECT = ("zero", "number", "itself")
+
+
+def installing(
+    ways: tuple[Way, ...], uses: dict[str, FieldUse], code: list[ModuleFunction]
+) -> tuple[str, ...]:
+    """Who stores objects where the one with the NULL was found, and does not set its field.
+
+    Nobody, where none of those who do so sets it: then it is set elsewhere.
+    """
+    if len(ways) < 2 or ways[0].end is None or ways[0].end.value != 0:
+        return ()
+    if any(way.ended != "loaded" for way in ways[:2]):
+        return ()
+    inner, outer = FieldKeys(ways[0], uses), FieldKeys(ways[1], uses)
+    sets: dict[str, bool] = {}
+    for name, use in uses.items():
+        place, field = outer.of(use), inner.of(use)
+        if place is None or place == field:
+            continue
+        if any(one.key == place and one.what not in _NO_OBJECT for one in use.stores):
+            calls = {base_name(c) for one in code if base_name(one.name) == name for c in one.calls}
+            reach = [uses[one] for one in (name, *calls) if one in uses]
+            sets[name] = any(inner.of(one) in one.sets for one in reach)
+    return tuple(name for name, does in sets.items() if not does) if any(sets.values()) else ()
