@@ -9,7 +9,8 @@ from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.hangs.kept_references import Does, Kept, does, kept
 
 FIND, PUT, OTHER, LOCK = TEXT + 0x1000, TEXT + 0x2000, TEXT + 0x3000, TEXT + 0x4000
-DOES = {FIND: Does.TAKES, PUT: Does.GIVES, LOCK: Does.LOOKS}
+GET = TEXT + 0x5000
+DOES = {FIND: Does.TAKES, GET: Does.TAKES, PUT: Does.GIVES, LOCK: Does.LOOKS}
 
 # call find; test rax,rax; je 3f
 FOUND = "e8fb0f0000 4885c0 74"
@@ -20,7 +21,7 @@ OFFLINE = f"{FOUND}17 80781000 4889c7 7408 e8e81f0000 31c0 c3 b8edffffff c3 {NOT
 
 
 def ways(code: str) -> list[Kept]:
-    machine = Machine(code, "c3", "c3", "c3", "c3")
+    machine = Machine(code, "c3", "c3", "c3", "c3", "c3")
     calls = Calls(machine, (), {})
     made = calls.function(TEXT)
     assert made is not None
@@ -59,6 +60,30 @@ def test_a_count_in_the_object() -> None:
     # lock inc [rdi+8]; cmp [rdi],0; je 2f; lock dec [rdi+8]; ret; 2: mov eax,-5; ret
     count = "f0ff4708 803f00 7405 f0ff4f08 c3 b8fbffffff c3"
     assert ways(count) == [Kept(TEXT, TEXT + 0x13, -5)]
+
+
+def test_a_count_that_is_added_to() -> None:
+    # lock add [rdi+8],1; cmp [rdi],0; je 2f; lock add [rdi+8],-1; ret; 2: ret
+    assert ways("f083470801 803f00 7406 f0834708ff c3 c3") == [Kept(TEXT, TEXT + 0x10, None)]
+    # What takes two things away is no reference taken: lock add [rdi+8],-2; ret
+    assert ways("f0834708fe c3") == []
+
+
+def test_a_reference_to_what_the_function_keeps_a_pointer_to() -> None:
+    # mov rbx,rdi; mov rdi,rbx; call get; test [rbx],1; jne 2f; mov rdi,rbx; call put; ret;
+    # 2: mov eax,-5; ret
+    get, put = "e8f54f0000", "e8e81f0000"
+    code = f"4889fb 4889df {get} f60301 7509 4889df {put} c3 b8fbffffff c3"
+    assert ways(code) == [Kept(TEXT + 6, TEXT + 0x1E, -5)]
+
+
+def test_where_the_pointer_is_an_error_code_none_was_taken() -> None:
+    # call find; cmp rax,-4096; ja 2f; mov rdi,rax; call put; xor eax,eax; ret; 2: ret
+    code = "e8fb0f0000 483d00f0ffff 770b 4889c7 e8eb1f0000 31c0 c3 c3"
+    assert ways(code) == []
+    # The same by its opposite: jbe 2f; ret; 2: mov rdi,rax; call put; xor eax,eax; ret
+    code = "e8fb0f0000 483d00f0ffff 7601 c3 4889c7 e8ea1f0000 31c0 c3"
+    assert ways(code) == []
 
 
 def test_functions_of_the_kernel() -> None:
