@@ -149,7 +149,7 @@ def _user(frame: StackFrame) -> bool:
 
 # Who calls panic() from an interrupt for what the interrupted code does: that code is wanted then,
 # kernel/watchdog.c, kernel/rcu/tree_stall.h and the like.
-_WATCHERS = (
+WATCHERS = (
     "watchdog_timer_fn",
     "watchdog_overflow_callback",
     "watchdog_hardlockup_check",
@@ -202,7 +202,7 @@ def _exception(entry: str) -> str | None:
 def _called(frames: list[StackFrame], modules: Modules) -> bool:
     """Whether panic() was called, within these frames, by code that acts on its own account."""
     names = [frame.name for frame in frames]
-    if any(name.partition(".")[0] in _WATCHERS for name in names):
+    if any(name.partition(".")[0] in WATCHERS for name in names):
         return False
     return any(
         modules.owner(frame.pc) is not None or _passed_over(name, None, None) is None

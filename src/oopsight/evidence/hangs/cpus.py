@@ -6,6 +6,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why, missing_from
+from oopsight.evidence.crash.backtrace import WATCHERS
 from oopsight.evidence.crash.forbidden_sleep import ForbiddenSleep
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.stacks import StackReader, TaskStack, register
@@ -33,14 +34,7 @@ _STOPPED = (
     "native_stop_other_cpus",
     "die",
     "oops_end",
-    "watchdog_timer_fn",
-    "watchdog_overflow_callback",
-    "watchdog_hardlockup_check",
-    "panic_on_rcu_stall",
-    "print_cpu_stall",
-    "print_other_cpu_stall",
-    "check_cpu_stall",
-    "rcu_sched_clock_irq",
+    *WATCHERS,
     "check_panic_on_warn",
     "__schedule_bug",
 )
