@@ -28,7 +28,7 @@ LAYERS["shell"] = LAYERS["fleet"] = {"report", *LAYERS["report"]}
 LAYERS["minicore"] = {"shell", *LAYERS["shell"]}
 LAYERS["cli"] = {"minicore", "report", "shell", "fleet", "kdump", *LAYERS["report"]}
 # Vocabulary that every layer but kdump may use.
-COMMON = {"cheap", "errors", "kinds", "plumbing", "text"}
+COMMON = {"cheap", "errors", "kinds", "plumbing", "text", "walk"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

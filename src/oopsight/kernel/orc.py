@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
+from oopsight.walk import MOST_MODULES, each_once
 
 if TYPE_CHECKING:
     from drgn import Program
@@ -154,7 +155,7 @@ class OrcRules:
         from drgn.helpers.linux.module import for_each_module
 
         try:
-            for module in for_each_module(self.prog):
+            for module in each_once(for_each_module(self.prog), MOST_MODULES):
                 arch = module.arch
                 count = int(arch.num_orcs.value_())
                 if count:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from oopsight.cheap import dataclass
 from oopsight.shell.symtab import SymbolTable, kernel_symbols
 from oopsight.text import printable
+from oopsight.walk import MOST_MODULES, each_once
 
 if TYPE_CHECKING:
     from drgn import Program
@@ -201,7 +202,8 @@ class Names:
         if not any(ModuleFileStatus.HAVE in pair for pair in files):
             with contextlib.suppress(FaultError, LookupError, AttributeError, ValueError):
                 # All the kernel's own symbols are left alone, 20 ms instead of 600.
-                return [s for module in for_each_module(self.prog) for s in module_kallsyms(module)]
+                modules = each_once(for_each_module(self.prog), MOST_MODULES)
+                return [symbol for module in modules for symbol in module_kallsyms(module)]
         return list(self.prog.symbols())
 
     def all(self) -> Iterator[Row]:

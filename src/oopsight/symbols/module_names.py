@@ -10,6 +10,8 @@ import bisect
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from oopsight.walk import MOST_MODULES, each_once
+
 if TYPE_CHECKING:
     from drgn import Object, Program, Symbol, SymbolIndex
 
@@ -27,7 +29,7 @@ class ModuleNames:
         """
         from drgn.helpers.linux.module import for_each_module, module_address_regions
 
-        self._modules = list(for_each_module(prog))
+        self._modules = list(each_once(for_each_module(prog), MOST_MODULES))
         self._regions = sorted(
             (start, start + size, number)
             for number, module in enumerate(self._modules)

@@ -20,6 +20,7 @@ from oopsight.kernel.conditions import Condition, condition
 from oopsight.kernel.names import Names
 from oopsight.session import Session
 from oopsight.text import printable
+from oopsight.walk import MOST_MODULES, each_once
 
 _MOST_ENTRIES = 200_000
 _LARGEST_FUNCTION = 16384
@@ -87,7 +88,7 @@ def _tables(prog: Any, pc: int, modules: Modules | Missing) -> list[tuple[int, i
         if owner is None:
             start = prog.symbol("__start___bug_table").address
             return [(start, prog.symbol("__stop___bug_table").address)]
-        for module in for_each_module(prog):
+        for module in each_once(for_each_module(prog), MOST_MODULES):
             if module.name.string_().decode(errors="replace") == owner.name:
                 table = module.bug_table.value_()
                 size = sizeof(prog.type("struct bug_entry")) * module.num_bugs.value_()

@@ -24,6 +24,7 @@ from oopsight.kernel.lock_functions import PACKET
 from oopsight.kernel.machine_code import MASK, Expression, direct_target, sets
 from oopsight.plumbing import base_name
 from oopsight.session import Session
+from oopsight.walk import MOST_DEVICES, MOST_NETWORKS, each_once
 
 _MOST_POINTERS = 20_000
 _MOST_HANDLERS = 16
@@ -89,8 +90,8 @@ def _senders(look: Look) -> None:
     """``ndo_start_xmit`` of all devices."""
     from drgn.helpers.linux.net import for_each_net, for_each_netdev
 
-    for net in for_each_net(look.prog):
-        for device in for_each_netdev(net):
+    for net in each_once(for_each_net(look.prog), MOST_NETWORKS):
+        for device in each_once(for_each_netdev(net), MOST_DEVICES):
             with look.part("devices"):
                 operations = look.read(_DEVICE, device.value_(), "netdev_ops")
                 look.at(_OPERATIONS, operations, "ndo_start_xmit", "device")

@@ -39,6 +39,7 @@ from oopsight.symbols.module_file import (
 )
 from oopsight.symbols.module_places import at_hand, find
 from oopsight.text import printable
+from oopsight.walk import MOST_MODULES, each_once
 
 _MOST_SYMBOLS = 1 << 20
 _MOST_MODULES = 16
@@ -319,13 +320,14 @@ def _loaded_copy(session: Session, name: str) -> _Names:
     """Symbols of the module of that name that is loaded now; empty where none is."""
     from drgn import FaultError, SymbolKind
     from drgn.helpers.linux.kallsyms import module_kallsyms
-    from drgn.helpers.linux.module import find_module
+    from drgn.helpers.linux.module import for_each_module
 
     found: list[ModuleSymbol] = []
     leave = None
     try:
-        module = find_module(session.prog, name)
-        if module:
+        loaded = each_once(for_each_module(session.prog), MOST_MODULES)
+        module = next((one for one in loaded if printable(one.name.string_()) == name), None)
+        if module is not None:
             for symbol in module_kallsyms(module)[:_MOST_SYMBOLS]:
                 function = symbol.kind == SymbolKind.FUNC
                 known = ModuleSymbol(

@@ -11,7 +11,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.memory.slab_caches import memory_of
-from oopsight.evidence.modules.modules import MOST_MODULES, Modules
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Memory
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import direct_target
@@ -19,6 +19,7 @@ from oopsight.kernel.names import Names
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.text import printable
+from oopsight.walk import MOST_MODULES, each_once
 
 _STATES = {1: "init", 2: "exit"}  # enum module_state: MODULE_STATE_COMING, MODULE_STATE_GOING
 _CALLERS = {"init": ("do_init_module", "load_module"), "exit": ("delete_module",)}
@@ -52,9 +53,9 @@ def collect(
         return Missing(Why.NOT_APPLICABLE, "no module was being loaded or unloaded")
     found = []
     try:
-        for count, module in enumerate(for_each_module(session.prog)):
+        for module in each_once(for_each_module(session.prog), MOST_MODULES):
             phase = _STATES.get(module.state.value_())
-            if phase in phases and count < MOST_MODULES:
+            if phase in phases:
                 found.append((module, phase))
     except FaultError as error:
         return Missing(Why.UNREADABLE, str(error))

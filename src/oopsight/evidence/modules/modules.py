@@ -10,9 +10,9 @@ from oopsight.evidence import Address, Missing, missing_from
 from oopsight.evidence.pointers import ModulePointer
 from oopsight.session import Session
 from oopsight.text import printable
+from oopsight.walk import MOST_MODULES, each_once
 
 # What a hostile list may make us walk; distributions load some hundreds.
-MOST_MODULES = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def _unloaded_tainted(prog: Any) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     try:
         head = prog["unloaded_tainted_modules"].address_of_()
-        for entry in list_for_each_entry("struct mod_unload_taint", head, "list"):
-            if len(found) >= MOST_MODULES:
-                break
-            found.append((printable(entry.name.string_()), f"{entry.taints.value_():#x}"))
+        entries = list_for_each_entry("struct mod_unload_taint", head, "list")
+        for entry in each_once(entries, MOST_MODULES):
+            name, taints = printable(entry.name.string_()), entry.taints.value_()
+            found.append((name, f"{taints:#x}"))
     except (LookupError, FaultError, AttributeError):
         pass  # not in this kernel, or damaged: what was read counts
     return tuple(found)
@@ -122,8 +122,8 @@ def collect(session: Session) -> Modules:
 
     loaded: list[Module] = []
     damaged: list[Missing] = []
-    walk = iter(for_each_module(session.prog))
-    while len(loaded) + len(damaged) < MOST_MODULES:
+    walk = each_once(for_each_module(session.prog), MOST_MODULES)
+    while True:
         try:
             entry = next(walk)
         except StopIteration:

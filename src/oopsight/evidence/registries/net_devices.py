@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.registries import Look
+from oopsight.walk import MOST_DEVICES, MOST_NETWORKS, each_once
 
 THING = "network device"
 REGISTERS = (
@@ -33,8 +34,8 @@ def search(look: Look) -> None:
     from drgn.helpers.linux.net import for_each_net, for_each_netdev
 
     members = [member for member in _POINTERS if look.has(_DEVICE, member)]
-    for net in for_each_net(look.prog):
-        for device in for_each_netdev(net):
+    for net in each_once(for_each_net(look.prog), MOST_NETWORKS):
+        for device in each_once(for_each_netdev(net), MOST_DEVICES):
             address = device.value_()
             name = look.string(address + look.offset(_DEVICE, "name"))
             with look.part(name):

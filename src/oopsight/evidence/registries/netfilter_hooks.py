@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.registries import Look
+from oopsight.walk import MOST_NETWORKS, each_once
 
 THING = "netfilter hook"
 REGISTERS = ("nf_register_net_hook*",)
@@ -17,7 +18,7 @@ def search(look: Look) -> None:
     """``nf_register_net_hook()`` leaves them."""
     from drgn.helpers.linux.net import for_each_net
 
-    for net in for_each_net(look.prog):
+    for net in each_once(for_each_net(look.prog), MOST_NETWORKS):
         for family, points in _POINTS.items():
             for point in range(points):
                 member = f"nf.hooks_{family}[{point}]"

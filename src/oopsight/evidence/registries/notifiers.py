@@ -10,6 +10,7 @@ import contextlib
 
 from oopsight.evidence.registries import Look
 from oopsight.symbols.lookup import symbols_matching
+from oopsight.walk import MOST_NETWORKS, each_once
 
 THING = "notifier on"
 REGISTERS = (
@@ -49,7 +50,7 @@ def search(look: Look) -> None:
     with look.part("netdev_chain of network namespaces"):
         from drgn.helpers.linux.net import for_each_net
 
-        for net in for_each_net(look.prog):
+        for net in each_once(for_each_net(look.prog), MOST_NETWORKS):
             _walk(look, "netdev_chain", ("struct net", net.value_(), "netdev_chain.head"))
 
 

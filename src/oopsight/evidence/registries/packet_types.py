@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.registries import Look
+from oopsight.walk import MOST_DEVICES, MOST_NETWORKS, each_once
 
 THING = "packet handler on"
 REGISTERS = ("dev_add_pack",)
@@ -19,7 +20,7 @@ def search(look: Look) -> None:
         for bucket in base:
             _walk(look, ("struct list_head", bucket.address_, ""), "ptype_base")
     if look.has("struct net", "ptype_all"):  # since 6.16
-        for net in for_each_net(look.prog):
+        for net in each_once(for_each_net(look.prog), MOST_NETWORKS):
             for member in ("ptype_all", "ptype_specific"):
                 _walk(look, ("struct net", net.value_(), member), member)
     else:
@@ -30,8 +31,8 @@ def search(look: Look) -> None:
             else:  # since 6.9, commit 0b91fa4bfb1c
                 hot = look.variable("net_hotdata").address_
                 _walk(look, ("struct net_hotdata", hot, "ptype_all"), "ptype_all")
-    for net in for_each_net(look.prog):
-        for device in for_each_netdev(net):
+    for net in each_once(for_each_net(look.prog), MOST_NETWORKS):
+        for device in each_once(for_each_netdev(net), MOST_DEVICES):
             name = look.string(device.value_() + look.offset(_DEVICE, "name"))
             for member in ("ptype_all", "ptype_specific"):
                 _walk(look, (_DEVICE, device.value_(), member), name)

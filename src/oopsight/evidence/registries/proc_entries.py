@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.registries import Look
+from oopsight.walk import MOST_NETWORKS, each_once
 
 THING = "proc entry"
 REGISTERS = ("proc_create*", "proc_mkdir*", "proc_symlink")
@@ -19,7 +20,7 @@ def search(look: Look) -> None:
     with look.part("/proc/net"):
         from drgn.helpers.linux.net import for_each_net
 
-        for net in for_each_net(look.prog):
+        for net in each_once(for_each_net(look.prog), MOST_NETWORKS):
             roots[f"/proc/net of {net.value_():#x}"] = net.proc_net.value_()
     for path, root in roots.items():
         _search(look, path.partition(" ")[0], root, members)

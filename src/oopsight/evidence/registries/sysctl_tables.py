@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from oopsight.evidence.registries import Look
+from oopsight.walk import MOST_NETWORKS, each_once
 
 THING = "sysctl"
 REGISTERS = ("register_sysctl*", "__register_sysctl*", "register_net_sysctl*")
@@ -22,9 +23,8 @@ def search(look: Look) -> None:
     root = look.variable("sysctl_table_root", "struct ctl_table_root").address_
     roots = [root + look.offset("struct ctl_table_root", "default_set.dir")]
     with look.part("/proc/sys/net"):
-        roots += [
-            n.value_() + look.offset("struct net", "sysctls.dir") for n in for_each_net(look.prog)
-        ]
+        networks = each_once(for_each_net(look.prog), MOST_NETWORKS)
+        roots += [n.value_() + look.offset("struct net", "sysctls.dir") for n in networks]
     size, row = look.type(_NODE).size or 1, look.type(_TABLE).size or 1
     mode_at = look.offset(_TABLE, "mode")
     waiting = [("/proc/sys", directory) for directory in roots]
