@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.shell.output import Gap
 from oopsight.shell.tasks import basics, comm_of, cpu_of, pid_of
-from oopsight.text import printable
 
 if TYPE_CHECKING:
     from oopsight.shell.output import Out
@@ -43,13 +42,6 @@ def header(out: Out, task: Any) -> dict[str, Any]:
     data = task_data(out, task)
     out.line(header_of(data))
     return data
-
-
-def path_of(path: Any) -> str:
-    """The name of a ``struct path *`` as its task would write it."""
-    from drgn.helpers.linux.fs import d_path
-
-    return printable(d_path(path))
 
 
 _TYPES = {

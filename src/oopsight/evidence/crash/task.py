@@ -7,6 +7,7 @@ from typing import Any
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, missing_from
 from oopsight.evidence.pointers import FileReference, TaskPointer
+from oopsight.kernel.paths import path_of
 from oopsight.session import Session
 from oopsight.text import printable
 
@@ -72,9 +73,7 @@ def _started(session: Session, task: TaskPointer) -> float | None:
 
 def file_path(file: Any) -> str:
     """Path of a ``struct file *`` as its task would write it."""
-    from drgn.helpers.linux.fs import d_path
-
-    return printable(d_path(file.f_path.address_of_()))
+    return path_of(file.f_path.address_of_())
 
 
 def _files(task: Any) -> tuple[tuple[FileReference, ...], Missing | None]:

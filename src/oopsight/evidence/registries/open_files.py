@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.registries import Look
+from oopsight.kernel.paths import path_of
 
 THING = "open file"
 
@@ -37,9 +38,6 @@ def search(look: Look) -> None:
 
 def _path(look: Look, file: int) -> str:
     from drgn import Object
-    from drgn.helpers.linux.fs import d_path
-
-    from oopsight.text import printable
 
     found = Object(look.prog, f"{_FILE} *", file)
-    return printable(d_path(found.f_path.address_of_()))
+    return path_of(found.f_path.address_of_())

@@ -10,6 +10,7 @@ import functools
 import struct
 
 from oopsight.evidence.registries import Look
+from oopsight.kernel.paths import kernfs_path
 
 THING = "sysfs file"
 REGISTERS = (
@@ -67,9 +68,5 @@ def search(look: Look) -> None:
 
 def _path(look: Look, node: int) -> str:
     from drgn import Object
-    from drgn.helpers.linux.kernfs import kernfs_path
 
-    from oopsight.text import printable
-
-    path = kernfs_path(Object(look.prog, f"{_NODE} *", node))
-    return f"/sys{printable(path)}"
+    return f"/sys{kernfs_path(Object(look.prog, f'{_NODE} *', node))}"

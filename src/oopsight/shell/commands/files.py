@@ -21,10 +21,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.kernel.paths import path_of
 from oopsight.shell.code import for_tasks
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Gap, readable_errors
-from oopsight.shell.show import header_of, inode_type, path_of, task_data
+from oopsight.shell.show import header_of, inode_type, task_data
 from oopsight.text import printable
 
 if TYPE_CHECKING:

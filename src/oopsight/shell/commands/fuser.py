@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.kernel.paths import path_of
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import readable_errors
-from oopsight.shell.show import path_of
 from oopsight.shell.tasks import comm_of, pid_of
 
 if TYPE_CHECKING:

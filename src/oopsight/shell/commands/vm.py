@@ -22,11 +22,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.kernel.paths import path_of
 from oopsight.shell.code import for_tasks
 from oopsight.shell.numbers import hexadecimal
 from oopsight.shell.output import Gap
 from oopsight.shell.paging import swap_entry
-from oopsight.shell.show import header, path_of
+from oopsight.shell.show import header
 from oopsight.shell.walks import translate
 
 if TYPE_CHECKING:

@@ -112,7 +112,7 @@ def _levels(shell: Shell, mm: Any, found: Walk, out: Out, *, user: bool) -> None
 def _region(task: Any, mm: Any, address: int, out: Out) -> None:
     from drgn.helpers.linux.mm import vma_find
 
-    from oopsight.shell.show import path_of
+    from oopsight.kernel.paths import path_of
 
     with out.item("region"):
         vma = vma_find(mm, address)
