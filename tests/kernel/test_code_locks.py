@@ -279,3 +279,34 @@ def test_who_gives_one_of_two_locks_back_twice_keeps_the_other() -> None:
 )
 def test_two_locks_that_are_given_back(otherwise: tuple[str, ...]) -> None:
     assert not pair(*otherwise).leaks
+
+
+def test_behind_what_does_not_return_the_function_does_not_go_on() -> None:
+    # mutex_lock(); if (esi) return; mutex_unlock(); return; __stack_chk_fail()
+    checked = ("53 4889fb", "call mutex_lock", "85f6 7508 4889df", "call mutex_unlock", "5b c3")
+    found = function(*checked, "call __stack_chk_fail")
+    assert found.followed
+    assert [leak.returns for leak in found.leaks] == [START + 0x16]
+
+
+def test_the_part_that_lies_elsewhere_belongs_to_it() -> None:
+    # mutex_lock(); if (esi) goto cold; mutex_unlock(); pop; ret. cold: helper(); jump to the pop
+    hot = assemble("53 4889fb", "call mutex_lock", "85f6 0f85", "efff0000", "4889df",
+                   "call mutex_unlock", "5b c3")  # fmt: skip
+    away = START + 0x11 + 0xFFEF
+    back = (START + 0x19 - (away + 5)) & 0xFFFFFFFF
+    cold = bytes.fromhex("e9") + back.to_bytes(4, "little")
+    parts = {away: (away, cold)}
+    whole = Function(hot, START, NAMES.get, part_at=parts.get)
+    assert whole.followed
+    assert [leak.returns for leak in whole.leaks] == [START + 0x1A]
+    assert not Function(hot, START, NAMES.get).followed
+
+
+def test_bottom_halves_that_are_left_off() -> None:
+    # add gs:[0x100], 0x200; if (esi) return; __local_bh_enable_ip(); return
+    off = "65810425000100000002 0000".replace(" ", "")
+    code = assemble(off, "85f6 7406", "call __local_bh_enable_ip", "90 c3")
+    found = Function(code, START, NAMES.get, preempt_count=0x100)
+    (leak,) = found.leaks
+    assert (leak.held.kind, leak.held.by) == ("bottom halves", "local_bh_disable")

@@ -33,6 +33,8 @@ NAMES = {
     START + 0x2600: "finish_wait",
     START + 0x2700: "synchronize_rcu",
     START + 0x2800: "__list_del_entry_valid",
+    START + 0x2900: "__stack_chk_fail",
+    START + 0x2A00: "__local_bh_enable_ip",
 }
 ADDRESSES = {name: address for address, name in NAMES.items()}
 

@@ -8,8 +8,10 @@ from oopsight.diagnosis.stalls import distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks, LockTaker
 from oopsight.evidence.hangs.waiting import Lock, Wait
+from oopsight.kernel.lock_functions import BOTTOM_HALVES
 
 _RCU = "rcu"
+_OFF = ("preemption", "interrupts", BOTTOM_HALVES)
 _OWNED = ("mutex", "rwsem", "rtmutex")
 _MOST_SUSPECTS = 3
 _NEAR = 0x40
@@ -162,6 +164,12 @@ def leak_steps(found: list[LockLeak]) -> list[Step]:
 
 def leak_step(leak: LockLeak) -> Step:
     """How a function returns with a lock."""
+    if leak.kind in _OFF:
+        return Step(
+            f"{leak.function} [{leak.module.name}] switches {leak.kind} off at {leak.taken_at} and "
+            f"can return at {leak.returns_at} without switching on again, as on its other paths",
+            (leak.module,),
+        )
     what = "RCU's read lock" if leak.kind == _RCU else f"a {leak.kind}"
     if leak.taken_by is not None:
         return Step(

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from oopsight.kernel.calling_convention import ARGUMENTS, CALLEE_SAVED
+from oopsight.kernel.calling_convention import ARGUMENTS, CALLEE_SAVED, NEVER_RETURN
 from oopsight.kernel.held_locks import Held, Leak, Place
 from oopsight.kernel.lock_functions import (
     ACQUIRES,
     ACQUIRES_IF_ZERO,
     ACQUIRES_UNLESS_ZERO,
     BIT_LOCK,
+    BOTTOM_HALVES,
     RELEASES,
     UNINTERRUPTIBLE,
     VARIABLES,
@@ -78,6 +79,8 @@ class Function:
     :param name_of: names the function at an address, ``None`` where none begins there
     :param preempt_count: offset of the CPU's own preemption counter in its per-CPU area
     :param address_of: the address of a variable by its name, ``None`` where there is none
+    :param part_at: where the part of the function begins that an address lies in and the compiler
+        has moved aside, as it does with what prints a message, and its bytes; ``None`` for others
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Function:
         name_of: Callable[[int], str | None],
         preempt_count: int | None = None,
         address_of: Callable[[str], int | None] | None = None,
+        part_at: Callable[[int], tuple[int, bytes] | None] | None = None,
     ) -> None:
         self.start = start
         self._address_of = address_of
@@ -94,6 +98,8 @@ class Function:
         self._name_of = name_of
         self.code = decode(code, start)
         """Its instructions by address."""
+        self._add_parts(part_at)
+        self._ends = {at for at, row in self.code.items() if self._never_returns(row)}
         self._registers: dict[int, Registers] = {}
         self._states: dict[int, list[_State]] = {}
         self.leaks: tuple[Leak, ...] = ()
@@ -250,7 +256,7 @@ class Function:
     def _ways(self, instruction: Instruction) -> list[tuple[int, bool]]:
         """Where the code goes on after an instruction, and whether by a jump."""
         name = instruction.mnemonic
-        if name in _ENDS:
+        if name in _ENDS or instruction.address in self._ends:
             return []
         if name == "jmp":
             target = direct_target(instruction)
@@ -260,6 +266,20 @@ class Function:
             taken = [(target, True)] if target is not None else []
             return [*taken, (instruction.end, False)]
         return [(instruction.end, False)]
+
+    def _add_parts(self, part_at: Callable[[int], tuple[int, bytes] | None] | None) -> None:
+        """Add the parts that the code jumps to elsewhere."""
+        rows = [row for row in self.code.values() if row.mnemonic.startswith("j")]
+        for row in rows if part_at is not None else ():
+            target = direct_target(row)
+            part = part_at(target) if part_at and target and target not in self.code else None
+            if part is not None:
+                self.code |= decode(part[1], part[0])
+
+    def _never_returns(self, instruction: Instruction) -> bool:
+        """Whether it calls what does not return: what follows is no part of the way."""
+        target = direct_target(instruction) if instruction.mnemonic == "call" else None
+        return target is not None and self._name_of(target) in NEVER_RETURN
 
     def _leaves(self, instruction: Instruction) -> bool:
         """Whether it jumps to where it cannot be followed: a jump table, a part elsewhere."""
@@ -303,6 +323,8 @@ class Function:
             if change is None:
                 return state
             what = ("preemption", change > 0, "preempt_disable")
+            if abs(change) == _BOTTOM_HALVES_OFF:
+                what = (BOTTOM_HALVES, change > 0, "local_bh_disable")
         kind, off, name = what
         if off:
             taken = Held(kind, None, instruction.address, name)
@@ -380,6 +402,7 @@ class Function:
 
 
 _ENDS = ("ret", "ud2", "int3", "hlt")
+_BOTTOM_HALVES_OFF = 0x200  # include/linux/preempt.h: SOFTIRQ_DISABLE_OFFSET
 _SWITCHES = {
     "cli": ("interrupts", True, "local_irq_disable"),
     "sti": ("interrupts", False, "local_irq_enable"),

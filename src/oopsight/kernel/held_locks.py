@@ -22,8 +22,8 @@ class Held(NamedTuple):
 
     kind: str
     """``spinlock``, ``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``page``, ``rcu``, ``srcu``,
-    ``percpu_rwsem``, ``bit 3``; or ``preemption`` or ``interrupts``, which are off rather than
-    held."""
+    ``percpu_rwsem``, ``bit 3``; or ``preemption``, ``bottom halves`` or ``interrupts``, which are
+    off rather than held."""
     lock: Expression | None
     """Which one; ``None`` where the code does not tell."""
     site: int

@@ -24,6 +24,8 @@ ACQUIRES: dict[str, str] = {
     "percpu_down_write": "percpu_rwsem",
     "lock_sock_nested": "socket",
 }
+BOTTOM_HALVES = "bottom halves"
+"""Off rather than held."""
 BIT_LOCK = "out_of_line_wait_on_bit_lock"
 UNINTERRUPTIBLE = Expression("", 2)
 """As its fourth argument: then it always takes the bit."""
@@ -98,6 +100,9 @@ ACQUIRES |= {function: kind for kind, _, takes, _ in _GLOBAL for function in tak
 RELEASES |= {function: kind for kind, _, _, gives in _GLOBAL for function in gives}
 ACQUIRES_IF_ZERO["rtnl_lock_killable"] = "mutex"
 ACQUIRES_UNLESS_ZERO["rtnl_trylock"] = "mutex"
+ACQUIRES["__local_bh_disable_ip"] = BOTTOM_HALVES
+RELEASES["__local_bh_enable_ip"] = BOTTOM_HALVES
+VARIABLES |= dict.fromkeys(("__local_bh_disable_ip", "__local_bh_enable_ip"))
 # A packet is no lock, but a handler that was handed one has to give it on as one does a lock.
 PACKET = "packet"
 RELEASES |= dict.fromkeys(

@@ -124,6 +124,15 @@ def test_a_lock_kept_by_who_has_returned() -> None:
     assert isinstance(one, Finding)
     assert one.certainty is Certainty.INFERRED
     assert [c.function for c in one.culprits] == ["grant"]
+    off = leak("select", "bottom halves")
+    spun = sleeping_in_atomic(SLEPT, machine(SCHEDULE), leaks(off), ABSENT)
+    assert isinstance(spun, Undecided)  # the count is of preemption alone
+    report = symptom(Kind.SLEEPING_IN_ATOMIC, "BUG: scheduling while atomic: radiod/9/0x00000201")
+    both = leaks(leak("grant", "spinlock"), off)
+    halves = sleeping_in_atomic(report, machine(SCHEDULE), both, ABSENT)
+    assert isinstance(halves, Finding)
+    assert [c.function for c in halves.culprits] == ["select", "grant"]
+    assert "switches bottom halves off" in halves.chain[-2].claim
     more = leaks(leak("grant", "spinlock"), leak("take", "spinlock"), leak("keep", "mutex"))
     two = sleeping_in_atomic(SLEPT, machine(SCHEDULE), more, ABSENT)
     assert isinstance(two, Finding)

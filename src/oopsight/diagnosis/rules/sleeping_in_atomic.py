@@ -16,11 +16,13 @@ How it is decided
     given it back is where it is held. In an interrupt, and under a lock of the kernel's own, the
     first function of a module that is called there comes first, and what it calls after it. Where
     there is neither, somebody who has returned kept it: the functions of the modules from outside
-    the kernel are searched for a path that returns with such a lock which another path releases.
+    the kernel are searched for a path that returns with such a lock which another path releases, or
+    with preemption or bottom halves off which another path switches on. The count in the kernel's
+    report tells which of these it was.
 
 When it is wrong
-    Preemption disabled by other means than a lock is not found in code; then the innermost function
-    of a module is suspect, and the verdict *possible*. So it is where several functions of a module
+    Preemption disabled by other means is not found in code; then the innermost function of a module
+    is suspect, and the verdict *possible*. So it is where several functions of a module
     are on the way to the sleep: a helper may be at fault, which should not sleep. A leaked lock may
     be none of the modules' that were searched.
 
@@ -33,6 +35,8 @@ Look next
 """
 
 from __future__ import annotations
+
+import re
 
 from oopsight.diagnosis import (
     Certainty,
@@ -50,9 +54,10 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.forbidden_sleep import INTERRUPT, IRQS, RCU, ForbiddenSleep
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
-from oopsight.evidence.hangs.lock_leaks import LockLeaks
+from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
 from oopsight.evidence.hangs.stacks import Call, HeldLock
-from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.pointers import LogPointer, Pointer
+from oopsight.kernel.lock_functions import BOTTOM_HALVES
 from oopsight.kinds import Kind
 
 _INTERRUPT = (
@@ -103,7 +108,9 @@ def sleeping_in_atomic(
     return _leaked(slept, cpu, leaks, within)
 
 
-_KINDS = ("spinlock", "preemption", "interrupts")
+_KINDS = ("spinlock", "preemption", BOTTOM_HALVES, "interrupts")
+_COUNT = re.compile(r"scheduling while atomic: .*/(?:0x)?([0-9a-f]{8})$")
+_SOFTIRQS = 0xFF00  # include/linux/preempt.h: SOFTIRQ_MASK
 _REFINED = ("warning", "bug_on")
 _STATES = {
     None: "slept with preemption disabled",
@@ -235,12 +242,41 @@ def _of_one(within: list[Call]) -> list[Call]:
     return [c for c in within[:end] if c.module or module is None][::-1]
 
 
+def _kinds(slept: Step, within: str | None) -> tuple[str, ...]:
+    """Kinds of what can have been left, the most likely first.
+
+    :param slept: with the kernel's report, which has the count of what forbids to sleep
+    """
+    if within == RCU:
+        return ("rcu",)
+    if within == INTERRUPT:
+        return (BOTTOM_HALVES, "spinlock")
+    if within == IRQS:
+        return ("interrupts", "spinlock")
+    texts = [one.text for one in slept.because if isinstance(one, LogPointer)]
+    count = next((int(m[1], 16) for text in texts if (m := _COUNT.search(text.strip()))), None)
+    if count is None:
+        return ("spinlock", "preemption", BOTTOM_HALVES)
+    return (BOTTOM_HALVES, "spinlock") if count & _SOFTIRQS else ("spinlock", "preemption")
+
+
+def _what(kind: str) -> str:
+    if kind == "rcu":
+        return "RCU's read lock held"
+    return "a spinlock held" if kind == "spinlock" else f"{kind} off"
+
+
 def _leaked(
     slept: Step, cpu: Cpu, leaks: LockLeaks | Missing, within: str | None
 ) -> Finding | Undecided:
-    kind, what = ("rcu", "RCU's read lock") if within == RCU else ("spinlock", "a spinlock")
-    found = () if isinstance(leaks, Missing) else leaks.of(kind, None)
-    names = {(leak.module.name, leak.function): leak for leak in found}
+    kinds = _kinds(slept, within)
+    found = [
+        leak for kind in kinds if isinstance(leaks, LockLeaks) for leak in leaks.of(kind, None)
+    ]
+    names: dict[tuple[str, str], LockLeak] = {}
+    for leak in found:
+        names.setdefault((leak.module.name, leak.function), leak)
+    what = _what(found[0].kind) if found else ""
     if not names:
         call = next((c for c in cpu.stack.blamable if c.module), None)
         if call is None:
@@ -256,12 +292,12 @@ def _leaked(
         )
     steps = [
         slept,
-        Step(f"no function on its stack holds {what}: one that has returned kept it", (cpu.task,)),
+        Step(f"no function on its stack has {what}: one that has returned left it so", (cpu.task,)),
         *(leak_step(leak) for leak in names.values()),
     ]
     who = " or ".join(leak.function for leak in names.values())
     return Finding(
-        title=f"{who} returned with {what} held, and its task slept",
+        title=f"{who} returned with {what}, and its task slept",
         summary=f"{cpu.task.comm} {_STATES[within]}, which {who} left so.",
         certainty=certainty(list(names.values()), leaks),
         depth=Depth.ROOT_CAUSE,
@@ -272,10 +308,10 @@ def _leaked(
                 leak.function,
                 None,
                 None,
-                f"can return at {leak.returns_at} with {what} held",
+                f"can return at {leak.returns_at} with {_what(leak.kind)}",
             )
             for leak in names.values()
         ),
-        advice=("Release the lock on every path out of the function.",),
+        advice=("Undo on every path out of the function what forbids to sleep.",),
         refines=_REFINED,
     )

@@ -18,30 +18,13 @@ from oopsight.evidence.flow.instructions import (
 )
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.trace import Tracer
+from oopsight.kernel.calling_convention import NEVER_RETURN
 
 # Several functions may call each other as their last act and leave no frame between two calls.
 MOST_TAIL_CALLS = 3
 _MOST_JUMPS = 8
 _MOST_OF_A_FUNCTION = 4096
 _ENDBR = 4
-# tools/objtool/noreturns.h: those that drivers' and the kernel's common code calls.
-_NEVER_RETURN = frozenset(
-    [
-        "__fortify_panic",
-        "__module_put_and_kthread_exit",
-        "__stack_chk_fail",
-        "do_exit",
-        "do_group_exit",
-        "fortify_panic",
-        "kthread_complete_and_exit",
-        "kthread_exit",
-        "make_task_dead",
-        "panic",
-        "rewind_stack_and_make_dead",
-        "usercopy_abort",
-        "vpanic",
-    ]
-)
 _THUNK = "x86_indirect"
 _THUNK_SIZE = 32
 
@@ -110,7 +93,7 @@ class Calls:
 
     def _returns(self, target: int) -> bool:
         found = self.reader.function(target)
-        return found is None or found[1] != target or found[0] not in _NEVER_RETURN
+        return found is None or found[1] != target or found[0] not in NEVER_RETURN
 
     def context(self, position: int) -> Context | None:
         """The context of the frame at a position of :attr:`frames`."""

@@ -18,9 +18,10 @@ from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
-from oopsight.evidence.hangs.stacks import StackReader, TaskStack, stack_base
+from oopsight.evidence.hangs.stacks import COLD, StackReader, TaskStack, stack_base
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.footprints import Footprint, left_on, stack_of
+from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.prints import printed_by
 from oopsight.evidence.pointers import LogPointer, ModulePointer, TaskPointer
@@ -173,7 +174,7 @@ def collect(
         wanted += [m for m in modules.loaded if "O" in m.taints and m not in wanted]
     search = _Search(session, modules)
     for module in wanted:
-        search.module(module)
+        search.module(module, switches=slept)
     omissions = search.omissions
     if len({leak.function for leak in omissions}) > 1:
         owners = _owners(waits) if isinstance(waits, Waits) else []
@@ -269,6 +270,7 @@ class _Search:
     def __init__(self, session: Session, modules: Modules) -> None:
         self._prog: Any = session.prog
         self._reader = StackReader(session, modules)
+        self._memory = SessionReader(session)
         self._left = _MOST_BYTES
         self._targets = addresses(session.prog, ALL_ACQUIRES)
         self._releases = addresses(session.prog, [f for f, k in RELEASES.items() if k != PACKET])
@@ -279,16 +281,20 @@ class _Search:
         self.followed = 0
         self.unread = 0
 
-    def module(self, module: Module) -> None:
-        """Follow each function of a module that calls a lock function."""
-        starts: dict[int, str] = {}
+    def module(self, module: Module, *, switches: bool = False) -> None:
+        """Follow each function of a module that calls a lock function.
+
+        :param switches: all others, too: preemption is switched off without a call
+        """
+        every = machine_code(self._memory, module) if switches else ()
+        starts = {at: name for name, at, _ in every if COLD not in name}
         for start, end in module.ranges:
             size = min(end - start, self._left)
             self._left -= size
             self.unread += not self._whole(start, size)
             for site in call_sites(self._prog, start, size, self._targets):
                 name, begin, _ = self._reader.names.code(site)
-                if begin is not None and module.holds(begin):
+                if begin is not None and module.holds(begin) and COLD not in name:
                     starts.setdefault(begin, name)
         taken: list[tuple[tuple[str, int], Held]] = []
         for begin, name in list(starts.items())[:_MOST_FUNCTIONS]:
@@ -359,7 +365,7 @@ class _Search:
                 for site in call_sites(self._prog, start, size, self._releases):
                     name, begin, _ = self._reader.names.code(site)
                     # The cold part of a function goes on with what that has taken.
-                    if begin is not None and module.holds(begin) and ".cold" not in name:
+                    if begin is not None and module.holds(begin) and COLD not in name:
                         found.setdefault(begin, name)
             self._givers[module.name] = dict(list(found.items())[:_MOST_FUNCTIONS])
         return self._givers[module.name]

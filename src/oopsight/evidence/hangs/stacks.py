@@ -28,6 +28,8 @@ _LARGEST_FUNCTION = 16384
 _MOST_FUNCTIONS = 400
 _FOLLOWED = "oopsight:functions-followed"
 """In the program's cache."""
+COLD = ".cold"
+"""In the names of parts of functions that the compiler has moved aside."""
 _CALL_WITH_LOCK = (
     *("blocking_notifier_call_chain", "blocking_notifier_call_chain_robust"),
     *("srcu_notifier_call_chain", "iterate_supers", "iterate_supers_type"),
@@ -451,6 +453,24 @@ class StackReader:
             except FaultError:
                 return None
             known[start] = Function(
-                code, start, self.names.function_at, self._preempt_count, self._variable
+                code,
+                start,
+                self.names.function_at,
+                self._preempt_count,
+                self._variable,
+                lambda at: self._part_at(at, start),
             )
         return known[start]
+
+    def _part_at(self, address: int, start: int) -> tuple[int, bytes] | None:
+        """The part of a function that lies elsewhere, if it is one of that which begins there."""
+        from drgn import FaultError
+
+        name, begin, size = self.names.code(address)
+        own = base_name(self.names.code(start)[0])
+        if begin is None or COLD not in name or base_name(name) != own:
+            return None
+        try:
+            return (begin, self._prog.read(begin, size)) if size <= _LARGEST_FUNCTION else None
+        except FaultError:
+            return None

@@ -8,6 +8,7 @@ from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.hangs.io_in_flight import IoInFlight
+from oopsight.evidence.hangs.stacks import COLD
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership, plain
@@ -62,7 +63,7 @@ def _of(session: Session, modules: Modules, module: Module) -> UnendedIo:
         return UnendedIo(module.pointer, ())
     found: dict[str, str] = {}
     for one in code.functions:
-        if any(plain(name) in _ENDS for name in one.outside):
+        if COLD not in one.name and any(plain(name) in _ENDS for name in one.outside):
             at = next(_ways_out(code, one), None)
             if at is not None:
                 found.setdefault(base_name(one.name), f"{base_name(one.name)}+{at - one.start:#x}")
