@@ -76,6 +76,11 @@ def _ends(function: Function, row: Instruction, aside: Callable[[int], bool]) ->
     return row.mnemonic == "jmp" and not function.ways(row) and not (target and aside(target))
 
 
+def comes_to(function: Function, begin: int, end: int, stops: Iterable[int]) -> bool:
+    """Whether the code can come from one address to another, past none of some others."""
+    return end in _reached(function, [begin], frozenset(stops) - {end})
+
+
 def _reached(function: Function, begin: list[int], stops: frozenset[int]) -> set[int]:
     seen: set[int] = set()
     ways = list(begin)

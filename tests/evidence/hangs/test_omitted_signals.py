@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
-from handmade_code import function
-from handmade_session import Machine
+from types import SimpleNamespace
+from typing import Any
 
-from oopsight.evidence.hangs.omitted_signals import _seen, _Signal
+import pytest
+from handmade_code import ADDRESSES, NAMES, START, assemble, function
+from handmade_facts import module as made_module
+from handmade_session import Machine
+from handmade_waits import call, stack
+
+from oopsight.evidence import Address
+from oopsight.evidence.hangs.omitted_signals import (
+    _begun_anew,
+    _Code,
+    _seen,
+    _Signal,
+    with_helpers,
+)
+from oopsight.evidence.hangs.waiting import Lock, Wait
+from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import Expression
 from oopsight.kernel.omissions import Mark, Omission
 
 OBJECT = 0xFFFF888000001000
+MODULE = made_module("drv", START, START + 0x1000, "O")
 ERRORS = Mark(Expression("rdi", 0x28), 4, None)
 RESULT = Mark(Expression("rdi", 0x2C), 4, 0xFFFFFFFB)
 ELSEWHERE = Mark(Expression("rsi", 0x2C), 4, 7)
@@ -34,7 +49,42 @@ def test_what_only_such_a_way_stores_is_looked_for(
     machine = Machine()
     numbers = errors.to_bytes(4, "little") + result.to_bytes(4, "little")
     machine.memory[OBJECT] = bytes(0x28) + numbers
-    signal = _Signal("done", function("c3"), [], "rdi", OBJECT, exact=True)
+    signal = _Signal(_Code(MODULE, "done", function("c3")), [], "rdi", OBJECT, exact=True)
     found = _seen(machine.session, Omission(0, acts=True, marks=marks), signal)
     assert (len(found) if found is not None else None) == seen
     assert _seen(machine.session, Omission(0, acts=False, marks=()), signal) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "anew"),
+    [
+        # helper(object); object->done = 0; wait
+        (("53 4889fb", "call helper", "c7432000000000", "call mutex_lock", "5b c3"), True),
+        (("53 4889fb c7432000000000", "call helper", "call mutex_lock", "5b c3"), False),
+        (("53 4889fb", "call helper", "c7432400000000", "call mutex_lock", "5b c3"), False),
+        (("53 4889fb", "call up", "c7432000000000", "call mutex_lock", "5b c3"), False),
+    ],
+)
+def test_what_is_begun_anew_after_it_was_set_going(code: tuple[str, ...], *, anew: bool) -> None:
+    made = function(*code)
+    (site,) = [row for row in made.code.values() if row.text == f"{ADDRESSES['mutex_lock']:#x}"]
+    waiting = call(3, "fetch", pc=Address(site.end), offset=site.end - START)
+    wait = Wait(stack(1, waiting), Lock("completion", Address(OBJECT + 0x20), None, within=0x20), 9)
+    names = SimpleNamespace(function_at=NAMES.get)
+    reader: Any = SimpleNamespace(function=lambda _: made, names=names)
+    assert _begun_anew(reader, wait, {ADDRESSES["helper"]}) is anew
+
+
+def test_who_has_a_function_signal() -> None:
+    # finish(object): complete(object + 0x20), where helper() is
+    body = assemble("488d7f20", "call complete", "c3")
+    finish = _Code(MODULE, "finish", Function(body, ADDRESSES["helper"], NAMES.get))
+    # irq(timer): if (esi) { errors++; return; } finish(timer - 0x40)
+    irq = _Code(MODULE, "irq", function("85f6 740e 488d7fc0", "call helper", "c3 90 90 90 90"
+                                        "83470401 c3"))  # fmt: skip
+    other = _Code(MODULE, "other", function("c3"))
+    signal = _Signal(finish, [ADDRESSES["helper"] + 4], "rdi", OBJECT, exact=True)
+    found = list(with_helpers([finish, irq, other], [signal], lambda _: False))
+    assert [one.code.name for one in found] == ["finish", "irq"]
+    assert (found[1].base, found[1].begin) == ("rdi", OBJECT + 0x40 - 2**64)
+    assert len(found[1].sites) == 1

@@ -21,7 +21,8 @@ How it is decided
     Of a completion or event, functions of the module come first that can return with a reference
     which they took and give back, or a count which they raised and take down, on another way; then
     those that signal it, or bring what is waited for, on some ways only, if what they store on
-    another is in memory.
+    another is in memory; but not where the function that waits begins the completion anew after it
+    has set going what may complete it.
 
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;
@@ -118,26 +119,39 @@ def hung_task(
         ),
         culprits=distinct(
             [
-                # What is known of the very count that is waited for says more.
-                *(_lowering(count) if count and (count.drops or count.parks) else ()),
-                *(_keeping(leak) for leak in leaks),
-                *(_omitting(one) for one in silent if one.seen),
-                *(_lowering(count) if count else ()),
-                *(_omitting(one) for one in silent),
-                *(_not_waking(asleep) if asleep else ()),
-                *(
-                    blame(
-                        call,
-                        f"waits for {what}" if call is wait.call else "called what waits",
-                        wait.lock.name if wait.lock is not None else None,
-                    )
-                    for call in wait.stack.blamable
-                    if wait.call is not None and call.module == wait.call.module and not served
-                ),
+                *_not_ending(count, leaks, silent, asleep),
+                *(_waiting(wait, what) if not served else ()),
             ]
         ),
         advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),
     )
+
+
+def _not_ending(
+    count: CountedWait | None,
+    leaks: tuple[ReferenceLeak, ...],
+    silent: tuple[OmittedSignal, ...],
+    asleep: MissedWake | None,
+) -> list[Culprit]:
+    """Who should have ended the wait; what is known of the very count that is waited for first."""
+    return [
+        *(_lowering(count) if count and (count.drops or count.parks) else ()),
+        *(_keeping(leak) for leak in leaks),
+        *(_omitting(one) for one in silent if one.seen),
+        *(_lowering(count) if count else ()),
+        *(_omitting(one) for one in silent),
+        *(_not_waking(asleep) if asleep else ()),
+    ]
+
+
+def _waiting(wait: Wait, what: str) -> list[Culprit]:
+    """Who waits, and who called that, of one module."""
+    name = wait.lock.name if wait.lock is not None else None
+    return [
+        blame(call, f"waits for {what}" if call is wait.call else "called what waits", name)
+        for call in wait.stack.blamable
+        if wait.call is not None and call.module == wait.call.module
+    ]
 
 
 def _leaks(wait: Wait, references: ReferenceLeaks | Missing) -> tuple[ReferenceLeak, ...]:

@@ -6,7 +6,7 @@ sets what is waited for unless it met an error. What only such a way stores is l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
@@ -24,7 +24,7 @@ from oopsight.evidence.hangs.conditions import (
     woken_queues,
 )
 from oopsight.evidence.hangs.missed_wake import awaited, changes_of, decisive
-from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.hangs.stacks import COLD, StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import start_and_end
@@ -33,14 +33,30 @@ from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.branches import branch
 from oopsight.kernel.code_ahead import GIVES
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.machine_code import Expression, direct_target
-from oopsight.kernel.omissions import Mark, Omission, omission
+from oopsight.kernel.machine_code import (
+    Expression,
+    Instruction,
+    direct_target,
+    memory_place,
+    stored_number,
+    stores,
+)
+from oopsight.kernel.omissions import Mark, Omission, comes_to, omission
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_WAITS = 4
-_COLD = ".cold"
+_MOST_MODULES = 8
 _COMPLETION = "completion"
+_STARTS = (
+    *("queue_work_on", "queue_delayed_work_on", "mod_delayed_work_on", "mod_timer", "add_timer"),
+    *("hrtimer_start_range_ns", "wake_up_process", "__tasklet_schedule", "submit_bio"),
+)
+"""Functions that set going what then may complete it."""
+_HANDS_ON = (
+    *_STARTS,
+    *("__list_add_valid", "__list_add_valid_or_report", "skb_queue_tail", "kthread_queue_work"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,11 +83,18 @@ class OmittedSignals:
         return tuple(one for one in self.found if one.task.address == task)
 
 
+class _Code(NamedTuple):
+    """A function of a module."""
+
+    module: Module
+    name: str
+    function: Function
+
+
 class _Signal(NamedTuple):
     """A function, where it signals, and the object it does so for."""
 
-    name: str
-    function: Function
+    code: _Code
     sites: list[int]
     base: str
     """Of the expressions for what is in the object."""
@@ -92,15 +115,16 @@ def collect(
     for wait in [one for one in waits.victims if _asked(one)][:_MOST_WAITS]:
         module = next((m for m in modules.loaded if wait.call and m.name == wait.call.module), None)
         if module is not None:
-            code = list(_functions(session, reader, module, wait))
+            code = list(_functions(session, reader, modules, module, wait))
             signals = list(_completing(reader, code, wait))
-            found += _omitted(session, reader, module, wait, signals)
+            if not _begun_anew(reader, wait, {one.code.function.start for one in signals}):
+                found += _omitted(session, reader, code, wait, signals)
     for condition in conditions(session, reader, waits, modules):
         if decisive(condition, reader.names.function_at) is None:
-            code = list(_functions(session, reader, condition.module, condition.wait))
+            code = list(_functions(session, reader, modules, condition.module, condition.wait))
             asked = _asked_for(condition, SessionReader(session).read)
             signals = list(_bringing(reader, code, asked))
-            found += _omitted(session, reader, condition.module, condition.wait, signals)
+            found += _omitted(session, reader, code, condition.wait, signals)
     return OmittedSignals(tuple(sorted(found, key=lambda one: not one.seen)))
 
 
@@ -110,27 +134,33 @@ def _asked(wait: Wait) -> bool:
 
 
 def _functions(
-    session: Session, reader: StackReader, module: Module, wait: Wait
-) -> Iterator[tuple[str, Function]]:
-    """A module's functions, without its first and last and the one that waits."""
-    edges = start_and_end(session, module.name)
-    if wait.call is not None:
-        edges = edges | {wait.call.pc - wait.call.offset}
-    try:
-        for name, start, _ in machine_code(SessionReader(session), module):
-            function = reader.function(start)
-            if function is not None and start not in edges and _COLD not in name:
-                yield base_name(name), function
-    except SymbolError:
-        return
+    session: Session, reader: StackReader, modules: Modules, module: Module, wait: Wait
+) -> Iterator[_Code]:
+    """A module's functions, without its first and last and the one that waits.
+
+    Those of the others from outside the kernel after them: they may call what signals.
+    """
+    waits = wait.call.pc - wait.call.offset if wait.call is not None else None
+    others = [one for one in modules.loaded if "O" in one.taints and one.name != module.name]
+    memory = SessionReader(session)
+    for one in (module, *others[:_MOST_MODULES]):
+        edges = start_and_end(session, one.name)
+        try:
+            for name, start, _ in machine_code(memory, one):
+                function = reader.function(start)
+                kept = start not in edges and start != waits and COLD not in name
+                if function is not None and kept:
+                    yield _Code(one, base_name(name), function)
+        except SymbolError:
+            continue
 
 
-def _completing(
-    reader: StackReader, code: list[tuple[str, Function]], wait: Wait
-) -> Iterator[_Signal]:
-    """Those that complete what a task waits for, or may."""
+def _completing(reader: StackReader, code: list[_Code], wait: Wait) -> Iterator[_Signal]:
+    """Those of the module that complete what a task waits for, or may."""
     address = int(wait.lock.address or 0) if wait.lock is not None else 0
-    for name, function in code:
+    own = wait.call.module if wait.call is not None else None
+    for here in [one for one in code if one.module.name == own]:
+        function = here.function
         by_base: dict[str, tuple[list[int], int]] = {}
         for at, row in function.code.items():
             target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
@@ -141,7 +171,7 @@ def _completing(
         for base, (sites, offset) in by_base.items():
             if base or offset == address:
                 exact = not base or offset in wait.places
-                yield _Signal(name, function, sites, base, (address - offset) * bool(base), exact)
+                yield _Signal(here, sites, base, (address - offset) * bool(base), exact)
 
 
 def _asked_for(condition: Condition, read: Reads) -> Iterator[tuple[Looked, Meant]]:
@@ -154,50 +184,129 @@ def _asked_for(condition: Condition, read: Reads) -> Iterator[tuple[Looked, Mean
     yield from by_running(condition, read, on=False)
 
 
+def _begun_anew(reader: StackReader, wait: Wait, signalling: set[int]) -> bool:
+    """Whether the function that waits calls ``reinit_completion()`` after what may complete it.
+
+    Then whoever completed it did so too early, and is right.
+    """
+    call, lock = wait.call, wait.lock
+    function = reader.function(call.pc - call.offset) if call is not None else None
+    if call is None or lock is None or function is None:
+        return False
+    begun = [
+        row.end
+        for row in function.code.values()
+        if row.mnemonic == "call"
+        and (target := direct_target(row)) is not None
+        and (target in signalling or (reader.names.function_at(target) or "") in _STARTS)
+    ]
+    anew = [at for at, row in function.code.items() if _clears(function, row, wait)]
+    sites = [at for at, row in function.code.items() if row.end == call.pc]
+    return any(
+        comes_to(function, start, at, sites) and comes_to(function, at, site, ())
+        for start in begun
+        for at in anew
+        for site in sites
+    )
+
+
+def _clears(function: Function, row: Instruction, wait: Wait) -> bool:
+    """Whether it sets the count in the completion that is waited for to zero."""
+    registers = function.registers(row.address)
+    if row.mnemonic != "mov" or not stores(row) or stored_number(row, registers) != 0:
+        return False
+    place, lock = memory_place(row, registers), wait.lock
+    if place is None or lock is None:
+        return False
+    return place.offset == lock.address if not place.base else place.offset in wait.places
+
+
 def _bringing(
-    reader: StackReader,
-    code: list[tuple[str, Function]],
-    asked: Iterable[tuple[Looked, Meant]],
+    reader: StackReader, code: list[_Code], asked: Iterable[tuple[Looked, Meant]]
 ) -> Iterator[_Signal]:
-    """Those that make of a number what the task waits for."""
+    """Those of the module that make of a number what the task waits for."""
+
+    def queues(function: Function) -> list[Expression]:
+        return woken_queues(function, reader.names.function_at)
+
+    own = [one for one in code if one.module.name == code[0].module.name]
     for looked, meant in asked:
-        for name, function in code:
-            changes = changes_of(
-                name,
-                function,
-                looked,
-                meant,
-                lambda one: woken_queues(one, reader.names.function_at),
-            )
-            for change in changes:
+        for here in own:
+            for change in changes_of(here.name, here.function, looked, meant, queues):
                 base, offset = change.place
                 begin = (looked.at.address - offset) * bool(base)
-                yield _Signal(name, function, [change.at], base, begin, exact=True)
+                yield _Signal(here, [change.at], base, begin, exact=True)
 
 
 def _omitted(
     session: Session,
     reader: StackReader,
-    module: Module,
+    code: list[_Code],
     wait: Wait,
     signals: list[_Signal],
 ) -> Iterator[OmittedSignal]:
+    def aside(target: int) -> bool:
+        return COLD in reader.names.code(target)[0]
+
     exact = any(one.exact for one in signals)
-    told: set[str] = set()
-    for one in signals:
-        if one.name in told or one.exact < exact:
-            continue
-        left_out = omission(one.function, one.sites, lambda to: _is_aside(reader, to))
+    told: set[int] = set()
+    for one in with_helpers(code, [one for one in signals if one.exact >= exact], aside):
+        away = _handing_on(reader, one.code.function)
+        left_out = omission(one.code.function, [*one.sites, *away], aside)
         seen = _seen(session, left_out, one) if left_out is not None else None
-        if left_out is None or seen is None:
+        if left_out is None or seen is None or one.code.function.start in told:
             continue
-        told.add(one.name)
-        at = f"{one.name}+{left_out.returns - one.function.start:#x}"
-        yield OmittedSignal(wait.task, module.pointer, one.name, at, seen)
+        told.add(one.code.function.start)
+        at = f"{one.code.name}+{left_out.returns - one.code.function.start:#x}"
+        yield OmittedSignal(wait.task, one.code.module.pointer, one.code.name, at, seen)
 
 
-def _is_aside(reader: StackReader, target: int) -> bool:
-    return _COLD in reader.names.code(target)[0]
+def _handing_on(reader: StackReader, function: Function) -> Iterator[int]:
+    """Where it leaves the rest to something else, which may signal later."""
+    for at, row in function.code.items():
+        target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
+        if target is not None and (reader.names.function_at(target) or "") in _HANDS_ON:
+            yield at
+
+
+def with_helpers(
+    code: list[_Code], signals: list[_Signal], aside: Callable[[int], bool]
+) -> Iterator[_Signal]:
+    """All that signal, themselves or by a function that does: each with all its places for that.
+
+    Who only calls a function that signals at times leaves it to that.
+
+    :param aside: whether a jump to an address out of the code only leads to a part of it
+    """
+    direct: dict[int, list[_Signal]] = {}
+    for one in signals:
+        direct.setdefault(one.code.function.start, []).append(one)
+    always = {
+        start
+        for start, ones in direct.items()
+        if omission(ones[0].code.function, [at for one in ones for at in one.sites], aside) is None
+    }
+    for here in code:
+        own = direct.get(here.function.start, [])
+        calls = [
+            (at, direct[target][0])
+            for at, row in here.function.code.items()
+            if row.mnemonic in ("call", "jmp")
+            and (target := direct_target(row) or 0) in direct
+            and target != here.function.start
+        ]
+        if own or any(helper.code.function.start in always for _, helper in calls):
+            first = own[0] if own else _as_called(here, *calls[0])
+            sites = [at for one in own for at in one.sites] + [at for at, _ in calls]
+            yield first._replace(sites=sites)
+
+
+def _as_called(here: _Code, at: int, helper: _Signal) -> _Signal:
+    """What a function that calls one which signals has as the object."""
+    handed = here.function.registers(at).get("rdi")
+    if handed is None or not handed.base or helper.base != "rdi":
+        return helper._replace(code=here, base="?", begin=0)
+    return helper._replace(code=here, base=handed.base, begin=helper.begin - handed.offset)
 
 
 def _seen(session: Session, left_out: Omission, signal: _Signal) -> tuple[BytesPointer, ...] | None:
