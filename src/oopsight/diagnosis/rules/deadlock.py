@@ -77,16 +77,20 @@ def deadlock(waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     links = [(wait, *_held(wait, circle)) for wait in circle]
     steps: list[Step] = []
     culprits: list[Culprit] = []
+    called: list[Culprit] = []
     for wait, lock, holder, owner in links:
         steps += [waits_step(wait), holds_step(lock, holder, owner)]
         taker = owner.holding(lock)
         if owner is wait and taker is not None and taker.module is None:
-            culprits += _called_back(wait, taker, lock)
+            called = _called_back(wait, taker, lock)
+            culprits += called
         if taker is not None:
             what = "it took" if owner is wait else "it holds"
             culprits.append(blame(taker, f"{what} {lock.title} and waits for more", lock.name))
     for wait, lock, _, _ in links:
-        culprits += blamed(wait, f"waits for {lock.title}", lock.name)
+        # Another module, called by the one that the kernel calls back, does what it was asked for.
+        if not called or wait.call is None or wait.call.module in (None, called[0].module):
+            culprits += blamed(wait, f"waits for {lock.title}", lock.name)
     behind = victims_step(waits.victims, {w.task.address for w in circle})
     steps += [behind] if behind else []
     sure = all(holder.known_by in ("owner", "reader") for _, _, holder, _ in links)
