@@ -23,7 +23,9 @@ from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.list_report import ListEntry
+from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.two_lists import TwoLists
+from oopsight.evidence.corruption.unlocked import Unlocked
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.doers import Doers, FunctionSizes
 from oopsight.evidence.pointers import BytesPointer
@@ -31,8 +33,10 @@ from oopsight.evidence.pointers import BytesPointer
 STOPPED = fault(None, exception="invalid_op", operand=None)
 
 
-def decided(*facts: Any, doers: Any = ABSENT) -> Finding | Clear:
-    return list_corruption(*facts, doers)
+def decided(
+    *facts: Any, doers: Any = ABSENT, unlocked: Any = ABSENT, again: Any = ABSENT
+) -> Finding | Clear:
+    return list_corruption(*facts, doers, unlocked, again)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +73,7 @@ def decided(*facts: Any, doers: Any = ABSENT) -> Finding | Clear:
     ],
 )
 def test_the_kernel_s_report_is_understood(text: str, depth: Depth, words: str) -> None:
-    answer = list_corruption(
-        STOPPED, backtrace(), ABSENT, list_report(text), ABSENT, ABSENT, doers=ABSENT
-    )
+    answer = decided(STOPPED, backtrace(), ABSENT, list_report(text), ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.depth is depth
     assert words in answer.summary
@@ -88,9 +90,7 @@ def test_an_entry_on_two_lists_is_blamed_on_who_adds_without_taking_off(
         "list_del corruption. prev->next should be ffff888003400040, but was ffffffffc0301030. "
         "(prev=ffff888003400000)"
     )
-    answer = list_corruption(
-        STOPPED, backtrace(), ABSENT, list_report(text), twice, ABSENT, doers=ABSENT
-    )
+    answer = decided(STOPPED, backtrace(), ABSENT, list_report(text), twice, ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.depth, answer.certainty) == (Depth.ROOT_CAUSE, certainty)
     assert answer.culprits[0].function == "jobs_ready"
@@ -167,3 +167,45 @@ def test_a_head_that_was_copied_with_its_object() -> None:
     answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT, doers=doers)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "menu_from"
+
+
+MISMATCH = (
+    "list_del corruption. next->prev should be ffff888003400000, but was ffff888003500000. "
+    "(next=ffff888003600000)"
+)
+
+
+def test_who_changes_lists_without_the_lock_comes_first() -> None:
+    unlocked = Unlocked("jobs", ("jobs_pick",), ("jobs_submit", "jobs_age", "jobs_drop"))
+    report = list_report(MISMATCH)
+    answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT, unlocked=unlocked)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "jobs_pick"
+    assert "jobs_submit" in answer.culprits[0].why
+    assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_who_sets_entries_up_again_comes_first() -> None:
+    entry = owner(0xFFFF888003600000, "slab")
+    again = SetUpAgain(entry, BytesPointer(entry.address, "00" * 16), "jobs", ("jobs_ready",))
+    report = list_report(MISMATCH)
+    answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT, again=again)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "jobs_ready"
+    assert "can have set up an entry that was on a list" in answer.summary
+    assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_an_entry_that_was_added_again_and_deleted() -> None:
+    entry = owner(0xFFFF888003400000, "slab")
+    memory = BytesPointer(entry.address, "00" * 8)
+    twice = TwoLists(
+        entry, memory, memory, "jobs_list", "jobs", ("jobs_raise",), only=True, deleted=True
+    )
+    report = list_report(
+        "list_del corruption, ffff888003400000->next is LIST_POISON1 (dead000000000100)"
+    )
+    answer = decided(STOPPED, backtrace(), ABSENT, report, twice, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "jobs_raise"
+    assert "leads to it still, from both sides" in answer.summary

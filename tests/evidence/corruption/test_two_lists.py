@@ -9,10 +9,11 @@ import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
-from oopsight.evidence import Missing
+from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption.two_lists import TwoLists, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.pointers import BytesPointer
 
 MODULE = 0xFFFFFFFFC0300000
 READY = MODULE + 0x800
@@ -44,7 +45,7 @@ def found(monkeypatch: pytest.MonkeyPatch, code: list[ModuleFunction], was: int 
     monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
     report = made.list_report(TEXT.format(was=was))
     entries = tuple(replace(one, owner=replace(one.owner, kind="slab")) for one in report.entries)
-    return collect(machine.session, replace(report, entries=entries), MODULES)
+    return collect(machine.session, replace(report, entries=entries), MODULES, made.ABSENT)
 
 
 def test_an_entry_that_was_added_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +95,31 @@ def test_where_the_list_comes_back_to_the_entry_its_head_is_found_the_other_way(
     )
     report = made.list_report(text)
     entries = tuple(replace(one, owner=replace(one.owner, kind="slab")) for one in report.entries)
-    twice = collect(machine.session, replace(report, entries=entries), MODULES)
+    twice = collect(machine.session, replace(report, entries=entries), MODULES, made.ABSENT)
     assert isinstance(twice, TwoLists)
     assert (twice.head, twice.adders) == ("jobs_runnable", ("jobs_ready",))
+
+
+@pytest.mark.parametrize("behind", [ENTRY, NEXT])
+def test_an_entry_that_was_added_again_is_led_to_after_its_deletion(
+    monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    machine = Machine()
+    machine.symbols = {READY: ("jobs_runnable", 16)}
+    # head <-> ENTRY <-> OTHER was the order; ENTRY was put behind OTHER, and deleted there.
+    machine.words(READY, ENTRY, OTHER)
+    machine.words(ENTRY, 0xDEAD000000000100, 0xDEAD000000000122)
+    machine.words(OTHER, READY, behind)
+    machine.words(NEXT, READY, READY)
+    monkeypatch.setattr(module_roles, "functions", lambda *_: CODE)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
+    text = f"list_del corruption, {ENTRY:x}->next is LIST_POISON1 (dead000000000100)"
+    memory = BytesPointer(Address(READY), ENTRY.to_bytes(8, "little").hex())
+    step = replace(made.flow_step("loaded", "jobs_next", ENTRY, "jobs"), memory=memory)
+    flow = made.data_flow(made.way(step), subject="argument")
+    twice = collect(machine.session, made.list_report(text), MODULES, flow)
+    if behind != ENTRY:  # what was before it leads to it alone: it may have been freed there
+        assert isinstance(twice, Missing)
+        return
+    assert isinstance(twice, TwoLists)
+    assert (twice.head, twice.adders, twice.deleted) == ("jobs_runnable", ("jobs_ready",), True)

@@ -12,8 +12,12 @@ How it is decided
     The check's own report in the log is read: which operation, which pointer, what it held.
     ``LIST_POISON1`` and ``LIST_POISON2`` mean that the entry had been deleted before. Without the
     check, an access at these addresses means the same. Where the neighbour that is wrong is well
-    linked at another place, it was added there while it was on this list; blamed is the function
-    that adds there and neither takes off nor allocates.
+    linked at another place, it was added there while it was on this list; so it was where an entry
+    had been deleted and the list leads to it still, from both sides. Blamed is the function that
+    adds there and neither takes off nor allocates. An entry that leads to itself while its
+    neighbours lead to it was set up again: who does that to what it has not made comes first. Where
+    neighbours do not agree, who changes lists
+    and takes no lock, as others of the module do, comes first.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
@@ -48,7 +52,9 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import copiers
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.two_lists import TwoLists
+from oopsight.evidence.corruption.unlocked import Unlocked
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -82,6 +88,11 @@ def _words(report: ListReport) -> tuple[str, Depth]:
 
 def _other_list(twice: TwoLists) -> str:
     name = f" {where(twice.head, twice.module)}" if twice.head else ""
+    if twice.deleted:
+        return (
+            f"entry {twice.entry.address} had been deleted, and the list{name} leads to it still, "
+            "from both sides: it had been added again while it was there"
+        )
     return (
         f"entry {twice.entry.address} is linked into another place, of the list{name}, although "
         "its neighbours of before still lead to it"
@@ -135,6 +146,22 @@ def _head_copiers(report: ListReport | Missing, doers: Doers | Missing) -> list[
     return copiers(doers, other) if alike and was.owner.offset == should.owner.offset else []
 
 
+def _set_up_again(again: SetUpAgain | Missing) -> list[Culprit]:
+    """Who sets up entries that are there already, where one on a list leads to itself."""
+    if isinstance(again, Missing):
+        return []
+    why = "sets such entries up, whether they are on a list or not"
+    return [Culprit(again.module, name, None, None, why) for name in again.functions]
+
+
+def _without_lock(unlocked: Unlocked | Missing) -> list[Culprit]:
+    """Who changes such lists and takes no lock, as others do."""
+    if isinstance(unlocked, Missing):
+        return []
+    why = f"changes lists and takes no lock, as {', '.join(unlocked.locked[:2])} does"
+    return [Culprit(unlocked.module, name, None, None, why) for name in unlocked.functions]
+
+
 def _others_unlink(doers: Doers | Missing, culprits: list[Culprit]) -> bool:
     """Whether the module has another function that can have deleted the entry before."""
     if isinstance(doers, Missing) or not culprits or culprits[0].module != doers.module:
@@ -150,6 +177,8 @@ def list_corruption(
     twice: TwoLists | Missing,
     modules: Modules | Missing,
     doers: Doers | Missing,
+    unlocked: Unlocked | Missing,
+    again: SetUpAgain | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
     poisoned = (
@@ -173,6 +202,9 @@ def list_corruption(
                     steps.append(owned)
         carried: tuple[Pointer, ...] = (report.text, *objects[:1])
         steps.append(Step(meaning, carried))
+        if isinstance(again, SetUpAgain):
+            meaning = f"entry {again.entry.address} leads to itself, and its neighbours lead to it"
+            steps.append(Step(meaning, (again.memory,)))
         if isinstance(twice, TwoLists):
             meaning = _other_list(twice)
             steps.append(Step(meaning, (twice.from_entry, twice.back)))
@@ -194,6 +226,8 @@ def list_corruption(
         added,
         _wipers(report, doers),
         _head_copiers(report, doers),
+        _set_up_again(again),
+        _without_lock(unlocked),
         *((brought, worked) if twice_there else (worked, brought)),
     )
     own = any(culprit.module for culprit in culprits)
@@ -208,6 +242,8 @@ def list_corruption(
         # Which of two deletions is the one too many is open.
         certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
     does = "worked on a list that is broken"
+    if isinstance(again, SetUpAgain):
+        does = "can have set up an entry that was on a list"
     if added:
         does = "added an entry to a list while it was on another, or elsewhere on the same"
         depth = Depth.ROOT_CAUSE

@@ -2,7 +2,8 @@
 
 An entry that is added while it is on a list goes over to the new place: its own pointers lead
 there, and back from there, while its neighbours of before still lead to it. ``list_move()`` would
-have taken it out first.
+have taken it out first. Nor does a deletion after that take it from where it was before: the list
+goes on leading to it, from both sides.
 """
 
 from __future__ import annotations
@@ -10,20 +11,22 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import Owner
-from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import allocates, inner_functions, named
+from oopsight.evidence.modules.module_roles import (
+    adds_to_lists,
+    allocates,
+    inner_functions,
+    named,
+    takes_off_lists,
+)
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.plumbing import base_name
 from oopsight.session import Session, read_word
 from oopsight.text import printable
 
 _NEXT, _PREV = 0, 8  # offsets in struct list_head
 _MOST_ENTRIES = 4096
-# Since Linux 6.6 with "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
-_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
-_DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,20 @@ class TwoLists:
     only: bool
     """Whether no other function adds there at all, and it is no helper of several or of one that
     allocates."""
+    deleted: bool = False
+    """Whether it has been deleted since from where it was added last, and its neighbours of before
+    are what :attr:`from_entry` and :attr:`back` tell of."""
 
 
-def collect(session: Session, report: ListReport, modules: Modules) -> TwoLists | Missing:
+def collect(
+    session: Session, report: ListReport, modules: Modules, flow: DataFlow | Missing
+) -> TwoLists | Missing:
     """Follow the pointer that was wrong, and look whether the entry is well linked there."""
     from drgn import FaultError
 
     nothing = Missing(Why.NOT_APPLICABLE, "no entry of the list is seen to be on another")
+    if report.poison is not None and isinstance(flow, DataFlow):
+        return _still_led_to(session, report, modules, flow) or nothing
     if report.field not in ("prev->next", "next->prev"):
         return nothing
     role = report.field.partition("->")[0]
@@ -59,6 +69,8 @@ def collect(session: Session, report: ListReport, modules: Modules) -> TwoLists 
         return nothing
     forward = _NEXT if role == "prev" else _PREV
     at, beside = int(entry.owner.address), int(was.owner.address)
+    if at == beside:
+        return nothing
     try:
         there = session.read(at + forward, 8)
         back = session.read(beside + (_PREV if forward == _NEXT else _NEXT), 8)
@@ -66,7 +78,7 @@ def collect(session: Session, report: ListReport, modules: Modules) -> TwoLists 
         return nothing
     if int.from_bytes(there, "little") != beside or int.from_bytes(back, "little") != at:
         return nothing
-    found = _head(session, modules, beside, forward, at) or _head_behind(
+    found = list_head(session, modules, beside, forward, at) or _head_behind(
         session, modules, at, _PREV if forward == _NEXT else _NEXT
     )
     module = found[0] if found is not None else None
@@ -85,7 +97,53 @@ def collect(session: Session, report: ListReport, modules: Modules) -> TwoLists 
     )
 
 
-def _head(
+def _still_led_to(
+    session: Session, report: ListReport, modules: Modules, flow: DataFlow
+) -> TwoLists | None:
+    """An entry that was deleted, and that both its neighbours of before go on leading to."""
+    entry, end = report.entry("entry"), flow.first.end
+    if entry is None or end is None or end.memory is None or end.value is None:
+        return None
+    at, before = int(entry.owner.address), int(end.memory.address)
+    if read_word(session, before + _NEXT) != at:
+        return None
+    behind = _led_back(session, before, at)
+    if behind is None:
+        return None
+    found = list_head(session, modules, before, _PREV, at)
+    name = found[0].name if found is not None else flow.first.module
+    module = next((one for one in modules.loaded if one.name == name and one.taints), None)
+    adders: tuple[str, ...] = ()
+    only = False
+    if module is not None:
+        adders, only = _adders(session, module, found[1] if found is not None else None)
+    word = at.to_bytes(8, "little").hex()
+    return TwoLists(
+        entry=entry.owner,
+        from_entry=BytesPointer(Address(before + _NEXT), word),
+        back=BytesPointer(Address(behind + _PREV), word),
+        head=_name(session, found[1]) if found is not None else None,
+        module=module.name if module is not None else None,
+        adders=adders,
+        only=only,
+        deleted=True,
+    )
+
+
+def _led_back(session: Session, start: int, entry: int) -> int | None:
+    """What leads to an entry, if one walks a list backwards from what is before that."""
+    at: int | None = start
+    for _ in range(_MOST_ENTRIES):
+        before = None if at is None else read_word(session, at + _PREV)
+        if before == entry:
+            return at if at != start else None
+        if before is None or read_word(session, before + _NEXT) != at or before == start:
+            return None
+        at = before
+    return None
+
+
+def list_head(
     session: Session, modules: Modules, start: int, forward: int, entry: int
 ) -> tuple[Module, int] | None:
     """The list's head, if it is a module's variable: walked to until the entry comes again."""
@@ -107,7 +165,7 @@ def _head_behind(
 ) -> tuple[Module, int] | None:
     """The same, where the list comes back to the entry by its old place: the other way round."""
     beside = read_word(session, entry + onwards)
-    return None if beside is None else _head(session, modules, beside, onwards, entry)
+    return None if beside is None else list_head(session, modules, beside, onwards, entry)
 
 
 def _name(session: Session, at: int) -> str | None:
@@ -117,28 +175,27 @@ def _name(session: Session, at: int) -> str | None:
         return None
 
 
-def _adders(session: Session, module: Module, head: int) -> tuple[tuple[str, ...], bool]:
+def _adders(session: Session, module: Module, head: int | None) -> tuple[tuple[str, ...], bool]:
     """Functions that add to a list and neither take off nor allocate; whether it can be no other.
 
     ``list_move()`` has both calls.
+
+    :param head: the list's, if that is a variable; who has it from its caller does not refer to it
     """
     code = inner_functions(session, module)
-    begin, end = _variable(session, head)
-    all_ = [f for f in code if _calls(f, _ADDS) and any(begin <= at < end for at in f.refers)]
-    able = [f for f in all_ if not _calls(f, _DELETES) and not allocates(f)]
+    begin, end = whole_variable(session, head) if head is not None else (0, 0)
+    all_ = [f for f in code if adds_to_lists(f)]
+    all_ = [f for f in all_ if any(begin <= at < end for at in f.refers)] or all_
+    able = [f for f in all_ if not takes_off_lists(f) and not allocates(f)]
     callers = [f for f in code if able and able[0].name in f.calls]
     helper = len(callers) > 1 or any(allocates(f) for f in callers)
     return named(able), len(all_) == len(able) == 1 and not helper
 
 
-def _variable(session: Session, at: int) -> tuple[int, int]:
+def whole_variable(session: Session, at: int) -> tuple[int, int]:
     """The whole variable, of which the head may be a member."""
     try:
         symbol = session.prog.symbol(at)
     except LookupError:
         return at, at + 16
     return symbol.address, symbol.address + max(symbol.size, 16)
-
-
-def _calls(function: ModuleFunction, names: tuple[str, ...]) -> bool:
-    return any(base_name(name) in names for name in function.outside)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 """What the names of functions that allocate begin with."""
+# Since Linux 6.6 with "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
+_LIST_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
+_LIST_DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
 _MOST_DATA = 1 << 20
 _MOST_TABLES = 64
 _READ = "oopsight:functions-of-modules"
@@ -96,6 +99,21 @@ _BOUNDED = (
     "skb_copy_bits",
 )
 _CHECKED = ("copy_from_user", "copy_from_iter")
+# Of both, those that write nothing but text.
+_TEXT = (
+    "strcpy",
+    "strcat",
+    "sprintf",
+    "vsprintf",
+    "strncpy",
+    "strncat",
+    "strscpy",
+    "strlcpy",
+    "sized_strscpy",
+    "snprintf",
+    "scnprintf",
+    "sscanf",
+)
 _SIZED = re.compile(r"_*(?:kmalloc|kvmalloc_node|kmalloc_node)(?:_noprof|_track_caller)*")
 _THREAD = re.compile(r"_*kthread_(?:create|run)(?!_worker)")
 # Variants that the CPU's features choose between.
@@ -245,6 +263,12 @@ def writes_text(function: ModuleFunction) -> bool:
     return function.bytewise or _fills(function, (*copies, *_BOUNDED))
 
 
+def writes_numbers(function: ModuleFunction) -> bool:
+    """Whether what it writes can be an array of numbers, rather than text alone."""
+    copies = tuple(name for name in (*_COPIES, *_BOUNDED) if name not in _TEXT)
+    return function.copies or function.indexed or _fills(function, copies)
+
+
 def is_copy(called: str) -> bool:
     """Whether a function of this name writes to memory at length for its caller."""
     return _ALIAS.sub("", called).lstrip("_") in (*_COPIES, *_BOUNDED)
@@ -266,6 +290,16 @@ def publishes(function: ModuleFunction) -> bool:
 def thread_starters(code: list[ModuleFunction]) -> tuple[str, ...]:
     """Names of those that start threads of the kernel."""
     return named(one for one in code if any(map(_THREAD.match, one.outside)))
+
+
+def adds_to_lists(function: ModuleFunction) -> bool:
+    """Whether it adds an entry to a list, where the kernel checks lists."""
+    return any(base_name(name) in _LIST_ADDS for name in function.outside)
+
+
+def takes_off_lists(function: ModuleFunction) -> bool:
+    """Whether it takes an entry off a list, where the kernel checks lists."""
+    return any(base_name(name) in _LIST_DELETES for name in function.outside)
 
 
 def allocates(function: ModuleFunction) -> bool:

@@ -1,0 +1,91 @@
+"""Who changes lists and takes no lock, where others of the module do.
+
+Two that change a list at once break it, and who finds it broken may be the one that had the lock.
+The code tells who calls the list functions, and who takes a lock: itself, or each that calls it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from oopsight.cheap import dataclass
+from oopsight.evidence import Missing, Why
+from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.corruption.two_lists import list_head, whole_variable
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import (
+    adds_to_lists,
+    inner_functions,
+    named,
+    takes_off_lists,
+)
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.session import Session
+
+_LOCKS = re.compile(
+    r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex|rt_spin)_(?:try)?lock|down_(?:read|write)"
+)
+_DEEPEST = 4
+_MOST = 3
+
+
+@dataclass(frozen=True)
+class Unlocked:
+    """The module that changes the list."""
+
+    module: str
+    functions: tuple[str, ...]
+    """Those that change lists, with no lock of their own nor of their callers."""
+    locked: tuple[str, ...]
+    """Those that change lists under a lock."""
+
+
+def collect(
+    session: Session, report: ListReport, backtrace: Backtrace, modules: Modules
+) -> Unlocked | Missing:
+    """Look at the functions of the module that worked on the list, or whose entries are on it."""
+    none = Missing(Why.NOT_APPLICABLE, "no list is changed by some with a lock, by others without")
+    if report.poison is not None or report.double_add:
+        return none
+    name = next((frame.module for frame in backtrace.blamable if frame.module), None)
+    module = next((one for one in modules.loaded if one.name == name and one.taints), None)
+    if module is None:
+        return none
+    head = _head(session, report, modules)
+    found = unlocked(session, module, head)
+    return found if found.functions and found.locked else none
+
+
+def _head(session: Session, report: ListReport, modules: Modules) -> int | None:
+    """The list's head, if that is a module's variable."""
+    for entry in report.entries:
+        at = int(entry.owner.address)
+        if entry.owner.kind == "module":
+            return at
+        found = list_head(session, modules, at, 0, at) if entry.owner.is_memory else None
+        if found is not None:
+            return found[1]
+    return None
+
+
+def unlocked(session: Session, module: Module, head: int | None) -> Unlocked:
+    """The functions of a module that change lists, by whether a lock is taken around that.
+
+    :param head: of the list in question: who has it from a caller does not refer to it
+    """
+    code = inner_functions(session, module)
+    changing = [one for one in code if adds_to_lists(one) or takes_off_lists(one)]
+    locked = [one for one in changing if _under_lock(one, code, _DEEPEST)]
+    without = [one for one in changing if one not in locked]
+    begin, end = whole_variable(session, head) if head is not None else (0, 0)
+    without = [f for f in without if any(begin <= at < end for at in f.refers)] or without
+    return Unlocked(module.name, named(without)[:_MOST], named(locked))
+
+
+def _under_lock(function: ModuleFunction, code: list[ModuleFunction], deep: int) -> bool:
+    """Whether a function takes a lock, or all of its module that call it do."""
+    if any(_LOCKS.match(name) for name in function.outside):
+        return True
+    callers = [one for one in code if function.name in one.calls and one is not function]
+    return bool(callers) and deep > 0 and all(_under_lock(one, code, deep - 1) for one in callers)

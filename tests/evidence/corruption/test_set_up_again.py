@@ -1,0 +1,68 @@
+"""An entry of a list that leads to itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_session import Machine
+
+from oopsight.evidence import Missing
+from oopsight.evidence.corruption import set_up_again
+from oopsight.evidence.corruption.set_up_again import SetUpAgain, collect
+from oopsight.evidence.modules.field_code import FieldUse, Stored
+from oopsight.evidence.modules.module_code import ModuleFunction
+
+MODULE = 0xFFFFFFFFC0400000
+OBJECT = int(made.slab_object().address)
+ENTRY, HEAD = OBJECT + 0x18, 0xFFFF888003500000
+MODULES = made.modules(made.module("valves", MODULE, MODULE + 0x1000, "O"))
+
+
+def use(key: int, into: str | None = None) -> FieldUse:
+    return FieldUse((), (Stored(key, "itself", None, into=into),), counts=False)
+
+
+CODE = {
+    "valves_other": (use(0x40), ()),
+    "valves_ready": (use(0x18), ()),
+    "valves_make": (use(0x18, "kmalloc"), ()),
+    "valves_add": (use(0x18), ("kmalloc_trace",)),
+    "valves_drop": (use(0x18), ("__list_del_entry_valid",)),
+}
+
+
+def found(monkeypatch: pytest.MonkeyPatch, was: int = ENTRY, inside: int = ENTRY) -> Any:
+    machine = Machine()
+    machine.words(ENTRY, inside, inside)
+    code = [
+        ModuleFunction(name, MODULE + 16 * at, frozenset(calls), frozenset(), copies=False)
+        for at, (name, (_, calls)) in enumerate(CODE.items())
+    ]
+    monkeypatch.setattr(set_up_again, "inner_functions", lambda *_: code)
+    monkeypatch.setattr(
+        set_up_again, "uses_of", lambda *_: {name: one for name, (one, _) in CODE.items()}
+    )
+    report = made.list_report(
+        f"list_add corruption. prev->next should be next ({HEAD:x}), but was {was:x}. "
+        f"(prev={ENTRY:x})."
+    )
+    owner = made.owner(ENTRY, "slab", module="valves", slab=made.slab_object(), offset=0x18)
+    entries = tuple(
+        replace(one, owner=replace(owner, address=one.owner.address)) for one in report.entries
+    )
+    return collect(machine.session, replace(report, entries=entries), MODULES, made.ABSENT)
+
+
+def test_who_sets_up_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = found(monkeypatch)
+    assert isinstance(again, SetUpAgain)
+    # At the very place first; neither what is new nor what was taken off counts.
+    assert again.functions == ("valves_ready", "valves_other")
+
+
+def test_any_other_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(found(monkeypatch, was=HEAD), Missing)
+    assert isinstance(found(monkeypatch, inside=HEAD), Missing)
