@@ -20,20 +20,24 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.heap_overflow import heap_overflow
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.byte_before import ByteBefore, ByteWriter
+from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
 from oopsight.evidence.corruption.past_area import Bound, PastArea
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.footprints import Footprint, Footprints
-from oopsight.evidence.pointers import BytesPointer, InstructionPointer
+from oopsight.evidence.pointers import BytesPointer, InstructionPointer, ModulePointer
 
 TEXT = 0x61622D7265707075
 FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "non-canonical"))
+MORE = (ABSENT, ABSENT)
+"""Stores by an index, or of a byte, from the object beside it."""
 
 
 def test_the_module_that_owns_the_first_object_is_blamed() -> None:
     made = replace(users(slab_object()), question="overrun", overrun=overrun())
     answer = heap_overflow(
-        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, *MORE
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
@@ -45,7 +49,7 @@ def test_the_guard_page_of_a_vmalloc_area_is_an_overflow() -> None:
     at = 0xFFFFC90000405000
     flow = data_flow(way(flow_step("loaded", "copy", at)), bad=owner(at, "vmalloc"))
     answer = heap_overflow(
-        fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        fault(at), backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, *MORE
     )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "f"
@@ -57,7 +61,9 @@ def past_an_area(maker: str | None, module: str | None, *, told: bool = True) ->
     trace = replace(backtrace(), frames=(frame(0, "fb_fill", Role.FAULT, "fb"),))
     read = InstructionPointer(Address(0xFFFFFFFFC0400010), "8b4708", "mov eax, dword ptr [rdi + 8]")
     past = PastArea(maker, module, "fb_fill", "fb", Bound("fb_fill", read) if told else None)
-    answer = heap_overflow(fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past, ABSENT)
+    answer = heap_overflow(
+        fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past, ABSENT, *MORE
+    )
     assert isinstance(answer, Finding)
     return answer
 
@@ -94,13 +100,13 @@ def test_a_mapped_area_and_other_pointers_are_clear() -> None:
     mapped = data_flow(way(flow_step("loaded", "c", at)), bad=owner(at, "vmalloc", mapped=True))
     assert isinstance(
         heap_overflow(
-            fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+            fault(at), backtrace(), mapped, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, *MORE
         ),
         Clear,
     )
     assert isinstance(
         heap_overflow(
-            fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+            fault(None), backtrace(), FLOW, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, *MORE
         ),
         Clear,
     )
@@ -125,6 +131,7 @@ def test_of_writers_alike_who_is_known_to_have_run_comes_first() -> None:
         Footprints("mod", found),
         ABSENT,
         ABSENT,
+        *MORE,
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
@@ -139,7 +146,7 @@ def blamed(limit: WriterLimit, *makers: str, cache: str = "kmalloc-64") -> tuple
     made = replace(users(slab_object()), question="overrun", overrun=run)
     limits = WriterLimits("mod", (limit,), makers)
     answer = heap_overflow(
-        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, limits
+        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, limits, *MORE
     )
     assert isinstance(answer, Finding)
     names = [culprit.function for culprit in answer.culprits]
@@ -166,3 +173,36 @@ def test_who_computes_sizes_comes_before_who_goes_by_fields() -> None:
     # The objects of a cache have one size.
     assert blamed(limit, "mod_new", cache="mod_object") == (["mod_copy"], True)
     assert blamed(replace(limit, by_memory=False), "mod_new") == (["mod_copy"], True)
+    # Of those who set it, who allocates by it as well.
+    both = replace(limit, set_by=("mod_scale", "mod_new"))
+    assert blamed(both, "mod_new")[0] == ["mod_new", "mod_scale", "mod_copy"]
+
+
+BANK = ModulePointer("bank", loaded=True, base=Address(0xFFFFFFFFC0000000))
+MEMORY = BytesPointer(slab_object().address, "00" * 8)
+
+
+def test_who_stores_by_an_index_into_the_object_before() -> None:
+    store = NeighbourStore(BANK, "bank_switch", 15, "one too many")
+    stores = NeighbourStores(slab_object(), slab_object(), MEMORY, (store,))
+    rest = (ABSENT,) * 5
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, stores, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "bank_switch"
+    assert answer.certainty is Certainty.POSSIBLE
+    assert "as large as 15" in answer.chain[-1].claim
+    assert "wild_pointer" in answer.refines
+    assert "bit_flip" not in answer.refines
+    bit = replace(stores, stores=(replace(store, how="a bit"),))
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, bit, ABSENT)
+    assert isinstance(answer, Finding)
+    assert "bit_flip" in answer.refines
+
+
+def test_who_stores_a_byte_before_the_object_behind() -> None:
+    writer = ByteWriter(BANK, "bank_trim")
+    before = ByteBefore(slab_object(), slab_object(), MEMORY, 0, (writer,))
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, ABSENT, before)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "bank_trim"
+    assert answer.certainty is Certainty.POSSIBLE

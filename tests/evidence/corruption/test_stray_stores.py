@@ -99,3 +99,20 @@ def test_a_pointer_that_a_module_keeps_was_found_wrong(monkeypatch: pytest.Monke
     assert isinstance(stores, StrayStores)
     assert (stores.place, stores.stores[0].index) == ("mixer.ops", -1)
     assert isinstance(collect(Machine().session, flow, made.modules()), Missing)
+
+
+def test_characters_are_an_index_below_zero_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    # movsx rax,byte[rdi]; add [rax*4+TABLE],esi; movsx rax,byte[rdi+rdx]; test al,al; jne -16; ret
+    counts = "480fbe07 01348518 3000c0 480fbe0417 84c0 75f0 c3"
+    stray = found(monkeypatch, counts)
+    assert stray == (StrayStore("set_balance", -2, -128, 127),)
+    unsigned = counts.replace("480fbe", "480fb6")
+    assert found(monkeypatch, unsigned) == ()
+
+
+def test_the_limits_of_a_number_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # sub esi,edx; cmp esi,8; ja/jae; mov [rdi+rsi*8+0x18],edx; ret
+    code = "29d6 83fe08 {}04 8954f718 c3"
+    one = found(monkeypatch, code.format("77"), at=0x58, in_object=True)
+    assert one == (StrayStore("set_balance", 8, 0, 8),)
+    assert found(monkeypatch, code.format("73"), at=0x58, in_object=True) == ()

@@ -15,7 +15,11 @@ How it is decided
     it, or in the object itself, and goes on without a break over the pointer; or numbers do in
     equal steps; or the bytes on both sides of the border are in a module's data as one piece. Whose
     the first object is tell pointers in it, module variables that hold its address, and the
-    allocator's records. An address in the guard page behind an area of vmalloc is an overflow by
+    allocator's records. Where a pointer is nonsense or damaged that tells nothing, it was an element
+    of a table in the object before it, if the code of a module that makes such objects stores by an
+    index that may be as large as to lead there; where only the highest byte of a pointer at the end
+    of an object is wrong, a byte was stored before the next one, if such a module's code stores one
+    at a number less one. An address in the guard page behind an area of vmalloc is an overflow by
     itself; where only numbers in memory told the module's function how far to go, the one that had
     the area made comes first.
 
@@ -32,7 +36,8 @@ When it is wrong
     tell. Both are *possible*. Where nothing binds a module to the object, those that allocate such
     objects, or whose code has the number that fills it, are *possible*; before them goes a driver
     that the object leads to and that told the kernel how large such objects are to be, if it writes
-    without a limit and they do not. Whether an area of vmalloc was too small or an access too long
+    without a limit and they do not. What a store by an index can reach is *possible* as well.
+    Whether an area of vmalloc was too small or an access too long
     is *possible* as well, if two functions of a module did that.
 
 Example
@@ -59,9 +64,12 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.diagnosis.doers import footprint_step
+from oopsight.diagnosis.index_overflow import by_a_byte, by_an_index
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.diagnosis.tellers import told
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.byte_before import ByteBefore
+from oopsight.evidence.corruption.neighbour_stores import NeighbourStores
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.past_area import PastArea
 from oopsight.evidence.corruption.writer_limits import WriterLimits
@@ -97,6 +105,8 @@ def heap_overflow(
     footprints: Footprints | Missing,
     past_area: PastArea | Missing,
     limits: WriterLimits | Missing,
+    beside: NeighbourStores | Missing,
+    byte: ByteBefore | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
@@ -109,6 +119,10 @@ def heap_overflow(
         return _slab(fault, backtrace, flow, users, modules, footprints, limits)
     if isinstance(flow, Missing):
         return absent(flow)
+    if isinstance(beside, NeighbourStores):
+        return by_an_index(fault, backtrace, flow, beside, modules, _REFINED)
+    if isinstance(byte, ByteBefore):
+        return by_a_byte(fault, backtrace, flow, byte, modules, _REFINED)
     bad = flow.bad
     if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
         if not bad.mapped:

@@ -33,15 +33,18 @@ _BEFORE_JUMP = 3
 _UNSIGNED = ("ja", "jae", "jb", "jbe")
 _SIGNED = ("jg", "jge", "jl", "jle")
 _BY_SIGN = ("js", "jns")
+_BY_ZERO = ("je", "jne")
 _LESS_ONE = ("jae", "jb", "jge", "jl")
 """After a comparison with a number, what is as large as that is on the other side."""
 _ENDBR = 4  # a direct call may skip the landing pad of indirect ones
+_POINTER = 8
 _WITHIN = 0
 """What a limit that is no number in the code lets pass: nothing beyond the table."""
 
 Root = tuple[str, object]
-"""What is not computed further: ``entered`` and the register of an argument, ``slot``, ``load`` or
-``returned`` and where."""
+"""What is not computed further: ``entered`` and the register of an argument, ``slot``, ``load``,
+``loads`` (one of several, all of a byte or of two), ``returned`` or ``computed`` (a number of two
+others) and where."""
 Sum = tuple[int, dict[Root, int]]
 """A number, and what is multiplied and added to it."""
 
@@ -54,10 +57,16 @@ class Limits:
     most: int | None
     known: bool = True
     """Whether all who hand the number over could be looked at."""
+    up_to: int | None = None
+    """The instruction that read from memory what the number may be as large as, and not less."""
+    not_zero: bool = False
+    """Whether zero goes another way."""
 
     def lets(self, number: int) -> bool:
         """Whether a number passes."""
         if not self.known or (self.least is not None and number < self.least):
+            return False
+        if self.not_zero and number == 0:
             return False
         return self.most is None or number <= self.most
 
@@ -90,12 +99,29 @@ def _of(calls: Calls, code: Function, place: Place, at: int, factor: int, left: 
     ):
         # Others have its address, as those that read numbers from a text.
         return 0, {("slot", place.offset): factor}
-    if not found or len(found) > 1 or not left:
+    if not found or not left:
         return None
+    if len(found) > 1:
+        # A loop that goes on with the next one reads it at its end.
+        reads = tuple(sorted(one.index for one in found))
+        alike = {_narrow(code, at) for at in reads}
+        return None if len(alike) > 1 or None in alike else (0, {("loads", reads): factor})
     what = found[0].effect
     if what is None:
         return 0, {("entered", place): factor}
     return _effect(calls, code, what, found[0].index, factor, left - 1)
+
+
+def _narrow(code: Function, at: int) -> tuple[int, int] | None:
+    """What a number can be that an instruction reads from a byte, or from two."""
+    row = code.instructions[at]
+    memory = row.operands[1].memory if len(row.operands) == 2 else None
+    if row.mnemonic not in ("movsx", "movzx") or memory is None:
+        return None
+    bits = 8 * memory.size
+    if row.mnemonic == "movzx":
+        return 0, (1 << bits) - 1
+    return -(1 << bits - 1), (1 << bits - 1) - 1
 
 
 def _effect(
@@ -122,7 +148,11 @@ def _effect(
         _effect(calls, code, first, at, factor, left),
         _effect(calls, code, second, at, other, left),
     ]
-    return _added(0, parts)
+    whole = _added(0, parts)
+    if what.size < _POINTER and whole is not None and len(whole[1]) > 1:
+        # A number, whatever it is computed of: the limits are those of the whole.
+        return 0, {("computed", at): factor}
+    return whole
 
 
 class IndexLimits:
@@ -148,6 +178,8 @@ class IndexLimits:
         return self._known[key]
 
     def _of(self, code: Function, root: Root, deep: int) -> Limits:
+        if root[0] in ("load", "loads"):
+            return _of_read(self._calls, code, root)
         own = _compared(self._calls, code, root)
         if root[0] != "entered" or None not in (own.least, own.most):
             return own
@@ -158,7 +190,8 @@ class IndexLimits:
             return Limits(None, None, known=False)
         least = own.least if own.least is not None else _weakest([one.least for one in handed], min)
         most = own.most if own.most is not None else _weakest([one.most for one in handed], max)
-        return Limits(least, most, all(one.known for one in handed))
+        known = all(one.known for one in handed)
+        return Limits(least, most, known, own.up_to, own.not_zero)
 
     @functools.cached_property
     def _sites(self) -> dict[int, list[tuple[Function, int]]]:
@@ -185,6 +218,17 @@ class IndexLimits:
         return Limits(_more(limits.least, number), _more(limits.most, number), limits.known)
 
 
+def _of_read(calls: Calls, code: Function, root: Root) -> Limits:
+    """The limits of what is read from memory, at one place or at several."""
+    reads = root[1] if isinstance(root[1], tuple) else (root[1],)
+    each = [_compared(calls, code, ("load", at)) for at in reads]
+    narrow = _narrow(code, reads[0]) or (None, None)
+    least = _weakest([one.least if one.least is not None else narrow[0] for one in each], min)
+    most = _weakest([one.most if one.most is not None else narrow[1] for one in each], max)
+    not_zero = all(one.not_zero for one in each)
+    return Limits(least, most, up_to=each[0].up_to, not_zero=not_zero)
+
+
 def _weakest(limits: list[int | None], choose: Callable[[list[int]], int]) -> int | None:
     known = [one for one in limits if one is not None]
     if not known or len(known) < len(limits):
@@ -200,13 +244,15 @@ def _compared(calls: Calls, code: Function, root: Root) -> Limits:
     """The limits that a function's own comparisons of a number set."""
     least: int | None = None
     most: int | None = None
+    up_to: int | None = None
+    not_zero = False
     for at, row in enumerate(code.instructions):
         if row.mnemonic not in ("cmp", "test") or len(row.operands) < 2:
             continue
         jump = _jump(code, at)
         if jump is None:
             continue
-        sides = [_side(calls, code, at, operand) for operand in (0, 1)]
+        sides = [operand_of(calls, code, at, operand) for operand in (0, 1)]
         mine = next((s for s in sides if s is not None and root in s[1]), None)
         if mine is None or len(mine[1]) != 1:
             continue
@@ -214,6 +260,8 @@ def _compared(calls: Calls, code: Function, root: Root) -> Limits:
         number = None if other is None or other[1] else other[0] - mine[0]
         if row.mnemonic == "test" and sides[0] == sides[1]:
             number = -mine[0]
+        if jump in _BY_ZERO:
+            not_zero = not_zero or number == 0
         if jump in _UNSIGNED:
             least = 0
         if jump in _BY_SIGN or (jump in _SIGNED and number is not None and number <= 0):
@@ -221,7 +269,15 @@ def _compared(calls: Calls, code: Function, root: Root) -> Limits:
         elif jump in (*_UNSIGNED, *_SIGNED):
             passes = _WITHIN if number is None else number - (jump in _LESS_ONE)
             most = passes if most is None else max(most, passes)
-    return Limits(least, most)
+            if number is None and (jump in _LESS_ONE) == (mine is sides[1]):
+                up_to = _read_at(other)
+    return Limits(least, most, up_to=up_to, not_zero=not_zero)
+
+
+def _read_at(side: Sum | None) -> int | None:
+    """The instruction that read one side of a comparison from memory."""
+    roots = list(side[1]) if side is not None and not side[0] else []
+    return int(str(roots[0][1])) if len(roots) == 1 and roots[0][0] == "load" else None
 
 
 def _jump(code: Function, at: int) -> str | None:
@@ -238,8 +294,8 @@ def _sets_flags(row: Instruction) -> bool:
     return not row.mnemonic.startswith(("mov", "lea", "push", "pop", "nop", "set", "cmov"))
 
 
-def _side(calls: Calls, code: Function, at: int, number: int) -> Sum | None:
-    """One side of a comparison."""
+def operand_of(calls: Calls, code: Function, at: int, number: int) -> Sum | None:
+    """What an operand holds, as one side of a comparison; of memory only the frame is known."""
     operand = code.instructions[at].operands[number]
     if operand.immediate is not None:
         return signed(operand.immediate & _MASK), {}

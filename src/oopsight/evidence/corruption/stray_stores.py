@@ -8,29 +8,20 @@ a call are looked at, not what a loop counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.corruption.index_limits import IndexLimits, sum_of
+from oopsight.evidence.corruption.index_limits import IndexLimits
+from oopsight.evidence.corruption.indexed_stores import POINTER, stores_to
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.data_flow import DataFlow
-from oopsight.evidence.flow.effects import MASK, signed, slot_of
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import ModulePointer
-from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_POINTER = 8
-_WIDTHS = (4, 8)
 _MOST = 3
-_FARTHEST = 1 << 16
-"""Elements."""
-_LARGEST_OBJECT = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -86,59 +77,15 @@ def stray_stores(
     reader = SessionReader(session)
     calls = Calls(reader, (), {})
     inner = {one.start: one.name for one in inner_functions(session, module, reader)}
-    limits = IndexLimits(calls, inner)
+    known = IndexLimits(calls, inner)
     found: dict[str, StrayStore] = {}
     for begin, name in inner.items():
         code = calls.function(begin)
-        for one in _stores(calls, code, limits, at, in_object) if code is not None else ():
-            found.setdefault(base_name(name), StrayStore(base_name(name), *one))
+        stores = stores_to(calls, code, known, at, in_object=in_object) if code is not None else ()
+        for one in stores:
+            # What stores a whole pointer behind the first element may be to set just that.
+            if one.limits.lets(one.index) and (one.index < 0 or one.size < POINTER):
+                store = StrayStore(base_name(name), one.index, one.limits.least, one.limits.most)
+                found.setdefault(base_name(name), store)
     ranked = sorted(found.values(), key=lambda one: one.least is None and one.most is None)
     return tuple(ranked[:_MOST])
-
-
-def _stores(
-    calls: Calls, code: Function, limits: IndexLimits, at: int, in_object: bool
-) -> Iterator[tuple[int, int | None, int | None]]:
-    """Stores of a function that can come to a place: with which index, and what it lets pass."""
-    for index, row in enumerate(code.instructions):
-        memory = next((o.memory for o in row.operands[:1] if o.memory and o.writes), None)
-        if memory is None or row.mnemonic != "mov" or memory.size not in _WIDTHS:
-            continue
-        if memory.segment or slot_of(code, index, memory) is not None:
-            continue
-        place = sum_of(calls, code, memory, index)
-        if place is None:
-            continue
-        first, terms = place
-        if in_object:
-            pointers = [root for root, factor in terms.items() if factor == 1]
-            if len(terms) != 2 or not pointers or abs(first) > _LARGEST_OBJECT:
-                continue
-            terms = {root: factor for root, factor in terms.items() if root != pointers[0]}
-        elif len(terms) != 1 or not in_kernel_half(first & MASK):
-            continue
-        root, stride = next(iter(terms.items()))
-        distance = at - first if in_object else signed(at - first)
-        number = _index(distance, stride, memory.size)
-        passes = limits.of(code, root) if number is not None else None
-        if number is None or passes is None or not passes.lets(number):
-            continue
-        # What stores a whole pointer behind the first element may be to set just that.
-        if number < 0 or memory.size < _POINTER:
-            yield number, passes.least, passes.most
-
-
-def _index(distance: int, stride: int, size: int) -> int | None:
-    """The index with which a store runs into a pointer.
-
-    :param distance: from the first element to the pointer, in bytes
-    :param stride: from one element to the next
-    :param size: of what is stored
-    """
-    if stride < size:
-        return None
-    for byte in range(1 - size, _POINTER):
-        number, rest = divmod(distance + byte, stride)
-        if not rest and abs(number) < _FARTHEST:
-            return number
-    return None

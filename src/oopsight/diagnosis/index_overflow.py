@@ -1,0 +1,109 @@
+"""Findings of the rule for overflows: an element behind a table's end, a byte before an object."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
+from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, merge, where
+from oopsight.evidence import Missing
+from oopsight.evidence.corruption.byte_before import ByteBefore
+from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
+from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.modules import Modules
+
+_HOW = {
+    "one too many": "stores by an index that it lets be as large as {index}",
+    "a bit": "sets or clears bits by a number that nothing keeps below {index}",
+    "unchecked": "stores by an index that nothing keeps below {index}",
+}
+
+
+def by_an_index(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    beside: NeighbourStores,
+    modules: Modules | Missing,
+    refines: tuple[str, ...],
+) -> Finding:
+    """What a store into the object before can reach was written over by that, it may be."""
+    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    steps.append(
+        Step(
+            f"the {beside.before.cache} object {beside.before.address} ends before the one with "
+            "the pointer begins",
+            (beside.memory,),
+        )
+    )
+    for one in beside.stores:
+        claim = f"{one.function} {_said(one)}: that is where the pointer lies"
+        steps.append(Step(claim, (one.module,)))
+    writers = [Culprit(s.module.name, s.function, None, None, _said(s)) for s in beside.stores]
+    culprits = _with_users(writers, flow, backtrace)
+    first = beside.stores[0]
+    user = where(fault.function, fault.module)
+    return Finding(
+        title=f"heap overflow from an object of {beside.before.cache} into the next one",
+        summary=f"{where(first.function, first.module.name)} can have written past the end of the "
+        f"object {beside.before.address} into the next one, {beside.object.address}; {user} then "
+        "followed a pointer that is none.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=(
+            "Compare the index with the number of elements before it is used; KASAN reports the "
+            "next such access where it happens.",
+        ),
+        refines=(*refines, "bit_flip") if beside.one_bit else refines,
+    )
+
+
+def _with_users(writers: list[Culprit], flow: DataFlow, backtrace: Backtrace) -> list[Culprit]:
+    """Who can have written, and those of their modules that followed the pointer."""
+    modules = {one.module for one in writers}
+    users = flow_culprits(flow, backtrace, what="the overwritten pointer")
+    return merge(writers, [one for one in users if one.module in modules])
+
+
+def _said(one: NeighbourStore) -> str:
+    return _HOW[one.how].format(index=one.index)
+
+
+def by_a_byte(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    before: ByteBefore,
+    modules: Modules | Missing,
+    refines: tuple[str, ...],
+) -> Finding:
+    """The highest byte of a pointer at an object's end was written from the object behind it."""
+    steps = [fault_step(fault), *flow_steps(flow, 1)]
+    steps.append(
+        Step(
+            f"but for its highest byte, {before.byte:#04x}, the pointer would be right; behind it "
+            f"begins the {before.behind.cache} object {before.behind.address}",
+            (before.memory,),
+        )
+    )
+    why = "stores a byte at a length less one, and lets that be zero"
+    steps.extend(Step(f"{one.function} {why}", (one.module,)) for one in before.writers)
+    writers = [Culprit(w.module.name, w.function, None, None, why) for w in before.writers]
+    culprits = _with_users(writers, flow, backtrace)
+    first = before.writers[0]
+    return Finding(
+        title=f"write before the beginning of an object of {before.behind.cache}",
+        summary=f"{where(first.function, first.module.name)} can have written before the beginning "
+        f"of the object {before.behind.address}, into the one before it, {before.object.address}; "
+        f"{where(fault.function, fault.module)} then followed a pointer that is none.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Look whether the text is empty before its last character is taken off.",),
+        refines=refines,
+    )
