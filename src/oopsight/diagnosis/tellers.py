@@ -34,7 +34,9 @@ def told(
             before.append(Culprit(limits.module, one.function, None, None, why))
     if limit.by_memory:
         why = f"sets the number in memory by which {limit.function} goes"
-        before += [Culprit(limits.module, name, None, None, why) for name in limit.set_by]
+        # Who allocates by it as well comes first.
+        setters = sorted(limit.set_by, key=lambda name: name not in limits.makers)
+        before += [Culprit(limits.module, name, None, None, why) for name in setters]
     if limit.by_memory and sized:
         why = f"computes the size of what it allocates; {limit.function} goes as far as fields tell"
         makers = [name for name in limits.makers if name != limit.function]

@@ -123,3 +123,10 @@ def test_who_told_how_large_the_objects_are_to_be(monkeypatch: pytest.MonkeyPatc
     # If what it writes has its limits, it has not asked for too little.
     monkeypatch.setitem(CODE, "filters", [replace(limited, name="filter_reset")])
     assert of(text)[0] == ("relays", ("relay_tick",), ())
+
+
+def test_of_numbers_who_writes_text_alone_is_no_suspect() -> None:
+    text = ModuleFunction("name", BASE, frozenset(["snprintf"]), frozenset(), copies=False)
+    copy = ModuleFunction("copy", BASE, frozenset(["memcpy"]), frozenset(), copies=False)
+    ranked = able_to_overrun([text, copy], set(), FILLED)
+    assert [one.name for _, one in ranked] == ["copy"]

@@ -76,9 +76,14 @@ def test_what_is_filled_on_the_own_stack_is_told_apart() -> None:
         ("local", "4889e5 4889ef f348ab 4889ef" + call(KFREE, START + 12) + "c3"),
         # mov rdi,[rsi]; call kfree; mov [rdi+rax*4],ecx; ret
         ("store", "488b3e" + call(KFREE, START + 32 + 3) + "890c87 c3"),
+        # lea rdi,[rsp+0x42]; and rdi,-8; add rdi,8; rep stosq; ret
+        ("array", "488d7c2442 4883e7f8 4883c708 f348ab c3"),
+        # lea rdi,[rsp+0x42]; sub rdi,rsp; rep stosq; ret
+        ("apart", "488d7c2442 4829e7 f348ab c3"),
     )
-    module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
-    local, store = functions(text, module)
+    module = Module("m", Address(START), ((Address(START), Address(START + 112)),), "O")
+    local, store, array, apart = functions(text, module)
+    assert (array.copies, apart.copies) == (False, True)
     assert (local.copies, local.to_stack, local.indexed) == (False, {"kfree"}, False)
     assert (store.to_stack, store.indexed) == (frozenset(), True)
 

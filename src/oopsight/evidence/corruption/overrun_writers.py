@@ -19,6 +19,7 @@ from oopsight.evidence.modules.module_roles import (
     inner_functions,
     named,
     writer_rank,
+    writes_numbers,
     writes_text,
 )
 from oopsight.evidence.modules.modules import Module, Modules
@@ -55,7 +56,7 @@ def able_to_overrun(
     """Functions that can have run over, the most suspect first, those alike with the same rank.
 
     Of text, last who stores words or one byte over and over; of numbers, first who stores them one
-    by one.
+    by one, and nobody who writes text alone.
     """
     ranked = [(rank, one) for one in code if (rank := _rank(one, bases, overrun)) is not None]
     return sorted(ranked, key=lambda item: item[0])
@@ -67,6 +68,8 @@ def _rank(one: ModuleFunction, bases: set[int], overrun: Overrun | None) -> int 
         return rank
     if overrun.width and one.indexed:
         return _FIRST
+    if overrun.width and not writes_numbers(one):
+        return None
     if overrun.binary and not overrun.within and checked_alone(one):
         # What runs past the end of a slab object is refused by copy_from_user() itself.
         return None

@@ -8,6 +8,7 @@ module's data, from which they were copied; and with what the objects of the sam
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 
@@ -23,6 +24,8 @@ from oopsight.text import printable
 _FORMATS = {2: "H", 4: "I", 8: "Q"}
 _LEAST_BEFORE = 4  # elements
 _MOST_BEFORE = 64
+_LEAST_RECORD, _LARGEST_RECORD = 12, 64
+_SMALL_STEP = 1 << 16
 _ALIKE, _FARTHEST, _WORD = 6, 64, 8
 _LEAST_COPY = 8
 """Bytes of the source on each side of the border."""
@@ -79,6 +82,57 @@ def series(data: bytes, border: int, field: int) -> Series | None:
         if best is None or _weight(one) > _weight(best):
             best = one
     return best
+
+
+@dataclass(frozen=True)
+class Records:
+    """Entries of several numbers that go on over a border."""
+
+    begin: int
+    """Offset of the first, in the bytes looked at."""
+    end: int
+    """Past the numbers of the last that were looked at."""
+    stride: int
+    """Bytes of one."""
+    steps: tuple[int, int]
+    """Between two of them, of the numbers that the pointer was replaced by."""
+
+
+def records(data: bytes, border: int, field: int) -> Records | None:
+    """Entries of equal size before a pointer, if both its halves are the next of their numbers.
+
+    >>> import struct
+    >>> table = b"".join(struct.pack("<3IQ4x", i, 7000 + 3 * i, 9, 0) for i in range(6))
+    >>> records(table, 80, 96)
+    Records(begin=0, end=104, stride=24, steps=(1, 3))
+    """
+    for stride in range(_LEAST_RECORD, _LARGEST_RECORD + 1, 4):
+        count = _LEAST_BEFORE
+        while field - (count + 1) * stride >= 0 and _goes_on(data, field, stride, count + 1):
+            count += 1
+        begin = field - count * stride
+        if begin < 0 or begin + stride > border or not _goes_on(data, field, stride, count):
+            continue
+        steps = tuple(_number(data, at) - _number(data, at - stride) for at in (field, field + 4))
+        return Records(begin, field + 8, stride, (steps[0], steps[1]))
+    return None
+
+
+def _goes_on(data: bytes, field: int, stride: int, count: int) -> bool:
+    """Whether both halves of eight bytes continue those of so many entries before."""
+    begin = field - count * stride
+    if begin < 0:
+        return False
+    lanes = [
+        [_number(data, begin + part + n * stride) for n in range(count + 1)] for part in (0, 4)
+    ]
+    steps = [{after - one for one, after in itertools.pairwise(lane)} for lane in lanes]
+    small = all(len(step) == 1 and abs(min(step)) < _SMALL_STEP for step in steps)
+    return small and any(step != {0} for step in steps)
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "little")
 
 
 def _weight(one: Series) -> tuple[bool, int]:
@@ -147,6 +201,9 @@ def written_over(
         return _of_series(one, one, data, begin, found, inside, own=own)
     if before is None:
         return None
+    entries = records(data, border, inside)
+    if entries is not None:
+        return _of_records(before, data, begin, entries, border)
     source = _copied_from(session, modules, data, border)
     if source is not None:
         return _of_copy(session, before, data, begin, border, source)
@@ -195,6 +252,24 @@ def _of_series(
         within=first.address == one.address,
         width=found.width,
         sure=own and found.step is not None,
+    )
+
+
+def _of_records(
+    before: SlabObject, data: bytes, begin: int, found: Records, border: int
+) -> Overrun:
+    at = found.end - 8
+    last = ", ".join(f"{_number(data, at + part):#x}" for part in (0, 4))
+    around = max(found.begin, border - 32)
+    return Overrun(
+        before=before,
+        start=Address(begin + found.begin),
+        end=Address(begin + found.end),
+        kind=f"entries of {found.stride} bytes, whose numbers go on in steps of "
+        f"{found.steps[0]} and {found.steps[1]},",
+        text=last,
+        memory=BytesPointer(Address(begin + around), data[around:].hex()),
+        width=4,
     )
 
 

@@ -38,6 +38,7 @@ _WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _STRING = re.compile(r"[qd]?word|byte")
 _LOCAL = re.compile(r"(?P<to>r\w+), (?P<from>r\w+)$|(?P<into>r\w+), \[(?P<base>r\w+).*\]$")
 _SET = re.compile(r"(?P<register>[re]\w+)(?:, |$)")
+_MOVES_ON = ("add", "sub", "and", "inc", "dec")
 _LOWER_HALF = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")}
 _MASK = (1 << 64) - 1
 
@@ -185,5 +186,8 @@ def _follow(stack: set[str], mnemonic: str, operands: str) -> None:
     changed = _SET.match(operands) if mnemonic not in ("cmp", "test", "push") else None
     if changed is not None:
         name = changed["register"]
+        # An address that is moved on, or rounded, is within the same memory.
+        if name in stack and mnemonic in _MOVES_ON and operands.partition(", ")[2] not in stack:
+            return
         stack.discard(_LOWER_HALF.get(name, name.removesuffix("d")))
         stack.add("rsp")
