@@ -83,6 +83,8 @@ def bad_call(
     # heap holds may have been overwritten, or the object freed and given to another.
     source = called.first.held_in if called is not None else None
     meant = null or (source is not None and source.kind in ("module", "kernel"))
+    # A table of functions is data: where code was read, the pointer to the table was wrong.
+    meant = meant and not (called is not None and called.from_code)
     certainty = Certainty.INFERRED
     if called is not None:
         certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE

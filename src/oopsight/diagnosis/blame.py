@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.text_writers import TextWriters
@@ -276,6 +277,24 @@ def use_steps(users: ObjectUsers, one: SlabObject) -> list[Step]:
         for use in users.modules
         if use.because is not None
     ]
+
+
+def casts_first(
+    culprits: list[Culprit], taken: SeqFileTaken | Missing, steps: list[Step]
+) -> list[Culprit]:
+    """Before those who met what a ``seq_file`` holds, who took that for an object of its module.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(taken, Missing):
+        return culprits
+    claim = (
+        f"{taken.object.address} is a seq_file, which seq_open() or single_open() had put into "
+        f"file->private_data; {taken.function} took it for an object of {taken.module}"
+    )
+    steps.append(Step(claim, (taken.memory,) if taken.memory is not None else ()))
+    why = "took file->private_data, a seq_file, for its own object"
+    return merge([Culprit(taken.module, taken.function, None, None, why)], culprits)
 
 
 def blamed_first(culprits: Sequence[Culprit], otherwise: str) -> str:

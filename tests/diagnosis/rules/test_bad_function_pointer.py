@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from handmade_facts import (
     ABSENT,
     backtrace,
@@ -78,3 +80,13 @@ def test_who_stores_by_an_index_that_can_lead_to_the_pointer_comes_first() -> No
     assert finding.certainty is Certainty.POSSIBLE
     assert finding.culprits[0].function == "set_key"
     assert "lets pass 0 to 8: 8 is notify" in finding.chain[-1].claim
+
+
+def test_a_pointer_that_was_read_from_code_was_no_member_of_a_table() -> None:
+    wild = fault(0x2E2E2E2E, access="execute", pc=Address(0x2E2E2E2E), operand=None)
+    held = owner(0xFFFFFFFFC0001008, "module", module="panel")
+    step = flow_step("loaded", "walk", 0x2E2E2E2E, "panel")
+    flow = data_flow(way(step, held_in=held), subject="target")
+    finding = bad_function_pointer(wild, backtrace(), replace(flow, from_code=True), *[ABSENT] * 4)
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.POSSIBLE

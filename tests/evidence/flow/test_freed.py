@@ -105,3 +105,14 @@ def test_it_may_stop_in_a_function_of_its_own(
     ]
     found = asked(contexts, AREA, kind, monkeypatch)
     assert found == (None if given is None else ("rdi", AREA, given))
+
+
+@pytest.mark.parametrize(("name", "given"), [("kfree", "freed"), ("free_percpu", None)])
+def test_per_cpu_memory_is_known_by_no_address(
+    name: str, given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "per_cpu_memory", lambda *_: owner(0x6169F08000E8, "per-cpu"))
+    inner = context(name, FREE, BODY, 2, rdi=7)
+    outer = context("drv_set", CALLER, call(CALLER, FREE))
+    found = asked([inner, outer], 0x6169F08000E8, "user", monkeypatch)
+    assert found == (None if given is None else ("rdi", 0x6169F08000E8, given))

@@ -107,3 +107,11 @@ def test_a_copy_from_the_end_began_at_its_argument() -> None:
     moves = trace(machine, "rdi", 3, (1, 12, STACK + 8), rdi=0x62)
     assert [one for one in ways(moves) if one != "copied"] == ["computed", "passed", "loaded"]
     assert moves[-1].address == machine.start(3)
+
+
+def test_a_number_of_elements_may_have_been_scaled_before_it_was_added_to() -> None:
+    # shl rbx,4; add rbx,[rdi]; mov rcx,[rbx]
+    machine = Machine("48c1e304 48031f 488b0b")
+    machine.words[OBJECT] = 0x1000
+    moves = trace(machine, "rbx", 7, rbx=0x1030, rdi=OBJECT)
+    assert told(moves) == [("computed", 0x1030), ("loaded", 0x1000)]

@@ -18,7 +18,8 @@ How it is decided
     an object whose operations are another module's, whoever had it from the kernel comes first: it
     took it for one of its own. A
     function of the module that stores by an index comes first if what it compares that with lets
-    pass a number with which the element lies where the pointer was.
+    pass a number with which the element lies where the pointer was; and who took a file's
+    ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -36,6 +37,7 @@ from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
+    casts_first,
     fault_step,
     flow_culprits,
     flow_steps,
@@ -50,6 +52,7 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.text_writers import TextWriters
@@ -77,6 +80,7 @@ def wild_pointer(
     member: WrongMember | Missing,
     strays: StrayStores | Missing,
     taken: TakenForOwn | Missing,
+    seq: SeqFileTaken | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT):
@@ -93,7 +97,7 @@ def wild_pointer(
     found = flow_culprits(flow, backtrace, what="the bad pointer")
     culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
     unset = makers_that_omit(doers)
-    culprits = strays_first(culprits, strays, steps)
+    culprits = casts_first(strays_first(culprits, strays, steps), seq, steps)
     mistaken = merge(_counted_from_another(member, steps), taken_for_own(taken, steps))
     culprits = merge(mistaken, unset, culprits)
     way = flow.first

@@ -98,9 +98,7 @@ def _writers(session: Session, module: Module, byte: int) -> Iterator[ByteWriter
             yield ByteWriter(module.pointer, base_name(name))
 
 
-def _comes_before(
-    calls: Calls, code: Function, at: int, byte: int, known: IndexLimits
-) -> bool:
+def _comes_before(calls: Calls, code: Function, at: int, byte: int, known: IndexLimits) -> bool:
     """Whether an instruction stores the byte at an index less one that may be zero."""
     row = code.instructions[at]
     if row.mnemonic != "mov" or len(row.operands) != _TWO or row.operands[0].memory is None:

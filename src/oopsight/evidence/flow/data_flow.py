@@ -25,7 +25,7 @@ from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.follower import Follower
 from oopsight.evidence.flow.frames import calls
-from oopsight.evidence.flow.freed import freed
+from oopsight.evidence.flow.freed import freed, per_cpu_memory
 from oopsight.evidence.flow.instructions import ARGUMENTS, Instruction, Memory
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.ways import FlowStep, Namer, Way
@@ -76,6 +76,8 @@ class DataFlow:
     they had called through pointers before: they had it before the one that found fault with it."""
     called_within: tuple[TrackFrame, ...] = ()
     """Those that were called by functions which have returned: they may have had it."""
+    from_code: bool = False
+    """Whether a target was read from the code of a function, as from no table."""
 
     @property
     def of_a_pointer(self) -> bool:
@@ -270,9 +272,23 @@ def collect(
             subject = "index" if subject == "operand" and ways[0].index else subject
             where = _accessed(fault) if subject == "index" else value
             bad = None if where is None else _reached(session, known, fault, where)
+            if subject == "freed" and value is not None and bad is not None and not bad.is_memory:
+                bad = per_cpu_memory(session, value) or bad
             wanted, expected = (None, None) if to_free else _wanted(fault, follower.pointed_to)
             installed = follower.installers(ways[0].held_in) if subject == "target" else ()
-            return DataFlow(subject, None, ways, (), bad, wanted, expected, installed_by=installed)
+            read = ways[0].held_in.address if ways[0].held_in is not None else None
+            code = read is not None and found.reader.code_symbol(int(read)) is not None
+            return DataFlow(
+                subject,
+                None,
+                ways,
+                (),
+                bad,
+                wanted,
+                expected,
+                installed_by=installed,
+                from_code=code and subject == "target",
+            )
     if fault.operand is None or fault.operand.address is None:
         given = _argument(found, backtrace, follower)
         if given is not None and given[1]:

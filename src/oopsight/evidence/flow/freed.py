@@ -6,12 +6,13 @@ area, the chunk. The address is what counts.
 
 from __future__ import annotations
 
+from oopsight.evidence import Address
 from oopsight.evidence.address import error_number
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.effects import Copy
 from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Memory
 from oopsight.evidence.flow.moves import Context
-from oopsight.evidence.memory.owner import owner_of
+from oopsight.evidence.memory.owner import Owner, owner_of
 from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -35,6 +36,9 @@ _INNER = (
 )
 """What these call of their own."""
 _MOST_INNER = 4
+_LOOKED_AT = 1  # CPUs
+_HALF = 1 << 63
+_MASK = (1 << 64) - 1
 _LARGE = "free_large_kmalloc"
 """It comes to a page that is no slab, and stops where ``kmalloc()`` did not take it as a whole."""
 
@@ -92,10 +96,33 @@ def _given(  # the call, from both sides
     if owner.is_memory:
         strange = owner.kind in others or (owner.kind == "page" and within == _LARGE)
         return (outer, register, value, "freed") if strange else None
+    percpu = base_name(inner.function.name) == "free_percpu"
+    if not percpu and "per-cpu" in others and per_cpu_memory(session, value) is not None:
+        return outer, register, value, "freed"
     # What per-CPU memory is known by is no address.
     itself = within is None or within in _FREES
-    nonsense = itself and base_name(inner.function.name) != "free_percpu"
-    return (outer, register, value, "operand") if nonsense else None
+    return (outer, register, value, "operand") if itself and not percpu else None
+
+
+def per_cpu_memory(session: Session, value: int) -> Owner | None:
+    """What ``alloc_percpu()`` returns: with a CPU's offset added it leads to memory."""
+    from drgn import FaultError
+
+    if value >= _HALF:
+        return None
+    prog = session.prog
+    try:
+        static = prog.symbol("__per_cpu_end").address - prog.symbol("__per_cpu_start").address
+        if value < static:
+            return None
+        for cpu in range(_LOOKED_AT):
+            offset = prog["__per_cpu_offset"][cpu].value_()
+            prog.read((value + offset) & _MASK, 8)
+    except (FaultError, LookupError):
+        return None
+    return Owner(
+        Address(value), "per-cpu", "a pointer to per-CPU memory, as alloc_percpu() returns"
+    )
 
 
 def _error_code(found: Calls, context: Context, register: str) -> int | None:

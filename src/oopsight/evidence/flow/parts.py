@@ -99,8 +99,11 @@ def _of_two(
     if good[0] != good[1]:
         return int(good[0]), How.INDEX
     # Where neither leads anywhere, the one that counts elements is not the pointer.
-    counts = [isinstance(one, Operation) and one.name in SCALES for one in what.inputs]
-    if not any(good) and counts[0] != counts[1] and None not in known:
+    counts = [
+        (isinstance(one, Operation) and one.name in SCALES) or _is_number(values, context, at, one)
+        for one in what.inputs
+    ]
+    if not any(good) and counts[0] != counts[1] and known[int(counts[0])] is not None:
         return int(counts[0]), How.COMPUTED
     # A pointer that is NULL, and a number of bytes.
     zero = [
