@@ -25,6 +25,7 @@ from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.registrants import Registrants
+from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
 AGAIN = ("reused", "refilled", "listed")
 """Questions about objects that were freed and allocated again."""
@@ -39,6 +40,7 @@ class Hints:
     registrants: Registrants | Missing
     footprints: Footprints | Missing
     prints: Prints | Missing
+    copies: SlotCopies | Missing
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Ranking:
     """Whether its users are counted."""
     shared: bool
     """Whether somebody shares it without a reference."""
+    left: bool
+    """Whether somebody leaves such in two places of a table."""
 
 
 def rank(
@@ -100,8 +104,12 @@ def rank(
     kept = outlived(one, free, followers) if certain else []
     culprits = borrowed or kept or _of_their_modules(culprits, free, makers, certain=certain)
     counted, sharing = uncounted(hints.doers, one, free)
+    left = _left_in_table(hints.copies, free)
     if not borrowed and not kept:
-        culprits = merge(sharing, culprits)
+        culprits = merge(sharing, left, culprits)
+    if any(freer.module not in (None, users.has_it) for freer in free):
+        # Whose the memory is now is a victim.
+        culprits = [one for one in culprits if one.module != users.has_it]
     return Ranking(
         culprits=_in_order(culprits, users, hints, certain=certain),
         freers=free,
@@ -114,7 +122,19 @@ def rank(
         outlived=bool(kept),
         counted=bool(counted),
         shared=bool(sharing),
+        left=bool(left) and not sharing,
     )
+
+
+def _left_in_table(copies: SlotCopies | Missing, free: list[Culprit]) -> list[Culprit]:
+    """Who leaves the object in a place of a table, where who can have freed it took it out."""
+    if isinstance(copies, Missing) or not free or free[0].module != copies.module:
+        return []
+    if free[0].function not in copies.freers:
+        return []
+    name = copies.name or "the table"
+    why = f"puts what {name} holds into another place of it, and leaves it in the first as well"
+    return [Culprit(copies.module, one, None, None, why) for one in copies.functions]
 
 
 def _of_their_modules(

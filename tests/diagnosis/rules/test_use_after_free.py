@@ -29,6 +29,7 @@ from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
+from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
 POISON = 0x6B6B6B6B6B6B6B6B
 FAULT = fault(None, exception="general_protection")
@@ -55,6 +56,7 @@ def judged(**facts: Any) -> Any:
             "registrants",
             "footprints",
             "prints",
+            "copies",
         ),
         ABSENT,
     )
@@ -215,6 +217,15 @@ def test_without_a_record_the_only_function_that_frees_is_blamed() -> None:
     assert answer.cause_certainty is Certainty.INFERRED
     assert answer.culprits[0].function == "mod_free"
     assert "only function" in answer.culprits[0].why
+
+
+def test_who_leaves_it_in_two_places_of_a_table_comes_first() -> None:
+    copies = SlotCopies("mod", "mod_slots", None, ("mod_move",), ("mod_free",))
+    answer = judged(flow=data_flow(way(STEP)), users=users(slab_object("free")), copies=copies)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits][:2] == ["mod_move", "mod_free"]
+    assert "mod_move [mod] leaves such in two places of a table" in answer.summary
+    assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_who_gives_it_back_and_uses_it_then_comes_before_the_only_function_that_frees() -> None:

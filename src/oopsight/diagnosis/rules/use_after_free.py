@@ -82,6 +82,7 @@ from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
 from oopsight.evidence.use_after_free.registrants import Registrants
+from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
 _WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)
 _FREED_PATTERN = "POISON_FREE)"
@@ -112,6 +113,7 @@ def use_after_free(
     registrants: Registrants | Missing,
     footprints: Footprints | Missing,
     prints: Prints | Missing,
+    copies: SlotCopies | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -132,7 +134,7 @@ def use_after_free(
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = _met(fault, report, flow, pattern)
     followers = flow_culprits(flow, backtrace, what="the pointer to freed memory")
-    hints = Hints(left, doers, registrants, footprints, prints)
+    hints = Hints(left, doers, registrants, footprints, prints, copies)
     if freed is None:
         return unfound_finding(fault, steps, followers, flow, hints, modules, _REFINED)
     ranking = rank(freed, followers, flow, backtrace, hints)

@@ -26,6 +26,7 @@ from oopsight.evidence.use_after_free.handler_object import freed_work, given_aw
 from oopsight.evidence.use_after_free.reused import refilled as refilled_object
 from oopsight.evidence.use_after_free.reused import reused as reused_object
 from oopsight.evidence.use_after_free.stale_entry import stale_entry
+from oopsight.evidence.use_after_free.stale_holder import stale_holder
 from oopsight.plumbing.mechanisms import ALLOCATOR
 from oopsight.session import Session
 
@@ -101,7 +102,7 @@ def _anothers(
         so may what goes on from another object of its owner
     :param on_path: names of the modules on the crash path
     """
-    foreign = anothers(session, modules, flow, on_path)
+    foreign = anothers(session, modules, flow, on_path) or stale_holder(session, modules, flow)
     if foreign is not None and (
         ran is None
         or ran[2].within
