@@ -7,6 +7,7 @@ from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, inno
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.byte_before import ByteBefore
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
+from oopsight.evidence.corruption.terminators import Terminators
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -58,6 +59,44 @@ def by_an_index(
             "next such access where it happens.",
         ),
         refines=(*refines, "bit_flip") if beside.one_bit else refines,
+    )
+
+
+def by_a_terminator(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    ends: Terminators,
+    modules: Modules | Missing,
+    refines: tuple[str, ...],
+) -> Finding:
+    """The lowest byte of a pointer that begins an object was written from the one before it."""
+    steps = [fault_step(fault), *flow_steps(flow)]
+    steps.append(
+        Step(
+            f"the pointer at the beginning of {ends.object.address} ends in a zero byte, unlike "
+            f"those of the objects beside it; before it ends the {ends.before.cache} object "
+            f"{ends.before.address}",
+            (ends.memory,),
+        )
+    )
+    why = "stores a zero right behind what it has allocated"
+    steps.extend(Step(f"{one.function} {why}", (one.module,)) for one in ends.writers)
+    writers = [Culprit(w.module.name, w.function, None, None, why) for w in ends.writers]
+    culprits = _with_users(writers, flow, backtrace)
+    first = ends.writers[0]
+    return Finding(
+        title=f"heap overflow from an object of {ends.before.cache} into the next one",
+        summary=f"{where(first.function, first.module.name)} can have written one byte past the "
+        f"end of the object {ends.before.address} into the next one, {ends.object.address}; "
+        f"{where(fault.function, fault.module)} then followed a pointer that led elsewhere.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Allocate one byte more than the text has: its end counts, too.",),
+        refines=(*refines, "null_dereference"),
     )
 
 

@@ -94,7 +94,9 @@ def wrote_over(
     if one is not None and report.start is not None and report.length is not None:
         written = max(report.start + report.length - one.end, 1)
     sized = (report.cache or "").startswith("kmalloc")
-    before, after, by_others = told(next(iter(found), None), limits, written, sized=sized)
+    before, after, by_others = told(
+        next(iter(found), None), limits, written, sized=sized, whole=False
+    )
     if not found:
         found, _ = _callers(report.allocated, None, "allocated the object that was too small")
     found = merge(before, found[:1], after, found)

@@ -8,14 +8,20 @@ from oopsight.evidence.corruption.writer_limits import WriterLimits
 
 
 def told(
-    writer: Culprit | None, limits: WriterLimits | Missing, written: int, *, sized: bool
+    writer: Culprit | None,
+    limits: WriterLimits | Missing,
+    written: int,
+    *,
+    sized: bool,
+    whole: bool = True,
 ) -> tuple[list[Culprit], list[Culprit], bool]:
     """Who comes before a writer, who after it, and whether it can have been one of these.
 
     A caller that allows as much as was written is wrong by itself; one that computes or checks the
     number may be. To check what is merely handed on is the writer's own affair.
 
-    :param written: bytes, at least
+    :param written: bytes or numbers, at least
+    :param whole: whether that is all that was written, and not only what lay beyond the object
     :param sized: whether the memory may have been allocated with a size that was computed
     """
     limit = None
@@ -25,12 +31,13 @@ def told(
         return [], [], False
     before: list[Culprit] = []
     after: list[Culprit] = []
+    open_ = [one for one in limit.tellers if one.most is None or (one.compared and not whole)]
     for one in sorted(limit.tellers, key=lambda one: -(one.most or 0)):
-        if one.most is None:
+        if one.most is None or one in open_:
             why = f"tells {limit.function} how far to write"
             after.append(Culprit(limits.module, one.function, None, None, why))
         elif one.most >= written:
-            why = f"allows {limit.function} to write {one.most} bytes"
+            why = f"allows {limit.function} to write {one.most}"
             before.append(Culprit(limits.module, one.function, None, None, why))
     if limit.by_memory:
         why = f"sets the number in memory by which {limit.function} goes"
@@ -41,6 +48,6 @@ def told(
         why = f"computes the size of what it allocates; {limit.function} goes as far as fields tell"
         makers = [name for name in limits.makers if name != limit.function]
         before += [Culprit(limits.module, name, None, None, why) for name in makers]
-    by_others = any(one.most is None and not one.hands_on for one in limit.tellers)
+    by_others = any(not one.hands_on for one in open_)
     # Who set the number, or made the memory, may be no function that was looked at.
     return before, after, bool(before) or by_others or (limit.by_memory and sized)

@@ -23,6 +23,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.corruption.byte_before import ByteBefore, ByteWriter
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
 from oopsight.evidence.corruption.past_area import Bound, PastArea
+from oopsight.evidence.corruption.terminators import Terminator, Terminators
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.footprints import Footprint, Footprints
@@ -30,7 +31,7 @@ from oopsight.evidence.pointers import BytesPointer, InstructionPointer, ModuleP
 
 TEXT = 0x61622D7265707075
 FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "non-canonical"))
-MORE = (ABSENT, ABSENT)
+MORE = (ABSENT, ABSENT, ABSENT)
 """Stores by an index, or of a byte, from the object beside it."""
 
 
@@ -159,6 +160,9 @@ def test_a_caller_that_allows_too_much_comes_before_the_writer() -> None:
     assert blamed(limit) == (["mod_title", "mod_copy", "mod_passes"], False)
     handed = Teller("mod_ioctl", None, hands_on=True)
     assert blamed(replace(limit, tellers=(handed,))) == (["mod_copy", "mod_ioctl"], True)
+    # What is let pass counts as what is told.
+    lets_pass = Teller("mod_store", 64, compared=True)
+    assert blamed(replace(limit, tellers=(lets_pass,))) == (["mod_store", "mod_copy"], False)
     # Nobody allowed it so much.
     assert blamed(replace(limit, tellers=tellers[:1])) == (["mod_copy"], True)
 
@@ -186,7 +190,7 @@ def test_who_stores_by_an_index_into_the_object_before() -> None:
     store = NeighbourStore(BANK, "bank_switch", 15, "one too many")
     stores = NeighbourStores(slab_object(), slab_object(), MEMORY, (store,))
     rest = (ABSENT,) * 5
-    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, stores, ABSENT)
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, stores, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "bank_switch"
     assert answer.certainty is Certainty.POSSIBLE
@@ -194,7 +198,7 @@ def test_who_stores_by_an_index_into_the_object_before() -> None:
     assert "wild_pointer" in answer.refines
     assert "bit_flip" not in answer.refines
     bit = replace(stores, stores=(replace(store, how="a bit"),))
-    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, bit, ABSENT)
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, bit, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert "bit_flip" in answer.refines
 
@@ -202,7 +206,20 @@ def test_who_stores_by_an_index_into_the_object_before() -> None:
 def test_who_stores_a_byte_before_the_object_behind() -> None:
     writer = ByteWriter(BANK, "bank_trim")
     before = ByteBefore(slab_object(), slab_object(), MEMORY, 0, (writer,))
-    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, ABSENT, before)
+    answer = heap_overflow(
+        fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, ABSENT, before, ABSENT
+    )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "bank_trim"
     assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_who_ends_a_text_behind_its_memory() -> None:
+    writer = Terminator(BANK, "bank_copy")
+    ends = Terminators(slab_object(), slab_object(), MEMORY, (writer,))
+    more = (ABSENT, ABSENT, ends)
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, *more)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "bank_copy"
+    assert answer.certainty is Certainty.POSSIBLE
+    assert "null_dereference" in answer.refines

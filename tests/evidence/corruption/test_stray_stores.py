@@ -116,3 +116,13 @@ def test_the_limits_of_a_number_that_is_computed(monkeypatch: pytest.MonkeyPatch
     one = found(monkeypatch, code.format("77"), at=0x58, in_object=True)
     assert one == (StrayStore("set_balance", 8, 0, 8),)
     assert found(monkeypatch, code.format("73"), at=0x58, in_object=True) == ()
+
+
+def test_bits_behind_a_bitmap(monkeypatch: pytest.MonkeyPatch) -> None:
+    # mov esi,[rip+0x100]; btr [rdi+0x18],rsi; ret
+    clears = "8b3500010000 480fb37718 c3"
+    one = found(monkeypatch, clears, at=0x20, in_object=True)
+    assert one == (StrayStore("set_balance", 64, None, None, bits=True),)
+    # lock bts [rip-7+...],rsi: a bitmap that is a variable
+    sets = "8b3500010000 f0480fab34251830 00c0 c3"
+    assert found(monkeypatch, sets, at=TABLE + 8)[0].bits

@@ -72,7 +72,7 @@ def test_who_checks_or_computes_a_number_does_not_just_hand_it_on(
     assert isinstance(found, WriterLimits)
     limit = found.of("put")
     assert limit is not None
-    assert limit.tellers == (Teller("title", None), Teller("icon", None))
+    assert limit.tellers == (Teller("title", 127, compared=True), Teller("icon", None))
 
 
 def test_a_writer_may_go_by_fields(monkeypatch: pytest.MonkeyPatch) -> None:

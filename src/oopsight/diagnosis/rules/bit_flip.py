@@ -19,8 +19,10 @@ How it is decided
     function's beginning, the code was changed.
 
 When it is wrong
-    Software that turns a bit leaves the same trace. A single crash never convicts the hardware:
-    look for others on this machine, with other values and in other places.
+    Software that turns a bit leaves the same trace; that is looked at only where the module's code
+    has an instruction that does so by a number, which can lead to the very pointer. A single crash
+    never convicts the hardware: look for others on this machine, with other values and in other
+    places.
 
 Example
     ``0xfff7888003400000``, where the next object holds ``0xffff888003400000``: bit 51.
@@ -36,12 +38,17 @@ from oopsight.diagnosis.blame import fault_step, flow_steps
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.bit_flip import BitFlip
 from oopsight.evidence.corruption.flipped_call import FlippedCall
+from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 
 
 def bit_flip(
-    fault: Fault, flow: DataFlow | Missing, flip: BitFlip | Missing, call: FlippedCall | Missing
+    fault: Fault,
+    flow: DataFlow | Missing,
+    flip: BitFlip | Missing,
+    call: FlippedCall | Missing,
+    strays: StrayStores | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a single bit is wrong."""
     if isinstance(call, FlippedCall) and call.intended:
@@ -50,6 +57,9 @@ def bit_flip(
         return absent(flow)
     if isinstance(flip, Missing):
         return Clear(flip.detail)
+    turning = [one for one in strays.stores if one.bits] if isinstance(strays, StrayStores) else []
+    if turning:
+        return Clear(f"{turning[0].function} sets or clears bits, and may have turned this one")
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     steps.append(
         Step(

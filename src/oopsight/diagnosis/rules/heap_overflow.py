@@ -19,7 +19,9 @@ How it is decided
     element of a table in the object before it, if the code of a module that makes such objects
     stores by an index that may be as large as to lead there; where only the highest byte of a
     pointer at the end of an object is wrong, a byte was stored before the next one, if such a
-    module's code stores one at a number less one. An address in the guard page behind an area of
+    module's code stores one at a number less one; where a pointer that begins an object ends in
+    zero, as none beside it does, that was the end of a text, if such a module's code stores one
+    right behind what it has allocated. An address in the guard page behind an area of
     vmalloc is an overflow by itself; where only numbers in memory told the module's function how
     far to go, the one that had the area made comes first.
 
@@ -64,7 +66,7 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.diagnosis.doers import footprint_step
-from oopsight.diagnosis.index_overflow import by_a_byte, by_an_index
+from oopsight.diagnosis.index_overflow import by_a_byte, by_a_terminator, by_an_index
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.diagnosis.tellers import told
 from oopsight.evidence import Missing
@@ -72,6 +74,7 @@ from oopsight.evidence.corruption.byte_before import ByteBefore
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStores
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.past_area import PastArea
+from oopsight.evidence.corruption.terminators import Terminators
 from oopsight.evidence.corruption.writer_limits import WriterLimits
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
@@ -107,6 +110,7 @@ def heap_overflow(
     limits: WriterLimits | Missing,
     beside: NeighbourStores | Missing,
     byte: ByteBefore | Missing,
+    ends: Terminators | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
@@ -123,6 +127,8 @@ def heap_overflow(
         return by_an_index(fault, backtrace, flow, beside, modules, _REFINED)
     if isinstance(byte, ByteBefore):
         return by_a_byte(fault, backtrace, flow, byte, modules, _REFINED)
+    if isinstance(ends, Terminators):
+        return by_a_terminator(fault, backtrace, flow, ends, modules, _REFINED)
     bad = flow.bad
     if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
         if not bad.mapped:
@@ -187,7 +193,7 @@ def _slab(
     writers = _writers(users, footprints)
     sized = before.cache.startswith("kmalloc") and not overrun.within
     tellers, passers, by_others = told(
-        next(iter(writers), None), limits, overrun.end - overrun.start, sized=sized
+        next(iter(writers), None), limits, overrun.elements, sized=sized
     )
     culprits = merge(
         tellers,

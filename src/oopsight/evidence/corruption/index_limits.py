@@ -74,10 +74,15 @@ class Limits:
 def sum_of(calls: Calls, code: Function, memory: Memory, at: int) -> Sum | None:
     """The address that an instruction accesses."""
     if memory.base == "rip":
-        return None
+        return signed((code.instructions[at].end + memory.displacement) & _MASK), {}
     registers = [(memory.base, 1), (memory.index, memory.scale)]
     parts = [_of(calls, code, name, at, factor, _MOST_STEPS) for name, factor in registers if name]
     return _added(signed(memory.displacement & _MASK), parts)
+
+
+def operand_sum(calls: Calls, code: Function, register: str, at: int) -> Sum | None:
+    """What a register holds before an instruction."""
+    return _of(calls, code, register, at, 1, _MOST_STEPS)
 
 
 def _added(number: int, parts: Iterable[Sum | None]) -> Sum | None:
@@ -184,7 +189,7 @@ class IndexLimits:
         if root[0] != "entered" or None not in (own.least, own.most):
             return own
         sites = self._sites.get(code.start, ()) if deep else ()
-        handed = [self._handed(other, at, str(root[1]), deep - 1) for other, at in sites]
+        handed = [self.handed(other, at, str(root[1]), deep - 1) for other, at in sites]
         # What the kernel itself calls with a number and nobody looks at has its limits elsewhere.
         if not handed and own.least is None and own.most is None:
             return Limits(None, None, known=False)
@@ -206,7 +211,7 @@ class IndexLimits:
                     found.setdefault(target, []).append((code, at))
         return found
 
-    def _handed(self, code: Function, at: int, register: str, deep: int) -> Limits:
+    def handed(self, code: Function, at: int, register: str, deep: int = _DEEPEST) -> Limits:
         """The limits of what a call hands over in a register."""
         given = _of(self._calls, code, register, at, 1, _MOST_STEPS)
         if given is None or len(given[1]) > 1:

@@ -48,11 +48,18 @@ class Overrun:
     """Whether it stays in the object in which it begins: an array before the pointer."""
     width: int = 0
     """Of numbers, bytes of one; else 0."""
+    stride: int = 0
+    """Of entries with several numbers, bytes of one; else 0."""
     source: BytesPointer | None = None
     """The same bytes in a module's data, from which they were copied."""
     sure: bool = True
     """Whether the bytes themselves tell that they go on; else only that others of the object's kind
     hold something else there."""
+
+    @property
+    def elements(self) -> int:
+        """How many entries, numbers or bytes it is made of."""
+        return (self.end - self.start) // (self.stride or self.width or 1)
 
     @property
     def binary(self) -> bool:

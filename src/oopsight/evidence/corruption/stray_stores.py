@@ -35,6 +35,8 @@ class StrayStore:
     """The smallest that is let pass; ``None`` where that is not looked at."""
     most: int | None
     """The largest."""
+    bits: bool = False
+    """Whether it sets or clears a bit, and no more; then the index is that of the first bit."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ def stray_stores(
         for one in stores:
             # What stores a whole pointer behind the first element may be to set just that.
             if one.limits.lets(one.index) and (one.index < 0 or one.size < POINTER):
-                store = StrayStore(base_name(name), one.index, one.limits.least, one.limits.most)
+                limits = one.limits
+                store = StrayStore(
+                    base_name(name), one.index, limits.least, limits.most, bits=not one.size
+                )
                 found.setdefault(base_name(name), store)
     ranked = sorted(found.values(), key=lambda one: one.least is None and one.most is None)
     return tuple(ranked[:_MOST])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.corruption.index_limits import IndexLimits, Limits
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function, repeated
 from oopsight.evidence.flow.effects import Constant, Copy, Place, Returned, slot_of
@@ -43,9 +44,11 @@ class Teller:
 
     function: str
     most: int | None
-    """The largest number that its code has there; ``None`` where it computes or passes it on."""
+    """The largest number that its code has there, or lets pass; ``None`` where that is open."""
     hands_on: bool = False
     """Whether it passes on what it was given itself, and compares that with nothing."""
+    compared: bool = False
+    """Whether :attr:`most` is what its comparisons let pass, and not what it tells."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,9 @@ def _limit(
         return None
     taken = limits_of(calls, code, width)
     told = {found.argument for found in taken if found.argument is not None}
+    known = IndexLimits(calls, [other.start for other in inner])
     tellers = [
-        _teller(calls, other, one.start, told)
+        _teller(calls, known, other, one.start, told)
         for other in inner
         if told and one.name in other.calls and other.name != one.name
     ]
@@ -206,29 +210,41 @@ def _context(code: Function, at: int) -> Context:
     return Context(code, at, {}, None, -1)
 
 
-def _teller(calls: Calls, other: ModuleFunction, target: int, registers: set[str]) -> Teller:
+def _teller(
+    calls: Calls, known: IndexLimits, other: ModuleFunction, target: int, registers: set[str]
+) -> Teller:
     """What a function passes to another, wherever it calls it."""
     name, code = base_name(other.name), calls.function(other.start)
     if code is None:
         return Teller(name, None)
-    sources = [
-        source_of(calls, code, register, index)
+    passed = [
+        (index, register)
         for index, row in enumerate(code.instructions)
         if row.target == target
         for register in registers
     ]
-    numbers = [one for one in sources if isinstance(one, int)]
-    if numbers and len(numbers) == len(sources):
-        return Teller(name, max(numbers))
-    compared = {
+    sources = [source_of(calls, code, register, index) for index, register in passed]
+    numbers = [
+        one if isinstance(one, int) else _let_pass(known.handed(code, *where))
+        for one, where in zip(sources, passed, strict=True)
+    ]
+    if numbers and None not in numbers:
+        compared = any(not isinstance(one, int) for one in sources)
+        return Teller(name, max(one for one in numbers if one is not None), compared=compared)
+    looked_at = {
         source_of(calls, code, whole, index)
         for index, row in enumerate(code.instructions)
         if row.mnemonic == "cmp"
         for operand in row.operands[:1]
         if (whole := whole_register(operand.register or "")) is not None
     }
-    hands_on = all(isinstance(one, str) and one not in compared for one in sources)
+    hands_on = all(isinstance(one, str) and one not in looked_at for one in sources)
     return Teller(name, None, hands_on=bool(sources) and hands_on)
+
+
+def _let_pass(limits: Limits) -> int | None:
+    """The largest number that is let pass, if the code has that."""
+    return limits.most if limits.known and limits.most else None
 
 
 def number_at(calls: Calls, code: Function, place: Place, at: int) -> int | None:

@@ -270,6 +270,7 @@ def _of_records(
         text=last,
         memory=BytesPointer(Address(begin + around), data[around:].hex()),
         width=4,
+        stride=found.stride,
     )
 
 

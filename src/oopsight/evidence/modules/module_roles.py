@@ -315,6 +315,11 @@ def sizes_at_run_time(function: ModuleFunction) -> bool:
     return any(_SIZED.fullmatch(name) for name in function.outside)
 
 
+def allocates_by_size(called: str) -> bool:
+    """Whether a function of this name allocates as many bytes as its first argument tells."""
+    return _SIZED.fullmatch(called) is not None
+
+
 def named(chosen: Iterable[ModuleFunction]) -> tuple[str, ...]:
     """Their names, each once."""
     return tuple(dict.fromkeys(base_name(one.name) for one in chosen))
