@@ -27,7 +27,6 @@ _LOCKS = re.compile(
     r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex|rt_spin)_(?:try)?lock|down_(?:read|write)"
 )
 _DEEPEST = 4
-_MOST = 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ def collect(
         return none
     head = _head(session, report, modules)
     found = unlocked(session, module, head)
-    return found if found.functions and found.locked else none
+    # Where few take a lock, the others are in the right: something else keeps them apart.
+    return found if 0 < len(found.functions) < len(found.locked) else none
 
 
 def _head(session: Session, report: ListReport, modules: Modules) -> int | None:
@@ -80,7 +80,7 @@ def unlocked(session: Session, module: Module, head: int | None) -> Unlocked:
     without = [one for one in changing if one not in locked]
     begin, end = whole_variable(session, head) if head is not None else (0, 0)
     without = [f for f in without if any(begin <= at < end for at in f.refers)] or without
-    return Unlocked(module.name, named(without)[:_MOST], named(locked))
+    return Unlocked(module.name, named(without), named(locked))
 
 
 def _under_lock(function: ModuleFunction, code: list[ModuleFunction], deep: int) -> bool:
