@@ -31,7 +31,7 @@ from oopsight.evidence.pointers import BytesPointer, InstructionPointer, ModuleP
 
 TEXT = 0x61622D7265707075
 FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "non-canonical"))
-MORE = (ABSENT, ABSENT, ABSENT)
+MORE = (ABSENT,) * 4
 """Stores by an index, or of a byte, from the object beside it."""
 
 
@@ -190,7 +190,7 @@ def test_who_stores_by_an_index_into_the_object_before() -> None:
     store = NeighbourStore(BANK, "bank_switch", 15, "one too many")
     stores = NeighbourStores(slab_object(), slab_object(), MEMORY, (store,))
     rest = (ABSENT,) * 5
-    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, stores, ABSENT, ABSENT)
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, stores, *MORE[1:])
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "bank_switch"
     assert answer.certainty is Certainty.POSSIBLE
@@ -198,7 +198,7 @@ def test_who_stores_by_an_index_into_the_object_before() -> None:
     assert "wild_pointer" in answer.refines
     assert "bit_flip" not in answer.refines
     bit = replace(stores, stores=(replace(store, how="a bit"),))
-    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, bit, ABSENT, ABSENT)
+    answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *rest, bit, *MORE[1:])
     assert isinstance(answer, Finding)
     assert "bit_flip" in answer.refines
 
@@ -207,7 +207,7 @@ def test_who_stores_a_byte_before_the_object_behind() -> None:
     writer = ByteWriter(BANK, "bank_trim")
     before = ByteBefore(slab_object(), slab_object(), MEMORY, 0, (writer,))
     answer = heap_overflow(
-        fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, ABSENT, before, ABSENT
+        fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, ABSENT, before, *MORE[2:]
     )
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "bank_trim"
@@ -217,7 +217,7 @@ def test_who_stores_a_byte_before_the_object_behind() -> None:
 def test_who_ends_a_text_behind_its_memory() -> None:
     writer = Terminator(BANK, "bank_copy")
     ends = Terminators(slab_object(), slab_object(), MEMORY, (writer,))
-    more = (ABSENT, ABSENT, ends)
+    more = (ABSENT, ABSENT, ends, ABSENT)
     answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, *more)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "bank_copy"

@@ -32,12 +32,14 @@ def test_a_text_that_runs_over_a_pointer_in_its_own_object() -> None:
     machine, one = Machine(), made.slab_object()
     at = int(one.address)
     machine.memory[at] = bytes(16) + b"departures to the north" + bytes(25)
-    found = run_within(machine.session, one, at + 32)
+    found = run_within(machine.session, one, at + 32, at)
     assert found is not None
     assert (found.within, found.kind, found.before) == (True, "text", one)
     assert (found.start, found.end) == (at + 16, at + 39)
+    # Or the code begins to count where the text begins, and is wrong.
+    assert run_within(machine.session, one, at + 32, at + 16) is None
     # Only its end may have been reached, and another field is none of it.
-    assert run_within(machine.session, one, at + 40) is None
+    assert run_within(machine.session, one, at + 40, at) is None
     # Text from the first byte on is of another object that was there, or is.
     machine.memory[at] = b"departures to the north and south" + bytes(31)
-    assert run_within(machine.session, one, at + 24) is None
+    assert run_within(machine.session, one, at + 24, at) is None

@@ -76,6 +76,7 @@ from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.past_area import PastArea
 from oopsight.evidence.corruption.terminators import Terminators
 from oopsight.evidence.corruption.writer_limits import WriterLimits
+from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -111,6 +112,7 @@ def heap_overflow(
     beside: NeighbourStores | Missing,
     byte: ByteBefore | Missing,
     ends: Terminators | Missing,
+    member: WrongMember | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
@@ -120,6 +122,8 @@ def heap_overflow(
     if isinstance(backtrace, Missing):
         return absent(backtrace)
     if isinstance(users, ObjectUsers) and users.overrun is not None:
+        if users.overrun.within and isinstance(member, WrongMember):
+            return Clear(f"{member.function} read it from another place than the pointer has")
         return _slab(fault, backtrace, flow, users, modules, footprints, limits)
     if isinstance(flow, Missing):
         return absent(flow)

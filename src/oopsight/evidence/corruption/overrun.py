@@ -102,12 +102,14 @@ def run_around(data: bytes, border: int) -> tuple[int, int, str] | None:
     return None
 
 
-def run_within(session: Session, one: SlabObject, field: int) -> Overrun | None:
+def run_within(session: Session, one: SlabObject, field: int, base: int) -> Overrun | None:
     """Look for a run that begins in the object, after its first word, and covers one of its fields.
 
-    What fills an object from its beginning may be somebody else's by now.
+    What fills an object from its beginning may be somebody else's by now. What fills a part of it
+    from where the code takes that to begin may be right there, and that be wrong.
 
     :param field: address of the pointer that was bad
+    :param base: from where the code counted to that
     """
     from drgn import FaultError
 
@@ -117,7 +119,7 @@ def run_within(session: Session, one: SlabObject, field: int) -> Overrun | None:
     except FaultError:
         return None
     found = run_around(data, field - begin)
-    if found is None or found[0] < _WORD:
+    if found is None or found[0] < _WORD or 0 <= begin + found[0] - base < _WORD:
         return None
     return _overrun(one, data, found, field - begin, within=True)
 

@@ -16,7 +16,9 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.owner import Owner, SlabObject, owner_of
+from oopsight.evidence.modules.field_keys import field_key
 from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.use_after_free.anothers import Anothers, anothers, has_it_now
@@ -240,7 +242,7 @@ def _overran_list(session: Session, modules: Modules, report: ListReport) -> _Ra
     one, field = entry.owner.slab, int(entry.owner.address) + (8 if pointer == "prev" else 0)
     found = (
         overrun_of(session, modules, one, field)
-        or run_within(session, one, field)
+        or run_within(session, one, field, int(one.address))
         or written_over(session, modules, one, field, None)
     )
     return None if found is None else ("its list pointer was found wrong", one, found)
@@ -264,10 +266,16 @@ def _overran(session: Session, modules: Modules | None, flow: DataFlow | None) -
     if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
         return None
     at = kept.held_in.address if kept is not None and kept.held_in is not None else None
-    found = run_within(session, held.slab, int(held.address)) or written_over(
+    found = run_within(session, held.slab, int(held.address), _base(way, held)) or written_over(
         session, modules, held.slab, int(held.address), at
     )
     return None if found is None else (_READ_FROM, held.slab, found)
+
+
+def _base(way: Way, held: Owner) -> int:
+    """From where the code counted to what it read."""
+    key = field_key(way)
+    return int(held.address) - (key if key is not None and key < held.address else 0)
 
 
 def _damaged_head(session: Session, modules: Modules, flow: DataFlow | None) -> _Ran | None:
