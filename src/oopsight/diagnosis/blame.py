@@ -378,6 +378,24 @@ def warned_first(
     return merge([Culprit(one.module, one.functions[0], None, None, why)], culprits)
 
 
+def out_of_bounds_first(
+    culprits: list[Culprit], complaints: Complaints | Missing, steps: list[Step]
+) -> list[Culprit]:
+    """Before those who met a wrong pointer, who had been warned of an access out of bounds.
+
+    :param steps: of the proof, to which the complaint is added
+    """
+    if isinstance(complaints, Missing):
+        return culprits
+    one = complaints.out_of_bounds({culprit.module for culprit in culprits})
+    if one is None:
+        return culprits
+    steps.append(Step(f"before that the kernel had reported: {one.title}", (one.line,)))
+    why = "the kernel had reported its access out of bounds before"
+    warned = [Culprit(one.module, name, None, None, why) for name in one.functions[:1]]
+    return merge(warned, culprits)
+
+
 def modules_first(culprits: list[Culprit]) -> list[Culprit]:
     """Modules before the kernel's own code, which the same mistake would have broken elsewhere."""
     return sorted(culprits, key=lambda one: one.module is None)

@@ -30,7 +30,7 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     held = owner(0xFFFFFFFFC0001008, "module", module="segment")
     step = flow_step("loaded", "refresh", 0, "panel")
     flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
-    assert isinstance(bad_function_pointer(NULL, backtrace(), flow, *[ABSENT] * 4), Clear)
+    assert isinstance(bad_function_pointer(NULL, backtrace(), flow, *[ABSENT] * 5), Clear)
     finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 7)
     assert isinstance(finding, Finding)
     assert [c.module for c in finding.culprits][:1] == ["panel"]
@@ -45,7 +45,7 @@ def test_why_a_pointer_in_an_object_went_bad_is_open() -> None:
     for kind in ("module", "slab"):
         held = owner(0xFFFFFFFFC0001008, kind, module=None)
         flow = data_flow(way(step, name="notify", held_in=held), subject="target")
-        finding = bad_function_pointer(wild, backtrace(), flow, ABSENT, ABSENT, ABSENT, ABSENT)
+        finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 5)
         assert isinstance(finding, Finding)
         certainties.append(finding.certainty)
     assert certainties == [Certainty.SHOWN, Certainty.POSSIBLE]
@@ -54,18 +54,16 @@ def test_why_a_pointer_in_an_object_went_bad_is_open() -> None:
 def test_a_target_in_an_unloaded_module_is_another_rule_s() -> None:
     made = fault(TARGET, access="execute", pc=TARGET, operand=None)
     there = modules(module("still", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0401000))
-    assert isinstance(bad_function_pointer(made, backtrace(), ABSENT, there, *[ABSENT] * 3), Clear)
+    assert isinstance(bad_function_pointer(made, backtrace(), ABSENT, there, *[ABSENT] * 4), Clear)
 
 
 def test_code_that_was_being_carried_out_is_none() -> None:
-    assert isinstance(
-        bad_function_pointer(fault(), backtrace(), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
-    )
+    assert isinstance(bad_function_pointer(fault(), backtrace(), *[ABSENT] * 6), Clear)
 
 
 def test_with_nobody_on_the_stack_it_is_undecided() -> None:
     alone = backtrace(nowhere=Role.PANIC_PATH)
-    assert isinstance(bad_function_pointer(NULL, alone, *[ABSENT] * 5), Undecided)
+    assert isinstance(bad_function_pointer(NULL, alone, *[ABSENT] * 6), Undecided)
 
 
 def test_who_stores_by_an_index_that_can_lead_to_the_pointer_comes_first() -> None:
@@ -75,7 +73,7 @@ def test_who_stores_by_an_index_that_can_lead_to_the_pointer_comes_first() -> No
     flow = data_flow(way(step, name="notify", held_in=held), subject="target")
     panel = ModulePointer("panel", loaded=True, base=Address(0xFFFFFFFFC0000000))
     strays = StrayStores(panel, "notify", (StrayStore("set_key", 8, 0, 8),))
-    finding = bad_function_pointer(wild, backtrace(), flow, ABSENT, ABSENT, ABSENT, strays)
+    finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 3, strays, ABSENT)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
     assert finding.culprits[0].function == "set_key"
@@ -87,6 +85,6 @@ def test_a_pointer_that_was_read_from_code_was_no_member_of_a_table() -> None:
     held = owner(0xFFFFFFFFC0001008, "module", module="panel")
     step = flow_step("loaded", "walk", 0x2E2E2E2E, "panel")
     flow = data_flow(way(step, held_in=held), subject="target")
-    finding = bad_function_pointer(wild, backtrace(), replace(flow, from_code=True), *[ABSENT] * 4)
+    finding = bad_function_pointer(wild, backtrace(), replace(flow, from_code=True), *[ABSENT] * 5)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE

@@ -71,3 +71,17 @@ def test_the_function_comes_before_its_module() -> None:
     assert warned_first([replace(module, module="other")], found, steps)[0].function is None
     assert warned_first([module], made.ABSENT, steps) == [module]
     assert len(steps) == 1
+
+
+def test_an_access_out_of_bounds_is_one_of_a_check() -> None:
+    ubsan = warning(1, ("__ubsan_handle_out_of_bounds", None), ("survey_fill", "survey"),
+                    kind=Kind.UBSAN)  # fmt: skip
+    text = "UBSAN: array-index-out-of-bounds in survey.c:46:17"
+    lines = replace(made.log("one", text, "three", "four"), crashes=(ubsan, DIED))
+    found = collect(lines, SYMPTOM, MODULES)
+    assert isinstance(found, Complaints)
+    assert [one.bounds for one in found.found] == [True]
+    assert found.out_of_bounds(["other"]) == found.found[0]
+    plain = collect(log(SET, DIED), SYMPTOM, MODULES)
+    assert isinstance(plain, Complaints)
+    assert plain.out_of_bounds(["survey"]) is None

@@ -30,12 +30,13 @@ from __future__ import annotations
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
-from oopsight.diagnosis.blame import merge, strays_first, writers_first
+from oopsight.diagnosis.blame import merge, out_of_bounds_first, strays_first, writers_first
 from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
@@ -50,12 +51,20 @@ def bad_function_pointer(
     text: TextWriters | Missing,
     doers: Doers | Missing,
     strays: StrayStores | Missing,
+    complaints: Complaints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a call went to where no code is."""
     unset = makers_that_omit(doers)
     outcome = bad_call(fault, backtrace, flow, modules, unset)
     if isinstance(outcome, Finding) and is_null(target_of(fault, flow)):
         return Clear("the function pointer was NULL")
+    if isinstance(outcome, Finding) and isinstance(complaints, Complaints):
+        steps = list(outcome.chain)
+        warned = out_of_bounds_first(list(outcome.culprits), complaints, steps)
+        if len(steps) > len(outcome.chain):
+            return replace(
+                outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(warned)
+            )
     if isinstance(outcome, Finding) and isinstance(text, TextWriters):
         # Who made the object and left in it what had been there before put no text there.
         culprits = merge(unset, writers_first(list(outcome.culprits), text))

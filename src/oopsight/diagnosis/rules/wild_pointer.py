@@ -19,7 +19,8 @@ How it is decided
     took it for one of its own. A
     function of the module that stores by an index comes first if what it compares that with lets
     pass a number with which the element lies where the pointer was; and who took a file's
-    ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there.
+    ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there. Before
+    these comes of whose access out of bounds the kernel had complained, and lived on.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -43,6 +44,7 @@ from oopsight.diagnosis.blame import (
     flow_steps,
     innocent,
     merge,
+    out_of_bounds_first,
     owners_first,
     strays_first,
     taken_for_own,
@@ -58,6 +60,7 @@ from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, STACK_SEGMENT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import Owner
@@ -81,6 +84,7 @@ def wild_pointer(
     strays: StrayStores | Missing,
     taken: TakenForOwn | Missing,
     seq: SeqFileTaken | Missing,
+    complaints: Complaints | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT):
@@ -98,6 +102,7 @@ def wild_pointer(
     culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
     unset = makers_that_omit(doers)
     culprits = casts_first(strays_first(culprits, strays, steps), seq, steps)
+    culprits = out_of_bounds_first(culprits, complaints, steps)
     mistaken = merge(_counted_from_another(member, steps), taken_for_own(taken, steps))
     culprits = merge(mistaken, unset, culprits)
     way = flow.first
