@@ -56,3 +56,12 @@ def test_who_copies_memory_is_named(reader: str | None, refers: str | None) -> N
 def test_anything_else_is_not(value: int, reader: str | None) -> None:
     session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     assert isinstance(collect(session, flow(value, reader=reader), LOADED), Missing)
+
+
+def test_a_pointer_in_a_variable_too() -> None:
+    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
+    held = owner(BASE + 0x800, "module", module="pid")
+    step = flow_step("loaded", "pid_tick", TEXT)
+    found = collect(session, data_flow(way(step, held_in=held), subject="target"), LOADED)
+    assert isinstance(found, TextWriters)
+    assert found.functions == ("pid_set",)

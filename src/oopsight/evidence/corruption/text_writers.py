@@ -1,4 +1,4 @@
-"""Who of a module can have written the text that a pointer in its object was replaced by.
+"""Who of a module can have written the text that replaced a pointer in its object or variable.
 
 The function that follows such a pointer is a victim. Text gets over a pointer by a copy, of which
 only the module that the object belongs to, or is handed to, makes any.
@@ -23,7 +23,7 @@ _LEAST_LETTERS = 5
 
 @dataclass(frozen=True)
 class TextWriters:
-    """A pointer in an object that is text, and who can have put it there."""
+    """A pointer that is text, and who can have put it there."""
 
     text: str
     module: ModulePointer
@@ -48,21 +48,23 @@ def letters(value: int) -> str:
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> TextWriters | Missing:
     """Look at the bad value, and at the code of the module whose object it was read from."""
-    none = Missing(Why.NOT_APPLICABLE, "no pointer in an object was replaced by text")
+    none = Missing(Why.NOT_APPLICABLE, "no pointer that is kept was replaced by text")
     way = flow.first
     value = way.end.value if way.end is not None else way.value
     text = letters(int(value)) if value is not None and flow.of_a_pointer else ""
     module = _whose(way, modules)
-    if not text or module is None or way.held_in is None or way.held_in.kind != "slab":
+    held = way.held_in
+    if not text or module is None or held is None or held.kind not in ("slab", "module"):
         return none
     found = named(writers(inner_functions(session, module), set()))
     return TextWriters(text, module.pointer, found[:_MOST]) if found else none
 
 
 def _whose(way: Way, modules: Modules) -> Module | None:
-    """The module that the object points to, or else the one that read the pointer."""
+    """The module whose variable it is, that the object points to, or that read the pointer."""
     held = way.held_in
-    names = [ref.module for ref in held.slab.refers] if held is not None and held.slab else []
+    names = [held.module] if held is not None and held.module is not None else []
+    names += [ref.module for ref in held.slab.refers] if held is not None and held.slab else []
     names += [way.module] if way.module is not None else []
     foreign = {module.name: module for module in modules.loaded if module.taints}
     return next((foreign[name] for name in names if name in foreign), None)
