@@ -15,7 +15,8 @@ How it is decided
     module that was asking for more of the same as the memory ran out is *possible*, and where none
     was, the one from outside the kernel that allocates from the cache, or those that take such
     things at all: packets, pages, directory entries; of packets first the handlers that can return
-    without having freed what they got, or hand it to a function that can.
+    without having freed what they got, or hand it to a function that can, and hooks of netfilter
+    that say to have stolen what they neither keep nor free.
 
     Who allocates mostly did not lose it. The module's code is followed from its calls of the
     allocator. First comes, where most objects have what ``list_del()`` leaves, who takes entries

@@ -16,12 +16,23 @@ from oopsight.evidence.look import Look
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.ownership import Ownership
 from oopsight.evidence.pointers import Memory, ModulePointer
-from oopsight.evidence.registries import packet_types
+from oopsight.evidence.registries import netfilter_hooks, packet_types
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Held
 from oopsight.kernel.lock_functions import PACKET
-from oopsight.kernel.machine_code import MASK, Expression, direct_target, sets
+from oopsight.kernel.machine_code import (
+    FRAME,
+    MASK,
+    Expression,
+    address_registers,
+    direct_target,
+    memory_place,
+    sets,
+    stores,
+)
+from oopsight.kernel.omissions import comes_to
+from oopsight.kernel.pointer_fate import FREES, KEEPS
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.walk import MOST_DEVICES, MOST_NETWORKS, each_once
@@ -31,6 +42,10 @@ _MOST_HANDLERS = 16
 _DEVICE, _OPERATIONS = "struct net_device", "struct net_device_ops"
 _BUSY = 0x10
 """NETDEV_TX_BUSY: the caller keeps the packet."""
+_HOOKS = "struct nf_hook_entries"
+_STOLEN = 2
+"""NF_STOLEN: the hook has the packet from then on."""
+_DEEPEST = 3
 _FIRST = Expression("rdi", 0)
 
 
@@ -64,7 +79,7 @@ class _Handlers(Look):
 def packet_handlers(session: Session, modules: Modules) -> tuple[PacketHandler, ...]:
     """Handlers that receive or send, those first that can keep a packet."""
     look = _Handlers(session.prog, modules, _MOST_POINTERS, near=None)
-    for registry in (packet_types.search, _senders):
+    for registry in (packet_types.search, netfilter_hooks.search, _senders):
         look.start("packets", "packet handler")
         try:
             registry(look)
@@ -78,9 +93,16 @@ def packet_handlers(session: Session, modules: Modules) -> tuple[PacketHandler, 
         if start != target or owner is None or not isinstance(pointer.memory, Memory):
             continue
         if target not in found and len(found) < _MOST_HANDLERS:
-            function, returns = base_name(name), _returns(reader, target, name)
-            inner = returns or _inner(reader, Ownership(session, modules, owner), target)
-            if isinstance(inner, tuple):
+            code = Ownership(session, modules, owner)
+            function, returns = base_name(name), None
+            if pointer.memory.object_type == _HOOKS:
+                inner = _stolen(reader, code, target, "rsi", _DEEPEST)
+                if inner is None:
+                    continue  # the kernel frees what it does not take
+            else:
+                returns = _returns(reader, target, name)
+                inner = _inner(reader, code, target) if returns is None else None
+            if inner is not None:
                 function, returns = inner
             found[target] = PacketHandler(owner.pointer, function, pointer.memory, returns)
     return tuple(sorted(found.values(), key=lambda one: one.returns_at is None))
@@ -131,3 +153,37 @@ def _inner(reader: StackReader, code: Ownership, start: int) -> tuple[str, str] 
                 name = base_name(one.name)
                 return name, f"{name}+{known.lost[0] - one.start:#x}"
     return None
+
+
+def _stolen(
+    reader: StackReader, code: Ownership, start: int, register: str, depth: int
+) -> tuple[str, str] | None:
+    """Where a hook, or a function that it hands the packet to, says that it has it and has not.
+
+    :param register: the one that the packet is handed in
+    """
+    function, one = reader.function(start), code.by_start.get(start)
+    if function is None or one is None:
+        return None
+    packet = Expression(register, 0)
+    taken: list[int] = []
+    for at, row in function.code.items():
+        registers = function.registers(at)
+        held = [name for name, value in registers.items() if value == packet]
+        if row.mnemonic in ("call", "jmp") and direct_target(row) not in function.code:
+            target = direct_target(row)
+            handed = [name for name in ARGUMENTS if name in held]
+            for name in handed if depth else ():
+                inner = _stolen(reader, code, target or 0, name, depth - 1)
+                if inner is not None:
+                    return inner
+            if any(code.does(target, name) in (FREES, KEEPS) for name in handed):
+                taken.append(at)
+        elif stores(row) and set(row.read) & set(held) - set(address_registers(row)):
+            place = memory_place(row, registers)
+            if place is None or place.base != FRAME:
+                taken.append(at)
+    says = [at for at, row in function.code.items() if sets(row, "rax", _STOLEN)]
+    lost = next((at for at in says if comes_to(function, start, at, taken)), None)
+    name = base_name(one.name)
+    return (name, f"{name}+{lost - start:#x}") if lost is not None and taken else None
