@@ -70,3 +70,14 @@ def test_numbers_below_zero() -> None:
     assert two("cmp", 0xFF, 1, 8)[1] == Flags(zero=False, sign=True, carry=False, overflow=False)
     assert two("add", 0x7F, 1, 8)[1] == Flags(zero=False, sign=True, carry=False, overflow=True)
     assert two("sar", 0x80, 1, 8)[0] == 0xC0
+
+
+def test_a_number_with_a_sign_fills_the_register_that_is_named() -> None:
+    # movsx eax,byte [rbx]: the upper half is zero; movsx rax,byte [rbx]
+    for code, number in (("0fbe03", 0xFFFFFF80), ("480fbe03", 0xFFFFFFFFFFFFFF80)):
+        one = function(f"{code} c3")
+        machine = Machine(
+            lambda _: None, lambda _: None, lambda _: False, lambda *_: b"\x80", {"rbx": OBJECT}
+        )
+        assert machine.run(one.code, START, lambda _: False) is not None
+        assert machine.registers["rax"] == number

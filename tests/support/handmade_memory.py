@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import drgn
 
 BASE = 0xFFFF888000000000
@@ -55,6 +57,29 @@ class Kernel:
             offset += -(-drgn.sizeof(kind) // 8) * 8
         self._types[name] = self.prog.struct_type(name, offset, made)
 
-    def put(self, address: int, value: int) -> None:
+    def linked(self, name: str, /, **members: str) -> None:
+        """A struct of words: pointers (``mount *``) to structs, made later maybe, or structs.
+
+        ``char *`` is a text, ``long`` a number.
+        """
+        made, offset = [], 0
+        for member, kind in members.items():
+            made.append(drgn.TypeMember(functools.partial(self._linked, kind), member, 8 * offset))
+            offset += 8 if kind.endswith("*") or kind == "long" else self._types[kind].size or 0
+        self._types[name] = self.prog.struct_type(name, offset, made)
+
+    def _linked(self, kind: str) -> drgn.Type:
+        if kind == "long":
+            return self.word
+        name, pointer, _ = kind.partition(" *")
+        found = self.prog.int_type("char", 1, True) if name == "char" else self.type(name)
+        return self.prog.pointer_type(found) if pointer else found
+
+    def text(self, address: int, text: bytes) -> None:
         at = address - BASE
-        self.data[at : at + 8] = value.to_bytes(8, "little")
+        self.data[at : at + len(text) + 1] = text + b"\0"
+
+    def put(self, address: int, *values: int) -> None:
+        at = address - BASE
+        data = b"".join(value.to_bytes(8, "little") for value in values)
+        self.data[at : at + len(data)] = data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,30 +44,36 @@ def disk_of_bio(prog: Any, words: Iterable[int]) -> Any:
 
     :return: ``struct gendisk *``, ``None`` where there is no bio
     """
-    from drgn import FaultError, Object
-
-    from oopsight.kernel.slab_objects import slab_object_info
-
-    for _, word in zip(range(_MOST_WORDS), words, strict=False):
-        try:
-            info = slab_object_info(prog, word) if word >> 63 else None
-            if info is None or not info.cache.name.string_().startswith(b"bio"):
-                continue
-            for type_name in ("struct bio *", "struct blkdev_dio *"):
-                found = _disk(Object(prog, type_name, info.address))
-                if found is not None:
-                    return found
-        except (FaultError, LookupError, AttributeError, ValueError):
-            continue
+    for word in itertools.islice(words, _MOST_WORDS):
+        address = _bio_at(prog, word) if word >> 63 else None
+        # Those of direct I/O to a disk begin with what the block layer's caller keeps there.
+        for embedded in (False, True) if address is not None else ():
+            disk = _disk(prog, address, embedded=embedded)
+            if disk is not None:
+                return disk
     return None
 
 
-def _disk(one: Any) -> Any:
+def _bio_at(prog: Any, word: int) -> int | None:
+    """Where the object of a cache of bios begins that has an address; of ``biovec-`` none is."""
     from drgn import FaultError
 
+    from oopsight.kernel.slab_objects import slab_object_info
+
     try:
-        bio = one if one.type_.type.tag == "bio" else one.bio
-        disk = bio.bi_bdev.bd_disk.read_()
+        info = slab_object_info(prog, word)
+        name = info.slab_cache.name.string_() if info is not None else b""
+    except (FaultError, LookupError, ValueError):
+        return None
+    return int(info.address) if name.startswith(b"bio-") else None
+
+
+def _disk(prog: Any, address: int | None, *, embedded: bool) -> Any:
+    from drgn import FaultError, Object
+
+    try:
+        bio = Object(prog, "struct blkdev_dio *" if embedded else "struct bio *", address)
+        disk = (bio.bio if embedded else bio).bi_bdev.bd_disk.read_()
         return disk if disk.fops.read_() else None
     except (FaultError, LookupError, AttributeError):
-        return None
+        return None  # another layout, or no bio

@@ -77,7 +77,7 @@ def loop_end(function: Function, address: int) -> LoopEnd | None:
 
     :param address: of an instruction, or a return address
     """
-    before = _before(function)
+    before = came_from(function)
     whole, inner = _loops(function, address, before)
     if not inner:
         return None
@@ -94,7 +94,7 @@ def loop_end(function: Function, address: int) -> LoopEnd | None:
 
 def stored_from(function: Function, address: int) -> Origin:
     """What is made into what an instruction stores in memory."""
-    slicer = _Slicer(function, _before(function))
+    slicer = _Slicer(function, came_from(function))
     slicer.used_by(function.code[address], written=True)
     return slicer.origin()
 
@@ -192,7 +192,7 @@ class _Slicer:
                 yield row
 
 
-def _before(function: Function) -> dict[int, list[int]]:
+def came_from(function: Function) -> dict[int, list[int]]:
     """Of each instruction, those from which the code comes to it."""
     found: dict[int, list[int]] = {}
     for at, row in function.code.items():

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.disassembler import IMMEDIATE
+from oopsight.kernel.loop_ends import came_from
 from oopsight.kernel.machine_code import (
     FRAME,
     Expression,
@@ -58,7 +59,7 @@ def omission(
     ends = [at for at in reached - wanted if _ends(function, function.code[at], aside)]
     if not ends:
         return None
-    before = _before(function)
+    before = came_from(function)
     leading = _closure(ends, before) & reached - wanted
     alone = leading - _closure(wanted, before)
     changes = [function.code[at] for at in sorted(alone) if stores(function.code[at])]
@@ -92,15 +93,6 @@ def _reached(function: Function, begin: list[int], stops: frozenset[int]) -> set
         if at not in stops:
             ways += function.ways(function.code[at])
     return seen
-
-
-def _before(function: Function) -> dict[int, list[int]]:
-    """From where the code can come to an address."""
-    found: dict[int, list[int]] = {}
-    for at, row in function.code.items():
-        for there in function.ways(row):
-            found.setdefault(there, []).append(at)
-    return found
 
 
 def _closure(begin: Iterable[int], before: dict[int, list[int]]) -> set[int]:

@@ -254,8 +254,9 @@ class Machine:
             return (None if address is None else address & ((1 << bits) - 1)), None
         if name in _MOVES:
             value = self._value(row, operands[1])
-            signed = name in _SIGNED and value is not None
-            return (_signed(value or 0, 8 * operands[1].size) & MASK if signed else value), None
+            if name in _SIGNED and value is not None:
+                value = _signed(value, 8 * operands[1].size) & ((1 << bits) - 1)
+            return value, None
         if name in ("inc", "dec", "neg", "not"):
             return _one(name, self._value(row, first), bits)
         if len(operands) != 2:
