@@ -17,6 +17,7 @@ from oopsight.evidence.hangs.omitted_signals import (
     _Code,
     _seen,
     _Signal,
+    counted_down,
     with_helpers,
 )
 from oopsight.evidence.hangs.waiting import Lock, Wait
@@ -88,3 +89,31 @@ def test_who_has_a_function_signal() -> None:
     assert [one.code.name for one in found] == ["finish", "irq"]
     assert (found[1].base, found[1].begin) == ("rdi", OBJECT + 0x40 - 2**64)
     assert len(found[1].sites) == 1
+
+
+def test_who_takes_the_last_reference_back_has_done_its_part() -> None:
+    # put(object): lock dec [object]; jne out; complete(object + 0x20); out: ret
+    put = function("f0ff0f 7509 488d7f20", "call complete", "c3")
+    (site,) = [at for at, row in put.code.items() if row.text == f"{ADDRESSES['complete']:#x}"]
+    assert counted_down(put, [site]) == [START]
+    # A count that decides nothing.
+    plain = function("ff4f10 90 90 90 90 85f6 7509 488d7f20", "call complete", "c3")
+    (site,) = [at for at, row in plain.code.items() if row.text == f"{ADDRESSES['complete']:#x}"]
+    assert counted_down(plain, [site]) == []
+
+
+def test_who_has_another_do_what_is_due_with_the_last_reference() -> None:
+    # release(object): complete(object + 0x20), where helper() is
+    body = assemble("488d7f20", "call complete", "c3")
+    release = _Code(MODULE, "release", Function(body, ADDRESSES["helper"], NAMES.get))
+    # put(object), where up() is: if the last one, release(object)
+    start = ADDRESSES["up"]
+    distance = ADDRESSES["helper"] - (start + 10)
+    code = bytes.fromhex("f0ff0f 7505 e8") + distance.to_bytes(4, "little", signed=True) + b"\xc3"
+    put = _Code(MODULE, "put", Function(code, start, NAMES.get))
+    audit = _Code(MODULE, "audit", function("85f6 7406", "call up", "c3 83470401 c3"))
+    signal = _Signal(release, [ADDRESSES["helper"] + 4], "rdi", OBJECT, exact=True)
+    found = {one.code.name: one for one in with_helpers([release, put, audit], [signal],
+                                                        lambda _: False)}  # fmt: skip
+    assert found["put"].sites[0] == start
+    assert "audit" in found

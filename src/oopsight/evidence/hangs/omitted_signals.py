@@ -34,9 +34,11 @@ from oopsight.kernel.branches import branch
 from oopsight.kernel.code_ahead import GIVES
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import (
+    FRAME,
     Expression,
     Instruction,
     direct_target,
+    lowers,
     memory_place,
     stored_number,
     stores,
@@ -48,6 +50,9 @@ from oopsight.session import Session
 _MOST_WAITS = 4
 _MOST_MODULES = 8
 _COMPLETION = "completion"
+_JUMPS = ("je", "jne", "jle", "js")
+_NEAR = 4
+"""Instructions from a count to the jump that it decides."""
 _STARTS = (
     *("queue_work_on", "queue_delayed_work_on", "mod_delayed_work_on", "mod_timer", "add_timer"),
     *("hrtimer_start_range_ns", "wake_up_process", "__tasklet_schedule", "submit_bio"),
@@ -171,7 +176,25 @@ def _completing(reader: StackReader, code: list[_Code], wait: Wait) -> Iterator[
         for base, (sites, offset) in by_base.items():
             if base or offset == address:
                 exact = not base or offset in wait.places
-                yield _Signal(here, sites, base, (address - offset) * bool(base), exact)
+                last = counted_down(function, sites) or sites
+                yield _Signal(here, last, base, (address - offset) * bool(base), exact)
+
+
+def counted_down(function: Function, sites: list[int]) -> list[int]:
+    """Where it takes a count down before it completes something if that was the last.
+
+    Whoever does that has done its part, whether it was the last or not.
+    """
+    rows = list(function.code.values())
+    return [
+        row.address
+        for number, row in enumerate(rows)
+        if lowers(row, function.registers(row.address))
+        and (place := memory_place(row, function.registers(row.address))) is not None
+        and place.base != FRAME
+        and any(one.mnemonic in _JUMPS for one in rows[number + 1 : number + _NEAR])
+        and any(comes_to(function, row.address, site, ()) for site in sites)
+    ]
 
 
 def _asked_for(condition: Condition, read: Reads) -> Iterator[tuple[Looked, Meant]]:
@@ -278,27 +301,50 @@ def with_helpers(
 
     :param aside: whether a jump to an address out of the code only leads to a part of it
     """
-    direct: dict[int, list[_Signal]] = {}
-    for one in signals:
-        direct.setdefault(one.code.function.start, []).append(one)
-    always = {
-        start
-        for start, ones in direct.items()
-        if omission(ones[0].code.function, [at for one in ones for at in one.sites], aside) is None
-    }
+    direct = _by_function(signals)
+    always = _always(direct, aside)
+    for here in code:
+        calls = [] if here.function.start in direct else _calls(here, direct, always)
+        last = counted_down(here.function, [at for at, _ in calls])
+        if last:  # it gives a reference back, and has another do what is due with the last one
+            direct[here.function.start] = [_as_called(here, *calls[0])._replace(sites=last)]
+    always = _always(direct, aside)
     for here in code:
         own = direct.get(here.function.start, [])
-        calls = [
-            (at, direct[target][0])
-            for at, row in here.function.code.items()
-            if row.mnemonic in ("call", "jmp")
-            and (target := direct_target(row) or 0) in direct
-            and target != here.function.start
-        ]
+        calls = _calls(here, direct, set(direct))
         if own or any(helper.code.function.start in always for _, helper in calls):
             first = own[0] if own else _as_called(here, *calls[0])
             sites = [at for one in own for at in one.sites] + [at for at, _ in calls]
             yield first._replace(sites=sites)
+
+
+def _by_function(signals: list[_Signal]) -> dict[int, list[_Signal]]:
+    found: dict[int, list[_Signal]] = {}
+    for one in signals:
+        found.setdefault(one.code.function.start, []).append(one)
+    return found
+
+
+def _always(direct: dict[int, list[_Signal]], aside: Callable[[int], bool]) -> set[int]:
+    """The functions that signal on all their ways."""
+    return {
+        start
+        for start, ones in direct.items()
+        if omission(ones[0].code.function, [at for one in ones for at in one.sites], aside) is None
+    }
+
+
+def _calls(
+    here: _Code, direct: dict[int, list[_Signal]], wanted: set[int]
+) -> list[tuple[int, _Signal]]:
+    """Where a function calls others that signal."""
+    return [
+        (at, direct[target][0])
+        for at, row in here.function.code.items()
+        if row.mnemonic in ("call", "jmp")
+        and (target := direct_target(row) or 0) in wanted
+        and target != here.function.start
+    ]
 
 
 def _as_called(here: _Code, at: int, helper: _Signal) -> _Signal:
