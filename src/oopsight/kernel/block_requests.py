@@ -7,6 +7,7 @@ from typing import Any
 
 MOST_REQUESTS = 4096
 _MOST_DISKS = 4096
+_MOST_QUEUES = 4096
 _MOST_BIOS = 64
 _MOST_VECTORS = 256
 _IN_FLIGHT = 1  # include/linux/blk-mq.h: MQ_RQ_IN_FLIGHT
@@ -36,6 +37,45 @@ def requests_in_flight(prog: Any) -> Iterator[tuple[Any, Any]]:
                 continue
     except (FaultError, LookupError):
         return
+
+
+def hardware_queues(queue: Any) -> Iterator[Any]:
+    """The contexts by which a queue hands requests to its driver.
+
+    :param queue: ``struct request_queue *``
+    :return: ``struct blk_mq_hw_ctx *``
+    """
+    from drgn import cast
+    from drgn.helpers.linux.xarray import xa_for_each
+
+    try:
+        # Until Linux 5.18 (commit 4e5cc99e1e48), and since 6.19 (commit d0c98769ee7d).
+        contexts = queue.queue_hw_ctx
+    except AttributeError:
+        entries = (entry for _, entry in xa_for_each(queue.hctx_table.address_of_()))
+    else:
+        entries = (contexts[index] for index in range(queue.nr_hw_queues.value_()))
+    for count, entry in enumerate(entries):
+        if count >= _MOST_QUEUES:
+            return
+        yield cast("struct blk_mq_hw_ctx *", entry)
+
+
+def has_requests(queue: Any) -> bool:
+    """Whether a queue has any request that is not completed, started or not.
+
+    A request that waits to be started has a tag, and may not be known by it yet.
+
+    :param queue: ``struct request_queue *``
+    """
+    from drgn.helpers.linux.sbitmap import sbitmap_for_each_set
+
+    for context in hardware_queues(queue):
+        for tags in (context.tags.read_(), context.sched_tags.read_()):
+            bits = sbitmap_for_each_set(tags.bitmap_tags.sb.address_of_()) if tags else ()
+            if next(iter(bits), None) is not None:
+                return True
+    return False
 
 
 def served(request: Any) -> set[int]:

@@ -13,6 +13,7 @@ from oopsight.diagnosis.rules.hung_task import hung_task
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
@@ -27,9 +28,13 @@ HUNG = symptom(Kind.HUNG_TASK, "INFO: task worker2:2 blocked for more than 4 sec
 
 
 def judged(
-    what: Symptom, waiting: Waits | Missing, *facts: Any, omitted: OmittedSignals | Missing = ABSENT
+    what: Symptom,
+    waiting: Waits | Missing,
+    *facts: Any,
+    omitted: OmittedSignals | Missing = ABSENT,
+    off: SwitchedOffs | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return hung_task(what, waiting, *facts, omitted)
+    return hung_task(what, waiting, *facts, omitted, off)
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
@@ -207,3 +212,32 @@ def test_who_signals_on_some_ways_only_comes_before_who_waits() -> None:
     assert names == ["drv_done", "drv_interrupt", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert seen.seen[0] in found.chain[1].because
+
+
+def test_who_left_off_what_is_waited_for_comes_first() -> None:
+    """Also where the task that was reported waits behind the one that hangs by it."""
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    stuck = Lock("polling", LOCK_A, "of cm0", because=(memory(LOCK_A),))
+    owner = Wait(stack(1, call(3, "stop")), stuck, 9.0)
+    victim = Wait(NAMED.stack, lock(LOCK_B, 1), 9.0)
+    one = LeftOff("change", "change+0x4", "change+0x1b", back=True)
+    off = SwitchedOff(owner.task, "polling", "polling of cm0", module, (memory(LOCK_A),), (one,))
+    absent = [ABSENT] * 4
+    found = judged(HUNG, waits(owner, victim), *absent, off=SwitchedOffs((off,)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits][:2] == ["change", "stop"]
+    assert found.certainty is Certainty.INFERRED
+    assert all(step.because for step in found.chain)
+    two = replace(off, by=(one, replace(one, function="reset")))
+    found = judged(HUNG, waits(owner, victim), *absent, off=SwitchedOffs((two,)))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    # With nobody known: who waits is named, and only possible.
+    found = judged(HUNG, waits(owner, victim), *absent)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "stop"
+    assert found.certainty is Certainty.POSSIBLE
+    polls = replace(off, by=(LeftOff("poll", None, None, back=True),))
+    found = judged(HUNG, waits(owner, victim), *absent, off=SwitchedOffs((polls,)))
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "poll"

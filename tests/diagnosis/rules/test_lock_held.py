@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from handmade_facts import ABSENT
 from handmade_waits import (
@@ -20,14 +21,20 @@ from handmade_waits import (
 )
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
-from oopsight.diagnosis.rules.lock_held import lock_held
-from oopsight.evidence import Address
+from oopsight.diagnosis.rules.lock_held import lock_held as rule
+from oopsight.evidence import Address, Missing
+from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.lock_leaks import LockTaker
 from oopsight.evidence.hangs.stacks import HeldLock
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.modules.footprints import Footprint
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.kinds import Kind
+
+
+def lock_held(*facts: Any, off: SwitchedOffs | Missing = ABSENT) -> Finding | Clear | Undecided:
+    return rule(*facts, off)
+
 
 HUNG = symptom(Kind.HUNG_TASK)
 VICTIM = Wait(stack(3, call(3, "reset")), lock(LOCK_A, 1), 9.0)
@@ -324,3 +331,24 @@ def test_who_left_a_task_with_a_lock_that_it_now_waits_for() -> None:
     assert "now waits for it itself" in found.title
     assert "worker2" in found.chain[-1].claim
     assert isinstance(lock_held(HUNG, waits(own, behind), leaks()), Clear)
+
+
+def test_a_lock_that_the_kernel_took_for_the_modules_function_is_not_to_blame() -> None:
+    """As the RTNL around ``ndo_stop``: what the function waits for there is."""
+    taker = call(5, "devinet_ioctl", None, holds=(held(LOCK_A),))
+    owner = Wait(stack(1, call(3, "drv_stop"), taker), Lock("event", None, "q"), 10.0)
+    victim = Wait(stack(3, call(3, "addrconf_dad_work", None)), lock(LOCK_A, 1), 9.0)
+    assert isinstance(lock_held(HUNG, waits(owner, victim), leaks()), Clear)
+    # So it is where the code does not tell who has taken it, but nothing of the module waits.
+    untold = replace(owner, stack=stack(1, call(3, "drv_remove"), call(5, "unbind", None)))
+    assert isinstance(lock_held(HUNG, waits(untold, victim), leaks()), Clear)
+    own = replace(victim, stack=stack(3, call(3, "drv_show")))
+    assert isinstance(lock_held(HUNG, waits(untold, own), leaks()), Finding)
+
+
+def test_who_hangs_as_something_is_off_does_so_for_that() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    one = LeftOff("change", "change+0x4", "change+0x1b", back=True)
+    off = SwitchedOff(HOLDER.task, "interrupt", "interrupt 9", module, (), (one,))
+    found = lock_held(HUNG, waits(HOLDER, VICTIM), leaks(), off=SwitchedOffs((off,)))
+    assert isinstance(found, Clear)

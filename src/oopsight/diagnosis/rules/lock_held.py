@@ -20,7 +20,10 @@ How it is decided
     ``seq_file`` keeps the lock, the paths are those of ``stop``. Where a function of the module
     returns with the lock for others of it to give back, these are looked through for a way that
     does not: one that has changed memory before it returns is more suspect than one that finds
-    nothing to do; then whom the owner's stack or the log shows to have run. Where no such path is
+    nothing to do; then whom the owner's stack or the log shows to have run. A lock that the kernel
+    itself took around a module's function, as the RTNL around those of a network device, is not to
+    blame for what hangs in there; nor is any that a task holds which hangs by something that is
+    switched off. Where no such path is
     found for a spinlock that no CPU's code holds, the other functions of the module that take a
     lock at that place are named: it is *possible* that one has kept it.
 
@@ -63,6 +66,7 @@ from oopsight.diagnosis.stalls import (
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.left_off import SwitchedOffs
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits, hung
 from oopsight.kinds import Kind
@@ -76,6 +80,7 @@ _IDLE = (
     *("hrtimer_nanosleep", "common_nsleep", "futex_wait*", "do_wait", "kernel_wait4", "ksys_pause"),
     *("sigsuspend", "do_sigtimedwait", "__x64_sys_pause", "__do_sys_pause", "pipe_read"),
 )
+_LENT = ("mutex", "rwsem", "rtmutex", "semaphore", "percpu_rwsem")
 _HINTS = ("last reader", "last holder")
 _STALLS = (
     *(Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE),
@@ -86,7 +91,10 @@ _GENERAL = ("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "deliberate_
 
 
 def lock_held(
-    symptom: Symptom, waits: Waits | Missing, leaks: LockLeaks | Missing
+    symptom: Symptom,
+    waits: Waits | Missing,
+    leaks: LockLeaks | Missing,
+    switches: SwitchedOffs | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder stands in everybody's way."""
     if symptom.kind not in _STALLS:
@@ -102,9 +110,13 @@ def lock_held(
         if not left_to_itself(circle, leaks):
             return Clear("the tasks wait in a circle")
         return _left_to_itself(circle[0], waits, leaks)
+    hindered = _switched_off(symptom, switches)
     for lock, victims in waits.piles():
         if lock.kind == "spinlock" or (lock.kind in _LOCKS and hangs):
-            return _held(lock, victims, waits, leaks)
+            holder = waits.of(lock.holders[0].task.address)
+            if holder is not None and holder.task.address in hindered:
+                return Clear(f"{who(holder)}, which has {lock.title}, {doing(holder)}")
+            return _held(symptom, lock, victims, waits, leaks)
     orphan = next(
         (
             w
@@ -122,8 +134,12 @@ def lock_held(
 
 
 def _held(
-    lock: Lock, victims: tuple[Wait, ...], waits: Waits, leaks: LockLeaks | Missing
-) -> Finding | Undecided:
+    symptom: Symptom,
+    lock: Lock,
+    victims: tuple[Wait, ...],
+    waits: Waits,
+    leaks: LockLeaks | Missing,
+) -> Finding | Clear | Undecided:
     holder = lock.holders[0]
     owner = waits.of(holder.task.address) if holder.alive else None
     first = next((w for w in victims if w.lock is lock), victims[0])
@@ -136,10 +152,38 @@ def _held(
         gone = owner.call is None or _idles(owner) or _elsewhere(owner, lock, first, leaks)
         if taker is None and gone:
             return _left(lock, holder, first, victims, leaks)
+        if _lent(symptom, lock, owner, victims):
+            return Clear(f"the kernel has {lock.title} for {who(owner)}, which {doing(owner)}")
         return _busy(lock, holder, owner, first, victims)
     if holder.known_by == "last reader" and not leaking(lock, first, leaks):
         return Undecided(f"{lock.title} is held by a reader that the lock no longer names")
     return _left(lock, holder, first, victims, leaks)
+
+
+def _switched_off(symptom: Symptom, switches: SwitchedOffs | Missing) -> set[int]:
+    """Tasks that hang as something is off: that is the cause, whatever they hold."""
+    if symptom.kind is not Kind.HUNG_TASK or isinstance(switches, Missing):
+        return set()
+    return {int(one.task.address) for one in switches.found}
+
+
+def _lent(symptom: Symptom, lock: Lock, owner: Wait, victims: tuple[Wait, ...]) -> bool:
+    """Whether the kernel took the lock for a module's function that it calls.
+
+    As it does for any: who does not get on in there is to blame for that, and not for the lock.
+    """
+    if symptom.kind is not Kind.HUNG_TASK or lock.kind not in _LENT:
+        return False
+    if owner.call is None or owner.call.module is None:
+        return False
+    taker = owner.holding(lock)
+    if taker is not None:
+        return taker.module is None
+    own = [held for call in owner.stack.calls if call.module for held in call.holds]
+    waiting = [w.stack.blamable[:1] for w in victims if w.lock is not None]
+    return not any(held.kind == lock.kind and held.address is None for held in own) and all(
+        calls and calls[0].module is None for calls in waiting
+    )
 
 
 def _left_to_itself(wait: Wait, waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:

@@ -1,0 +1,225 @@
+"""Who should have ended a wait, and did not: what the code tells of it, and in words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oopsight.diagnosis import Culprit, Step
+from oopsight.diagnosis.stalls import who
+from oopsight.evidence import Missing
+from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
+from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
+from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
+from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
+from oopsight.evidence.hangs.waiting import Wait
+from oopsight.evidence.hangs.wakers import Wakers
+
+_MOST_ENDERS = 3
+
+
+class Enders(NamedTuple):
+    """The facts of all waits."""
+
+    wakers: Wakers | Missing
+    counted: CountedWaits | Missing
+    missed: MissedWakes | Missing
+    references: ReferenceLeaks | Missing
+    omitted: OmittedSignals | Missing
+    switches: SwitchedOffs | Missing
+
+    def of(self, wait: Wait) -> Awaited:
+        """Those of one wait."""
+        task = wait.task.address
+        count = self.counted.of(task) if isinstance(self.counted, CountedWaits) else None
+        asleep = self.missed.of(task) if isinstance(self.missed, MissedWakes) else None
+        leaks = _leaks(wait, self.references) if asleep is None else ()
+        silent = self.omitted.of(task) if isinstance(self.omitted, OmittedSignals) else ()
+        return Awaited(
+            wait,
+            self.switches.of(task) if isinstance(self.switches, SwitchedOffs) else None,
+            count if count is not None and len(count.lowers) <= _MOST_ENDERS else None,
+            asleep,
+            leaks,
+            () if asleep or leaks else silent[:_MOST_ENDERS],
+            self.wakers,
+        )
+
+
+class Awaited(NamedTuple):
+    """What is known of one wait."""
+
+    wait: Wait
+    off: SwitchedOff | None
+    number: CountedWait | None
+    """That is waited for to come down."""
+    asleep: MissedWake | None
+    """It could go on, and was not woken."""
+    leaks: tuple[ReferenceLeak, ...]
+    silent: tuple[OmittedSignal, ...]
+    """Functions that signal it on some ways only."""
+    wakers: Wakers | Missing
+
+    @property
+    def alone(self) -> bool:
+        """Whether but one function can have left off what is off."""
+        return self.off is not None and len(self.off.by) == 1 and self.off.by[0].back
+
+    @property
+    def steps(self) -> list[Step]:
+        """What the code tells."""
+        return [
+            *(_off_steps(self.wait, self.off) if self.off else ()),
+            *((_count_step(self.wait, self.number),) if self.number else ()),
+            *((_missed_step(self.wait, self.asleep),) if self.asleep else ()),
+            *_enders(self.wait, self.wakers),
+            *(_leak_step(leak) for leak in self.leaks),
+            *(_silent_step(one) for one in self.silent),
+        ]
+
+    @property
+    def culprits(self) -> list[Culprit]:
+        """Those who did not end it, most suspect first.
+
+        What is known of the very count that is waited for says more.
+        """
+        count, asleep = self.number, self.asleep
+        return [
+            *(_leaving(self.off, one) for one in (self.off.by if self.off else ())[:_MOST_ENDERS]),
+            *(_lowering(count) if count and (count.drops or count.parks) else ()),
+            *(_keeping(leak) for leak in self.leaks),
+            *(_omitting(one) for one in self.silent if one.seen),
+            *(_lowering(count) if count else ()),
+            *(_omitting(one) for one in self.silent),
+            *(_not_waking(asleep) if asleep else ()),
+        ]
+
+
+def _off_steps(wait: Wait, off: SwitchedOff) -> list[Step]:
+    """What is off, and who can have left it so."""
+    state = "switched off" if off.by[0].off_at else "not complete"
+    return [
+        Step(f"{off.title} is {state}, and {who(wait)} hangs by it", off.because),
+        *(_left_step(off, one) for one in off.by[:_MOST_ENDERS]),
+    ]
+
+
+def _left_step(off: SwitchedOff, one: LeftOff) -> Step:
+    if one.off_at is None:
+        return Step(
+            f"{one.function} [{off.module.name}] polls it: it has returned, and has not said that "
+            "it is complete, so that it is not called again",
+            (*off.because, off.module),
+        )
+    rest = ", which it does on another way" if one.back else ""
+    return Step(
+        f"{one.function} [{off.module.name}] switches such a thing off at {one.off_at} and can "
+        f"return at {one.returns_at} without switching it on again{rest}",
+        (off.module,),
+    )
+
+
+def _leaving(off: SwitchedOff | None, one: LeftOff) -> Culprit:
+    title = off.title if off is not None else None
+    module = off.module.name if off is not None else None
+    if one.off_at is None:
+        return Culprit(module, one.function, None, title, "has not said that it is complete")
+    why = f"can return at {one.returns_at} with {title} switched off"
+    return Culprit(module, one.function, None, title, why)
+
+
+def _leaks(wait: Wait, references: ReferenceLeaks | Missing) -> tuple[ReferenceLeak, ...]:
+    """Who of the module can have kept a reference; nobody where the wait has another reason."""
+    if isinstance(references, Missing) or wait.call is None or wait.lock is None:
+        return ()
+    if wait.lock.holders or wait.lock.kind not in ("completion", "event"):
+        return ()
+    found = [r for r in references.of(wait.call.module) if r.function != wait.call.function]
+    return tuple(found[:_MOST_ENDERS])
+
+
+def _leak_step(leak: ReferenceLeak) -> Step:
+    error = f" with error {leak.error}" if leak.error is not None else ""
+    return Step(
+        f"{leak.function} [{leak.module.name}] can return at {leak.returns_at}{error} with the "
+        f"reference that it took at {leak.taken_at}, which it gives back on another way",
+        (leak.module,),
+    )
+
+
+def _keeping(leak: ReferenceLeak) -> Culprit:
+    why = f"can return at {leak.returns_at} with a reference, the last of which is waited for"
+    return Culprit(leak.module.name, leak.function, None, None, why)
+
+
+def _silent_step(one: OmittedSignal) -> Step:
+    seen = ", and what it stores only then is in memory" if one.seen else ""
+    return Step(
+        f"{one.function} [{one.module.name}] can return at {one.returns_at} without bringing what "
+        f"is waited for, as it does on another way{seen}",
+        (one.module, *one.seen),
+    )
+
+
+def _omitting(one: OmittedSignal) -> Culprit:
+    why = f"can return at {one.returns_at} without bringing what is waited for"
+    return Culprit(one.module.name, one.function, None, None, why)
+
+
+def _count_step(wait: Wait, count: CountedWait) -> Step:
+    place = count.name or str(count.counter)
+    names = " and ".join(f"{name}()" for name in count.lowers)
+    return Step(
+        f"{who(wait)} looks at {place} before it goes on, and that is {count.count}: in "
+        f"{count.module.name}, {names} can take it down",
+        (count.memory, count.module),
+    )
+
+
+def _lowering(count: CountedWait) -> list[Culprit]:
+    """Who did not take the count down, or not on every path.
+
+    One that frees what others count as they free it comes first, then one that sets it aside.
+    """
+    place = count.name or str(count.counter)
+    not_down = f"frees entries of a list, as others do that take {place} down, and does not"
+    why = f"takes {place} down, which the task waits for; it stands at {count.count}"
+    aside = f"moves entries to a list that has as many as {place} counts, and leaves that alone"
+    named = [(name, not_down) for name in count.drops] + [(name, aside) for name in count.parks]
+    named += [(name, why) for name in count.lowers]
+    return [Culprit(count.module.name, name, None, count.name, reason) for name, reason in named]
+
+
+def _missed_step(wait: Wait, asleep: MissedWake) -> Step:
+    place = asleep.name or str(asleep.number)
+    names = " and ".join(f"{name}()" for name in asleep.silent[:_MOST_ENDERS])
+    who_not = f": in {asleep.module.name}, {names} can make it so and wake nobody" if names else ""
+    return Step(
+        f"{who(wait)} looks at {place} before it goes on, and that is {asleep.value}, with which "
+        f"it would go on: it was not woken{who_not}",
+        (asleep.memory, asleep.module),
+    )
+
+
+def _not_waking(asleep: MissedWake) -> list[Culprit]:
+    """Who made true what the task waits for: those first that do not tell it."""
+    place = asleep.name or str(asleep.number)
+    why = f"changes {place}, which the task waits for"
+    named = [(name, f"{why}, and wakes nobody") for name in asleep.silent]
+    named += [(name, why) for name in asleep.waking]
+    return [
+        Culprit(asleep.module.name, name, None, asleep.name, reason)
+        for name, reason in named[:_MOST_ENDERS]
+    ]
+
+
+def _enders(wait: Wait, wakers: Wakers | Missing) -> tuple[Step, ...]:
+    """Which functions of the module can have been to end the wait."""
+    if isinstance(wakers, Missing) or wait.call is None or wait.lock is None or wait.lock.holders:
+        return ()
+    found = wakers.of(wait.call.module, wait.lock.kind)
+    if not 1 <= len(found) <= _MOST_ENDERS:
+        return ()
+    names = " and ".join(f"{w.function}() calls {w.calls}()" for w in found)
+    only = "only " if len(found) == 1 else ""
+    return (Step(f"in {wait.call.module}, {only}{names}", tuple({w.module for w in found})),)

@@ -1,0 +1,309 @@
+"""Something that was switched off and never on again, by which a task hangs; and who can have.
+
+NAPI that is disabled for the second time, an interrupt that is disabled while its driver waits for
+it, a disk's queue that is frozen, quiesced or stopped. The code of the module that has it is read
+for functions that can return with it off, which they switch on again on another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from oopsight.cheap import dataclass
+from oopsight.errors import SymbolError
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.hangs.io_in_flight import waits_for_io
+from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.hangs.waiting import Lock, Wait, Waits, hung, polling
+from oopsight.evidence.memory.slab_caches import memory_of
+from oopsight.evidence.modules.module_code import machine_code
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import Memory, ModulePointer, TaskPointer
+from oopsight.kernel.block_requests import hardware_queues, has_requests
+from oopsight.kernel.left_off import Switch, Ways, ways_out
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_WAITS = 16
+_MOST_INTERRUPTS = 4096
+_MOST_DISKS = 1024
+_DEEPEST = 3
+_INTERRUPT = "interrupt"
+_PAIRS = {
+    polling.KIND: (
+        ("napi_disable", "napi_disable_locked"),
+        ("napi_enable", "napi_enable_locked"),
+    ),
+    _INTERRUPT: (
+        ("disable_irq", "disable_irq_nosync", "disable_hardirq"),
+        ("enable_irq",),
+    ),
+    "queue": (
+        (
+            *("blk_mq_freeze_queue", "blk_freeze_queue_start", "blk_mq_freeze_queue_nomemsave"),
+            *("blk_mq_quiesce_queue", "blk_mq_quiesce_queue_nowait", "blk_mq_quiesce_tagset"),
+            *("blk_mq_stop_hw_queue", "blk_mq_stop_hw_queues"),
+        ),
+        (
+            *("blk_mq_unfreeze_queue", "blk_mq_unfreeze_queue_nomemrestore"),
+            *("blk_mq_unquiesce_queue", "blk_mq_unquiesce_tagset", "blk_mq_start_hw_queue"),
+            *("blk_mq_start_hw_queues", "blk_mq_start_stopped_hw_queue"),
+            "blk_mq_start_stopped_hw_queues",
+        ),
+    ),
+}
+"""By the kind of thing: functions that switch it off, and on."""
+_ENTERS = ("blk_queue_enter", "__bio_queue_enter", "bio_queue_enter")
+_SLEEPS = ("completion", "event")
+_STOPPED = 1 << 0  # BLK_MQ_S_STOPPED
+
+
+@dataclass(frozen=True)
+class LeftOff:
+    """A function that can have left it off."""
+
+    function: str
+    off_at: str | None
+    """Symbol and offset of the call that switches it off; ``None`` for a function that polls, and
+    has not said that this is complete."""
+    returns_at: str | None
+    back: bool
+    """Whether it switches it on again on another way."""
+
+
+@dataclass(frozen=True)
+class SwitchedOff:
+    """What is off, and for whom a task hangs by it."""
+
+    task: TaskPointer
+    kind: str
+    """``polling``, ``interrupt``, ``queue``."""
+    title: str
+    module: ModulePointer
+    because: tuple[Memory, ...]
+    by: tuple[LeftOff, ...]
+    """Those first that switch it on again on another way; without these, those that never do."""
+
+
+@dataclass(frozen=True)
+class SwitchedOffs:
+    """Those of all tasks that hang."""
+
+    found: tuple[SwitchedOff, ...]
+
+    def of(self, task: int) -> SwitchedOff | None:
+        """That of a task, by its address."""
+        return next((one for one in self.found if one.task.address == task), None)
+
+
+class _Thing(NamedTuple):
+    kind: str
+    title: str
+    module: Module
+    because: tuple[Memory, ...]
+    unfinished: str | None = None
+    """The function that has not said that it has done."""
+
+
+def collect(
+    session: Session, symptom: Symptom, waits: Waits | Missing, modules: Modules
+) -> SwitchedOffs | Missing:
+    """Look at what the tasks hang by, and where something is off at the module's code."""
+    if isinstance(waits, Missing) or not hung(symptom, waits):
+        return Missing(Why.NOT_APPLICABLE, "no task hangs")
+    known: dict[tuple[str, str], tuple[LeftOff, ...]] = {}
+    found = []
+    for wait in waits.waits[:_MOST_WAITS]:
+        thing = next(_things(session, wait, modules), None)
+        if thing is None:
+            continue
+        key = thing.kind, thing.unfinished or thing.module.name
+        if thing.unfinished is not None:
+            known[key] = (LeftOff(thing.unfinished, None, None, back=True),)
+        elif key not in known:
+            known[key] = _Search(session, modules, thing.kind, thing.module).leaving()
+        own = {call.function for call in wait.stack.calls}
+        by = tuple(one for one in known[key] if one.back or one.function not in own)
+        if by:
+            found.append(
+                SwitchedOff(
+                    task=wait.task,
+                    kind=thing.kind,
+                    title=thing.title,
+                    module=thing.module.pointer,
+                    because=thing.because,
+                    by=by,
+                )
+            )
+    return SwitchedOffs(tuple(found))
+
+
+def _things(session: Session, wait: Wait, modules: Modules) -> Iterator[_Thing]:
+    """What is off, of all that the task can wait for."""
+    prog: Any = session.prog
+    lock = wait.lock
+    waiting = wait.call.module if wait.call is not None else None
+    module = next((one for one in modules.loaded if one.name == waiting), None)
+    if lock is not None and lock.kind == polling.KIND:
+        if module is not None and lock.detail == polling.DISABLED:
+            yield _Thing(polling.KIND, lock.title, module, lock.because)
+        elif lock.detail == polling.UNFINISHED:
+            yield from _unfinished(session, lock, modules)
+        return
+    if module is not None and lock is not None and lock.kind in _SLEEPS and not lock.holders:
+        yield from _interrupts(prog, module)
+    entering = wait.stack.inside(*_ENTERS) is not None
+    if entering or waits_for_io(wait):
+        at = lock.address if entering and lock is not None else None
+        yield from _queues(prog, modules, None if at is None else int(at))
+
+
+def _unfinished(session: Session, lock: Lock, modules: Modules) -> Iterator[_Thing]:
+    """What is not polled any more, since its function has not told that it is complete."""
+    from drgn import FaultError, Object
+
+    try:
+        napi = Object(session.prog, "struct napi_struct *", int(lock.address or 0))
+        poll = napi.poll.value_()
+        memory = memory_of(napi, "poll")
+    except (FaultError, LookupError, AttributeError):
+        return
+    owner = modules.owner(poll)
+    known = SessionReader(session).function(poll)
+    if owner is not None and known is not None:
+        because = (*lock.because, memory)
+        name = base_name(known[0])
+        yield _Thing(polling.KIND, lock.title, owner, because, unfinished=name)
+
+
+def _interrupts(prog: Any, module: Module) -> Iterator[_Thing]:
+    """Interrupts that are off and whose handler is of the module."""
+    from drgn import FaultError
+    from drgn.helpers.linux.irq import for_each_irq_desc
+
+    try:
+        for count, (number, desc) in enumerate(for_each_irq_desc(prog)):
+            if count >= _MOST_INTERRUPTS:
+                return
+            action = desc.action
+            if not action or not desc.depth.value_():
+                continue
+            handlers = (action.handler.value_(), action.thread_fn.value_())
+            if any(module.holds(Address(one)) for one in handlers):
+                because = (memory_of(desc, "depth"), memory_of(action, "handler"))
+                yield _Thing(_INTERRUPT, f"interrupt {number}", module, because)
+    except (FaultError, LookupError, AttributeError):
+        return
+
+
+def _queues(prog: Any, modules: Modules, entering: int | None) -> Iterator[_Thing]:
+    """Queues of disks that are off, of drivers from outside the kernel's tree.
+
+    :param entering: where the task waits to be let in, if not for what it has handed in
+    """
+    from drgn import FaultError, sizeof
+    from drgn.helpers.linux.block import disk_name, for_each_disk
+
+    try:
+        for count, disk in enumerate(for_each_disk(prog)):
+            if count >= _MOST_DISKS:
+                return
+            queue = disk.queue.read_()
+            owner = _driver(queue, disk, modules)
+            if owner is None or "O" not in owner.taints:
+                continue
+            begin = queue.value_()
+            if entering is None:
+                memory = _halted(queue)
+            elif begin <= entering < begin + sizeof(queue.type_.type):
+                memory = _frozen(queue)
+            else:
+                continue
+            if memory is not None:
+                title = f"queue of {disk_name(disk).decode(errors='replace')}"
+                yield _Thing("queue", title, owner, (memory,))
+    except (FaultError, LookupError, AttributeError):
+        return
+
+
+def _driver(queue: Any, disk: Any, modules: Modules) -> Module | None:
+    from drgn import cast
+
+    if queue.mq_ops:
+        return modules.owner(cast("struct blk_mq_ops *", queue.mq_ops).queue_rq.value_())
+    return modules.owner(disk.fops.value_())
+
+
+def _frozen(queue: Any) -> Memory | None:
+    return memory_of(queue, "mq_freeze_depth") if queue.mq_freeze_depth.value_() > 0 else None
+
+
+def _halted(queue: Any) -> Memory | None:
+    """What says that it hands nothing to the driver; ``None`` if it does, or has nothing."""
+    if not has_requests(queue):
+        return None
+    try:
+        # Since Linux 5.16 (commit e70feb8b3e68).
+        if queue.quiesce_depth.value_() > 0:
+            return memory_of(queue, "quiesce_depth")
+    except AttributeError:
+        pass
+    for context in hardware_queues(queue):
+        if context.state.value_() & _STOPPED:
+            return memory_of(context, "state")
+    return None
+
+
+class _Search:
+    """The functions of a module, by what they leave of a kind of thing."""
+
+    def __init__(self, session: Session, modules: Modules, kind: str, module: Module) -> None:
+        self._session = session
+        self._stacks = StackReader(session, modules)
+        self._kind = kind
+        self._off, self._on = _PAIRS[kind]
+        self._module = module
+        self._known: dict[int, Ways | None] = {}
+
+    def leaving(self) -> tuple[LeftOff, ...]:
+        """Functions that can return with it off."""
+        leaks: list[LeftOff] = []
+        others: list[LeftOff] = []
+        try:
+            for name, start, _ in machine_code(SessionReader(self._session), self._module):
+                ways = self._ways(start, 0)
+                if ways is None or ".cold" in name or not ways.off:
+                    continue
+                one = LeftOff(
+                    base_name(name),
+                    f"{name}+{ways.off[0].off - start:#x}",
+                    f"{name}+{ways.off[0].returns - start:#x}",
+                    ways.back,
+                )
+                (leaks if ways.back else others).append(one)
+        except SymbolError:
+            return ()
+        # An interrupt may be off since it was requested.
+        return tuple(leaks or (others if self._kind != _INTERRUPT else ()))
+
+    def _does(self, target: int, depth: int) -> Switch | None:
+        name = self._stacks.names.function_at(target)
+        if name in self._off:
+            return Switch.OFF
+        if name in self._on:
+            return Switch.ON
+        if not self._module.holds(Address(target)) or depth >= _DEEPEST:
+            return None
+        ways = self._ways(target, depth + 1)
+        return ways.effect if ways is not None else None
+
+    def _ways(self, start: int, depth: int) -> Ways | None:
+        if start not in self._known:
+            self._known[start] = None  # of one that calls itself
+            function = self._stacks.function(start)
+            if function is not None:
+                self._known[start] = ways_out(function, lambda one: self._does(one, depth))
+        return self._known[start]
