@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from handmade_facts import ABSENT, module, modules
 from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, task, waits
@@ -12,9 +13,11 @@ from oopsight.diagnosis.rules.io_not_completed import io_not_completed
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.io_in_flight import BioDisk, IoInFlight, Request
+from oopsight.evidence.hangs.lost_requests import Driver, LostRequest, LostRequests
 from oopsight.evidence.hangs.unended_io import UnendedIo, UnendedIos
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.pointers import ModulePointer
 from oopsight.kinds import Kind
 
 HUNG = symptom(Kind.HUNG_TASK)
@@ -44,9 +47,10 @@ def judged(
     io: IoInFlight | Missing,
     loaded: Modules | Missing,
     *functions: tuple[str, str],
+    lost: LostRequests | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
     told = UnendedIos((UnendedIo(DRIVER, functions),))
-    return io_not_completed(what, waiting, io, loaded, told)
+    return io_not_completed(what, waiting, io, loaded, told, lost)
 
 
 def test_a_driver_from_outside_that_keeps_a_request_is_to_blame_not_the_file_system() -> None:
@@ -135,3 +139,41 @@ def test_a_disk_without_requests_is_known_by_who_waits_for_it() -> None:
     assert found.certainty is Certainty.POSSIBLE
     other = replace(disk, task=task(9))
     assert isinstance(judged(HUNG, waits(WRITER), IoInFlight((), 0, (other,)), FOREIGN), Clear)
+
+
+def blamed(
+    *requests: Request, told: tuple[tuple[str, str], ...] = (), **code: Any
+) -> tuple[list[str | None], Certainty]:
+    module = ModulePointer("rvdisk", loaded=True, base=LOCK_A)
+    values = {"losers": (), "enders": ("irq",), "hands_on": True, "keeps_one": False}
+    driver = Driver(module, **{**values, **code})
+    io = IoInFlight(requests, len(requests))
+    found = judged(HUNG, waits(WRITER), io, FOREIGN, *told, lost=LostRequests((driver,)))
+    assert isinstance(found, Finding)
+    assert all(step.because for step in found.chain)
+    return [c.function for c in found.culprits], found.certainty
+
+
+def test_who_takes_a_request_off_a_list_and_does_not_end_it_comes_first() -> None:
+    one = LostRequest("work", "work+0x45", untied=True)
+    queue = "rvd_queue_rq"
+    assert blamed(REQUEST, losers=(one,)) == (["work", queue], Certainty.INFERRED)
+    loose = replace(one, untied=False)
+    assert blamed(REQUEST, losers=(loose,)) == (["work", queue], Certainty.POSSIBLE)
+    ways = (("done", "done+0x9"),)
+    names = ["work", "done", queue]
+    assert blamed(REQUEST, losers=(one,), told=ways) == (names, Certainty.INFERRED)
+    names = ["done", "work", queue]
+    assert blamed(REQUEST, losers=(loose,), told=ways) == (names, Certainty.POSSIBLE)
+    listed = replace(REQUEST, listed=True)
+    assert blamed(listed, losers=(one,)) == ([queue, "irq"], Certainty.POSSIBLE)
+
+
+def test_who_hands_requests_on_may_have_done_its_part() -> None:
+    queue = "rvd_queue_rq"
+    assert blamed(REQUEST) == (["irq", queue], Certainty.POSSIBLE)
+    assert blamed(REQUEST, enders=("irq", "work")) == ([queue, "irq", "work"], Certainty.POSSIBLE)
+    assert blamed(REQUEST, hands_on=False) == ([queue], Certainty.INFERRED)
+    second = replace(REQUEST, tag=8)
+    assert blamed(REQUEST, keeps_one=True)[1] is Certainty.POSSIBLE
+    assert blamed(REQUEST, second, keeps_one=True) == ([queue, "irq"], Certainty.INFERRED)

@@ -15,6 +15,12 @@ How it is decided
     function that takes its bios. Functions of the driver that end I/O on some ways only come
     before the one that takes it.
 
+    Of a driver from outside the kernel's tree the code is read. A function that ends requests, but
+    on one way neither ends nor keeps one that it has taken off a list, comes first. Where the
+    function that is handed requests ends none itself and none such is found, the verdict is only
+    *possible*: the only one that ends them comes first, unless the request is on a list still, or
+    is kept where there is room for but one; with several in flight that is what happened.
+
 When it is wrong
     The driver may have handed the request on properly and the device not answer: the dump shows
     who has it last, not who lost it. A disk may be slow rather than stuck; see the seconds.
@@ -34,6 +40,7 @@ from oopsight.diagnosis.stalls import distinct, victims_step, waits_step, who
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.io_in_flight import BioDisk, IoInFlight, Request, waits_for_io
+from oopsight.evidence.hangs.lost_requests import Driver, LostRequest, LostRequests
 from oopsight.evidence.hangs.unended_io import UnendedIos
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.modules import Modules
@@ -43,6 +50,7 @@ from oopsight.kinds import Kind
 _GENERAL = ("hung_task", "deliberate_panic")
 _LOCKS = ("lock_held", "workqueue_stall")
 _MOST_FUNCTIONS = 3
+_MOST_LOSERS = 3
 _LONG = 1.0
 """Seconds in which even a slow disk has answered."""
 
@@ -53,6 +61,7 @@ def io_not_completed(
     io: IoInFlight | Missing,
     modules: Modules | Missing,
     unended: UnendedIos | Missing,
+    lost: LostRequests | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a block driver keeps tasks waiting."""
     if symptom.kind not in (Kind.HUNG_TASK, Kind.PANIC_OTHER):
@@ -71,7 +80,7 @@ def io_not_completed(
     late = [r for r in io.requests if (r.seconds or 0) >= long]
     told = unended if isinstance(unended, UnendedIos) else UnendedIos(())
     if waiting and late:
-        return _found(late, waiting, waits, modules, told)
+        return _found(late, waiting, waits, modules, told, lost)
     disks = [one for one in io.bio_disks if any(one.task == wait.task for wait in waiting)]
     if not disks:
         return Clear("no request that somebody waits for is in flight for long")
@@ -124,6 +133,7 @@ def _found(
     waits: Waits,
     modules: Modules | Missing,
     told: UnendedIos,
+    lost: LostRequests | Missing,
 ) -> Finding:
     # A disk that is a file on another one is innocent: its own worker waits for the other.
     lowest = [r for r in late if not _passes_on(r, late, waits)] or late
@@ -134,36 +144,94 @@ def _found(
     first = next((w for w in waiting if w.task.address in tasks), waiting[0])
     driver = request.driver or "the kernel's own driver"
     foreign = _foreign(request, modules)
+    code = lost.of(request.driver) if foreign and isinstance(lost, LostRequests) else None
+    # One that takes requests off a list has not lost those that are on it.
+    losers = code.losers[:_MOST_LOSERS] if code is not None and not request.listed else ()
     count = f"{len(same)} request{'s' * (len(same) != 1)}"
     steps = [
         waits_step(first),
         Step(_tells(request, driver), request.because),
         *([_others(same)] if len(same) > 1 else []),
+        *(_loses(code, one) for one in losers if code is not None),
         *(_unended_steps(request.driver, told) if foreign else []),
     ]
     behind = victims_step(waits.victims, {first.task.address})
     steps += [behind] if behind else []
     losing = _unending(request.driver, told, request.disk) if foreign else []
-    why = f"was handed {count} of {request.disk} and has not completed {_them(same)}"
+    sure = _sure(code, losers, losing, same)
     return Finding(
         title=f"{request.disk}: {driver} has not completed {count}, for {request.seconds:.0f} s",
         summary=f"{who(first)} waits for I/O of {request.disk}; {driver} was handed {count} "
         f"which neither it nor the device has completed.",
-        certainty=Certainty.INFERRED if awaited and not losing else Certainty.POSSIBLE,
-        cause_certainty=Certainty.INFERRED if awaited and losing else None,
+        certainty=Certainty.INFERRED if awaited and sure else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if awaited and not sure else None,
         depth=Depth.ROOT_CAUSE if foreign else Depth.MECHANISM,
         chain=tuple(steps),
-        culprits=distinct(
-            [*losing, Culprit(request.driver, request.function, None, request.disk, why)]
-        )
-        if foreign
-        else (),
+        culprits=_culprits(request, code, losers, losing, same) if foreign else (),
         advice=(
             f"Find out how {driver} lost them: where it ends requests, and on which interrupt."
             if foreign
             else f"Look at what is behind {request.disk}: the device, its controller, its host.",
         ),
         refines=(*_GENERAL, *_LOCKS) if _explains(waits) else _GENERAL,
+    )
+
+
+def _sure(
+    code: Driver | None,
+    losers: tuple[LostRequest, ...],
+    losing: list[Culprit],
+    same: list[Request],
+) -> bool:
+    """Whether the code tells who of the driver's functions did it."""
+    if len(losers) == 1 and losers[0].untied:
+        return True
+    if losers or losing:
+        return False
+    return code is None or not code.hands_on or _overwrites(code, same)
+
+
+def _overwrites(code: Driver, same: list[Request]) -> bool:
+    """Whether the function that is handed requests has kept but the last of several."""
+    return code.keeps_one and len(same) > 1
+
+
+def _culprits(
+    request: Request,
+    code: Driver | None,
+    losers: tuple[LostRequest, ...],
+    losing: list[Culprit],
+    same: list[Request],
+) -> tuple[Culprit, ...]:
+    """Those of the driver's functions that can have lost it, most suspect first.
+
+    Who hands requests on by a list has done its part, once they are on it no more.
+    """
+    thing = request.disk
+    count = f"{len(same)} request{'s' * (len(same) != 1)}"
+    why = f"was handed {count} of {request.disk} and has not completed {_them(same)}"
+    taking = Culprit(request.driver, request.function, None, thing, why)
+    found = [
+        Culprit(request.driver, one.function, None, thing, f"can lose a request at {one.at}")
+        for one in losers
+    ]
+    loose = not any(one.untied for one in losers)
+    found = [*losing, *found] if loose else [*found, *losing]
+    others = code.enders if code is not None and code.hands_on and not found else ()
+    ending = [
+        Culprit(request.driver, name, None, thing, "ends requests, and has not ended this one")
+        for name in others[:_MOST_LOSERS]
+    ]
+    first = code is not None and (code.keeps_one or request.listed or len(others) > 1)
+    return distinct([*found, *([taking, *ending] if first else [*ending, taking])])
+
+
+def _loses(code: Driver, one: LostRequest) -> Step:
+    untied = " it has taken off a list" if one.untied else " it has"
+    return Step(
+        f"{one.function} [{code.module.name}] ends requests, but can come to {one.at} with one that"
+        f"{untied} and has neither ended nor kept",
+        (code.module,),
     )
 
 

@@ -52,6 +52,8 @@ class Request:
     tasks: tuple[TaskPointer, ...]
     """Those that wait for this very request."""
     because: tuple[Memory, ...]
+    listed: bool = False
+    """Whether it is on a list of the driver's, by the member that is there for it."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +213,22 @@ def _request(
                 memory_of(request, "tag"),
                 memory_of(operations, "queue_rq"),
             ),
+            listed=_listed(request),
         )
     except (FaultError, LookupError, AttributeError):
         return None
+
+
+def _listed(request: Any) -> bool:
+    """Whether others are in a list with it; one that was taken off points to itself or nowhere."""
+    from drgn import FaultError
+
+    try:
+        entry = request.queuelist
+        following = entry.next.value_()
+        return bool(following != entry.address_ and entry.next.prev.value_() == entry.address_)
+    except (FaultError, LookupError, AttributeError):
+        return False
 
 
 def _age(request: Any, now: int | None) -> float | None:
