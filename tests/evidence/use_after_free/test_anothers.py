@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
+from oopsight.cheap import replace
 from oopsight.evidence import Address
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free import anothers as this
+from oopsight.evidence.use_after_free import claims
 from oopsight.evidence.use_after_free.anothers import anothers, has_it_now
 
 ONE = made.slab_object()
@@ -278,3 +281,27 @@ def test_who_registers_may_still_have_its_address(machine: Machine, code: Code) 
     found = anothers(machine.session, HELD, flow(None, ENTRY))
     assert found is not None
     assert (found.owner, [name for name, *_ in found.former]) == ("jobs", ["book"])
+
+
+def test_what_names_a_function_still_of_who_registered_it(
+    machine: Machine, code: Code, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(machine)
+    code["book"].append(function("book_start", "register_netdevice_notifier"))
+    call = Reference(
+        0x20, Address(BOOK), "book_call", "book", BytesPointer(Address(AT + 0x20), "00" * 8)
+    )
+    named = made.slab_object(refers=(call,))
+    met = flow(None, ENTRY)
+    way = replace(met.first, held_in=made.owner(AT + 8, "slab", slab=named, offset=8))
+    met = made.data_flow(way, bad=met.bad, subject="target")
+    monkeypatch.setattr(
+        claims, "SessionReader", lambda _: SimpleNamespace(code_symbol=lambda at: ("f", at, 16))
+    )
+    found = anothers(machine.session, HELD, met)
+    assert found is not None
+    assert (found.owner, [name for name, *_ in found.former]) == ("jobs", ["book"])
+    # Who makes no such objects may have been lent it.
+    makes = {"book": ((Allocator("new", ""),), True)}
+    monkeypatch.setattr(this, "allocating", lambda _s, _m, one, *_: makes.get(one.name, ((), True)))
+    assert anothers(machine.session, HELD, met) is None

@@ -17,7 +17,7 @@ from oopsight.evidence.modules.module_roles import holding_variables
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.callback_registries import Registry, registry_of
-from oopsight.evidence.use_after_free.claims import Claim, claim_of
+from oopsight.evidence.use_after_free.claims import Claim, claim_of, held_by
 from oopsight.session import Session
 from oopsight.text import printable
 
@@ -79,6 +79,8 @@ def _met(
         return None
     users = _users(session, modules, name or lender, registry)
     claim = claim_of(session, modules, one, int(held.address), users)
+    if claim is None and registry is not None:
+        claim = _held_by_a_maker(session, modules, one, users)
     # Another's zeros and pointers are a live object's, too.
     ordinary = number or (flow.bad is not None and flow.bad.kind == "null")
     if claim is None or (ordinary and (name is None or _names(one, name)) and registry is None):
@@ -112,6 +114,22 @@ def has_it_now(
     before = next((m for m in modules.loaded if m.name == user), None)
     known = before is not None and acquainted(session, modules, before, claim.module)
     return None if known else claim.module.name
+
+
+def _held_by_a_maker(
+    session: Session, modules: Modules, one: SlabObject, users: set[str]
+) -> Claim | None:
+    """Whose an object is that names a user's function still, where another has put nothing yet.
+
+    The other has its address, makes such objects, and does not know the one that is named.
+    """
+    claim = held_by(session, modules, one, users)
+    named = {reference.module for reference in one.refers} & users
+    former = [module for module in modules.loaded if module.name in named]
+    if claim is None or any(acquainted(session, modules, m, claim.module) for m in former):
+        return None
+    made, _ = allocating(session, modules, claim.module, one.cache_address, one.size)
+    return claim if made else None
 
 
 def _users(
@@ -230,6 +248,7 @@ def _registered(
     }
     able = [module for module in putting if made[module.name][0]]
     able = able or [module for module in putting if not made[module.name][1]]
+    able.sort(key=lambda module: not _names(one, module.name))
     why = f"it has {registry.what} and makes such objects"
     return tuple((module.name, why, claim.memory) for module in able)
 

@@ -76,6 +76,17 @@ def claim_of(
     return None if any(claim.module.name in users for claim in copied) else next(iter(copied), None)
 
 
+def held_by(
+    session: Session, modules: Modules, one: SlabObject, users: Collection[str]
+) -> Claim | None:
+    """The module other than its users that has the very address of an object.
+
+    Whatever it names still: what is written to of memory that was given away is not all of it.
+    """
+    held = _held(session, modules, one)
+    return next((claim for claim in held if claim.module.name not in users), None)
+
+
 def owner_of_object(session: Session, modules: Modules, one: SlabObject) -> str | None:
     """The module whose an object is, by the first claim to it."""
     claim = claim_of(session, modules, one, int(one.address), ())
