@@ -224,3 +224,17 @@ def test_a_module_of_which_nothing_tells_that_it_lay_there_is_only_possible(
 ) -> None:
     expected = Certainty.INFERRED if placed else Certainty.POSSIBLE
     assert owned(placed=placed).certainty is expected
+
+
+def test_one_that_failed_to_load_is_to_blame_for_its_initialisation() -> None:
+    never = BytesPointer(Address(0xFFFFFFFF82000000), "00" * 8)
+    empty = dataclasses.replace(MODULES, last_unloaded=None)
+    finding = owned(modules=empty, exit=None, init="beta_init", never=never, placed=False)
+    assert finding.title == "pointer into module beta, which had failed to load"
+    assert [(c.module, c.function) for c in finding.culprits] == [
+        ("beta", "beta_init"),
+        ("beta", "beta_tick"),
+    ]
+    assert any(never in step.because for step in finding.chain)
+    assert "beta_init()" in finding.advice[1]
+    assert finding.certainty is Certainty.POSSIBLE

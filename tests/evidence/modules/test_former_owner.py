@@ -23,6 +23,7 @@ PAGE = made.BAD & -4096
 NAME = PAGE + 0x8  # where the file has pool_name
 WORK = PAGE + 0x20  # … pool_work
 EXIT = PAGE + 0x30  # … pool_exit, and the middle of pool_work
+LAST = made.BAD + 0x10000
 RELEASE = "6.1.0-9-amd64"
 
 
@@ -34,6 +35,7 @@ class Case:
         self.remains: list[Description] = []
         self.again: dict[str, tuple[ModuleSymbol, ...]] = {}
         self.loaded: tuple[Any, ...] = ()
+        self.last: str | None = "gone"
         monkeypatch.setattr(former_owner, "remains_of", lambda *_: tuple(self.remains))
         monkeypatch.setattr(former_owner, "_memory", lambda _, d, __: (d,) if d else ())
         monkeypatch.setattr(former_owner, "_loaded_copy", self._copy)
@@ -55,14 +57,20 @@ class Case:
         place = Place(self.folder, "at hand")
         session = cast(
             "Session",
-            SimpleNamespace(module_places=(place,), info=SimpleNamespace(release=RELEASE)),
+            SimpleNamespace(
+                module_places=(place,),
+                info=SimpleNamespace(release=RELEASE),
+                prog={"last_unloaded_module": SimpleNamespace(address_=LAST)},
+                read=lambda _, size: bytes(size) if self.last is None else b"x" * size,
+            ),
         )
         pointer = made.modules().last_unloaded_pointer
         assert pointer is not None
         known = tuple(UnloadedModule(name, None, "the log", pointer) for name in gone)
         held = changes.pop("held", DanglingPointers((), ()))
         fault = made.fault(address, **changes)
-        return collect(session, fault, made.modules(*self.loaded), held, UnloadedModules(known))
+        modules = made.modules(*self.loaded, last=self.last)
+        return collect(session, fault, modules, held, UnloadedModules(known))
 
     def found(self, address: int, *gone: str, **changes: Any) -> FormerOwner:
         owner = self.owner(address, *gone, **changes)
@@ -248,3 +256,17 @@ def test_without_a_module_that_is_gone_there_is_no_owner(case: Case) -> None:
     case.loaded = (made.module("alive", PAGE, PAGE + 0x1000),)
     assert isinstance(case.owner(NAME, "pool"), Missing)
     assert isinstance(case.owner(0x38, "pool"), Missing)
+
+
+def test_where_none_was_unloaded_one_had_failed_to_load(case: Case) -> None:
+    case.last = None
+    assert isinstance(case.owner(NAME, held=made.dangling(NAME)), Missing)
+    case.file(imports="kmem_cache_create")
+    owner = case.found(NAME, held=made.dangling(NAME))
+    assert (owner.module, owner.symbol, owner.by_file) == ("pool", "pool_name", True)
+    assert (owner.init, owner.exit) == ("pool_init", None)
+    assert owner.never is not None
+    assert owner.never.address == LAST
+    # The log may have told that it was loaded, and is not any more.
+    told = case.found(NAME, "pool", held=made.dangling(NAME))
+    assert (told.init, told.exit, told.by_file) == ("pool_init", None, False)

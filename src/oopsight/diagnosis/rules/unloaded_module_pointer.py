@@ -18,6 +18,8 @@ How it is decided
     it back are named from its symbol table, if that is left in a free page, or from the file. If
     by their files those that are known to be gone call nothing that leaves such a pointer, another
     was unloaded before them: one whose file beside the dump fits and does call it is *possible*.
+    If no module was ever unloaded, one that is gone had failed to load, which nothing remembers:
+    then its file tells, and its initialisation is to blame.
     Where another module has got that memory, the kernel reads that one's data instead: then the
     pointer leads to none of its objects.
 
@@ -150,17 +152,16 @@ def unloaded_module_pointer(
     names = " or ".join(case.suspects)
     known = case.name is not None and len(case.suspects) == 1
     owner = case.owner
+    failed = owner is not None and owner.never is not None
     pointed = read or (holder and holder.registry != WORD_SEARCH)
     # A wild jump hits no function, and hardly the memory of a module of which there are remains.
     jumped = owner and fault.access == "execute" and (owner.description or owner.function)
     # Another module, unloaded before, may have lain there: the kernel remembers the last alone.
     sure = known and owner is not None and owner.placed and bool(pointed or jumped)
     return Finding(
-        title=f"pointer into unloaded module {names}"
-        if names
-        else "pointer into an unloaded module",
-        summary=f"{names or 'an unloaded module'} was unloaded and left {thing} behind, which "
-        f"still points into its memory; {followed}.",
+        title=_title(names, failed=failed),
+        summary=f"{names or 'an unloaded module'} {'failed to load' if failed else 'was unloaded'} "
+        f"and left {thing} behind, which still points into its memory; {followed}.",
         certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
@@ -168,6 +169,12 @@ def unloaded_module_pointer(
         innocent=_innocent(case),
         advice=_advice(case, [d for d in dangling.found if d is not holder]),
     )
+
+
+def _title(names: str, *, failed: bool) -> str:
+    if failed:
+        return f"pointer into module {names}, which had failed to load"
+    return f"pointer into unloaded module {names}" if names else "pointer into an unloaded module"
 
 
 def _cannot_be(fault: Fault, modules: Modules) -> Clear | Undecided | None:
@@ -255,6 +262,10 @@ def _module_steps(case: _Case, log: Log | Missing) -> list[Step]:
         )
     if owner is None:
         return steps
+    if owner.never is not None:
+        line = log.find(f"{owner.module}:", f"{owner.module} ") if isinstance(log, Log) else None
+        text = "no module was ever unloaded: one that is gone had failed to load"
+        steps.append(Step(text, (owner.never, *((line,) if line else ()))))
     if owner.description:
         steps.append(
             Step(
@@ -275,6 +286,8 @@ def _module_steps(case: _Case, log: Log | Missing) -> list[Step]:
         )
     if owner.exit:
         claims.append(f"{owner.exit}() is the exit function of {owner.module}")
+    if owner.init:
+        claims.append(f"{owner.init}() is the initialisation of {owner.module}")
     if claims and known:
         claim = f"by {owner.source}, {', and '.join(claims)}"
         steps.append(Step(claim, (*known, *owner.description[:1])))
@@ -294,10 +307,12 @@ def _culprits(
     left = case.thing
     if owner and owner.symbol:
         left += f" ({owner.symbol})"
-    leave, symbol = (owner.exit, owner.symbol) if owner else (None, None)
+    leave, symbol = (owner.exit or owner.init, owner.symbol) if owner else (None, None)
     function = leave or (symbol if owner and owner.function else None)
     why = f"was unloaded without taking back {left}"
-    if leave:
+    if owner and owner.init:
+        why = f"its initialisation failed and did not take back {left}"
+    elif leave:
         why = f"its exit function did not take back {left}"
     found = [Culprit(case.name, function, None, thing, why)]
     if owner and owner.function and symbol != function:
@@ -333,9 +348,12 @@ def _innocent(case: _Case) -> tuple[Innocent, ...]:
 def _advice(case: _Case, others: list[Dangling]) -> tuple[str, ...]:
     name = " or ".join(case.suspects) or "the module"
     leave = f"{case.owner.exit}()" if case.owner and case.owner.exit else "its exit function"
+    do, done = "unload", "was unloaded"
+    if case.owner and case.owner.init:
+        leave, do, done = f"{case.owner.init}(), on an error,", "load", "failed to load"
     advice = [
-        f"Do not unload {name} on running machines until its vendor has fixed it; reboot machines "
-        "where it was unloaded.",
+        f"Do not {do} {name} on running machines until its vendor has fixed it; reboot machines "
+        f"where it {done}.",
         f"Tell the vendor of {name}: {leave} leaves {case.thing} registered; attach this report.",
     ]
     if case.owner and not case.owner.symbol:

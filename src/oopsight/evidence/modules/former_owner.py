@@ -22,9 +22,10 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.modules.dangling import DanglingPointers
+from oopsight.evidence.modules.init_function import init_function
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.unloaded_modules import UnloadedModules
-from oopsight.evidence.pointers import Memory
+from oopsight.evidence.pointers import BytesPointer, Memory
 from oopsight.evidence.registries import registering
 from oopsight.kernel import free_pages
 from oopsight.kernel.module_remains import Description, Remains
@@ -45,6 +46,7 @@ _MOST_SYMBOLS = 1 << 20
 _MOST_MODULES = 16
 _MOST_FILES = 8
 """Files tried for one module."""
+_WORD = 8
 _PADDING = 16
 """Before a part's first function, CONFIG_FUNCTION_PADDING_BYTES."""
 _REMAINS = "oopsight-module-remains"
@@ -82,6 +84,10 @@ class FormerOwner:
     """Whether nothing but a file, which fits, tells of the module."""
     unable: tuple[str, ...] = ()
     """Modules unloaded, by whose files they call nothing that hangs things there."""
+    never: BytesPointer | None = None
+    """What says that none was ever unloaded: this one had failed to load."""
+    init: str | None = None
+    """Then its initialisation, which left something behind."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,8 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
     # Of a module that was loaded more than once, only one of its places may be known.
     elsewhere = [d.name for d in remains if d.name not in holders]
     gone = [*dict.fromkeys([*holders, *gone, *elsewhere])][:_MOST_MODULES]
-    if not gone:
+    never = _never(session, spot.modules)
+    if not gone and never is None:
         return Missing(Why.NOT_APPLICABLE, "no module is known to have been unloaded")
     possible = [name for name in gone if name not in elsewhere] or gone
     tried = {name: _match(session, name, spot, holders.get(name)) for name in possible}
@@ -187,6 +194,8 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
     by_file = _by_file(session, spot, gone) if not holders and len(out) == len(possible) else {}
     if by_file:
         possible, tried = list(by_file), by_file
+    if not possible:
+        return Missing(Why.NOT_APPLICABLE, "no module is known to have been unloaded, or to fit")
     matches = {n: tried[n].match for n in possible if tried[n].match and n not in unable}
     fitting = list(holders) or list(matches) or possible
     if len(holders) > 1:
@@ -200,7 +209,7 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
     else:
         sure = not others and (match is not None or len(possible) == len(gone))
     names = match.names if match else tried[name].leaving if len(fitting) == 1 else None
-    leave = names.exit if names else None
+    leave = names.exit if names and never is None else None
     return FormerOwner(
         module=name,
         sure=sure and len(fitting) == 1,
@@ -218,7 +227,26 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
         or (match is not None and match.strong and not by_file and not by_calls),
         by_file=bool(by_file),
         unable=tuple(unable),
+        never=never,
+        init=init_function(session, name) if never is not None else None,
     )
+
+
+def _never(session: Session, modules: Modules) -> BytesPointer | None:
+    """What says that no module was ever unloaded: then one that is gone had failed to load.
+
+    Its memory is freed as well, and its name is kept nowhere.
+    """
+    from drgn import FaultError
+
+    if modules.last_unloaded is not None:
+        return None
+    try:
+        last = session.prog["last_unloaded_module"].address_
+        name = session.read(last, _WORD) if last is not None else b"?"
+    except (FaultError, LookupError):
+        return None
+    return None if any(name) else BytesPointer(Address(last), name.hex())
 
 
 def _unable(spot: Spot, tried: dict[str, _Trial]) -> list[str]:
