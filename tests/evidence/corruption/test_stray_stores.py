@@ -126,3 +126,14 @@ def test_bits_behind_a_bitmap(monkeypatch: pytest.MonkeyPatch) -> None:
     # lock bts [rip-7+...],rsi: a bitmap that is a variable
     sets = "8b3500010000 f0480fab34251830 00c0 c3"
     assert found(monkeypatch, sets, at=TABLE + 8)[0].bits
+
+
+def test_an_index_that_was_kept_over_a_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    # sub rsp,24; movsxd rsi,esi; cmp esi,8; ja to the end; mov eax,esi; cmp eax,7; ja to 28;
+    # 1b: mov [rdi+rax*8+0x18],edx; add rsp,24; ret; 28: mov [rsp+8],eax; mov eax,[rsp+8]; jmp 1b
+    code = (
+        "4883ec18 4863f6 83fe08 7712 89f0 83f807 7710 8954c718 4883c418 c3 "
+        "9090909090 89442408 8b442408 ebe5"
+    )
+    one = found(monkeypatch, code, at=0x58, in_object=True)
+    assert [(store.index, store.most) for store in one] == [(8, 8)]

@@ -80,6 +80,21 @@ def test_a_complaint_before_the_check_that_failed_is_not_what_brought_the_machin
     assert symptom.kind is Kind.BUG
 
 
+@pytest.mark.parametrize(("after", "kind"), [(LINES[2:], Kind.NULL_DEREF), ((), Kind.UBSAN)])
+def test_an_index_that_was_only_complained_of(after: tuple[str, ...], kind: Kind) -> None:
+    from dataclasses import replace
+
+    lines = (
+        "UBSAN: array-index-out-of-bounds in telcd.c:46:17",
+        "index 5 is out of range for type 'telcd_handler *[4]'",
+        *after,
+    )
+    made = replace(log(*lines), crashes=parse("\n".join(lines)))
+    symptom = collect(made, fault(), backtrace())
+    assert isinstance(symptom, Symptom)
+    assert symptom.kind is kind
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [

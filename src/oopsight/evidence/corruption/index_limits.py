@@ -107,6 +107,9 @@ def _of(calls: Calls, code: Function, place: Place, at: int, factor: int, left: 
     if not found or not left:
         return None
     if len(found) > 1:
+        # What is taken back from the stack, behind a call that only complains, is as it was.
+        found = [one for one in found if not _taken_back(one.effect)] or found
+    if len(found) > 1:
         # A loop that goes on with the next one reads it at its end.
         reads = tuple(sorted(one.index for one in found))
         alike = {_narrow(code, at) for at in reads}
@@ -115,6 +118,10 @@ def _of(calls: Calls, code: Function, place: Place, at: int, factor: int, left: 
     if what is None:
         return 0, {("entered", place): factor}
     return _effect(calls, code, what, found[0].index, factor, left - 1)
+
+
+def _taken_back(what: Effect | None) -> bool:
+    return isinstance(what, Copy) and isinstance(what.source, Slot)
 
 
 def _narrow(code: Function, at: int) -> tuple[int, int] | None:

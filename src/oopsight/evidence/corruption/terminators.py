@@ -84,11 +84,12 @@ def _cut(
 
 
 def _others_do_not(session: Session, modules: Modules, one: SlabObject) -> bool:
-    """Whether objects beside it begin with pointers to memory that do not end in zero."""
+    """Whether most objects beside it begin with pointers to memory that do not end in zero."""
     like = (neighbour(session, modules, one, steps) for steps in _NEAR)
     words = [read_word(session, int(other.address)) for other in like if other is not None]
     good = [word for word in words if word and owner_of(session, modules, word).is_memory]
-    return len(good) >= _LEAST_LIKE and all(word & _BYTE for word in good)
+    whole = sum(word & _BYTE != 0 for word in good)
+    return whole >= _LEAST_LIKE and 2 * whole > len(good)
 
 
 def _writers(session: Session, module: Module) -> Iterator[Terminator]:

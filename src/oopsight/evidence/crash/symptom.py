@@ -79,7 +79,7 @@ def _of_fault(fault: Fault) -> Symptom:
 # What a busy machine or a slow disk makes the kernel report, and gets over.
 _PASSING = (Kind.SOFT_LOCKUP, Kind.RCU_STALL, Kind.HUNG_TASK, Kind.WORKQUEUE_LOCKUP)
 # What the kernel only complains of, and goes on.
-_HARMLESS = (Kind.WARNING, Kind.SLEEPING_IN_ATOMIC)
+_HARMLESS = (Kind.WARNING, Kind.UBSAN, Kind.SLEEPING_IN_ATOMIC)
 _LONG_BEFORE = 60.0
 """Seconds."""
 
@@ -98,7 +98,7 @@ def _decisive(log: Log) -> CrashReport:
     if first.kind is Kind.LOCK_MISUSE and last.kind in _PASSING:
         return next(report for report in log.crashes if report.kind in _PASSING)
     # Who sleeps where he must not may well have brought about what follows.
-    if first.kind is Kind.WARNING and serious.kind not in _PASSING:
+    if first.kind in (Kind.WARNING, Kind.UBSAN) and serious.kind not in _PASSING:
         return serious
     passed = first.kind in _PASSING and last.kind not in _PASSING
     return last if passed and _seconds(log, last) - _seconds(log, first) > _LONG_BEFORE else first
