@@ -22,6 +22,7 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListEntry
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.two_lists import TwoLists
@@ -34,9 +35,13 @@ STOPPED = fault(None, exception="invalid_op", operand=None)
 
 
 def decided(
-    *facts: Any, doers: Any = ABSENT, unlocked: Any = ABSENT, again: Any = ABSENT
+    *facts: Any,
+    doers: Any = ABSENT,
+    unlocked: Any = ABSENT,
+    again: Any = ABSENT,
+    head: Any = ABSENT,
 ) -> Finding | Clear:
-    return list_corruption(*facts, doers, unlocked, again)
+    return list_corruption(*facts, doers, unlocked, again, head)
 
 
 @pytest.mark.parametrize(
@@ -209,3 +214,17 @@ def test_an_entry_that_was_added_again_and_deleted() -> None:
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "jobs_raise"
     assert "leads to it still, from both sides" in answer.summary
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_head_that_was_never_set_up(known: bool) -> None:
+    report = list_report("list_add corruption. prev is NULL.")
+    at = Address(0xFFFF888003400000)
+    where = (at, BytesPointer(at, "00" * 16), owner(int(at), "slab")) if known else (None,) * 3
+    head = EmptyHead(*where, "relay", ("relay_repeat", "relay_submit"), by_init=False)
+    answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT, head=head)
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits][:2] == ["relay_repeat", "relay_submit"]
+    assert answer.certainty is Certainty.POSSIBLE
+    assert "never set up" in answer.summary
+    assert any(str(at) in step.claim for step in answer.chain) is known

@@ -17,6 +17,7 @@ NAMES = {
     0x9700: "memset",
     0x9800: "memdup_user",
     0x9900: "_copy_from_user",
+    0x9A00: "__init_waitqueue_head",
 }
 START = 0x1000
 
@@ -355,3 +356,10 @@ def test_an_exchange_stores_and_brings_back_what_was_there() -> None:
     found = use("xor eax, eax", "xchg qword ptr [rbx + 0x20], rax", "mov rdi, rax", "call 0x9000")
     assert found.frees == (Freed(0x20, cleared=True, whole=False),)
     assert found.stores == (Stored(0x20, "zero", None),)
+
+
+def test_members_that_the_kernel_is_had_set_up_are_set() -> None:
+    found = use("lea rdi, [rbx + 0x20]", "call 0x9a00", "ret ")
+    assert found.inits == {("init_waitqueue_head", 0x20)}
+    assert {0x20, 0x28, 0x30} <= found.sets
+    assert use("mov rdi, rbx", "call 0x9a00").inits == {("init_waitqueue_head", 0)}

@@ -25,8 +25,9 @@ When it is wrong
     else the verdict is *possible*. Which of two deletions is one too many stays open where several
     functions of the module delete. An entry whose pointer is NULL was wiped: who fills memory in
     use with zeros comes first. Where the list leads to the same place of another such object, that
-    was copied with its list's head. An entry that is on two lists may also have been freed while it
-    was on the first, and allocated again.
+    was copied with its list's head. A head with NULL for a pointer was never set up: of the
+    functions that make what has it, those come first that do not, then who sets up such. An entry
+    that is on two lists may also have been freed while it was on the first, and allocated again.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
@@ -50,7 +51,9 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.diagnosis.doers import copiers
+from oopsight.diagnosis.never_set_up import never_set_up, should_have_set_up
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.two_lists import TwoLists
@@ -179,6 +182,7 @@ def list_corruption(
     doers: Doers | Missing,
     unlocked: Unlocked | Missing,
     again: SetUpAgain | Missing,
+    head: EmptyHead | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
     poisoned = (
@@ -193,6 +197,8 @@ def list_corruption(
     if isinstance(report, ListReport):
         steps.append(Step(f"the list check reported: {report.text.text}", (report.text,)))
         meaning, depth = _words(report)
+        if isinstance(head, EmptyHead):
+            meaning = "the list's head has NULL for a pointer, as one that was never set up"
         for entry in report.entries:
             slab = entry.owner.slab
             if slab is not None and slab.head is not None and entry.role != "should":
@@ -213,6 +219,8 @@ def list_corruption(
             "an entry was used after it had been deleted from its list",
             Depth.ROOT_CAUSE,
         )
+    if isinstance(head, EmptyHead):
+        steps += never_set_up(head)
     if isinstance(flow, DataFlow):
         steps.extend(flow_steps(flow))
     if not isinstance(report, ListReport):
@@ -224,6 +232,7 @@ def list_corruption(
     twice_there = isinstance(report, ListReport) and report.double_add
     culprits = merge(
         added,
+        should_have_set_up(head),
         _wipers(report, doers),
         _head_copiers(report, doers),
         _set_up_again(again),
@@ -244,6 +253,8 @@ def list_corruption(
     does = "worked on a list that is broken"
     if isinstance(again, SetUpAgain):
         does = "can have set up an entry that was on a list"
+    if isinstance(head, EmptyHead) and should_have_set_up(head):
+        does = "makes what has a list's head, or sets up such"
     if added:
         does = "added an entry to a list while it was on another, or elsewhere on the same"
         depth = Depth.ROOT_CAUSE

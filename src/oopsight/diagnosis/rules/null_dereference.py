@@ -29,9 +29,10 @@ When it is wrong
     others set the field then; who makes such an object and leaves the field alone; who registered
     the callback that met it. Before those that clear it or leave it alone goes who followed it, if
     others of the module compare it with NULL: then it may be NULL by right. That is *possible*
-    only. Of a list's head which was never set up, as comparing with it tells, those come first that
-    make such an object, or the module's initialisation. Of an object whose operations are another
-    module's, first of all whoever had it from the kernel: it took it for one of its own.
+    only. Of a list's head which was never set up, as comparing with it tells, or of what has one,
+    as a wait queue, those come first that make such an object and do not set it up, then those that
+    set up such, or the module's initialisation. Of an object whose operations are another module's,
+    first of all whoever had it from the kernel: it took it for one of its own.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -60,6 +61,7 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.diagnosis.doers import null_by_right, said_steps, who_left_it_null
+from oopsight.diagnosis.never_set_up import never_set_up, should_have_set_up
 from oopsight.evidence import Missing
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
@@ -141,11 +143,11 @@ def null_dereference(
         certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
         steps.append(_all_zero(zeroed))
-    elif isinstance(head, EmptyHead):
+    if isinstance(head, EmptyHead):
         certainty = Certainty.POSSIBLE
         source += " It is that of a list's head which was never set up."
-        steps.append(_never_set_up(head))
-        culprits = merge(_should_have_set_up(head), culprits)
+        steps += never_set_up(head)
+        culprits = merge(should_have_set_up(head), culprits)
     culprits = merge(taken_for_own(taken, steps), culprits)
     culprits = warned_first(culprits, complaints, steps)
     followed = where(fault.function, fault.module)
@@ -220,14 +222,6 @@ def _all_zero(zeroed: ZeroedObject) -> Step:
     )
 
 
-def _never_set_up(head: EmptyHead) -> Step:
-    return Step(
-        f"the code takes {head.address} ({head.owner.detail}) for the head of a list: both "
-        "pointers there are NULL, which an empty list's head never holds",
-        (head.memory,),
-    )
-
-
 def _kept(flow: DataFlow) -> bool:
     """Whether the NULL pointer was in memory that is set up and cleared by others."""
     held = flow.first.held_in
@@ -270,12 +264,3 @@ def _registering(backtrace: Backtrace) -> list[Culprit]:
             why = f"was in its call of {called} when the callback came"
             return [Culprit(frame.module, base_name(frame.function), frame.source, None, why)]
     return []
-
-
-def _should_have_set_up(head: EmptyHead) -> list[Culprit]:
-    """Whose task it was to set up the list's head."""
-    if head.by_init:
-        why = "no other function of the module sets up such heads"
-        return [Culprit(head.module, "init_module", None, None, why)]
-    why = "makes what has the list's head, or sets up others in it"
-    return [Culprit(head.module, name, None, None, why) for name in head.functions]

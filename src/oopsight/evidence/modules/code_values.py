@@ -48,6 +48,12 @@ _OF_USERS = (
     (re.compile(r"get_user"), "rax"),
     (re.compile(r"put_user"), "rcx"),
 )
+_INITS = re.compile(
+    r"(?:mutex_init(?:_generic|_lockep)?|init_(?:rwsem|waitqueue_head|swait_queue_head))$"
+)
+"""Functions that set up what the first register points to, which has a list's head in it."""
+_INITIALISED = 32
+"""Bytes of what they set up that count as set."""
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
@@ -126,6 +132,8 @@ class Reading:
         self.filled: set[str] = set()
         self.inner: set[int] = set()
         self.locks: set[int] = set()
+        self.inits: set[tuple[str, int]] = set()
+        """Functions that set members up, and the keys of these."""
         self.of_users: set[int] = set()
         """Keys of the fields whose pointers go to functions that know them for a process's."""
         self.wiped: list[tuple[Value, Value]] = []
@@ -189,6 +197,8 @@ class Reading:
         given = _FREES.get(known.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
+        if _INITS.match(known.lstrip("_")):
+            self._sets_up(known.lstrip("_"), self._value("rdi"))
         register = of_users(known)
         users = self._value(register) if register is not None else None
         if users is not None and users.kind == "loaded":
@@ -206,6 +216,12 @@ class Reading:
         if size is not None and size.kind == "number":
             result = result._replace(size=size.number)
         self.registers["rax"] = result
+
+    def _sets_up(self, called: str, member: Value) -> None:
+        """A call of a function that sets a member up."""
+        key = member.number if member.kind in ("inner", "number") else 0
+        self.inits.add((called, key))
+        self.keys.update(range(key, key + _INITIALISED, 4))
 
     def step(self, mnemonic: str, operands: str, end: int) -> None:
         """Any other instruction."""

@@ -141,6 +141,8 @@ class FieldUse:
     """Whether it stores what ``list_del()`` leaves in an entry."""
     checks: frozenset[int] = frozenset()
     """Keys of the fields whose pointers it compares with NULL."""
+    inits: frozenset[tuple[str, int]] = frozenset()
+    """The kernel's functions that it has set up members, as wait queues, and the keys of these."""
     of_users: frozenset[int] = frozenset()
     """Keys of the fields whose pointers it knows for a process's, and copies through as such."""
 
@@ -172,6 +174,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         uncounts=one.uncounts or other.uncounts,
         unlinks=one.unlinks or other.unlinks,
         checks=one.checks | other.checks,
+        inits=one.inits | other.inits,
         of_users=one.of_users | other.of_users,
     )
 
@@ -290,6 +293,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         uncounts=reading.uncounts,
         unlinks=any(value == Value("number", _UNLINKED) for *_, value, _ in reading.stored),
         checks=frozenset(one.number for one in reading.tested if one.kind == "loaded"),
+        inits=frozenset(reading.inits),
         of_users=frozenset(reading.of_users),
     )
 

@@ -1,0 +1,29 @@
+"""A list's head, or what has one in it, that nobody set up: the proof, and who should have."""
+
+from __future__ import annotations
+
+from oopsight.diagnosis import Culprit, Step
+from oopsight.evidence import Missing
+from oopsight.evidence.corruption.empty_head import EmptyHead
+
+
+def never_set_up(head: EmptyHead) -> list[Step]:
+    """What the head holds, where it is known."""
+    if head.owner is None or head.memory is None:
+        return []
+    claim = (
+        f"the code takes {head.address} ({head.owner.detail}) for the head of a list: both "
+        "pointers there are NULL, which an empty list's head never holds"
+    )
+    return [Step(claim, (head.memory,))]
+
+
+def should_have_set_up(head: EmptyHead | Missing) -> list[Culprit]:
+    """Whose task it was to set up the list's head."""
+    if isinstance(head, Missing):
+        return []
+    if head.by_init:
+        why = "no other function of the module sets up such heads"
+        return [Culprit(head.module, "init_module", None, None, why)]
+    why = "makes what has the list's head, or sets up others in it"
+    return [Culprit(head.module, name, None, None, why) for name in head.functions]
