@@ -10,6 +10,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing
+from oopsight.evidence.corruption import two_lists
 from oopsight.evidence.corruption.two_lists import TwoLists, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -123,3 +124,41 @@ def test_an_entry_that_was_added_again_is_led_to_after_its_deletion(
         return
     assert isinstance(twice, TwoLists)
     assert (twice.head, twice.adders, twice.deleted) == ("jobs_runnable", ("jobs_ready",), True)
+
+
+def test_of_a_list_in_an_object_the_module_that_worked_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who adds whatever the entry says comes first; of a helper who calls it so."""
+    head = 0xFFFF888003400100
+    code = [
+        function("jobs_start", 0x10, ADD),
+        function("jobs_resume", 0x20, ADD),
+        function("jobs_cancel", 0x30, ADD, DELETE),
+    ]
+    always = {"jobs_resume", "jobs_retry"}
+    monkeypatch.setattr(two_lists, "calls_always", lambda _, one, __: one.name in always)
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
+
+    def collected() -> Any:
+        machine = Machine()
+        machine.words(ENTRY, head, OTHER)
+        machine.words(head, OTHER, ENTRY)
+        machine.words(OTHER, ENTRY, head)
+        report = made.list_report(TEXT.format(was=head))
+        kept = tuple(replace(one, owner=replace(one.owner, kind="slab")) for one in report.entries)
+        flow = made.data_flow(made.way(made.flow_step("loaded", "jobs_cancel", ENTRY, "jobs")))
+        return collect(machine.session, replace(report, entries=kept), MODULES, flow)
+
+    twice = collected()
+    assert isinstance(twice, TwoLists)
+    assert (twice.head, twice.module, twice.only) == (None, "jobs", False)
+    assert twice.adders == ("jobs_resume", "jobs_start")
+    code[:] = [
+        function("jobs_put", 0x10, ADD),
+        function("jobs_start", 0x20, "jobs_put"),
+        function("jobs_retry", 0x30, "jobs_put"),
+        function("jobs_make", 0x40, "jobs_put", "kmalloc_trace"),
+    ]
+    assert collected().adders == ("jobs_retry", "jobs_start", "jobs_put")

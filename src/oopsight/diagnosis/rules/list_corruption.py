@@ -14,10 +14,10 @@ How it is decided
     check, an access at these addresses means the same. Where the neighbour that is wrong is well
     linked at another place, it was added there while it was on this list; so it was where an entry
     had been deleted and the list leads to it still, from both sides. Blamed is the function that
-    adds there and neither takes off nor allocates. An entry that leads to itself while its
-    neighbours lead to it was set up again: who does that to what it has not made comes first. Where
-    neighbours do not agree, who changes lists
-    and takes no lock, as others of the module do, comes first.
+    adds there and neither takes off nor allocates, of several the one that does so on all of its
+    ways, whatever the entry says. An entry that leads to itself while its neighbours lead to it was
+    set up again: who does that to what it has not made comes first. Where neighbours do not agree,
+    who changes lists and takes no lock, as others of the module do, comes first.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken

@@ -12,8 +12,12 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.modules.calls_always import calls_always
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
+    LIST_ADDS,
     adds_to_lists,
     allocates,
     inner_functions,
@@ -22,6 +26,7 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
 from oopsight.session import Session, read_word
 from oopsight.text import printable
 
@@ -41,7 +46,7 @@ class TwoLists:
     head: str | None
     """The variable that heads that list."""
     module: str | None
-    """That variable's module."""
+    """That variable's module; of another list the one that worked on it."""
     adders: tuple[str, ...]
     """The module's functions that add to that list and take off none, nor allocate."""
     only: bool
@@ -81,11 +86,14 @@ def collect(
     found = list_head(session, modules, beside, forward, at) or _head_behind(
         session, modules, at, _PREV if forward == _NEXT else _NEXT
     )
-    module = found[0] if found is not None else None
+    # Of a list whose head is in an object, the module that worked on it.
+    near = flow.first.module if isinstance(flow, DataFlow) else None
+    worked = next((one for one in modules.loaded if one.name == near and one.taints), None)
+    module = found[0] if found is not None else worked
     adders: tuple[str, ...] = ()
     only = False
-    if found is not None:
-        adders, only = _adders(session, found[0], found[1])
+    if module is not None:
+        adders, only = _adders(session, module, found[1] if found is not None else None)
     return TwoLists(
         entry=entry.owner,
         from_entry=BytesPointer(Address(at + forward), there.hex()),
@@ -93,7 +101,7 @@ def collect(
         head=_name(session, found[1]) if found is not None else None,
         module=module.name if module is not None else None,
         adders=adders,
-        only=only,
+        only=only and found is not None,
     )
 
 
@@ -178,7 +186,7 @@ def _name(session: Session, at: int) -> str | None:
 def _adders(session: Session, module: Module, head: int | None) -> tuple[tuple[str, ...], bool]:
     """Functions that add to a list and neither take off nor allocate; whether it can be no other.
 
-    ``list_move()`` has both calls.
+    ``list_move()`` has both calls. Those come first that add whatever the entry says.
 
     :param head: the list's, if that is a variable; who has it from its caller does not refer to it
     """
@@ -186,10 +194,30 @@ def _adders(session: Session, module: Module, head: int | None) -> tuple[tuple[s
     begin, end = whole_variable(session, head) if head is not None else (0, 0)
     all_ = [f for f in code if adds_to_lists(f)]
     all_ = [f for f in all_ if any(begin <= at < end for at in f.refers)] or all_
-    able = [f for f in all_ if not takes_off_lists(f) and not allocates(f)]
+    able = [f for f in all_ if _can_only_add(f)]
     callers = [f for f in code if able and able[0].name in f.calls]
     helper = len(callers) > 1 or any(allocates(f) for f in callers)
-    return named(able), len(all_) == len(able) == 1 and not helper
+    sure = len(all_) == len(able) == 1 and not helper
+    return named(_by_need(SessionReader(session), able, code)), sure
+
+
+def _can_only_add(one: ModuleFunction) -> bool:
+    return not takes_off_lists(one) and not allocates(one)
+
+
+def _by_need(
+    reader: SessionReader, able: list[ModuleFunction], code: list[ModuleFunction]
+) -> list[ModuleFunction]:
+    """Those that add, whatever the entry says, before others; of a helper those that call it."""
+    found: dict[ModuleFunction, bool] = {}
+    for one in able:
+        callers = [f for f in code if one.name in f.calls and f is not one]
+        if len(callers) > 1:
+            wanted = (base_name(one.name),)
+            found |= {f: calls_always(reader, f, wanted) for f in callers if _can_only_add(f)}
+        else:
+            found[one] = len(able) > 1 and calls_always(reader, one, LIST_ADDS)
+    return [*sorted(found, key=lambda one: not found[one]), *able]
 
 
 def whole_variable(session: Session, at: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
 """What the names of functions that allocate begin with."""
 # Since Linux 6.6 with "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
-_LIST_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
+LIST_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
 _LIST_DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
 _MOST_DATA = 1 << 20
 _MOST_TABLES = 64
@@ -294,7 +294,7 @@ def thread_starters(code: list[ModuleFunction]) -> tuple[str, ...]:
 
 def adds_to_lists(function: ModuleFunction) -> bool:
     """Whether it adds an entry to a list, where the kernel checks lists."""
-    return any(base_name(name) in _LIST_ADDS for name in function.outside)
+    return any(base_name(name) in LIST_ADDS for name in function.outside)
 
 
 def takes_off_lists(function: ModuleFunction) -> bool:
