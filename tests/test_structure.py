@@ -113,3 +113,14 @@ def test_tests_mirror_the_package() -> None:
         package = module.with_suffix("")
         itself = module.name == f"{module.parent.name}.py" and module.parent.is_dir()
         assert module.exists() or package.is_dir() or itself, f"tests/{relative} tests no module"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_strings_of_a_dump_are_read_to_an_end(path: Path) -> None:
+    # drgn's string_() follows a char pointer to a zero, wherever that is.
+    calls = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "string_"
+    ]
+    assert not calls or path == PACKAGE / "text.py"

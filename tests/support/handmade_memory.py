@@ -83,3 +83,10 @@ class Kernel:
         at = address - BASE
         data = b"".join(value.to_bytes(8, "little") for value in values)
         self.data[at : at + len(data)] = data
+
+
+def char_array(text: bytes) -> drgn.Object:
+    """A name as a struct of the kernel holds it: an array of char with a zero behind the text."""
+    prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
+    kind = prog.array_type(prog.int_type("char", 1, True), len(text) + 1)
+    return drgn.Object.from_bytes_(prog, kind, text + b"\0")

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+from oopsight.text import c_string
+
 _MAPPING_FLAGS = 0x3  # include/linux/page-flags.h: PAGE_MAPPING_FLAGS
 _TYPE, _BLOCK = 0xF000, 0x6000  # S_IFMT, S_IFBLK
 _MOST_WORDS = 2048
@@ -62,7 +64,7 @@ def _bio_at(prog: Any, word: int) -> int | None:
 
     try:
         info = slab_object_info(prog, word)
-        name = info.slab_cache.name.string_() if info is not None else b""
+        name = c_string(info.slab_cache.name) if info is not None else b""
     except (FaultError, LookupError, ValueError):
         return None
     return int(info.address) if name.startswith(b"bio-") else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 _LONGEST_NAME = 128
 # Symbols of data without a size may be followed by pages of something else.
@@ -97,7 +97,7 @@ class Names:
             info = slab_object_info(self._prog, address)
             if info is None:
                 return None
-            cache = printable(info.slab_cache.name.string_(), _LONGEST_NAME)
+            cache = printable(c_string(info.slab_cache.name), _LONGEST_NAME)
             offset = address - info.address
         except (FaultError, LookupError, AttributeError, ValueError):
             return None

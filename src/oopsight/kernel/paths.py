@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 _MOST_STEPS = 4096
 """Directories and mounts on the way to the root; a path has no more characters."""
@@ -22,7 +22,7 @@ def path_of(path: Any) -> str:
     entry = path.dentry.read_()
     operations = entry.d_op.read_()
     if operations and operations.d_dname:
-        return f"[{printable(entry.d_inode.i_sb.s_type.name.string_())}]"
+        return f"[{printable(c_string(entry.d_inode.i_sb.s_type.name))}]"
     names: list[bytes] = []
     for _ in range(_MOST_STEPS):
         if entry == mount.mnt.mnt_root:
@@ -34,7 +34,7 @@ def path_of(path: Any) -> str:
         parent = entry.d_parent.read_()
         if parent == entry:
             return _joined(names)
-        names.append(entry.d_name.name.string_())
+        names.append(c_string(entry.d_name.name))
         entry = parent
     raise FaultError("directories that lead in a circle", entry.value_())
 
@@ -52,7 +52,7 @@ def kernfs_path(node: Any) -> str:
     for _ in range(_MOST_STEPS):
         if node == root:
             return _joined(names)
-        names.append(node.name.string_())
+        names.append(c_string(node.name))
         node = kernfs_parent(node)
     raise FaultError("nodes that lead in a circle", node.value_())
 

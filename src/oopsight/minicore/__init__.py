@@ -36,6 +36,7 @@ from oopsight.minicore.scrub import scrub
 from oopsight.minicore.user_pages import is_the_kernels
 from oopsight.report import build
 from oopsight.session import Session
+from oopsight.text import c_string
 
 COMMANDS = ("sys", "bt -a", "ps", "log", "mod -t", "files", "kmem -s", "runq", "task")
 """What the analysis itself may not read, and every reader of a crash asks first."""
@@ -137,7 +138,7 @@ def _header(session: Session) -> Header:
 
     info, uts = session.info, session.prog["init_uts_ns"].name
     names = ("sysname", "nodename", "release", "version", "machine", "domainname")
-    texts = [uts.member_(name).string_().decode("utf-8", "replace") for name in names]
+    texts = [c_string(uts.member_(name)).decode("utf-8", "replace") for name in names]
     base = info.vmcoreinfo.get("NUMBER(phys_base)", "0")
     return Header(
         node=texts[1],
@@ -156,12 +157,12 @@ def _private_texts(session: Session) -> list[bytes]:
     from drgn import FaultError
 
     uts = session.prog["init_uts_ns"].name
-    texts = [uts.nodename.string_()]
-    if uts.domainname.string_() != b"(none)":
-        texts.append(uts.domainname.string_())
+    texts = [c_string(uts.nodename)]
+    if c_string(uts.domainname) != b"(none)":
+        texts.append(c_string(uts.domainname))
     for name in ("saved_command_line", "boot_command_line"):
         with contextlib.suppress(LookupError, FaultError):
-            line = session.prog[name].string_().strip()
+            line = c_string(session.prog[name]).strip()
             # Parsing left the assignments behind one by one.
             texts += [line, *(word for word in line.split() if b"=" in word)]
     return texts

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence.modules.modules import Module
 from oopsight.minicore.record import PAGE
+from oopsight.text import c_string
 
 if TYPE_CHECKING:
     from drgn import Program
@@ -107,7 +108,7 @@ def keep_variables(prog: Program) -> None:
     keep_code(prog, [a for a in (_address(prog, name) for name in _SAMPLES) if a is not None])
     with contextlib.suppress(LookupError, FaultError):
         for flag in itertools.islice(prog["pageflag_names"], _MOST_FLAGS):
-            flag.name.string_()
+            c_string(flag.name)
     _keep_sections(prog)
     _keep_nodes(prog)
 

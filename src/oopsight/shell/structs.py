@@ -11,6 +11,7 @@ from oopsight.shell.numbers import cpus, decimal_first, hexadecimal
 from oopsight.shell.output import Gap, gap_from, plain, readable_errors
 from oopsight.shell.tasks import cpus_of
 from oopsight.shell.types import find_struct, member_of, offset_of, unaliased
+from oopsight.text import c_string
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -289,7 +290,7 @@ def _data(value: Any, depth: int = 0) -> Any:
             if element.kind == TypeKind.INT and element.size == 1 and "char" in element.name:
                 from oopsight.text import printable
 
-                return printable(value.string_())
+                return printable(c_string(value))
             length = unaliased(value.type_).length or 0
             return [_data(value[i], depth + 1) for i in range(min(length, 256))]
         number = value.value_()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oopsight.shell.output import readable_errors
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -27,7 +27,7 @@ def slab_name(shell: Shell, address: int) -> str | None:
             memo[page] = None
             if cache:
                 try:
-                    memo[page] = printable(cache.name.string_(), 64)
+                    memo[page] = printable(c_string(cache.name), 64)
                 except readable_errors():
                     memo[page] = "cache whose name cannot be read"
     found: str | None = memo[page]

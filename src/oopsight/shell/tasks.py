@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from oopsight.shell.bulk import Fields
 from oopsight.shell.output import readable_errors
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 MOST_TASKS = 4_000_000
 _STATES = {
@@ -224,7 +224,7 @@ def pid_of(task: Any) -> int:
 
 def comm_of(task: Any) -> str:
     """Its name, safe to show."""
-    return printable(task.comm.string_())
+    return printable(c_string(task.comm))
 
 
 def state_of(task: Any) -> str:

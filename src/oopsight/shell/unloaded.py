@@ -17,7 +17,7 @@ from oopsight.evidence.modules.former_owner import former_owner as former_owner_
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.shell.output import readable_errors
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -61,7 +61,7 @@ def unloaded_modules(shell: Shell) -> list[Unloaded]:
         ):
             if number >= MOST_UNLOADED:
                 break
-            name = printable(entry.name.string_())
+            name = printable(c_string(entry.name))
             found[name] = Unloaded(name, f"{entry.taints.value_():#x}", entry.count.value_(), False)
     except readable_errors():
         pass

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from oopsight.shell.output import readable_errors
 from oopsight.shell.paging import Walk, walk
+from oopsight.text import c_string
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -16,7 +17,7 @@ _KERNEL_IMAGE = 0xFFFFFFFF80000000
 def levels(shell: Shell) -> int:
     """Levels of the page tables: 4, or 5 where the machine uses 57-bit addresses."""
     if "levels" not in shell.cache:
-        info = shell.prog["VMCOREINFO"].string_()
+        info = c_string(shell.prog["VMCOREINFO"])
         found = 5 if b"NUMBER(pgtable_l5_enabled)=1" in info else 4
         shell.cache["levels"] = found
     return int(shell.cache["levels"])
@@ -34,7 +35,7 @@ def physical_base(shell: Shell) -> int:
     """Where the kernel's image lies in physical memory, less its own offset."""
     import re
 
-    info = shell.prog["VMCOREINFO"].string_().decode("ascii", "replace")
+    info = c_string(shell.prog["VMCOREINFO"]).decode("ascii", "replace")
     found = re.search(r"^NUMBER\(phys_base\)=(-?\d+)", info, re.MULTILINE)
     if found:
         return int(found.group(1))

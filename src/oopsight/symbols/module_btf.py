@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oopsight.errors import SymbolError
+from oopsight.text import c_string
 
 if TYPE_CHECKING:
     from drgn import Program, Type, TypeKindSet
@@ -111,5 +112,5 @@ def _module_btf(prog: Program) -> Iterator[tuple[str, bytes]]:
         size = row.btf.data_size.value_()
         if count == _MOST_MODULES or not 0 < size <= _MOST_BYTES:
             return
-        name = row.module.name.string_().decode("ascii", "replace")
+        name = c_string(row.module.name).decode("ascii", "replace")
         yield name, prog.read(row.btf.data.value_(), size)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from drgn import Object, Program, Symbol, SymbolIndex
 
 _MOST_STRINGS = 64 << 20
+_LONGEST = 512  # bytes of a symbol's name: KSYM_NAME_LEN
 
 
 class ModuleNames:
@@ -89,7 +90,9 @@ def _strings(module: Object) -> bytes | None:
         last = names.symtab[names.num_symtab.value_() - 1].st_name.value_()
         if last > _MOST_STRINGS:
             return None
-        strings: bytes = prog.read(start, last) + prog.read_c_string(start + last) + b"\0"
+        strings: bytes = (
+            prog.read(start, last) + prog.read_c_string(start + last, max_size=_LONGEST) + b"\0"
+        )
     except (FaultError, LookupError, AttributeError, ValueError):
         return None
     return strings

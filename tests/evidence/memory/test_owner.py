@@ -5,6 +5,7 @@ from typing import Any
 
 import handmade_facts as made
 import pytest
+from handmade_memory import char_array
 from handmade_session import Machine
 
 from oopsight.evidence.memory import owner
@@ -78,7 +79,7 @@ def info(allocated: bool | None, size: int = 32, stride: int = 32, sharers: int 
         object_size=value(size),
         size=value(stride),
         refcount=value(sharers),
-        name=SimpleNamespace(string_=lambda: b"kmalloc-32"),
+        name=char_array(b"kmalloc-32"),
         value_=lambda: 0xFFFF888000001000,
     )
     return SimpleNamespace(slab_cache=cache, address=OBJECT, allocated=allocated)

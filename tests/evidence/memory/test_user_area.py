@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from drgn import FaultError
+from handmade_memory import char_array
 
 from oopsight.evidence.memory.user_area import user_area
 
@@ -23,7 +24,7 @@ class Value(int):
 def process(name: str, *, mm: bool = True) -> Any:
     return SimpleNamespace(
         mm=SimpleNamespace(owner=name) if mm else None,
-        comm=SimpleNamespace(string_=name.encode),
+        comm=char_array(name.encode()),
     )
 
 

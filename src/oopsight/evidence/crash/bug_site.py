@@ -19,7 +19,7 @@ from oopsight.kernel.code_locks import Function
 from oopsight.kernel.conditions import Condition, condition
 from oopsight.kernel.names import Names
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 from oopsight.walk import MOST_MODULES, each_once
 
 _MOST_ENTRIES = 200_000
@@ -89,7 +89,7 @@ def _tables(prog: Any, pc: int, modules: Modules | Missing) -> list[tuple[int, i
             start = prog.symbol("__start___bug_table").address
             return [(start, prog.symbol("__stop___bug_table").address)]
         for module in each_once(for_each_module(prog), MOST_MODULES):
-            if module.name.string_().decode(errors="replace") == owner.name:
+            if c_string(module.name).decode(errors="replace") == owner.name:
                 table = module.bug_table.value_()
                 size = sizeof(prog.type("struct bug_entry")) * module.num_bugs.value_()
                 return [(table, table + size)]
@@ -116,7 +116,7 @@ def _search(prog: Any, start: int, end: int, pc: int) -> tuple[str | None, bool 
         file_at = offsetof(kind, "file_disp")
         (file,) = struct.unpack_from("<i", table, offset + file_at)
         line = struct.unpack_from("<H", table, offset + offsetof(kind, "line"))[0]
-        path = Object(prog, "char *", start + offset + file_at + file).string_()
+        path = c_string(Object(prog, "char *", start + offset + file_at + file))
         name = printable(path, _LONGEST_PATH)
         return f"{name}:{line}", bool(flags & _WARNING)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def collect(session: Session) -> System:
     prog = session.prog
     uts = prog["init_uts_ns"].name
     return System(
-        release=printable(uts.release.string_()),
-        version=printable(uts.version.string_()),
-        machine=printable(uts.machine.string_()),
-        node=printable(uts.nodename.string_()),
+        release=printable(c_string(uts.release)),
+        version=printable(c_string(uts.version)),
+        machine=printable(c_string(uts.machine)),
+        node=printable(c_string(uts.nodename)),
         cpus=sum(1 for _ in for_each_present_cpu(prog)),
         uptime=float(ktime_get_seconds(prog).value_()),
         crash_time=session.info.vmcoreinfo.crash_time,

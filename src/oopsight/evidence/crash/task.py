@@ -9,7 +9,7 @@ from oopsight.evidence import Address, Missing, missing_from
 from oopsight.evidence.pointers import FileReference, TaskPointer
 from oopsight.kernel.paths import path_of
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 MOST_ANCESTORS = 64
 MOST_FILES = 4096
@@ -37,7 +37,7 @@ class CrashedTask:
 
 
 def _pointer(task: Any) -> TaskPointer:
-    comm = printable(task.comm.string_())
+    comm = printable(c_string(task.comm))
     return TaskPointer(task.pid.value_(), comm, Address(task.value_()))
 
 
@@ -107,7 +107,7 @@ def collect(session: Session) -> CrashedTask:
     ancestry = _ancestry(task)
     return CrashedTask(
         pid=task.pid.value_(),
-        comm=printable(task.comm.string_()),
+        comm=printable(c_string(task.comm)),
         cpu=task_cpu(task),
         ancestry=ancestry,
         files=files,

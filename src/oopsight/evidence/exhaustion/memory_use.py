@@ -17,7 +17,7 @@ from oopsight.kernel.slab_sample import sample
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 _MOST_TASKS = 200_000
 _MOST_AREAS = 500_000
@@ -271,7 +271,7 @@ class _Counter:
 
         address = cache.value_()
         try:
-            name = printable(cache.name.string_(), 128)
+            name = printable(c_string(cache.name), 128)
         except FaultError:
             name = f"cache at {address:#x}"
         use = CacheUse(name, Address(address), pages, cache.object_size.value_(), because)

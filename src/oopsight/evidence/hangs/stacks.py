@@ -21,7 +21,7 @@ from oopsight.kernel.machine_code import SLOT
 from oopsight.kernel.names import Names
 from oopsight.plumbing import base_name, why_plumbing
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 MOST_CALLS = 256
 _LARGEST_FUNCTION = 16384
@@ -188,7 +188,7 @@ def task_pointer(task: Any) -> TaskPointer:
     :param task: ``struct task_struct *``
     :raises drgn.FaultError: if it cannot be read
     """
-    return TaskPointer(task.pid.value_(), printable(task.comm.string_()), Address(task.value_()))
+    return TaskPointer(task.pid.value_(), printable(c_string(task.comm)), Address(task.value_()))
 
 
 def stack_base(session: Session, task: TaskPointer) -> int | None:

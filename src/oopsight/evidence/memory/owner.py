@@ -20,7 +20,7 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.session import Session
 from oopsight.symbols.lookup import symbols_between
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from drgn import Program
@@ -190,7 +190,7 @@ def slab_object(session: Session, modules: Modules | None, info: Any) -> SlabObj
     cache = info.slab_cache
     try:
         size, stride = cache.object_size.value_(), cache.size.value_()
-        name = printable(cache.name.string_(), 128)
+        name = printable(c_string(cache.name), 128)
     except FaultError:
         return None
     if not 0 < size <= stride:
@@ -425,7 +425,7 @@ def _stack(session: Session, address: int) -> str | None:
     except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     if base <= address < base + size:
-        return f"the stack of {printable(task.comm.string_())} (pid {task.pid.value_()})"
+        return f"the stack of {printable(c_string(task.comm))} (pid {task.pid.value_()})"
     return None
 
 

@@ -8,7 +8,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, missing_from
 from oopsight.evidence.pointers import Memory
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 MOST_CACHES = 100_000
 
@@ -62,7 +62,7 @@ def _created_as(cache: Any) -> str | None:
 
     try:
         name = cache.kobj.name.read_()
-        return printable(name.string_(), 128) if name else None
+        return printable(c_string(name), 128) if name else None
     except (AttributeError, FaultError):  # no sysfs for slabs (CONFIG_SLUB_TINY, SLAB)
         return None
 
@@ -80,7 +80,7 @@ def collect(session: Session) -> SlabCaches:
                 break
             name: str | Missing
             try:
-                name = printable(cache.name.string_(), 128)
+                name = printable(c_string(cache.name), 128)
             except FaultError as error:
                 name = missing_from(error)
             try:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from oopsight.errors import SymbolError
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 _MOST_TASKS = 4096
 
@@ -50,6 +50,6 @@ def _area_of(task: Any, address: int, *, own: bool) -> UserArea | None:
     area = vma_find(task.mm, address)
     if not area:
         return None
-    name = printable(task.comm.string_())
+    name = printable(c_string(task.comm))
     begin, end = area.vm_start.value_(), area.vm_end.value_()
     return UserArea(f"in the address space of {name}, {begin:#x}-{end:#x}", own)

@@ -39,7 +39,7 @@ from oopsight.symbols.module_file import (
     read,
 )
 from oopsight.symbols.module_places import at_hand, find
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 from oopsight.walk import MOST_MODULES, each_once
 
 _MOST_SYMBOLS = 1 << 20
@@ -354,7 +354,7 @@ def _loaded_copy(session: Session, name: str) -> _Names:
     leave = None
     try:
         loaded = each_once(for_each_module(session.prog), MOST_MODULES)
-        module = next((one for one in loaded if printable(one.name.string_()) == name), None)
+        module = next((one for one in loaded if printable(c_string(one.name)) == name), None)
         if module is not None:
             for symbol in module_kallsyms(module)[:_MOST_SYMBOLS]:
                 function = symbol.kind == SymbolKind.FUNC

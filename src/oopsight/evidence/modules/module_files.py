@@ -13,7 +13,7 @@ from oopsight.session import Session
 from oopsight.symbols.compressed import in_memory
 from oopsight.symbols.module_places import find
 from oopsight.symbols.module_store import ModuleStore
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 MOST_FILES = 8
 """Files tried for one module: of several kernels, stripped and not."""
@@ -31,7 +31,7 @@ def _modules_at(session: Session, addresses: Iterable[int]) -> list[str]:
         try:
             module = address_to_module(session.prog, address)
             if module:
-                names[printable(module.name.string_())] = None
+                names[printable(c_string(module.name))] = None
         except (FaultError, LookupError, AttributeError, ValueError):
             continue
     return list(names)[:MOST_MODULES]

@@ -18,7 +18,7 @@ from oopsight.kernel.machine_code import direct_target
 from oopsight.kernel.names import Names
 from oopsight.plumbing import base_name
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 from oopsight.walk import MOST_MODULES, each_once
 
 _STATES = {1: "init", 2: "exit"}  # enum module_state: MODULE_STATE_COMING, MODULE_STATE_GOING
@@ -64,7 +64,7 @@ def collect(
     module, phase = found[0]
     functions = _functions(session, module, phase)
     return ModuleTransition(
-        printable(module.name.string_()), phase, functions, memory_of(module, "state")
+        printable(c_string(module.name)), phase, functions, memory_of(module, "state")
     )
 
 

@@ -9,7 +9,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, missing_from
 from oopsight.evidence.pointers import ModulePointer
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 from oopsight.walk import MOST_MODULES, each_once
 
 # What a hostile list may make us walk; distributions load some hundreds.
@@ -72,9 +72,9 @@ def _last_unloaded(prog: Any) -> str | None:
     except KeyError:
         return None
     try:
-        raw = last.name.string_()  # a struct since Linux 6.1 (commit 6f1dae1d84b6)
+        raw = c_string(last.name)  # a struct since Linux 6.1 (commit 6f1dae1d84b6)
     except AttributeError:
-        raw = last.string_()  # a string, with the taints behind the name
+        raw = c_string(last)  # a string, with the taints behind the name
     return printable(raw).split("(")[0].strip() or None
 
 
@@ -88,7 +88,7 @@ def _unloaded_tainted(prog: Any) -> tuple[tuple[str, str], ...]:
         head = prog["unloaded_tainted_modules"].address_of_()
         entries = list_for_each_entry("struct mod_unload_taint", head, "list")
         for entry in each_once(entries, MOST_MODULES):
-            name, taints = printable(entry.name.string_()), entry.taints.value_()
+            name, taints = printable(c_string(entry.name)), entry.taints.value_()
             found.append((name, f"{taints:#x}"))
     except (LookupError, FaultError, AttributeError):
         pass  # not in this kernel, or damaged: what was read counts
@@ -102,7 +102,7 @@ def _area(prog: Any) -> tuple[Address, Address] | None:
 
     if prog.platform is None or prog.platform.arch != Architecture.X86_64:
         return None
-    image = 1 << 30 if "KERNELOFFSET" in prog["VMCOREINFO"].string_().decode() else 512 << 20
+    image = 1 << 30 if "KERNELOFFSET" in c_string(prog["VMCOREINFO"]).decode() else 512 << 20
     return Address(0xFFFFFFFF80000000 + image), Address(0xFFFFFFFFFF000000)
 
 
@@ -134,7 +134,7 @@ def collect(session: Session) -> Modules:
         try:
             regions = module_address_regions(entry)
             ranges = tuple((Address(s), Address(s + size)) for s, size in regions if size)
-            name = printable(entry.name.string_())
+            name = printable(c_string(entry.name))
             loaded.append(Module(name, ranges[0][0], ranges, module_taints(entry)))
         except (FaultError, IndexError) as error:
             damaged.append(missing_from(error))

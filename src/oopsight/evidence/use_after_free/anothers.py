@@ -19,7 +19,7 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.callback_registries import Registry, registry_of
 from oopsight.evidence.use_after_free.claims import Claim, claim_of, held_by
 from oopsight.session import Session
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -282,7 +282,7 @@ def _needs(session: Session, one: Module) -> set[str]:
         # struct module has target_list with CONFIG_MODULE_UNLOAD.
         head = module.target_list.address_of_() if module else None
         uses = list_for_each_entry("struct module_use", head, "target_list") if module else ()
-        return {printable(use.target.name.string_()) for use in itertools.islice(uses, _MOST_USED)}
+        return {printable(c_string(use.target.name)) for use in itertools.islice(uses, _MOST_USED)}
     except (FaultError, LookupError, AttributeError, SymbolError):
         return set()
 

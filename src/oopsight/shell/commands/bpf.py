@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from oopsight.evidence import Address
 from oopsight.shell.numbers import decimal_first
 from oopsight.shell.output import readable_errors
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -125,7 +125,7 @@ def _program(
         maps=used,
     )
     if details:
-        name = out.got(lambda: printable(auxiliary.name.string_()), "name")
+        name = out.got(lambda: printable(c_string(auxiliary.name)), "name")
         loaded = out.got(lambda: int(auxiliary.load_time.value_()), "load_time")
         user = out.got(
             lambda: int(auxiliary.user.uid.val.value_()) if auxiliary.user else "(unused)", "uid"
@@ -183,7 +183,7 @@ def _map(shell: Shell, number: int, map_: Any, args: Args, out: Out, *, details:
         flags=flags,
     )
     if details:
-        name = out.got(lambda: printable(map_.name.string_()), "name")
+        name = out.got(lambda: printable(c_string(map_.name)), "name")
         sizes = [int(map_.member_(m).value_()) for m in ("key_size", "value_size", "max_entries")]
         user: Any = "(unused)"
         try:

@@ -22,7 +22,7 @@ from oopsight.errors import OutputError, UsageError
 from oopsight.evidence import Address
 from oopsight.shell.memory import dump
 from oopsight.shell.output import Gap, readable_errors
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -146,7 +146,7 @@ def _characters(shell: Shell, out: Out) -> None:
                 rows.append((int(entry.major.value_()), int(entry.baseminor.value_()), entry))
     rows.sort(key=lambda row: row[0])
     for major, minor, entry in rows:
-        name = out.got(lambda e=entry: printable(e.member_("name").string_()), "name")  # type: ignore[misc]
+        name = out.got(lambda e=entry: printable(c_string(e.member_("name"))), "name")  # type: ignore[misc]
         cdev = out.got(lambda e=entry, m=minor: _cdev(shell, e, m), "cdev")  # type: ignore[misc]
         operations = out.got(lambda c=cdev: _operations(shell, c), "ops")  # type: ignore[misc]
         _row(shell, major, name, cdev, operations, out)
@@ -190,7 +190,7 @@ def _blocks(shell: Shell, out: Out) -> None:
         for entry in out.walk(_chain(head), "block devices", MOST):
             with out.item(f"block device {entry.value_():x}"):
                 major = int(entry.major.value_())
-                name = printable(entry.member_("name").string_())
+                name = printable(c_string(entry.member_("name")))
                 disk = disks.get(major)
                 place = int(disk.value_()) if disk is not None else 0
                 operations = int(disk.fops.value_()) if disk is not None else 0
@@ -279,7 +279,7 @@ def _resources(shell: Shell, root: str, digits: int, out: Out) -> None:
         seen.add(resource.value_())
         with out.item(f"resource {resource.value_():x}"):
             start, end = int(resource.start.value_()), int(resource.end.value_())
-            name = printable(resource.name.string_()) if resource.name else ""
+            name = printable(c_string(resource.name)) if resource.name else ""
             out.row(
                 f"{resource.value_():016x}  {start:0{digits}x}-{end:0{digits}x}  {name}",
                 resource=Address(resource.value_()),
@@ -309,11 +309,11 @@ def _pci(shell: Shell, out: Out) -> None:
             while bus.parent:
                 bus = bus.parent.read_()
             out.line("    ROOT BUS     BUSNAME")
-            out.line(f"{address:016x} {printable(bus.dev.kobj.name.string_())}")
+            out.line(f"{address:016x} {printable(c_string(bus.dev.kobj.name))}")
             out.line("      PCI DEV      DO:BU:SL.FN  CLASS   PCI_ID      TYPE   ")
         for device in devices:
             with out.item(f"PCI device {device.value_():x}", indent="  "):
-                name = printable(device.dev.kobj.name.string_())
+                name = printable(c_string(device.dev.kobj.name))
                 kind = int(device.member_("class").value_()) >> 8
                 vendor, model = int(device.vendor.value_()), int(device.device.value_())
                 type_ = _pci_type(device)

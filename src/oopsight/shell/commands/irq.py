@@ -18,7 +18,7 @@ from oopsight.evidence import Address
 from oopsight.shell.numbers import cpus
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.shell.tasks import cpus_of
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -74,7 +74,7 @@ def _actions(desc: Any) -> list[Any]:
 
 
 def _name(action: Any) -> str:
-    return printable(action.name.string_()) if action.name else ""
+    return printable(c_string(action.name)) if action.name else ""
 
 
 def _handlers(shell: Shell, args: Args, out: Out) -> None:
@@ -171,7 +171,7 @@ def _counts(shell: Shell, args: Args, out: Out) -> None:
             flow = ""
             try:
                 if desc.member_("name"):
-                    flow = f"-{printable(desc.member_('name').string_())}"
+                    flow = f"-{printable(c_string(desc.member_('name')))}"
             except readable_errors():
                 pass
             names = ",".join(_name(action) for action in actions)

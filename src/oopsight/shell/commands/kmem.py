@@ -34,6 +34,7 @@ from oopsight.shell.kmem import regions, slabs, totals, zones
 from oopsight.shell.numbers import cpus, hexadecimal
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.shell.tasks import cpus_of
+from oopsight.text import c_string
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -155,7 +156,7 @@ def _slabs(shell: Shell, args: Args, out: Out) -> None:
 
 def _plain_name(cache: object) -> str | None:
     try:
-        return str(cache.name.string_().decode("utf-8", "replace"))  # type: ignore[attr-defined]
+        return str(c_string(cache.name).decode("utf-8", "replace"))  # type: ignore[attr-defined]
     except readable_errors():
         return None
 
@@ -176,7 +177,7 @@ def _page_cache(shell: Shell, out: Out, *, pages: bool) -> None:
             if block.value_() in seen:
                 continue
             seen.add(block.value_())
-            kind = printable(block.s_type.name.string_(), 32)
+            kind = printable(c_string(block.s_type.name), 32)
             inodes = list_for_each_entry("struct inode", block.s_inodes.address_of_(), "i_sb_list")
             for inode in out.walk(inodes, "inodes", 10_000_000):
                 count = out.got(lambda i=inode: int(i.i_mapping.nrpages.value_()), "nrpages")  # type: ignore[misc]

@@ -17,7 +17,7 @@ from oopsight.shell.commands.bt import irq_stack_top
 from oopsight.shell.output import Gap
 from oopsight.shell.stack import stack_size
 from oopsight.shell.tasks import cpus_of
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -91,7 +91,7 @@ def _facts(shell: Shell, out: Out) -> Iterator[tuple[str, Any]]:
     )  # one text
     yield (
         "MACHINE TYPE",
-        out.got(lambda: printable(prog["init_uts_ns"].name.machine.string_()), "machine"),
+        out.got(lambda: printable(c_string(prog["init_uts_ns"].name.machine)), "machine"),
     )  # one fact
     yield "MEMORY SIZE", amount(memory_pages(shell) * 4096)
     yield "CPUS", f"{len(cpus)}{stopped}"

@@ -28,7 +28,7 @@ import drgn
 
 from oopsight.evidence import Address
 from oopsight.shell.output import readable_errors
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -93,7 +93,7 @@ def run(shell: Shell, args: Args, out: Out) -> None:
 def _row(shell: Shell, module: Any, out: Out) -> dict[str, Any]:
     from drgn.helpers.linux.module import module_address_regions
 
-    name = out.got(lambda: printable(module.name.string_()), "name")
+    name = out.got(lambda: printable(c_string(module.name)), "name")
     regions = [(start, size) for start, size in module_address_regions(module) if size]
     file = None
     try:
@@ -135,7 +135,7 @@ def _taints(shell: Shell, modules: list[Any], out: Out) -> None:
 
     rows = []
     for module in modules:
-        name = out.got(lambda module=module: printable(module.name.string_()), "name")  # type: ignore[misc]
+        name = out.got(lambda module=module: printable(c_string(module.name)), "name")  # type: ignore[misc]
         taints = out.got(lambda module=module: module_taints(module), "taints")  # type: ignore[misc]
         if taints:
             rows.append((name, taints))

@@ -18,7 +18,7 @@ from oopsight.evidence import Address
 from oopsight.shell.numbers import cpus
 from oopsight.shell.output import readable_errors
 from oopsight.shell.tasks import comm_of, cpus_of, pid_of
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -235,7 +235,7 @@ def _groups(shell: Shell, cpu: int, queue: Any, out: Out) -> None:
             if task.sched_task_group.value_() != root:
                 name = task.sched_task_group.css.cgroup.kn.name
                 address = task.sched_task_group.value_()
-                group = f"  TASK_GROUP: {address:x} <{printable(name.string_())}>"
+                group = f"  TASK_GROUP: {address:x} <{printable(c_string(name))}>"
             _queued(cpu, "cfs", task, out)
             if group:
                 out.line(f"          {group}")

@@ -26,7 +26,7 @@ from oopsight.shell import presence
 from oopsight.shell.numbers import decimal_first, hexadecimal
 from oopsight.shell.output import Gap, gap_from, readable_errors
 from oopsight.shell.show import header
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -221,7 +221,7 @@ def physical_ranges(shell: Shell) -> list[Range]:
         if not resource:
             break
         try:
-            name = resource.name.string_() if resource.name else b""
+            name = c_string(resource.name) if resource.name else b""
             if name == b"System RAM":
                 found.append((int(resource.start.value_()), int(resource.end.value_()) + 1))
             resource = resource.sibling.read_()

@@ -27,7 +27,7 @@ from oopsight.evidence import Address
 from oopsight.shell.numbers import amount, duration
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.shell.tasks import cpus_of
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -88,7 +88,7 @@ def facts(shell: Shell, out: Out) -> Iterator[tuple[str, Any]]:
 
     def uts(member: str) -> str | Gap:
         return out.got(
-            lambda: printable(prog["init_uts_ns"].name.member_(member).string_()), member
+            lambda: printable(c_string(prog["init_uts_ns"].name.member_(member))), member
         )
 
     mask = out.got(lambda: taint_mask(shell), "taints")
@@ -187,7 +187,7 @@ def _firmware(shell: Shell, out: Out) -> None:
     for index, pointer in enumerate(shell.prog["dmi_ident"]):
         if index not in names:
             continue
-        value = out.got(lambda p=pointer: printable(p.string_()) if p else None, names[index])  # type: ignore[misc]
+        value = out.got(lambda p=pointer: printable(c_string(p)) if p else None, names[index])  # type: ignore[misc]
         if value is not None:
             out.row(f"{names[index]:>25}: {value}", name=names[index], value=value)
 

@@ -10,7 +10,7 @@ from oopsight.evidence import Address
 from oopsight.kernel.slab_objects import follow_free, slab_object_info
 from oopsight.shell.output import Gap, gap_from, readable_errors
 from oopsight.shell.pages import page_flags
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -59,11 +59,11 @@ class Usage:
 def name_of(cache: Any, out: Out) -> tuple[str, Gap | None]:
     """The name to show of a cache, and the reason where its own cannot be read."""
     try:
-        return printable(cache.name.string_(), 128), None
+        return printable(c_string(cache.name), 128), None
     except readable_errors() as error:
         gap = out.count(gap_from(error, "name of the cache"))
     try:
-        known = printable(cache.kobj.name.string_(), 128)
+        known = printable(c_string(cache.kobj.name), 128)
     except readable_errors():
         known = ""
     created = f", created as {known}" if known else ""

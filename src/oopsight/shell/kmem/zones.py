@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oopsight.evidence import Address
 from oopsight.shell.output import Gap, readable_errors
 from oopsight.shell.tasks import cpus_of
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from oopsight.shell import Shell
@@ -32,7 +32,7 @@ def zones_of(node: Any) -> Iterator[Any]:
 
 def zone_name(zone: Any) -> str:
     """Its name."""
-    return printable(zone.name.string_(), 32)
+    return printable(c_string(zone.name), 32)
 
 
 def _page_at(shell: Shell, pfn: int) -> int:
@@ -138,7 +138,7 @@ def _sections(shell: Shell, out: Out) -> None:
         with out.item(f"memory block {block.value_():x}"):
             section = int(block.start_section_nr.value_())
             low = int(section_nr_to_pfn(shell.prog, section)) << 12
-            name = printable(block.dev.kobj.name.string_(), 32)
+            name = printable(c_string(block.dev.kobj.name), 32)
             state = decode_memory_block_state(block).removeprefix("MEM_")
             node = out.got(lambda block=block: int(block.nid.value_()), "node")  # type: ignore[misc]
             out.row(
@@ -264,7 +264,7 @@ def show_huge(shell: Shell, out: Out) -> None:
                 else f"{size >> 10}KB"
             )  # one choice
             total, free = int(state.nr_huge_pages.value_()), int(state.free_huge_pages.value_())
-            name = printable(state.member_("name").string_(), 32)
+            name = printable(c_string(state.member_("name")), 32)
             out.row(
                 f"{state.value_():016x}  {shown:>5} {free:7} {total:7}  {name}",
                 hstate=Address(state.value_()),

@@ -14,6 +14,7 @@ from oopsight.evidence.hangs.waiting import Holder, Lock, grace_period, users
 from oopsight.evidence.hangs.waiting.pools import held_up
 from oopsight.evidence.hangs.waiting.scan import Scan
 from oopsight.evidence.pointers import Memory
+from oopsight.text import c_string
 
 FUNCTIONS = (
     "wait_for_completion*",
@@ -154,7 +155,7 @@ def _queue(
     memories = list(because)
     name = None
     with contextlib.suppress(FaultError):
-        name = printable(Object(scan.prog, "struct pool_workqueue *", pwq).wq.name.string_())
+        name = printable(c_string(Object(scan.prog, "struct pool_workqueue *", pwq).wq.name))
     ahead = [] if exact is not None else _in_pool(scan, pwq)
     for worker in [] if ahead else busy_workers(scan.prog) if exact is None else [exact]:
         try:

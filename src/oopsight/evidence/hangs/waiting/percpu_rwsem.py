@@ -13,7 +13,7 @@ from oopsight.evidence.hangs.waiting import Lock
 from oopsight.evidence.hangs.waiting.scan import Scan, held_by_readers
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.pointers import Memory
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 FUNCTIONS = ("percpu_rwsem_wait", "percpu_down_write", "__percpu_down_read")
 _TYPE = "struct percpu_rw_semaphore"
@@ -106,8 +106,8 @@ def _frozen(scan: Scan, address: int) -> tuple[str, Memory] | None:
             if start <= address < start + 3 * scan.size(_TYPE):
                 if not block.s_writers.frozen.value_():
                     return None
-                kind = printable(block.s_type.name.string_())
-                name = printable(block.s_id.string_())
+                kind = printable(c_string(block.s_type.name))
+                name = printable(c_string(block.s_id))
                 return f"{kind} on {name}", memory_of(block, "s_writers.frozen")
     except (FaultError, LookupError):
         pass

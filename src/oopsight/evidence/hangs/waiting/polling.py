@@ -13,7 +13,7 @@ from typing import Any
 from oopsight.evidence import Address
 from oopsight.evidence.hangs.waiting import Lock
 from oopsight.evidence.hangs.waiting.scan import Scan, value
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 FUNCTIONS = ("napi_disable", "napi_disable_locked")
 KIND = "polling"
@@ -65,7 +65,7 @@ def _napis(prog: Any) -> dict[int, str]:
             if count >= _MOST_DEVICES:
                 break
             for napi in _of_device(device):
-                found[napi] = printable(device.name.string_())
+                found[napi] = printable(c_string(device.name))
     except (FaultError, LookupError, AttributeError):
         pass  # what was found before stands
     return found

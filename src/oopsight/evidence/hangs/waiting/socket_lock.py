@@ -7,7 +7,7 @@ import contextlib
 from oopsight.evidence import Address
 from oopsight.evidence.hangs.waiting import Lock
 from oopsight.evidence.hangs.waiting.scan import Scan, value
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 FUNCTIONS = ("__lock_sock", "lock_sock_nested", "lock_sock")
 _OWNED = "sk_lock.owned"
@@ -42,5 +42,5 @@ def _name(scan: Scan, socket: int) -> str:
     protocol = "?"
     with contextlib.suppress(FaultError, LookupError, AttributeError):
         pointer = scan.object("struct sock", socket)
-        protocol = printable(pointer.member_("__sk_common").skc_prot.name.string_())
+        protocol = printable(c_string(pointer.member_("__sk_common").skc_prot.name))
     return f"of protocol {protocol} at {socket:#x}"

@@ -14,7 +14,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.hangs.stacks import TaskStack
 from oopsight.evidence.hangs.waiting import Lock
 from oopsight.evidence.hangs.waiting.scan import Scan, stack_size, value
-from oopsight.text import printable
+from oopsight.text import c_string, printable
 
 FUNCTIONS = ("kernfs_drain",)
 _ENTRY = "struct proc_dir_entry"
@@ -86,7 +86,7 @@ def _title(pointer: Any, member: str) -> str | None:
     from drgn import FaultError
 
     try:
-        return printable(pointer[0].subobject_(member).string_()) or None
+        return printable(c_string(pointer[0].subobject_(member))) or None
     except (FaultError, LookupError, AttributeError):
         return None
 
