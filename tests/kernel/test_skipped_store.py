@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from handmade_code import NAMES, START, function
 
-from oopsight.kernel.skipped_store import ALLOCATES, FAILS, FREES, RETURNS, STORES, skipped
+from oopsight.kernel.skipped_store import (
+    ALLOCATES,
+    FAILS,
+    FREES,
+    RETURNS,
+    STORES,
+    left_out,
+    skipped,
+)
 
 DOES = {
     "kmalloc_trace": ALLOCATES,
@@ -76,3 +84,17 @@ def test_a_new_object_whose_field_is_left_alone() -> None:
     # it = kmalloc(); if (!it) return NULL; if (rsi) [it + 0x20] = rsi; return it
     way = of("53", "call kmalloc_trace", "4885c0 7409 4885f6 7404 48897020 90 5b c3")
     assert len(way) == 1
+
+
+def test_a_part_of_a_new_object_that_is_left_out_on_some_ways() -> None:
+    def parts(*more: str) -> tuple[int, ...]:
+        # rbx = kmalloc(); if it is NULL, fail; if (rsi) MORE; return 0
+        code = ("53 55 4889fd", "call kmalloc_trace", "4889c3 4885c0 741a", *more)
+        return left_out(function(*code, "31c0 5d 5b c3", FAIL), 0x20, 40, does)
+
+    first, other = "488d7b20", "488d7b60"  # lea rdi, [rbx + 0x20], + 0x60
+    assert parts("4885f6 7409", first, "call mutex_lock", "9090909090")
+    assert parts(other, "call mutex_lock", "90909090909090909090")
+    assert not parts(first, "call mutex_lock", "90909090909090909090")
+    # By a store to it.
+    assert not parts("48896b28 9090909090909090909090909090")

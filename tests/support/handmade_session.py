@@ -39,3 +39,6 @@ class Machine:
 
     def __getitem__(self, name: str) -> Any:
         raise KeyError(name)
+
+    def type(self, name: str) -> Any:
+        raise LookupError(name)

@@ -11,6 +11,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.plumbing import base_name
 
 _MOST = 3
@@ -87,6 +88,14 @@ def state_culprits(
     writers = [Culprit(state.module, name, None, None, why) for name in state.functions]
     writers.sort(key=lambda one: said(one, prints) is None)
     return tuple(merge(writers, found) if state.alone else merge(found, writers))
+
+
+def set_up_by(warned: WarnedObject | Missing, who: tuple[Culprit, ...]) -> tuple[Culprit, ...]:
+    """Who set up what the kernel complains of, before who came upon it."""
+    if isinstance(warned, Missing):
+        return who
+    setters = [Culprit(warned.module, name, None, None, warned.why) for name in warned.setters]
+    return tuple(merge(setters, who))
 
 
 def title_of(frame: Frame) -> str:

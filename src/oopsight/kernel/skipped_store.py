@@ -38,25 +38,27 @@ a return."""
 
 _MOST_STATES = 6000
 _NEGATIVE_INT = 1 << 31
-_ZERO, _SET, _ERROR, _NEGATIVE = "zero", "set", "error", "negative"
+ZERO, SET, ERROR, NEGATIVE = "zero", "set", "error", "negative"
 # What a jump tells of the result that was compared, where it is taken and where it is not.
 _TELLS = {
-    (_ZERO, "je"): (_ZERO, _SET),
-    (_ZERO, "jne"): (_SET, _ZERO),
-    **dict.fromkeys(((_ZERO, "js"), (_ZERO, "jl")), (_NEGATIVE, None)),
-    **dict.fromkeys(((_ZERO, "jns"), (_ZERO, "jge")), (None, _NEGATIVE)),
-    (_ERROR, "ja"): (_ERROR, None),
-    (_ERROR, "jbe"): (None, _ERROR),
+    (ZERO, "je"): (ZERO, SET),
+    (ZERO, "jne"): (SET, ZERO),
+    **dict.fromkeys(((ZERO, "js"), (ZERO, "jl")), (NEGATIVE, None)),
+    **dict.fromkeys(((ZERO, "jns"), (ZERO, "jge")), (None, NEGATIVE)),
+    (ERROR, "ja"): (ERROR, None),
+    (ERROR, "jbe"): (None, ERROR),
 }
 _CONTRARY = {
-    _ZERO: (_SET, _ERROR, _NEGATIVE),
-    _SET: (_ZERO,),
-    _ERROR: (_ZERO,),
-    _NEGATIVE: (_ZERO,),
+    ZERO: (SET, ERROR, NEGATIVE),
+    SET: (ZERO,),
+    ERROR: (ZERO,),
+    NEGATIVE: (ZERO,),
 }
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
+    """What a way has come to."""
+
     at: int
     stored: bool
     got: frozenset[str]
@@ -78,6 +80,17 @@ def skipped(function: Function, key: int, does: Does) -> tuple[int, ...]:
     return _Walk(function, key, does).walk()
 
 
+def left_out(function: Function, offset: int, size: int, does: Does) -> tuple[int, ...]:
+    """Where it returns with success and has made an object of which it has left out a part.
+
+    :param offset: of the part, in the object
+    :param size: of the part, in bytes
+    :param does: :data:`STORES` for what sets up that to which its first argument points
+    :return: none as well where there are too many ways
+    """
+    return _Making(function, offset, size, does).walk()
+
+
 class _Walk:
     def __init__(self, function: Function, key: int, does: Does) -> None:
         self._function = function
@@ -90,13 +103,13 @@ class _Walk:
     def walk(self) -> tuple[int, ...]:
         start = self._function.start
         found: set[int] = set()
-        first = _State(start, False, frozenset(), frozenset(), None)
+        first = State(start, False, frozenset(), frozenset(), None)
         waiting = [(first, dict(self._function.registers(start)))] if self._wanted else []
-        seen: set[tuple[_State, frozenset[tuple[str, Expression]]]] = set()
+        seen: set[tuple[State, frozenset[tuple[str, Expression]]]] = set()
         while waiting:
             state, registers = waiting.pop()
             instruction = self._function.code.get(state.at)
-            key = (state, _results(registers))
+            key = (state, results(registers))
             if instruction is None or key in seen or state.stored:
                 continue
             if len(seen) > _MOST_STATES:
@@ -109,10 +122,10 @@ class _Walk:
                 continue
             after, registers = self._step(instruction, state, dict(registers))
             for there in ways:
-                told = _told(instruction, there, state)
-                if told is not None:
-                    lost = {base for base, what in told if what in (_ZERO, _ERROR)}
-                    gone = after._replace(at=there, got=after.got - lost, known=told)
+                known = told(instruction, there, state)
+                if known is not None:
+                    lost = {base for base, what in known if what in (ZERO, ERROR)}
+                    gone = after._replace(at=there, got=after.got - lost, known=known)
                     waiting.append((gone, registers))
         return tuple(sorted(found))
 
@@ -129,7 +142,7 @@ class _Walk:
                 values.append(place)
         else:
             return set()
-        return {one.base for one in values if one is not None and _is_result(one)}
+        return {one.base for one in values if one is not None and is_result(one)}
 
     def _stores(self, instruction: Instruction, registers: Registers) -> bool:
         """Whether it puts a pointer into the field."""
@@ -148,20 +161,20 @@ class _Walk:
         return place == Expression("", self._key)
 
     def _step(
-        self, instruction: Instruction, state: _State, registers: Registers
-    ) -> tuple[_State, Registers]:
+        self, instruction: Instruction, state: State, registers: Registers
+    ) -> tuple[State, Registers]:
         if instruction.mnemonic == "call":
             return self._call(instruction, state, registers)
         if instruction.mnemonic.startswith("j"):
             return state, registers
         stored = self._stores(instruction, registers)
-        compared = _compared(instruction, registers, state.compared)
-        _assign(instruction, registers)
-        return state._replace(stored=stored, compared=compared), registers
+        flags = compared(instruction, registers, state.compared)
+        assign_all(instruction, registers)
+        return state._replace(stored=stored, compared=flags), registers
 
     def _call(
-        self, instruction: Instruction, state: _State, registers: Registers
-    ) -> tuple[_State, Registers]:
+        self, instruction: Instruction, state: State, registers: Registers
+    ) -> tuple[State, Registers]:
         target = direct_target(instruction)
         got = set(state.got)
         for name in ARGUMENTS:
@@ -174,10 +187,14 @@ class _Walk:
         known = frozenset(one for one in state.known if one[0] != result)
         if result in self._wanted:
             got.add(result)
-        stored = self._does(target, "") == STORES
-        return _State(state.at, stored, frozenset(got), known, None), left
+        stored = self._sets(instruction, registers)
+        return State(state.at, stored, frozenset(got), known, None), left
 
-    def _succeeds(self, instruction: Instruction, registers: Registers, state: _State) -> bool:
+    def _sets(self, call: Instruction, registers: Registers) -> bool:  # noqa: ARG002  # others do
+        """Whether a call has the field set."""
+        return self._does(direct_target(call), "") == STORES
+
+    def _succeeds(self, instruction: Instruction, registers: Registers, state: State) -> bool:
         """Whether a way ends with success and without what was to be stored."""
         if not state.got:
             return False
@@ -193,13 +210,13 @@ class _Walk:
             return False
         if not result.base:
             return not result.offset & _NEGATIVE_INT
-        if not _is_result(result):
+        if not is_result(result):
             return False
         known = {what for base, what in state.known if base == result.base}
         if result.base in self._wanted:
-            return not known & {_ZERO, _ERROR}
+            return not known & {ZERO, ERROR}
         failing = self._returned_by(result) == FAILS
-        return not failing and not known & {_SET, _ERROR, _NEGATIVE}
+        return not failing and not known & {SET, ERROR, NEGATIVE}
 
     def _returned_by(self, value: Expression) -> str | None:
         """What the function does that has returned a value."""
@@ -208,19 +225,42 @@ class _Walk:
         return self._does(direct_target(called), "") if called is not None else None
 
 
-def _results(registers: Registers) -> frozenset[tuple[str, Expression]]:
+class _Making(_Walk):
+    """The ways of a function that makes objects: what it wants are these."""
+
+    def __init__(self, function: Function, offset: int, size: int, does: Does) -> None:
+        self._part = range(offset, offset + size)
+        super().__init__(function, offset, does)
+
+    def _belongs(self, instruction: Instruction, _: Registers) -> set[str]:
+        makes = instruction.mnemonic == "call"
+        makes = makes and self._does(direct_target(instruction), "") == ALLOCATES
+        return {result_of(instruction.address).base} if makes else set()
+
+    def _stores(self, instruction: Instruction, registers: Registers) -> bool:
+        place = memory_place(instruction, registers) if stores(instruction) else None
+        return self._is_part(place)
+
+    def _sets(self, call: Instruction, registers: Registers) -> bool:
+        return super()._sets(call, registers) and self._is_part(registers.get("rdi"))
+
+    def _is_part(self, place: Expression | None) -> bool:
+        return place is not None and place.base in self._wanted and place.offset in self._part
+
+
+def results(registers: Registers) -> frozenset[tuple[str, Expression]]:
     """What can tell two ways apart."""
     return frozenset(
-        (name, one) for name, one in registers.items() if not one.base or _is_result(one)
+        (name, one) for name, one in registers.items() if not one.base or is_result(one)
     )
 
 
-def _is_result(value: Expression) -> bool:
+def is_result(value: Expression) -> bool:
     """Whether it is what a call returned, or an address counted from there."""
     return call_that_returned(value) is not None
 
 
-def _assign(instruction: Instruction, registers: Registers) -> None:
+def assign_all(instruction: Instruction, registers: Registers) -> None:
     """As :func:`assign`; numbers of 32 bits and zeros are kept as well."""
     operands = instruction.operands
     value = None
@@ -235,7 +275,7 @@ def _assign(instruction: Instruction, registers: Registers) -> None:
         registers[name] = value
 
 
-def _compared(
+def compared(
     instruction: Instruction, registers: Registers, before: tuple[str, str] | None
 ) -> tuple[str, str] | None:
     """The result that the flags tell of behind an instruction."""
@@ -243,13 +283,13 @@ def _compared(
         return before
     found = compared_number(instruction)
     value = registers.get(found[0]) if found is not None else None
-    if found is None or value is None or value.offset or not _is_result(value):
+    if found is None or value is None or value.offset or not is_result(value):
         return None
-    what = {0: _ZERO, BELOW_ERRORS: _ERROR}.get(found[1])
+    what = {0: ZERO, BELOW_ERRORS: ERROR}.get(found[1])
     return (value.base, what) if what is not None else None
 
 
-def _told(instruction: Instruction, there: int, state: _State) -> frozenset[tuple[str, str]] | None:
+def told(instruction: Instruction, there: int, state: State) -> frozenset[tuple[str, str]] | None:
     """What is known on a way behind an instruction; ``None`` where nothing can go that way."""
     if state.compared is None or not instruction.mnemonic.startswith("j"):
         return state.known

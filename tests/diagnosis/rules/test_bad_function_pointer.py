@@ -31,7 +31,7 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     step = flow_step("loaded", "refresh", 0, "panel")
     flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
     assert isinstance(bad_function_pointer(NULL, backtrace(), flow, *[ABSENT] * 5), Clear)
-    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 7)
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8)
     assert isinstance(finding, Finding)
     assert [c.module for c in finding.culprits][:1] == ["panel"]
     assert "segment" in [c.module for c in finding.culprits]

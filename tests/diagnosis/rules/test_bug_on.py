@@ -14,6 +14,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.crash.bug_site import BugSite
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import RegisterPointer
 from oopsight.kernel.conditions import Condition
 from oopsight.kinds import Kind
@@ -28,8 +29,8 @@ SITE = BugSite(
 )
 
 
-def decided(*facts: Any, writers: Any = ABSENT) -> Any:
-    return bug_on(*facts, writers, ABSENT)
+def decided(*facts: Any, writers: Any = ABSENT, warned: Any = ABSENT) -> Any:
+    return bug_on(*facts, writers, ABSENT, warned)
 
 
 def trace(**of_modules: str) -> Backtrace:
@@ -107,3 +108,12 @@ def test_who_writes_what_was_checked_comes_before_who_checks() -> None:
     found = decided(trap, path, BUG, SITE, ABSENT, writers=replace(writers, alone=False))
     assert [one.function for one in found.culprits] == ["stop", "reset"]
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_who_should_have_set_up_what_the_kernel_checks_comes_first() -> None:
+    warned = WarnedObject("drv", None, ("open",), "makes objects and initialises no timer")
+    found = decided(TRAP, DRIVER, BUG, ABSENT, ABSENT, warned=warned)
+    assert [c.function for c in found.culprits] == ["open", "append", "export"]
+    other = replace(warned, module="other")
+    found = decided(TRAP, DRIVER, BUG, ABSENT, ABSENT, warned=other)
+    assert [c.function for c in found.culprits] == ["append", "export"]

@@ -13,6 +13,7 @@ from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.fault import Fault, Operand
 from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules.unfilled import Unfilled
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Unmapped
 
 NONE = Missing(Why.NOT_APPLICABLE, "not looked at")
@@ -44,8 +45,8 @@ FRAME = Frame(
 TRACE = Backtrace((FRAME,), (("rdi", Address(0)),), interrupted=True, exception="page_fault")
 
 
-def decided(*facts: Any, head: Any = NONE, doers: Any = NONE) -> Any:
-    return null_dereference(*facts, head, doers, NONE, NONE, NONE)
+def decided(*facts: Any, head: Any = NONE, doers: Any = NONE, unfilled: Any = NONE) -> Any:
+    return null_dereference(*facts, head, doers, NONE, NONE, NONE, unfilled)
 
 
 def test_a_zero_base_register_is_a_null_pointer() -> None:
@@ -164,3 +165,13 @@ def test_who_is_registering_the_callback_has_not_set_it_up_yet() -> None:
     frames = (*frames[:2], dataclasses.replace(frames[2], function="vfs_read"), frames[3])
     finding = decided(FAULT, dataclasses.replace(TRACE, frames=frames), flow, NONE, NONE)
     assert finding.culprits[0].function == "note_event"
+
+
+def test_who_was_to_fill_a_variable_comes_before_its_owner() -> None:
+    step = flow_step("set", "set_rate", 0, "gamma")
+    flow = data_flow(way(step, ended="set"))
+    one = Unfilled("gamma", "set_rate", "rate_of", step.instruction)
+    finding = decided(FAULT, TRACE, flow, NONE, NONE, unfilled=one)
+    assert [c.function for c in finding.culprits] == ["rate_of", "set_rate"]
+    assert (finding.certainty, finding.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    assert decided(FAULT, TRACE, flow, NONE, NONE).certainty is Certainty.SHOWN

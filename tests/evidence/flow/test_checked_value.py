@@ -76,3 +76,23 @@ def test_the_divisor(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_else_nothing_is_said(monkeypatch: pytest.MonkeyPatch, code: str, at: int) -> None:
     assert isinstance(collected(monkeypatch, code, at, rbx=OBJECT, rsi=5), Missing)
+
+
+@pytest.mark.parametrize(
+    ("code", "at", "wrong"),
+    [
+        ("837b0801 7701 c3 0f0b", 7, "high"),  # cmp dword [rbx+8],1; ja 1f; ret; 1: ud2
+        ("837b0801 7602 0f0b c3", 6, "high"),  # jbe past the ud2
+        ("837b0801 7201 c3 0f0b", 7, "low"),
+        ("837b0801 7501 c3 0f0b", 7, ""),  # jne: other than one
+        ("837b0800 7501 c3 0f0b", 7, "high"),  # other than zero
+        ("837b0800 7502 0f0b c3", 6, "low"),  # zero
+        ("8b4308 85c0 7801 c3 0f0b", 8, "low"),  # mov eax,[rbx+8]; test eax,eax; js 1f
+        ("3b7308 7201 c3 0f0b", 6, "high"),  # cmp esi,[rbx+8]; jb 1f
+    ],
+)
+def test_on_which_side_of_it_the_number_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, code: str, at: int, wrong: str
+) -> None:
+    found = collected(monkeypatch, code, at, rbx=OBJECT, rsi=5)
+    assert found.wrong == (wrong,)

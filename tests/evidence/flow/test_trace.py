@@ -421,3 +421,19 @@ def test_a_variable_that_another_was_to_fill_was_not_set_by_its_function() -> No
     moves = trace(machine, "rax", 28, (1, 1, STACK + 0x20), rax=BAD)
     assert ways(moves) == ["reloaded", "lost"]
     assert moves[-1].why == "was written to through its address"
+
+
+@pytest.mark.parametrize(
+    ("second", "how"),
+    [
+        ("488b03", How.LOADED),  # the same again
+        ("488b4308", How.LOST),  # another field
+        ("488b034889f3", How.LOST),  # and the pointer was changed since
+    ],
+)
+def test_two_ways_that_read_the_same_by_the_same_operand(second: str, how: How) -> None:
+    # test rsi,rsi; je 1f; mov rax,[rbx]; jmp 2f; 1: SECOND; 2: mov eax,[rax]
+    size = len(bytes.fromhex(second))
+    code = f"4885f6 7405 488b03 eb{size:02x} {second} 8b00"
+    moves = trace(Machine(code), "rax", 10 + size, rax=0)
+    assert moves[-1].how is how

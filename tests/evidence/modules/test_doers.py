@@ -10,12 +10,14 @@ import pytest
 from handmade_machine import Machine as Code
 from handmade_session import Machine
 
-from oopsight.evidence import Missing
+from oopsight.evidence import Address, Missing
 from oopsight.evidence.exhaustion.allocators import Allocator
-from oopsight.evidence.modules import doers, field_doers, left_in, stoppers
+from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules import doers, field_doers, left_in, omitting, stoppers
 from oopsight.evidence.modules.doers import Doers, collect
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Mark, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.pointers import BytesPointer
 
 MODULE = 0xFFFFFFFFC0300000
 RESET, CLOSE, OPEN = MODULE, MODULE + 0x40, MODULE + 0x80
@@ -247,7 +249,7 @@ def test_who_makes_an_object_and_does_not_set_what_others_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = [Allocator(name, "") for name in ("rec_create", "rec_alloc")]
-    monkeypatch.setattr(doers, "allocating", lambda *_: (tuple(names), True))
+    monkeypatch.setattr(omitting, "allocating", lambda *_: (tuple(names), True))
     held = made.owner(int(MADE.address) + 4, "slab", slab=MADE, offset=4)
     flow = made.data_flow(made.way(STEP, held_in=held, value=0, ended="loaded"))
     uses = {
@@ -259,9 +261,29 @@ def test_who_makes_an_object_and_does_not_set_what_others_do(
     session = Machine().session
     found = doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code)
     assert found == ("rec_clone",)
+    # It may be the kernel that sets it up.
+    uses["rec_create"] = use(sets=frozenset(range(0, 24, 4)))
+    assert doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code) == ("rec_clone",)
     # Where nobody sets it, all leave it to somebody else.
     uses["rec_create"] = use()
     assert doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code) == ()
+
+
+def test_who_alone_makes_an_object_in_which_nobody_sets_a_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(omitting, "allocating", lambda *_: ((Allocator("rec_create", ""),), True))
+    uses = {"rec_create": use(sets=frozenset([16])), "rec_show": use()}
+    code = [function(name) for name in uses]
+    session, module = Machine().session, MODULES.loaded[0]
+
+    def found(**more: bool) -> tuple[str, ...]:
+        return omitting.omitting(session, MODULES, module, MADE, 4, uses, code, **more)
+
+    assert found() == ("rec_create",)
+    assert found(set_elsewhere=True) == ()
+    uses["rec_show"] = use(sets=frozenset([4]))
+    assert found() == ()
 
 
 def test_who_registered_the_callback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +304,18 @@ def test_who_registered_the_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     null = made.data_flow(made.way(made.flow_step("loaded", "rec_name", 0, "recorder")))
     session, module = Machine().session, MODULES.loaded[0]
     assert doers._registering(session, module, null, trace, code) == ("rec_probe",)
+    # Of two, whoever refers to what the object points to comes first.
+    other = replace(code[1], name="rec_second", refers=code[1].refers | {MODULE + 0x900})
+    at = Address(MODULE + 0x900)
+    ref = Reference(16, at, "rec_desc", "recorder", BytesPointer(MADE.address, "00" * 8))
+    slab = replace(MADE, refers=(ref,))
+    step = made.flow_step("loaded", "rec_name", 0, "recorder")
+    held = made.owner(int(MADE.address), "slab", slab=slab, offset=0)
+    of_one = made.data_flow(made.way(step, held_in=held))
+    found = doers._registering(session, module, of_one, trace, [*code, other])
+    assert found == ("rec_second", "rec_probe")
+    given = [replace(one, refers=frozenset([MODULE])) for one in code[1:2]]
+    assert doers._registering(session, module, null, trace, [code[0], *given]) == ("rec_probe",)
     assert doers._registering(session, module, FLOW, trace, code) == ()
     assert doers._registering(session, module, null, made.ABSENT, code) == ()
 

@@ -30,7 +30,8 @@ def use(*lines: str, own: frozenset[str] = frozenset()):  # noqa: ANN201
             name, _, operands = operands.partition(" ")
             mnemonic = f"{mnemonic} {name}"
         rows.append((START + 4 * number, b"\x90" * 4, mnemonic, operands))
-    return field_use(rows, START, START + 4 * len(lines), NAMES.get, own)
+    end = START + 4 * len(lines)
+    return field_use(rows, lambda address: START <= address < end, NAMES.get, own)
 
 
 def test_what_a_field_holds_is_freed_and_left_there() -> None:
@@ -363,3 +364,37 @@ def test_members_that_the_kernel_is_had_set_up_are_set() -> None:
     assert found.inits == {("init_waitqueue_head", 0x20)}
     assert {0x20, 0x28, 0x30} <= found.sets
     assert use("mov rdi, rbx", "call 0x9a00").inits == {("init_waitqueue_head", 0)}
+
+
+def test_what_is_read_behind_a_return_is_come_to_from_elsewhere() -> None:
+    # The unlikely way leads past the call that makes it known.
+    end = START + 4 * 4
+    found = use(
+        f"je {end:#x}",
+        "call 0x9600",
+        "mov qword ptr [rbx + 8], rbp",
+        "ret ",
+        "mov qword ptr [rbx + 0x10], rbp",
+    )
+    assert [one.late for one in found.stores] == ["misc_register", None]
+
+
+def test_in_which_direction_a_number_is_changed() -> None:
+    found = use(
+        "add dword ptr [rdi + 8], 1",
+        "lock inc qword ptr [rdi + 0x10]",
+        "add dword ptr [rdi + 0x18], -1",
+        "sub dword ptr [rdi + 0x20], eax",
+        "add dword ptr [rdi + 0x28], 1",
+        "mov dword ptr [rdi + 0x28], ecx",
+        "and dword ptr [rdi + 0x30], 1",
+    )
+    assert (found.raises, found.lowers) == ({8, 0x10}, {0x18, 0x20})
+    assert found.narrow == {8, 0x18, 0x20, 0x28, 0x30}
+
+
+def test_what_made_it_known_returns_what_is_kept_of_that() -> None:
+    keeps = ("mov rbx, rdi", "call 0x9600", "mov qword ptr [rbx + 8], rax")
+    assert [one.late for one in use(*keeps).stores] == [None]
+    more = use(*keeps, "mov qword ptr [rbx + 0x10], r12")
+    assert [one.late for one in more.stores] == [None, "misc_register"]

@@ -10,7 +10,7 @@ import pytest
 
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.field_keys import FieldKeys, field_key
+from oopsight.evidence.modules.field_keys import FieldKeys, Layout, field_key
 
 
 def read(text: str, **changes: Any) -> Way:
@@ -77,3 +77,30 @@ def test_who_compares_the_field_with_null() -> None:
     # Its distance from the variable's beginning is any other object's as well.
     assert not keys.compared(use(checks=frozenset([0x60])))
     assert not keys.compared(use(0x48))
+
+
+def test_driver_data_from_the_device_and_from_what_it_is_part_of() -> None:
+    way = read("mov rax, qword ptr [rdi + 0x78]")
+    layout = Layout(frozenset([0x78, 0x88, 0x150]), frozenset())
+    assert FieldKeys(way, {}, layout).of(use(0x88)) == 0x88
+    assert FieldKeys(way, {}).of(use(0x88)) == 0x78
+    # Of an object that is known, the distance tells.
+    known = read("mov rax, qword ptr [rdi + 0x78]", held_in=made.owner(0, "page"))
+    assert FieldKeys(known, {}, layout).of(use(0x88)) == 0x78
+
+
+def test_a_drivers_own_behind_what_is_the_kernels() -> None:
+    held = made.owner(0, "slab", offset=0x9A8)
+    way = read("mov rax, qword ptr [rdi + 0x470]", held_in=held)
+    checks = use(checks=frozenset([0x28]))
+    assert FieldKeys(way, {}, Layout(frozenset(), frozenset([0x980]))).compared(checks)
+    assert FieldKeys(way, {"rec_open": use(inner=frozenset([0x980]))}).compared(checks)
+    assert not FieldKeys(way, {"rec_open": use(inner=frozenset([0x40]))}).compared(checks)
+
+
+def test_the_kernel_has_a_pointer_to_what_lies_within_an_object() -> None:
+    held = made.owner(0, "slab", offset=0x30)
+    way = read("mov rax, qword ptr [rbx + 8]", held_in=held)
+    assert FieldKeys(way, {}).of(use(8)) == 8
+    kernel = replace(way, module=None)
+    assert FieldKeys(kernel, {}).of(use(8)) == FieldKeys(kernel, {}).of(use(0x30)) == 0x30

@@ -23,6 +23,9 @@ CHECKED = CheckedValue(
 )
 
 
+CHANGES = FieldUse((), (), counts=False, changes=frozenset([8]))
+
+
 def collected(monkeypatch: pytest.MonkeyPatch, **changes: int) -> Any:
     uses = {
         name: FieldUse((), (), counts=False, changes=frozenset([key]))
@@ -95,3 +98,30 @@ def test_zero_on_purpose(monkeypatch: pytest.MonkeyPatch, zeroes: set[int], mean
     answer = collect(Machine().session, CHECKED, MODULES)
     assert isinstance(answer, StateWriters)
     assert answer.zeroes is meant
+
+
+def test_who_only_mends_what_was_found_wrong_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    def use(**changes: Any) -> FieldUse:
+        return FieldUse((), (), counts=False, changes=frozenset([8]), **changes)
+
+    uses = {"rec_add": use(raises=frozenset([8])), "rec_drop": use(lowers=frozenset([8]))}
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    session = Machine().session
+    for wrong, first in (("low", "rec_drop"), ("high", "rec_add"), ("", "rec_add")):
+        found = collect(session, replace(CHECKED, wrong=(wrong,)), MODULES)
+        assert isinstance(found, StateWriters)
+        assert found.functions[0] == first
+
+
+def test_a_pointer_at_the_same_distance_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(narrow: frozenset[int]) -> Any:
+        wide = {"wide": frozenset([8]), "changes": frozenset([8]), "narrow": narrow}
+        uses = {"rec_link": FieldUse((), (), counts=False, **wide), "rec_stop": CHANGES}
+        monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+        return collect(Machine().session, CHECKED, MODULES)
+
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    assert isinstance(found(frozenset()), Missing)
+    # It stores both.
+    assert found(frozenset([8])).functions == ("rec_link",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,6 +76,27 @@ def test_who_makes_objects_and_initialises_no_timer(monkeypatch: pytest.MonkeyPa
     assert found(monkeypatch, trace("add_timer"), *many).setters == ()
 
 
+def test_who_makes_the_object_and_leaves_out_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    slab = made.slab_object()
+    held = made.owner(int(slab.address) + 8, "slab", slab=slab, offset=8)
+    asked: list[Any] = []
+
+    def omitting(*arguments: Any) -> tuple[str, ...]:
+        asked.append(arguments)
+        return ("drv_clone",)
+
+    monkeypatch.setattr(warned_object, "owner_of", lambda *_: held)
+    monkeypatch.setattr(warned_object, "uses_of", lambda *_: {})
+    monkeypatch.setattr(warned_object, "omitting", omitting)
+    one = found(monkeypatch, trace("__mod_timer"), rdi=int(held.address))
+    assert one.setters == ("drv_clone",)
+    assert (asked[0][4], asked[0][-1]) == (8, 40)
+    monkeypatch.setattr(warned_object, "omitting", lambda *_: ())
+    monkeypatch.setattr(warned_object, "setting_at_times", lambda *_: ("drv_open",))
+    one = found(monkeypatch, trace("__mod_timer"), rdi=int(held.address))
+    assert (one.setters, "on some ways" in one.why) == (("drv_open",), True)
+
+
 def test_what_the_call_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for rdi, told in ((5, "5"), (NAME, "'drv_mode'"), (NAME + 8, None), (0, None), (None, None)):
         one = found(monkeypatch, trace("free_irq"), rdi=rdi)
@@ -88,3 +110,22 @@ def test_only_warnings_of_the_kernels_own_code(monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(collect(Machine().session, own, path, DRIVER), Missing)
     alone = made.backtrace(device_release=Role.FAULT)
     assert isinstance(found(monkeypatch, alone), Missing)
+
+
+def test_the_argument_of_a_call_by_who_jumped_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = trace("__queue_work", "queue_work_on")
+    frame = path.frames[-1]
+    contexts = [SimpleNamespace(at=number) for number in range(3)]
+    known = SimpleNamespace(
+        frames=[SimpleNamespace(index=one.index) for one in path.frames],
+        context=contexts.__getitem__,
+        tracer=SimpleNamespace(
+            value=lambda context, *_: ("value", context.at),
+            entering=lambda context, _: ("entering", context.at),
+        ),
+    )
+    monkeypatch.setattr(warned_object, "calls", lambda *_: known)
+    session = Machine().session
+    assert warned_object._argument(session, path, frame, "rdx") == ("value", 2)
+    jumped = replace(frame, function="drv_watch")
+    assert warned_object._argument(session, path, jumped, "rdx") == ("entering", 1)

@@ -18,7 +18,10 @@ How it is decided
 When it is wrong
     The state may have been brought about by somebody who is not on the stack: where what was
     compared was read from memory to which other functions of the module write, these come first,
-    and the verdict is *possible*. A rule that finds how it was damaged goes before this one.
+    and the verdict is *possible*; last of them who moves it only in the direction that mends what
+    the check found. Of a timer that the kernel's check finds without a function those come first
+    who make such an object and do not set the timer up. A rule that finds how it was damaged goes
+    before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
@@ -33,6 +36,7 @@ from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import (
     askers,
     culprits,
+    set_up_by,
     state_culprits,
     state_step,
     suspects,
@@ -47,6 +51,7 @@ from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
 
@@ -71,6 +76,7 @@ def bug_on(
     log: Log | Missing,
     writers: StateWriters | Missing,
     prints: Prints | Missing,
+    warned: WarnedObject | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a BUG() stopped the machine."""
     if fault.exception != INVALID_OPCODE or symptom.kind not in _KINDS:
@@ -114,6 +120,8 @@ def bug_on(
     if state is not None:
         steps.append(state_step(state))
         found = state_culprits(state, found, prints)
+    if innocent and isinstance(warned, WarnedObject) and warned.module == blamed[0].module:
+        found = set_up_by(warned, found)
     # What the kernel's function checks may be of an object that others had before.
     open_ = bool(asked) or state is not None or innocent
     return Finding(

@@ -33,6 +33,8 @@ When it is wrong
     as a wait queue, those come first that make such an object and do not set it up, then those that
     set up such, or the module's initialisation. Of an object whose operations are another module's,
     first of all whoever had it from the kernel: it took it for one of its own.
+    Of a NULL that a function had put in a variable of its own before another was to fill that, the
+    other comes first if on some way it returns as if it had: that is *possible* only, too.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -75,6 +77,7 @@ from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.publishing import PUBLISHES
+from oopsight.evidence.modules.unfilled import Unfilled
 from oopsight.plumbing import base_name
 
 _FIRST_PAGE = 4096
@@ -109,6 +112,7 @@ def null_dereference(
     prints: Prints | Missing,
     complaints: Complaints | Missing,
     taken: TakenForOwn | Missing,
+    unfilled: Unfilled | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -139,6 +143,10 @@ def null_dereference(
         steps += [step for one in left_by[:1] for step in said_steps(one, prints)]
         if knowing:
             source += f" Others, as {knowing[0]}, compare it with NULL before they use it."
+    elif isinstance(unfilled, Unfilled):
+        certainty, of_cause = Certainty.POSSIBLE, certainty
+        culprits = merge([_left_unfilled(unfilled)], culprits)
+        source += f" {unfilled.function} was called to put another pointer there."
     if isinstance(zeroed, ZeroedObject):
         certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
@@ -264,3 +272,9 @@ def _registering(backtrace: Backtrace) -> list[Culprit]:
             why = f"was in its call of {called} when the callback came"
             return [Culprit(frame.module, base_name(frame.function), frame.source, None, why)]
     return []
+
+
+def _left_unfilled(one: Unfilled) -> Culprit:
+    """Who was to fill the variable."""
+    why = "was given the variable to fill, and on some way returns as if it had, and has not"
+    return Culprit(one.module, one.function, None, None, why)

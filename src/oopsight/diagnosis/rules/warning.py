@@ -33,9 +33,9 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.blame import merge
 from oopsight.diagnosis.places import (
     culprits,
+    set_up_by,
     state_culprits,
     state_step,
     suspects,
@@ -118,7 +118,7 @@ def warning(  # each is a fact
         who = culprits(blamed, "its call, or its check, raised the warning")
         if checked is not None and checked.module is None and blamed[0].module is not None:
             sure = isinstance(warned, WarnedObject) and warned.told is not None
-            who = _set_up_by(warned, who)
+            who = set_up_by(warned, who)
         if checked is not None and checked.module is not None:
             state = wrote_state(writers, blamed)
         if state is not None:
@@ -138,14 +138,6 @@ def warning(  # each is a fact
         culprits=who,
         advice=("Mend what the warning complains of; panic_on_warn is meant for testing.",),
     )
-
-
-def _set_up_by(warned: WarnedObject | Missing, who: tuple[Culprit, ...]) -> tuple[Culprit, ...]:
-    """Who set up what the kernel complains of, before who came upon it."""
-    if isinstance(warned, Missing):
-        return who
-    setters = [Culprit(warned.module, name, None, None, warned.why) for name in warned.setters]
-    return tuple(merge(setters, who))
 
 
 def _handler(text: LogPointer | None) -> Culprit | None:

@@ -34,12 +34,16 @@ class TextWriters:
 def letters(value: int) -> str:
     r"""What a word spells; empty where it is no text.
 
-    >>> letters(0x322D72656C696F62), letters(0x00007265646F6365)
-    ('boiler-2', 'ecoder')
+    The highest bytes may still be those of a pointer that text without an end was written over.
+
+    >>> letters(0x322D72656C696F62), letters(0x00007265646F6365), letters(0xFF3265646F636544)
+    ('boiler-2', 'ecoder', 'Decode2')
     >>> letters(0xFFFF888000204142)
     ''
     """
     data = value.to_bytes(8, "little")
+    if data.endswith(b"\xff"):
+        data = data.rstrip(b"\xff") + b"\0"
     text, _, rest = data.partition(b"\0")
     if len(text) < _LEAST_LETTERS or rest.strip(b"\0"):
         return ""

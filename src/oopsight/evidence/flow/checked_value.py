@@ -5,6 +5,8 @@ Whoever checks or divides has mostly not made the number: it was read from a fie
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -20,6 +22,10 @@ from oopsight.plumbing import why_plumbing
 from oopsight.session import Session
 
 _COMPARES = ("cmp", "test", "bt")
+LOW, HIGH = "low", "high"
+_BELOW = ("jb", "jbe", "jl", "jle", "js")
+_ABOVE = ("ja", "jae", "jg", "jge", "jns")
+_NO_OPERAND = -1
 _MOST_BACK = 48
 _DEEPEST = 2
 """Computations that are looked into, one in another."""
@@ -37,6 +43,9 @@ class CheckedValue:
     """The way of each, and none of the pointers it was read through."""
     alone: bool
     """Whether they were compared with no number that the call brought with it."""
+    wrong: tuple[str, ...] = ()
+    """Of each way whether the number was found too :data:`LOW` or too :data:`HIGH`; empty where the
+    comparison does not tell."""
 
 
 def collect(
@@ -53,40 +62,74 @@ def collect(
     if context is None or at is None:
         return Missing(Why.NOT_APPLICABLE, "what led there is not one comparison")
     follower = Follower(session, Namer(session, modules, backtrace), found)
-    ways = _ways(follower, context, at, _DEEPEST)
+    operands = dict(_ways(follower, context, at, _DEEPEST))
+    ways = list(operands)
     kept = [way for way in ways if way.ended == "loaded" and is_kept(way)]
     kept = kept or [way for way in ways if way.ended == "lost" and not _is_of_call(way)]
     if not kept:
         return Missing(Why.NOT_APPLICABLE, "what was compared was not kept in memory")
     brought = any(_is_of_call(way) for way in ways if way not in kept)
-    return CheckedValue(tuple(dict.fromkeys(kept)), not brought)
+    wrong = _wrong(context.function, context.at, at)
+    return CheckedValue(
+        tuple(kept), not brought, tuple(wrong.get(operands[way], "") for way in kept)
+    )
 
 
-def _ways(follower: Follower, context: Context, at: int, deep: int) -> list[Way]:
-    """The way of each operand; where one was computed of several numbers, of each of these."""
+def _wrong(code: Function, trap: int, at: int) -> dict[int, str]:
+    """By the places of the operands, whether they were too low or too high; where that is clear."""
+    jump = _jump_to(code, trap)
+    if jump is None or at == trap:  # a division
+        return {}
+    row, compared = code.instructions[jump], code.instructions[at]
+    name, taken = row.mnemonic, _is_taken(code, jump, trap)
+    same = len(compared.operands) == 2 and compared.operands[0] == compared.operands[1]
+    zero = compared.mnemonic == "test" and same
+    zero = zero or (compared.mnemonic == "cmp" and compared.operands[1].immediate == 0)
+    low = name in _BELOW or (zero and name == "je")
+    if not low and name not in _ABOVE and not (zero and name == "jne"):
+        return {}
+    first = LOW if low == taken else HIGH
+    return {0: first, 1: first if zero else {LOW: HIGH, HIGH: LOW}[first]}
+
+
+def _is_taken(code: Function, jump: int, trap: int) -> bool:
+    """Whether a jump was what led to a place, rather than that it was not taken."""
+    at = trap
+    while len(code.before[at]) == 1 and code.before[at] != (jump,):
+        (at,) = code.before[at]
+    return at != jump + 1
+
+
+def _ways(follower: Follower, context: Context, at: int, deep: int) -> Iterator[tuple[Way, int]]:
+    """The way of each operand, and the operand's place.
+
+    Where one was computed of several numbers, those of these, which have none.
+    """
     tracer = follower.calls.tracer
     row = context.function.instructions[at]
     operands = row.operands
     if row.is_call:
-        return []
+        return
     if row.mnemonic == "lea":
         place = operands[1].memory
         names = [place.base, place.index] if place is not None else []
         operands = tuple(Operand(register=name) for name in names if name is not None)
-    found: list[Way] = []
-    for operand in operands:
+    for number, operand in enumerate(operands):
         register = whole_register(operand.register or "")
         if operand.memory is not None:
-            found += follower.ways(context, operand.memory, None, at)[:1]
+            for way in follower.ways(context, operand.memory, None, at)[:1]:
+                yield way, number
         elif register is not None:
             value = tracer.value(context, register, at)
             way = follower.ways(context, register, value, at)[0]
             inner = context.function.index(int(way.end.instruction.address)) if way.end else None
             parts: list[Way] = []
             if way.ended == "lost" and deep and inner is not None and inner != at:
-                parts = _ways(follower, context, inner, deep - 1)
-            found += parts or [way]
-    return found
+                parts = [part for part, _ in _ways(follower, context, inner, deep - 1)]
+            if not parts:
+                yield way, number
+            for part in parts:
+                yield part, _NO_OPERAND
 
 
 def is_kept(way: Way) -> bool:

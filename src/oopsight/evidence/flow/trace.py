@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.flow.candidates import Candidates
-from oopsight.evidence.flow.code import repeated
+from oopsight.evidence.flow.code import Function, repeated
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -62,9 +62,12 @@ class Tracer(Values):
         return True if candidates.complete else None
 
     def _choose(
-        self, context: Context, place: Place, found: list[Definition], value: int | None
+        self, context: Context, place: Place, at: int, found: list[Definition], value: int | None
     ) -> tuple[Definition | None, bool]:
-        """The definition that agrees with the value, and whether it was the only one."""
+        """The definition that agrees with the value, and whether it was the only one.
+
+        :param at: the instruction before which the place is looked at
+        """
         if len(found) == 1:
             return found[0], True
         # A loop that steps through memory: where it began is what matters.
@@ -75,7 +78,7 @@ class Tracer(Values):
         left = [one for one, refuted in verdicts if refuted is not True]
         if len(left) == 1:
             return left[0], False
-        if self._one_place(context, left or found):
+        if self._one_place(context, left or found) or self._same(context, place, at, found):
             one = min(left or found, key=lambda one: one.index)
             return one, len(left) in (0, len(found))
         if value is not None:
@@ -95,6 +98,42 @@ class Tracer(Values):
         loads = [(one.index, one.effect) for one in found if isinstance(one.effect, Load)]
         places = {(self.address(context, what.memory, at), what.memory.size) for at, what in loads}
         return len(loads) == len(found) and len(places) == 1 and None not in next(iter(places))
+
+    def _same(self, context: Context, place: Place, at: int, found: list[Definition]) -> bool:
+        """Whether all of them read by the same operand what that still leads to at a place.
+
+        As a function does that may stop to tell tracers, and then loads the same again.
+        """
+        loads = {one.effect for one in found}
+        what = next(iter(loads))
+        if len(loads) > 1 or not isinstance(what, Load) or what.memory.base == "rip":
+            return False
+        parts = [name for name in (what.memory.base, what.memory.index) if name is not None]
+        return bool(parts) and all(
+            self._effect(context.function, index, part) is None
+            for one in found
+            for index in self._between(context.function, place, one.index, at)
+            for part in parts
+        )
+
+    def _between(self, function: Function, place: Place, start: int, end: int) -> set[int]:
+        """Instructions on the ways from a definition to where it still holds."""
+        ahead: set[int] = set()
+        work = list(function.after[start])
+        while work:
+            at = work.pop()
+            if at in ahead or at == end or self._effect(function, at, place) is not None:
+                continue
+            ahead.add(at)
+            work += function.after[at]
+        behind: set[int] = set()
+        work = list(function.before[end])
+        while work:
+            at = work.pop()
+            if at in ahead and at not in behind:
+                behind.add(at)
+                work += function.before[at]
+        return behind | {start}
 
     def _walks(self, context: Context, place: Place, begun: Definition, value: int | None) -> bool:
         """Whether stepping from where it began can have come to the value."""
@@ -142,7 +181,7 @@ class Tracer(Values):
                 why = "no way leads here" if found is not None else "too many ways lead here"
                 moves.append(Move(How.LOST, context, at, place, None, value, why=why))
                 return moves
-            one, certain = self._choose(context, place, found, value)
+            one, certain = self._choose(context, place, at, found, value)
             if one is not None and self._written_elsewhere(context, place, one, value):
                 why = "was written to through its address"
                 moves.append(Move(How.LOST, context, at, place, None, value, why=why))

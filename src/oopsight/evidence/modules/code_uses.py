@@ -13,31 +13,48 @@ _MOST_CODE = 1 << 18
 
 def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, FieldUse]:
     """What functions do with fields, by their names; of a large module those that come first."""
-    found: dict[str, FieldUse] = {}
+    parts: dict[str, list[ModuleFunction]] = {}
     left = _MOST_CODE
     for one in code:
         known = reader.code_symbol(one.start)
         left -= known[2] if known is not None else 0
-        use = _use(reader, one) if left >= 0 else None
-        if use is not None:
-            name = base_name(one.name)
-            # The cold part of a function belongs to it.
-            found[name] = joined(found[name], use) if name in found else use
-    return found
+        if left >= 0:
+            parts.setdefault(base_name(one.name), []).append(one)
+    return {name: use for name, ones in parts.items() if (use := _use(reader, ones)) is not None}
 
 
-def _use(reader: SessionReader, one: ModuleFunction) -> FieldUse | None:
-    from oopsight.kernel.disassembler import disassemble
-
-    known = reader.code_symbol(one.start)
-    size = min(known[2], _LARGEST_FUNCTION) if known is not None else 0
-    code = reader.read(one.start, size)
-    if not code:
+def _use(reader: SessionReader, parts: list[ModuleFunction]) -> FieldUse | None:
+    """Of a function; its cold part is read behind it, as it goes on there."""
+    read = [(one, code) for one in parts if (code := _code(reader, one))]
+    if not read:
         return None
+    first, _ = read[0]
+    behind = [(one, code) for one, code in read if _is_part(one, first)]
+    use = _read(reader, [(first, read[0][1]), *behind])
+    for one, code in read[1:]:
+        # Another function of that name.
+        use = use if (one, code) in behind else joined(use, _read(reader, [(one, code)]))
+    return use
+
+
+def _is_part(one: ModuleFunction, first: ModuleFunction) -> bool:
+    return one.start > first.start and one.name.startswith(f"{first.name}.")
+
+
+def _code(reader: SessionReader, one: ModuleFunction) -> bytes | None:
+    known = reader.code_symbol(one.start)
+    return reader.read(one.start, min(known[2], _LARGEST_FUNCTION) if known is not None else 0)
+
+
+def _read(reader: SessionReader, parts: list[tuple[ModuleFunction, bytes]]) -> FieldUse:
+    from oopsight.kernel.disassembler import disassemble
 
     def name_of(address: int) -> str | None:
         function = reader.function(address)
         return function[0] if function is not None and function[1] == address else None
 
-    rows = (row[:4] for row in disassemble(code, one.start))
-    return field_use(rows, one.start, one.start + size, name_of, one.own)
+    def inside(address: int) -> bool:
+        return any(one.start <= address < one.start + len(code) for one, code in parts)
+
+    rows = (row[:4] for one, code in parts for row in disassemble(code, one.start))
+    return field_use(rows, inside, name_of, frozenset().union(*(one.own for one, _ in parts)))

@@ -52,8 +52,14 @@ _INITS = re.compile(
     r"(?:mutex_init(?:_generic|_lockep)?|init_(?:rwsem|waitqueue_head|swait_queue_head))$"
 )
 """Functions that set up what the first register points to, which has a list's head in it."""
-_INITIALISED = 32
-"""Bytes of what they set up that count as set."""
+# What the kernel sets up where it is told to, and how many bytes that is at least.
+PREPARES = {
+    **dict.fromkeys(("__init_waitqueue_head", "__init_swait_queue_head"), 24),
+    **dict.fromkeys(("__mutex_init", "__init_rwsem", "mutex_init_generic"), 32),
+    **dict.fromkeys(("init_timer_key", "timer_init_key", "tasklet_init", "tasklet_setup"), 40),
+    **dict.fromkeys(("hrtimer_init", "hrtimer_setup", "kobject_init", "alarm_init"), 64),
+    **dict.fromkeys(("cdev_init", "device_initialize", "tty_port_init"), 64),
+}
 _FILLS = ("memset", "__memset")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
@@ -117,8 +123,8 @@ class Reading:
         """Within the function, from and to."""
         self.ends: list[int] = []
         """Where the function is left."""
-        self._carried: dict[int, dict[str, Value]] = {}
-        """The registers at the first jump forwards to a place."""
+        self._carried: dict[int, tuple[dict[str, Value], str | None]] = {}
+        """The registers at the first jump forwards to a place, and what had been called by then."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
         self.published: str | None = None
         self.late: list[str | None] = []
@@ -128,6 +134,9 @@ class Reading:
         self.keys: set[int] = set()
         self.changed: set[int] = set()
         self.wide: set[int] = set()
+        self.narrow: set[int] = set()
+        self.moved: dict[int, set[bool | None]] = {}
+        """By the keys of what is changed: whether upwards, ``None`` for a store."""
         self.zeroed: set[int] = set()
         self.filled: set[str] = set()
         self.inner: set[int] = set()
@@ -171,7 +180,7 @@ class Reading:
         """A jump within the function."""
         self.jumps.append((at, to))
         if to > at:
-            self._carried.setdefault(to, dict(self.registers))
+            self._carried.setdefault(to, (dict(self.registers), self.published))
 
     def goes_on_at(self, address: int) -> bool:
         """What stands behind an end or a jump is come to from elsewhere, with other values.
@@ -180,7 +189,8 @@ class Reading:
         """
         known = self._carried.get(address)
         if known is not None:
-            self.registers = dict(known)
+            self.registers = dict(known[0])
+            self.published = known[1]
         return known is not None
 
     def call(self, at: int, target: str) -> None:
@@ -194,6 +204,9 @@ class Reading:
             lock, distance = within(self._value("rdi"))
             if lock.kind != "number":
                 self.locks.add(distance)
+        if known in PREPARES:
+            begin = within(self._value("rdi"))[1]
+            self.keys.update(range(begin, begin + PREPARES[known], 4))
         given = _FREES.get(known.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
@@ -221,7 +234,6 @@ class Reading:
         """A call of a function that sets a member up."""
         key = member.number if member.kind in ("inner", "number") else 0
         self.inits.add((called, key))
-        self.keys.update(range(key, key + _INITIALISED, 4))
 
     def step(self, mnemonic: str, operands: str, end: int) -> None:
         """Any other instruction."""
@@ -231,7 +243,7 @@ class Reading:
             back = mnemonic.endswith("xadd") and self._value(second) == Value("number", _MINUS_ONE)
             self.counts = self.counts or (mnemonic[5:] in _COUNTS and not back)
             self.uncounts = self.uncounts or back or mnemonic[5:] in _UNCOUNTS
-            self._changes(first, end)
+            self._changes(mnemonic, first, second, end)
             return
         if mnemonic == "cmp" and _NUMBER.fullmatch(second):
             if -int(second, 0) & MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):
@@ -254,7 +266,7 @@ class Reading:
             elif mnemonic == "xchg":
                 self._exchange(first, second, end)
             elif mnemonic in _IN_PLACE:
-                self._changes(first, end)
+                self._changes(mnemonic, first, second, end)
             return
         register = _WHOLE.get(first, first)
         if not register.startswith("r") or mnemonic in _NO_TARGET:
@@ -266,11 +278,19 @@ class Reading:
         where = self._place(operand, end) if operand.startswith("qword") else None
         return Value("loaded", *where) if where is not None else self._value(operand)
 
-    def _changes(self, place: str, end: int) -> None:
+    def _changes(self, mnemonic: str, place: str, by: str, end: int) -> None:
         """An instruction that reads memory and writes it."""
         where = self._place(place, end)
-        if where is not None:
-            self.changed.add(where[0])
+        if where is None:
+            return
+        self.changed.add(where[0])
+        if not place.startswith("qword"):
+            self.narrow.add(where[0])
+        name = mnemonic.removeprefix("lock ")
+        up = {"inc": True, "add": True, "dec": False, "sub": False}.get(name)
+        if up is not None and by.startswith("-"):
+            up = not up
+        self.moved.setdefault(where[0], set()).add(up)
 
     def _exchange(self, place: str, register: str, end: int) -> None:
         """A store that brings back what was there before."""
@@ -288,6 +308,8 @@ class Reading:
         if into is None:
             # Two fields side by side are set at once.
             self.changed |= {where[0], where[0] + 4} if place.startswith("qword") else {where[0]}
+            self.narrow |= set() if place.startswith("qword") else {where[0]}
+            self.moved.setdefault(where[0], set()).add(None)
         else:
             self.filled.add(into)
         number = _NUMBER.fullmatch(source)

@@ -14,13 +14,13 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.address import error_number
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_new
+from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout, layout
 from oopsight.evidence.modules.installers import installing
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -36,6 +36,7 @@ from oopsight.evidence.modules.module_roles import (
     thread_starters,
 )
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.omitting import omitting
 from oopsight.evidence.modules.skipping import skipping
 from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
 from oopsight.plumbing import base_name
@@ -139,12 +140,13 @@ def collect(
     makers = {base_name(one.name) for one in inner if allocates(one)}
     able = freers(inner)
     at_times = stopping_at_times(reader, backtrace, inner)
+    known = layout(session.prog)
     return Doers(
         module=module.name,
         fields=tuple(
             found
             for number, way in enumerate(flow.ways[:_MOST_WAYS])
-            if (found := field_doers(module, number, flow.ways, uses, inner)) is not None
+            if (found := field_doers(module, number, flow.ways, uses, inner, known)) is not None
         ),
         frees=tuple(one for one in able if one not in makers),
         allocates=tuple(one for one in able if one in makers),
@@ -152,7 +154,7 @@ def collect(
         sizes=_sizes(uses),
         copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
-        omits=_omitting(session, modules, module, flow, uses, inner),
+        omits=_omitting(session, modules, module, flow, uses, inner, known),
         installs=installing(flow.ways, uses, inner),
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
@@ -169,7 +171,7 @@ def collect(
         ),
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
-        skips=skipping(session, modules, module, flow.first, uses),
+        skips=skipping(session, modules, module, flow.first, uses, known),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
 
@@ -196,11 +198,19 @@ def _asked(flow: DataFlow) -> bool:
 
 
 def _module(flow: DataFlow, backtrace: Backtrace | Missing) -> str | None:
-    for way in flow.ways[:1]:
-        if way.module is not None:
-            return way.module
+    if flow.first.module is not None:
+        return flow.first.module
     frames = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
-    return next((frame.module for frame in frames if frame.module is not None), None)
+    held = flow.first.held_in
+    refers = held.slab.refers if held is not None and held.slab is not None else ()
+    known = (
+        *(frame.module for frame in frames),
+        # Who jumped on to the kernel's function has no frame, but may have handed it the object.
+        *(way.module for way in flow.ways[:_MOST_WAYS]),
+        held.module if held is not None else None,
+        *(ref.module for ref in refers),
+    )
+    return next((one for one in known if one is not None), None)
 
 
 def _twice(use: FieldUse) -> bool:
@@ -244,7 +254,11 @@ def _registering(
     called = {base_name(frame.function) for frame in own[-1:]}
     starts = [one.start for one in code if base_name(one.name) in called]
     tables = {at for start in starts for at in tables_with(session, module, start)}
-    return named(one for one in code if one.refers & tables and publishes(one))
+    tables.update(starts)
+    found = [one for one in code if one.refers & tables and publishes(one)]
+    # What the object points to of the module was given with it.
+    given = {int(ref.value) for ref in held.slab.refers} if held and held.slab else set()
+    return named(sorted(found, key=lambda one: not one.refers & given))
 
 
 def _helpers(uses: dict[str, FieldUse], code: list[ModuleFunction]) -> tuple[str, ...]:
@@ -267,25 +281,16 @@ def _omitting(
     flow: DataFlow,
     uses: dict[str, FieldUse],
     code: list[ModuleFunction],
+    known: Layout = UNKNOWN,
 ) -> tuple[str, ...]:
     """Who makes objects as the one with the field, and does not set that, where others do."""
     held = flow.bad if flow.subject == "argument" else flow.first.held_in
     slab = held.slab if held is not None else None
-    if held is None or slab is None or held.offset is None or slab.state != "allocated":
+    if held is None or slab is None or held.offset is None:
         return ()
-    made, _ = allocating(session, modules, module, slab.cache_address, slab.size)
-    sets: dict[str, bool] = {}
-    for name in _makers([one.function for one in made], held.offset, uses):
-        calls = {base_name(c) for one in code if base_name(one.name) == name for c in one.calls}
-        reach = [uses[one] for one in (name, *calls) if one in uses]
-        sets[name] = any(held.offset in use.sets for use in reach)
-    return tuple(name for name, does in sets.items() if not does) if any(sets.values()) else ()
-
-
-def _makers(names: list[str], key: int, uses: dict[str, FieldUse]) -> list[str]:
-    """Who makes objects; in place of one that serves others and leaves a field to them, these."""
-    found: list[str] = []
-    for name in names:
-        served = [other for other, use in uses.items() if name in use.fills]
-        found += served if served and name in uses and key not in uses[name].sets else [name]
-    return list(dict.fromkeys(found))
+    keys = FieldKeys(flow.first, uses, known)
+    # What the module itself reads may be an object of the kernel's, of the same size as its own.
+    other = flow.first.module is not None or any(
+        one.key == keys.of(use) for use in uses.values() for one in use.stores
+    )
+    return omitting(session, modules, module, slab, held.offset, uses, code, set_elsewhere=other)

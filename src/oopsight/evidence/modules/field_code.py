@@ -124,6 +124,12 @@ class FieldUse:
     """Keys of those that it stores to, or counts in, in what is not new to it."""
     wide: frozenset[int] = frozenset()
     """Keys of those of them that it sets to eight bytes which are no number of the code's own."""
+    narrow: frozenset[int] = frozenset()
+    """Keys of those of them that it sets to, or counts in by, fewer than eight bytes."""
+    raises: frozenset[int] = frozenset()
+    """Keys of those of them that it only adds to."""
+    lowers: frozenset[int] = frozenset()
+    """Keys of those of them that it only takes from."""
     zeroes: frozenset[int] = frozenset()
     """Keys of those of them that it sets to zero, by a number that stands in the code."""
     wipes: tuple[Wiped, ...] = ()
@@ -165,6 +171,9 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         sets=one.sets | other.sets,
         changes=one.changes | other.changes,
         wide=one.wide | other.wide,
+        narrow=one.narrow | other.narrow,
+        raises=(one.raises - other.changes) | (other.raises - one.changes),
+        lowers=(one.lowers - other.changes) | (other.lowers - one.changes),
         zeroes=one.zeroes | other.zeroes,
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
@@ -181,16 +190,14 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
 
 def field_use(
     rows: Iterable[_Row],
-    start: int,
-    end: int,
+    inside: Callable[[int], bool],
     name_of: Callable[[int], str | None],
     own: frozenset[str] = frozenset(),
 ) -> FieldUse:
     """Read one function.
 
     :param rows: address, bytes, mnemonic and operands of its instructions
-    :param start: its first address
-    :param end: past its last
+    :param inside: whether an address is of its code
     :param name_of: names the function at an address
     :param own: the names of its module's own functions
     """
@@ -207,7 +214,7 @@ def field_use(
         onwards = address + len(raw)
         ways.onwards[address] = [] if mnemonic in ("ret", "jmp") else [onwards]
         ways.ends[onwards] = address
-        if jump and operands.startswith("0x") and start <= int(operands, 16) < end:
+        if jump and operands.startswith("0x") and inside(int(operands, 16)):
             ways.onwards[address].append(int(operands, 16))
             reading.jump(address, int(operands, 16))
             if mnemonic == "jmp" and known:
@@ -262,7 +269,8 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             size=value.size,
             tested=value in reading.tested,
             into=into_what(base),
-            late=late,
+            # What that very call has returned is nothing that it should have found there.
+            late=late if late != value.called else None,
             loaded=value.kind == "loaded" and value not in reading.tested,
             given=_given(key, value, base),
         )
@@ -284,6 +292,9 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         sets=frozenset(reading.keys),
         changes=frozenset(reading.changed),
         wide=frozenset(reading.wide),
+        narrow=frozenset(reading.narrow),
+        raises=frozenset(key for key, how in reading.moved.items() if how == {True}),
+        lowers=frozenset(key for key, how in reading.moved.items() if how == {False}),
         zeroes=frozenset(reading.zeroed),
         wipes=tuple(dict.fromkeys(wipes)),
         fills=frozenset(reading.filled),

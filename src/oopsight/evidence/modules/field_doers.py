@@ -13,7 +13,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
-from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import ALLOCATES, allocates, reaching
 from oopsight.evidence.modules.modules import Module
@@ -77,17 +77,19 @@ def field_doers(
     ways: tuple[Way, ...],
     uses: dict[str, FieldUse],
     code: list[ModuleFunction],
+    known: Layout = UNKNOWN,
 ) -> FieldDoers | None:
     """Ask all functions of a module about the field that a way's value was read from.
 
     :param number: of the way; the next one tells how the code came to what has the field
     :param uses: what the functions do with fields, by their names
+    :param known: of the kernel's structures
     :return: ``None`` where it was read from no field, or no function knows it
     """
     way = ways[number]
     if way.ended != "loaded":
         return None
-    field = _Field(way, ways[number + 1] if number + 1 < len(ways) else None, uses)
+    field = _Field(way, ways[number + 1] if number + 1 < len(ways) else None, uses, known)
     if not field.known:
         return None
     stores = field.stores
@@ -131,10 +133,12 @@ def field_doers(
 class _Field:
     """What functions do with a field, by their names."""
 
-    def __init__(self, way: Way, outer: Way | None, uses: dict[str, FieldUse]) -> None:
+    def __init__(
+        self, way: Way, outer: Way | None, uses: dict[str, FieldUse], known: Layout
+    ) -> None:
         self._uses = uses
-        self._keys = FieldKeys(way, uses)
-        self._outer = FieldKeys(outer, uses) if outer is not None else None
+        self._keys = FieldKeys(way, uses, known)
+        self._outer = FieldKeys(outer, uses, known) if outer is not None else None
         key_in = {name: self._keys.of(use) for name, use in uses.items()}
         self.known = any(key is not None for key in key_in.values())
         """Whether any function has a key for it."""

@@ -8,6 +8,8 @@ it is looked for, and where a function takes a lock beside it, by its distance f
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.code_values import key_of
 from oopsight.evidence.modules.field_code import FieldUse
@@ -16,26 +18,55 @@ from oopsight.plumbing import base_name
 _LARGEST_OBJECT = 1 << 16
 _AREA = 64
 """An area within an object that is an object of its own begins at least so far in it."""
+_PRIVATE = 0x400
+"""No smaller is what the kernel has in front of a driver's own, in one object."""
+_ALIGNED = 32
+"""A network device's own begins at a multiple of this: include/linux/netdevice.h."""
+_DEVICES = {
+    "device": "",
+    **dict.fromkeys(("platform_device", "pci_dev", "i2c_client", "spi_device"), "dev."),
+    **dict.fromkeys(("virtio_device", "usb_interface", "auxiliary_device", "hid_device"), "dev."),
+}
+"""Devices of the buses, and how to get to the ``struct device`` in them."""
 _MASK = (1 << 64) - 1
+
+
+class Layout(NamedTuple):
+    """Of the kernel's structures."""
+
+    driver_data: frozenset[int]
+    """Where drivers find what is theirs, from ``struct device`` and from what that is part of."""
+    heads: frozenset[int]
+    """Sizes of what lies before a driver's own, as a ``struct net_device`` does."""
+
+
+UNKNOWN = Layout(frozenset(), frozenset())
 
 
 class FieldKeys:
     """The keys of the field that a way's value was read from."""
 
-    def __init__(self, way: Way, uses: dict[str, FieldUse]) -> None:
+    def __init__(self, way: Way, uses: dict[str, FieldUse], known: Layout = UNKNOWN) -> None:
         self._text = _text_key(way)
-        self._read_by = {field_key(way), self._text} - {None}
         self._reader = uses.get(base_name(way.function))
-        self._known = _known(way, self._text, self._reader)
+        private = _private(way, self._text, uses, known.heads)
+        self._read_by = {field_key(way), self._text, *private} - {None}
+        self._known = [*_known(way, self._text, self._reader), *private]
+        other = way.held_in is None or _by_kernel(way, self._text)
+        if other and self._text in known.driver_data:
+            self._known += sorted(known.driver_data - {self._text})
 
     def of(self, use: FieldUse) -> int | None:
         """The key by which a function has the field; ``None`` where the field has none."""
+        usual = self._known[0] if self._known else None
+        return next((key for key in self.candidates(use) if key in use.touches), usual)
+
+    def candidates(self, use: FieldUse) -> tuple[int, ...]:
+        """All keys by which a function may have it, the likeliest first."""
         beside = self._beside_lock(use)
         apart = self._reader is not None and not self._reader.locks & use.locks
         # Where their locks are at other distances, so is everything else.
-        candidates = (*beside, *self._known) if apart else (*self._known, *beside)
-        usual = self._known[0] if self._known else None
-        return next((key for key in candidates if key in use.touches), usual)
+        return (*beside, *self._known) if apart else (*self._known, *beside)
 
     def compared(self, use: FieldUse) -> bool:
         """Whether a function compares with NULL what the field holds.
@@ -55,6 +86,30 @@ class FieldKeys:
         ]
 
 
+def layout(prog: Any) -> Layout:
+    """Read it from the kernel's debug information."""
+    from drgn import offsetof, sizeof
+
+    found = set()
+    for name, way in _DEVICES.items():
+        device = _type(prog, name)
+        if device is not None:  # not each kernel knows each bus
+            found.add(offsetof(device, f"{way}driver_data"))
+    net_device = _type(prog, "net_device")
+    size = sizeof(net_device) if net_device is not None else 0
+    return Layout(frozenset(found), frozenset({-(-size // _ALIGNED) * _ALIGNED} - {0}))
+
+
+def _type(prog: Any, name: str) -> Any:
+    from oopsight.errors import SymbolError
+
+    try:
+        found = prog.type(f"struct {name}")
+    except (LookupError, SymbolError):
+        return None
+    return found if found.is_complete() else None
+
+
 def field_key(way: Way) -> int | None:
     """The field that a way's value was read from, as the code that read it names it.
 
@@ -68,13 +123,39 @@ def field_key(way: Way) -> int | None:
 def _text_key(way: Way) -> int | None:
     if way.ended != "loaded" or way.end is None:
         return None
-    return key_of(way.end.instruction.text.partition(", ")[2])
+    operands = way.end.instruction.text.partition(" ")[2].split(", ")
+    return key_of(next((one for one in operands[::-1] if one.endswith("]")), ""))
+
+
+def _by_kernel(way: Way, text: int | None) -> bool:
+    """Whether the kernel read it from a structure within an object, of which it has the pointer.
+
+    The module that the object is of has it by the distance from the object.
+    """
+    held = way.held_in
+    inner = held is not None and held.kind == "slab" and held.offset not in (None, text)
+    return inner and way.module is None
+
+
+def _private(
+    way: Way, text: int | None, uses: dict[str, FieldUse], heads: frozenset[int]
+) -> list[int]:
+    """Keys from where what is the driver's own begins, behind what is the kernel's.
+
+    Any function of the module may tell how far that is.
+    """
+    held = way.held_in
+    offset = held.offset if held is not None and held.kind == "slab" else text
+    if offset is None or offset >= _LARGEST_OBJECT:
+        return []
+    starts = heads.union(*(use.inner for use in uses.values()))
+    return [offset - far for far in sorted(starts) if _PRIVATE <= far <= offset]
 
 
 def _known(way: Way, text: int | None, reader: FieldUse | None) -> list[int]:
     """Keys that any function may have the field by, the likeliest first."""
     held = way.held_in
-    found = [field_key(way), text]
+    found = [] if _by_kernel(way, text) else [field_key(way), text]
     if held is not None and held.kind in ("slab", "module") and held.offset is not None:
         found.append(held.offset)
         if held.kind == "module" and text is not None:

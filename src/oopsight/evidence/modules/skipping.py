@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.field_keys import FieldKeys, Layout
 from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership
@@ -19,15 +19,21 @@ _NO_POINTER = ("zero", "number", "itself")
 
 
 def skipping(
-    session: Session, modules: Modules, module: Module, way: Way, uses: dict[str, FieldUse]
+    session: Session,
+    modules: Modules,
+    module: Module,
+    way: Way,
+    uses: dict[str, FieldUse],
+    known: Layout,
 ) -> tuple[str, ...]:
     """Who has what belongs in the field that a way's NULL was read from, and does not put it there.
 
     :param uses: what the module's functions do with fields, by their names
+    :param known: of the kernel's structures
     """
     if way.ended != "loaded" or way.end is None or way.end.value != 0:
         return ()
-    keys = FieldKeys(way, uses)
+    keys = FieldKeys(way, uses, known)
     setting = {
         name: key
         for name, use in uses.items()

@@ -6,7 +6,7 @@ from collections import Counter
 
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.flow.checked_value import CheckedValue
+from oopsight.evidence.flow.checked_value import HIGH, LOW, CheckedValue
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.code_uses import uses_of
@@ -36,11 +36,17 @@ class StateWriters:
     """Whether the number was not compared with one that the call brought with it."""
     zeroes: bool = False
     """Whether some of them set it to zero on purpose."""
+    harmless: tuple[str, ...] = ()
+    """Of them, those that move it away only from what was found wrong."""
 
 
 def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateWriters | Missing:
     """Read the code of the module that read the number."""
-    of_each = [writers_of(session, way, modules, alone=checked.alone) for way in checked.ways]
+    wrong = checked.wrong or ("",) * len(checked.ways)
+    of_each = [
+        writers_of(session, way, modules, alone=checked.alone, wrong=how)
+        for way, how in zip(checked.ways, wrong, strict=True)
+    ]
     found = [one for one in of_each if one is not None]
     if not found:
         return Missing(Why.NOT_APPLICABLE, "nobody else of a module writes to what was checked")
@@ -48,29 +54,49 @@ def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateW
     if not fields:
         return found[0]
     # Numbers that have to agree: who changes one and leaves the others is more suspect than who
-    # keeps all of them in step.
-    names = sorted(fields, key=lambda name: fields[name])[:_MOST_WRITERS]
+    # keeps all of them in step. Last who brings them only nearer to what they should be.
+    harmless = set.intersection(
+        *({*one.harmless, *(fields.keys() - set(one.functions))} for one in found)
+    )
+    names = sorted(fields, key=lambda name: (name in harmless, fields[name]))[:_MOST_WRITERS]
     first = next(one for one in found if names[0] in one.functions)
     return replace(first, functions=tuple(names))
 
 
 def writers_of(
-    session: Session, way: Way, modules: Modules, *, alone: bool = True
+    session: Session, way: Way, modules: Modules, *, alone: bool = True, wrong: str = ""
 ) -> StateWriters | None:
-    """Who writes to the field that a number was read from; ``None`` where nobody else can."""
+    """Who writes to the field that a number was read from; ``None`` where nobody else can.
+
+    :param wrong: as :attr:`CheckedValue.wrong` has it
+    """
     module = next((one for one in modules.loaded if one.name == way.module), None)
     if module is None or not module.taints:
         return None
     reader = SessionReader(session)
     uses = uses_of(reader, inner_functions(session, module, reader))
     keys = FieldKeys(way, uses)
-    writers = [name for name, use in uses.items() if _writes(use, keys.of(use), way)]
+    writers = [
+        name
+        for name, use in uses.items()
+        if any(_writes(use, key, way) for key in keys.candidates(use))
+    ]
     found = tuple(name for name in writers if name != base_name(way.function))
     few = len(found) <= _MOST_WRITERS
     # A field that nobody at all writes to is reached in a way that is not seen through.
     open_ = bool(found) or not writers
     zeroes = any(_sets_zero(use, keys.of(use)) for use in uses.values())
-    return StateWriters(module.name, way, found if few else (), alone, zeroes) if open_ else None
+    harmless = tuple(name for name in found if _mends(uses[name], keys, wrong))
+    if not open_:
+        return None
+    return StateWriters(module.name, way, found if few else (), alone, zeroes, harmless)
+
+
+def _mends(use: FieldUse, keys: FieldKeys, wrong: str) -> bool:
+    """Whether a function changes a field only in the direction that mends what was found wrong."""
+    changed = use.changes & set(keys.candidates(use))
+    moves = {LOW: use.raises, HIGH: use.lowers}.get(wrong, frozenset())
+    return bool(changed & moves) and changed & use.narrow <= moves
 
 
 def _sets_zero(use: FieldUse, key: int | None) -> bool:
@@ -79,7 +105,8 @@ def _sets_zero(use: FieldUse, key: int | None) -> bool:
     return key in use.zeroes and not around & use.zeroes
 
 
-def _writes(use: FieldUse, key: int | None, way: Way) -> bool:
+def _writes(use: FieldUse, key: int, way: Way) -> bool:
     """Whether a function writes to a field of its width: a pointer is stored elsewhere."""
     narrow = way.end is not None and "qword" not in way.end.instruction.text
-    return key in use.changes and not (narrow and key in use.wide)
+    elsewhere = narrow and key in use.wide and key not in use.narrow
+    return key in use.changes and not elsewhere

@@ -14,9 +14,12 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.flow.frames import SessionReader, calls
+from oopsight.evidence.memory.owner import owner_of
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, inner_functions, named
-from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.omitting import omitting, setting_at_times
 from oopsight.session import Session
 
 _LARGEST_NUMBER = 1 << 32
@@ -35,6 +38,8 @@ class _Family:
     left_out: bool
     """Whether the setting up was left out; else it was done without something."""
     why: str
+    size: int = 64
+    """In bytes, of what is set up."""
 
 
 _FAMILIES = (
@@ -58,8 +63,18 @@ _FAMILIES = (
         re.compile(r"init_timer\w*_key"),
         left_out=True,
         why="makes objects and initialises no timer",
+        size=40,
+    ),
+    _Family(
+        ("__queue_work", "__flush_work", "flush_work", "__cancel_work_sync"),
+        re.compile("(?!)"),  # that is done by stores alone
+        left_out=False,
+        why="makes objects and initialises no work item",
+        size=32,
     ),
 )
+_THIRD = ("queue_work_on", "queue_delayed_work_on", "mod_delayed_work_on")
+"""Functions whose third argument is the object; of others it is the first."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,9 @@ def collect(
     for family in _FAMILIES:
         if inner & set(family.warns):
             code = inner_functions(session, module, SessionReader(session))
+            makers, why = _makers(session, backtrace, frame, module, modules, family)
+            if makers:
+                return WarnedObject(module.name, None, makers, why)
             return WarnedObject(module.name, None, _setters(family, code), family.why)
     return WarnedObject(module.name, _told(session, backtrace, frame))
 
@@ -104,12 +122,53 @@ def _setters(family: _Family, code: list[ModuleFunction]) -> tuple[str, ...]:
     return names if len(names) <= _MOST else ()
 
 
-def _told(session: Session, backtrace: Backtrace, frame: Frame) -> str | None:
-    """The first argument of a frame's call, where it is a number or a name."""
+def _makers(
+    session: Session,
+    backtrace: Backtrace,
+    frame: Frame,
+    module: Module,
+    modules: Modules,
+    family: _Family,
+) -> tuple[tuple[str, ...], str]:
+    """Who makes objects as that which was handed over is part of, and does not set it up."""
+    inner = next((one for one in reversed(backtrace.crash_path) if one.index < frame.index), None)
+    third = inner is not None and inner.function in _THIRD
+    value = _argument(session, backtrace, frame, "rdx" if third else "rdi")
+    owner = owner_of(session, modules, value) if value else None
+    if owner is None or owner.slab is None or owner.offset is None:
+        return (), ""
+    reader = SessionReader(session)
+    code = inner_functions(session, module, reader)
+    uses = uses_of(reader, code)
+    part = (owner.slab, owner.offset)
+    found = omitting(session, modules, module, *part, uses, code, family.size)
+    why = f"{family.why}, where others who make such do"
+    if not found:
+        found = setting_at_times(session, modules, module, *part, family.size)
+        why = "makes such objects, and sets that up on some ways only"
+    return (found, why) if len(found) <= _MOST else ((), "")
+
+
+def _argument(session: Session, backtrace: Backtrace, frame: Frame, register: str) -> int | None:
+    """What a frame's call has in a register."""
     found = calls(session, backtrace, None)
     position = next((i for i, one in enumerate(found.frames) if one.index == frame.index), None)
-    context = found.context(position) if position is not None else None
-    value = found.tracer.value(context, "rdi", context.at) if context is not None else None
+    if position is None:
+        return None
+    there = (one for one in backtrace.crash_path if one.index == frame.index and not one.inline)
+    jumped = any(one.function != frame.function for one in there)
+    context = found.context(position - 1 if jumped and position else position)
+    if context is None:
+        return None
+    if jumped:
+        # The call on the stack is that of the function which jumped on.
+        return found.tracer.entering(context, register)
+    return found.tracer.value(context, register, context.at)
+
+
+def _told(session: Session, backtrace: Backtrace, frame: Frame) -> str | None:
+    """The first argument of a frame's call, where it is a number or a name."""
+    value = _argument(session, backtrace, frame, "rdi")
     if not value:
         return None
     if value < _LARGEST_NUMBER:

@@ -1,0 +1,100 @@
+"""Functions of a module that make objects and leave a field alone that others who make them set.
+
+A field may be set by the kernel as well, which is told to set up a timer or a wait queue there.
+"""
+
+from __future__ import annotations
+
+from oopsight.evidence.exhaustion.allocators import allocating
+from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.modules.code_values import PREPARES
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.ownership import Ownership, plain
+from oopsight.kernel import skipped_store
+from oopsight.kernel.pointer_fate import FREES, RETURNS
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_PREPARE = frozenset(plain(name) for name in PREPARES)
+
+
+def omitting(
+    session: Session,
+    modules: Modules,
+    module: Module,
+    slab: SlabObject,
+    offset: int,
+    uses: dict[str, FieldUse],
+    code: list[ModuleFunction],
+    size: int = 1,
+    *,
+    set_elsewhere: bool = False,
+) -> tuple[str, ...]:
+    """Who makes objects as this one, and does not set what lies there, where others do or nobody.
+
+    :param offset: of the field, in the object
+    :param size: of the field, in bytes
+    :param set_elsewhere: whether some function sets it which has it by another distance
+    """
+    if slab.state != "allocated":
+        return ()
+    made, _ = allocating(session, modules, module, slab.cache_address, slab.size)
+    sets: dict[str, bool] = {}
+    for name in _makers([one.function for one in made], offset, uses):
+        calls = {base_name(c) for one in code if base_name(one.name) == name for c in one.calls}
+        reach = [uses[one] for one in (name, *calls) if one in uses]
+        sets[name] = any(_sets(use, offset, size) for use in reach)
+    if any(sets.values()):
+        return tuple(name for name, does in sets.items() if not does)
+    # Where nobody at all sets it, the one that makes such objects should.
+    known = set_elsewhere or any(_sets(use, offset, size) for use in uses.values())
+    return tuple(sets) if len(sets) == 1 and not known else ()
+
+
+def setting_at_times(
+    session: Session, modules: Modules, module: Module, slab: SlabObject, offset: int, size: int = 1
+) -> tuple[str, ...]:
+    """Who makes objects as this one, and on some ways does not set what lies there.
+
+    :param offset: of the field, in the object
+    :param size: of the field, in bytes
+    """
+    if slab.state != "allocated":
+        return ()
+    made, _ = allocating(session, modules, module, slab.cache_address, slab.size)
+    names = {one.function for one in made}
+    code = Ownership(session, modules, module)
+
+    def does(target: int | None, register: str) -> str | None:
+        called = code.called(target)
+        if called in _PREPARE:
+            return skipped_store.STORES
+        if called.startswith(ALLOCATES):
+            return skipped_store.ALLOCATES
+        done = code.does(target, register)
+        return {FREES: skipped_store.FREES, RETURNS: skipped_store.RETURNS}.get(done)
+
+    makers = (one for one in code.functions if base_name(one.name) in names)
+    found = [(one, code.code(one)) for one in makers]
+    return tuple(
+        base_name(one.name)
+        for one, function in found
+        if function is not None and skipped_store.left_out(function, offset, size, does)
+    )
+
+
+def _sets(use: FieldUse, offset: int, size: int) -> bool:
+    """Whether a function sets anything of a field, or has the kernel set up what it is part of."""
+    return any(offset <= key < offset + size for key in use.sets)
+
+
+def _makers(names: list[str], key: int, uses: dict[str, FieldUse]) -> list[str]:
+    """Who makes objects; in place of one that serves others and leaves a field to them, these."""
+    found: list[str] = []
+    for name in names:
+        served = [other for other, use in uses.items() if name in use.fills]
+        found += served if served and name in uses and key not in uses[name].sets else [name]
+    return list(dict.fromkeys(found))
