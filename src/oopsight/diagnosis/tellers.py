@@ -18,7 +18,8 @@ def told(
     """Who comes before a writer, who after it, and whether it can have been one of these.
 
     A caller that allows as much as was written is wrong by itself; one that computes or checks the
-    number may be. To check what is merely handed on is the writer's own affair.
+    number may be. To check what is merely handed on is the writer's own affair, and so is a loop
+    that writes one more than it was told.
 
     :param written: bytes or numbers, at least
     :param whole: whether that is all that was written, and not only what lay beyond the object
@@ -38,7 +39,9 @@ def told(
             after.append(Culprit(limits.module, one.function, None, None, why))
         elif one.most >= written:
             why = f"allows {limit.function} to write {one.most}"
-            before.append(Culprit(limits.module, one.function, None, None, why))
+            (after if limit.one_more else before).append(
+                Culprit(limits.module, one.function, None, None, why)
+            )
     if limit.by_memory:
         why = f"sets the number in memory by which {limit.function} goes"
         # Who allocates by it as well comes first.
@@ -50,4 +53,5 @@ def told(
         before += [Culprit(limits.module, name, None, None, why) for name in makers]
     by_others = any(not one.hands_on for one in open_)
     # Who set the number, or made the memory, may be no function that was looked at.
+    by_others = by_others or limit.one_more
     return before, after, bool(before) or by_others or (limit.by_memory and sized)

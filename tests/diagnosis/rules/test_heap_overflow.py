@@ -163,6 +163,9 @@ def test_a_caller_that_allows_too_much_comes_before_the_writer() -> None:
     # What is let pass counts as what is told.
     lets_pass = Teller("mod_store", 64, compared=True)
     assert blamed(replace(limit, tellers=(lets_pass,))) == (["mod_store", "mod_copy"], False)
+    # A loop that writes one more than it was told is wrong whatever that is.
+    one_more = replace(limit, tellers=(lets_pass,), one_more=True)
+    assert blamed(one_more) == (["mod_copy", "mod_store"], False)
     # Nobody allowed it so much.
     assert blamed(replace(limit, tellers=tellers[:1])) == (["mod_copy"], True)
 

@@ -120,3 +120,28 @@ def test_what_the_heap_itself_reported_is_asked_about(monkeypatch: pytest.Monkey
 
 def frames_of(module: str, function: str) -> tuple[TrackFrame, ...]:
     return (TrackFrame(Address(TEXT), function, module, None),)
+
+
+@pytest.mark.parametrize(
+    ("loop", "goes_on"),
+    [
+        # Counted up, then compared with the argument: jb, jae (rsi with rax), jbe.
+        ("31c0 880c07 48ffc0 4839f0 72f5 c3", False),
+        ("31c0 880c07 48ffc0 4839c6 73f5 c3", True),
+        ("31c0 880c07 48ffc0 4839f0 76f5 c3", True),
+        # Compared before it writes: jae or ja out of the loop.
+        ("31c0 4839f0 7308 880c07 48ffc0 ebf3 c3", False),
+        ("31c0 4839f0 7708 880c07 48ffc0 ebf3 c3", True),
+        # The argument counted down to nothing.
+        ("31c0 880c07 48ffc0 48ffce 75f5 c3", False),
+    ],
+)
+def test_a_loop_may_write_one_more_than_it_was_told(
+    monkeypatch: pytest.MonkeyPatch, loop: str, goes_on: bool
+) -> None:
+    # mov esi,64; call put
+    found = collected(monkeypatch, loop, "be40000000 e8f6efffff c3", put="", title="put")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("put")
+    assert limit is not None
+    assert limit.one_more == goes_on

@@ -15,7 +15,7 @@ from oopsight.evidence.corruption.index_limits import IndexLimits, Limits
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function, repeated
 from oopsight.evidence.flow.effects import Constant, Copy, Place, Returned, slot_of
-from oopsight.evidence.flow.extent import Extent, Origin, Taken
+from oopsight.evidence.flow.extent import Extent, Origin, Taken, conditions, reached
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.instructions import whole_register
 from oopsight.evidence.flow.moves import Context
@@ -34,6 +34,8 @@ _MOST_PLACES = 8
 """At which a function writes."""
 _MOST_COPIES = 4
 _END_OF_TEXT = 1
+_COUNTS = ("add", "inc", "lea")
+_JUMP_IF_EQUAL = ("je", "jae", "jbe", "jge", "jle")
 _MOST_SETTERS = 2
 _MASK = (1 << 64) - 1
 
@@ -62,6 +64,8 @@ class WriterLimit:
     """Functions of its module that call it, where an argument of it does."""
     set_by: tuple[str, ...] = ()
     """Other functions of its module that set the numbers in memory; none where many do."""
+    one_more: bool = False
+    """Whether its loop goes on where its count has come to the number that it was told."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,11 @@ def _limit(
     keys |= {variable + key for key in keys if variable is not None}
     setting = tuple(who for who, use in uses.items() if who != name and use.changes & keys)
     return WriterLimit(
-        name, by_memory, tuple(tellers), setting if len(setting) <= _MOST_SETTERS else ()
+        name,
+        by_memory,
+        tuple(tellers),
+        setting if len(setting) <= _MOST_SETTERS else (),
+        any(_one_more(calls, code, at, told) for at in writes(calls, code)),
     )
 
 
@@ -203,6 +211,34 @@ def _writes(calls: Calls, code: Function) -> Iterator[int]:
         memories = [one.memory for one in row.operands if one.memory is not None and one.writes]
         if any(slot_of(code, index, one) is None for one in memories) and repeated(code, index):
             yield index
+
+
+def _one_more(calls: Calls, code: Function, at: int, told: set[str]) -> bool:
+    """Whether a loop goes on where what it has counted up is as much as an argument says."""
+    loop = reached(code.after, at) & reached(code.before, at)
+    return any(
+        _counts_to(calls, code, index, loop, told) and _goes_on_if_equal(code, index, loop)
+        for index in conditions(code, at)
+    )
+
+
+def _counts_to(calls: Calls, code: Function, index: int, loop: set[int], told: set[str]) -> bool:
+    """Whether a comparison is of what a loop counts up with an argument as it was."""
+    row = code.instructions[index]
+    counts = limits = False
+    for one in row.operands[:2] if row.mnemonic == "cmp" else ():
+        name = whole_register(one.register or "")
+        found = calls.tracer.definitions(code, name, index) if name is not None else None
+        stepped = (code.instructions[d.index] for d in found or () if d.index in loop)
+        counts |= any(step.mnemonic in _COUNTS for step in stepped)
+        limits |= name in told and bool(found) and all(d.effect is None for d in found or ())
+    return counts and limits
+
+
+def _goes_on_if_equal(code: Function, index: int, loop: set[int]) -> bool:
+    rows = code.instructions
+    jump = next((i for i in range(index + 1, len(rows)) if rows[i].is_jump), None)
+    return jump is not None and (rows[jump].mnemonic in _JUMP_IF_EQUAL) != (jump + 1 in loop)
 
 
 def _context(code: Function, at: int) -> Context:
