@@ -15,10 +15,12 @@ from oopsight.diagnosis.doers import (
     freers_by_code,
     freers_unseen,
     gave_back_itself,
+    helpers_that_give_back,
     keepers,
     makers_that_omit,
     managers,
     null_by_right,
+    putters,
     sharers,
     traces_of,
     uncounted,
@@ -26,11 +28,13 @@ from oopsight.diagnosis.doers import (
     who_takes_and_gives_back,
 )
 from oopsight.evidence import Address
-from oopsight.evidence.modules.doers import Doers, FunctionSizes
+from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.field_doers import FieldDoers, KeptBy
 from oopsight.evidence.modules.footprints import Footprint, Footprints
+from oopsight.evidence.modules.given_twice import GivenTwice
 from oopsight.evidence.modules.left_in import LeftIn
 from oopsight.evidence.modules.prints import Printed, Prints
+from oopsight.evidence.modules.sizes import FunctionSizes
 from oopsight.evidence.pointers import BytesPointer, LogPointer
 
 ONE = slab_object("free")
@@ -298,6 +302,21 @@ def test_who_has_memory_that_the_kernel_frees() -> None:
     doers = replace(DOERS, frees=(), allocates=(), managed=("rec_probe",))
     assert [one.function for one in managers(doers)] == ["rec_probe"]
     assert managers(replace(doers, frees=("rec_close",))) == managers(ABSENT) == []
+    # Who is called before that, and does not end what then used it.
+    doers = replace(doers, unbinds=("rec_remove",))
+    assert [one.function for one in managers(doers)] == ["rec_remove", "rec_probe"]
+
+
+def test_who_gives_back_what_is_not_its_to_give() -> None:
+    field = replace(FIELD, way=0, puts=("rec_poll",))
+    doers = replace(DOERS, fields=(field,), twice_given=(GivenTwice("rec_place", "rec_assign"),))
+    assert [one.function for one in putters(doers)] == ["rec_poll"]
+    assert putters(ABSENT) == putters(DOERS) == helpers_that_give_back(ABSENT) == []
+    (one,) = helpers_that_give_back(doers)
+    assert one.function == "rec_place"
+    assert "rec_assign" in one.why
+    assert helpers_that_give_back(doers, {"rec_assign"}) == [one]
+    assert helpers_that_give_back(doers, {"rec_open"}) == []
 
 
 def test_who_frees_only_what_has_the_pointer_is_less_suspect() -> None:

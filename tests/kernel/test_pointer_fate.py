@@ -87,3 +87,16 @@ def test_who_fills_an_array_keeps_nothing_by_that() -> None:
     found = of_result("4883ec08", "call kmalloc_trace", "4889c1 895108 4883c104 4839f9 75f4 "
                       "4883c408 c3")  # fmt: skip
     assert (found.kept, found.returned, found.lost) == (False, True, ())
+
+
+def test_to_take_its_count_down_is_to_give_it_back() -> None:
+    # test esi,esi; je 1f; mov eax,-1; lock xadd [rdi+0x10],eax; 1: ret
+    code = function("85f6 740a b8ffffffff f00fc14710 c3")
+    counted = fate(code, START, Expression("rdi", 0), does, counted=True)
+    assert counted is not None
+    assert (counted.freed, counted.lost) == (True, (START + 14,))
+    # mov eax,1: a reference is taken
+    taken = function("b801000000 f00fc14710 c3")
+    found = fate(taken, START, Expression("rdi", 0), does, counted=True)
+    assert found is not None
+    assert not found.freed

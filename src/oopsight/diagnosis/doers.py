@@ -237,6 +237,45 @@ def sharers(doers: Doers | Missing) -> list[Culprit]:
     return [Culprit(doers.module, name, None, None, why) for name in field.shares]
 
 
+def putters(doers: Doers | Missing) -> list[Culprit]:
+    """Who gives back the reference of the field that the pointer was read from, and leaves it."""
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    if field is None or not isinstance(doers, Doers):
+        return []
+    why = "gives back a reference to what the field holds, has taken none, and leaves the pointer"
+    return [Culprit(doers.module, name, None, None, why) for name in field.puts]
+
+
+def helpers_that_give_back(
+    doers: Doers | Missing, callers: set[str] | None = None
+) -> list[Culprit]:
+    """Helpers that give back on some ways what their callers give back then as well.
+
+    :param callers: of these alone; ``None`` for any
+    """
+    if isinstance(doers, Missing):
+        return []
+    why = "gives back what it is handed on some ways, as {} does then too, and on others does not"
+    return [
+        Culprit(doers.module, one.helper, None, None, why.format(one.caller))
+        for one in doers.twice_given
+        if callers is None or one.caller in callers
+    ]
+
+
+def keepers_of_freed(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit]:
+    """Who had the helper at work free the same before, and kept the object with the pointers."""
+    if isinstance(doers, Missing):
+        return []
+    return [
+        Culprit(
+            doers.module, one.caller, None, None, f"has {one.helper} free it, and keeps the pointer"
+        )
+        for one in doers.kept_after
+        if one.helper in on_stack and one.caller not in on_stack
+    ]
+
+
 def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[Culprit]:
     """Who can have left the field NULL that a pointer was read from, most suspect first.
 
@@ -334,7 +373,9 @@ def managers(doers: Doers | Missing) -> list[Culprit]:
     if isinstance(doers, Missing) or doers.frees or doers.allocates:
         return []
     why = "has memory that the kernel frees when the device is unbound"
-    return [Culprit(doers.module, name, None, None, why) for name in doers.managed]
+    had = [Culprit(doers.module, name, None, None, why) for name in doers.managed]
+    why = "is called before the kernel frees the memory, and does not end what then used it"
+    return [*(Culprit(doers.module, name, None, None, why) for name in doers.unbinds), *had]
 
 
 def freed_before(doers: Doers | Missing) -> list[Culprit]:

@@ -62,6 +62,51 @@ def freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
     return found
 
 
+def not_taken_out(free: list[Culprit], users: ObjectUsers) -> tuple[list[Culprit], bool]:
+    """With those first who let go of an object that others still use, and whether there are any.
+
+    Who does not wait for it to its end, then who leaves with others a member of it which another
+    takes out. Those who take it out come last.
+    """
+    why = "frees such objects, and does not always call first what takes out a member of theirs"
+    vain = "frees such objects after it may have waited for them in vain"
+    left = [
+        Culprit(use.module, name, None, None, vain)
+        for use in users.modules
+        for name in use.gives_up
+    ]
+    left += [
+        Culprit(use.module, name, None, None, _as_others(why, use.takes_out.does))
+        for use in users.modules
+        if use.takes_out is not None
+        for name in use.takes_out.leaves
+    ]
+    does = {
+        (use.module, name)
+        for use in users.modules
+        if use.takes_out is not None
+        for name in use.takes_out.does
+    }
+    guilty = {(one.module, one.function) for one in left}
+    known = {(one.module, one.function) for one in free}
+    # In the order that tells of all else.
+    first = [one for one in free if (one.module, one.function) in guilty]
+    first = merge(left, first) if len(left) == 1 else first
+    first += [one for one in left if (one.module, one.function) not in known]
+    others = sorted(free, key=lambda one: (one.module, one.function) in does)
+    return merge(first, others), bool(left)
+
+
+def _as_others(why: str, names: tuple[str, ...]) -> str:
+    return f"{why}, as {names[0]} does" if names else why
+
+
+def waiting_last(free: list[Culprit], users: ObjectUsers) -> list[Culprit]:
+    """With those last who first wait for readers or a completion, if others do not."""
+    waits = {(use.module, name) for use in users.modules for name in use.waits}
+    return sorted(free, key=lambda one: (one.module, one.function) in waits)
+
+
 def with_inlined(culprits: list[Culprit], users: ObjectUsers) -> list[Culprit]:
     """After a function that frees, those inlined into it in which it does."""
     inner = {

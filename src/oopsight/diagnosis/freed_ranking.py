@@ -11,9 +11,11 @@ from oopsight.diagnosis.freed_by import (
     freers,
     leavers,
     lent,
+    not_taken_out,
     outlived,
     record,
     registered,
+    waiting_last,
     with_inlined,
 )
 from oopsight.evidence import Missing
@@ -94,6 +96,9 @@ def rank(
     if several and not went_on:
         free, stands_out = _by_code(users, free, hints)
         users_first = users_first and not stands_out
+    if not certain and not went_on:
+        free, omitted = not_taken_out(waiting_last(free, users), users)
+        users_first = users_first and not omitted
     # Who has it given back goes on to use it, whoever frees it then.
     users_first = users_first or went_on
     culprits = merge(followers, free) if users_first else merge(free, followers)

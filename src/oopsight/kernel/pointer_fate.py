@@ -25,6 +25,7 @@ from oopsight.kernel.machine_code import (
     at_entry,
     compared_number,
     direct_target,
+    lowers,
     memory_place,
     register_of,
     result_of,
@@ -68,17 +69,23 @@ class _State(NamedTuple):
     kept: bool
 
 
-def fate(function: Function, begin: int, value: Expression, does: Does) -> Fate | None:
+def fate(
+    function: Function, begin: int, value: Expression, does: Does, *, counted: bool = False
+) -> Fate | None:
     """Follow a pointer.
 
     :param begin: where in the code to begin, with the pointer in the registers
+    :param counted: to take a count of references down is as good as to free
     :return: ``None`` if there are too many ways
     """
-    return _Walk(function, value, does).walk(begin)
+    return _Walk(function, value, does, counted=counted).walk(begin)
 
 
 class _Walk:
-    def __init__(self, function: Function, value: Expression, does: Does) -> None:
+    def __init__(
+        self, function: Function, value: Expression, does: Does, *, counted: bool = False
+    ) -> None:
+        self._counted = counted
         self._function = function
         self._value = value
         self._does = does
@@ -155,11 +162,21 @@ class _Walk:
                 return False, kept
             after_call(instruction, after)
             return True, kept
+        if self._counted and self._puts(instruction, registers):
+            self._freed = True
+            return False, kept
         if not name.startswith("j"):
             if self._stored(instruction, registers):
                 self._kept = kept = True
             assign(instruction, after)
         return True, kept
+
+    def _puts(self, instruction: Instruction, registers: Registers) -> bool:
+        """Whether it takes a count in the object down, as ``refcount_dec_and_test()`` does."""
+        if instruction.mnemonic != "xadd" or not lowers(instruction, registers):
+            return False
+        place = memory_place(instruction, registers)
+        return place is not None and place.base == self._value.base
 
     def _ends(self, instruction: Instruction, registers: Registers, *, kept: bool) -> None:
         if self._holds(registers, "rax"):

@@ -34,6 +34,17 @@ def base_name(function: str) -> str:
     return _CLONE.sub("", function)
 
 
+def is_part(function: str, whole: str) -> bool:
+    """Whether it is the part of another function that the compiler has put elsewhere.
+
+    >>> is_part("loop_add.cold", "loop_add"), is_part("loop_add.cold.12", "loop_add")
+    (True, True)
+    >>> is_part("loop_add.isra.0", "loop_add"), is_part("loop_add", "loop_add")
+    (False, False)
+    """
+    return function.startswith(f"{whole}.cold")
+
+
 def source_path(source: str) -> str:
     """A source file within the kernel tree, from what debug information calls it.
 

@@ -22,6 +22,8 @@ from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.slab_tracks import TrackFrame
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.given_twice import GivenTwice
 
 STOPPED = fault(None, exception="invalid_op", operand=None)
 
@@ -64,6 +66,28 @@ def test_who_freed_first_what_an_object_kept_a_pointer_to_is_open() -> None:
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_a_helper_that_frees_for_its_caller_on_some_ways_comes_first() -> None:
+    told = Doers("up", (), (), (), twice_given=(GivenTwice("up_install", "up_release"),))
+    answer = double_free(
+        STOPPED, trace(), flow("free"), log("kernel BUG at mm/slub.c:1"), ABSENT, ABSENT, told
+    )
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["up_install", "up_release"]
+    assert answer.certainty is Certainty.POSSIBLE
+    # Whether what another caller has is freed twice is another matter.
+    told = replace(told, twice_given=(GivenTwice("up_install", "up_write"),))
+    answer = double_free(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, told)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "up_release"
+
+
+def test_who_else_has_the_helper_free_it_and_keeps_the_pointer() -> None:
+    told = Doers("up", (), (), (), kept_after=(GivenTwice("up_release", "up_resize"),))
+    answer = double_free(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, told)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["up_resize", "up_release"]
 
 
 def test_a_helper_that_left_no_frame_is_blamed_first() -> None:

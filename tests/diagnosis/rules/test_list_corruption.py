@@ -28,7 +28,8 @@ from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.unlocked import Unlocked
 from oopsight.evidence.crash.backtrace import Role
-from oopsight.evidence.modules.doers import Doers, FunctionSizes
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.sizes import FunctionSizes
 from oopsight.evidence.pointers import BytesPointer
 
 STOPPED = fault(None, exception="invalid_op", operand=None)

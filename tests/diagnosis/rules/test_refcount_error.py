@@ -11,6 +11,8 @@ from handmade_facts import (
     log,
     module,
     modules,
+    owner,
+    slab_object,
     way,
 )
 
@@ -18,6 +20,9 @@ from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.refcount_error import refcount_error
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.file_givers import FileGivers, GivesFiles
 from oopsight.kinds import Kind
 from oopsight.oops.facts import CrashReport, Frame, Stack
@@ -135,3 +140,25 @@ def test_a_file_that_nobody_had_is_named_for_who_gives_files_and_puts_them() -> 
     assert [one.function for one in answer.culprits] == ["b_export", "b_drop", "a_drop"]
     assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
     assert answer.culprits[0].why != answer.culprits[1].why
+
+
+def test_who_puts_what_a_variable_holds_comes_before_who_stored_it_there() -> None:
+    trace = backtrace(refcount_warn_saturate=Role.FAULT, hub_poll=Role.CALLER)
+    frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
+    trace = replace(trace, frames=frames)
+    step = flow_step("loaded", "hub_poll", 0xFFFFFFFFC0403000, "hub")
+    field = FieldDoers(0, None, "hub", (), (), (), ("hub_store",), puts=("hub_poll",))
+    doers = Doers("hub", (field,), (), ())
+
+    def first(held: Owner) -> str | None:
+        flow = data_flow(way(step, held_in=held), subject="argument")
+        answer = refcount_error(
+            SYMPTOM, fault(None), trace, flow, LINES, ABSENT, doers=doers, givers=ABSENT
+        )
+        assert isinstance(answer, Finding)
+        return answer.culprits[0].function
+
+    assert first(owner(0xFFFFFFFFC0403000, "module", module="hub")) == "hub_poll"
+    # What ends with its object may keep the pointer until then.
+    one = slab_object()
+    assert first(owner(int(one.address) + 8, "slab", slab=one)) == "hub_store"

@@ -11,6 +11,7 @@ from handmade_facts import (
     flow_step,
     frame,
     list_report,
+    log,
     module,
     modules,
     owner,
@@ -30,6 +31,7 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
 from oopsight.evidence.use_after_free.slot_copies import SlotCopies
+from oopsight.evidence.use_after_free.taking_out import TakingOut
 
 POISON = 0x6B6B6B6B6B6B6B6B
 FAULT = fault(None, exception="general_protection")
@@ -57,6 +59,7 @@ def judged(**facts: Any) -> Any:
             "footprints",
             "prints",
             "copies",
+            "log",
         ),
         ABSENT,
     )
@@ -226,6 +229,36 @@ def test_who_leaves_it_in_two_places_of_a_table_comes_first() -> None:
     assert [c.function for c in answer.culprits][:2] == ["mod_move", "mod_free"]
     assert "mod_move [mod] leaves such in two places of a table" in answer.summary
     assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_who_leaves_a_member_with_others_comes_first() -> None:
+    freed = users(slab_object("free"))
+    can = replace(freed.modules[0], frees=("mod_close", "mod_shift", "mod_retire"))
+    told = replace(can, takes_out=TakingOut(0x30, ("mod_close",), ("mod_retire",)))
+    answer = judged(flow=data_flow(way(STEP)), users=replace(freed, modules=(told,)))
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits[:3]] == ["mod_retire", "mod_shift", "mod_close"]
+    assert "as mod_close does" in answer.culprits[0].why
+    assert answer.certainty is Certainty.POSSIBLE
+    vain = replace(can, gives_up=("mod_shift",))
+    answer = judged(flow=data_flow(way(STEP)), users=replace(freed, modules=(vain,)))
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "mod_shift"
+    # Readers are waited for.
+    told = replace(can, waits=("mod_close", "mod_shift"))
+    answer = judged(flow=data_flow(way(STEP)), users=replace(freed, modules=(told,)))
+    assert isinstance(answer, Finding)
+    named = [one.function for one in answer.culprits if one.function in can.frees]
+    assert named == ["mod_retire", "mod_close", "mod_shift"]
+
+
+def test_what_was_put_too_often_was_freed_by_its_count() -> None:
+    freed = users(slab_object("free"))
+    put = fault(None, exception="invalid_op", function="refcount_warn_saturate")
+    said = log("refcount_t: underflow; use-after-free.")
+    assert isinstance(judged(fault=put, users=freed, log=said), Clear)
+    said = log("refcount_t: addition on 0; use-after-free.")
+    assert isinstance(judged(fault=put, users=freed, log=said), Finding)
 
 
 def test_who_gives_it_back_and_uses_it_then_comes_before_the_only_function_that_frees() -> None:

@@ -162,3 +162,16 @@ def test_who_is_handed_it_and_stores_it_over_what_was_there() -> None:
     assert names(found(Driver(build=BUILD, take=put, shoot=free))) == []
     looks = ("488b4720 4885c0 7504 48897720 c3",)
     assert "stores" not in str(found(Driver(build=BUILD, take=looks, shoot=SHOOT)).found)
+
+
+def test_who_is_called_before_the_kernel_frees_what_a_probe_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = Driver(probe=NOTHING, remove=NOTHING)
+    driver.table("drv_driver", 0x40, {8: "probe", 0x18: "remove"})
+    known: dict[str, Any] = {"struct platform_driver": (0x40, 8, 0x18)}
+    monkeypatch.setattr(teardown, "_layout", lambda _prog, table, *_: known.get(table))
+    code = module_roles.inner_functions(driver.session, DRIVER)
+    probe = [one for one in code if one.name == "probe"]
+    assert teardown.unbinding(driver.session, DRIVER, probe, code, ()) == ("remove",)
+    assert teardown.unbinding(driver.session, DRIVER, probe, code, ("remove",)) == ()

@@ -437,3 +437,14 @@ def test_two_ways_that_read_the_same_by_the_same_operand(second: str, how: How) 
     code = f"4885f6 7405 488b03 eb{size:02x} {second} 8b00"
     moves = trace(Machine(code), "rax", 10 + size, rax=0)
     assert moves[-1].how is how
+
+
+def test_a_pointer_that_each_pass_of_a_loop_steps_back() -> None:
+    # f0: mov rax,[rdx]; 1: sub rax,0x10; cmp edi,[rax]; je 2f; mov rax,[rax+0x10]; jmp 1b; 2: ret
+    machine = Machine("488b02 4883e810 3b38 7406 488b4010 ebf2 c3")
+    first = OBJECT + 0x110
+    machine.words |= {OBJECT: first, first: BAD}
+    # The first entry's link is bad: what the load went through is not what is there now.
+    moves = trace(machine, "rax", 7, rax=BAD - 0x10, rdx=OBJECT)
+    assert ways(moves) == ["computed", "loaded"]
+    assert moves[-1].address == first

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from oopsight.evidence.modules.code_uses import uses_of
+import pytest
+
+from oopsight.evidence.modules.code_uses import _moved, uses_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 
 TEXT, COLD = 0xFFFFFFFFC0000000, 0xFFFFFFFFC0001000
@@ -44,3 +46,25 @@ def test_the_unlikely_part_goes_on_with_what_the_function_has() -> None:
     # Where it comes first it is read by itself.
     (use,) = uses_of(cast("Any", Reader()), code[::-1]).values()
     assert sorted(one.key for one in use.stores) == [8, 0x10]
+
+
+AWAY, SIZE, BY = 0xFFFFFFFFC0400000, 0x40, 0x1000
+MOVED = [(AWAY, SIZE, BY)]
+
+
+@pytest.mark.parametrize(
+    ("at", "mnemonic", "operands", "expected"),
+    [
+        (0xFFFFFFFFC0400800, "jne", "0xffffffffc0400010", "0xffffffffc0401010"),
+        (0xFFFFFFFFC0400010, "jmp", "0xffffffffc0400820", "0xffffffffc0400820"),
+        (0xFFFFFFFFC0400010, "call", "0xffffffffc0400010", "0xffffffffc0400010"),
+        (0xFFFFFFFFC0400010, "mov", "rdi, qword ptr [rip + 0x20]",
+         "rdi, qword ptr [0xffffffffc0400034]"),
+    ],
+)  # fmt: skip
+def test_a_part_is_moved_behind_the_function(
+    at: int, mnemonic: str, operands: str, expected: str
+) -> None:
+    address, _, _, now = _moved((at, b"\x90" * 4, mnemonic, operands), MOVED)
+    assert now == expected
+    assert address == (at + BY if AWAY <= at < AWAY + SIZE else at)

@@ -18,6 +18,7 @@ NAMES = {
     0x9800: "memdup_user",
     0x9900: "_copy_from_user",
     0x9A00: "__init_waitqueue_head",
+    0x9B00: "put_device",
 }
 START = 0x1000
 
@@ -398,3 +399,41 @@ def test_what_made_it_known_returns_what_is_kept_of_that() -> None:
     assert [one.late for one in use(*keeps).stores] == [None]
     more = use(*keeps, "mov qword ptr [rbx + 0x10], r12")
     assert [one.late for one in more.stores] == [None, "misc_register"]
+
+
+def test_a_table_of_pointers_has_the_key_of_its_first_entry() -> None:
+    load = "mov r15, qword ptr [r14 + rax*8 - 0x110]"
+    found = use(load, "mov rdi, r15", "call 0x9000", "ret ")
+    (one,) = found.frees
+    assert (one.key, one.cleared) == (-0x110 & (1 << 64) - 1, False)
+    clear = "mov qword ptr [r14 + rax*8 - 0x110], 0"
+    (one,) = use(load, clear, "mov rdi, r15", "call 0x9000", "ret ").frees
+    assert (one.cleared, one.at_times) == (True, False)
+    assert use("mov qword ptr [rbp*8 - 0x3fb97bf8], rbx").tables == {0xFFFFFFFFC0468408}
+
+
+def test_references_that_are_given_back() -> None:
+    put = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x40]", "call 0x9b00").put
+    assert [(value.kind, value.number) for _, value in put] == [("loaded", 0x40)]
+    inline = use("mov eax, 0xffffffff", "lock xadd dword ptr [rdi + 0x10], eax").put
+    assert [value.kind for _, value in inline] == ["argument"]
+    assert not use("mov eax, 1", "lock xadd dword ptr [rdi + 0x10], eax").put
+
+
+def test_what_goes_into_and_out_of_others_hands() -> None:
+    # hlist_del(&bird->link), as it is inlined; and the pointer to it that hlist_add_head() stores
+    taken = use(
+        "mov rdx, qword ptr [rdi + 0x18]", "mov rax, qword ptr [rdi + 0x10]",
+        "mov qword ptr [rdx], rax",
+    ).taken_off  # fmt: skip
+    assert [(value.kind, distance) for value, distance in taken] == [("argument", 0x10)]
+    put_in = use("call 0x9100", "lea rdx, [rax + 0x10]", "mov qword ptr [rcx], rdx").put_in
+    assert [(value.called, distance) for value, distance in put_in] == [("kzalloc", 0x10)]
+
+
+def test_addresses_that_a_new_object_gets() -> None:
+    found = use(
+        "call 0x9100", "mov rbx, rax", "mov qword ptr [rbx + 0x30], 0xffffffffc0468400",
+        "mov qword ptr [rbx + 0x38], 5", "mov qword ptr [r12 + 0x58], 0xffffffffc0466320",
+    )  # fmt: skip
+    assert found.given == (Mark(0x30, 8, 0xFFFFFFFFC0468400),)

@@ -104,3 +104,16 @@ def test_the_kernel_has_a_pointer_to_what_lies_within_an_object() -> None:
     assert FieldKeys(way, {}).of(use(8)) == 8
     kernel = replace(way, module=None)
     assert FieldKeys(kernel, {}).of(use(8)) == FieldKeys(kernel, {}).of(use(0x30)) == 0x30
+
+
+def test_entries_of_a_table_have_one_key() -> None:
+    begin = 0xFFFFFFFFC0300008
+    held = made.owner(begin + 0x18, "module", module="rec", offset=0x20)
+    way = read("mov r15, qword ptr [r14 + rax*8 - 0x110]", held_in=held)
+    other = use(begin, tables=frozenset([begin, begin + 0x80, 0]))
+    assert FieldKeys(way, {}).of(other) == begin
+    # What was read without an index is a field.
+    assert FieldKeys(PLAIN, {}).of(use(tables=frozenset([8]))) == 0x988
+    slab = made.owner(0x1048, "slab", offset=0x48)
+    way = read("mov rax, qword ptr [rdi + rdx*8 + 0x40]", held_in=slab)
+    assert FieldKeys(way, {}).of(use(tables=frozenset([0x40, 0x60]))) == 0x40

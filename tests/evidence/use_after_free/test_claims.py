@@ -84,6 +84,26 @@ def test_a_table_has_its_address(machine: Machine) -> None:
     assert claim(machine) is None
 
 
+def test_it_is_in_a_chain_of_its_kind(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [AT + 0x1000, AT + 0x2000]
+    alike = {at: replace(ONE, address=Address(at)) for at in places}
+
+    def owner_of(_session: Any, _modules: Any, address: int) -> Any:
+        slab = alike.get(address)
+        return made.owner(address, "slab" if slab else "unknown", slab=slab)
+
+    monkeypatch.setattr(claims, "owner_of", owner_of)
+    rest = [0] * (ONE.size // 8 - 2)
+    machine.words(places[0], 7, places[1], *rest)
+    machine.words(places[1], 8, AT, *rest)
+    data(machine, JOBS, 0, places[0])
+    expected = "jobs: it is in the chain that the variable jobs_table of jobs begins"
+    assert claim(machine) == expected
+    # The chain goes on past it.
+    machine.words(places[1], 8, AT + 8, *rest)
+    assert claim(machine) is None
+
+
 def test_it_names_a_function(machine: Machine) -> None:
     memory = BytesPointer(Address(AT + 24), "00" * 8)
     named = Reference(24, Address(JOBS), "jobs_run", "jobs", memory)

@@ -19,7 +19,9 @@ When it is wrong
     one that had not allocated it is suspect, and the verdict only *possible*. So it is without such
     a record, as the first of the two may be the one too many, and where the object cannot be read;
     first named is who frees what the field holds, and leaves the pointer.
-    Where another object held the pointer, who duplicates such objects as a whole comes first.
+    Where another object held the pointer, who duplicates such objects as a whole comes first; then
+    a helper that frees on some ways what it is handed, and on others leaves that to its caller, who
+    frees it now; then who else has the helper at work free the same, and keeps what held it.
 
 Example
     A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
@@ -42,7 +44,13 @@ from oopsight.diagnosis.blame import (
     track_culprits,
     track_step,
 )
-from oopsight.diagnosis.doers import callers_first, copiers, freed_before
+from oopsight.diagnosis.doers import (
+    callers_first,
+    copiers,
+    freed_before,
+    helpers_that_give_back,
+    keepers_of_freed,
+)
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -85,7 +93,9 @@ def double_free(
     slab = known.bad.slab if known is not None and known.bad is not None else None
     if known is None or slab is None:
         if known is not None and (known.checker or "").lstrip("_").startswith(_FREES):
-            return _unseen(fault, backtrace, known, freed_before(doers), modules)
+            helping = helpers_that_give_back(doers, _on_stack(backtrace))
+            earlier = merge(helping, freed_before(doers))
+            return _unseen(fault, backtrace, known, earlier, modules)
         return Undecided("what was passed to the allocator is not known to be one of its objects")
     if not slab.freed and said is None:
         return Clear(f"the object {slab.address} that was passed is not free")
@@ -183,11 +193,17 @@ def _with_first_free(
     """
     kept = flow.first.held_in
     copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
-    on_stack = {base_name(frame.function) for frame in backtrace.crash_path}
+    on_stack = _on_stack(backtrace)
     leaving = freed_before(doers)
+    helping = helpers_that_give_back(doers, on_stack)
     # Who frees now and leaves the pointer itself is no less suspect than others that do.
     earlier = [] if any(one.function in on_stack for one in leaving) else leaving
-    return merge(copying, earlier, _inlined_last(callers_first(culprits, doers), backtrace))
+    now = _inlined_last(callers_first(culprits, doers), backtrace)
+    return merge(copying, helping, keepers_of_freed(doers, on_stack), earlier, now)
+
+
+def _on_stack(backtrace: Backtrace) -> set[str]:
+    return {base_name(frame.function) for frame in backtrace.crash_path}
 
 
 def _inlined_last(culprits: list[Culprit], backtrace: Backtrace) -> list[Culprit]:

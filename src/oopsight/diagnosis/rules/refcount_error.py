@@ -15,13 +15,15 @@ How it is decided
     files to processes and put them as well come first, then others that put files.
 
 When it is wrong
-    The put on the stack may be the right one, and an earlier one the one too many, or a get may be
-    missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
-    only the kernel's own functions are named and modules of others are loaded. Of an underflow
-    those come first that duplicate what holds the pointer, or store it where it was read, without a
-    reference;
-    then one that takes references on some ways and gives back on others; of a get from zero those
-    that make such objects and do not set the count as others do.
+    The put on the stack may be the right one, and an earlier one the one too many, or a get may
+    be missing; a get from zero may follow a put too many: the verdict is *possible*. So it is
+    where only the kernel's own functions are named and modules of others are loaded. Of an
+    underflow those come first that give back on some ways what a caller hands them and gives back
+    then as well, then those that give back the reference of the variable where the pointer was
+    read and leave it there, then those that duplicate what holds the pointer, or store it where
+    it was read, without a reference; then one that takes references on some ways and gives back
+    on others; of a get from zero those that make such objects and do not set the count as others
+    do.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -43,7 +45,14 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
-from oopsight.diagnosis.doers import copiers, makers_that_omit, sharers, who_takes_and_gives_back
+from oopsight.diagnosis.doers import (
+    copiers,
+    helpers_that_give_back,
+    makers_that_omit,
+    putters,
+    sharers,
+    who_takes_and_gives_back,
+)
 from oopsight.diagnosis.file_count import file_count_finding
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -166,10 +175,14 @@ def refcount_error(
     unset = makers_that_omit(doers) if here and text.startswith("addition on 0") else []
     on_stack = {base_name(frame.function) for frame in path}
     both = who_takes_and_gives_back(doers, on_stack) if fewer else []
-    culprits = merge(sharing, unset, both, culprits)
+    before = helpers_that_give_back(doers) if fewer else []
+    # Whoever ends an object with the field may leave the pointer in that; a variable stays.
+    if fewer and kept is not None and kept.slab is None:
+        before = merge(before, putters(doers))
+    culprits = merge(before, sharing, unset, both, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")
-    missed = "" if not sharing else f" {blamed} may have taken no reference."
+    missed = "" if before or not sharing else f" {blamed} may have taken no reference."
     return Finding(
         title=f"reference count error in {blamed}",
         summary=f"A reference count{thing} {meaning}; {did} {last}.{missed}",

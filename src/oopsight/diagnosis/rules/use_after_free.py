@@ -20,6 +20,8 @@ How it is decided
     that had the object from it: who used it, or else who allocated it. Where its owner gave back
     the last reference, and another module used it, that module comes first, and the verdict is
     *possible*. So does who started a thread and took no reference to it, of a task that has ended.
+    An object that its last reference freed, and of which one more was put, is left to
+    ``refcount_error``.
     Whoever has the memory by now is not to blame, as long as somebody else can be: who
     read it, who has such entries as the kernel took it for, or in whose object the kernel found the
     pointer.
@@ -41,8 +43,14 @@ When it is wrong
     only: modules may share objects through the kernel. Of pages and vmalloc areas a wrong pointer
     may merely look so: there too it is mostly so. Without the allocator's records the freeing
     function is chosen by what it can do, not by what it did, and the verdict is only *possible*.
-    First comes who frees what the field held and leaves the pointer there, then who frees and
-    allocates nothing; who uses it only where none stands out.
+    First comes who frees such objects after it may have waited in vain for their completion, then
+    who leaves with others a member of theirs, by which these still knew it, where another
+    function takes that out; who waits for readers under RCU comes after those who do not. Then
+    comes who frees what the field held and leaves the pointer there, then who frees and allocates
+    nothing; who uses it only where none stands out. Of memory that the kernel frees as a device
+    is unbound, the driver's function that is called before.
+    That an object was given to somebody else is also told by what it lacks: functions and
+    variables whose addresses all who make such objects put into them.
     A function that stores something in what it frees is less suspect if the freed object holds
     other bytes there, and so is one that stops the timer, work or thread that then used the object,
     and one that frees only what had the pointer to it, and still has; of two alike comes first
@@ -71,6 +79,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.hangs.gone_lock import GoneLock
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
@@ -86,6 +95,8 @@ from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
 _WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)
 _FREED_PATTERN = "POISON_FREE)"
+_COUNTING = ("refcount_warn_saturate", "refcount_error_report")
+_UNDERFLOW = "refcount_t: underflow"
 
 
 def _poison(flow: DataFlow | Missing, report: ListReport | Missing) -> str | None:
@@ -114,6 +125,7 @@ def use_after_free(
     footprints: Footprints | Missing,
     prints: Prints | Missing,
     copies: SlotCopies | Missing,
+    log: Log | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -129,6 +141,9 @@ def use_after_free(
         return lost_memory_finding(fault, backtrace, flow, lost, modules, _REFINED)
     if isinstance(left, LeftBehind) and left.on_stack and isinstance(flow, DataFlow):
         return left_on_stack_finding(fault, backtrace, flow, left, report, modules, _REFINED)
+    if fault.function in _COUNTING and isinstance(log, Log) and log.find(_UNDERFLOW):
+        # Its last reference freed it, and the one that is given back now was none.
+        return Clear("the object was freed by its count, of which one more was given back")
     pattern = _poison(flow, report)
     if freed is None and pattern is None:
         return Clear("the bad value was not read from freed memory, as far as it can be followed")

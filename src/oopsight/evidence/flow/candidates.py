@@ -26,6 +26,7 @@ from oopsight.evidence.flow.effects import (
     Place,
     Returned,
     narrowed,
+    sources_of,
 )
 from oopsight.evidence.flow.instructions import Memory
 from oopsight.evidence.flow.moves import Context
@@ -66,7 +67,7 @@ class Candidates:
 
     def addresses(self, memory: Memory, at: int) -> list[int]:
         """What a memory operand can have come to before an instruction."""
-        for place in _places(Load(memory)):
+        for place in sources_of(Load(memory)):
             self._need((place, at))
         self._run()
         return list(dict.fromkeys(self._addresses(memory, at, None)))
@@ -76,7 +77,7 @@ class Candidates:
         if not _followed(what):
             self.complete = False
             return []
-        for place in _places(what):
+        for place in sources_of(what):
             self._need((place, at))
         self._run()
         return list(dict.fromkeys(self._results(what, at, None)))
@@ -110,7 +111,7 @@ class Candidates:
             if not _followed(one.effect):
                 self.complete = False
                 continue
-            for source in _places(one.effect):
+            for source in sources_of(one.effect):
                 self._needed_by.setdefault((source, one.index), []).append(
                     (key, one.index, one.effect)
                 )
@@ -168,7 +169,7 @@ class Candidates:
                     self.complete = False  # not in the dump, or gone since
         elif isinstance(what, Either):
             for one in (what.first, what.second):
-                if new is None or new[0] in _places(one):
+                if new is None or new[0] in sources_of(one):
                     yield from self._results(one, at, new)
         elif isinstance(what, Operation):
             inputs = [list(self._results(one, at, new)) for one in what.inputs]
@@ -208,18 +209,3 @@ def _followed(what: Effect) -> bool:
     if isinstance(what, Operation):
         return all(map(_followed, what.inputs))
     return isinstance(what, (Constant, Copy, Load))
-
-
-def _places(what: Effect) -> tuple[Place, ...]:
-    """The places that an effect takes something from."""
-    if isinstance(what, Copy):
-        return (what.source,)
-    if isinstance(what, Load):
-        return tuple(
-            name for name in (what.memory.base, what.memory.index) if name not in (None, "rip")
-        )
-    if isinstance(what, Either):
-        return tuple(dict.fromkeys((*_places(what.first), *_places(what.second))))
-    if isinstance(what, Operation):
-        return tuple(dict.fromkeys(place for one in what.inputs for place in _places(one)))
-    return ()

@@ -189,13 +189,16 @@ def _stack_after(
     return None, frame
 
 
-def leads_to(code: Function, index: int, other: int) -> bool:
-    """Whether one instruction may be carried out some time after another."""
-    seen = {index}
+def leads_to(code: Function, index: int, other: int, *, past: int | None = None) -> bool:
+    """Whether one instruction may be carried out some time after another.
+
+    :param past: one that is not carried out in between
+    """
+    seen = {index} if past is None else {index, past}
     work = [index]
     while work and len(seen) < MOST_VISITED:
         for following in code.after[work.pop()]:
-            if following == other:
+            if following == other and following != past:
                 return True
             if following not in seen:
                 seen.add(following)

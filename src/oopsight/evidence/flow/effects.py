@@ -111,6 +111,21 @@ def narrowed(value: int, what: Copy) -> int:
     return (value + what.delta) & MASK
 
 
+def sources_of(what: Effect) -> tuple[Place, ...]:
+    """The places that an effect takes something from."""
+    if isinstance(what, Copy):
+        return (what.source,)
+    if isinstance(what, Load):
+        return tuple(
+            name for name in (what.memory.base, what.memory.index) if name not in (None, "rip")
+        )
+    if isinstance(what, Either):
+        return tuple(dict.fromkeys((*sources_of(what.first), *sources_of(what.second))))
+    if isinstance(what, Operation):
+        return tuple(dict.fromkeys(place for one in what.inputs for place in sources_of(one)))
+    return ()
+
+
 def slot_of(function: Function, index: int, memory: Memory) -> Slot | None:
     """The slot of the frame that an operand is, if it is one."""
     if memory.index or memory.segment not in (None, ""):

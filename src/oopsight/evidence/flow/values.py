@@ -5,7 +5,7 @@ from __future__ import annotations
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.arithmetic import compute
 from oopsight.evidence.flow.callees import Functions, no_functions, returns
-from oopsight.evidence.flow.code import MOST_VISITED, Function, repeated
+from oopsight.evidence.flow.code import MOST_VISITED, Function, leads_to, repeated
 from oopsight.evidence.flow.effects import (
     MASK,
     Constant,
@@ -19,6 +19,7 @@ from oopsight.evidence.flow.effects import (
     narrowed,
     signed,
     slot_of,
+    sources_of,
 )
 from oopsight.evidence.flow.history import LOW, history
 from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Memory
@@ -169,8 +170,26 @@ class Values:
         only = found[0]
         if only.effect is None:
             return self.came_in(context, place, depth + 1)
+        if self._of_another_pass(context, only, at):
+            return None
         value = self.evaluate(context, only.index, only.effect, depth + 1)
         return self._copied(context, place, only.index) if value is None else value
+
+    def _of_another_pass(self, context: Context, one: Definition, at: int) -> bool:
+        """Whether a definition was carried out again since, with sources that change in the loop.
+
+        What is known of these is of the last pass.
+        """
+        code = context.function
+        if one.effect is None or not leads_to(code, at, one.index, past=at):
+            return False
+        if not leads_to(code, one.index, context.at, past=at):
+            return False
+        sources = (self.definitions(code, place, one.index) for place in sources_of(one.effect))
+        return any(
+            found is None or any(repeated(code, source.index) for source in found)
+            for found in sources
+        )
 
     def _copied(self, context: Context, place: Place, at: int) -> int | None:
         """What an instruction put into a place, where a register that calls preserve has a copy."""

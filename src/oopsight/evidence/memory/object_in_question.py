@@ -29,6 +29,7 @@ from oopsight.evidence.use_after_free.reused import refilled as refilled_object
 from oopsight.evidence.use_after_free.reused import reused as reused_object
 from oopsight.evidence.use_after_free.stale_entry import stale_entry
 from oopsight.evidence.use_after_free.stale_holder import stale_holder
+from oopsight.evidence.use_after_free.unmade import unmade
 from oopsight.plumbing.mechanisms import ALLOCATOR
 from oopsight.session import Session
 
@@ -88,7 +89,20 @@ def in_question(
         return again
     if ran is not None:
         return InQuestion("overrun", *ran)
-    return _free(session, modules, flow, report) or _by_place(session, modules, flow)
+    return (
+        _free(session, modules, flow, report)
+        or _by_place(session, modules, flow)
+        or _unmade(session, modules, flow, backtrace)
+    )
+
+
+def _unmade(
+    session: Session, modules: Modules, flow: DataFlow | None, backtrace: Backtrace | Missing
+) -> InQuestion | None:
+    """An object that is reached as one that it is not any more."""
+    path = backtrace if isinstance(backtrace, Backtrace) else None
+    met = unmade(session, modules, flow, path)
+    return None if met is None else InQuestion("refilled", *met)
 
 
 def _anothers(

@@ -18,10 +18,13 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.exhaustion.allocators import Allocator, allocating
+from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.object_in_question import InQuestion, in_question
 from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.handing import giving_up, waiting
 from oopsight.evidence.modules.inlined import inlined_callers
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
@@ -33,9 +36,12 @@ from oopsight.evidence.modules.module_roles import (
     named,
 )
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.sizes import freed_sizes
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.callback_registries import registry_of
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
+from oopsight.evidence.use_after_free.frees_after import CodeWays
+from oopsight.evidence.use_after_free.taking_out import TakingOut, places_met, taking_out
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -72,6 +78,12 @@ class ModuleUse:
     """Whether nothing binds it to the object but what its code can do."""
     lent: bool = False
     """Whether it had the object from the kernel: :attr:`frees` let the kernel free it."""
+    waits: tuple[str, ...] = ()
+    """Of :attr:`frees`, those that first wait for readers under RCU, or for its completion."""
+    gives_up: tuple[str, ...] = ()
+    """Of :attr:`frees`, those that may have waited in vain for what they free."""
+    takes_out: TakingOut | None = None
+    """Who of it takes out of others' hands by what these still knew the object, and who not."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +170,9 @@ def collect(
     if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
+    if met.overrun is None:
+        places = places_met(met.object, known_flow, listed)
+        uses = [_with_ends(session, modules, reader, use, met.object, places) for use in uses]
     return ObjectUsers(
         met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
     )
@@ -271,6 +286,29 @@ def _inlined(
         return ()
     code = inner_functions(session, module, reader)
     return inlined_callers(session, [f for f in code if base_name(f.name) in use.frees], FREES)
+
+
+def _with_ends(
+    session: Session,
+    modules: Modules,
+    reader: SessionReader,
+    use: ModuleUse,
+    one: SlabObject,
+    places: tuple[int, ...],
+) -> ModuleUse:
+    """The same, with who ends what others do with the object before it is freed."""
+    module = next((m for m in modules.loaded if m.name == use.module and m.taints), None)
+    if module is None or not use.frees:
+        return use
+    code = inner_functions(session, module, reader)
+    uses = uses_of(reader, code)
+    waits = tuple(name for name in waiting(uses) if name in use.frees)
+    others = {known.function for known in freed_sizes(uses) if not known.fits(one.size)}
+    ways = CodeWays(Calls(reader, (), {}), code)
+    vain = tuple(name for name in giving_up(uses) if name in use.frees)
+    return replace(
+        use, waits=waits, gives_up=vain, takes_out=taking_out(uses, places, ways, others)
+    )
 
 
 def _with_makers(

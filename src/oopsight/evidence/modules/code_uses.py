@@ -2,59 +2,92 @@
 
 from __future__ import annotations
 
+import re
+
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.field_code import FieldUse, field_use, joined
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.plumbing import base_name
+from oopsight.plumbing import base_name, is_part
 
 _LARGEST_FUNCTION = 1 << 16
 _MOST_CODE = 1 << 18
 
 
+_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
+_MASK = (1 << 64) - 1
+_Row = tuple[int, bytes, str, str]
+
+
 def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, FieldUse]:
-    """What functions do with fields, by their names; of a large module those that come first."""
-    parts: dict[str, list[ModuleFunction]] = {}
+    """What functions do with fields, by their names; of a large module those that come first.
+
+    The part of a function that the compiler has put elsewhere, as seldom run, belongs to it.
+    """
+    found: dict[str, FieldUse] = {}
     left = _MOST_CODE
+    apart = [one for one in code if ".cold" in one.name]
     for one in code:
-        known = reader.code_symbol(one.start)
-        left -= known[2] if known is not None else 0
-        if left >= 0:
-            parts.setdefault(base_name(one.name), []).append(one)
-    return {name: use for name, ones in parts.items() if (use := _use(reader, ones)) is not None}
+        if one in apart and any(is_part(one.name, whole.name) for whole in code):
+            continue
+        parts = [part for part in apart if is_part(part.name, one.name)]
+        known = [reader.code_symbol(part.start) for part in (one, *parts)]
+        left -= sum(row[2] for row in known if row is not None)
+        use = _use(reader, one, parts) if left >= 0 else None
+        if use is not None:
+            name = base_name(one.name)
+            found[name] = joined(found[name], use) if name in found else use
+    return found
 
 
-def _use(reader: SessionReader, parts: list[ModuleFunction]) -> FieldUse | None:
-    """Of a function; its cold part is read behind it, as it goes on there."""
-    read = [(one, code) for one in parts if (code := _code(reader, one))]
-    if not read:
+def _use(
+    reader: SessionReader, one: ModuleFunction, parts: list[ModuleFunction]
+) -> FieldUse | None:
+    rows, size = _rows(reader, one.start)
+    if not rows:
         return None
-    first, _ = read[0]
-    behind = [(one, code) for one, code in read if _is_part(one, first)]
-    use = _read(reader, [(first, read[0][1]), *behind])
-    for one, code in read[1:]:
-        # Another function of that name.
-        use = use if (one, code) in behind else joined(use, _read(reader, [(one, code)]))
-    return use
-
-
-def _is_part(one: ModuleFunction, first: ModuleFunction) -> bool:
-    return one.start > first.start and one.name.startswith(f"{first.name}.")
-
-
-def _code(reader: SessionReader, one: ModuleFunction) -> bytes | None:
-    known = reader.code_symbol(one.start)
-    return reader.read(one.start, min(known[2], _LARGEST_FUNCTION) if known is not None else 0)
-
-
-def _read(reader: SessionReader, parts: list[tuple[ModuleFunction, bytes]]) -> FieldUse:
-    from oopsight.kernel.disassembler import disassemble
+    end = one.start + size
+    moved: list[tuple[int, int, int]] = []
+    for part in parts:
+        more, length = _rows(reader, part.start)
+        moved.append((part.start, length, end - part.start))
+        rows += more
+        end += length
+    rows = [_moved(row, moved) for row in rows] if moved else rows
 
     def name_of(address: int) -> str | None:
         function = reader.function(address)
         return function[0] if function is not None and function[1] == address else None
 
-    def inside(address: int) -> bool:
-        return any(one.start <= address < one.start + len(code) for one, code in parts)
+    own = one.own.union(*(part.own for part in parts))
+    return field_use(rows, lambda address: one.start <= address < end, name_of, own)
 
-    rows = (row[:4] for one, code in parts for row in disassemble(code, one.start))
-    return field_use(rows, inside, name_of, frozenset().union(*(one.own for one, _ in parts)))
+
+def _rows(reader: SessionReader, start: int) -> tuple[list[_Row], int]:
+    """The instructions of the function that begins at an address, and its size."""
+    from oopsight.kernel.disassembler import disassemble
+
+    known = reader.code_symbol(start)
+    size = min(known[2], _LARGEST_FUNCTION) if known is not None else 0
+    code = reader.read(start, size)
+    return [row[:4] for row in disassemble(code, start)] if code else [], size
+
+
+def _moved(row: _Row, moved: list[tuple[int, int, int]]) -> _Row:
+    """An instruction as if the parts of its function lay behind each other.
+
+    :param moved: of each part where it begins, its size, and by how much it is moved
+    """
+    address, raw, mnemonic, operands = row
+    relative = _RELATIVE.search(operands)
+    if relative is not None:
+        distance = int(relative[2], 0) * (1 if relative[1] == "+" else -1)
+        at = (address + len(raw) + distance) & _MASK
+        operands = operands.replace(relative[0], f"[{at:#x}]")
+    elif mnemonic.startswith("j") and operands.startswith("0x"):
+        operands = f"{_place(int(operands, 16), moved):#x}"
+    return _place(address, moved), raw, mnemonic, operands
+
+
+def _place(address: int, moved: list[tuple[int, int, int]]) -> int:
+    by = (by for begin, size, by in moved if begin <= address < begin + size)
+    return address + next(by, 0)

@@ -1,4 +1,4 @@
-"""The values of a function's registers, while its code is read in the order of its addresses.
+"""The values of a function's registers, while its code is read.
 
 What was loaded from where, what a call returned, what was stored, freed, filled and compared.
 """
@@ -6,7 +6,7 @@ What was loaded from where, what a call returned, what was stored, freed, filled
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from oopsight.evidence.modules.publishing import PUBLISHES
@@ -18,6 +18,10 @@ PLACE = re.compile(
     r"(?:(?P<size>[qd]?word|byte) ptr )?"
     r"\[(?:(?P<base>r\w+)(?: (?P<sign>[+-]) )?)?(?P<offset>0x[0-9a-f]+|\d+)?\]$"
 )
+_IN_TABLE = re.compile(
+    r"qword ptr \[(?:(?P<base>r\w+) \+ )?r\w+\*8(?: (?P<sign>[+-]) (?P<offset>0x[0-9a-f]+|\d+))?\]"
+)
+"""An entry of a table of pointers, by its index; of the table in a variable without a base."""
 _NUMBER = re.compile(r"-?(?:0x[0-9a-f]+|\d+)$")
 _WHOLE = {
     **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
@@ -61,6 +65,8 @@ PREPARES = {
     **dict.fromkeys(("cdev_init", "device_initialize", "tty_port_init"), 64),
 }
 _FILLS = ("memset", "__memset")
+PUTS = re.compile(r"(?:\w+_)?put(?:_(?:device|page|task_struct|pid|cred|net|disk|mm|unless_\w+))?")
+"""Functions of the kernel that give back a reference to what they are given."""
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
@@ -88,17 +94,36 @@ class Value(NamedTuple):
     """Of ``returned``, how many bytes were allocated."""
 
 
+def in_table(place: str) -> bool:
+    """Whether a memory operand is an entry of a table of pointers, told by an index."""
+    return _IN_TABLE.fullmatch(place) is not None
+
+
 def key_of(place: str) -> int | None:
     """The key of a memory operand: its displacement; without a base register, its address.
 
+    Of a table of pointers it is that of its first entry.
+
     >>> key_of("qword ptr [rbx + 0x18]"), key_of("qword ptr [r12]"), key_of("qword ptr [rsp + 8]")
     (24, 0, None)
+    >>> key_of("qword ptr [rbx + rax*8 + 0x18]")
+    24
     """
-    found = PLACE.fullmatch(place)
+    found = PLACE.fullmatch(place) or _IN_TABLE.fullmatch(place)
     if found is None or found["base"] in ("rsp", "rip"):
         return None
     offset = int(found["offset"] or "0", 0)
     return (-offset if found["sign"] == "-" else offset) & MASK
+
+
+class Handed(NamedTuple):
+    """A call, and what it is given."""
+
+    at: int
+    name: str
+    """With what the compiler has added, of the module's own functions."""
+    own: bool
+    arguments: tuple[Value, ...]
 
 
 class Reading:
@@ -124,7 +149,7 @@ class Reading:
         self.ends: list[int] = []
         """Where the function is left."""
         self._carried: dict[int, tuple[dict[str, Value], str | None]] = {}
-        """The registers at the first jump forwards to a place, and what had been called by then."""
+        """The registers at the first jump to a place, and what had been called by then."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
         self.published: str | None = None
         self.late: list[str | None] = []
@@ -151,6 +176,10 @@ class Reading:
         self.uncounts = False
         self.starts = False
         self.copies: list[int] = []
+        self.tables: set[int] = set()
+        self.handed: list[Handed] = []
+        self.put: list[tuple[int, Value]] = []
+        """Where in the code a reference is given back, and to what."""
         for register in ARGUMENTS:
             self.registers[register] = self._new("argument")
 
@@ -164,7 +193,7 @@ class Reading:
 
     def _place(self, text: str, end: int) -> tuple[int, Value | None] | None:
         """Key, and the pointer that it is reached through."""
-        found = PLACE.fullmatch(text)
+        found = PLACE.fullmatch(text) or _IN_TABLE.fullmatch(text)
         if found is None or found["base"] == "rsp":
             return None
         offset = int(found["offset"] or "0", 0)
@@ -173,25 +202,27 @@ class Reading:
             return (end + offset) & MASK, None
         base = self._value(found["base"]) if found["base"] else None
         if base is not None and base.kind == "number":
-            return (base.number + offset) & MASK, None
+            offset, base = base.number + offset, None
+        if in_table(text):
+            self.tables.add(offset & MASK)
         return offset & MASK, base
 
     def jump(self, at: int, to: int) -> None:
         """A jump within the function."""
         self.jumps.append((at, to))
-        if to > at:
-            self._carried.setdefault(to, (dict(self.registers), self.published))
+        self._carried.setdefault(to, (dict(self.registers), self.published))
 
-    def goes_on_at(self, address: int) -> bool:
-        """What stands behind an end or a jump is come to from elsewhere, with other values.
+    def goes_on(self, left: Collection[int]) -> int:
+        """The first place left that a jump leads to, with what it had in the registers.
 
-        :return: whether that is known to be here, and not further on, behind a filling
+        :param left: where instructions begin that have not been read, in their order
         """
-        known = self._carried.get(address)
+        known = next((at for at in left if at in self._carried), None)
         if known is not None:
-            self.registers = dict(known[0])
-            self.published = known[1]
-        return known is not None
+            registers, self.published = self._carried[known]
+            self.registers = dict(registers)
+            return known
+        return next(iter(left))
 
     def call(self, at: int, target: str) -> None:
         """A call, or a jump out of the function."""
@@ -216,6 +247,12 @@ class Reading:
         users = self._value(register) if register is not None else None
         if users is not None and users.kind == "loaded":
             self.of_users.add(users.number)
+        if PUTS.fullmatch(known):
+            self.put.append((at, within(self._value("rdi"))[0]))
+        if called is not None:
+            own = called in self._own
+            values = tuple(self._value(register) for register in ARGUMENTS)
+            self.handed.append(Handed(at, called if own else name, own, values))
         length = self._value("rsi") if name == "kmemdup" else None
         if length is not None and length.kind == "number":
             self.copies.append(length.number)
@@ -242,8 +279,12 @@ class Reading:
             # To give a reference back is to add -1.
             back = mnemonic.endswith("xadd") and self._value(second) == Value("number", _MINUS_ONE)
             self.counts = self.counts or (mnemonic[5:] in _COUNTS and not back)
-            self.uncounts = self.uncounts or back or mnemonic[5:] in _UNCOUNTS
+            back = back or mnemonic[5:] in _UNCOUNTS
+            self.uncounts = self.uncounts or back
             self._changes(mnemonic, first, second, end)
+            counter = self._place(first, end)
+            if back and counter is not None and counter[1] is not None:
+                self.put.append((end, within(counter[1])[0]))
             return
         if mnemonic == "cmp" and _NUMBER.fullmatch(second):
             if -int(second, 0) & MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):

@@ -21,6 +21,7 @@ from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_new
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout, layout
+from oopsight.evidence.modules.given_twice import GivenTwice, given_twice, kept_after
 from oopsight.evidence.modules.installers import installing
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -29,6 +30,7 @@ from oopsight.evidence.modules.module_roles import (
     destroyers,
     freers,
     inner_functions,
+    moves,
     named,
     publishes,
     reaching,
@@ -37,21 +39,15 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.omitting import omitting
+from oopsight.evidence.modules.sizes import FunctionSizes, freed_sizes
 from oopsight.evidence.modules.skipping import skipping
 from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
+from oopsight.evidence.modules.teardown import unbinding
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_WAYS = 3
 _MANAGED = ("devm_kmalloc", "devm_kzalloc", "devm_kmemdup", "devm_kstrdup")
-
-
-@dataclass(frozen=True)
-class FunctionSizes:
-    """How many bytes the objects have that a function frees, or copies."""
-
-    function: str
-    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -94,6 +90,8 @@ class Doers:
     """Of these again, those that others of the module call."""
     managed: tuple[str, ...] = ()
     """Have memory of the kernel that it frees itself when a device is unbound."""
+    unbinds: tuple[str, ...] = ()
+    """Are called before that, and do not end what met the bad pointer."""
     threads: tuple[str, ...] = ()
     """Start threads, and take no reference to them."""
     helpers: tuple[str, ...] = ()
@@ -105,6 +103,10 @@ class Doers:
     skips: tuple[str, ...] = ()
     """Return with success on some way and have not set the field that held NULL, although they had
     what they put there on others."""
+    twice_given: tuple[GivenTwice, ...] = ()
+    """Give back on some ways what they are handed, where their callers do so then as well."""
+    kept_after: tuple[GivenTwice, ...] = ()
+    """Have a helper free what an object's fields hold, which leaves the pointers, and keep that."""
     left: tuple[LeftIn, ...] = ()
     """Of those that write into what they free, what the freed object says to that."""
 
@@ -139,8 +141,12 @@ def collect(
     uses = uses_of(reader, inner)
     makers = {base_name(one.name) for one in inner if allocates(one)}
     able = freers(inner)
+    helpers = _helpers(uses, inner)
+    busy = makers | {base_name(one.name) for one in inner if moves(one)}
+    stops = stopping(backtrace, inner)
     at_times = stopping_at_times(reader, backtrace, inner)
     known = layout(session.prog)
+    managed = [one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)]
     return Doers(
         module=module.name,
         fields=tuple(
@@ -148,22 +154,24 @@ def collect(
             for number, way in enumerate(flow.ways[:_MOST_WAYS])
             if (found := field_doers(module, number, flow.ways, uses, inner, known)) is not None
         ),
-        frees=tuple(one for one in able if one not in makers),
-        allocates=tuple(one for one in able if one in makers),
+        frees=tuple(one for one in able if one not in busy),
+        allocates=tuple(one for one in able if one in busy),
         twice=tuple(name for name, use in uses.items() if _twice(use)),
-        sizes=_sizes(uses),
+        sizes=freed_sizes(uses),
         copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
         omits=_omitting(session, modules, module, flow, uses, inner, known),
         installs=installing(flow.ways, uses, inner),
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
-        stops=stopping(backtrace, inner),
+        stops=stops,
         stops_at_times=at_times,
         stops_for_others=tuple(name for name in at_times if name in _called(inner)),
-        managed=named(one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)),
+        managed=named(managed),
+        unbinds=unbinding(session, module, managed, inner, stops),
         threads=tuple(n for n in thread_starters(inner) if n in uses and not uses[n].counts),
-        helpers=_helpers(uses, inner),
+        helpers=helpers,
+        kept_after=kept_after(uses, helpers),
         both=tuple(
             name
             for name in reaching({name for name, use in uses.items() if use.uncounts}, inner)
@@ -172,6 +180,7 @@ def collect(
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         skips=skipping(session, modules, module, flow.first, uses, known),
+        twice_given=given_twice(session, modules, module, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
 
@@ -216,22 +225,6 @@ def _module(flow: DataFlow, backtrace: Backtrace | Missing) -> str | None:
 def _twice(use: FieldUse) -> bool:
     left = {one.key for one in use.frees if not one.cleared and not one.whole}
     return any(one.whole and one.key in left for one in use.frees)
-
-
-def _sizes(uses: dict[str, FieldUse]) -> tuple[FunctionSizes, ...]:
-    made: dict[int, set[int]] = {}
-    unknown: set[int] = set()
-    for one in (one for use in uses.values() for one in use.stores):
-        if one.what == "fresh" and one.size is not None:
-            made.setdefault(one.key, set()).add(one.size)
-        elif one.what != "zero":
-            unknown.add(one.key)
-    known = made.keys() - unknown
-    return tuple(
-        FunctionSizes(name, tuple(sorted({size for one in use.frees for size in made[one.key]})))
-        for name, use in uses.items()
-        if use.frees and not use.frees_more and all(one.key in known for one in use.frees)
-    )
 
 
 def _registering(

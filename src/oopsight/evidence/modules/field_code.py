@@ -1,17 +1,18 @@
 """What functions do with a pointer that a field holds: who frees it, stores it, leaves it there.
 
-A function's code is read in the order of its addresses, each register a value: where it was loaded
-from, which call returned it. That is not every way through the code. It serves to put suspects in
-order, never to convict one.
+Each instruction of a function is read once, behind one of those that lead to it, each register a
+value: where it was loaded from, which call returned it. That is not every way through the code. It
+serves to put suspects in order, never to convict one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules.code_values import (
+    Handed,
     Reading,
     Value,
     into_what,
@@ -23,6 +24,9 @@ from oopsight.evidence.modules.code_values import (
 
 _ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "vmalloc", "vzalloc")
 _LARGEST_OBJECT = 8192
+_WORD = 8
+_NOWHERE = -1
+_LOWEST_CODE = 0xFFFFFFFF80000000
 _UNLINKED = 0xDEAD000000000122  # LIST_POISON2 on x86-64, of list_del() and hlist_del()
 
 
@@ -151,6 +155,23 @@ class FieldUse:
     """The kernel's functions that it has set up members, as wait queues, and the keys of these."""
     of_users: frozenset[int] = frozenset()
     """Keys of the fields whose pointers it knows for a process's, and copies through as such."""
+    tables: frozenset[int] = frozenset()
+    """Keys of the tables of pointers of which it reads or writes an entry by its index."""
+    handed: tuple[Handed, ...] = ()
+    """Its calls of functions that have a name, with what they are given."""
+    freed: tuple[tuple[int, Value], ...] = ()
+    """Where in the code it frees what."""
+    put: tuple[tuple[int, Value], ...] = ()
+    """Where it gives a reference back, and to what."""
+    taken_off: tuple[tuple[Value, int], ...] = ()
+    """Entries that it takes off lists itself: in what, and how far from its beginning."""
+    written: tuple[tuple[int, Value | None], ...] = ()
+    """Keys of the pointers that it stores, and what those fields are in."""
+    put_in: tuple[tuple[Value, int], ...] = ()
+    """Places within an object whose addresses it stores elsewhere: in what, and how far from its
+    beginning."""
+    given: tuple[Mark, ...] = ()
+    """Addresses that it stores in what it has allocated: of functions, variables, texts."""
 
     @property
     def touches(self) -> frozenset[int]:
@@ -185,6 +206,15 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         checks=one.checks | other.checks,
         inits=one.inits | other.inits,
         of_users=one.of_users | other.of_users,
+        tables=one.tables | other.tables,
+        # Values are known within one part only.
+        handed=one.handed,
+        freed=one.freed,
+        put=one.put,
+        taken_off=one.taken_off,
+        put_in=one.put_in,
+        written=one.written,
+        given=one.given + other.given,
     )
 
 
@@ -203,29 +233,34 @@ def field_use(
     """
     reading = Reading(name_of, own)
     ways = Ways({}, {})
-    left_off = False
+    code = {row[0]: row for row in rows}
+    left = dict.fromkeys(sorted(code))
     read: dict[int, _Row] = {}
-    for address, raw, mnemonic, operands in rows:
-        read[address] = (address, raw, mnemonic, operands)
-        if left_off and reading.goes_on_at(address):
-            left_off = False
-        known, left_off = not left_off, left_off or mnemonic in ("ret", "jmp", "ud2")
+    at = next(iter(left), _NOWHERE)
+    while left:
+        if at not in left:
+            at = reading.goes_on(left)
+        del left[at]
+        read[at] = code[at]
+        _, raw, mnemonic, operands = code[at]
         jump = mnemonic.startswith("j")
-        onwards = address + len(raw)
-        ways.onwards[address] = [] if mnemonic in ("ret", "jmp") else [onwards]
-        ways.ends[onwards] = address
+        onwards = at + len(raw)
+        ends = mnemonic in ("ret", "jmp", "ud2")
+        ways.onwards[at] = [] if mnemonic in ("ret", "jmp") else [onwards]
+        ways.ends[onwards] = at
         if jump and operands.startswith("0x") and inside(int(operands, 16)):
-            ways.onwards[address].append(int(operands, 16))
-            reading.jump(address, int(operands, 16))
-            if mnemonic == "jmp" and known:
+            ways.onwards[at].append(int(operands, 16))
+            reading.jump(at, int(operands, 16))
+            if mnemonic == "jmp":
                 _go_back(reading, read, int(operands, 16))
-            continue
-        if mnemonic in ("ret", "jmp", "ud2"):
-            reading.ends.append(address)
-        if mnemonic in ("call", "jmp"):
-            reading.call(address, operands)
-        elif not jump:
-            reading.step(mnemonic, operands, onwards)
+        else:
+            if ends:
+                reading.ends.append(at)
+            if mnemonic in ("call", "jmp"):
+                reading.call(at, operands)
+            elif not jump:
+                reading.step(mnemonic, operands, onwards)
+        at = _NOWHERE if ends else onwards
     return _told(reading, ways)
 
 
@@ -306,7 +341,37 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         checks=frozenset(one.number for one in reading.tested if one.kind == "loaded"),
         inits=frozenset(reading.inits),
         of_users=frozenset(reading.of_users),
+        tables=frozenset(reading.tables),
+        handed=tuple(reading.handed),
+        freed=tuple(reading.freed),
+        put=tuple(reading.put),
+        taken_off=tuple(_taken_off(reading)),
+        written=tuple((key, base) for _, key, _, base in reading.stored),
+        put_in=tuple(
+            within(value)
+            for *_, value, base in reading.stored
+            if value.kind in ("inner", "returned")
+            and (base is None or within(base)[0] != within(value)[0])
+        ),
+        given=tuple(_addresses_given(reading)),
     )
+
+
+def _taken_off(reading: Reading) -> Iterator[tuple[Value, int]]:
+    """Entries whose second pointer says where the pointer to them is, to which is stored."""
+    for _, key, _, base in reading.stored:
+        if key == 0 and base is not None and base.kind == "loaded" and base.of is not None:
+            root, distance = within(base.of)
+            yield root, distance + signed(base.number) - _WORD
+
+
+def _addresses_given(reading: Reading) -> Iterator[Mark]:
+    """Addresses of the kernel's and modules' area, stored in what a call has allocated."""
+    for _, key, size, base, number in reading.numbers:
+        root, distance = within(base)
+        fresh = (root.called or "").lstrip("_").startswith(_ALLOCATES)
+        if size == _WORD and fresh and number >= _LOWEST_CODE and number != _UNLINKED:
+            yield Mark(distance + signed(key), size, number)
 
 
 def _marks(reading: Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
@@ -318,9 +383,14 @@ def _marks(reading: Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
         offset = signed(key) + distance - begin
         if at > freed_at or other != root or not 0 <= offset < _LARGEST_OBJECT:
             continue
-        if all(at <= source < freed_at or not at <= to <= freed_at for source, to in reading.jumps):
+        if _on_every_way(reading, at, freed_at):
             found[offset] = Mark(offset, size, number & ((1 << 8 * size) - 1))
     return tuple(found.values())
+
+
+def _on_every_way(reading: Reading, at: int, onwards: int) -> bool:
+    """Whether what stands at a place is carried out on every way to another, further on."""
+    return all(at <= source < onwards or not at <= to <= onwards for source, to in reading.jumps)
 
 
 def _always(reading: Reading, freed_at: int, freed: Value) -> bool:
@@ -344,6 +414,9 @@ def _cleared(reading: Reading, freed_at: int, freed: Value) -> bool:
 
 def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) -> bool:
     """Whether a way from a call leads out of the function past all stores to where that was."""
+    before = [at for at, key, _, base in reading.stored if key == freed.number and base == freed.of]
+    if any(_on_every_way(reading, at, freed_at) for at in before if at <= freed_at):
+        return False
     stores = {
         ways.ends.get(at)
         for at, key, _, base in reading.stored

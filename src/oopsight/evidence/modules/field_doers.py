@@ -14,6 +14,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout
+from oopsight.evidence.modules.handing import putting
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import ALLOCATES, allocates, reaching
 from oopsight.evidence.modules.modules import Module
@@ -67,6 +68,8 @@ class FieldDoers:
     them NULL is one of its values."""
     frees_only: tuple[str, ...] = ()
     """Free what it holds, and nothing else."""
+    puts: tuple[str, ...] = ()
+    """Give back a reference to what it holds, take none, and leave the pointer there."""
     at_times: tuple[str, ...] = ()
     """Of :attr:`frees`, those that leave the pointer there on some ways."""
 
@@ -113,6 +116,7 @@ def field_doers(
         shares=field.storing(
             lambda use, one: one.what == "value" and not use.counts and not _begins(use, one.key)
         ),
+        puts=field.putting(),
         clears=tuple(sorted(clears)),
         clear_by=reaching(clears, code),
         replaces=_replacing(clears, fills, code),
@@ -172,6 +176,11 @@ class _Field:
             and not self._uses[name].frees_more
             and len(calls) == len(self._uses[name].frees)
         )
+
+    def putting(self) -> tuple[str, ...]:
+        """Functions that give back a reference to what it holds."""
+        keys = {name: self._keys.all_of(use) for name, use in self._uses.items()}
+        return putting(self._uses, keys)
 
     def storing(self, which: Callable[[FieldUse, Stored], bool]) -> tuple[str, ...]:
         """Functions that store something like that in it."""

@@ -3,7 +3,8 @@
 The code names a field by its distance from a pointer. A function may have come to the object from
 an outer one that it is part of, or from a member of it, as ``container_of()`` does; a variable is
 named by its address, or as what an argument points to. So a field has several keys: by all of them
-it is looked for, and where a function takes a lock beside it, by its distance from the lock.
+it is looked for, and where a function takes a lock beside it, by its distance from the lock. All
+entries of a table have the key of the first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.code_values import key_of
+from oopsight.evidence.modules.code_values import in_table, key_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.plumbing import base_name
 
@@ -49,6 +50,7 @@ class FieldKeys:
     def __init__(self, way: Way, uses: dict[str, FieldUse], known: Layout = UNKNOWN) -> None:
         self._text = _text_key(way)
         self._reader = uses.get(base_name(way.function))
+        self._table = _table(way)
         private = _private(way, self._text, uses, known.heads)
         self._read_by = {field_key(way), self._text, *private} - {None}
         self._known = [*_known(way, self._text, self._reader), *private]
@@ -58,6 +60,11 @@ class FieldKeys:
 
     def of(self, use: FieldUse) -> int | None:
         """The key by which a function has the field; ``None`` where the field has none."""
+        if self._table is not None:
+            first, entry = self._table
+            begins = [key for key in use.tables if first <= key <= entry]
+            if begins:
+                return max(begins)
         usual = self._known[0] if self._known else None
         return next((key for key in self.candidates(use) if key in use.touches), usual)
 
@@ -67,6 +74,11 @@ class FieldKeys:
         apart = self._reader is not None and not self._reader.locks & use.locks
         # Where their locks are at other distances, so is everything else.
         return (*beside, *self._known) if apart else (*self._known, *beside)
+
+    def all_of(self, use: FieldUse) -> set[int]:
+        """The keys by which a function may have the field; the one that read it, as it did."""
+        own = {self._text} if self._reader is use else set()
+        return {key for key in (self.of(use), *own) if key is not None}
 
     def compared(self, use: FieldUse) -> bool:
         """Whether a function compares with NULL what the field holds.
@@ -150,6 +162,21 @@ def _private(
         return []
     starts = heads.union(*(use.inner for use in uses.values()))
     return [offset - far for far in sorted(starts) if _PRIVATE <= far <= offset]
+
+
+def _table(way: Way) -> tuple[int, int] | None:
+    """Keys between which a table begins from an entry of which a way's value was read.
+
+    From that of what the table is in to that of the entry.
+    """
+    held = way.held_in
+    if way.end is None or held is None or held.offset is None:
+        return None
+    if not in_table(way.end.instruction.text.partition(", ")[2]):
+        return None
+    if held.kind == "module":
+        return int(held.address) - held.offset, int(held.address)
+    return (0, held.offset) if held.kind == "slab" else None
 
 
 def _known(way: Way, text: int | None, reader: FieldUse | None) -> list[int]:

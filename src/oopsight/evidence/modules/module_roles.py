@@ -44,6 +44,8 @@ FREES = (
     "kfree_call_rcu",
     "free_pages",
 )
+_MOVES = ("krealloc", "kvrealloc", "krealloc_node_align")
+"""Functions that free memory where it lay, and may not be where it lies then."""
 _PACKETS = ("skbuff_", "skb_")  # beginnings of the names of the caches of socket buffers
 _FREES_PACKETS = (
     "kfree_skb",
@@ -307,6 +309,11 @@ def allocates(function: ModuleFunction) -> bool:
     return any(name.lstrip("_").startswith(ALLOCATES) for name in function.outside)
 
 
+def moves(function: ModuleFunction) -> bool:
+    """Whether it has memory grow or shrink, which then lies elsewhere."""
+    return _does(function, _MOVES)
+
+
 def sizes_at_run_time(function: ModuleFunction) -> bool:
     """Whether it allocates memory of a size that its code does not have as a number.
 
@@ -349,7 +356,7 @@ def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
 
     :param cache: the slab cache of the memory in question: packets are freed by functions of theirs
     """
-    frees: tuple[str, ...] = FREES
+    frees: tuple[str, ...] = (*FREES, *_MOVES)
     if cache.startswith(_PACKETS):
         frees = _FREES_PACKETS
     elif cache and "kmalloc" not in cache:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.modules.code_values import PUTS
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
@@ -71,6 +72,7 @@ class Ownership:
 
     :param ends: further functions of the kernel that are done with what they are given, by their
         plain names
+    :param counted: to give a reference back is as good as to free
     """
 
     def __init__(
@@ -79,7 +81,10 @@ class Ownership:
         modules: Modules,
         module: Module,
         ends: frozenset[str] = frozenset(),
+        *,
+        counted: bool = False,
     ) -> None:
+        self._counted = counted
         self._ends = ends
         self._reader = StackReader(session, modules)
         self.functions = inner_functions(session, module)
@@ -100,6 +105,10 @@ class Ownership:
         name = self._reader.names.function_at(target) if target is not None else None
         return plain(name or "")
 
+    def frees(self, target: int | None) -> bool:
+        """Whether a function of the kernel gives memory back."""
+        return _FREES.fullmatch(self.called(target)) is not None
+
     def does(self, target: int | None, register: str) -> str:
         """What a function does with the pointer in a register."""
         name = self._reader.names.function_at(target) if target is not None else None
@@ -108,6 +117,8 @@ class Ownership:
         if _RETURNS.fullmatch(name):
             return RETURNS
         if _FREES.fullmatch(plain(name)) or plain(name) in self._ends:
+            return FREES
+        if self._counted and PUTS.fullmatch(plain(name)):
             return FREES
         if _USES.fullmatch(plain(name)):
             return USES
@@ -134,7 +145,7 @@ class Ownership:
         code = self.code(one)
         if code is None or not code.followed:
             return None
-        return fate(code, one.start, Expression(register, 0), self.does)
+        return fate(code, one.start, Expression(register, 0), self.does, counted=self._counted)
 
     def sources(self, sites: Iterable[int]) -> list[Source]:
         """Follow what was allocated, through functions that return it, to those that keep it.

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.modules.module_roles import tables_with
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import named, tables_with
 from oopsight.evidence.modules.modules import Module
 from oopsight.session import Session
 
@@ -26,6 +27,11 @@ _PAIRS = (
     ("struct pci_driver", "probe", "remove"),
     ("struct virtio_driver", "probe", "remove"),
     ("struct usb_driver", "probe", "disconnect"),
+    ("struct i2c_driver", "probe", "remove"),
+    ("struct spi_driver", "probe", "remove"),
+    ("struct hid_driver", "probe", "remove"),
+    ("struct auxiliary_driver", "probe", "remove"),
+    ("struct device_driver", "probe", "remove"),
 )
 
 
@@ -52,6 +58,24 @@ def undoers(session: Session, module: Module, start: int) -> Iterator[Undoer]:
         for begin in tables:
             if _size(session.prog, begin) == size and _word(session, begin + making) == start:
                 yield Undoer(table, undoes, _word(session, begin + undoing) or 0)
+
+
+def unbinding(
+    session: Session,
+    module: Module,
+    probes: list[ModuleFunction],
+    code: list[ModuleFunction],
+    stops: tuple[str, ...],
+) -> tuple[str, ...]:
+    """Names of those that the kernel calls before it frees what a probe has of it.
+
+    :param probes: functions that have memory of the kernel
+    :param code: all of the module's
+    :param stops: functions that end what met the memory then: these have done what they had to
+    """
+    at = {one.address for probe in probes for one in undoers(session, module, probe.start)}
+    names = named(one for one in code if one.start in at)
+    return tuple(name for name in names if name not in stops)
 
 
 def _layout(prog: Any, table: str, makes: str, undoes: str) -> tuple[int, int, int] | None:

@@ -131,6 +131,42 @@ def _held(session: Session, modules: Modules, one: SlabObject) -> Iterator[Claim
         if found is not None:
             where = f"what the variable {_name(session, found[0])} of {module.name} points to"
             yield Claim(module, f"{where} has its address", found[1])
+        chained = _in_chain(session, modules, module, one)
+        if chained is not None:
+            name = _name(session, chained[0])
+            text = f"it is in the chain that the variable {name} of {module.name} begins"
+            yield Claim(module, text, chained[1])
+
+
+def _in_chain(
+    session: Session, modules: Modules, module: Module, one: SlabObject
+) -> tuple[int, BytesPointer] | None:
+    """The variable, and where the object before holds an address, each leading to the next.
+
+    All are objects of one cache, and have the pointer at the same place.
+    """
+    for at, first in itertools.islice(_pointers(session, modules, module), _MOST_TABLES):
+        slab = owner_of(session, modules, first).slab if first != one.address else None
+        if slab is None or slab.address != first or slab.cache_address != one.cache_address:
+            continue
+        words = array.array("Q", _read_some(session, first, min(slab.size, _LARGEST)))
+        for number, value in enumerate(words):
+            alike = value > _KERNEL_HALF and value != first and (value - first) % 8 == 0
+            last = _follow(session, value, 8 * number, int(one.address)) if alike else None
+            if last is not None:
+                there = BytesPointer(Address(last), int(one.address).to_bytes(8, "little").hex())
+                return at, there
+    return None
+
+
+def _follow(session: Session, at: int, offset: int, wanted: int) -> int | None:
+    """Where a chain of pointers at an offset holds an address, from an object on."""
+    for _ in range(_MOST_ENTRIES):
+        after = read_word(session, at + offset) if at > _KERNEL_HALF and at % 8 == 0 else None
+        if after is None or after == wanted:
+            return at + offset if after == wanted else None
+        at = after
+    return None
 
 
 def _in_tables(

@@ -11,11 +11,14 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.data_flow import DataFlow, Way
+from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import freers, inner_functions, named
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.use_after_free.frees_after import frees_after
 from oopsight.evidence.use_after_free.stack_entry import in_use, leavers, reported
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -27,6 +30,8 @@ _LOOKUPS = {
     "idr_get_next": ("idr_remove", "idr_replace", "idr_destroy"),
     "xa_load": ("xa_erase", "__xa_erase", "xa_store", "__xa_store", "xa_destroy"),
     "xa_find": ("xa_erase", "__xa_erase", "xa_store", "__xa_store", "xa_destroy"),
+    "xa_find_after": ("xa_erase", "__xa_erase", "xa_store", "__xa_store", "xa_destroy"),
+    "xas_find": ("xa_erase", "__xa_erase", "xa_store", "__xa_store", "xas_store", "xa_destroy"),
     "radix_tree_lookup": ("radix_tree_delete", "radix_tree_delete_item"),
     "rhashtable_lookup": ("rhashtable_remove", "rhashtable_destroy"),
 }
@@ -75,7 +80,7 @@ def collect(
         if listed is not None:
             return listed
     for way in flow.ways[:2]:
-        lookup = _looked_up(way)
+        lookup = _looked_up(way) or _walked(session, modules, way)
         module = flow.first.module if way.returned_by is None else way.module
         if lookup is None or module is None:
             continue
@@ -87,7 +92,7 @@ def collect(
             for one in code
             if base_name(one.name) in able
             and not _calls(one, removal)
-            and (_calls(one, _PUTS_IN) or not _calls(one, _ALLOCATES))
+            and (_puts_in(session, one) if _calls(one, _PUTS_IN) else not _calls(one, _ALLOCATES))
         ]
         # Who puts new ones in frees those that have no place there, too.
         left.sort(key=lambda one: _calls(one, _ALLOCATES))
@@ -130,6 +135,17 @@ def _looked_up(way: Way) -> str | None:
     return next((name for name in names if name in _LOOKUPS), None)
 
 
+def _walked(session: Session, modules: Modules, way: Way) -> str | None:
+    """The lookup by which a function walks that lost the trace: each pass has its own call."""
+    if way.ended != "lost" or way.module is None:
+        return None
+    code = _code(session, modules, way.module)
+    called = {
+        c for one in code if base_name(one.name) == base_name(way.function) for c in one.calls
+    }
+    return next((name for name in _LOOKUPS if name in called), None)
+
+
 def _in_module(way: Way) -> tuple[str, str] | None:
     held = way.held_in
     if held is None or held.kind != "module" or held.module is None:
@@ -140,6 +156,12 @@ def _in_module(way: Way) -> tuple[str, str] | None:
 def _code(session: Session, modules: Modules, name: str) -> list[ModuleFunction]:
     module = next((m for m in modules.loaded if m.name == name), None)
     return [] if module is None else inner_functions(session, module)
+
+
+def _puts_in(session: Session, one: ModuleFunction) -> bool:
+    """Whether a function frees after it has put something in, and not just where that failed."""
+    calls = Calls(SessionReader(session), (), {})
+    return frees_after(calls, one, lambda name: name.startswith(_PUTS_IN)) is not False
 
 
 def _calls(one: ModuleFunction, names: tuple[str, ...]) -> bool:

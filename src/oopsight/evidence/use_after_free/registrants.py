@@ -11,10 +11,8 @@ import re
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.code import Function, leads_to
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.flow.instructions import Instruction
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import freers, inner_functions
 from oopsight.evidence.modules.modules import Modules
@@ -24,12 +22,10 @@ from oopsight.evidence.use_after_free.callback_registries import (
     REGISTERS_NOTIFIER,
     registry_of,
 )
+from oopsight.evidence.use_after_free.frees_after import frees_after
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_FREES = ("kfree", "kvfree", "kmem_cache_free", "vfree")
-_NEAR = 6
-"""Instructions between a call and the jump that depends on what it returned."""
 _TAKES_BACK = re.compile(r"(?:\w+_)?unreg(?:ister)?_\w+|\w+_unregister\w*")
 
 
@@ -87,39 +83,10 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> Registrants |
 
 
 def _frees_what_it_registered(calls: Calls, one: ModuleFunction) -> bool:
-    """Whether a function can come from a registration that succeeded to a call that frees.
-
-    And takes nothing back: that would be before it frees.
-    """
-    code = calls.function(one.start)
-    if code is None or any(_TAKES_BACK.fullmatch(name) for name in one.outside):
+    """Whether it frees after a registration that succeeded, and takes nothing back before."""
+    if any(_TAKES_BACK.fullmatch(name) for name in one.outside):
         return False
-    named = [(at, _called(calls, row)) for at, row in enumerate(code.instructions)]
-    free = [at for at, name in named if name.lstrip("_").startswith(_FREES)]
-    registered = (_succeeded(code, at) for at, name in named if registers(name))
-    return any(
-        leads_to(code, begin, at) or begin == at
-        for begin in registered
-        if begin is not None
-        for at in free
-    )
-
-
-def _called(calls: Calls, row: Instruction) -> str:
-    """The function that an instruction calls or jumps to by its name; else empty."""
-    known = calls.reader.function(row.target) if row.target is not None else None
-    return known[0] if known is not None and known[1] == row.target else ""
-
-
-def _succeeded(code: Function, call: int) -> int | None:
-    """Where a function goes on if what a call returned is zero; ``None`` if that is not tested."""
-    for at in range(call + 1, min(call + 1 + _NEAR, len(code.instructions))):
-        row = code.instructions[at]
-        if row.mnemonic in ("jne", "js"):
-            return at + 1
-        if row.mnemonic in ("je", "jns") and row.target is not None:
-            return code.index(row.target)
-    return None
+    return bool(frees_after(calls, one, registers))
 
 
 def _ordered(able: list[ModuleFunction]) -> tuple[str, ...]:

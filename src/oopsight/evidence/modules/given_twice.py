@@ -1,0 +1,132 @@
+"""Who gives back for its caller, on some ways, what the caller gives back then as well.
+
+The error path of a helper frees what it was handed, or puts its reference, and the caller does so
+when the helper has failed. A helper that fails on other ways without doing so leaves that to its
+caller: the way on which it does not is the odd one out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator
+
+from oopsight.cheap import dataclass
+from oopsight.evidence.modules.code_values import Value, within
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.handing import DEPTH, Uses, given_back
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.ownership import Ownership
+from oopsight.kernel.calling_convention import ARGUMENTS
+from oopsight.kernel.machine_code import direct_target
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST = 32
+
+
+@dataclass(frozen=True)
+class GivenTwice:
+    """A helper, and who calls it."""
+
+    helper: str
+    caller: str
+
+
+def given_twice(
+    session: Session, modules: Modules, module: Module, uses: Uses
+) -> tuple[GivenTwice, ...]:
+    """Helpers that give back what they are handed on some ways, for callers that do so too."""
+    pairs = dict.fromkeys(_pairs(uses))
+    if not pairs:
+        return ()
+    ownership = Ownership(session, modules, module, counted=True)
+    by_name = {base_name(f.name): f for f in ownership.functions if ".cold" not in f.name}
+    found = []
+    for caller, helper, number in itertools.islice(pairs, _MOST):
+        one = by_name.get(helper)
+        if one is None:
+            continue
+        if number is None:
+            at_times = _passes_by(ownership, one)
+        else:
+            fate = ownership.handed(one, ARGUMENTS[number])
+            at_times = fate is not None and fate.freed and bool(fate.lost)
+        if at_times:
+            found.append(GivenTwice(helper, caller))
+    return tuple(dict.fromkeys(found))
+
+
+def kept_after(uses: Uses, helpers: Collection[str]) -> tuple[GivenTwice, ...]:
+    """Who has a helper free what an object's fields hold, and keeps the object.
+
+    :param helpers: functions that free what they are given, or what that holds
+    """
+    leaving = {name for name in helpers if any(not one.cleared for one in uses[name].frees)}
+    found = []
+    for caller, use in uses.items():
+        gone = {within(value)[0] for _, value in use.freed}
+        for call in use.handed:
+            root = within(call.arguments[0])[0]
+            new = (root.called or "").lstrip("_").startswith(ALLOCATES)
+            if call.own and base_name(call.name) in leaving and root not in gone and not new:
+                found.append(GivenTwice(base_name(call.name), caller))
+    return tuple(dict.fromkeys(found))
+
+
+def _passes_by(ownership: Ownership, one: ModuleFunction) -> bool:
+    """Whether a function can return without having called anything that frees."""
+    code = ownership.code(one)
+    waiting, seen = [one.start], {one.start}
+    while waiting and code is not None:
+        instruction = code.code.get(waiting.pop())
+        if instruction is None:
+            continue
+        if instruction.mnemonic == "ret":
+            return True
+        if instruction.mnemonic in ("call", "jmp") and ownership.frees(direct_target(instruction)):
+            continue
+        onwards = set(code.ways(instruction)) - seen
+        seen |= onwards
+        waiting += onwards
+    return False
+
+
+def _pairs(uses: Uses) -> Iterator[tuple[str, str, int | None]]:
+    """Callers, helpers, and the number of the argument that both give back, the caller later.
+
+    No number, where it is what a field of the argument holds, and the helper leaves it there.
+    """
+    for caller, use in uses.items():
+        back = [(root, far, at) for root, far, _, at in given_back(use, uses)]
+        for call in use.handed:
+            helper = uses.get(base_name(call.name)) if call.own else None
+            name = base_name(call.name)
+            for number in _own_arguments(helper, uses) if helper is not None else ():
+                value = call.arguments[number]
+                if any((root, far) == (value, 0) and at > call.at for root, far, at in back):
+                    yield caller, name, number
+            for key, number in _fields(helper) if helper is not None else ():
+                value = Value("loaded", key, call.arguments[number])
+                if any(root == value and at > call.at for root, _, at in back):
+                    yield caller, name, None
+
+
+def _own_arguments(use: FieldUse, uses: Uses) -> list[int]:
+    """Which of its arguments a function gives back, from 0 on."""
+    given = [root for root, far, *_ in given_back(use, uses, DEPTH - 1) if not far]
+    return sorted({number for root in given if (number := _number(root)) is not None})
+
+
+def _fields(use: FieldUse) -> set[tuple[int, int]]:
+    """The fields of its arguments of which a function frees what they hold, and leaves it there."""
+    told = [(value.number, value.of) for _, value in use.freed if value.kind == "loaded"]
+    left = [(key, of) for key, of in told if of is not None and (key, of) not in use.written]
+    return {(key, number) for key, of in left if (number := _number(of)) is not None}
+
+
+def _number(value: Value) -> int | None:
+    """Which argument a value is, from 0 on."""
+    known = value.kind == "argument" and 0 < value.number <= len(ARGUMENTS)
+    return value.number - 1 if known else None

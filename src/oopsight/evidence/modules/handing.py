@@ -1,0 +1,137 @@
+"""What functions of a module do with what they are given, followed into those that they call.
+
+By the values that their code has, read in the order of its addresses: see
+:mod:`~oopsight.evidence.modules.field_code`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from oopsight.evidence.modules.code_values import Handed, Value, within
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.plumbing import base_name
+
+DEPTH = 3
+_CHANGED = ".isra."
+_WAITS = re.compile(r"synchronize_(?:s?rcu\w*|net)|rcu_barrier")
+_COMPLETED = re.compile(r"wait_for_completion(?:_io)?")
+_IN_VAIN = re.compile(r"wait_for_completion_\w*(?:timeout|interruptible|killable|state)\w*")
+_LATER = re.compile(r"free_call_rcu|call_rcu")
+_GETS = re.compile(r"(?:^|_)(?:get|hold|grab)(?:_|$)(?!user)")
+Place = tuple[Value, int]
+"""The pointer to an object, and a distance from it."""
+Uses = dict[str, FieldUse]
+Done = tuple[Value, int, str, int]
+"""The same, by which call, and where in the code of the function that is asked about."""
+
+
+def freed(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
+    """What a function frees, itself or by helpers that it hands it to."""
+    yield from ((*within(value), "", at) for at, value in use.freed)
+    yield from by_helpers(use, uses, depth, freed)
+
+
+def put(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
+    """Of what a function gives a reference back, itself or by helpers that it hands it to."""
+    yield from ((root, 0, "", at) for at, root in use.put)
+    yield from by_helpers(use, uses, depth, put)
+
+
+def given_back(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
+    """What a function frees, or gives a reference back to."""
+    yield from freed(use, uses, depth)
+    yield from put(use, uses, depth)
+
+
+def by_helpers(
+    use: FieldUse, uses: Uses, depth: int, what: Callable[[FieldUse, Uses, int], Iterator[Done]]
+) -> Iterator[Done]:
+    """What those of the module's functions do that a function calls, with what it hands them."""
+    for call in use.handed if depth else ():
+        helper = uses.get(base_name(call.name)) if call.own else None
+        for root, at, name, _ in what(helper, uses, depth - 1) if helper is not None else ():
+            mine = _handed(call, root)
+            if mine is not None:
+                yield mine[0], mine[1] + at, name or call.name, call.at
+
+
+def putting(uses: Uses, keys: dict[str, set[int]]) -> tuple[str, ...]:
+    """Who gives back a reference to what a field holds, and leaves the pointer there.
+
+    None that takes a reference to it, or gives up what has the field too. Of a function whose
+    parameters the compiler has changed, the call shows what it reads itself: it goes first.
+
+    :param keys: of the field, by functions
+    """
+    found: list[str] = []
+    for name, use in uses.items():
+        gone = {root for root, *_ in given_back(use, uses)}
+        for root, _, by, _ in put(use, uses) if not use.counts else ():
+            left = root.kind == "loaded" and root.number in keys[name] and root not in _got(use)
+            if left and (root.number, root.of) not in use.written and root.of not in gone:
+                found += [base_name(by)] if _CHANGED in by else []
+                found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _got(use: FieldUse) -> set[Value]:
+    """What a function has the kernel take a reference to."""
+    got = (call for call in use.handed if not call.own and _GETS.search(call.name))
+    return {within(value)[0] for call in got for value in call.arguments[:2]}
+
+
+def waiting(uses: Uses) -> tuple[str, ...]:
+    """Who waits before it frees, of functions that free what is in use.
+
+    For readers under RCU, or for whoever is to complete it. What is new, and what only the freed
+    object leads to, does not count.
+    """
+    found = []
+    for name, use in uses.items():
+        waits = [call.at for call in use.handed if not call.own and _WAITS.fullmatch(call.name)]
+        later = {call.at for call in use.handed if not call.own and _LATER.search(call.name)}
+        gone = {within(value)[0] for _, value in use.freed}
+        told = [
+            root in completed or at in later or any(wait < at for wait in waits)
+            for completed in [_waited_for(use, _COMPLETED)]
+            for at, root in ((at, within(value)[0]) for at, value in use.freed)
+            if root in completed or (not _is_new(root) and root.of not in gone)
+        ]
+        told += [True for call in use.handed if call.name == "call_rcu"]
+        if told and all(told):
+            found.append(name)
+    return tuple(found)
+
+
+def giving_up(uses: Uses) -> tuple[str, ...]:
+    """Who frees what it has waited for, and may have waited in vain: for a time, until a signal."""
+    return tuple(
+        name
+        for name, use in uses.items()
+        if _waited_for(use, _IN_VAIN) & {within(value)[0] for _, value in use.freed}
+    )
+
+
+def _waited_for(use: FieldUse, how: re.Pattern[str]) -> set[Value]:
+    """The objects with what a function waits for."""
+    waits = (call for call in use.handed if not call.own and how.fullmatch(call.name))
+    return {within(call.arguments[0])[0] for call in waits}
+
+
+def _is_new(root: Value) -> bool:
+    return (root.called or "").lstrip("_").startswith(ALLOCATES)
+
+
+def calls(use: FieldUse, name: str) -> bool:
+    """Whether a function calls one of its module's own."""
+    return any(call.own and base_name(call.name) == name for call in use.handed)
+
+
+def _handed(call: Handed, argument: Value) -> Place | None:
+    """What a call hands over as an argument of the function that it calls."""
+    if argument.kind != "argument" or not 0 < argument.number <= len(call.arguments):
+        return None
+    return within(call.arguments[argument.number - 1])

@@ -1,0 +1,203 @@
+"""Who of a module takes what lies in an object out of others' hands before it frees it.
+
+A counter, a timer, a list's entry, a device in an object is known to others by its address. Whoever
+frees the object and has first called what ends that, with the address of the member, has not left
+it there; another that frees such objects and has not called it may have. Helpers of the module are
+looked into.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Protocol
+
+from oopsight.cheap import dataclass
+from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.flow.data_flow import DataFlow, Way
+from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.modules.code_values import Value, within
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.handing import DEPTH, Done, Place, Uses, by_helpers, calls, freed
+from oopsight.evidence.modules.module_roles import ALLOCATES
+
+_ENDS = re.compile(
+    r"(?:^|_)(?:del|delete|destroy|cancel|remove|unregister|deregister|detach|erase|kill|shutdown"
+    r"|exit|stop|unlink|cleanup|uninit|deactivate|disconnect|unbind|leave|unhash|unsubscribe)(?:_|$)"
+)
+_BEGINS = re.compile(
+    r"(?:^|_)(?:add|register|insert|link|start|queue|mod|attach|subscribe|schedule|enqueue)(?:_|$)"
+)
+_WITH_PARTS = re.compile(r"delayed_work|device|napi|netdev|kobject")
+"""Functions that end what has parts which are set up by themselves."""
+_LARGEST_MEMBER = 512
+
+
+@dataclass(frozen=True)
+class TakingOut:
+    """Of a member in a freed object that others still know, by names of functions that free it."""
+
+    begin: int
+    """Where in the object it begins."""
+    does: tuple[str, ...]
+    """Take it out."""
+    leaves: tuple[str, ...]
+    """Do not, or have a helper free it and do not; or take it out on some ways only."""
+
+
+class Code(Protocol):
+    """What the code of a module's functions tells of the ways through it."""
+
+    def after(self, name: str, called: str) -> bool:
+        """Whether a function frees after a call that succeeded."""
+
+    def past(self, name: str, sites: set[int], frees: set[int]) -> bool:
+        """Whether it comes past all of some calls to one of those that free, by their addresses."""
+
+
+def places_met(
+    one: SlabObject, flow: DataFlow | None, report: ListReport | None
+) -> tuple[int, ...]:
+    """Where in an object its address was still known: of pointers in memory that lead into it.
+
+    One to its very beginning only where it is an entry's, which the list check or another entry of
+    its kind says.
+    """
+    met = [int(entry.owner.address) for entry in (report.entries if report else ())]
+    for way in flow.ways if flow is not None else ():
+        # What memory held, before anything was taken from it.
+        kept = way.end.value if way.ended == "loaded" and way.end is not None else way.value
+        if kept is not None and (kept != one.address or _from_entry(way, one)):
+            met.append(int(kept))
+    return tuple(dict.fromkeys(at - one.address for at in met if one.address <= at < one.end))
+
+
+def _from_entry(way: Way, one: SlabObject) -> bool:
+    held = way.held_in
+    kept = held.slab if held is not None else None
+    return kept is not None and kept.cache_address == one.cache_address and not held.offset  # type: ignore[union-attr]
+
+
+def taking_out(
+    uses: Uses, places: tuple[int, ...], code: Code, others: Collection[str] = ()
+) -> TakingOut | None:
+    """Whether those that free objects take a member of theirs out first.
+
+    :param uses: what the module's functions do, by their names
+    :param places: where in the object others still had its address
+    :param others: functions that free objects of other sizes
+    :return: nothing where none of them does so with what may be this member, or all do
+    """
+    frees = {name: _frees(use, uses) for name, use in uses.items() if name not in others}
+    frees = {name: found for name, found in frees.items() if found}
+    ends = {name: _apart(name, uses, frees) for name in frees}
+    touched = {at for use in uses.values() for at in _touched(use, frees)}
+    for place in places:
+        begin = _begin(place, ends, touched)
+        if begin is None:
+            continue
+        does = tuple(name for name, found in ends.items() if begin in found)
+        itself = [one for one in does if begin in _apart(one, uses, frees, own=True)]
+        relying = {name for name in frees if any(calls(uses[one], name) for one in itself)}
+        relying -= {*does}
+        leaves = tuple(
+            name
+            for name in frees
+            if name not in does
+            and name not in relying
+            and (
+                any(_was_in(code, name, uses[name], value, begin) for _, value in uses[name].freed)
+                or any(calls(uses[name], other) for other in relying)
+            )
+        )
+        at_times = [name for name in does if _at_times(code, name, uses[name], begin)]
+        if leaves or at_times:
+            # What is new has mostly not come to be known.
+            used = sorted(leaves, key=lambda name: all(_is_new(root) for root, _ in frees[name]))
+            always = tuple(name for name in does if name not in at_times)
+            return TakingOut(begin, always, (*used, *at_times))
+    return None
+
+
+def _apart(
+    name: str, uses: Uses, frees: dict[str, list[Place]], own: bool = False
+) -> dict[int, str]:
+    """What a function takes out of what it frees, by distances from its beginning.
+
+    :param own: not by helpers that free as well
+    """
+    helpers = {other: use for other, use in uses.items() if not own or other not in frees}
+    return {
+        at - begin: called
+        for root, begin in frees[name]
+        for other, at, called, _ in _ended(uses[name], helpers)
+        if other == root
+    }
+
+
+def _frees(use: FieldUse, uses: Uses) -> list[Place]:
+    return [(root, at) for root, at, *_ in freed(use, uses)]
+
+
+def _begin(place: int, ends: dict[str, dict[int, str]], touched: set[int]) -> int | None:
+    """Where the member begins that a place is in, of those that anybody takes out."""
+    known = {at: name for found in ends.values() for at, name in found.items()}
+    begin = max((at for at in known if at <= place < at + _LARGEST_MEMBER), default=None)
+    if begin is None or _WITH_PARTS.search(known[begin]):
+        return begin
+    return None if any(begin < at <= place for at in touched) else begin
+
+
+def _touched(use: FieldUse, frees: dict[str, list[Place]]) -> Iterator[int]:
+    """Distances of what the kernel is handed of new objects, and of those that are freed."""
+    begins = {root: at for found in frees.values() for root, at in found}
+    for call in use.handed:
+        for root, at in () if call.own else map(within, call.arguments[:3]):
+            if _is_new(root):
+                yield at
+            elif root in begins and (root.kind != "argument" or root.of is None):
+                yield at - begins[root]
+
+
+def _is_new(root: Value) -> bool:
+    return (root.called or "").lstrip("_").startswith(ALLOCATES)
+
+
+def _was_in(code: Code, name: str, use: FieldUse, freed: Value, begin: int) -> bool:
+    """Whether an object's member was made known before it is freed: what is new may not yet be."""
+    root, at = within(freed)
+    if not _is_new(root):
+        return True
+    if at + begin in [far for base, far in use.put_in if base == root]:
+        return True
+    known = {
+        call.name
+        for call in use.handed
+        if _BEGINS.search(call.name) and (root, at + begin) in map(within, call.arguments[:3])
+    }
+    return any(code.after(name, called) for called in known)
+
+
+def _at_times(code: Code, name: str, use: FieldUse, begin: int) -> bool:
+    """Whether a function that takes a member out comes to free the object without that, too."""
+    freed = {within(value): at for at, value in use.freed if not _is_new(within(value)[0])}
+    for (root, far), at in freed.items():
+        sites = {
+            call.at
+            for call in use.handed
+            if not call.own
+            and _ENDS.search(call.name)
+            and (root, far + begin) in map(within, call.arguments[:3])
+        }
+        if sites and code.past(name, sites, {at}):
+            return True
+    return False
+
+
+def _ended(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
+    """What a function takes out of others' hands, itself or by helpers, and by which call."""
+    yield from ((*one, "", 0) for one in use.taken_off)
+    for call in use.handed:
+        if not call.own and _ENDS.search(call.name):
+            yield from ((*within(value), call.name, call.at) for value in call.arguments[:3])
+    yield from by_helpers(use, uses, depth, _ended)

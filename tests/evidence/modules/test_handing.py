@@ -1,0 +1,90 @@
+"""What functions do with what they are given, and hand on."""
+
+from __future__ import annotations
+
+from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.field_code import FieldUse, Freed
+from oopsight.evidence.modules.given_twice import GivenTwice, _pairs, kept_after
+from oopsight.evidence.modules.handing import given_back, giving_up, putting, waiting
+
+ARGUMENT = Value("argument", 1)
+LAMP = Value("loaded", 0x58, ARGUMENT)
+NEW = Value("returned", 9, None, "kzalloc")
+TAKEN = Value("returned", 8, None, "idr_remove")
+
+
+def use(**changes: object) -> FieldUse:
+    return FieldUse((), (), counts=False, **changes)  # type: ignore[arg-type]
+
+
+def call(name: str, *arguments: Value, own: bool = False, at: int = 0x10) -> Handed:
+    return Handed(at, name, own, arguments)
+
+
+def test_a_helper_gives_back_what_it_is_handed() -> None:
+    uses = {
+        "rec_put": use(put=((4, ARGUMENT),)),
+        "rec_drop": use(handed=(call("rec_put.isra.0", LAMP, own=True, at=0x30),)),
+    }
+    assert list(given_back(uses["rec_drop"], uses)) == [(LAMP, 0, "rec_put.isra.0", 0x30)]
+
+
+def test_who_gives_back_what_a_field_holds_and_leaves_it() -> None:
+    keys = {name: {0x58} for name in ("poll", "poll_active", "drop", "close", "take")}
+    uses = {
+        "poll_active": use(put=((4, ARGUMENT),)),
+        "poll": use(handed=(call("poll_active.isra.0", LAMP, own=True),)),
+        "drop": use(put=((4, LAMP),), written=((0x58, ARGUMENT),)),
+        "close": use(put=((4, LAMP),), freed=((8, ARGUMENT),)),
+        "take": use(put=((4, LAMP),), handed=(call("get_device", LAMP),)),
+    }
+    assert putting(uses, keys) == ("poll_active", "poll")
+
+
+def test_who_waits_for_readers_before_it_frees() -> None:
+    member = Value("loaded", 0x20, TAKEN)
+    uses = {
+        # kfree_rcu(), and what the object leads to after synchronize_rcu()
+        "leave": use(
+            freed=((0x20, member), (0x30, TAKEN)),
+            handed=(call("synchronize_rcu"), call("kvfree_call_rcu", TAKEN, at=0x30)),
+        ),
+        "shift": use(freed=((0x30, TAKEN),)),
+        "moor": use(freed=((0x30, NEW),)),
+        "clear": use(handed=(call("call_rcu", TAKEN),)),
+    }
+    assert waiting(uses) == ("leave", "clear")
+
+
+def test_who_waits_for_what_it_frees_and_who_may_in_vain() -> None:
+    done = Value("inner", 0x20, NEW)
+    uses = {
+        "try": use(freed=((0x30, NEW),), handed=(call("wait_for_completion", done),)),
+        "move": use(freed=((0x30, NEW),), handed=(call("wait_for_completion_timeout", done),)),
+        "stop": use(freed=((0x30, TAKEN),), handed=(call("wait_for_completion_timeout", done),)),
+    }
+    assert waiting(uses) == ("try",)
+    assert giving_up(uses) == ("move",)
+
+
+def test_helpers_that_free_what_their_callers_free_later() -> None:
+    helper = use(freed=((4, ARGUMENT),))
+    handed = (call("install", NEW, own=True),)
+    uses = {"install": helper, "write": use(handed=handed, freed=((0x40, NEW),))}
+    assert list(_pairs(uses)) == [("write", "install", 0)]
+    uses["write"] = use(handed=handed, freed=((0x8, NEW),))
+    assert not list(_pairs(uses))  # that was before
+
+
+def test_who_has_a_helper_free_what_an_object_holds_and_keeps_that() -> None:
+    helper = FieldUse((Freed(0x20, cleared=False, whole=False),), (), counts=False)
+    handed = (call("drop_all", ARGUMENT, own=True),)
+    uses = {
+        "drop_all": helper,
+        "resize": use(handed=handed),
+        "release": use(handed=handed, freed=((0x40, ARGUMENT),)),
+        "open": use(handed=(call("drop_all", NEW, own=True),)),
+    }
+    assert kept_after(uses, ("drop_all",)) == (GivenTwice("drop_all", "resize"),)
+    cleared = FieldUse((Freed(0x20, cleared=True, whole=False),), (), counts=False)
+    assert kept_after(uses | {"drop_all": cleared}, ("drop_all",)) == ()

@@ -1,0 +1,123 @@
+"""Who takes a member of an object out of others' hands before it is freed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import handmade_facts as made
+
+from oopsight.evidence import Address
+from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.use_after_free.taking_out import TakingOut, places_met, taking_out
+
+LANE = Value("argument", 1)
+NEW = Value("returned", 9, None, "kzalloc")
+ONE = made.slab_object("free")
+
+
+class Ways:
+    """Of functions, by names: those that free after they have made it known, or without a call."""
+
+    def __init__(self, after: str = "", past: str = "") -> None:
+        self._after, self._past = after, past
+
+    def after(self, name: str, called: str) -> bool:
+        assert called == "attach_cooler"
+        return name == self._after
+
+    def past(self, name: str, sites: set[int], frees: set[int]) -> bool:
+        assert sites
+        assert frees == {0x100}
+        return name == self._past
+
+
+WAYS = Ways()
+
+
+def at(distance: int, of: Value = LANE) -> Value:
+    return Value("inner", distance, of) if distance else of
+
+
+def use(*calls: tuple[str, Value], freed: Value | None = LANE, **changes: object) -> FieldUse:
+    """A function that calls others of the kernel, or (with a ``+``) of its own module."""
+    handed = tuple(
+        Handed(0x10 * number, name.lstrip("+"), name.startswith("+"), (value,))
+        for number, (name, value) in enumerate(calls)
+    )
+    free = ((0x100, freed),) if freed is not None else ()
+    return FieldUse((), (), counts=False, handed=handed, freed=free, **changes)  # type: ignore[arg-type]
+
+
+CLOSE = use(("percpu_counter_destroy", at(0x30)), ("percpu_counter_destroy", at(8)))
+RETIRE = use(("percpu_counter_sum", at(0x30)), ("percpu_counter_destroy", at(8)))
+OPEN = use(("percpu_counter_init", at(8, NEW)), ("percpu_counter_init", at(0x30, NEW)), freed=NEW)
+
+
+def test_who_leaves_one_of_two_members() -> None:
+    uses = {"close": CLOSE, "retire": RETIRE, "open": OPEN}
+    assert taking_out(uses, (0x40,), WAYS) == TakingOut(0x30, ("close",), ("retire",))
+    assert taking_out(uses, (0x10,), WAYS) is None  # all take that one out
+    # Between the member and the place lies another, which nobody takes out.
+    uses["open"] = use(("init_timer_key", at(0x60, NEW)), freed=NEW)
+    assert taking_out(uses, (0x60,), WAYS) is None
+
+
+def test_a_list_s_entry_is_taken_off_in_place() -> None:
+    gone = use(taken_off=((LANE, 0x10),))
+    new = use(freed=NEW, put_in=((NEW, 0x10),))
+    assert taking_out({"gone": gone, "new": new}, (0x10,), WAYS) == TakingOut(
+        0x10, ("gone",), ("new",)
+    )
+    # What is new and was put nowhere is known to nobody.
+    assert taking_out({"gone": gone, "new": use(freed=NEW)}, (0x10,), WAYS) is None
+
+
+def test_a_helper_that_frees_leaves_the_rest_to_its_callers() -> None:
+    uses = {
+        "free": use(),
+        "close": use(("percpu_counter_destroy", at(0x30)), ("+free", LANE), freed=None),
+        "retire": use(("+free", LANE), freed=None),
+    }
+    assert taking_out(uses, (0x40,), WAYS) == TakingOut(0x30, ("close",), ("retire",))
+    # Where it does so for all, none of them has to.
+    uses["free"] = use(("percpu_counter_destroy", at(0x30)))
+    assert taking_out(uses, (0x40,), WAYS) is None
+
+
+def test_who_only_dispatches_is_not_to_blame() -> None:
+    uses = {"close": CLOSE, "retire": RETIRE}
+    uses["ioctl"] = use(("+close", LANE), ("+retire", LANE), freed=None)
+    assert taking_out(uses, (0x40,), WAYS) == TakingOut(0x30, ("close", "ioctl"), ("retire",))
+
+
+def test_who_takes_it_out_on_some_ways_only() -> None:
+    expected = TakingOut(0x30, (), ("close",))
+    assert taking_out({"close": CLOSE}, (0x40,), Ways(past="close")) == expected
+    expected = TakingOut(0x30, (), ("retire", "close"))
+    uses = {"close": CLOSE, "retire": RETIRE}
+    assert taking_out(uses, (0x40,), Ways(past="close")) == expected
+
+
+def test_an_error_path_behind_the_call_that_made_it_known() -> None:
+    remove = use(("detach_cooler", at(0x10)))
+    uses = {"remove": remove, "add": use(("attach_cooler", at(0x10, NEW)), freed=NEW)}
+    expected = TakingOut(0x10, ("remove",), ("add",))
+    assert taking_out(uses, (0x10,), Ways(after="add")) == expected
+    # It frees only where that call has failed.
+    assert taking_out(uses, (0x10,), WAYS) is None
+
+
+def test_who_frees_other_things_has_nothing_to_take_out() -> None:
+    uses = {"close": CLOSE, "retire": RETIRE}
+    assert taking_out(uses, (0x40,), WAYS, {"retire"}) is None
+
+
+def test_where_the_address_of_an_object_was_kept() -> None:
+    inside = made.flow_step("loaded", "rec_show", int(ONE.address) + 0x10)
+    way = made.way(inside, function="rec_show", ended="loaded", value=ONE.address)
+    flow = made.data_flow(way, subject="operand")
+    # Of an entry in it, though the code had made the object's address of that.
+    assert places_met(ONE, flow, None) == (0x10,)
+    plain = replace(way, steps=(replace(inside, value=Address(ONE.address)),))
+    assert places_met(ONE, made.data_flow(plain, subject="operand"), None) == ()
