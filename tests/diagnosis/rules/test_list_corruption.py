@@ -200,6 +200,10 @@ def test_who_sets_entries_up_again_comes_first() -> None:
     assert answer.culprits[0].function == "jobs_ready"
     assert "can have set up an entry that was on a list" in answer.summary
     assert answer.certainty is Certainty.POSSIBLE
+    again = replace(again, head=True)
+    answer = decided(STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT, again=again)
+    assert isinstance(answer, Finding)
+    assert "can have set up a list's head that was in use" in answer.summary
 
 
 def test_an_entry_that_was_added_again_and_deleted() -> None:

@@ -12,6 +12,7 @@ from handmade_session import Machine
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption import set_up_again
 from oopsight.evidence.corruption.set_up_again import SetUpAgain, collect
+from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
 
@@ -34,16 +35,40 @@ CODE = {
 }
 
 
-def found(monkeypatch: pytest.MonkeyPatch, was: int = ENTRY, inside: int = ENTRY) -> Any:
+ARGUMENT, MADE = Value("argument", 1), Value("returned", 2, None, "kmalloc_trace")
+
+
+def queue(of: Value, distance: int) -> FieldUse:
+    """A function that has a wait queue set up."""
+    member = Value("inner", distance, of)
+    handed = (Handed(0, "__init_waitqueue_head", own=False, arguments=(member,)),)
+    return replace(use(0x80), stores=(), handed=handed)
+
+
+QUEUES = {
+    "valves_elsewhere": (queue(ARGUMENT, 0x40), ()),
+    "valves_open": (queue(ARGUMENT, 0x10), ("__list_del_entry_valid",)),
+    "valves_new": (queue(MADE, 0x10), ("kmalloc_trace", "valves_prepare")),
+    "valves_prepare": (queue(ARGUMENT, 0x10), ()),
+    "valves_ready": (use(0x18), ()),
+}
+
+
+def found(
+    monkeypatch: pytest.MonkeyPatch,
+    was: int = ENTRY,
+    inside: int = ENTRY,
+    having: dict[str, tuple[FieldUse, tuple[str, ...]]] = CODE,
+) -> Any:
     machine = Machine()
     machine.words(ENTRY, inside, inside)
     code = [
         ModuleFunction(name, MODULE + 16 * at, frozenset(calls), frozenset(), copies=False)
-        for at, (name, (_, calls)) in enumerate(CODE.items())
+        for at, (name, (_, calls)) in enumerate(having.items())
     ]
     monkeypatch.setattr(set_up_again, "inner_functions", lambda *_: code)
     monkeypatch.setattr(
-        set_up_again, "uses_of", lambda *_: {name: one for name, (one, _) in CODE.items()}
+        set_up_again, "uses_of", lambda *_: {name: one for name, (one, _) in having.items()}
     )
     report = made.list_report(
         f"list_add corruption. prev->next should be next ({HEAD:x}), but was {was:x}. "
@@ -61,6 +86,15 @@ def test_who_sets_up_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(again, SetUpAgain)
     # At the very place first; neither what is new nor what was taken off counts.
     assert again.functions == ("valves_ready", "valves_other")
+
+
+def test_who_sets_up_a_wait_queue_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = found(monkeypatch, having=QUEUES)
+    assert isinstance(again, SetUpAgain)
+    # Neither another queue, nor one that is new, nor who only serves the maker.
+    assert again.functions == ("valves_open",)
+    assert again.head
+    assert not found(monkeypatch).head
 
 
 def test_any_other_entry(monkeypatch: pytest.MonkeyPatch) -> None:

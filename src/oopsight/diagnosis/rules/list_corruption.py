@@ -16,8 +16,9 @@ How it is decided
     had been deleted and the list leads to it still, from both sides. Blamed is the function that
     adds there and neither takes off nor allocates, of several the one that does so on all of its
     ways, whatever the entry says. An entry that leads to itself while its neighbours lead to it was
-    set up again: who does that to what it has not made comes first. Where neighbours do not agree,
-    who changes lists and takes no lock, as others of the module do, comes first.
+    set up again: who does that to what it has not made comes first; so does who sets up a wait
+    queue or lock again whose head is empty while an entry leads to it. Where neighbours do not
+    agree, who changes lists and takes no lock, as others of the module do, comes first.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
@@ -154,7 +155,15 @@ def _set_up_again(again: SetUpAgain | Missing) -> list[Culprit]:
     if isinstance(again, Missing):
         return []
     why = "sets such entries up, whether they are on a list or not"
+    if again.head:
+        why = "sets the head up, whether entries lead to it or not"
     return [Culprit(again.module, name, None, None, why) for name in again.functions]
+
+
+def _leads_to_itself(again: SetUpAgain) -> str:
+    if again.head:
+        return f"the head {again.entry.address} is that of an empty list, and an entry leads to it"
+    return f"entry {again.entry.address} leads to itself, and its neighbours lead to it"
 
 
 def _without_lock(unlocked: Unlocked | Missing) -> list[Culprit]:
@@ -209,7 +218,7 @@ def list_corruption(
         carried: tuple[Pointer, ...] = (report.text, *objects[:1])
         steps.append(Step(meaning, carried))
         if isinstance(again, SetUpAgain):
-            meaning = f"entry {again.entry.address} leads to itself, and its neighbours lead to it"
+            meaning = _leads_to_itself(again)
             steps.append(Step(meaning, (again.memory,)))
         if isinstance(twice, TwoLists):
             meaning = _other_list(twice)
@@ -252,7 +261,8 @@ def list_corruption(
         certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
     does = "worked on a list that is broken"
     if isinstance(again, SetUpAgain):
-        does = "can have set up an entry that was on a list"
+        what = "a list's head that was in use" if again.head else "an entry that was on a list"
+        does = f"can have set up {what}"
     if isinstance(head, EmptyHead) and should_have_set_up(head):
         does = "makes what has a list's head, or sets up such"
     if added:

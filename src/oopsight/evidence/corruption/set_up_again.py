@@ -1,7 +1,8 @@
 """Who sets an entry up again that is on a list, as ``INIT_LIST_HEAD()`` and ``INIT_WORK()`` do.
 
 The entry then leads to itself, while its neighbours still lead to it. The code tells who stores a
-place's own address there, in what it has not made itself.
+place's own address there, in what it has not made itself; and of a head, as a wait queue has one,
+who has the kernel set that up, as ``init_waitqueue_head()`` does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.code_values import INITS, into_what, within
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     allocates,
     inner_functions,
@@ -21,11 +25,14 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST = 3
 _HEAD = 16
 """Bytes of a ``struct list_head``."""
+_BEFORE_HEAD = range(8, 25, 8)
+"""Bytes of a wait queue, mutex or ``rw_semaphore`` before the list's head in it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class SetUpAgain:
     functions: tuple[str, ...]
     """Of the module whose entry it is: those that set such entries up in objects which they have
     not made, and take none off a list; first those that do so at the very place."""
+    head: bool = False
+    """Whether it is the head of a wait queue or lock that they set up at the very place."""
 
 
 def collect(
@@ -59,10 +68,13 @@ def collect(
     if memory != at.to_bytes(8, "little") * 2:
         return none
     name = _whose(entry.owner, modules, backtrace)
-    functions = _setting(session, modules, name, entry.owner) if name is not None else ()
-    if name is None or not functions:
+    if name is None:
         return none
-    return SetUpAgain(entry.owner, BytesPointer(entry.owner.address, memory.hex()), name, functions)
+    heads, entries = _setting(session, modules, name, entry.owner)
+    if not heads and not entries:
+        return none
+    pointer = BytesPointer(entry.owner.address, memory.hex())
+    return SetUpAgain(entry.owner, pointer, name, heads or entries, head=bool(heads))
 
 
 def _whose(owner: Owner, modules: Modules, backtrace: Backtrace | Missing) -> str | None:
@@ -74,18 +86,50 @@ def _whose(owner: Owner, modules: Modules, backtrace: Backtrace | Missing) -> st
     return next((name for name in names if name in foreign), None)
 
 
-def _setting(session: Session, modules: Modules, name: str, owner: Owner) -> tuple[str, ...]:
-    """Functions of a module that set such an entry up, in what has been there before."""
+def _setting(
+    session: Session, modules: Modules, name: str, owner: Owner
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Functions of a module that set up such a head, or an entry, in what has been there before."""
     module = next(one for one in modules.loaded if one.name == name)
     reader = SessionReader(session)
     code = inner_functions(session, module, reader)
-    apart = named(one for one in code if takes_off_lists(one) or allocates(one))
+    uses = uses_of(reader, code)
+    place = int(owner.address) if owner.kind == "module" else owner.offset
+    makers = named(one for one in code if allocates(one))
+    heads = tuple(
+        function
+        for function, use in uses.items()
+        if _has_set_up(use, place) and not _only_for(function, makers, code)
+    )
+    apart = {*makers, *named(one for one in code if takes_off_lists(one))}
     keys = {
         function: {one.key for one in use.stores if one.what == "itself" and one.into is None}
-        for function, use in uses_of(reader, code).items()
+        for function, use in uses.items()
         if function not in apart
     }
     able = [function for function, found in keys.items() if found]
-    place = int(owner.address) if owner.kind == "module" else owner.offset
     able.sort(key=lambda function: place not in keys[function])
-    return tuple(able[:_MOST])
+    return heads[:_MOST], tuple(able[:_MOST])
+
+
+def _only_for(function: str, makers: tuple[str, ...], code: list[ModuleFunction]) -> bool:
+    """Whether those that call a function all make what it may set up."""
+    callers = [
+        base_name(one.name) for one in code if function in (base_name(to) for to in one.calls)
+    ]
+    return bool(callers) and all(name in makers for name in callers)
+
+
+def _has_set_up(use: FieldUse, place: int | None) -> bool:
+    """Whether a function has the kernel set up what has its list's head at a place.
+
+    :param place: offset in the object, which is not new to the function; of a variable its address
+    """
+    for call in use.handed:
+        if place is None or call.own or not INITS.match(call.name.lstrip("_")):
+            continue
+        root, distance = within(call.arguments[0])
+        begin = distance + (root.number if root.kind == "number" else 0)
+        if into_what(root) is None and place - begin in _BEFORE_HEAD:
+            return True
+    return False

@@ -52,7 +52,7 @@ _OF_USERS = (
     (re.compile(r"get_user"), "rax"),
     (re.compile(r"put_user"), "rcx"),
 )
-_INITS = re.compile(
+INITS = re.compile(
     r"(?:mutex_init(?:_generic|_lockep)?|init_(?:rwsem|waitqueue_head|swait_queue_head))$"
 )
 """Functions that set up what the first register points to, which has a list's head in it."""
@@ -241,7 +241,7 @@ class Reading:
         given = _FREES.get(known.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
-        if _INITS.match(known.lstrip("_")):
+        if INITS.match(known.lstrip("_")):
             self._sets_up(known.lstrip("_"), self._value("rdi"))
         register = of_users(known)
         users = self._value(register) if register is not None else None
