@@ -196,7 +196,7 @@ def _new_names(texts: dict[str, str], prefixes: tuple[str, ...], seed: str) -> d
             if new not in found and new not in words.values():
                 break
         words[word] = new.upper() if word.isupper() else new
-        if word not in named and word not in prefixes:
+        if word not in named:
             words[word] = "[a-z]+"
     for base in {base for text in texts.values() for base in _PASTING.findall(text)} & set(words):
         words |= {form.format(base): form.format(words[base]) for form in _PASTED}
