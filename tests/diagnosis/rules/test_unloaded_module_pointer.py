@@ -13,6 +13,7 @@ from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.modules.dangling import Dangling, DanglingPointers
 from oopsight.evidence.modules.former_owner import FormerOwner
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.pointer_keeper import PointerKeeper
 from oopsight.evidence.modules.taken_over import TakenOver
 from oopsight.evidence.modules.unloaded_modules import collect
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Memory, Unmapped
@@ -50,7 +51,7 @@ def decide(
 ) -> Any:
     unloaded = collect(modules, NONE)
     return unloaded_module_pointer(
-        fault, modules, held, NONE, NONE, NONE, NONE, unloaded, flow, NONE
+        fault, modules, held, NONE, NONE, NONE, NONE, unloaded, flow, NONE, NONE
     )
 
 
@@ -145,12 +146,16 @@ OWNER = FormerOwner(
 
 
 def owned(
-    fault: Fault = FAULT, held: Any = HELD, modules: Modules = MODULES, **changes: Any
+    fault: Fault = FAULT,
+    held: Any = HELD,
+    modules: Modules = MODULES,
+    keeper: PointerKeeper | Missing = NONE,
+    **changes: Any,
 ) -> Any:
     owner = dataclasses.replace(OWNER, **changes)
     unloaded = collect(modules, NONE)
     return unloaded_module_pointer(
-        fault, modules, held, NONE, NONE, NONE, owner, unloaded, NONE, NONE
+        fault, modules, held, NONE, NONE, NONE, owner, unloaded, NONE, NONE, keeper
     )
 
 
@@ -202,7 +207,7 @@ def test_what_lies_in_the_place_of_another_is_innocent() -> None:
     step = flow_step("loaded", "match", 0)
     null = dataclasses.replace(FAULT, address=Address(0x30))
     finding = unloaded_module_pointer(
-        null, MODULES, HELD, NONE, NONE, NONE, NONE, NONE, data_flow(way(step)), taken
+        null, MODULES, HELD, NONE, NONE, NONE, NONE, NONE, data_flow(way(step)), taken, NONE
     )
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.INFERRED
@@ -212,7 +217,7 @@ def test_what_lies_in_the_place_of_another_is_innocent() -> None:
     assert MEMORY in finding.chain[-1].because
     guess = dataclasses.replace(taken, former=dataclasses.replace(OWNER, sure=False))
     finding = unloaded_module_pointer(
-        null, MODULES, HELD, NONE, NONE, NONE, NONE, NONE, data_flow(way(step)), guess
+        null, MODULES, HELD, NONE, NONE, NONE, NONE, NONE, data_flow(way(step)), guess, NONE
     )
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
@@ -238,3 +243,23 @@ def test_one_that_failed_to_load_is_to_blame_for_its_initialisation() -> None:
     assert any(never in step.because for step in finding.chain)
     assert "beta_init()" in finding.advice[1]
     assert finding.certainty is Certainty.POSSIBLE
+
+
+def test_another_module_that_kept_the_pointer_may_not_have_taken_all_back() -> None:
+    keeper = PointerKeeper("alpha", "alpha_deliver", known=True, takes_back=("alpha_leave",))
+    finding = owned(keeper=keeper)
+    assert finding.certainty is Certainty.POSSIBLE
+    assert finding.cause_certainty is Certainty.INFERRED
+    assert [(c.module, c.function) for c in finding.culprits][:2] == [
+        ("alpha", "alpha_leave"),
+        ("beta", "beta_exit"),
+    ]
+    assert not finding.innocent
+    # What the module that is gone called is not known; or it called nothing of that kind.
+    unknown = owned(keeper=dataclasses.replace(keeper, known=False, takes_back=()))
+    assert unknown.certainty is Certainty.POSSIBLE
+    assert unknown.culprits[0].function == "beta_exit"
+    forgot = owned(keeper=dataclasses.replace(keeper, takes_back=()))
+    assert forgot.certainty is Certainty.INFERRED
+    assert forgot.cause_certainty is None
+    assert [one.module for one in forgot.innocent] == ["alpha"]

@@ -31,7 +31,10 @@ When it is wrong
     too, where no registry that is searched holds the pointer, as a wild pointer could have led
     there as well (unless it was a jump to what had been a function), and where merely a word among
     the kernel's variables leads there, which nobody may have followed. A file of another build
-    that happens to fit gives a wrong symbol.
+    that happens to fit gives a wrong symbol. Where another module from outside the kernel's tree
+    had kept the pointer, the verdict is *possible*, unless the file of the one that is gone tells
+    that it calls no function of the other which takes entries off or frees them: such a function
+    comes first, as it may not have taken all.
 
 Example
     A slab cache's ``name`` pointing into an unloaded module, followed by a reader of
@@ -65,6 +68,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.dangling import Dangling, DanglingPointers
 from oopsight.evidence.modules.former_owner import FormerOwner
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.pointer_keeper import PointerKeeper
 from oopsight.evidence.modules.taken_over import TakenOver
 from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.evidence.pointers import Pointer
@@ -119,6 +123,7 @@ def unloaded_module_pointer(
     unloaded: UnloadedModules | Missing,
     flow: DataFlow | Missing,
     taken: TakenOver | Missing,
+    keeper: PointerKeeper | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the bad address belonged to an unloaded module."""
     if isinstance(taken, TakenOver) and isinstance(flow, DataFlow):
@@ -158,15 +163,17 @@ def unloaded_module_pointer(
     jumped = owner and fault.access == "execute" and (owner.description or owner.function)
     # Another module, unloaded before, may have lain there: the kernel remembers the last alone.
     sure = known and owner is not None and owner.placed and bool(pointed or jumped)
+    before, at_fault = _taking_back(keeper, case)
     return Finding(
         title=_title(names, failed=failed),
         summary=f"{names or 'an unloaded module'} {'failed to load' if failed else 'was unloaded'} "
         f"and left {thing} behind, which still points into its memory; {followed}.",
-        certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
+        certainty=Certainty.INFERRED if sure and at_fault else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if sure and not at_fault else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
-        culprits=_culprits(case, unloaded, held=holder is not None),
-        innocent=_innocent(case),
+        culprits=(*before, *_culprits(case, unloaded, held=holder is not None)),
+        innocent=_innocent(case, [one.module for one in before]),
         advice=_advice(case, [d for d in dangling.found if d is not holder]),
     )
 
@@ -326,7 +333,16 @@ def _culprits(
     return tuple(found)
 
 
-def _innocent(case: _Case) -> tuple[Innocent, ...]:
+def _taking_back(keeper: PointerKeeper | Missing, case: _Case) -> tuple[tuple[Culprit, ...], bool]:
+    """Functions of another module that were to take it back, and whether none of them can have."""
+    if isinstance(keeper, Missing):
+        return (), True
+    why = f"{case.name} calls it, and still {keeper.module} had the pointer"
+    found = (Culprit(keeper.module, name, None, None, why) for name in keeper.takes_back)
+    return tuple(found), keeper.known and not keeper.takes_back
+
+
+def _innocent(case: _Case, blamed: list[str | None]) -> tuple[Innocent, ...]:
     found = [
         Innocent(
             module.name,
@@ -334,7 +350,7 @@ def _innocent(case: _Case) -> tuple[Innocent, ...]:
             + ("" if case.fault.module == module.name else ", and it is not on the crash path"),
         )
         for module in case.modules.loaded
-        if module.taints and module.name not in case.suspects
+        if module.taints and module.name not in (*case.suspects, *blamed)
     ]
     if case.owner:
         why = "unloaded, too, but what is left of its description tells that it lay elsewhere"

@@ -232,6 +232,11 @@ def former_owner(session: Session, spot: Spot, gone: list[str]) -> FormerOwner |
     )
 
 
+def imports_of(session: Session, name: str) -> frozenset[str] | None:
+    """What a module that is gone uses of others, if a file of it is at hand."""
+    return next((one.imports for one in _sources(session, name, None, []) if one.imports), None)
+
+
 def _never(session: Session, modules: Modules) -> BytesPointer | None:
     """What says that no module was ever unloaded: then one that is gone had failed to load.
 
