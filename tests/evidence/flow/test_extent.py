@@ -98,6 +98,26 @@ def test_what_tells_where_to_end_is_asked_for_alone() -> None:
     assert (one.origin, one.index) == (MEMORY, 0)
 
 
+def test_where_a_count_begins_is_no_limit_of_how_far_it_goes() -> None:
+    # mov ecx,[rbx+8]; lea eax,[rcx+rcx*8]; add eax,esi
+    # 1: mov [rdi],edx; add rdi,4; add esi,9; cmp esi,eax; jne 1b
+    end = "8b4b08 8d04c9 01f0"
+    loop = "8917 4883c704 83c609 39c6 75f3 c3"
+    assert told_by(end + loop) == {(MEMORY, None)}
+    # The end is no more than the number that it begins at, three times: that is the limit.
+    assert told_by("8d0476" + loop, at=1) == {(CALL, "rsi")}
+    # Another argument is the end.
+    assert told_by("89c8" + loop, at=1) == {(CALL, "rsi"), (CALL, "rcx")}
+
+
+def told_by(code: str, at: int = 3) -> set[tuple[Origin, str | None]]:
+    calls = Calls(Machine(code), (), {})
+    function = calls.function(TEXT)
+    assert function is not None
+    found = Extent(calls.tracer, lambda _: False).limits(Context(function, at, {}, None, -1))
+    return {(one.origin, one.argument) for one in found}
+
+
 def test_a_variable_that_is_lent_to_be_filled_is_of_the_call() -> None:
     # sub rsp,24; lea rsi,[rsp+8]; call f1; mov rcx,[rsp+8]; mov [rdi+rcx],al
     lent = "4883ec18 488d742408 e8f20f0000 488b4c2408 88040f 90"

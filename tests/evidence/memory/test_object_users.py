@@ -8,6 +8,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory import object_in_question, object_users
 from oopsight.evidence.memory.object_users import ObjectUsers, collect
@@ -313,6 +314,29 @@ def test_a_list_pointer_that_was_run_over_is_looked_at(
     assert isinstance(found, ObjectUsers)
     assert found.question == "overrun"
     assert asked == [int(ONE.address) + 8]
+
+
+def test_an_entry_that_was_run_over_is_found_where_its_trace_is_lost(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
+    asked: list[Any] = []
+
+    def holder(_session: Any, _modules: Any, names: Any, value: int) -> Any:
+        asked.append((names, value))
+        return entry
+
+    monkeypatch.setattr(object_in_question, "list_holder", holder)
+    monkeypatch.setattr(object_in_question, "overrun_of", lambda *_: made.overrun())
+    lost = made.data_flow(
+        made.way(made.flow_step("returned", "seq_read_iter", TEXT)),
+        bad=made.owner(TEXT, "non-canonical"),
+    )
+    path = replace(made.backtrace(), frames=(made.frame(0, "cam_show", Role.FAULT, "cam"),))
+    found = collect(machine.session, MODULES, lost, made.ABSENT, path, made.ABSENT, made.ABSENT)
+    assert isinstance(found, ObjectUsers)
+    assert found.question == "overrun"
+    assert asked == [(["cam"], TEXT)]
 
 
 def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) -> None:

@@ -11,19 +11,20 @@ Why it happens
 
 How it is decided
     Data flow leads to the object that the bad pointer was read from, or the list check to the one
-    whose list pointer is wrong. A run of text, or of one byte repeated, begins in the object before
-    it, or in the object itself, and goes on without a break over the pointer; or numbers do in
-    equal steps; or the bytes on both sides of the border are in a module's data as one piece. Whose
-    the first object is tell pointers in it, module variables that hold its address, and the
-    allocator's records. Where a pointer is nonsense or damaged that tells nothing, it was an
-    element of a table in the object before it, if the code of a module that makes such objects
-    stores by an index that may be as large as to lead there; where only the highest byte of a
-    pointer at the end of an object is wrong, a byte was stored before the next one, if such a
-    module's code stores one at a number less one; where a pointer that begins an object ends in
-    zero, as none beside it does, that was the end of a text, if such a module's code stores one
-    right behind what it has allocated. An address in the guard page behind an area of
-    vmalloc is an overflow by itself; where only numbers in memory told the module's function how
-    far to go, the one that had the area made comes first.
+    whose list pointer is wrong; where the trace of it is lost, the lists in the data of the modules
+    on the crash path are gone along, to the only entry that leads to it. A run of text, or of one
+    byte repeated, begins in the object before it, or in the object itself, and goes on without a
+    break over the pointer; or numbers do in equal steps; or the bytes on both sides of the border
+    are in a module's data as one piece. Whose the first object is tell pointers in it, module
+    variables that hold its address, and the allocator's records. Where a pointer is nonsense or
+    damaged that tells nothing, it was an element of a table in the object before it, if the code of
+    a module that makes such objects stores by an index that may be as large as to lead there; where
+    only the highest byte of a pointer at the end of an object is wrong, a byte was stored before
+    the next one, if such a module's code stores one at a number less one; where a pointer that
+    begins an object ends in zero, as none beside it does, that was the end of a text, if such a
+    module's code stores one right behind what it has allocated. An address in the guard page behind
+    an area of vmalloc is an overflow by itself; where only numbers in memory told the module's
+    function how far to go, the one that had the area made comes first.
 
     SLUB's report of an overwritten red zone tells whose object was written over from, by its
     record; KFENCE's of an access out of bounds who made that.

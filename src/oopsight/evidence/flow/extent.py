@@ -86,9 +86,29 @@ class Extent:
         length = self._length(context)
         used = () if length is None else (length,)
         where = Extent(self._values, self._follow)._taken(context, self._where(context), ())  # noqa: SLF001  # of its own kind
-        begun = {one.argument for one in where if one.argument is not None}
+        begun = _arguments(where) | self._begun_at(context)
         found = self._taken(context, used, conditions(context.function, context.at))
         return [one for one in found if one.argument not in begun]
+
+    def _begun_at(self, context: Context) -> set[str]:
+        """Arguments that a loop's count begins at, where its end is so much more than that."""
+        found: set[str] = set()
+        for index in conditions(context.function, context.at):
+            row = context.function.instructions[index]
+            names = [whole_register(one.register or "") for one in row.operands]
+            if row.mnemonic != "cmp" or len(names) != 2:
+                continue
+            taken = [self._of_register(context, name, index) for name in names]
+            both = set.intersection(*map(_arguments, taken))
+            if any(one.argument not in both for part in taken for one in part):
+                found |= both
+        return found
+
+    def _of_register(self, context: Context, name: str | None, at: int) -> list[Taken]:
+        """What a register was computed of before an instruction."""
+        alone = Extent(self._values, self._follow)
+        names = [name] if name is not None else []
+        return alone._taken(context, names, (), at)
 
     def _where(self, context: Context) -> Iterable[str]:
         """Registers of the address that is written to."""
@@ -98,12 +118,17 @@ class Extent:
         return self._used(context)
 
     def _taken(
-        self, context: Context, registers: Iterable[str], conditions: Iterable[int]
+        self,
+        context: Context,
+        registers: Iterable[str],
+        conditions: Iterable[int],
+        at: int | None = None,
     ) -> list[Taken]:
         found: list[Taken] = []
         code = context.function
+        begin = context.at if at is None else at
         work: list[tuple[Context, Place, int]] = [
-            (context, register, context.at) for register in registers
+            (context, register, begin) for register in registers
         ]
         for index in conditions:
             for operand in code.instructions[index].operands:
@@ -216,6 +241,10 @@ class Extent:
         value = self._values.entering(context, place)
         if value is None or not in_kernel_half(value):
             yield Taken(Origin.CALL, context, 0, place)
+
+
+def _arguments(taken: Iterable[Taken]) -> set[str]:
+    return {one.argument for one in taken if one.argument is not None}
 
 
 def _lent(context: Context, slot: Slot) -> bool:

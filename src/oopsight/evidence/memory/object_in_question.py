@@ -9,6 +9,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.freelist_overrun import freelist_overrun
 from oopsight.evidence.corruption.head_overrun import among_others, head_overrun
+from oopsight.evidence.corruption.list_holder import list_holder
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
 from oopsight.evidence.corruption.written_over import written_over
@@ -84,7 +85,10 @@ def in_question(
     if ran is None and report is not None:
         ran = _overran_list(session, modules, report)
     path = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
-    again = _anothers(session, modules, flow, ran, [frame.module or "" for frame in path])
+    on_path = [frame.module or "" for frame in path]
+    if ran is None:
+        ran = _overran_entry(session, modules, flow, on_path)
+    again = _anothers(session, modules, flow, ran, on_path)
     if again is not None:
         return again
     if ran is not None:
@@ -260,6 +264,25 @@ def _overran_list(session: Session, modules: Modules, report: ListReport) -> _Ra
         or written_over(session, modules, one, field, None)
     )
     return None if found is None else ("its list pointer was found wrong", one, found)
+
+
+def _overran_entry(
+    session: Session, modules: Modules, flow: DataFlow | None, on_path: list[str]
+) -> _Ran | None:
+    """An entry of a list that leads to the bad pointer, of which nothing tells whence it came."""
+    if flow is None or flow.subject != "operand" or flow.first.held_in is not None:
+        return None
+    bad = flow.bad
+    if bad is None or bad.is_memory or bad.kind in ("null", "error-pointer"):
+        return None
+    held = list_holder(session, modules, on_path, int(bad.address))
+    if held is None or held.slab is None or held.slab.freed:
+        return None
+    one, field = held.slab, int(held.address)
+    found = overrun_of(session, modules, one, field) or written_over(
+        session, modules, one, field, None
+    )
+    return None if found is None else ("its list pointer leads nowhere", one, found)
 
 
 def _overran(session: Session, modules: Modules | None, flow: DataFlow | None) -> _Ran | None:
