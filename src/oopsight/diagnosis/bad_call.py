@@ -17,6 +17,7 @@ from oopsight.evidence import Address, Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.chosen_handlers import ChosenHandler
 from oopsight.evidence.modules.modules import Modules
 
 FIRST_PAGE = 4096
@@ -39,16 +40,25 @@ def is_null(target: Address | None) -> bool:
     return target is not None and target < FIRST_PAGE
 
 
+def _choosing(chosen: ChosenHandler | Missing | None) -> list[Culprit]:
+    if not isinstance(chosen, ChosenHandler):
+        return []
+    why = f"has the kernel run {chosen.handler}, which calls what the module's table lacks"
+    return [Culprit(chosen.module, name, None, None, why) for name in chosen.functions]
+
+
 def bad_call(
     fault: Fault,
     backtrace: Backtrace,
     flow: DataFlow | Missing,
     modules: Modules | Missing,
     left_by: list[Culprit],
+    chosen: ChosenHandler | Missing | None = None,
 ) -> Finding | Clear | Undecided:
     """Decide whether a call went to where no code is, and who made it.
 
     :param left_by: who can have left the pointer as it is
+    :param chosen: who can have had the function of the kernel's run that called
     """
     called = _call(flow)
     if called is None and (fault.address is None or fault.address != fault.pc):
@@ -89,8 +99,9 @@ def bad_call(
     if called is not None:
         certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE
     of_cause = None
-    if left_by:
-        culprits = merge(left_by, culprits)
+    if left_by or isinstance(chosen, ChosenHandler):
+        # Whoever called the kernel need not have to do with what a table lacks.
+        culprits = merge(_choosing(chosen), merge(left_by, culprits))
         certainty, of_cause = Certainty.POSSIBLE, certainty
     kept = f" read from {called.first.name}" if called and called.first.name else ""
     blamed = blamed_first(culprits, "the kernel")

@@ -20,6 +20,7 @@ from oopsight.diagnosis.rules.null_dereference import null_dereference
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.stray_stores import StrayStore, StrayStores
 from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.modules.chosen_handlers import ChosenHandler
 from oopsight.evidence.pointers import ModulePointer
 
 TARGET = Address(0xFFFFFFFFC0395070)
@@ -31,11 +32,27 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     step = flow_step("loaded", "refresh", 0, "panel")
     flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
     assert isinstance(bad_function_pointer(NULL, backtrace(), flow, *[ABSENT] * 5), Clear)
-    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8)
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 9)
     assert isinstance(finding, Finding)
     assert [c.module for c in finding.culprits][:1] == ["panel"]
     assert "segment" in [c.module for c in finding.culprits]
     assert "NULL" in finding.title
+
+
+def test_who_chose_the_kernel_s_function_comes_before_who_had_it_called() -> None:
+    held = owner(0xFFFFFFFFC0001008, "module", module="exp")
+    step = flow_step("loaded", "handle_edge", 0)
+    flow = data_flow(way(step, name="irq_chip.irq_ack", held_in=held), subject="target")
+    chosen = ChosenHandler("handle_edge", "exp", ("exp_set_type",))
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8, chosen)
+    assert isinstance(finding, Finding)
+    assert (finding.culprits[0].module, finding.culprits[0].function) == ("exp", "exp_set_type")
+    assert finding.certainty is Certainty.POSSIBLE
+    assert finding.cause_certainty is Certainty.SHOWN
+    nobody = ChosenHandler("handle_edge", "exp", ())
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8, nobody)
+    assert isinstance(finding, Finding)
+    assert finding.certainty is Certainty.POSSIBLE
 
 
 def test_why_a_pointer_in_an_object_went_bad_is_open() -> None:

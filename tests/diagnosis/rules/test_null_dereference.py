@@ -46,7 +46,7 @@ TRACE = Backtrace((FRAME,), (("rdi", Address(0)),), interrupted=True, exception=
 
 
 def decided(*facts: Any, head: Any = NONE, doers: Any = NONE, unfilled: Any = NONE) -> Any:
-    return null_dereference(*facts, head, doers, NONE, NONE, NONE, unfilled)
+    return null_dereference(*facts, head, doers, NONE, NONE, NONE, unfilled, NONE)
 
 
 def test_a_zero_base_register_is_a_null_pointer() -> None:

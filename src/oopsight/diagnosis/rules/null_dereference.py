@@ -34,7 +34,9 @@ When it is wrong
     set up such, or the module's initialisation. Of an object whose operations are another module's,
     first of all whoever had it from the kernel: it took it for one of its own.
     Of a NULL that a function had put in a variable of its own before another was to fill that, the
-    other comes first if on some way it returns as if it had: that is *possible* only, too.
+    other comes first if on some way it returns as if it had: that is *possible* only, too. So is
+    who is to blame where the kernel itself called what a module's table lacks: first comes whoever
+    hands the kernel that function of its own, as a driver chooses how an interrupt is handled.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -73,6 +75,7 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.chosen_handlers import ChosenHandler
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
@@ -113,6 +116,7 @@ def null_dereference(
     complaints: Complaints | Missing,
     taken: TakenForOwn | Missing,
     unfilled: Unfilled | Missing,
+    chosen: ChosenHandler | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -121,7 +125,7 @@ def null_dereference(
     if fault.access == "execute" or fault.address == fault.pc:
         if is_null(target_of(fault, flow)):
             left_by = _left_open(flow, backtrace, doers, prints)
-            return bad_call(fault, backtrace, flow, modules, left_by)
+            return bad_call(fault, backtrace, flow, modules, left_by, chosen)
         return Clear("a call went astray, and not to NULL")
     known = _zero(fault, flow)
     if known is None or (_offset(fault) < 0 and known != "flow"):
