@@ -55,6 +55,23 @@ def test_what_another_module_was_called_for_through_a_pointer_may_be_told_not_to
     assert found.innocent == ()
 
 
+def test_what_is_called_in_a_chain_of_atomic_notifiers_must_not_sleep() -> None:
+    holder = call(6, "update", "rails", calls_by_name=True, holds=CLEAR.holds)
+    chain = call(5, "atomic_notifier_call_chain", None, plumbing="serves", calls_by_name=True)
+    each = call(4, "notifier_call_chain", None, plumbing="serves", calls_by_name=False)
+    told = call(3, "event", "amp", calls_by_name=True)
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, told, each, chain, holder), leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["event", "update"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert found.innocent == ()
+    # Further out, it has nothing to do with who sleeps under the lock.
+    outside = replace(chain, index=8)
+    found = sleeping_in_atomic(SLEPT, machine(SCHEDULE, told, holder, outside), leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "update"
+
+
 def test_in_an_interrupt_what_the_kernel_around_it_holds_is_not_to_blame() -> None:
     timer = call(5, "call_timer_fn", None, plumbing="runs timers")
     around = call(6, "expire_remote", None, holds=(held(LOCK_A, "spinlock", "_raw_spin_lock_irq"),))

@@ -13,8 +13,9 @@ How it is decided
     context"; or a check of its failed that is against sleeping alone, as the one for a context
     switch within a read section of RCU, or that of ``vmalloc()`` for an interrupt. The code of each
     function on the stack is followed: one that has taken a spinlock, or RCU's read lock, and not
-    given it back is where it is held. In an interrupt, and under a lock of the kernel's own, the
-    first function of a module that is called there comes first, and what it calls after it. Where
+    given it back is where it is held. In an interrupt, under a lock of the kernel's own and in a
+    chain of atomic notifiers, the first function of a module that is called there comes first, and
+    what it calls after it. Where
     there is neither, somebody who has returned kept it: the functions of the modules from outside
     the kernel are searched for a path that returns with such a lock which another path releases, or
     with preemption or bottom halves off which another path switches on. The count in the kernel's
@@ -108,6 +109,8 @@ def sleeping_in_atomic(
     return _leaked(slept, cpu, leaks, within)
 
 
+_CALL_BACK_ATOMICALLY = ("atomic_notifier_call_chain*",)
+"""Functions of the kernel whose callbacks must not sleep, whoever calls them and how."""
 _KINDS = ("spinlock", "preemption", BOTTOM_HALVES, "interrupts")
 _COUNT = re.compile(r"scheduling while atomic: .*/(?:0x)?([0-9a-f]{8})$")
 _SOFTIRQS = 0xFF00  # include/linux/preempt.h: SOFTIRQ_MASK
@@ -151,7 +154,10 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
     asked = [c for c in between if holder.module and _asked(cpu, holder, c)]
     inner = [c for c in between if c not in asked]
     # The module's function that the kernel calls under its lock has to know of that.
-    outer = [*(c for c in between[::-1] if c.module), *(c for c in between if not c.module)]
+    chain = cpu.stack.inside(*_CALL_BACK_ATOMICALLY)
+    below = -1 if chain is None or chain.index > holder.index else chain.index
+    knowing = [c for c in between if not holder.module or c.index < below]
+    outer = [*(c for c in knowing[::-1] if c.module), *(c for c in knowing if not c.module)]
     several = len({c.name for c in [*inner, holder] if c.module}) > 1
     steps = [
         slept,
@@ -173,7 +179,7 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
         chain=tuple(steps),
         culprits=distinct(
             [
-                *(blame(c, f"sleeps, called with {what}") for c in outer if not holder.module),
+                *(blame(c, f"sleeps, called with {what}") for c in outer),
                 blame(holder, f"sleeps with {what}", lock.name),
                 *(blame(c, "sleeps, called so") for c in inner),
             ]
@@ -190,7 +196,7 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
 
 def _asked(cpu: Cpu, holder: Call, call: Call) -> bool:
     """Whether it is another module's, and every call on the way to it names what it calls."""
-    way = [c for c in cpu.stack.blamable if call.index < c.index <= holder.index]
+    way = [c for c in cpu.stack.calls if call.index < c.index <= holder.index]
     return call.module not in (None, holder.module) and all(c.calls_by_name for c in way)
 
 

@@ -14,7 +14,8 @@ How it is decided
     functions with the largest frames are named.
 
 When it is wrong
-    The unwinder stops after some hundred frames; the innermost are the ones looked at.
+    The unwinder stops after some hundred frames; the innermost are the ones looked at. Who recurses
+    may be right to, and the ring in the data somebody else's: who is to blame is *possible* only.
 
 Example
     ``expr_eval()`` and ``expr_child()``, 104 bytes each time round, 150 times.
@@ -66,7 +67,9 @@ def _recursion(symptom: Symptom, cycle: list[Frame], times: int, size: int) -> F
         title=f"stack overflow: {' and '.join(names)} without end",
         summary=f"{' and '.join(names)} called {'itself' if len(names) == 1 else 'each other'} "
         f"until the stack was used up{each}.",
-        certainty=Certainty.SHOWN,
+        # What they went along may be a ring, which somebody else had made.
+        certainty=Certainty.POSSIBLE,
+        cause_certainty=Certainty.SHOWN,
         depth=Depth.ROOT_CAUSE,
         chain=(
             *(
