@@ -78,9 +78,11 @@ def past_an_area(maker: str | None, module: str | None, *, told: bool = True) ->
         ("fb_resize", "fb", False, "fb_fill", Certainty.POSSIBLE),
         # Another module's memory.
         ("pool_get", "pool", True, "fb_fill", Certainty.POSSIBLE),
-        # Its own, or the kernel's.
+        # Its own.
         ("fb_fill", "fb", True, "fb_fill", Certainty.SHOWN),
-        ("load_module", None, True, "fb_fill", Certainty.SHOWN),
+        # The kernel's, as large as another of the module's functions may have told it.
+        ("dev_ethtool", None, True, "fb_fill", Certainty.POSSIBLE),
+        ("dev_ethtool", None, False, "fb_fill", Certainty.POSSIBLE),
         # Perhaps that of an initialisation function.
         (None, None, True, "fb_fill", Certainty.POSSIBLE),
         (None, None, False, "fb_fill", Certainty.SHOWN),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, owner, way
 from handmade_waits import symptom
 
@@ -11,10 +12,10 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.stack_corruption import stack_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.bad_return import BadReturn, Returner
-from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers
+from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers, Receiver
 from oopsight.evidence.corruption.stack_overrun import StackOverrun
 from oopsight.evidence.crash.backtrace import Role
-from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.pointers import BytesPointer, InstructionPointer
 from oopsight.kinds import Kind
 
 NOTHING = (ABSENT, ABSENT, ABSENT)
@@ -72,6 +73,29 @@ def test_a_limit_that_is_not_always_looked_at_tells_who_it_was() -> None:
     assert filled_by(put, replace(put, function="add")).certainty is Certainty.POSSIBLE
     assert filled_by(replace(put, most=64)).certainty is Certainty.POSSIBLE
     assert filled_by(put, itself=True).certainty is Certainty.POSSIBLE
+
+
+CALL = InstructionPointer(Address(0xFFFFFFFFC0400010), "e8df0f0000", "call 0xffffffffc0401000")
+
+
+@pytest.mark.parametrize(
+    ("receiver", "fills", "names"),
+    [
+        (Receiver("i2c_transfer", None, (), CALL), False, ["set"]),
+        (Receiver(None, None, (), CALL), False, ["set"]),
+        (Receiver("bus_read", "bus", ("bus_fifo", "bus_read"), CALL), False, ["bus_fifo"]),
+        (Receiver("bus_read", "bus", ("bus_fifo", "bus_read"), CALL), True, ["set", "bus_fifo"]),
+    ],
+)
+def test_who_was_lent_the_frame_outside_may_have_written(
+    receiver: Receiver, fills: bool, names: list[str]
+) -> None:
+    made = FrameFillers("set", (), receivers=(receiver,), fills=fills)
+    found = stack_corruption(SMASHED, TRACE, *NOTHING, ABSENT, ABSENT, made)
+    assert isinstance(found, Finding)
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    assert [c.function for c in found.culprits][: len(names)] == names
+    assert CALL in found.chain[-1].because
 
 
 def test_clear_and_undecided() -> None:

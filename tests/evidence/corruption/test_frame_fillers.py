@@ -15,6 +15,7 @@ from oopsight.evidence.corruption import frame_fillers
 from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers, collect
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.modules import Modules
 
 MODULES = made.modules(made.module("trace", TEXT, TEXT + 0x3000, "O"))
 TRACE = made.backtrace(interrupted=False, __stack_chk_fail=Role.CALLER, show=Role.CALLER)
@@ -29,20 +30,34 @@ TO_THE_END = "8a06 8807 48ffc7 48ffc6 84c0 75f2 c3"
 
 
 def fillers(monkeypatch: pytest.MonkeyPatch, show: str, put: str) -> tuple[Filler, ...]:
+    return of_frame(monkeypatch, show, put).fillers
+
+
+def of_frame(
+    monkeypatch: pytest.MonkeyPatch,
+    show: str,
+    put: str,
+    modules: Modules = MODULES,
+    called: str = "put",
+) -> FrameFillers:
     code = Code(show, put)
-    code.names = ["show", "put"]
+    code.names = ["show", called]
     inner = [
-        ModuleFunction("put", code.start(1), frozenset(), frozenset(), copies=True),
+        ModuleFunction(called, code.start(1), frozenset(), frozenset(), copies=True),
         ModuleFunction("show", code.start(0), frozenset({"put"}), frozenset(), copies=False),
     ]
     monkeypatch.setattr(frame_fillers, "SessionReader", lambda _: code)
-    monkeypatch.setattr(frame_fillers, "inner_functions", lambda *_: inner)
+    monkeypatch.setattr(
+        frame_fillers,
+        "inner_functions",
+        lambda _, module, *__: [one for one in inner if module.holds(one.start)],
+    )
     at = Address(TEXT + len(code.code[0]))
     frames = (TRACE.frames[0], replace(TRACE.frames[1], pc=at, module="trace"))
-    found = collect(Machine().session, replace(TRACE, frames=frames), MODULES)
+    found = collect(Machine().session, replace(TRACE, frames=frames), modules)
     assert isinstance(found, FrameFillers)
     assert found.function == "show"
-    return found.fillers
+    return found
 
 
 def test_how_far_a_helper_was_told_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +85,43 @@ def test_what_is_handed_other_memory_fills_no_frame(monkeypatch: pytest.MonkeyPa
     # mov rdi,[rbx]; mov esi,24; call put
     elsewhere = "488b3b90 90 be18000000 e8df0f0000 90"
     assert not fillers(monkeypatch, BEGIN + elsewhere, BY_COUNT)
+
+
+TWO = made.modules(
+    made.module("trace", TEXT, TEXT + 0x1000, "O"),
+    made.module("bus", TEXT + 0x1000, TEXT + 0x2000, "O"),
+)
+ALONE = made.modules(made.module("trace", TEXT, TEXT + 0x1000, "O"))
+
+
+def test_a_frame_lent_to_another_module_or_to_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = of_frame(monkeypatch, BEGIN + HANDS, BY_COUNT, TWO)
+    assert (found.fillers, found.fills) == ((), False)
+    assert [(r.function, r.module, r.writers) for r in found.receivers] == [
+        ("put", "bus", ("put",))
+    ]
+    found = of_frame(monkeypatch, BEGIN + HANDS, BY_COUNT, ALONE)
+    assert [(r.function, r.module, r.writers) for r in found.receivers] == [("put", None, ())]
+    # lea rdi,[rsp+8]; mov esi,24; call rax
+    pointer = BEGIN + "488d7c2408 be18000000 ffd0 90"
+    (one,) = of_frame(monkeypatch, pointer, BY_COUNT, ALONE).receivers
+    assert (one.function, one.module) == (None, None)
+    # Other memory is no part of the frame.
+    elsewhere = BEGIN + "488b3b90 90 be18000000 e8df0f0000 90"
+    assert not of_frame(monkeypatch, elsewhere, BY_COUNT, TWO).receivers
+    # The module's own is told elsewhere.
+    assert not of_frame(monkeypatch, BEGIN + HANDS, BY_COUNT).receivers
+
+
+def test_what_copies_or_serves_everybody_has_nobody_else_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, fills in (("memcpy", True), ("mutex_lock", False), ("__stack_chk_fail", False)):
+        found = of_frame(monkeypatch, BEGIN + HANDS, BY_COUNT, ALONE, called=name)
+        assert (found.receivers, found.fills) == ((), fills)
+    # mov [rsp+rcx+8],al; lea rdi,[rsp+8]; call rax
+    stores = BEGIN + "88440c08 488d7c2408 ffd0 90"
+    assert of_frame(monkeypatch, stores, BY_COUNT, ALONE).fills
 
 
 def test_other_crashes_have_no_damaged_frame() -> None:

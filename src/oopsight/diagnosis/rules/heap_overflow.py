@@ -41,7 +41,8 @@ When it is wrong
     that the object leads to and that told the kernel how large such objects are to be, if it writes
     without a limit and they do not. What a store by an index can reach is *possible* as well.
     Whether an area of vmalloc was too small or an access too long
-    is *possible* as well, if two functions of a module did that.
+    is *possible* as well, if two functions of a module did that, or if the kernel allocated it: by
+    a number that another function of the module may have told.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -290,6 +291,11 @@ def _made_too_small(past: PastArea | Missing) -> list[Culprit]:
     return [Culprit(past.maker_module, past.maker, None, None, why)]
 
 
+def _made_by_kernel(past: PastArea | Missing) -> bool:
+    """Whether the kernel had the area made: as large as anybody may have told it."""
+    return isinstance(past, PastArea) and past.maker is not None and past.maker_module is None
+
+
 def _vmalloc(
     fault: Fault,
     backtrace: Backtrace,
@@ -314,7 +320,7 @@ def _vmalloc(
     )
     ran = blamed_first(culprits, fault.function)
     summary = f"{ran} ran past the end of {detail} into its guard page"
-    open_ = bool(makers)
+    open_ = bool(makers) or _made_by_kernel(past)
     if isinstance(past, PastArea) and past.bound is not None:
         read = past.bound.instruction
         text = f"how far to go {past.bound.function} took from memory alone: {read.text}"

@@ -20,7 +20,11 @@ When it is wrong
     Where the function handed its buffer to another one of its module, it may be either that went
     too far; that one comes first if it was told, or says itself, to write no more than there was
     room for, and it alone did it if its loop can go round without a look at that limit. It comes
-    first, too, if it has no limit at all and the function itself writes nothing at length. A stray
+    first, too, if it has no limit at all and the function itself writes nothing at length. Where an
+    address in the frame was handed to code outside of the module, other than what copies or serves
+    everybody, or by a pointer, who wrote is only *possible*: that may have been a driver behind it.
+    Where it was a module from outside the kernel's tree, its functions that write at length come
+    first, unless the function fills its frame at length itself. A stray
     pointer from elsewhere can hit a frame as well, which is rare. Several functions' frames may
     have the same size.
 
@@ -96,7 +100,10 @@ def stack_corruption(
             Step(f"where its return address was there is text: {text!r}", (beyond.pointer,))
         )
     before, after, by_others = _filled_by(fillers)
-    sure = not by_others or _astray(fillers)
+    lent = _lent_to(fillers)
+    sure = not (by_others or lent) or _astray(fillers)
+    first, last = _abroad(fillers)
+    steps += [lent] if lent is not None else []
     owner = culprits([damaged], "its own frame is damaged: its buffer overflowed")
     return Finding(
         title=f"stack buffer overflow in {title_of(damaged)}",
@@ -105,7 +112,7 @@ def stack_corruption(
         cause_certainty=None if sure else Certainty.INFERRED,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
-        culprits=tuple(merge(before, owner, after)),
+        culprits=tuple(merge(before, first, owner, after, last)),
         advice=(f"Check what is copied into the local buffers of {title_of(damaged)}.",),
     )
 
@@ -134,6 +141,35 @@ def _filled_by(
         first = kept or not (one.limited or fillers.itself)
         (before if first else after).append(Culprit(one.module, one.function, None, None, why))
     return before, after, bool(found)
+
+
+def _lent_to(fillers: FrameFillers | Missing) -> Step | None:
+    """That code outside of the module was handed an address in the frame."""
+    if isinstance(fillers, Missing) or not fillers.receivers:
+        return None
+    names = [
+        "a function by a pointer" if one.function is None else where(one.function, one.module)
+        for one in fillers.receivers
+    ]
+    text = ", ".join(dict.fromkeys(names))
+    calls = tuple(one.call for one in fillers.receivers)
+    return Step(f"{fillers.function} hands an address in its frame to {text}", calls)
+
+
+def _abroad(fillers: FrameFillers | Missing) -> tuple[list[Culprit], list[Culprit]]:
+    """Functions of other modules that can have written: those that come before the owner, or after.
+
+    Before, where the owner itself writes nothing at length to its frame.
+    """
+    if isinstance(fillers, Missing):
+        return [], []
+    why = "writes at length, and {} [{}] was handed an address in the frame"
+    found = [
+        Culprit(one.module, name, None, None, why.format(one.function, one.module))
+        for one in fillers.receivers
+        for name in one.writers
+    ]
+    return ([], found) if fillers.fills else (found, [])
 
 
 def _astray(fillers: FrameFillers | Missing) -> bool:

@@ -2,6 +2,7 @@
 
 The kernel's check names the function whose frame it is. What that hands to the kernel's own copying
 functions is its affair; another function of a module may have written more than it was allowed.
+Any other code of the kernel may have handed the address on, to whatever driver it works with.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import itertools
 
 from oopsight.cheap import dataclass
-from oopsight.evidence import Missing, Why
+from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.own_limits import own_limit
 from oopsight.evidence.corruption.writer_limits import (
     limits_of,
@@ -25,13 +26,15 @@ from oopsight.evidence.flow.extent import Origin
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.instructions import ARGUMENTS, whole_register
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import inner_functions, writer_rank
+from oopsight.evidence.modules.module_roles import inner_functions, is_copy, named, writer_rank
 from oopsight.evidence.modules.modules import Modules
-from oopsight.plumbing import base_name
+from oopsight.evidence.pointers import InstructionPointer
+from oopsight.plumbing import base_name, why_serves
 from oopsight.session import Session
 
 CHECK = "__stack_chk_fail"
 _ABOVE = ("ja", "jae", "jg", "jge")
+_THUNK = "x86_indirect_thunk"
 _CANARY = 0x28
 """In the per-CPU area, arch/x86/include/asm/processor.h; until Linux 6.15."""
 
@@ -53,6 +56,19 @@ class Filler:
 
 
 @dataclass(frozen=True)
+class Receiver:
+    """Code outside of the module that was handed an address in the frame."""
+
+    function: str | None
+    """``None`` where the call goes by a pointer."""
+    module: str | None
+    """From outside the kernel's tree; ``None`` for the kernel's own."""
+    writers: tuple[str, ...]
+    """Functions of that module that write at length: it, or those that it leads to."""
+    call: InstructionPointer
+
+
+@dataclass(frozen=True)
 class FrameFillers:
     """Of one damaged frame."""
 
@@ -60,6 +76,10 @@ class FrameFillers:
     fillers: tuple[Filler, ...]
     itself: bool = False
     """Whether the function writes at length, too."""
+    receivers: tuple[Receiver, ...] = ()
+    """Each once. The kernel's copying functions and what serves everybody are none."""
+    fills: bool = False
+    """Whether the function writes at length to its frame: by an index, or with a copy's help."""
 
 
 def damaged(backtrace: Backtrace) -> int | None:
@@ -95,7 +115,74 @@ def collect(session: Session, backtrace: Backtrace, modules: Modules) -> FrameFi
             filler = _filler(calls, code, index, one, module.name)
             if filler is not None:
                 found.setdefault(filler.function, filler)
-    return FrameFillers(base_name(code.name), tuple(found.values()), code.start in able)
+    return FrameFillers(
+        base_name(code.name),
+        tuple(found.values()),
+        code.start in able,
+        _receivers(session, calls, code, modules),
+        _fills(calls, code),
+    )
+
+
+def _receivers(
+    session: Session, calls: Calls, code: Function, modules: Modules
+) -> tuple[Receiver, ...]:
+    """Who outside of the module is handed an address in the frame, each once."""
+    found: dict[str | None, Receiver] = {}
+    home = modules.owner(code.start)
+    for index, row in enumerate(code.instructions):
+        if not row.is_call:
+            continue
+        called = _called(calls, row.target)
+        module = None if row.target is None else modules.owner(row.target)
+        if (module is not None and module == home) or (called is not None and _serves(called)):
+            continue
+        if not any(_address(calls, code, name, index) for name in ARGUMENTS):
+            continue
+        at = InstructionPointer(Address(row.address), row.bytes.hex(), row.text)
+        one = Receiver(called, None, (), at)
+        if module is not None and module.taints and called is not None:
+            writers = _reached(inner_functions(session, module), row.target)
+            one = Receiver(called, module.name, writers, at)
+        found.setdefault(called, one)
+    return tuple(found.values())
+
+
+def _called(calls: Calls, target: int | None) -> str | None:
+    """The name of a function that is called directly."""
+    known = None if target is None else calls.tracer.reader.function(target)
+    return None if known is None or _THUNK in known[0] else base_name(known[0])
+
+
+def _serves(called: str) -> bool:
+    """Whether the kernel's function writes no more than it is told, and has nobody else do it."""
+    return called == CHECK or is_copy(called) or why_serves(called) is not None
+
+
+def _reached(inner: list[ModuleFunction], start: int | None) -> tuple[str, ...]:
+    """Those of a module's functions that write at length, from one on: its own loops first."""
+    by_name = {one.name: one for one in inner}
+    way = [one for one in inner if one.start == start]
+    for one in way:
+        way += [by_name[n] for n in sorted(one.own & by_name.keys()) if by_name[n] not in way]
+    deepest = way[::-1]
+    loops = [one for one in deepest if one.copies]
+    others = [one for one in deepest if one.indexed or writer_rank(one, set()) is not None]
+    return named((*loops, *others))
+
+
+def _fills(calls: Calls, code: Function) -> bool:
+    """Whether a function writes at length to its own frame."""
+    for index, row in enumerate(code.instructions):
+        called = _called(calls, row.target) if row.is_call else None
+        if called is not None and is_copy(called) and _address(calls, code, "rdi", index):
+            return True
+        to = row.operands[0].memory if row.operands and row.operands[0].writes else None
+        if to is None or to.index is None or to.base is None:
+            continue
+        if to.base in ("rsp", "rbp") or _address(calls, code, to.base, index):
+            return True
+    return False
 
 
 def _filler(
