@@ -84,6 +84,18 @@ def test_what_was_overwritten_names_a_writer_where_there_is_one(only: bool, cert
 def test_an_access_out_of_bounds_is_its_functions() -> None:
     answer = wrote_over(made.memory_report(Mistake.OUT_OF_BOUNDS), made.ABSENT, made.ABSENT)
     assert blamed(answer) == ["stg_work"]
+    assert answer.certainty is Certainty.INFERRED
+
+
+@pytest.mark.parametrize("module", [None, "other"])
+def test_what_others_allocated_may_be_too_small(module: str | None) -> None:
+    report = made.memory_report(Mistake.OUT_OF_BOUNDS)
+    theirs = tuple(replace(one, module=module) for one in report.allocated)
+    answer = wrote_over(replace(report, allocated=theirs), made.ABSENT, made.ABSENT)
+    assert blamed(answer)[0] == "stg_work"
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    unknown = wrote_over(replace(report, allocated=()), made.ABSENT, made.ABSENT)
+    assert unknown.certainty is Certainty.INFERRED
 
 
 def test_whoever_freed_what_is_no_object() -> None:

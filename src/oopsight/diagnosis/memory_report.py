@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import blamed_first, innocent, merge, track_step, where
 from oopsight.diagnosis.tellers import told
@@ -81,8 +82,10 @@ def wrote_over(
     report: MemoryReport, modules: Modules | Missing, limits: WriterLimits | Missing
 ) -> Finding:
     """Somebody accessed what lies beside an object."""
+    strange = False
     if report.mistake is Mistake.OUT_OF_BOUNDS:
         found, sure = _callers(report.stack, None, "went past the end of the object")
+        strange = _allocated_by_others(report, found)
     else:
         sure = report.only_writer
         why = "can have written past the end of the object, which its module allocated"
@@ -100,7 +103,17 @@ def wrote_over(
     if not found:
         found, _ = _callers(report.allocated, None, "allocated the object that was too small")
     found = merge(before, found[:1], after, found)
-    return _finding(report, modules, "heap_overflow", found, sure and not by_others)
+    finding = _finding(report, modules, "heap_overflow", found, sure and not (by_others or strange))
+    return replace(finding, cause_certainty=Certainty.INFERRED) if sure and strange else finding
+
+
+def _allocated_by_others(report: MemoryReport, found: Sequence[Culprit]) -> bool:
+    """Whether no function of the writer's module had the object allocated, by the record.
+
+    How large it is was then decided elsewhere, by whatever anybody had told.
+    """
+    makers = {frame.module for frame in report.allocated}
+    return bool(found and makers) and found[0].module not in makers
 
 
 def _callers(

@@ -42,7 +42,8 @@ When it is wrong
     without a limit and they do not. What a store by an index can reach is *possible* as well.
     Whether an area of vmalloc was too small or an access too long
     is *possible* as well, if two functions of a module did that, or if the kernel allocated it: by
-    a number that another function of the module may have told.
+    a number that another function of the module may have told. So it is where KFENCE's record has
+    nobody of the module on the way to the allocation.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
