@@ -1,4 +1,4 @@
-"""Who lost memory, before who allocated it: for oom_by_kernel_leak."""
+"""Who lost memory, before who allocated it: for oom_by_kernel_leak and warning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_FREERS = 2
 
 
 def with_losers(
-    culprits: tuple[Culprit, ...], losers: Losers | Missing
+    culprits: tuple[Culprit, ...], losers: Losers | Missing | None
 ) -> tuple[list[Step], tuple[Culprit, ...]]:
     """Those that can have lost it go before those known to have it, unless it is not lost at all.
 
@@ -48,8 +48,8 @@ def certainty_of_who(culprits: tuple[Culprit, ...], losers: Losers | Missing) ->
     return Certainty.INFERRED if alone else Certainty.POSSIBLE
 
 
-def _of(culprits: tuple[Culprit, ...], losers: Losers | Missing) -> Losers | None:
+def _of(culprits: tuple[Culprit, ...], losers: Losers | Missing | None) -> Losers | None:
     """The losers, if they are of the module that is to blame."""
-    if isinstance(losers, Missing) or not culprits:
+    if losers is None or isinstance(losers, Missing) or not culprits:
         return None
     return losers if culprits[0].module == losers.module.name else None

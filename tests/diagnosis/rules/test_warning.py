@@ -14,9 +14,12 @@ from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.exhaustion.left_objects import LeftObjects
+from oopsight.evidence.exhaustion.losers import Losers
+from oopsight.evidence.exhaustion.loss_signs import Loser
 from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.modules.warned_object import WarnedObject
-from oopsight.evidence.pointers import Memory
+from oopsight.evidence.pointers import Memory, ModulePointer
 from oopsight.kinds import Kind
 from oopsight.oops import CrashReport
 
@@ -31,8 +34,8 @@ LEAVING = ModuleTransition(
 )
 
 
-def decided(*facts: Any, writers: Any = ABSENT, warned: Any = ABSENT) -> Any:
-    return warning(*facts, writers, ABSENT, warned)
+def decided(*facts: Any, writers: Any = ABSENT, warned: Any = ABSENT, left: Any = ABSENT) -> Any:
+    return warning(*facts, writers, ABSENT, warned, left)
 
 
 def reported(*before: str) -> tuple[Symptom, Log]:
@@ -116,6 +119,26 @@ def test_a_warning_that_followed_another_report_is_what_the_machine_died_of() ->
     assert any(slub in step.claim for step in found.chain)
     assert lines.lines[1] in found.chain[0].because
     assert isinstance(decided(first, TRACE, lines, ABSENT, LEAVING), Clear)
+
+
+def test_who_destroys_a_cache_has_mostly_not_lost_what_is_in_it() -> None:
+    first, lines = reported()
+    module = ModulePointer("drv", loaded=True, base=None)
+    loser = Loser("drv_void", "takes entries off a list, and does not free them")
+    left = LeftObjects(
+        "drv_order", lines.lines[0], Losers(module, (loser,), ("new",), (), linked=False)
+    )
+    found = decided(first, TRACE, lines, ABSENT, LEAVING, left=left)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["drv_void", "drv_files", "drv_exit"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert found.kind is Kind.WARNING
+    # Nothing is known of the code.
+    left = replace(left, losers=None)
+    found = decided(first, TRACE, lines, ABSENT, LEAVING, left=left)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["drv_files", "drv_exit"]
+    assert found.certainty is Certainty.POSSIBLE
 
 
 def test_clear_and_undecided() -> None:

@@ -70,3 +70,24 @@ def test_other_pointers_and_empty_lists_tell_nothing() -> None:
         words[at + 16] = HEAD
 
     assert told(fill) is None
+
+
+def test_of_a_few_that_are_left_those_that_are_free_tell_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = Memory()
+    for number in range(COUNT):
+        # Freed after list_del(); the only one in use is on a list still.
+        memory.words[START + number * SIZE + 8] = POISON
+    memory.words[START + 8] = HEAD
+    memory.words[START], memory.words[HEAD], memory.words[HEAD + 8] = HEAD, START, START
+    cache = SimpleNamespace(size=SimpleNamespace(value_=lambda: SIZE))
+
+    def info(_: Any, at: int) -> Any:
+        return SimpleNamespace(allocated=at == START)
+
+    monkeypatch.setattr(object_links, "slab_object_info", info)
+    assert links(memory, cache, few=True) == LINKED
+    assert links(memory, cache) == UNLINKED
+    monkeypatch.setattr(object_links, "slab_object_info", lambda *_: None)
+    assert links(memory, cache, few=True) is None

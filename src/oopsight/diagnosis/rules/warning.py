@@ -13,7 +13,8 @@ How it is decided
     its state. If the kernel was called with a number or a name, that call is what is wrong. If it
     was handed an object, whoever set such objects up may be to blame: of a device without a release
     function, or a timer that was not initialised, these come first. Of handlers that had returned,
-    the warning itself may name the one that it is about.
+    the warning itself may name the one that it is about. Of objects that were left in a slab cache
+    as it was destroyed, those come first that can have lost them, by the module's code.
 
 When it is wrong
     What the kernel complains of may be an object's state, or what else the caller was in; then the
@@ -33,6 +34,7 @@ from __future__ import annotations
 import re
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.lost_track import with_losers
 from oopsight.diagnosis.places import (
     culprits,
     set_up_by,
@@ -47,6 +49,7 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.bug_site import BugSite, where
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.exhaustion.left_objects import LeftObjects
 from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
@@ -69,6 +72,7 @@ def warning(  # each is a fact
     writers: StateWriters | Missing,
     prints: Prints | Missing,
     warned: WarnedObject | Missing,
+    left: LeftObjects | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
     first, symptom = symptom, _warned(symptom, log, backtrace)
@@ -127,9 +131,17 @@ def warning(  # each is a fact
             sure = False
     else:
         return Undecided("no function on the crash path can be to blame")
+    kind = None
+    if isinstance(left, LeftObjects):
+        # Who destroys a cache has mostly not lost what is in it.
+        steps.append(Step(f"objects were left in cache {left.cache}", (left.line,)))
+        losing, who = with_losers(who, left.losers)
+        steps += losing
+        sure, kind = False, symptom.kind
     steps.append(Step("panic_on_warn is set: the warning became a panic", (panic,)))
     return Finding(
         title=f"warning in {place}, with panic_on_warn",
+        kind=kind,
         summary=f"{place} warned{where(site)}; the machine panics on warnings.",
         certainty=Certainty.INFERRED if sure else Certainty.POSSIBLE,
         cause_certainty=None if sure else Certainty.INFERRED,

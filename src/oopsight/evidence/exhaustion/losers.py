@@ -12,7 +12,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
-from oopsight.evidence import Missing, Why
+from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.exhaustion.allocators import Allocators
 from oopsight.evidence.exhaustion.loss_signs import Loser, LossSigns
@@ -70,15 +70,42 @@ def collect(
     module = next((m for m in modules.loaded if asked and m.name == asked.module), None)
     if asked is None or module is None:
         return Missing(Why.NOT_APPLICABLE, "no module is known to have the memory")
+    cache = use.caches[0] if asked.cache else None
+    state = None if cache is None else _links(session, cache.address)
+    called = cache.hint.function if cache is not None and cache.hint is not None else None
+    whole = not (asked.cache and isinstance(allocators, Allocators) and not allocators.whole)
+    return _read(session, modules, module, asked, _Seen(state, called, whole))
+
+
+def from_cache(
+    session: Session, modules: Modules, module: Module, allocators: Allocators, state: str | None
+) -> Losers | Missing:
+    """The same, of a module's own cache.
+
+    :param allocators: the functions that allocate from it
+    :param state: whether the objects are on lists still, or were taken off
+    """
+    asked = _Asked(
+        module.name,
+        frozenset(one.function for one in allocators.functions),
+        (),
+        _OF_CACHE,
+        tuple(one.at for one in allocators.functions),
+        cache=True,
+    )
+    return _read(session, modules, module, asked, _Seen(state, None, allocators.whole))
+
+
+def _read(
+    session: Session, modules: Modules, module: Module, asked: _Asked, seen: _Seen
+) -> Losers | Missing:
+    """Read the code of a module, from where it allocates."""
     code = Ownership(session, modules, module)
     sources = code.sources(_sites(session, module, code, asked))
     if not sources:
         return Missing(Why.NOT_APPLICABLE, f"no function of {module.name} is seen to allocate it")
-    cache = use.caches[0] if asked.cache else None
-    state = None if cache is None else _links(session, cache.address)
-    called = cache.hint.function if cache is not None and cache.hint is not None else None
     signs = LossSigns(session, module, code, sources)
-    found = tuple(signs.all(state, called))
+    found = tuple(signs.all(seen.state, seen.called))
     known = {one.function for one in found} | {base_name(one.function.name) for one in sources}
     return Losers(
         module=module.pointer,
@@ -91,9 +118,21 @@ def collect(
                 if frees(one, asked.frees) and (name := base_name(one.name)) not in known
             )
         ),
-        linked=state == LINKED,
-        whole=not (asked.cache and isinstance(allocators, Allocators) and not allocators.whole),
+        linked=seen.state == LINKED,
+        whole=seen.whole,
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the objects tell."""
+
+    state: str | None
+    """Whether they are on lists still, or were taken off."""
+    called: Address | None
+    """The module's function that most of them point to."""
+    whole: bool
+    """Whether no other function of the module can have allocated such memory."""
 
 
 @dataclass(frozen=True)

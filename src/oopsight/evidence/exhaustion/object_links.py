@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from oopsight.kernel.slab_objects import slab_object_info
 from oopsight.kernel.slab_sample import slabs
 
 LINKED, UNLINKED = "linked", "unlinked"
@@ -22,10 +23,11 @@ _KERNEL = 1 << 63
 _MASK = (1 << 64) - 1
 
 
-def links(prog: Any, cache: Any) -> str | None:
+def links(prog: Any, cache: Any, *, few: bool = False) -> str | None:
     """Whether most objects of a cache are linked, or were taken off; ``None``: that is not known.
 
     :param cache: ``struct kmem_cache *``
+    :param few: there are few, and more that are free
     """
     from drgn import FaultError
 
@@ -34,6 +36,8 @@ def links(prog: Any, cache: Any) -> str | None:
     for start, objects in slabs(prog, cache):
         for number in range(objects):
             at = start + number * size
+            if few and not _in_use(prog, at):
+                continue
             try:
                 data = prog.read(at, min(size, _MOST_BYTES) & ~7)
             except FaultError:
@@ -46,11 +50,21 @@ def links(prog: Any, cache: Any) -> str | None:
                 linked += 1
         if count >= _MOST_OBJECTS:
             break
-    if count < _ENOUGH:
+    if count < (1 if few else _ENOUGH):
         return None
     if linked > _MOST * count:
         return LINKED
     return UNLINKED if unlinked > _MOST * count else None
+
+
+def _in_use(prog: Any, at: int) -> bool:
+    from drgn import FaultError
+
+    try:
+        known = slab_object_info(prog, at)
+    except FaultError:
+        return False
+    return known is not None and bool(known.allocated)
 
 
 def _linked(prog: Any, at: int, words: tuple[int, ...]) -> bool:
