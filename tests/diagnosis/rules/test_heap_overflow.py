@@ -98,6 +98,19 @@ def test_an_area_may_be_too_small_for_what_fields_tell(
     assert ("from memory alone" in answer.chain[-2].claim + answer.chain[-1].claim) is told
 
 
+def test_who_told_the_kernel_a_number_comes_next() -> None:
+    at = 0xFFFFC90000405000
+    flow = data_flow(way(flow_step("loaded", "names", at)), bad=owner(at, "vmalloc"))
+    trace = replace(backtrace(), frames=(frame(0, "nic_names", Role.FAULT, "nic"),))
+    past = PastArea("dev_ethtool", None, "nic_names", "nic", None, ("nic_count",))
+    answer = heap_overflow(
+        fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past, ABSENT, *MORE
+    )
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["nic_names", "nic_count"]
+    assert answer.certainty is Certainty.POSSIBLE
+
+
 def test_a_mapped_area_and_other_pointers_are_clear() -> None:
     at = 0xFFFFC90000405000
     mapped = data_flow(way(flow_step("loaded", "c", at)), bad=owner(at, "vmalloc", mapped=True))

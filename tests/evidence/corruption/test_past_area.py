@@ -13,7 +13,7 @@ from handmade_session import Machine
 
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption import past_area
-from oopsight.evidence.corruption.past_area import PastArea, collect
+from oopsight.evidence.corruption.past_area import PastArea, collect, tells_a_number
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
 
 AREA = 0xFFFFC90000400000
@@ -57,3 +57,19 @@ def test_a_maker_that_is_gone_is_not_known(monkeypatch: pytest.MonkeyPatch) -> N
 def test_memory_that_can_be_read_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(collected(monkeypatch, TEXT + 0x1000, mapped=True), Missing)
     assert isinstance(collected(monkeypatch, TEXT + 0x1000, kind="slab"), Missing)
+
+
+@pytest.mark.parametrize(
+    ("code", "tells"),
+    [
+        ("b880000000 c3", True),  # mov eax,128; ret
+        ("8b4708 c3", True),  # mov eax,[rdi+8]; ret
+        ("b880000000 894708 c3", False),  # mov eax,128; mov [rdi+8],eax; ret
+        ("e8fb0f0000 c3", False),  # call; ret
+        ("c3", False),
+    ],
+)
+def test_what_only_works_out_a_number(code: str, tells: bool) -> None:
+    function = Calls(Code(code, "c3"), [], {}).function(TEXT)
+    assert function is not None
+    assert tells_a_number(function) is tells

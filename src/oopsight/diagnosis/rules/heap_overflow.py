@@ -42,7 +42,8 @@ When it is wrong
     without a limit and they do not. What a store by an index can reach is *possible* as well.
     Whether an area of vmalloc was too small or an access too long
     is *possible* as well, if two functions of a module did that, or if the kernel allocated it: by
-    a number that another function of the module may have told. So it is where KFENCE's record has
+    a number that another function of the module may have told. Those in one table of functions with
+    the first that do nothing but return something come next. So it is where KFENCE's record has
     nobody of the module on the way to the allocation.
 
 Example
@@ -297,6 +298,14 @@ def _made_by_kernel(past: PastArea | Missing) -> bool:
     return isinstance(past, PastArea) and past.maker is not None and past.maker_module is None
 
 
+def _size_told(past: PastArea | Missing) -> list[Culprit]:
+    """Who can have told the kernel how large the area is to be."""
+    if isinstance(past, Missing):
+        return []
+    why = f"returns a number to the kernel, from one table with {past.runner}: the size, perhaps"
+    return [Culprit(past.runner_module, name, None, None, why) for name in past.tellers]
+
+
 def _vmalloc(
     fault: Fault,
     backtrace: Backtrace,
@@ -317,7 +326,11 @@ def _vmalloc(
     runners = frame_culprits(backtrace, "ran past the end of the area")
     makers = _made_too_small(past)
     culprits = merge(
-        runners[:1], makers, runners, flow_culprits(flow, backtrace, what="the pointer")
+        runners[:1],
+        makers,
+        _size_told(past),
+        runners,
+        flow_culprits(flow, backtrace, what="the pointer"),
     )
     ran = blamed_first(culprits, fault.function)
     summary = f"{ran} ran past the end of {detail} into its guard page"
