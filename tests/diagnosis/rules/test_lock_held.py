@@ -25,6 +25,8 @@ from oopsight.diagnosis.rules.lock_held import lock_held as rule
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.lock_leaks import LockTaker
+from oopsight.evidence.hangs.loop_state import LoopState
+from oopsight.evidence.hangs.odd_sequence import OddSequence, OddSequences
 from oopsight.evidence.hangs.stacks import HeldLock
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.modules.footprints import Footprint
@@ -32,8 +34,12 @@ from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.kinds import Kind
 
 
-def lock_held(*facts: Any, off: SwitchedOffs | Missing = ABSENT) -> Finding | Clear | Undecided:
-    return rule(*facts, off)
+def lock_held(
+    *facts: Any,
+    off: SwitchedOffs | Missing = ABSENT,
+    odd: OddSequences | Missing = ABSENT,
+) -> Finding | Clear | Undecided:
+    return rule(*facts, off, odd)
 
 
 HUNG = symptom(Kind.HUNG_TASK)
@@ -352,3 +358,21 @@ def test_who_hangs_as_something_is_off_does_so_for_that() -> None:
     off = SwitchedOff(HOLDER.task, "interrupt", "interrupt 9", module, (), (one,))
     found = lock_held(HUNG, waits(HOLDER, VICTIM), leaks(), off=SwitchedOffs((off,)))
     assert isinstance(found, Clear)
+
+
+def test_who_returned_within_a_write_section_of_a_seqlock() -> None:
+    module = ModulePointer("drv", loaded=True, base=None)
+    number = BytesPointer(Address(LOCK_A - 4), "03000000")
+    loop = LoopState(task(5), "now", module, False, True, (number,), (), (), ())
+    odd = OddSequences((OddSequence(loop, number, BytesPointer(Address(LOCK_A), "01000000")),))
+    soft = symptom(Kind.SOFT_LOCKUP)
+    found = lock_held(soft, waits(), leaks(leak("slew", "spinlock", LOCK_A)), odd=odd)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["slew"]
+    assert found.certainty is Certainty.INFERRED
+    # By its argument: it may have been another.
+    found = lock_held(soft, waits(), leaks(leak("slew", "spinlock")), odd=odd)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    other = leaks(leak("slew", "spinlock", LOCK_B))
+    assert isinstance(lock_held(soft, waits(), other, odd=odd), Clear)

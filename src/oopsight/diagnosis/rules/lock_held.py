@@ -25,7 +25,9 @@ How it is decided
     blame for what hangs in there; nor is any that a task holds which hangs by something that is
     switched off. Where no such path is
     found for a spinlock that no CPU's code holds, the other functions of the module that take a
-    lock at that place are named: it is *possible* that one has kept it.
+    lock at that place are named: it is *possible* that one has kept it. A CPU that waits in
+    ``read_seqbegin()`` for an even number, while no CPU's code holds the spinlock behind it, waits
+    for a writer that returned within ``write_seqlock()``.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
@@ -54,6 +56,7 @@ from oopsight.diagnosis.leaked import (
     suspects,
     takers,
 )
+from oopsight.diagnosis.left_writing import left_writing
 from oopsight.diagnosis.stalls import (
     blame,
     distinct,
@@ -68,6 +71,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.left_off import SwitchedOffs
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
+from oopsight.evidence.hangs.odd_sequence import OddSequences
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits, hung
 from oopsight.kinds import Kind
 
@@ -95,6 +99,7 @@ def lock_held(
     waits: Waits | Missing,
     leaks: LockLeaks | Missing,
     switches: SwitchedOffs | Missing,
+    sequences: OddSequences | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder stands in everybody's way."""
     if symptom.kind not in _STALLS:
@@ -130,7 +135,7 @@ def lock_held(
     )
     if orphan is not None and orphan.lock is not None:
         return _orphaned(orphan.lock, orphan, waits, leaks)
-    return Clear("nobody waits for a lock")
+    return left_writing(sequences, leaks) or Clear("nobody waits for a lock")
 
 
 def _held(

@@ -1,0 +1,76 @@
+"""Readers that wait for a writer of a seqlock who has gone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from handmade_code import START, function
+from handmade_waits import call, cpu, cpus, held, stack, task
+
+from oopsight.cheap import replace
+from oopsight.evidence import Address, Missing
+from oopsight.evidence.hangs import odd_sequence
+from oopsight.evidence.hangs.loop_state import LoopState, LoopStates
+from oopsight.evidence.hangs.odd_sequence import OddSequences, collect
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
+
+AT = 0xFFFFFFFFC0008000
+# pause; mov edx, [rip + 0x100]; test dl, 1; jne to the pause
+WAITS = "f390 8b1500010000 f6c201 75f3 c3"
+# the same, but until it is not zero: test edx, edx; je
+POLLS = "f390 8b1500010000 85d2 74f4 c3"
+LOOP = LoopState(
+    task(1),
+    "now",
+    ModulePointer("drv", loaded=True, base=None),
+    by_itself=False,
+    stands_still=True,
+    fields=(BytesPointer(Address(AT), "03000000"),),
+    names=(),
+    replaces=(),
+    advances=(),
+)
+READER = cpu(0, stack(1, call(0, "now", pc=START + 2, offset=2, in_loop=True), state="R"))
+
+
+def found(
+    monkeypatch: pytest.MonkeyPatch,
+    code: str = WAITS,
+    state: LoopState = LOOP,
+    lock: str = "01000000",
+    others: tuple[Any, ...] = (),
+) -> list[int] | None:
+    """The locks."""
+    reader = SimpleNamespace(function=lambda _: function(code))
+    monkeypatch.setattr(odd_sequence, "StackReader", lambda *_: reader)
+    memory = {AT + 4: bytes.fromhex(lock)}
+    session: Any = SimpleNamespace(prog=SimpleNamespace(read=lambda at, _: memory[at]))
+    modules: Any = None
+    told = collect(session, LoopStates((state,)), cpus(READER, *others), modules)
+    if isinstance(told, Missing):
+        return None
+    assert isinstance(told, OddSequences)
+    return [int(one.lock.address) for one in told.found]
+
+
+def test_the_number_is_odd_and_the_lock_behind_it_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch) == [AT + 4]
+    # test byte ptr [rip + 0x100], 1
+    assert found(monkeypatch, code="f390 f6050001000001 75f5 c3") == [AT + 4]
+    assert found(monkeypatch, lock="00000000") == []
+    even = replace(LOOP, fields=(BytesPointer(Address(AT), "02000000"),))
+    assert found(monkeypatch, state=even) == []
+
+
+def test_a_loop_that_does_not_wait_for_an_even_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch, code=POLLS) == []
+    assert found(monkeypatch, state=replace(LOOP, stands_still=False)) == []
+
+
+def test_somebody_may_be_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = call(0, "slew", holds=(held(AT + 4, "spinlock"),))
+    assert found(monkeypatch, others=(cpu(1, stack(2, writer)),)) is None
+    assert found(monkeypatch, others=(cpu(1, stack(2)),)) is None
+    assert found(monkeypatch, others=(cpu(1, stack(2), idle=True),)) == [AT + 4]
