@@ -40,3 +40,15 @@ def test_neither_they_nor_their_callers_take_one(monkeypatch: pytest.MonkeyPatch
     code = [*CODE, function("jobs_move", "jobs_link", refers=0)]
     assert unlocked(machine.session, JOBS, HEAD).functions == ("jobs_pick",)
     assert unlocked(machine.session, JOBS, None).functions == ("jobs_link", "jobs_pick")
+
+
+def test_functions_that_all_call_each_other_are_asked_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"jobs_{number}" for number in range(60)]
+    code = [function(name, ADD, *names) for name in names]
+    code[0] = function(names[0], ADD, LOCK, *names)
+    monkeypatch.setattr(collector, "inner_functions", lambda *_: code)
+    found = unlocked(Machine().session, JOBS, None)
+    assert found.locked == ("jobs_0",)
+    assert len(found.functions) == len(names) - 1

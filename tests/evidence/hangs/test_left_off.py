@@ -103,14 +103,14 @@ def disk(name: str, begin: int, *, frozen: int = 0, quiesced: int = 0) -> Any:
     [
         (Lock("event", LOCK_A, None), "blk_queue_enter", ["queue of d0"]),
         (Lock("event", LOCK_B, None), "blk_queue_enter", []),
-        (Lock("page", LOCK_A, None), "folio_wait_bit", ["queue of d1"]),
+        (Lock("page", LOCK_A, None), "folio_wait_bit", ["queue of d\\x1b1"]),
         (Lock("mutex", LOCK_A, None), "read", []),
     ],
 )
 def test_a_queue_that_hands_nothing_on(
     lock: Lock, function: str, titles: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disks = [disk("d0", LOCK_A - 8, frozen=1), disk("d1", LOCK_B + 0x1000, quiesced=1)]
+    disks = [disk("d0", LOCK_A - 8, frozen=1), disk("d\x1b1", LOCK_B + 0x1000, quiesced=1)]
     monkeypatch.setattr("drgn.helpers.linux.block.for_each_disk", lambda _: disks)
     monkeypatch.setattr("drgn.helpers.linux.block.disk_name", lambda one: one.name.encode())
     monkeypatch.setattr("drgn.cast", lambda _, value: value)

@@ -76,16 +76,39 @@ def unlocked(session: Session, module: Module, head: int | None) -> Unlocked:
     """
     code = inner_functions(session, module)
     changing = [one for one in code if adds_to_lists(one) or takes_off_lists(one)]
-    locked = [one for one in changing if _under_lock(one, code, _DEEPEST)]
+    known: dict[tuple[str, int], bool] = {}
+    locked = [one for one in changing if _under_lock(one, code, _DEEPEST, known)]
     without = [one for one in changing if one not in locked]
     begin, end = whole_variable(session, head) if head is not None else (0, 0)
     without = [f for f in without if any(begin <= at < end for at in f.refers)] or without
     return Unlocked(module.name, named(without), named(locked))
 
 
-def _under_lock(function: ModuleFunction, code: list[ModuleFunction], deep: int) -> bool:
-    """Whether a function takes a lock, or all of its module that call it do."""
+def _under_lock(
+    function: ModuleFunction,
+    code: list[ModuleFunction],
+    deep: int,
+    known: dict[tuple[str, int], bool],
+) -> bool:
+    """Whether a function takes a lock, or all of its module that call it do.
+
+    :param known: what was found for functions before, by their names and how deep
+    """
+    key = function.name, deep
+    if key not in known:
+        known[key] = _takes_lock(function, code, deep, known)
+    return known[key]
+
+
+def _takes_lock(
+    function: ModuleFunction,
+    code: list[ModuleFunction],
+    deep: int,
+    known: dict[tuple[str, int], bool],
+) -> bool:
     if any(_LOCKS.match(name) for name in function.outside):
         return True
     callers = [one for one in code if function.name in one.calls and one is not function]
-    return bool(callers) and deep > 0 and all(_under_lock(one, code, deep - 1) for one in callers)
+    if not callers or not deep:
+        return False
+    return all(_under_lock(one, code, deep - 1, known) for one in callers)

@@ -26,6 +26,7 @@ from oopsight.kernel.block_requests import hardware_queues, has_requests
 from oopsight.kernel.left_off import Switch, Ways, ways_out
 from oopsight.plumbing import base_name
 from oopsight.session import Session
+from oopsight.text import printable
 
 _MOST_WAITS = 16
 _MOST_INTERRUPTS = 4096
@@ -223,7 +224,7 @@ def _queues(prog: Any, modules: Modules, entering: int | None) -> Iterator[_Thin
             else:
                 continue
             if memory is not None:
-                title = f"queue of {disk_name(disk).decode(errors='replace')}"
+                title = f"queue of {printable(disk_name(disk))}"
                 yield _Thing("queue", title, owner, (memory,))
     except (FaultError, LookupError, AttributeError):
         return

@@ -174,12 +174,18 @@ class _Code:
         )
 
     def _reaches(self, function: Function, depth: int) -> bool:
-        if self._ends(function):
-            return True
-        inner = [self._own(direct_target(row)) for row in function.code.values()]
-        return depth > 0 and any(
-            self._reaches(one, depth - 1) for one in inner if one not in (None, function)
-        )
+        """Whether it ends requests, or one does that it leads to by so many calls."""
+        reached = nearest = {function.start: function}
+        for _ in range(depth):
+            called = {
+                inner.start: inner
+                for one in nearest.values()
+                for row in one.code.values()
+                if (inner := self._own(direct_target(row))) is not None
+            }
+            nearest = {start: one for start, one in called.items() if start not in reached}
+            reached = reached | nearest
+        return any(self._ends(one) for one in reached.values())
 
     def _own(self, target: int | None) -> Function | None:
         if target is None or not self._module.holds(Address(target)):

@@ -7,6 +7,7 @@ not said that it is complete: then the kernel does not call it again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,8 @@ _NAPI = "struct napi_struct"
 _SCHEDULED, _OWNED = 1 << 0, 1 << 3  # NAPIF_STATE_SCHED, NAPIF_STATE_NPSVC
 _NOBODY = (1 << 32) - 1  # -1, of an int
 _MOST_DEVICES = 10_000
-_MOST_NAPIS = 4096
+_MOST_NAPIS = 1 << 14
+"""Of all devices."""
 
 
 def find(scan: Scan) -> Lock | None:
@@ -61,11 +63,11 @@ def _napis(prog: Any) -> dict[int, str]:
 
     found: dict[int, str] = {}
     try:
-        for count, device in enumerate(_devices(prog)):
-            if count >= _MOST_DEVICES:
+        for device in itertools.islice(_devices(prog), _MOST_DEVICES):
+            name = printable(c_string(device.name))
+            found |= dict.fromkeys(_of_device(device), name)
+            if len(found) >= _MOST_NAPIS:
                 break
-            for napi in _of_device(device):
-                found[napi] = printable(c_string(device.name))
     except (FaultError, LookupError, AttributeError):
         pass  # what was found before stands
     return found
@@ -82,7 +84,5 @@ def _of_device(device: Any) -> Iterator[int]:
     from drgn.helpers.linux.list import list_for_each_entry
 
     entries = list_for_each_entry(_NAPI, device.napi_list.address_of_(), "dev_list")
-    for count, napi in enumerate(entries):
-        if count >= _MOST_NAPIS:
-            return
+    for napi in itertools.islice(entries, _MOST_NAPIS):
         yield napi.value_()
