@@ -59,3 +59,14 @@ def test_of_two_such_entries_neither_is_taken(monkeypatch: pytest.MonkeyPatch) -
     machine.words(DATA, 7, other, FIRST, THIRD, 0, 0)
     machine.words(other, BAD, DATA + 8)
     assert held(monkeypatch, machine) is None
+
+
+def test_entries_may_lie_where_five_levels_of_page_tables_put_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = 0xFF11000003400000, 0xFF11000003400100
+    machine = Machine()
+    machine.words(DATA, 7, 0, first, second, 0, 0)
+    machine.words(first, BAD, HEAD)
+    machine.words(second, HEAD, first)
+    assert held(monkeypatch, machine) == first

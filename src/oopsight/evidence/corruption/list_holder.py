@@ -9,10 +9,10 @@ from __future__ import annotations
 import array
 
 from oopsight.evidence.memory.owner import Owner, owner_of
-from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.modules import Module, Modules, contents
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.session import Session, read_word
 
-_MOST_DATA = 1 << 20
 _MOST_ENTRIES = 4096
 _WORD = 8
 
@@ -34,14 +34,8 @@ def list_holder(session: Session, modules: Modules, names: list[str], value: int
 
 def _heads(session: Session, module: Module) -> list[int]:
     """Places in a module's data that are heads of lists with entries."""
-    from drgn import FaultError
-
     heads: list[int] = []
-    for start, stop in module.ranges:
-        try:
-            data = session.read(start, min(stop - start, _MOST_DATA))
-        except FaultError:
-            continue
+    for start, data in contents(session, module):
         words = array.array("Q", data[: len(data) & ~7])
         for number, entry in enumerate(words):
             at = start + number * _WORD
@@ -60,7 +54,7 @@ def _leads_back(session: Session, entry: int, head: int) -> bool:
 
 def _is_data(value: int) -> bool:
     """Whether a value can be an address in the kernel's memory of data, for a ``list_head``."""
-    return value >> 47 == (1 << 17) - 1 and value % _WORD == 0
+    return in_kernel_half(value) and value % _WORD == 0
 
 
 def _along(session: Session, head: int, value: int) -> int | None:

@@ -16,7 +16,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.overrun import NOT_WRITTEN, Overrun
 from oopsight.evidence.memory.owner import Owner, SlabObject, neighbour, owner_of
-from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.modules import Modules, contents
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.session import Session, read_word
 from oopsight.text import printable
@@ -30,7 +30,6 @@ _ALIKE, _FARTHEST, _WORD = 6, 64, 8
 _LEAST_COPY = 8
 """Bytes of the source on each side of the border."""
 _COPY_BEFORE = 16
-_MOST_DATA = 1 << 20
 _MOST_FILLED = 4096
 _NEAR_SLOTS = 4
 """Of the array that holds the object's address, to each side."""
@@ -278,8 +277,6 @@ def _copied_from(
     session: Session, modules: Modules | None, data: bytes, border: int
 ) -> Address | None:
     """Where in a module's data the bytes across the border are, as one piece."""
-    from drgn import FaultError
-
     needle = data[max(0, border - _COPY_BEFORE) :]
     head, tail = needle[: min(border, _COPY_BEFORE)], data[border:]
     if min(_filled(head), _filled(tail)) < _LEAST_COPY // 2 or len(needle) < 2 * _LEAST_COPY:
@@ -287,11 +284,7 @@ def _copied_from(
     if len(set(needle)) < _LEAST_COPY // 2:
         return None
     for module in modules.loaded if modules is not None else ():
-        for start, stop in module.ranges if module.taints else ():
-            try:
-                memory = session.read(start, min(stop - start, _MOST_DATA))
-            except FaultError:
-                continue
+        for start, memory in contents(session, module) if module.taints else ():
             at = memory.find(needle)
             if at >= 0:
                 return Address(start + at)

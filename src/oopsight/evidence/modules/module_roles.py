@@ -14,7 +14,7 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.module_code import ModuleFunction, functions
-from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.modules import Module, Modules, contents
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
@@ -29,7 +29,6 @@ ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "k
 # Since Linux 6.6 with "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
 LIST_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
 _LIST_DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
-_MOST_DATA = 1 << 20
 _MOST_TABLES = 64
 _READ = "oopsight:functions-of-modules"
 FREES = (
@@ -73,49 +72,17 @@ _DESTROYS = (
     "sock_release",
 )
 _GIVES_BACK = re.compile(r"(?:^|_)(?:free|destroy|release|put|unregister)(?!_user)(?:_|$)")
-# Copies whose length is the caller's affair, or the source's.
-_COPIES = (
-    "memcpy",
-    "memmove",
-    "memset",
-    "strcpy",
-    "strcat",
-    "sprintf",
-    "vsprintf",
-    "memcpy_fromio",
-    "hex2bin",
-)
-# Copies that are told how much room there is.
-_BOUNDED = (
-    "strncpy",
-    "strncat",
-    "strscpy",
-    "strlcpy",
-    "sized_strscpy",
-    "snprintf",
-    "scnprintf",
-    "copy_from_user",
-    "copy_from_iter",
-    "copy_from_kernel_nofault",
-    "sscanf",
-    "skb_copy_bits",
+# Copies whose length is the caller's affair, or the source's; first those of nothing but text.
+_TEXT_COPIES = ("strcpy", "strcat", "sprintf", "vsprintf")
+_COPIES = (*_TEXT_COPIES, "memcpy", "memmove", "memset", "memcpy_fromio", "hex2bin")
+# Copies that are told how much room there is; first those of nothing but text.
+_BOUNDED_TEXT = (
+    *("strncpy", "strncat", "strscpy", "strlcpy", "sized_strscpy"),
+    *("snprintf", "scnprintf", "sscanf"),
 )
 _CHECKED = ("copy_from_user", "copy_from_iter")
-# Of both, those that write nothing but text.
-_TEXT = (
-    "strcpy",
-    "strcat",
-    "sprintf",
-    "vsprintf",
-    "strncpy",
-    "strncat",
-    "strscpy",
-    "strlcpy",
-    "sized_strscpy",
-    "snprintf",
-    "scnprintf",
-    "sscanf",
-)
+_BOUNDED = (*_BOUNDED_TEXT, *_CHECKED, "copy_from_kernel_nofault", "skb_copy_bits")
+_TEXT = (*_TEXT_COPIES, *_BOUNDED_TEXT)
 _SIZED = re.compile(r"_*(?:kmalloc|kvmalloc_node|kmalloc_node)(?:_noprof|_track_caller)*")
 _THREAD = re.compile(r"_*kthread_(?:create|run)(?!_worker)")
 # Variants that the CPU's features choose between.
@@ -130,16 +97,10 @@ def holding_variables(
     :param begin: of the memory
     :param end: of the memory, past its last byte
     """
-    from drgn import FaultError
-
     for module in modules.loaded:
         if not module.taints:
             continue
-        for start, stop in module.ranges:
-            try:
-                data = session.read(start, min(stop - start, _MOST_DATA))
-            except FaultError:
-                continue
+        for start, data in contents(session, module):
             words = array.array("Q", data[: len(data) & ~7])
             for number, value in enumerate(words):
                 if not begin <= value < end:
@@ -176,15 +137,9 @@ def who_fills(session: Session, modules: Modules, one: SlabObject) -> tuple[str,
 
 def tables_with(session: Session, module: Module, address: int) -> set[int]:
     """Where the variables of a module begin that hold an address, bounded."""
-    from drgn import FaultError
-
     found: set[int] = set()
     wanted = address.to_bytes(8, "little")
-    for start, stop in module.ranges:
-        try:
-            data = session.read(start, min(stop - start, _MOST_DATA))
-        except FaultError:
-            continue
+    for start, data in contents(session, module):
         at = data.find(wanted)
         while at >= 0 and len(found) < _MOST_TABLES:
             if at % 8 == 0:

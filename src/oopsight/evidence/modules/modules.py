@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, missing_from
 from oopsight.evidence.pointers import ModulePointer
+from oopsight.kernel.holes import read_with_holes
 from oopsight.session import Session
 from oopsight.text import c_string, printable
 from oopsight.walk import MOST_MODULES, each_once
 
+_MOST_CONTENTS = 1 << 20
+"""Bytes of one part of a module's memory."""
 # What a hostile list may make us walk; distributions load some hundreds.
 
 
@@ -64,6 +67,12 @@ class Modules:
         if self.last_unloaded is None:
             return None
         return ModulePointer(self.last_unloaded, loaded=False, base=None)
+
+
+def contents(session: Session, module: Module) -> Iterator[tuple[int, bytes]]:
+    """Each part of a module's memory from its beginning, a MiB at most; zeros for missing pages."""
+    for start, stop in module.ranges:
+        yield start, read_with_holes(session, start, min(stop - start, _MOST_CONTENTS))
 
 
 def _last_unloaded(prog: Any) -> str | None:

@@ -17,9 +17,8 @@ from oopsight.evidence import Address
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import owner_of
 from oopsight.evidence.modules.module_roles import holding_variables
-from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.modules import Module, Modules, contents
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.kernel.holes import read_with_holes
 from oopsight.session import Session, read_word
 from oopsight.text import printable
 
@@ -111,8 +110,7 @@ def _copied(session: Session, modules: Modules, one: SlabObject, length: int) ->
     if len(begin) < max(length, _LEAST_COPY) or len(set(begin)) < _LEAST_DIFFERENT:
         return
     for module in modules.loaded:
-        for start, stop in module.ranges if module.taints else ():
-            there = _read_some(session, start, min(stop - start, _MOST_DATA))
+        for start, there in contents(session, module) if module.taints else ():
             at = there.find(begin)
             if at >= 0 and not (any(before) and there[max(0, at - _WORD) : at] == before):
                 memory = BytesPointer(Address(start + at), begin[:_SHOWN].hex())
@@ -212,8 +210,7 @@ def _room(session: Session, table: Owner) -> int:
 def _pointers(session: Session, modules: Modules, module: Module) -> Iterator[tuple[int, int]]:
     """Variables of a module that point out of it, each value once."""
     seen: set[int] = set()
-    for start, stop in module.ranges:
-        data = read_with_holes(session.prog, start, min(stop - start, _MOST_DATA))
+    for start, data in contents(session, module):
         for number, value in enumerate(array.array("Q", data[: len(data) & ~7])):
             memory = _KERNEL_HALF < value < _IMAGE and value % 8 == 0
             if memory and value not in seen and not modules.in_area(value):
