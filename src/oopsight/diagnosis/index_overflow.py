@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, merge, where
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.byte_before import ByteBefore
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
 from oopsight.evidence.corruption.terminators import Terminators
+from oopsight.evidence.corruption.writers import Writer
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -40,20 +44,17 @@ def by_an_index(
     for one in beside.stores:
         claim = f"{one.function} {_said(one)}: that is where the pointer lies"
         steps.append(Step(claim, (one.module,)))
-    writers = [Culprit(s.module.name, s.function, None, None, _said(s)) for s in beside.stores]
-    culprits = _with_users(writers, flow, backtrace)
     first = beside.stores[0]
     user = where(fault.function, fault.module)
-    return Finding(
+    culprits = _culprits(beside.stores, _said, flow, backtrace)
+    return _finding(
+        steps,
+        culprits,
+        modules,
         title=f"heap overflow from an object of {beside.before.cache} into the next one",
         summary=f"{where(first.function, first.module.name)} can have written past the end of the "
         f"object {beside.before.address} into the next one, {beside.object.address}; {user} then "
         "followed a pointer that is none.",
-        certainty=Certainty.POSSIBLE,
-        depth=Depth.ROOT_CAUSE,
-        chain=tuple(steps),
-        culprits=tuple(culprits),
-        innocent=innocent(modules, culprits),
         advice=(
             "Compare the index with the number of elements before it is used; KASAN reports the "
             "next such access where it happens.",
@@ -82,29 +83,56 @@ def by_a_terminator(
     )
     why = "stores a zero right behind what it has allocated"
     steps.extend(Step(f"{one.function} {why}", (one.module,)) for one in ends.writers)
-    writers = [Culprit(w.module.name, w.function, None, None, why) for w in ends.writers]
-    culprits = _with_users(writers, flow, backtrace)
     first = ends.writers[0]
-    return Finding(
+    culprits = _culprits(ends.writers, lambda _: why, flow, backtrace)
+    return _finding(
+        steps,
+        culprits,
+        modules,
         title=f"heap overflow from an object of {ends.before.cache} into the next one",
         summary=f"{where(first.function, first.module.name)} can have written one byte past the "
         f"end of the object {ends.before.address} into the next one, {ends.object.address}; "
         f"{where(fault.function, fault.module)} then followed a pointer that led elsewhere.",
-        certainty=Certainty.POSSIBLE,
-        depth=Depth.ROOT_CAUSE,
-        chain=tuple(steps),
-        culprits=tuple(culprits),
-        innocent=innocent(modules, culprits),
         advice=("Allocate one byte more than the text has: its end counts, too.",),
         refines=(*refines, "null_dereference"),
     )
 
 
-def _with_users(writers: list[Culprit], flow: DataFlow, backtrace: Backtrace) -> list[Culprit]:
+def _culprits(
+    writers: Iterable[Writer | NeighbourStore],
+    why: Callable[[Any], str],
+    flow: DataFlow,
+    backtrace: Backtrace,
+) -> list[Culprit]:
     """Who can have written, and those of their modules that followed the pointer."""
-    modules = {one.module for one in writers}
+    found = [Culprit(one.module.name, one.function, None, None, why(one)) for one in writers]
+    modules = {one.module for one in found}
     users = flow_culprits(flow, backtrace, what="the overwritten pointer")
-    return merge(writers, [one for one in users if one.module in modules])
+    return merge(found, [one for one in users if one.module in modules])
+
+
+def _finding(
+    steps: list[Step],
+    culprits: list[Culprit],
+    modules: Modules | Missing,
+    *,
+    title: str,
+    summary: str,
+    advice: tuple[str, ...],
+    refines: tuple[str, ...],
+) -> Finding:
+    """Of a writer that only its code tells of."""
+    return Finding(
+        title=title,
+        summary=summary,
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=tuple(steps),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=advice,
+        refines=refines,
+    )
 
 
 def _said(one: NeighbourStore) -> str:
@@ -130,19 +158,16 @@ def by_a_byte(
     )
     why = "stores a byte at a length less one, and lets that be zero"
     steps.extend(Step(f"{one.function} {why}", (one.module,)) for one in before.writers)
-    writers = [Culprit(w.module.name, w.function, None, None, why) for w in before.writers]
-    culprits = _with_users(writers, flow, backtrace)
     first = before.writers[0]
-    return Finding(
+    culprits = _culprits(before.writers, lambda _: why, flow, backtrace)
+    return _finding(
+        steps,
+        culprits,
+        modules,
         title=f"write before the beginning of an object of {before.behind.cache}",
         summary=f"{where(first.function, first.module.name)} can have written before the beginning "
         f"of the object {before.behind.address}, into the one before it, {before.object.address}; "
         f"{where(fault.function, fault.module)} then followed a pointer that is none.",
-        certainty=Certainty.POSSIBLE,
-        depth=Depth.ROOT_CAUSE,
-        chain=tuple(steps),
-        culprits=tuple(culprits),
-        innocent=innocent(modules, culprits),
         advice=("Look whether the text is empty before its last character is taken off.",),
         refines=refines,
     )

@@ -20,11 +20,12 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.heap_overflow import heap_overflow
 from oopsight.evidence import Address
-from oopsight.evidence.corruption.byte_before import ByteBefore, ByteWriter
+from oopsight.evidence.corruption.byte_before import ByteBefore
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
 from oopsight.evidence.corruption.past_area import Bound, PastArea
-from oopsight.evidence.corruption.terminators import Terminator, Terminators
+from oopsight.evidence.corruption.terminators import Terminators
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
+from oopsight.evidence.corruption.writers import Writer
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.pointers import BytesPointer, InstructionPointer, ModulePointer
@@ -222,7 +223,7 @@ def test_who_stores_by_an_index_into_the_object_before() -> None:
 
 
 def test_who_stores_a_byte_before_the_object_behind() -> None:
-    writer = ByteWriter(BANK, "bank_trim")
+    writer = Writer(BANK, "bank_trim")
     before = ByteBefore(slab_object(), slab_object(), MEMORY, 0, (writer,))
     answer = heap_overflow(
         fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, ABSENT, before, *MORE[2:]
@@ -233,7 +234,7 @@ def test_who_stores_a_byte_before_the_object_behind() -> None:
 
 
 def test_who_ends_a_text_behind_its_memory() -> None:
-    writer = Terminator(BANK, "bank_copy")
+    writer = Writer(BANK, "bank_copy")
     ends = Terminators(slab_object(), slab_object(), MEMORY, (writer,))
     more = (ABSENT, ABSENT, ends, ABSENT)
     answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, *more)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.corruption.index_limits import IndexLimits, sum_of
+from oopsight.evidence.corruption.writers import Writer
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function, repeated
@@ -20,7 +21,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import SlabObject, neighbour, owner_of
 from oopsight.evidence.modules.module_roles import holding_variables, inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.pointers import BytesPointer, ModulePointer
+from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session, read_word
 
@@ -33,14 +34,6 @@ _TWO = 2
 
 
 @dataclass(frozen=True)
-class ByteWriter:
-    """A function that stores a byte by a number less one, and lets that be zero."""
-
-    module: ModulePointer
-    function: str
-
-
-@dataclass(frozen=True)
 class ByteBefore:
     """The pointer, and the object behind it."""
 
@@ -50,7 +43,8 @@ class ByteBefore:
     """The pointer as it is now."""
     byte: int
     """Its highest."""
-    writers: tuple[ByteWriter, ...]
+    writers: tuple[Writer, ...]
+    """Functions that store a byte by a number less one, and let that be zero."""
 
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> ByteBefore | Missing:
@@ -67,7 +61,7 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> ByteBefore | 
     byte, meant = value >> _HIGHEST, value | _BYTE << _HIGHEST
     if byte == _BYTE or not owner_of(session, modules, meant).is_memory:
         return none
-    found: list[ByteWriter] = []
+    found: list[Writer] = []
     for module in [m for m in modules.loaded if m.taints][:_MOST_MODULES]:
         if _may_have(session, modules, module, behind):
             found += _writers(session, module, byte)
@@ -84,7 +78,7 @@ def _may_have(session: Session, modules: Modules, module: Module, one: SlabObjec
     return bool(made) or not whole
 
 
-def _writers(session: Session, module: Module, byte: int) -> Iterator[ByteWriter]:
+def _writers(session: Session, module: Module, byte: int) -> Iterator[Writer]:
     """Functions of a module that can have written that byte, each once."""
     reader = SessionReader(session)
     calls = Calls(reader, (), {})
@@ -95,7 +89,7 @@ def _writers(session: Session, module: Module, byte: int) -> Iterator[ByteWriter
         if code is not None and any(
             _comes_before(calls, code, at, byte, known) for at in range(len(code.instructions))
         ):
-            yield ByteWriter(module.pointer, base_name(name))
+            yield Writer(module.pointer, base_name(name))
 
 
 def _comes_before(calls: Calls, code: Function, at: int, byte: int, known: IndexLimits) -> bool:

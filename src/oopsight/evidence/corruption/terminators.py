@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.corruption.index_limits import Sum, operand_sum, sum_of
+from oopsight.evidence.corruption.writers import Writer
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
@@ -19,7 +20,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import SlabObject, neighbour, owner_of
 from oopsight.evidence.modules.module_roles import allocates_by_size, inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.pointers import BytesPointer, ModulePointer
+from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session, read_word
 
@@ -33,21 +34,14 @@ _LEAST_LIKE = 2
 
 
 @dataclass(frozen=True)
-class Terminator:
-    """A function that stores a zero where what it has allocated ends."""
-
-    module: ModulePointer
-    function: str
-
-
-@dataclass(frozen=True)
 class Terminators:
     """The pointer whose lowest byte may be such a zero, and the object that begins with it."""
 
     object: SlabObject
     before: SlabObject
     memory: BytesPointer
-    writers: tuple[Terminator, ...]
+    writers: tuple[Writer, ...]
+    """Functions that store a zero where what they have allocated ends."""
 
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> Terminators | Missing:
@@ -57,7 +51,7 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> Terminators |
     if found is None:
         return none
     one, before, memory = found
-    writers: list[Terminator] = []
+    writers: list[Writer] = []
     for module in [m for m in modules.loaded if m.taints][:_MOST_MODULES]:
         made, whole = allocating(session, modules, module, before.cache_address, before.size)
         if made or not whole:
@@ -92,14 +86,14 @@ def _others_do_not(session: Session, modules: Modules, one: SlabObject) -> bool:
     return whole >= _LEAST_LIKE and 2 * whole > len(good)
 
 
-def _writers(session: Session, module: Module) -> Iterator[Terminator]:
+def _writers(session: Session, module: Module) -> Iterator[Writer]:
     """Functions of a module that end what they allocate one byte too late, each once."""
     reader = SessionReader(session)
     calls = Calls(reader, (), {})
     for one in inner_functions(session, module, reader):
         code = calls.function(one.start)
         if code is not None and _one_too_late(calls, code):
-            yield Terminator(module.pointer, base_name(one.name))
+            yield Writer(module.pointer, base_name(one.name))
 
 
 def _one_too_late(calls: Calls, code: Function) -> bool:
