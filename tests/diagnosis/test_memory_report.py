@@ -26,6 +26,10 @@ def anothers(report: MemoryReport, module: str | None) -> MemoryReport:
 def test_the_second_who_freed_comes_before_the_first() -> None:
     answer = freed_twice(made.memory_report(Mistake.DOUBLE_FREE), made.ABSENT)
     assert blamed(answer)[:2] == ["stg_work", "stg_abort"]
+    # Either may have freed it once too often, unless it is the same.
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    report = made.memory_report(Mistake.DOUBLE_FREE)
+    answer = freed_twice(replace(report, freed=report.stack), made.ABSENT)
     assert answer.certainty is Certainty.INFERRED
 
 
@@ -35,7 +39,7 @@ def test_whoever_jumped_to_the_allocator_freed_it() -> None:
     named = replace(report, by=replace(report.stack[0], function="stg_complete"))
     answer = freed_twice(named, made.ABSENT)
     assert blamed(answer)[0] == "stg_complete"
-    assert answer.certainty is Certainty.INFERRED
+    assert answer.cause_certainty is Certainty.INFERRED
 
 
 def test_of_two_modules_that_freed_it_the_one_that_had_not_allocated_it_is_suspect() -> None:
@@ -52,15 +56,18 @@ def test_who_freed_what_another_still_used() -> None:
     answer = used_freed(later, made.ABSENT)
     # Who came upon it was only given the object.
     assert blamed(answer) == ["stg_abort", "stg_write"]
-    assert answer.certainty is Certainty.INFERRED
+    # The helper, or who called it.
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    alone = used_freed(replace(later, freed=later.freed[:1]), made.ABSENT)
+    assert alone.certainty is Certainty.INFERRED
 
 
 def test_what_begins_with_the_object_may_come_from_the_one_before() -> None:
     one = made.slab_object("free")
     report = made.memory_report(Mistake.WRITTEN_FREE, object=one, start=one.address, length=8)
-    assert used_freed(report, made.ABSENT).certainty is Certainty.POSSIBLE
+    assert used_freed(report, made.ABSENT).cause_certainty is None
     zones = replace(report, red_zones=True)
-    assert used_freed(zones, made.ABSENT).certainty is Certainty.INFERRED
+    assert used_freed(zones, made.ABSENT).cause_certainty is Certainty.INFERRED
 
 
 def test_the_kernel_that_freed_is_not_blamed_for_a_module_that_used() -> None:

@@ -152,10 +152,12 @@ def _sure(users: ObjectUsers, ranking: Ranking) -> tuple[bool, bool]:
     """Whether it is established who is to blame, and whether the cause by itself is.
 
     Without a record it is only known who can have freed it. A text may be there for another reason.
+    Of a helper and the function that called it, by the record, either may have freed too early.
     """
     unnamed = users.question == "refilled" or (record(users) is not None and not ranking.certain)
     open_ = unnamed or ranking.doubtful or bool(ranking.handed) or ranking.outlived
-    named = (ranking.certain or ranking.own) and not (open_ or ranking.counted)
+    helped = ranking.certain and len({one.function for one in ranking.freers}) > 1
+    named = (ranking.certain or ranking.own) and not (open_ or ranking.counted or helped)
     alone = len(ranking.freers) == 1 and ranking.freers[0].function is not None
     guessed = any(use.guessed for use in users.modules)
     return named, (named or alone) and not (open_ or guessed)

@@ -48,8 +48,10 @@ def freed_twice(report: MemoryReport, modules: Modules | Missing) -> Finding:
         made = next((f.module for f in blamable(report.allocated)), None)
         if second[0].module == made:
             first, second = second, first
-        sure = False
-    return _finding(report, modules, "double_free", merge(second[:1], first, second), sure)
+    culprits = merge(second[:1], first, second)
+    # Which of two functions freed it once too often does not follow from the records.
+    same = bool(first and second) and _names(first[:1]) == _names(second[:1])
+    return _of_one(_finding(report, modules, "double_free", culprits, sure), sure=same)
 
 
 def freed_wrongly(report: MemoryReport, modules: Modules | Missing) -> Finding:
@@ -75,7 +77,20 @@ def used_freed(report: MemoryReport, modules: Modules | Missing) -> Finding:
     sure = sure and not (report.mistake is Mistake.WRITTEN_FREE and report.may_be_run_over)
     guilty = freers[0].module
     mine = [one for one in users if one.module == guilty] if caught else []
-    return _finding(report, modules, "use_after_free", merge(freers, mine), sure)
+    finding = _finding(report, modules, "use_after_free", merge(freers, mine), sure)
+    # Of a helper and the function that called it, either may have freed too early.
+    return _of_one(finding, sure=len(_names(freers)) == 1)
+
+
+def _names(culprits: Sequence[Culprit]) -> set[tuple[str | None, str | None]]:
+    return {(one.module, one.function) for one in culprits}
+
+
+def _of_one(finding: Finding, *, sure: bool) -> Finding:
+    """The finding, only possible in whom it blames where that may be one of several."""
+    if sure or finding.certainty is Certainty.POSSIBLE:
+        return finding
+    return replace(finding, certainty=Certainty.POSSIBLE, cause_certainty=finding.certainty)
 
 
 def wrote_over(
@@ -103,8 +118,8 @@ def wrote_over(
     if not found:
         found, _ = _callers(report.allocated, None, "allocated the object that was too small")
     found = merge(before, found[:1], after, found)
-    finding = _finding(report, modules, "heap_overflow", found, sure and not (by_others or strange))
-    return replace(finding, cause_certainty=Certainty.INFERRED) if sure and strange else finding
+    finding = _finding(report, modules, "heap_overflow", found, sure and not by_others)
+    return _of_one(finding, sure=not strange)
 
 
 def _allocated_by_others(report: MemoryReport, found: Sequence[Culprit]) -> bool:

@@ -91,7 +91,7 @@ def test_a_check_of_what_another_module_asked_for_is_that_modules() -> None:
     found = decided(TRAP, replace(named, frames=frames), BUG, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [c.module for c in found.culprits] == ["pool"]
-    assert found.certainty is Certainty.INFERRED
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
 
 
 def test_who_writes_what_was_checked_comes_before_who_checks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from handmade_facts import ABSENT, backtrace, fault, flow_step, way
@@ -10,18 +11,25 @@ from handmade_facts import ABSENT, backtrace, fault, flow_step, way
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.divide_error import divide_error
 from oopsight.evidence import Address
-from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.modules.state_writers import StateWriters
 
 TRACE = backtrace(rate=Role.FAULT, tick=Role.CALLER)
 ERROR = fault(None, exception="divide_error", instruction="div ecx", function="rate")
 
 
-def divided(instruction: str, **registers: int) -> Finding | Clear | Undecided:
+ONE = replace(TRACE, frames=TRACE.frames[:1])
+
+
+def divided(
+    instruction: str, made: Backtrace = TRACE, checked: Any = ABSENT, **registers: int
+) -> Finding | Clear | Undecided:
     values = tuple((name, Address(value)) for name, value in registers.items())
-    trace = replace(TRACE, registers=values, exception="divide_error")
-    return divide_error(replace(ERROR, instruction=instruction), trace, ABSENT, ABSENT)
+    trace = replace(made, registers=values, exception="divide_error")
+    error = replace(ERROR, instruction=instruction)
+    return divide_error(error, trace, checked, ABSENT, ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +44,7 @@ def divided(instruction: str, **registers: int) -> Finding | Clear | Undecided:
 def test_the_divisor_is_shown_in_its_width(instruction: str, registers: dict[str, int]) -> None:
     found = divided(instruction, **registers)
     assert isinstance(found, Finding)
-    assert found.certainty is Certainty.SHOWN
+    assert found.cause_certainty is Certainty.SHOWN
     assert "= 0" in found.chain[0].claim
     assert [c.function for c in found.culprits] == ["rate", "tick"]
 
@@ -45,13 +53,13 @@ def test_the_divisor_is_shown_in_its_width(instruction: str, registers: dict[str
 def test_a_divisor_that_is_not_zero_or_not_known_is_not_called_zero(instruction: str) -> None:
     found = divided(instruction, rsi=7)
     assert isinstance(found, Finding)
-    assert found.certainty is Certainty.INFERRED
+    assert found.cause_certainty is Certainty.INFERRED
     assert "by zero." not in found.summary
 
 
 def test_clear_and_undecided() -> None:
     page: Fault = fault()
-    assert isinstance(divide_error(page, TRACE, ABSENT, ABSENT), Clear)
+    assert isinstance(divide_error(page, TRACE, ABSENT, ABSENT, ABSENT), Clear)
 
 
 def test_who_writes_the_divisor_comes_before_who_divides() -> None:
@@ -60,15 +68,27 @@ def test_who_writes_the_divisor_comes_before_who_divides() -> None:
     error = replace(ERROR, instruction="div ecx")
     frames = tuple(replace(one, module="shaper") for one in TRACE.frames)
     trace = replace(TRACE, frames=frames, registers=(("rcx", Address(0)),))
-    answer = divide_error(error, trace, writers, ABSENT)
+    answer = divide_error(error, trace, ABSENT, writers, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "shape_set_rate"
     assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
     # Where others set zero on purpose, who divides has to look out for it.
-    answer = divide_error(error, trace, replace(writers, zeroes=True), ABSENT)
+    answer = divide_error(error, trace, ABSENT, replace(writers, zeroes=True), ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "rate"
     # What another module writes has nothing to do with this one.
-    other = divide_error(error, trace, replace(writers, module="other"), ABSENT)
+    other = divide_error(error, trace, ABSENT, replace(writers, module="other"), ABSENT)
     assert isinstance(other, Finding)
-    assert other.certainty is Certainty.SHOWN
+    assert other.culprits[0].function == "rate"
+
+
+def test_who_is_to_blame_is_shown_only_where_nobody_else_had_the_divisor() -> None:
+    kept = CheckedValue((way(flow_step("loaded", "rate", 0, "shaper")),), alone=True)
+    for trace, checked, certainty in (
+        (ONE, ABSENT, Certainty.SHOWN),
+        (ONE, kept, Certainty.POSSIBLE),
+        (TRACE, ABSENT, Certainty.POSSIBLE),
+    ):
+        found = divided("div ecx", trace, checked, rcx=0)
+        assert isinstance(found, Finding)
+        assert found.certainty is certainty

@@ -27,9 +27,13 @@ DRIVER = replace(
 def test_a_module_that_calls_it_means_to() -> None:
     found = panic_called(OTHER, DRIVER, log("Kernel panic - not syncing: fencing this node"))
     assert isinstance(found, Finding)
-    assert found.certainty is Certainty.SHOWN
     assert found.title.endswith("called panic(): fencing this node")
     assert [c.function for c in found.culprits] == ["fence", "beat"]
+    # Which of the two meant to is open.
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    found = panic_called(OTHER, replace(DRIVER, frames=DRIVER.frames[:2]), ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.SHOWN
 
 
 def test_a_module_is_only_possible_where_the_kernels_own_code_panicked_below_it() -> None:

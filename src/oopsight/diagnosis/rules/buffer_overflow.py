@@ -11,11 +11,15 @@ Why it happens
 How it is decided
     The check's own words are in the log: what was to be copied, and how much room there is. It is
     made before the access, so that whoever called the checked function is to blame; the check and
-    the copying function serve all.
+    the copying function serve all. Machine code tells where the length came from. Where the call
+    of the module brought it, as a user's does, the function that did not compare it is to blame.
+    Where it was read from a field, those functions of the module come first that write there.
 
 When it is wrong
-    The length may be a caller's mistake. A "field-spanning write" can be meant, where a structure's
-    further members are filled by the same copy; only with ``panic_on_warn`` does it stop anything.
+    A length that a function's caller in its module made, that lay in memory, or that was not
+    followed back may be another's mistake: then only the cause is sure, and who is to blame is
+    *possible*. A "field-spanning write" can be meant, where a structure's further members are
+    filled by the same copy; only with ``panic_on_warn`` does it stop anything.
 
 Example
     ``bcn_set_ssid()`` copies 80 bytes from the user into ``ssid``, which has 32.
@@ -27,14 +31,26 @@ Look next
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.diagnosis.places import (
+    culprits,
+    state_culprits,
+    state_step,
+    suspects,
+    title_of,
+    wrote_state,
+)
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.bounds_length import BoundsLength
 from oopsight.evidence.corruption.bounds_report import BoundsReport
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.modules.prints import Prints
 
 
 def buffer_overflow(
-    report: BoundsReport | Missing, backtrace: Backtrace
+    report: BoundsReport | Missing,
+    backtrace: Backtrace,
+    length: BoundsLength | Missing,
+    prints: Prints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a check of bounds stopped the machine, and for whom it was made."""
     if isinstance(report, Missing):
@@ -45,16 +61,25 @@ def buffer_overflow(
     who = title_of(blamed[0])
     # What the kernel's own code did for a module may be its mistake as well.
     direct = next(f for f in backtrace.blamable if not f.inline).index == blamed[0].index
+    established = Certainty.INFERRED if direct and not report.no_end else Certainty.POSSIBLE
+    brought = isinstance(length, BoundsLength) and length.brought
+    steps = [
+        Step(f"{report.checker} reported: {report.words}", (report.text,)),
+        Step(f"the check was made for {who}", (blamed[0].pointer,)),
+    ]
+    found = culprits(blamed, f"its access is too long: {report.words}", thing=report.what)
+    state = length.state if isinstance(length, BoundsLength) else None
+    if state is not None and wrote_state(state, blamed) is not None:
+        steps.append(state_step(state))
+        found = state_culprits(state, found, prints)
     return Finding(
         title=f"buffer overflow in {who}, stopped by {report.checker}",
         summary=f"{who} went past the end of a buffer: {report.words}.",
-        certainty=Certainty.INFERRED if direct and not report.no_end else Certainty.POSSIBLE,
+        certainty=established if brought else Certainty.POSSIBLE,
+        cause_certainty=None if brought else established,
         depth=Depth.ROOT_CAUSE,
-        chain=(
-            Step(f"{report.checker} reported: {report.words}", (report.text,)),
-            Step(f"the check was made for {who}", (blamed[0].pointer,)),
-        ),
-        culprits=culprits(blamed, f"its access is too long: {report.words}", thing=report.what),
+        chain=tuple(steps),
+        culprits=found,
         advice=("Compare the length with the room that there is before the copy.",),
         refines=("bug_on", "warning", "panic_called"),
     )

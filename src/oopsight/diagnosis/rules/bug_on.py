@@ -12,16 +12,16 @@ How it is decided
     checks, the comparison from the code that led to the trap, the values from the registers. Where
     the check is in the kernel's own code and a module is among its callers, the module's innermost
     function is suspect: it used the kernel's function wrongly, or with what another had spoilt. So
-    is the module that called, by name, the function of another module whose check failed. Both are
-    *possible* only.
+    is the module that called, by name, the function of another module whose check failed. That a
+    check failed is sure; who is to blame is *possible* only, as it does not tell who brought the
+    state about.
 
 When it is wrong
     The state may have been brought about by somebody who is not on the stack: where what was
-    compared was read from memory to which other functions of the module write, these come first,
-    and the verdict is *possible*; last of them who moves it only in the direction that mends what
-    the check found. Of a timer that the kernel's check finds without a function those come first
-    who make such an object and do not set the timer up. A rule that finds how it was damaged goes
-    before this one.
+    compared was read from memory to which other functions of the module write, these come first;
+    last of them who moves it only in the direction that mends what the check found. Of a timer that
+    the kernel's check finds without a function those come first who make such an object and do not
+    set the timer up. A rule that finds how it was damaged goes before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
@@ -122,15 +122,14 @@ def bug_on(
         found = state_culprits(state, found, prints)
     if innocent and isinstance(warned, WarnedObject) and warned.module == blamed[0].module:
         found = set_up_by(warned, found)
-    # What the kernel's function checks may be of an object that others had before.
-    open_ = bool(asked) or state is not None or innocent
     return Finding(
         title=f"BUG in {title_of(checked)}"
         + (f", called for {title_of((asked or blamed)[0])}" if innocent or asked else ""),
         summary=f"A check in {title_of(checked)}{where(site)} failed"
         + (f"; {title_of(blamed[0])} called it." if innocent else "."),
-        certainty=Certainty.POSSIBLE if open_ else Certainty.INFERRED,
-        cause_certainty=Certainty.INFERRED if state is not None or innocent else None,
+        # A check tells that the state is wrong, not who brought it about.
+        certainty=Certainty.POSSIBLE,
+        cause_certainty=None if asked else Certainty.INFERRED,
         depth=Depth.SYMPTOM,
         chain=tuple(steps),
         culprits=found,

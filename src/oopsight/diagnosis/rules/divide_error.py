@@ -14,8 +14,9 @@ How it is decided
 When it is wrong
     The function that divides may have been handed the zero; its callers of the same module are
     named after it. Where it read the divisor from memory to which other functions of the module
-    write, these come first: one of them let the zero in, and the verdict is *possible*. Where one
-    of them sets zero on purpose, who divides stays first.
+    write, these come first: one of them let the zero in. Where one of them sets zero on purpose,
+    who divides stays first. In each of these cases, and wherever the divisor lay in memory, only
+    the cause is shown, and who is to blame is *possible*.
 
 Example
     ``div ecx`` with ``rcx`` = 0 in ``shape_per_second()``, called by the timer's ``shape_tick()``.
@@ -39,6 +40,7 @@ from oopsight.diagnosis.places import (
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import DIVIDE_ERROR, Fault
+from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import Pointer, RegisterPointer
@@ -47,7 +49,11 @@ _WHOLE = {"cx": "rcx", "bx": "rbx", "si": "rsi", "di": "rdi", "bp": "rbp", "ax":
 
 
 def divide_error(
-    fault: Fault, backtrace: Backtrace, writers: StateWriters | Missing, prints: Prints | Missing
+    fault: Fault,
+    backtrace: Backtrace,
+    checked: CheckedValue | Missing,
+    writers: StateWriters | Missing,
+    prints: Prints | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether something was divided by zero."""
     if fault.exception != DIVIDE_ERROR:
@@ -76,8 +82,9 @@ def divide_error(
         steps.append(Step(f"it was called by {title_of(blamed[1])}", (blamed[1].pointer,)))
     zero = divisor == 0
     found = culprits(blamed, "divides without a check for zero", others="handed it on")
-    certainty = Certainty.SHOWN if zero else Certainty.INFERRED
-    of_cause = None
+    established = Certainty.SHOWN if zero else Certainty.INFERRED
+    # Who left zero in memory, or handed it on, may be to blame as well as who did not look.
+    others = isinstance(checked, CheckedValue) or len(blamed) > 1
     state = wrote_state(writers, blamed)
     if state is not None:
         steps.append(state_step(state))
@@ -85,14 +92,13 @@ def divide_error(
         found = state_culprits(
             replace(state, alone=state.alone and not state.zeroes), found, prints
         )
-        certainty, of_cause = Certainty.POSSIBLE, certainty
     return Finding(
         title=f"division by zero in {title_of(blamed[0])}",
         summary=f"{title_of(blamed[0])} divided by zero."
         if zero
         else f"a division in {title_of(blamed[0])} has no result that fits.",
-        certainty=certainty,
-        cause_certainty=of_cause,
+        certainty=Certainty.POSSIBLE if others else established,
+        cause_certainty=established if others else None,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=found,

@@ -15,10 +15,11 @@ How it is decided
 
 When it is wrong
     Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
-    Who freed it first is known only from the allocator's records. Where two modules freed it, the
-    one that had not allocated it is suspect, and the verdict only *possible*. So it is without such
-    a record, as the first of the two may be the one too many, and where the object cannot be read;
-    first named is who frees what the field holds, and leaves the pointer.
+    Who freed it first is known only from the allocator's records. Unless the same function freed it
+    both times, the first of the two may be the one too many: who is to blame is *possible* only, as
+    it is where the object cannot be read. Where two modules freed it, the one that had not
+    allocated it is suspect. Without a record, first named is who frees what the field holds, and
+    leaves the pointer.
     Where another object held the pointer, who duplicates such objects as a whole comes first; then
     a helper that frees on some ways what it is handed, and on others leaves that to its caller, who
     frees it now; then who else has the helper at work free the same, and keeps what held it.
@@ -59,7 +60,7 @@ from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.memory.slab_tracks import TrackFrame
+from oopsight.evidence.memory.slab_tracks import Track, TrackFrame
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
@@ -149,10 +150,11 @@ def _freed_again(
     elif not any(one.module for one in culprits) and _others(modules):
         # The kernel frees what is its own; who freed it before has returned long since.
         certainty = Certainty.POSSIBLE
-    elif track is None:
-        # Who freed it first is not recorded, and that free may be the one too many.
+    elif track is None or not _by_itself(track, culprits):
+        # The first free may be the one too many.
         certainty = Certainty.POSSIBLE
-        culprits = _with_first_free(culprits, flow, backtrace, doers)
+        if track is None:
+            culprits = _with_first_free(culprits, flow, backtrace, doers)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
         summary=summary,
@@ -168,6 +170,14 @@ def _freed_again(
         ),
         refines=("use_after_free", "bug_on"),
     )
+
+
+def _by_itself(track: Track, culprits: list[Culprit]) -> bool:
+    """Whether, by the allocator's record, the same function freed the object both times."""
+    first = track_culprits(track, "", 1)
+    return [(one.module, one.function) for one in first + culprits[:1]].count(
+        (culprits[0].module, culprits[0].function)
+    ) > 1
 
 
 def _given_steps(

@@ -23,12 +23,13 @@ How it is decided
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
     elsewhere. Only where the entry had been deleted or added before is the mistake itself shown;
-    else the verdict is *possible*. Which of two deletions is one too many stays open where several
-    functions of the module delete. An entry whose pointer is NULL was wiped: who fills memory in
-    use with zeros comes first. Where the list leads to the same place of another such object, that
-    was copied with its list's head. A head with NULL for a pointer was never set up: of the
-    functions that make what has it, those come first that do not, then who sets up such. An entry
-    that is on two lists may also have been freed while it was on the first, and allocated again.
+    else the verdict is *possible*. Which of two deletions is one too many stays open unless only
+    one function of the module deletes, and which of two additions always. An entry whose pointer
+    is NULL was wiped: who fills memory in use with zeros comes first. Where the list leads to the
+    same place of another such object, that was copied with its list's head. A head with NULL for a
+    pointer was never set up: of the functions that make what has it, those come first that do not,
+    then who sets up such. An entry that is on two lists may also have been freed while it was on
+    the first, and allocated again.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
@@ -174,11 +175,13 @@ def _without_lock(unlocked: Unlocked | Missing) -> list[Culprit]:
     return [Culprit(unlocked.module, name, None, None, why) for name in unlocked.functions]
 
 
-def _others_unlink(doers: Doers | Missing, culprits: list[Culprit]) -> bool:
-    """Whether the module has another function that can have deleted the entry before."""
+def _alone(report: ListReport | Missing, doers: Doers | Missing, culprits: list[Culprit]) -> bool:
+    """Whether nobody else can have done what makes this deletion the one too many."""
+    if isinstance(report, ListReport) and report.double_add:
+        return False  # whoever added it before may have had to take it off
     if isinstance(doers, Missing) or not culprits or culprits[0].module != doers.module:
         return False
-    return any(name != culprits[0].function for name in doers.unlinks)
+    return all(name == culprits[0].function for name in doers.unlinks)
 
 
 def list_corruption(
@@ -256,8 +259,8 @@ def list_corruption(
     # That the list is broken is shown; who broke it only where the entry tells it itself.
     certainty = Certainty.SHOWN if shown else Certainty.POSSIBLE
     of_cause = None
-    if shown and _others_unlink(doers, culprits):
-        # Which of two deletions is the one too many is open.
+    if shown and not _alone(report, doers, culprits):
+        # Which of two deletions, or additions, is the one too many is open.
         certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
     does = "worked on a list that is broken"
     if isinstance(again, SetUpAgain):

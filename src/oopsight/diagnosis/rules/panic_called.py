@@ -12,7 +12,8 @@ How it is decided
 
 When it is wrong
     The kernel's own functions call panic() for others' mistakes; without a module the verdict says
-    only who called.
+    only who called. Where a function of the same module had called the one that panicked, either
+    may have decided to: who is to blame is *possible* then.
 
 Example
     ``hbdisk_fence()`` panics with "fencing this node".
@@ -69,10 +70,14 @@ def panic_called(symptom: Symptom, backtrace: Backtrace, log: Log | Missing) -> 
     blamed = [f for f in frames if f.plumbing is None and f.module == caller.module]
     # The kernel's own functions between may have panicked for a crash that is not told.
     own = caller.module is not None and itself
+    established = Certainty.SHOWN if own else Certainty.POSSIBLE
+    # Whoever called it in its module may have meant it to.
+    alone = len(blamed) == 1
     return Finding(
         title=f"{title_of(caller)} called panic(){said}",
         summary=f"{title_of(caller)} stopped the machine of its own accord{said}.",
-        certainty=Certainty.SHOWN if own else Certainty.POSSIBLE,
+        certainty=established if alone else Certainty.POSSIBLE,
+        cause_certainty=None if alone else established,
         depth=Depth.ROOT_CAUSE if own else Depth.SYMPTOM,
         chain=(Step(f"panic() was called by {title_of(caller)}{said}", tuple(because)),),
         culprits=culprits(blamed, "called panic()"),

@@ -16,6 +16,7 @@ How it is decided
 When it is wrong
     The unwinder stops after some hundred frames; the innermost are the ones looked at. Who recurses
     may be right to, and the ring in the data somebody else's: who is to blame is *possible* only.
+    So it is of large frames none of which takes half of the stack.
 
 Example
     ``expr_eval()`` and ``expr_child()``, 104 bytes each time round, 150 times.
@@ -42,6 +43,8 @@ _FEWEST = 4
 """Times that a sequence must repeat to be called recursion."""
 _LONGEST_CYCLE = 64
 _LARGE = 1024
+_MOST_OF_STACK = 8192
+"""Half of what there is."""
 
 
 def stack_overflow(symptom: Symptom, backtrace: Backtrace) -> Finding | Clear | Undecided:
@@ -110,10 +113,13 @@ def _big_frames(symptom: Symptom, backtrace: Backtrace, frames: list[Frame]) -> 
             chain=(Step("the kernel reported that the stack is used up", headline),),
             culprits=culprits(blamed, "innermost on the stack"),
         )
+    alone = large[0][0] >= _MOST_OF_STACK
     return Finding(
         title=f"stack overflow: {title_of(large[0][1])} takes {large[0][0]} bytes",
         summary=f"The stack is used up; {title_of(large[0][1])} alone takes {large[0][0]} bytes.",
-        certainty=Certainty.INFERRED,
+        # Where several take their share, each fits with less of the others.
+        certainty=Certainty.INFERRED if alone else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED,
         depth=Depth.MECHANISM,
         chain=(
             *(

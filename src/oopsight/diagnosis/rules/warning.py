@@ -17,10 +17,11 @@ How it is decided
     as it was destroyed, those come first that can have lost them, by the module's code.
 
 When it is wrong
-    What the kernel complains of may be an object's state, or what else the caller was in; then the
-    verdict is *possible*. As with a BUG(), the state may have been brought about by somebody who is
-    not on the stack: other functions of the module that write to what was compared come first, and
-    the verdict is *possible*, too.
+    What the kernel complains of may be an object's state, or what else the caller was in, or what a
+    module's exit function finds of the work of others; then who is to blame is *possible* only. As
+    with a BUG(), the state that a module's own check found may have been brought about by somebody
+    who is not on the stack: other functions of the module that write to what was compared come
+    first, and who is to blame is *possible*, too.
 
 Example
     ``remove_proc_entry()`` warns of a name that ``gwcon_exit()`` never created.
@@ -45,7 +46,7 @@ from oopsight.diagnosis.places import (
     wrote_state,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.crash.bug_site import BugSite, where
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
@@ -92,45 +93,11 @@ def warning(  # each is a fact
     before = _before(log, symptom)
     if before is not None:
         steps.append(Step(f"printed just before: {before.text}", (before,)))
-    who: tuple[Culprit, ...] = ()
-    state: StateWriters | None = None
-    sure = True
-    if isinstance(transition, ModuleTransition) and not any(f.module for f in blamed):
-        steps.append(
-            Step(
-                f"module {transition.module} was in its {transition.phase} function",
-                (transition.state,),
-            )
-        )
-        who = tuple(
-            Culprit(
-                transition.module,
-                name,
-                None,
-                None,
-                f"part of the module's {transition.phase}; it ends in a jump and leaves no frame",
-            )
-            for name in transition.functions
-        ) or (Culprit(transition.module, None, None, None, "it was in its exit function"),)
-    elif (named := _handler(before)) is not None and not any(f.module for f in blamed):
-        who = (named,)
-    elif blamed:
-        if checked is None or blamed[0].index != checked.index:
-            told = warned.told if isinstance(warned, WarnedObject) else None
-            given = f", with {told}" if told is not None else ""
-            steps.append(Step(f"called for {title_of(blamed[0])}{given}", (blamed[0].pointer,)))
-        who = culprits(blamed, "its call, or its check, raised the warning")
-        if checked is not None and checked.module is None and blamed[0].module is not None:
-            sure = isinstance(warned, WarnedObject) and warned.told is not None
-            who = set_up_by(warned, who)
-        if checked is not None and checked.module is not None:
-            state = wrote_state(writers, blamed)
-        if state is not None:
-            steps.append(state_step(state))
-            who = state_culprits(state, who, prints)
-            sure = False
-    else:
+    found = _who(backtrace, blamed, transition, _handler(before), writers, prints, warned)
+    if found is None:
         return Undecided("no function on the crash path can be to blame")
+    told, who, sure = found
+    steps += told
     kind = None
     if isinstance(left, LeftObjects):
         # Who destroys a cache has mostly not lost what is in it.
@@ -150,6 +117,55 @@ def warning(  # each is a fact
         culprits=who,
         advice=("Mend what the warning complains of; panic_on_warn is meant for testing.",),
     )
+
+
+_Who = tuple[list[Step], tuple[Culprit, ...], bool]
+"""What more there is to tell, who is to blame, and whether that is sure."""
+
+
+def _who(
+    backtrace: Backtrace,
+    blamed: tuple[Frame, ...],
+    transition: ModuleTransition | Missing,
+    handler: Culprit | None,
+    writers: StateWriters | Missing,
+    prints: Prints | Missing,
+    warned: WarnedObject | Missing,
+) -> _Who | None:
+    if not any(frame.module for frame in blamed):
+        if isinstance(transition, ModuleTransition):
+            return _in_transition(transition)
+        if handler is not None:
+            return [], (handler,), True
+    if not blamed:
+        return None
+    who = culprits(blamed, "its call, or its check, raised the warning")
+    checked, steps = backtrace.fault, []
+    told = warned.told if isinstance(warned, WarnedObject) else None
+    if checked is None or blamed[0].index != checked.index:
+        given = f", with {told}" if told is not None else ""
+        steps.append(Step(f"called for {title_of(blamed[0])}{given}", (blamed[0].pointer,)))
+    if checked is None or blamed[0].module is None:
+        return steps, who, True
+    if checked.module is None:
+        return steps, set_up_by(warned, who), told is not None
+    # A module's own check tells that the state is wrong, not who brought it about.
+    state = wrote_state(writers, blamed)
+    if state is None:
+        return steps, who, False
+    return [*steps, state_step(state)], state_culprits(state, who, prints), False
+
+
+def _in_transition(transition: ModuleTransition) -> _Who:
+    """A module's init or exit function, which called the kernel as its last act."""
+    step = Step(
+        f"module {transition.module} was in its {transition.phase} function", (transition.state,)
+    )
+    why = f"part of the module's {transition.phase}; it ends in a jump and leaves no frame"
+    named = [Culprit(transition.module, name, None, None, why) for name in transition.functions]
+    unnamed = Culprit(transition.module, None, None, None, "it was in its exit function")
+    # What it undoes, or finds there already, others of its functions may have done.
+    return [step], tuple(named) or (unnamed,), False
 
 
 def _handler(text: LogPointer | None) -> Culprit | None:

@@ -58,11 +58,11 @@ def collect(
         return Missing(Why.NOT_APPLICABLE, "the check serves any caller")
     found = calls(session, backtrace, None)
     context = found.context(0)
-    at = None if context is None else _decided_at(context)
+    at = None if context is None else tested_before(context)
     if context is None or at is None:
         return Missing(Why.NOT_APPLICABLE, "what led there is not one comparison")
     follower = Follower(session, Namer(session, modules, backtrace), found)
-    operands = dict(_ways(follower, context, at, _DEEPEST))
+    operands = dict(operand_ways(follower, context, at, _DEEPEST))
     ways = list(operands)
     kept = [way for way in ways if way.ended == "loaded" and is_kept(way)]
     kept = kept or [way for way in ways if way.ended == "lost" and not _is_of_call(way)]
@@ -100,7 +100,9 @@ def _is_taken(code: Function, jump: int, trap: int) -> bool:
     return at != jump + 1
 
 
-def _ways(follower: Follower, context: Context, at: int, deep: int) -> Iterator[tuple[Way, int]]:
+def operand_ways(
+    follower: Follower, context: Context, at: int, deep: int
+) -> Iterator[tuple[Way, int]]:
     """The way of each operand, and the operand's place.
 
     Where one was computed of several numbers, those of these, which have none.
@@ -125,7 +127,7 @@ def _ways(follower: Follower, context: Context, at: int, deep: int) -> Iterator[
             inner = context.function.index(int(way.end.instruction.address)) if way.end else None
             parts: list[Way] = []
             if way.ended == "lost" and deep and inner is not None and inner != at:
-                parts = [part for part, _ in _ways(follower, context, inner, deep - 1)]
+                parts = [part for part, _ in operand_ways(follower, context, inner, deep - 1)]
             if not parts:
                 yield way, number
             for part in parts:
@@ -142,7 +144,7 @@ def _is_of_call(way: Way) -> bool:
     return way.ended != "lost" or bool(way.passed_by) or "was entered" in way.why
 
 
-def _decided_at(context: Context) -> int | None:
+def tested_before(context: Context) -> int | None:
     """The instruction whose operands decided: the division, or the comparison before a trap."""
     code, at = context.function, context.at
     row = code.instructions[at]
