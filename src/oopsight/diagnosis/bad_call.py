@@ -95,22 +95,21 @@ def bad_call(
     meant = null or (source is not None and source.kind in ("module", "kernel"))
     # A table of functions is data: where code was read, the pointer to the table was wrong.
     meant = meant and not (called is not None and called.from_code)
-    certainty = Certainty.INFERRED
+    established = Certainty.INFERRED
     if called is not None:
-        certainty = Certainty.SHOWN if meant else Certainty.POSSIBLE
-    of_cause = None
-    if left_by or isinstance(chosen, ChosenHandler):
-        # Whoever called the kernel need not have to do with what a table lacks.
-        culprits = merge(_choosing(chosen), merge(left_by, culprits))
-        certainty, of_cause = Certainty.POSSIBLE, certainty
+        established = Certainty.SHOWN if meant else Certainty.POSSIBLE
+    # Whoever called the kernel need not have to do with what a table lacks.
+    culprits = merge(_choosing(chosen), left_by, culprits)
+    # Who should have set what was kept, or chose the table, may be to blame as well as who called.
+    kept_by_others = source is not None or bool(left_by) or isinstance(chosen, ChosenHandler)
     kept = f" read from {called.first.name}" if called and called.first.name else ""
     blamed = blamed_first(culprits, "the kernel")
     caller = where(called.first.function, called.first.module) if called is not None else blamed
     return Finding(
         title=f"call of a {'NULL' if null else 'bad'} function pointer by {caller}",
         summary=f"{caller} called the function pointer {what}{kept}; no code is there.",
-        certainty=certainty,
-        cause_certainty=of_cause,
+        certainty=Certainty.POSSIBLE if kept_by_others else established,
+        cause_certainty=established if kept_by_others else None,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -21,6 +21,8 @@ from oopsight.evidence import Address
 from oopsight.evidence.corruption.stray_stores import StrayStore, StrayStores
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.chosen_handlers import ChosenHandler
+from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.target_writers import TargetWriters
 from oopsight.evidence.pointers import ModulePointer
 
 TARGET = Address(0xFFFFFFFFC0395070)
@@ -31,7 +33,7 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     held = owner(0xFFFFFFFFC0001008, "module", module="segment")
     step = flow_step("loaded", "refresh", 0, "panel")
     flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
-    assert isinstance(bad_function_pointer(NULL, backtrace(), flow, *[ABSENT] * 5), Clear)
+    assert isinstance(bad_function_pointer(NULL, backtrace(), flow, *[ABSENT] * 6), Clear)
     finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 9)
     assert isinstance(finding, Finding)
     assert [c.module for c in finding.culprits][:1] == ["panel"]
@@ -62,25 +64,41 @@ def test_why_a_pointer_in_an_object_went_bad_is_open() -> None:
     for kind in ("module", "slab"):
         held = owner(0xFFFFFFFFC0001008, kind, module=None)
         flow = data_flow(way(step, name="notify", held_in=held), subject="target")
-        finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 5)
+        finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 6)
         assert isinstance(finding, Finding)
-        certainties.append(finding.certainty)
+        assert finding.certainty is Certainty.POSSIBLE
+        certainties.append(finding.cause_certainty)
     assert certainties == [Certainty.SHOWN, Certainty.POSSIBLE]
+
+
+def test_who_took_data_for_a_function_comes_before_who_called_it() -> None:
+    wild = fault(TARGET, access="execute", pc=TARGET, operand=None)
+    step = flow_step("loaded", "poll", int(TARGET), "hub")
+    held = owner(0xFFFFFFFFC0001008, "slab")
+    flow = data_flow(way(step, name="channel.convert", held_in=held), subject="target")
+    state = StateWriters("hub", flow.first, ("hub_select",))
+    for to_data, order in ((True, ["hub_select", "poll"]), (False, ["poll", "hub_select"])):
+        writers = TargetWriters(state, to_data)
+        finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 5, writers)
+        assert isinstance(finding, Finding)
+        mine = [one.function for one in finding.culprits if one.module == "hub"]
+        assert mine[:2] == order
+        assert finding.certainty is Certainty.POSSIBLE
 
 
 def test_a_target_in_an_unloaded_module_is_another_rule_s() -> None:
     made = fault(TARGET, access="execute", pc=TARGET, operand=None)
     there = modules(module("still", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0401000))
-    assert isinstance(bad_function_pointer(made, backtrace(), ABSENT, there, *[ABSENT] * 4), Clear)
+    assert isinstance(bad_function_pointer(made, backtrace(), ABSENT, there, *[ABSENT] * 5), Clear)
 
 
 def test_code_that_was_being_carried_out_is_none() -> None:
-    assert isinstance(bad_function_pointer(fault(), backtrace(), *[ABSENT] * 6), Clear)
+    assert isinstance(bad_function_pointer(fault(), backtrace(), *[ABSENT] * 7), Clear)
 
 
 def test_with_nobody_on_the_stack_it_is_undecided() -> None:
     alone = backtrace(nowhere=Role.PANIC_PATH)
-    assert isinstance(bad_function_pointer(NULL, alone, *[ABSENT] * 6), Undecided)
+    assert isinstance(bad_function_pointer(NULL, alone, *[ABSENT] * 7), Undecided)
 
 
 def test_who_stores_by_an_index_that_can_lead_to_the_pointer_comes_first() -> None:
@@ -90,7 +108,7 @@ def test_who_stores_by_an_index_that_can_lead_to_the_pointer_comes_first() -> No
     flow = data_flow(way(step, name="notify", held_in=held), subject="target")
     panel = ModulePointer("panel", loaded=True, base=Address(0xFFFFFFFFC0000000))
     strays = StrayStores(panel, "notify", (StrayStore("set_key", 8, 0, 8),))
-    finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 3, strays, ABSENT)
+    finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 3, strays, ABSENT, ABSENT)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
     assert finding.culprits[0].function == "set_key"
@@ -102,6 +120,6 @@ def test_a_pointer_that_was_read_from_code_was_no_member_of_a_table() -> None:
     held = owner(0xFFFFFFFFC0001008, "module", module="panel")
     step = flow_step("loaded", "walk", 0x2E2E2E2E, "panel")
     flow = data_flow(way(step, held_in=held), subject="target")
-    finding = bad_function_pointer(wild, backtrace(), replace(flow, from_code=True), *[ABSENT] * 5)
+    finding = bad_function_pointer(wild, backtrace(), replace(flow, from_code=True), *[ABSENT] * 6)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE

@@ -34,3 +34,16 @@ def test_container_of_null_is_none() -> None:
 
 def test_a_null_pointer_is_none() -> None:
     assert isinstance(error_pointer(fault(), backtrace(), ABSENT, ABSENT, doers=ABSENT), Clear)
+
+
+def test_a_function_of_the_same_module_may_not_have_been_meant_to_return_one() -> None:
+    got = way(
+        flow_step("returned", "reload", -2, "certs"),
+        returned_by="cert_open",
+        returner_module="certs",
+    )
+    finding = error_pointer(WRAPPED, backtrace(), data_flow(got), ABSENT, doers=ABSENT)
+    assert isinstance(finding, Finding)
+    assert finding.culprits[0].function == "reload"
+    assert "cert_open" in [one.function for one in finding.culprits]
+    assert (finding.certainty, finding.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)

@@ -10,13 +10,16 @@ Why it happens
 How it is decided
     The address that faulted is the program counter. The return address on the stack leads to the
     call; its operand, followed back, to the memory that held the pointer. Where that is an object
-    and not a table of the program, why it went bad is open, and the whole only *possible*. Where it
-    holds text, the functions of its module that copy memory come first; so do those that store by
-    an index which can lead there, as in ``wild_pointer``.
+    and not a table of the program, why it went bad is open, and the whole only *possible*. Where
+    the pointer leads to data of the program, those functions of the module come first that write
+    it; else they come last. Where it holds text, the functions of its module that copy memory come
+    first; so do those that store by an index which can lead there, as in ``wild_pointer``.
 
 When it is wrong
-    Where the program counter came from a damaged stack (a return, not a call) the word on top of
-    it is not the caller; that it must follow a call instruction guards against that.
+    Who calls a pointer that was kept in memory need not be to blame for it: that no code is there
+    is shown, and who is to blame only *possible*. Where the program counter came from a damaged
+    stack (a return, not a call) the word on top of it is not the caller; that it must follow a call
+    instruction guards against that.
 
 Example
     ``timer->function(timer)`` where the object holds text: a jump to what the letters spell.
@@ -28,10 +31,11 @@ Look next
 from __future__ import annotations
 
 from oopsight.cheap import replace
-from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Finding, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
 from oopsight.diagnosis.blame import merge, out_of_bounds_first, strays_first, writers_first
 from oopsight.diagnosis.doers import makers_that_omit
+from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
@@ -41,6 +45,7 @@ from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.target_writers import TargetWriters
 
 
 def bad_function_pointer(
@@ -52,6 +57,7 @@ def bad_function_pointer(
     doers: Doers | Missing,
     strays: StrayStores | Missing,
     complaints: Complaints | Missing,
+    writers: TargetWriters | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a call went to where no code is."""
     unset = makers_that_omit(doers)
@@ -75,4 +81,16 @@ def bad_function_pointer(
         return replace(
             outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(culprits)
         )
+    if isinstance(outcome, Finding) and isinstance(writers, TargetWriters):
+        return _kept(outcome, writers, unset)
     return outcome
+
+
+def _kept(outcome: Finding, writers: TargetWriters, unset: list[Culprit]) -> Finding:
+    """With who writes to the pointer; first where that took data for a function."""
+    state = writers.state
+    why = f"writes to {state.way.name or 'the field'}, which held no function's address"
+    found = [Culprit(state.module, name, None, None, why) for name in state.functions]
+    culprits = list(outcome.culprits)
+    culprits = merge(unset, found, culprits) if writers.to_data else merge(culprits, found)
+    return replace(outcome, chain=(*outcome.chain, state_step(state)), culprits=tuple(culprits))

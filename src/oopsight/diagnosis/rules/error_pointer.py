@@ -17,7 +17,9 @@ When it is wrong
     ``ERR_PTR(-1)``; -1 alone is therefore only *inferred*. With a member's offset added the
     address wraps around to a small one, and the kernel speaks of a NULL pointer. Of a code that was
     kept in memory it is open who stored it without a check: the verdict is *possible*, and first
-    named are those functions of the module that store there what a call returned.
+    named are those functions of the module that store there what a call returned. A function of
+    the same module that returned it may not have been meant to: then the cause is shown, and who is
+    to blame *possible*.
 
 Example
     ``kernel_read(filp_open(path))`` where the file is not there: ``ERR_PTR(-2)``, -ENOENT.
@@ -30,7 +32,7 @@ from __future__ import annotations
 
 import errno
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
     blamed_first,
     fault_step,
@@ -50,6 +52,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
+from oopsight.plumbing import base_name
 
 
 def _code(fault: Fault, flow: DataFlow | Missing) -> tuple[int, bool] | None:
@@ -106,13 +109,18 @@ def error_pointer(
     kept = isinstance(flow, DataFlow) and flow.first.ended == "loaded"
     if kept:
         culprits = merge(keepers(doers, f"the error code {name}"), culprits)
-    certainty = Certainty.SHOWN if shown else Certainty.INFERRED
+    # A function of the same module may not have been meant to return one.
+    astray = _module_returns(flow)
+    if astray is not None:
+        culprits = merge(culprits, [astray])
+    established = Certainty.SHOWN if shown else Certainty.INFERRED
     checker = blamed_first(culprits, used)
     does = "used" if checker == used else "stored"
     return Finding(
         title=f"error code {name} followed as a pointer in {fault.function}",
         summary=f"{used} used the error code {name}{source} as a pointer.",
-        certainty=Certainty.POSSIBLE if kept else certainty,
+        certainty=Certainty.POSSIBLE if kept or astray else established,
+        cause_certainty=established if astray else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),
@@ -123,3 +131,13 @@ def error_pointer(
         ),
         refines=("null_dereference", "wild_pointer", "bad_function_pointer"),
     )
+
+
+def _module_returns(flow: DataFlow | Missing) -> Culprit | None:
+    """The function of the user's own module that returned the error code."""
+    way = flow.first if isinstance(flow, DataFlow) else None
+    if way is None or way.returned_by is None or way.module is None:
+        return None
+    if way.returner_module != way.module:
+        return None
+    return Culprit(way.module, base_name(way.returned_by), None, None, "returned the error code")

@@ -32,11 +32,12 @@ When it is wrong
     only. Of a list's head which was never set up, as comparing with it tells, or of what has one,
     as a wait queue, those come first that make such an object and do not set it up, then those that
     set up such, or the module's initialisation. Of an object whose operations are another module's,
-    first of all whoever had it from the kernel: it took it for one of its own.
-    Of a NULL that a function had put in a variable of its own before another was to fill that, the
-    other comes first if on some way it returns as if it had: that is *possible* only, too. So is
-    who is to blame where the kernel itself called what a module's table lacks: first comes whoever
-    hands the kernel that function of its own, as a driver chooses how an interrupt is handled.
+    first of all whoever had it from the kernel: it took it for one of its own. Where a function set
+    NULL itself and handed it to another, either may be to blame. Of a NULL that a function had put
+    in a variable of its own before another was to fill that, the other comes first if on some way
+    it returns as if it had: that is *possible* only, too. So is who is to blame where the kernel
+    itself called what a module's table lacks: first comes whoever hands the kernel that function of
+    its own, as a driver chooses how an interrupt is handled.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -151,6 +152,9 @@ def null_dereference(
         certainty, of_cause = Certainty.POSSIBLE, certainty
         culprits = merge([_left_unfilled(unfilled)], culprits)
         source += f" {unfilled.function} was called to put another pointer there."
+    elif isinstance(flow, DataFlow) and flow.first.ended == "set" and flow.first.passed_by:
+        # Who is called with NULL on purpose may be the one who should have looked.
+        certainty, of_cause = Certainty.POSSIBLE, certainty
     if isinstance(zeroed, ZeroedObject):
         certainty, of_cause = Certainty.POSSIBLE, None
         source += " All of that object is zero: it may have been freed and allocated anew since."

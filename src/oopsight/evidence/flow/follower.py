@@ -98,7 +98,8 @@ class Follower:
                     step = replace(step, text=end_words(step, None, None, self._callee(move)))
                 steps.append(step)
                 inner = move.context
-            returned_by = self._callee(last) if last.how is How.RETURNED else None
+            returned = last.how is How.RETURNED
+            returned_by = self._callee(last) if returned else None
             steps[-1] = replace(steps[-1], text=end_words(steps[-1], name, held_in, returned_by))
             result.append(
                 Way(
@@ -113,6 +114,7 @@ class Follower:
                     held_in=held_in,
                     name=name,
                     returned_by=returned_by,
+                    returner_module=self._callee_module(last) if returned else None,
                     written_by=self._written_by(last, held_in),
                 )
             )
@@ -221,6 +223,12 @@ class Follower:
         if found is None or "x86_indirect" in found[0]:
             return None
         return found[0]
+
+    def _callee_module(self, move: Move) -> str | None:
+        target = move.context.function.instructions[move.index].target
+        modules = self.namer.modules
+        owner = None if target is None or modules is None else modules.owner(target)
+        return owner.name if owner is not None else None
 
     def _holder(
         self, move: Move, typed: tuple[Type, int] | None

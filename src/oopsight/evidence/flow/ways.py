@@ -65,6 +65,8 @@ class Way:
     """What that memory is called: ``kmem_cache.name``, ``telem_current`` …"""
     returned_by: str | None
     """The function that returned it."""
+    returner_module: str | None = None
+    """The module of that function."""
     written_by: tuple[TrackFrame, ...] = ()
     """Functions that were called through pointers before it was read from the caller's stack, and
     so can have left it there."""
