@@ -1,7 +1,8 @@
 """The kernels that are crashed: which ones Debian offers now, and their files.
 
-Versions move on in every suite, so none is named here: of each series the newest cloud kernel is
-taken whose image, debug symbols and headers are all offered.
+Versions move on in every suite, so none is named here: of each series the newest kernel is taken
+whose image, debug symbols and headers are all offered. A series is of cloud kernels, which boot
+fastest, unless it names another flavour.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from oopslab.cache import locked, new_directory, root
 from oopslab.errors import LabUnavailable
 from oopslab.packages import Suite
 
-# Where each series is looked for, in this order.
+# Where each series is looked for, in this order: its number, and its flavour behind a dash.
 SERIES: dict[str, tuple[str, ...]] = {
     "6.1": ("bookworm",),
     "6.12": ("bookworm", "trixie"),
     "7.2": ("forky",),
     "5.10": ("bullseye",),
+    "6.1-amd64": ("bookworm",),
+    "6.1-rt-amd64": ("bookworm",),
+    "6.12-amd64": ("bookworm", "trixie"),
+    "6.12-rt-amd64": ("bookworm", "trixie"),
 }
-_FLAVOUR = "cloud-amd64"
+_USUAL_FLAVOUR = "cloud-amd64"
 # The kernel's build tools are programs of their suite. Those of an older one run here; for a newer
 # one, its compiler and C library are unpacked as well, and modules are built in a root of them.
 _TOOLS_RUN_HERE = ("bullseye", "bookworm")
@@ -84,7 +89,17 @@ class Kernel:
     @property
     def version(self) -> tuple[int, ...]:
         """Major and minor number, for what depends on the kernel's age."""
-        return tuple(int(part) for part in self.series.split("."))
+        return tuple(int(part) for part in _parts(self.series)[0].split("."))
+
+
+def _parts(series: str) -> tuple[str, str]:
+    """Number and flavour of a series.
+
+    >>> _parts("6.1"), _parts("6.1-rt-amd64")
+    (('6.1', 'cloud-amd64'), ('6.1', 'rt-amd64'))
+    """
+    number, _, flavour = series.partition("-")
+    return number, flavour or _USUAL_FLAVOUR
 
 
 def _sort_key(release: str) -> list[int]:
@@ -93,14 +108,18 @@ def _sort_key(release: str) -> list[int]:
 
 
 def complete_releases(series: str, packages: Iterable[str]) -> list[str]:
-    """Cloud kernels of *series* with image, -dbg and headers among *packages*, newest first.
+    """Kernels of *series* with image, -dbg and headers among *packages*, newest first.
 
     >>> complete_releases("6.1", ["linux-image-6.1.0-9-cloud-amd64",
     ...     "linux-image-6.1.0-9-cloud-amd64-dbg", "linux-headers-6.1.0-9-cloud-amd64"])
     ['6.1.0-9-cloud-amd64']
     """
     offered = set(packages)
-    pattern = re.compile(rf"linux-image-({re.escape(series)}[.+~-].*{_FLAVOUR})$")
+    number, flavour = _parts(series)
+    # The plain flavour's name ends as all others' do.
+    pattern = re.compile(
+        rf"linux-image-({re.escape(number)}[.+~-](?!.*-\D+-{flavour}).*-{flavour})$"
+    )
     matches = (pattern.match(package) for package in offered)
     releases = [match[1] for match in matches if match]
     found = [release for release in releases if set(_packages(release)) <= offered]
@@ -113,7 +132,8 @@ def _packages(release: str) -> list[str]:
 
 
 def _choose(series: str) -> Kernel:
-    pattern = rf"^linux-(image|headers)-{re.escape(series)}.*{_FLAVOUR}"
+    number, flavour = _parts(series)
+    pattern = rf"^linux-(image|headers)-{re.escape(number)}.*{flavour}"
     reasons = []
     for name in SERIES[series]:
         suite = Suite(name)
@@ -125,7 +145,7 @@ def _choose(series: str) -> Kernel:
         for release in releases[:_ATTEMPTS]:
             if suite.downloadable(_packages(release)):
                 return Kernel(series, release, name)
-        reasons.append(f"Debian {name} offers no complete {series} {_FLAVOUR} kernel now")
+        reasons.append(f"Debian {name} offers no complete {number} {flavour} kernel now")
     raise LabUnavailable("; ".join(reasons))
 
 

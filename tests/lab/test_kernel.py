@@ -40,6 +40,19 @@ def test_the_newest_complete_kernel_comes_first() -> None:
     assert complete_releases("7.2", OFFERED) == []
 
 
+@pytest.mark.parametrize("flavour", ["amd64", "rt-amd64", "cloud-amd64"])
+def test_a_flavour_s_kernels_are_no_other_s(flavour: str) -> None:
+    offered = [
+        name
+        for release in ("6.1.0-57", "6.1.0-9")
+        for one in ("amd64", "rt-amd64", "cloud-amd64")
+        for image in (f"linux-image-{release}-{one}",)
+        for name in (image, f"{image}-dbg", f"linux-headers-{release}-{one}")
+    ]
+    series = "6.1" if flavour == "cloud-amd64" else f"6.1-{flavour}"
+    assert complete_releases(series, offered) == [f"6.1.0-57-{flavour}", f"6.1.0-9-{flavour}"]
+
+
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, object]:
     """An archive that gives what the dictionary says, and an empty cache."""
