@@ -48,6 +48,7 @@ def show_nodes(shell: Shell, out: Out) -> None:
             _node(shell, node, out)
     out.line("-" * 67 + "\n")
     _sections(shell, out)
+    _memory_blocks(shell, out)
 
 
 def _node(shell: Shell, node: Any, out: Out) -> None:
@@ -86,8 +87,18 @@ def _node(shell: Shell, node: Any, out: Out) -> None:
     out.line()
 
 
+_SECTION_STATES = {
+    "PRESENT": "P",
+    "HAS_MEM_MAP": "M",
+    "ONLINE": "O",
+    "EARLY": "E",
+    "TAINT_ZONE_DEVICE": "D",
+}
+"""A letter for each flag of ``enum`` in include/linux/mmzone.h that is shown."""
+
+
 def _sections(shell: Shell, out: Out) -> None:
-    from drgn.helpers.linux.mm import decode_memory_block_state, for_each_memory_block
+    """Sections of the memory map."""
     from drgn.helpers.linux.mmzone import (
         decode_section_flags,
         for_each_present_section,
@@ -96,13 +107,6 @@ def _sections(shell: Shell, out: Out) -> None:
         section_nr_to_pfn,
     )
 
-    letters = {
-        "PRESENT": "P",
-        "HAS_MEM_MAP": "M",
-        "ONLINE": "O",
-        "EARLY": "E",
-        "TAINT_ZONE_DEVICE": "D",
-    }  # one table
     try:
         sections = for_each_present_section(shell.prog)
     except readable_errors():
@@ -113,7 +117,7 @@ def _sections(shell: Shell, out: Out) -> None:
             coded = int(section_mem_map_addr(section).value_())
             mem_map = int(section_decode_mem_map(section, nr).value_())
             names = decode_section_flags(section)
-            state = "".join(c for word, c in letters.items() if word in names)
+            state = "".join(c for word, c in _SECTION_STATES.items() if word in names)
             pfn = int(section_nr_to_pfn(shell.prog, nr))
             out.row(
                 f"{nr:2}  {section.value_():016x}  {coded:016x}  {mem_map:016x}  {state:<4}  {pfn}",
@@ -124,6 +128,17 @@ def _sections(shell: Shell, out: Out) -> None:
                 pfn=pfn,
             )
     out.line()
+
+
+def _memory_blocks(shell: Shell, out: Out) -> None:
+    """What can be plugged in and out at once; nothing where the kernel has no such blocks."""
+    from drgn.helpers.linux.mm import (
+        decode_memory_block_state,
+        for_each_memory_block,
+        memory_block_size_bytes,
+    )
+    from drgn.helpers.linux.mmzone import section_nr_to_pfn
+
     try:
         blocks = list(out.walk(for_each_memory_block(shell.prog), "memory blocks", 1 << 20))
     except readable_errors():
@@ -131,8 +146,6 @@ def _sections(shell: Shell, out: Out) -> None:
     if not blocks:
         return
     out.line("   MEM_BLOCK        NAME       PHYSICAL RANGE    NODE  STATE   START_SECTION_NO")
-    from drgn.helpers.linux.mm import memory_block_size_bytes
-
     size = int(memory_block_size_bytes(shell.prog))
     for block in blocks:
         with out.item(f"memory block {block.value_():x}"):
@@ -276,57 +289,75 @@ def show_huge(shell: Shell, out: Out) -> None:
 
 
 def show_free(shell: Shell, out: Out, *, pages: bool, only: int | None = None) -> None:
-    """``kmem -f`` and ``-F``: the free lists, by order and kind, checked against the counter."""
-    from drgn.helpers.linux.list import list_for_each_entry
+    """``kmem -f`` and ``-F``: the free lists, by order and kind, checked against the counter.
 
+    :param pages: whether to show the pages of each list
+    :param only: a ``struct page``; then the free list that it is on is all that is shown
+    """
     whole = counted = 0
     for node in nodes(shell, out):
         for index, zone in enumerate(zones_of(node)):
             with out.item(f"zone {zone.value_():x}"):
-                name = zone_name(zone)
-                free = int(zone.vm_stat[0].counter.value_())
-                whole += free
-                low, size = int(zone.zone_start_pfn.value_()), int(zone.spanned_pages.value_())
-                if only is None:
-                    out.line(
-                        "ZONE  NAME        SIZE    FREE      MEM_MAP       START_PADDR  START_MAPNR"
-                    )  # a title
-                    where = f"{_page_at(shell, low):016x}" if size else f"{0:^16}"
-                    start = f"{low << 12:^11x}  {low:^11}"
-                    out.line(f"{index:3}   {name:<7} {size:8} {free:7}  {where}  {start}")
-                    if not size:
-                        out.line()
-                        continue
-                    out.line("AREA    SIZE  FREE_AREA_STRUCT  BLOCKS  PAGES")
-                for order, area in enumerate(zone.free_area):
-                    for head in area.free_list:
-                        blocks = 0
-                        entries = list_for_each_entry("struct page", head.address_of_(), "lru")
-                        found = []
-                        for page in out.walk(entries, "free list", MOST_FREE_BLOCKS):
-                            blocks += 1
-                            if pages or only is not None:
-                                found.append(page.value_())
-                        counted += blocks << order
-                        if only is not None:
-                            if any(p <= only < p + (64 << order) for p in found):
-                                out.line("AREA    SIZE  FREE_AREA_STRUCT")
-                                out.line(f"{order:3} {4 << order:7}k  {area.address_:x}")
-                                out.row(f"{only:x}", page=Address(only), order=order)
-                            continue
-                        out.row(
-                            f"{order:3} {4 << order:7}k  {head.address_:016x} {blocks:7} "
-                            f"{blocks << order:6}",
-                            zone=name,
-                            order=order,
-                            list=Address(head.address_),
-                            blocks=blocks,
-                            pages=blocks << order,
-                        )
-                        if pages:
-                            out.lines("\n".join(f"{page:x}" for page in found))
-                if only is None:
+                whole += int(zone.vm_stat[0].counter.value_())
+                if only is not None:
+                    _find_free(zone, out, only)
+                elif _free_title(shell, out, index, zone):
+                    counted += _free_lists(zone, out, pages=pages)
                     out.line()
     if only is None:
         check = "verified" if whole == counted else f"found {counted}"
         out.row(f"nr_free_pages: {whole}  ({check})", nr_free_pages=whole, counted=counted)
+
+
+def _free_title(shell: Shell, out: Out, index: int, zone: Any) -> bool:
+    """The zone, and whether it has memory at all."""
+    free = int(zone.vm_stat[0].counter.value_())
+    low, size = int(zone.zone_start_pfn.value_()), int(zone.spanned_pages.value_())
+    out.line("ZONE  NAME        SIZE    FREE      MEM_MAP       START_PADDR  START_MAPNR")
+    where = f"{_page_at(shell, low):016x}" if size else f"{0:^16}"
+    start = f"{low << 12:^11x}  {low:^11}"
+    out.line(f"{index:3}   {zone_name(zone):<7} {size:8} {free:7}  {where}  {start}")
+    if not size:
+        out.line()
+        return False
+    out.line("AREA    SIZE  FREE_AREA_STRUCT  BLOCKS  PAGES")
+    return True
+
+
+def _free_blocks(zone: Any, out: Out) -> Iterator[tuple[int, Any, Any, list[int]]]:
+    """Order, area, list head and ``struct page`` addresses of each free list."""
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    for order, area in enumerate(zone.free_area):
+        for head in area.free_list:
+            entries = list_for_each_entry("struct page", head.address_of_(), "lru")
+            walk = out.walk(entries, "free list", MOST_FREE_BLOCKS)
+            yield order, area, head, [int(page.value_()) for page in walk]
+
+
+def _free_lists(zone: Any, out: Out, *, pages: bool) -> int:
+    """Each list of a zone; how many pages they hold."""
+    name, counted = zone_name(zone), 0
+    for order, _, head, found in _free_blocks(zone, out):
+        blocks = len(found)
+        counted += blocks << order
+        out.row(
+            f"{order:3} {4 << order:7}k  {head.address_:016x} {blocks:7} {blocks << order:6}",
+            zone=name,
+            order=order,
+            list=Address(head.address_),
+            blocks=blocks,
+            pages=blocks << order,
+        )
+        if pages:
+            out.lines("\n".join(f"{page:x}" for page in found))
+    return counted
+
+
+def _find_free(zone: Any, out: Out, only: int) -> None:
+    """The list of a zone that a page is on, by itself or within a larger block."""
+    for order, area, _, found in _free_blocks(zone, out):
+        if any(page <= only < page + (64 << order) for page in found):
+            out.line("AREA    SIZE  FREE_AREA_STRUCT")
+            out.line(f"{order:3} {4 << order:7}k  {area.address_:x}")
+            out.row(f"{only:x}", page=Address(only), order=order)
