@@ -9,6 +9,8 @@ _SPIN = ("", "_irq", "_irqsave", "_bh")
 ACQUIRES: dict[str, str] = {
     **{f"_raw_{kind}_lock{how}": "spinlock" for kind in ("spin", "read", "write") for how in _SPIN},
     "_raw_spin_lock_nested": "spinlock",
+    # With PREEMPT_RT.
+    **dict.fromkeys(("rt_spin_lock", "rt_read_lock", "rt_write_lock"), "spinlock"),
     "mutex_lock": "mutex",
     "mutex_lock_nested": "mutex",
     "mutex_lock_io": "mutex",
@@ -50,6 +52,7 @@ ACQUIRES_UNLESS_ZERO: dict[str, str] = {
     "down_write_trylock": "rwsem",
     **{f"_raw_{kind}_trylock": "spinlock" for kind in ("spin", "read", "write")},
     "_raw_spin_trylock_bh": "spinlock",
+    **{f"rt_{kind}_trylock": "spinlock" for kind in ("spin", "read", "write")},
 }
 RELEASES: dict[str, str] = {
     **{
@@ -57,6 +60,7 @@ RELEASES: dict[str, str] = {
         for kind in ("spin", "read", "write")
         for how in ("", "_irq", "_irqrestore", "_bh")
     },
+    **{f"rt_{kind}_unlock": "spinlock" for kind in ("spin", "read", "write")},
     "mutex_unlock": "mutex",
     "rt_mutex_unlock": "rtmutex",
     "up": "semaphore",

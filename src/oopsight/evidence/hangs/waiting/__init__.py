@@ -27,6 +27,7 @@ from oopsight.session import Session
 MOST_TASKS = 1_000_000
 MOST_STACKS = 400
 """Blocked tasks whose stacks are read, those that have waited longest first."""
+_KERNEL, _ALIGNMENT = 1 << 63, 8
 NOLOAD = 0x400
 """TASK_NOLOAD: sleeps without end on purpose, and is not counted as blocked."""
 _LOCKING = (
@@ -37,6 +38,8 @@ _LOCKING = (
     "___down*",
     "rt_mutex_*",
     "__rt_mutex_*",
+    "rtlock_*",
+    "rwbase_*",
     "__flush_work*",
 )
 # These hold the address space locked for what they call, and are not followed.
@@ -328,13 +331,13 @@ def task_state(task: Any) -> int:
 
 
 def holder(scan: Scan, task: int, known_by: str) -> tuple[Holder, ...]:
-    """A holder from a task's address; none where there is no task.
+    """A holder from a task's address; none where there is no task, or that is no address of one.
 
     Whether it is alive the collector knows.
     """
     from drgn import FaultError, Object
 
-    if not task:
+    if task < _KERNEL or task % _ALIGNMENT:
         return ()
     try:
         pointer = task_pointer(Object(scan.prog, "struct task_struct *", task))

@@ -35,6 +35,8 @@ from oopsight.session import Session
 
 _MOST_HOLDERS = 64
 _UNINTERRUPTIBLE = 0x2
+_RTLOCK_WAIT = 0x1000
+"""TASK_RTLOCK_WAIT: with PREEMPT_RT, of a task that sleeps for a spinlock."""
 PF_WQ_WORKER = 0x20
 
 
@@ -75,7 +77,10 @@ class Collector:
         return Waits(tuple(ordered), len(self.alive), len(blocked), self.whole)
 
     def _blocked(self) -> list[tuple[float, Any]]:
-        """Tasks in uninterruptible sleep with the seconds since they ran, longest first."""
+        """Tasks in uninterruptible sleep, or behind a spinlock that sleeps, longest first.
+
+        Each with the seconds since it ran.
+        """
         from drgn import FaultError
         from drgn.helpers.linux.pid import for_each_task
 
@@ -86,7 +91,7 @@ class Collector:
                 if len(self.alive) >= MOST_TASKS:
                     break
                 state = task_state(task)
-                if state & _UNINTERRUPTIBLE and not state & NOLOAD:
+                if state & (_UNINTERRUPTIBLE | _RTLOCK_WAIT) and not state & NOLOAD:
                     found.append((self._seconds(task) or 0.0, task))
         except FaultError:
             self.whole = False  # what was found before stands
@@ -290,6 +295,7 @@ class Collector:
             and (
                 (wait.lock.kind in UNOWNED and not wait.lock.holders)
                 or (wait.lock.kind == "rwsem" and self._passed_on(wait.lock))
+                or (wait.lock.kind == "rwsem" and not wait.lock.holders)
             )
         }
 

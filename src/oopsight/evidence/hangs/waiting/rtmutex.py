@@ -1,4 +1,7 @@
-"""``struct rt_mutex_base``: the waiter names the lock, the lock its owner."""
+"""``struct rt_mutex_base``: the task names its waiter, that the lock, and the lock its owner.
+
+With PREEMPT_RT all sleeping locks are rt_mutexes within, and so are spinlocks.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,53 @@ FUNCTIONS = (
     "rt_mutex_lock*",
     "__rt_mutex_lock*",
     "rtlock_slowlock*",
-    "rt_spin_lock",
+    "rwbase_rtmutex_*",
+    "rt_spin_lock*",
+    "rt_read_lock*",
+    "rt_write_lock*",
 )
 _WAITER = "struct rt_mutex_waiter"
+_BASE = "struct rt_mutex_base"
+"""Of its own since Linux 5.15 (commit 830e6acc8a1c)."""
 _HAS_WAITERS = 0x1
+_WITHIN = (
+    ("spinlock", ("rt_spin_lock*",), "struct spinlock", "lock"),
+    ("spinlock", ("rt_read_lock*", "rt_write_lock*"), "rwlock_t", "rwbase.rtmutex"),
+    ("mutex", ("mutex_lock*", "__mutex_lock*", "ww_mutex_lock*"), "struct mutex", "rtmutex"),
+    ("rwsem", ("down_read*", "down_write*"), "struct rw_semaphore", "rwbase.rtmutex"),
+)
+"""Of each kind with PREEMPT_RT: who takes it, its type and where in that the rt_mutex is."""
 
 
 def find(scan: Scan) -> Lock | None:
-    """The lock that a ``struct rt_mutex_waiter`` of the task points to."""
-    task = scan.offset(_WAITER, "task")
-    if task is None:
+    """The lock of the ``struct rt_mutex_waiter`` that the task is blocked on."""
+    blocked = scan.memory("struct task_struct", scan.task, "pi_blocked_on")
+    if blocked is None or not value(blocked):
         return None
-    # Since Linux 5.15 (commit 830e6acc8a1c) the lock proper is struct rt_mutex_base.
-    lock_type = "struct rt_mutex_base"
-    if scan.offset(lock_type, "owner") is None:
-        lock_type = "struct rt_mutex"
-    for address, word in scan.words():
-        if word != scan.task:
-            continue
-        link = scan.memory(_WAITER, address - task, "lock")
-        owner = scan.memory(lock_type, value(link), "owner") if link and value(link) else None
-        if link is None or owner is None or not value(owner) & _HAS_WAITERS:
-            continue
-        return Lock(
-            kind="rtmutex",
-            address=Address(value(link)),
-            name=scan.name(value(link)),
-            holders=holder(scan, value(owner) & ~_HAS_WAITERS, "owner"),
-            because=(link, owner),
-        )
-    return None
+    link = scan.memory(_WAITER, value(blocked), "lock")
+    base = _BASE if scan.offset(_BASE, "owner") is not None else "struct rt_mutex"
+    owner = scan.memory(base, value(link), "owner") if link and value(link) else None
+    if link is None or owner is None or not value(owner) & _HAS_WAITERS:
+        return None
+    kind, address = _of_kind(scan, value(link))
+    return Lock(
+        kind=kind,
+        address=Address(address),
+        name=scan.name(address),
+        mode=_mode(scan) if kind == "rwsem" else None,
+        holders=holder(scan, value(owner) & ~_HAS_WAITERS, "owner"),
+        because=(blocked, link, owner),
+    )
+
+
+def _of_kind(scan: Scan, address: int) -> tuple[str, int]:
+    """What the rt_mutex is part of, and the address of that."""
+    for kind, functions, type_name, member in _WITHIN:
+        at = scan.offset(type_name, member)
+        if at is not None and scan.stack.inside(*functions) is not None:
+            return kind, address - at
+    return "rtmutex", address
+
+
+def _mode(scan: Scan) -> str:
+    return "write" if scan.stack.inside("down_write*") is not None else "read"

@@ -128,14 +128,7 @@ class Scan:
             return self.heads[waiter.node]
         ring = self.ring(waiter.node)
         firsts = {node - shape.node for node in ring}
-        named = [
-            int(held.address)
-            for call in self.stack.calls
-            for held in ((call.wants, *call.holds) if call.wants else call.holds)
-            if held.address is not None
-        ]
-        words = (word for _, word in self.words() if word >= _KERNEL and word % 8 == 0)
-        for candidate in (*named, *words):
+        for candidate in self.pointers():
             try:
                 if self.prog.read_u64(candidate + first_at) in firsts:
                     self.heads.update(dict.fromkeys(ring, candidate))
@@ -143,6 +136,16 @@ class Scan:
             except (FaultError, OverflowError):
                 continue
         return None
+
+    def pointers(self) -> Iterator[int]:
+        """What can be a lock: those that the stack's code takes or has, then all words."""
+        for call in self.stack.calls:
+            for held in (call.wants, *call.holds) if call.wants else call.holds:
+                if held.address is not None:
+                    yield int(held.address)
+        for _, word in self.words():
+            if word >= _KERNEL and word % 8 == 0:
+                yield word
 
     def ring(self, node: int) -> list[int]:
         """The members of a list from one of them on, its head among them; bounded."""
