@@ -122,6 +122,12 @@ class Candidates:
 
     def _add_returned(self, key: Key, call: int) -> None:
         """What a function that was called can have returned."""
+        entries = self._values.looked_up(self._context, call)
+        if entries is not None:
+            for value in entries:
+                self._add(key, value)
+            self.complete = False  # it may have been taken out since
+            return
         ends = self._values.callees(self._context, call)
         self.complete &= bool(ends)
         for end in ends:

@@ -23,6 +23,7 @@ from oopsight.evidence.flow.effects import (
 )
 from oopsight.evidence.flow.history import LOW, history
 from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Memory
+from oopsight.evidence.flow.lookups import entries, is_lookup
 from oopsight.evidence.flow.moves import Context, Definition
 
 DEEPEST_VALUE = 12
@@ -310,6 +311,15 @@ class Values:
     def callees(self, context: Context, at: int) -> list[Context]:
         """What a call called, as it returned: one context for each of its ends."""
         return returns(self, context, at, self._functions)
+
+    def looked_up(self, context: Context, at: int) -> list[int] | None:
+        """What a call can have returned, if it is a lookup in a tree which is known."""
+        target = context.function.instructions[at].target
+        found = None if target is None else self.reader.function(target)
+        if found is None or not is_lookup(found[0]):
+            return None
+        tree = self.value(context, ARGUMENTS[0], at)
+        return None if tree is None else entries(self.reader, tree)
 
     def outwards(self, context: Context, place: Place) -> tuple[Context | None, Place | None]:
         """The caller, and the place there that an incoming place is; ``None`` if it is none."""
