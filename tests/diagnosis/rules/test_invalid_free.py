@@ -50,6 +50,22 @@ def test_what_the_allocator_cannot_free_is_told_with_who_made_it() -> None:
         assert "wild_pointer" in finding.refines
 
 
+def test_who_gives_away_a_variable_comes_first_where_the_kernel_frees_it() -> None:
+    table = owner(0xFFFFFFFFC04031C0, "module", module="meter", symbol="meter_ops", offset=0)
+    step = flow_step("loaded", "single_release", int(table.address))
+    flow = data_flow(way(step), bad=table, subject="freed", installed_by=("meter_open",))
+    fault_ = fault(0xFFFFF338C0DC4B48)
+    finding = invalid_free(ABSENT, ABSENT, fault_, backtrace(), flow, ABSENT)
+    assert isinstance(finding, Finding)
+    assert (finding.culprits[0].module, finding.culprits[0].function) == ("meter", "meter_open")
+    # A module that frees it itself comes first.
+    step = flow_step("loaded", "meter_drop", int(table.address), "meter")
+    flow = replace(flow, ways=(way(step, module="meter"),))
+    finding = invalid_free(ABSENT, ABSENT, fault_, backtrace(), flow, ABSENT)
+    assert isinstance(finding, Finding)
+    assert [one.function for one in finding.culprits[:2]] == ["meter_drop", "meter_open"]
+
+
 def test_an_object_of_another_cache_is_possible() -> None:
     trace = backtrace(kmem_cache_free=Role.FAULT, job_drop=Role.CALLER)
     frames = (replace(trace.frames[0], plumbing="x"), replace(trace.frames[1], module="job"))

@@ -339,6 +339,18 @@ def test_an_entry_that_was_run_over_is_found_where_its_trace_is_lost(
     assert asked == [(["cam"], TEXT)]
 
 
+def test_a_variable_that_was_to_be_freed_was_good_whatever_held_it(machine: Machine) -> None:
+    held = flow(made.slab_object("free"), subject="freed")
+    assert users(machine, held).question == "freed"
+    variable = replace(held, bad=made.owner(VICTIM, "module"))
+    assert isinstance(
+        collect(
+            machine.session, MODULES, variable, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
+        ),
+        Missing,
+    )
+
+
 def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) -> None:
     one = made.slab_object("free", tracks=(made.track("freed", "log_drop", "log"),))
     found = users(machine, flow(one))

@@ -14,7 +14,9 @@ How it is decided
     not free. The function that called the allocator is on the stack, or in the code before the
     return address where it jumped there as its last act. Without them, ``kfree()``, ``vfree()`` or
     their like stopped, at a fault or a check, over an address that by itself is good memory, and of
-    a kind that this function does not free. Or it warned that the object is of another slab cache.
+    a kind that this function does not free. Where the kernel itself freed a variable of a module,
+    whose functions refer to that come first: one of them gave it away. Or it warned that the object
+    is of another slab cache.
 
 When it is wrong
     The pointer may have been damaged by somebody else: where the code did not make it itself, from
@@ -31,8 +33,15 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
-from oopsight.diagnosis.blame import blamed_first, fault_step, flow_culprits, flow_steps, innocent
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
+from oopsight.diagnosis.blame import (
+    blamed_first,
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    innocent,
+    merge,
+)
 from oopsight.diagnosis.memory_report import freed_wrongly
 from oopsight.diagnosis.places import culprits, suspects
 from oopsight.evidence import Missing
@@ -78,7 +87,7 @@ def _other_memory(
     steps.append(
         Step(f"{bad.address} is {bad.detail}, no memory to be freed so", steps[-1].because)
     )
-    blamed = flow_culprits(flow, backtrace, what="what was to be freed")
+    blamed = _givers_first(flow_culprits(flow, backtrace, what="what was to be freed"), flow, bad)
     who = blamed_first(blamed, "somebody")
     made = way.ended in ("set", "returned")
     own = way.held_in is not None and way.held_in.kind in ("module", "kernel")
@@ -95,6 +104,17 @@ def _other_memory(
         advice=("Free memory only by the counterpart of what allocated it.",),
         refines=_REFINED,
     )
+
+
+def _givers_first(blamed: list[Culprit], flow: DataFlow, bad: Owner) -> list[Culprit]:
+    """Who has the address of a module's variable that was to be freed.
+
+    They come first where the kernel freed it, for whoever had given it that.
+    """
+    why = f"gives away the address of {bad.symbol or 'a variable'}, which is no memory to be freed"
+    found = [Culprit(bad.module, name, None, bad.symbol, why) for name in flow.installed_by]
+    own = bool(blamed) and blamed[0].module is not None
+    return merge(blamed[:own], found, blamed)
 
 
 def _other_cache(fault: Fault, backtrace: Backtrace, log: Log | Missing) -> Finding | None:

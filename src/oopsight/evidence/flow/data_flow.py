@@ -70,7 +70,8 @@ class DataFlow:
     checker_module: str | None = None
     """The module of :attr:`checker`."""
     installed_by: tuple[str, ...] = ()
-    """For a target read from a module's table, that module's functions which refer to the table."""
+    """For a target read from a module's table, that module's functions which refer to the table;
+    for a module's variable that was to be freed, those which refer to that."""
     called_back: tuple[TrackFrame, ...] = ()
     """For an argument that the kernel's own functions handed over, the functions of modules that
     they had called through pointers before: they had it before the one that found fault with it."""
@@ -275,7 +276,8 @@ def collect(
             if subject == "freed" and value is not None and bad is not None and not bad.is_memory:
                 bad = per_cpu_memory(session, value) or bad
             wanted, expected = (None, None) if to_free else _wanted(fault, follower.pointed_to)
-            installed = follower.installers(ways[0].held_in) if subject == "target" else ()
+            table = {"target": ways[0].held_in, "freed": bad}.get(subject)
+            installed = follower.installers(table)
             read = ways[0].held_in.address if ways[0].held_in is not None else None
             code = read is not None and found.reader.code_symbol(int(read)) is not None
             return DataFlow(

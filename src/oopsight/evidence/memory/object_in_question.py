@@ -20,11 +20,11 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.owner import Owner, SlabObject, owner_of
 from oopsight.evidence.modules.field_keys import field_key
-from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.use_after_free.anothers import Anothers, anothers, has_it_now
 from oopsight.evidence.use_after_free.claims import owner_of_object
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
+from oopsight.evidence.use_after_free.fresh_entry import fresh_on_list
 from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
 from oopsight.evidence.use_after_free.reused import refilled as refilled_object
 from oopsight.evidence.use_after_free.reused import reused as reused_object
@@ -144,15 +144,16 @@ def _free(
     session: Session, modules: Modules, flow: DataFlow | None, report: ListReport | None
 ) -> InQuestion | None:
     """An object that is free, or was when it came to be met."""
+    fresh = fresh_on_list(session, modules, flow, report)
     freed = (
-        _freed(flow, report)
+        _freed(flow, report, fresh)
         or still_linked(session, flow)
         or _read_through(session, modules, flow)
         or freed_work(session, modules, flow)
     )
     if freed is None:
         return None
-    if freed == _fresh_on_list(flow, report):
+    if freed == fresh:
         return InQuestion("listed", *freed)
     return InQuestion("freed" if freed[1].freed else "reused", *freed)
 
@@ -170,8 +171,13 @@ def _by_place(session: Session, modules: Modules, flow: DataFlow | None) -> InQu
     return InQuestion("overrun", *damaged) if damaged is not None else None
 
 
-def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabObject] | None:
-    """The object that is free and in use, and what it is to the crash."""
+def _freed(
+    flow: DataFlow | None, report: ListReport | None, fresh: tuple[str, SlabObject] | None
+) -> tuple[str, SlabObject] | None:
+    """The object that is free and in use, and what it is to the crash.
+
+    :param fresh: one that was on a list when it was allocated again
+    """
     for number, way in enumerate(flow.ways[:2] if flow and not _handed_good(flow) else ()):
         held = way.held_in
         # A pointer that leads to memory in use was good: what held it may have been freed since.
@@ -184,7 +190,6 @@ def _freed(flow: DataFlow | None, report: ListReport | None) -> tuple[str, SlabO
         slab = flow.bad.slab if flow.bad else None
         if slab is not None and slab.freed:
             return f"it was handed to {flow.checker}", slab
-    fresh = _fresh_on_list(flow, report)
     if fresh is not None:
         return fresh
     for entry in report.entries if report else ():
@@ -211,42 +216,21 @@ def _read_through(
 
 
 def _handed_good(flow: DataFlow) -> bool:
-    """Whether a check was handed a pointer to memory in use: where that was kept is no matter.
+    """Whether what was handed on is memory in use: where the pointer was kept is no matter.
 
-    A kernel thread has its argument from memory that is always freed once the thread runs.
+    A kernel thread has its argument from memory that is always freed once the thread runs; who
+    frees all parts of an object may have freed what held the pointer to a variable.
     """
-    return flow.subject == "argument" and _in_use(flow.bad)
+    variable = flow.bad is not None and flow.bad.kind in ("module", "kernel")
+    return _in_use(flow.bad) and (
+        flow.subject == "argument" or (flow.subject == "freed" and variable)
+    )
 
 
 def _in_use(owner: Owner | None) -> bool:
     return (
         owner is not None and owner.is_memory and not (owner.slab is not None and owner.slab.freed)
     )
-
-
-def _fresh_on_list(
-    flow: DataFlow | None, report: ListReport | None
-) -> tuple[str, SlabObject] | None:
-    """An object just allocated, to be added to a list on which its memory already is.
-
-    Its former life ended while it was on the list: the list still leads to the same address, or to
-    another entry in the same object, which has been initialised since.
-    """
-    if flow is None or report is None or report.operation != "add" or report.double_add:
-        return None
-    neighbour, was = report.entry("prev") or report.entry("next"), report.entry("was")
-    added = flow.first.value if flow.subject == "argument" else None
-    if neighbour is None or was is None or added is None or neighbour.owner.slab is None:
-        return None
-    one = neighbour.owner.slab
-    fresh = (flow.first.returned_by or "").lstrip("_").startswith(ALLOCATES)
-    within = one.address <= added < one.end and fresh
-    empty = was.owner.address in (0, neighbour.owner.address)
-    if not empty or not (within or neighbour.owner.address == added):
-        return None
-    if one.track("freed") is None and not fresh:
-        return None
-    return "its memory was still on the list when it was allocated again", one
 
 
 def _overran_list(session: Session, modules: Modules, report: ListReport) -> _Ran | None:
