@@ -24,6 +24,7 @@ from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListEntry
+from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.unlocked import Unlocked
@@ -42,7 +43,7 @@ def decided(
     again: Any = ABSENT,
     head: Any = ABSENT,
 ) -> Finding | Clear:
-    return list_corruption(*facts, doers, unlocked, again, head)
+    return list_corruption(*facts, doers, unlocked, again, head, ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +152,18 @@ def test_which_of_two_deletions_is_one_too_many_is_open() -> None:
     answer = decided(STOPPED, path, ABSENT, report, ABSENT, ABSENT, doers=doers)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.SHOWN
-    doers = replace(doers, unlinks=("spool_finish", "spool_cancel"))
-    answer = decided(STOPPED, path, ABSENT, report, ABSENT, ABSENT, doers=doers)
-    assert isinstance(answer, Finding)
-    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    others = replace(doers, unlinks=("spool_finish", "spool_cancel"))
+    # So it is where another of the module had it deleted, or has added what is there.
+    caller = replace(path, frames=(first, frame(1, "spool_write", Role.CALLER, "spool")))
+    double = list_report("list_add double add: new=ffff888003400000, prev=ffff888003400000, next=0")
+    for known, way_there, said in (
+        (others, path, report),
+        (doers, caller, report),
+        (doers, path, double),
+    ):
+        answer = decided(STOPPED, way_there, ABSENT, said, ABSENT, ABSENT, doers=known)
+        assert isinstance(answer, Finding)
+        assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
 
 
 def test_a_head_that_was_copied_with_its_object() -> None:
@@ -233,3 +242,17 @@ def test_a_head_that_was_never_set_up(known: bool) -> None:
     assert answer.certainty is Certainty.POSSIBLE
     assert "never set up" in answer.summary
     assert any(str(at) in step.claim for step in answer.chain) is known
+
+
+def test_a_work_item_that_was_on_its_queue_twice() -> None:
+    work = owner(0xFFFF888000040010, "slab")
+    memory = BytesPointer(work.address, "a0")
+    requeued = RequeuedWork(work, memory, "gw_send", "gw", ("gw_prepare",))
+    absent = (ABSENT,) * 8
+    answer = list_corruption(fault(0x8), backtrace(), *absent, requeued)
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].function, answer.certainty) == ("gw_prepare", Certainty.POSSIBLE)
+    assert "null_dereference" in answer.refines
+    answer = list_corruption(fault(0x8), backtrace(), *absent, replace(requeued, functions=()))
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].module, answer.culprits[0].function) == ("gw", None)

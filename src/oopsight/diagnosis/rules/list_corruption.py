@@ -18,18 +18,20 @@ How it is decided
     ways, whatever the entry says. An entry that leads to itself while its neighbours lead to it was
     set up again: who does that to what it has not made comes first; so does who sets up a wait
     queue or lock again whose head is empty while an entry leads to it. Where neighbours do not
-    agree, who changes lists and takes no lock, as others of the module do, comes first.
+    agree, who changes lists and takes no lock, as others of the module do, comes first. So does who
+    sets up work items that are there already, where a worker took one off a queue that by its own
+    state is on none.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
     elsewhere. Only where the entry had been deleted or added before is the mistake itself shown;
     else the verdict is *possible*. Which of two deletions is one too many stays open unless only
-    one function of the module deletes, and which of two additions always. An entry whose pointer
-    is NULL was wiped: who fills memory in use with zeros comes first. Where the list leads to the
-    same place of another such object, that was copied with its list's head. A head with NULL for a
-    pointer was never set up: of the functions that make what has it, those come first that do not,
-    then who sets up such. An entry that is on two lists may also have been freed while it was on
-    the first, and allocated again.
+    one function of the module deletes, and no other of it had called that; which of two additions
+    always. An entry whose pointer is NULL was wiped: who fills memory in use with zeros comes
+    first. Where the list leads to the same place of another such object, that was copied with its
+    list's head. A head with NULL for a pointer was never set up: of the functions that make what
+    has it, those come first that do not, then who sets up such. An entry that is on two lists may
+    also have been freed while it was on the first, and allocated again.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
@@ -54,9 +56,11 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.doers import copiers
 from oopsight.diagnosis.never_set_up import never_set_up, should_have_set_up
+from oopsight.diagnosis.requeued import requeued_finding
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.unlocked import Unlocked
@@ -184,6 +188,14 @@ def _alone(report: ListReport | Missing, doers: Doers | Missing, culprits: list[
     return all(name == culprits[0].function for name in doers.unlinks)
 
 
+def _called(culprits: list[Culprit], backtrace: Backtrace) -> bool:
+    """Whether who worked on the list was called by its own module, which may be to blame for it."""
+    frames = [frame for frame in backtrace.blamable if not frame.inline]
+    first = culprits[0] if culprits else None
+    own = [frame for frame in frames if first is not None and frame.module == first.module]
+    return first is not None and first.module is not None and len(own) > 1
+
+
 def list_corruption(
     fault: Fault,
     backtrace: Backtrace,
@@ -195,8 +207,11 @@ def list_corruption(
     unlocked: Unlocked | Missing,
     again: SetUpAgain | Missing,
     head: EmptyHead | Missing,
+    requeued: RequeuedWork | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
+    if isinstance(requeued, RequeuedWork):
+        return requeued_finding(fault, requeued, modules)
     poisoned = (
         isinstance(flow, DataFlow) and flow.bad is not None and _POISON in flow.bad.detail
         and flow.subject == "operand"
@@ -259,7 +274,7 @@ def list_corruption(
     # That the list is broken is shown; who broke it only where the entry tells it itself.
     certainty = Certainty.SHOWN if shown else Certainty.POSSIBLE
     of_cause = None
-    if shown and not _alone(report, doers, culprits):
+    if shown and (_called(culprits, backtrace) or not _alone(report, doers, culprits)):
         # Which of two deletions, or additions, is the one too many is open.
         certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
     does = "worked on a list that is broken"

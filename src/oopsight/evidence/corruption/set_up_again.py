@@ -70,7 +70,7 @@ def collect(
     name = _whose(entry.owner, modules, backtrace)
     if name is None:
         return none
-    heads, entries = _setting(session, modules, name, entry.owner)
+    heads, entries = setting_up(session, modules, name, entry.owner)
     if not heads and not entries:
         return none
     pointer = BytesPointer(entry.owner.address, memory.hex())
@@ -86,7 +86,7 @@ def _whose(owner: Owner, modules: Modules, backtrace: Backtrace | Missing) -> st
     return next((name for name in names if name in foreign), None)
 
 
-def _setting(
+def setting_up(
     session: Session, modules: Modules, name: str, owner: Owner
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Functions of a module that set up such a head, or an entry, in what has been there before."""
