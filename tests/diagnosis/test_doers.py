@@ -19,8 +19,11 @@ from oopsight.diagnosis.doers import (
     keepers,
     makers_that_omit,
     managers,
+    mappers,
     null_by_right,
+    owned_twice,
     putters,
+    putters_of_others,
     sharers,
     traces_of,
     uncounted,
@@ -28,11 +31,13 @@ from oopsight.diagnosis.doers import (
     who_takes_and_gives_back,
 )
 from oopsight.evidence import Address
+from oopsight.evidence.modules.copied_mappings import CopiedMapping
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.field_doers import FieldDoers, KeptBy
 from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.modules.given_twice import GivenTwice
 from oopsight.evidence.modules.left_in import LeftIn
+from oopsight.evidence.modules.owned_twice import OwnedTwice
 from oopsight.evidence.modules.prints import Printed, Prints
 from oopsight.evidence.modules.sizes import FunctionSizes
 from oopsight.evidence.pointers import BytesPointer, LogPointer
@@ -326,3 +331,27 @@ def test_who_frees_only_what_has_the_pointer_is_less_suspect() -> None:
     assert [one.function for one in ordered] == ["rec_reset", "rec_close"]
     ordered, _ = freers_by_code(BOTH, replace(ALIKE, fields=(field,)), ONE, ABSENT, ABSENT)
     assert [one.function for one in ordered] == [one.function for one in BOTH]
+
+
+def test_who_gives_back_what_it_has_not_taken() -> None:
+    doers = replace(DOERS, untaken=("rec_swap", "rec_drop"))
+    assert [one.function for one in putters_of_others(doers, {"rec_drop"})] == ["rec_swap"]
+    many = replace(DOERS, untaken=("rec_swap", "rec_drop", "rec_poll"))
+    assert putters_of_others(many, set()) == putters_of_others(ABSENT, set()) == []
+
+
+def test_who_makes_a_second_owner() -> None:
+    field = replace(FIELD, owned_twice=(OwnedTwice("rec_take", "rec_forget"),))
+    assert [one.function for one in owned_twice(field)] == ["rec_take", "rec_forget"]
+    # Who frees it now has not freed it before.
+    assert owned_twice(field, {"rec_forget"}) == owned_twice(None) == []
+
+
+def test_whose_mappings_give_back_once_for_each_copy() -> None:
+    doers = replace(DOERS, mappings=(CopiedMapping("rec_mmap", "rec_vm_close", ("rec_put",)),))
+    assert [one.function for one in mappers(doers)] == ["rec_mmap"]
+    assert mappers(ABSENT) == []
+    counting = replace(doers, uncounts=("rec_put", "rec_close"))
+    for name, found in (("rec_put", ["rec_mmap"]), ("rec_close", [])):
+        _, sharing = uncounted(counting, ONE, [freer(name)])
+        assert [one.function for one in sharing] == found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from oopsight.cheap import replace
 from oopsight.diagnosis import Culprit, Step
 from oopsight.diagnosis.blame import merge
@@ -22,6 +24,8 @@ _TASKS = "task_struct"
 _OMITS = "makes such objects, and does not set the field that others who make them set"
 _MOST_CLEAR = 3
 """More than so many functions that store zero at an offset have to do with other objects, too."""
+_MOST_UNTAKEN = 2
+"""Of more, their module has a way of its own to take references."""
 _Told = dict[tuple[str | None, str | None], LeftIn]
 
 
@@ -185,7 +189,25 @@ def uncounted(
     field = doers.holding(one.address, one.end)
     why = "stores a pointer to such an object where it was read, and takes no reference"
     names = field.shares if field is not None else ()
-    return True, [Culprit(doers.module, name, None, None, why) for name in names]
+    sharing = [Culprit(doers.module, name, None, None, why) for name in names]
+    closed = [one for one in doers.mappings if freers[0].function in (one.close, *one.by)]
+    return True, merge(mappers(replace(doers, mappings=tuple(closed))), sharing)
+
+
+def owned_twice(field: FieldDoers | None, on_stack: Collection[str] = ()) -> list[Culprit]:
+    """Who has two fields hold what each frees it by, and who frees what the other of them holds.
+
+    :param field: that the pointer was read from
+    :param on_stack: functions at work, which have not freed it before
+    """
+    if field is None:
+        return []
+    found = [two for two in field.owned_twice if two.freer not in on_stack]
+    why = "leaves the pointer in two fields, of which {} frees what the other one holds"
+    copy = [Culprit(field.module, two.copier, None, None, why.format(two.freer)) for two in found]
+    why = "frees what another field holds, in which {} leaves the pointer as well"
+    free = [Culprit(field.module, two.freer, None, None, why.format(two.copier)) for two in found]
+    return merge(copy, free)
 
 
 def freers_unseen(doers: Doers | Missing) -> list[Culprit]:
@@ -244,6 +266,30 @@ def putters(doers: Doers | Missing) -> list[Culprit]:
         return []
     why = "gives back a reference to what the field holds, has taken none, and leaves the pointer"
     return [Culprit(doers.module, name, None, None, why) for name in field.puts]
+
+
+def putters_of_others(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit]:
+    """Who gives back a reference to what any field holds, has taken none, and leaves it there.
+
+    :param on_stack: functions at work, whose calls the report tells of
+    """
+    if isinstance(doers, Missing):
+        return []
+    why = "gives back a reference that it has not taken, to what a field holds, and leaves it there"
+    names = [name for name in doers.untaken if name not in on_stack]
+    names = names if len(names) <= _MOST_UNTAKEN else []
+    return [Culprit(doers.module, name, None, None, why) for name in names]
+
+
+def mappers(doers: Doers | Missing) -> list[Culprit]:
+    """Who has mappings give back more than they take, once a process with them has forked."""
+    if isinstance(doers, Missing):
+        return []
+    why = "gives mappings a close, {}, which gives something back, and no open: fork() copies them"
+    return [
+        Culprit(doers.module, one.installer, None, None, why.format(one.close))
+        for one in doers.mappings
+    ]
 
 
 def helpers_that_give_back(

@@ -141,6 +141,11 @@ def _summary(users: ObjectUsers, ranking: Ranking) -> str:
             f"{thing} was used after it had been freed: {users.role}. {blamed} leaves such in two "
             "places of a table, and who frees them takes them out of one."
         )
+    if ranking.twice:
+        return (
+            f"{thing} was used after it had been freed: {users.role}. {blamed} leaves the pointer "
+            "in two fields, each of which somebody frees it by."
+        )
     if ranking.certain:
         return f"{blamed} freed {thing} while it was still in use: {users.role}."
     if ranking.users_first:

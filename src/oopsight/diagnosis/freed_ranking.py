@@ -5,7 +5,13 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.diagnosis import Culprit
 from oopsight.diagnosis.blame import function_first, merge
-from oopsight.diagnosis.doers import freers_by_code, gave_back_itself, managers, uncounted
+from oopsight.diagnosis.doers import (
+    freers_by_code,
+    gave_back_itself,
+    managers,
+    owned_twice,
+    uncounted,
+)
 from oopsight.diagnosis.freed_by import (
     allocated_in_use,
     freers,
@@ -72,6 +78,8 @@ class Ranking:
     """Whether somebody shares it without a reference."""
     left: bool
     """Whether somebody leaves such in two places of a table."""
+    twice: bool
+    """Whether somebody leaves such in two fields, each of which somebody frees it by."""
 
 
 def rank(
@@ -110,8 +118,9 @@ def rank(
     culprits = borrowed or kept or _of_their_modules(culprits, free, makers, certain=certain)
     counted, sharing = uncounted(hints.doers, one, free)
     left = _left_in_table(hints.copies, free)
+    twice = [] if certain else _owned_twice(hints.doers, users, free)
     if not borrowed and not kept:
-        culprits = merge(sharing, left, culprits)
+        culprits = merge(sharing, left, twice, culprits)
     if any(freer.module not in (None, users.has_it) for freer in free):
         # Whose the memory is now is a victim.
         culprits = [one for one in culprits if one.module != users.has_it]
@@ -128,6 +137,7 @@ def rank(
         counted=bool(counted),
         shared=bool(sharing),
         left=bool(left) and not sharing,
+        twice=bool(twice) and not sharing and not left,
     )
 
 
@@ -140,6 +150,15 @@ def _left_in_table(copies: SlotCopies | Missing, free: list[Culprit]) -> list[Cu
     name = copies.name or "the table"
     why = f"puts what {name} holds into another place of it, and leaves it in the first as well"
     return [Culprit(copies.module, one, None, None, why) for one in copies.functions]
+
+
+def _owned_twice(doers: Doers | Missing, users: ObjectUsers, free: list[Culprit]) -> list[Culprit]:
+    """Who leaves the object in two fields, and who can have freed it by the other of them."""
+    one = users.object
+    field = doers.holding(one.address, one.end) if isinstance(doers, Doers) else None
+    able = {freer.function for freer in free if field is None or freer.module == field.module}
+    found = owned_twice(field)
+    return found if any(culprit.function in able for culprit in found) else []
 
 
 def _of_their_modules(

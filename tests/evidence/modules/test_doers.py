@@ -14,6 +14,7 @@ from oopsight.evidence import Address, Missing
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules import doers, field_doers, left_in, omitting, stoppers
+from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.doers import Doers, collect
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Mark, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -230,6 +231,17 @@ def test_the_object_with_the_field_is_freed_by_the_same_key() -> None:
     assert outer is not None
     assert (inner.leaves, inner.frees_only) == (("rec_drop",), ())
     assert outer.frees_only == ("rec_release",)
+
+
+def test_who_stores_a_pointer_with_a_reference_shares_nothing() -> None:
+    hub = Value("loaded", 0x10, Value("argument", 1))
+    stores = {"pointers": ((0x20, hub),)}
+    takes = Handed(8, "kobject_get", own=False, arguments=(hub,))
+    uses = {
+        "rec_join": use(stored(0x20, "value"), **stores),
+        "rec_open": use(stored(0x20, "value"), handed=(takes,), **stores),
+    }
+    assert of_field(uses).shares == ("rec_join",)
 
 
 def test_who_takes_null_for_a_value_of_the_field() -> None:

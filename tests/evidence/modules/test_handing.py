@@ -5,7 +5,14 @@ from __future__ import annotations
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Freed
 from oopsight.evidence.modules.given_twice import GivenTwice, _pairs, kept_after
-from oopsight.evidence.modules.handing import given_back, giving_up, putting, waiting
+from oopsight.evidence.modules.handing import (
+    given_back,
+    giving_up,
+    got,
+    putting,
+    putting_untaken,
+    waiting,
+)
 
 ARGUMENT = Value("argument", 1)
 LAMP = Value("loaded", 0x58, ARGUMENT)
@@ -39,6 +46,32 @@ def test_who_gives_back_what_a_field_holds_and_leaves_it() -> None:
         "take": use(put=((4, LAMP),), handed=(call("get_device", LAMP),)),
     }
     assert putting(uses, keys) == ("poll_active", "poll")
+
+
+def test_who_takes_a_reference_itself_or_by_a_helper() -> None:
+    uses = {
+        "hub_hold": FieldUse((), (), counts=True),
+        "hub_ref": use(handed=(call("kobject_get", ARGUMENT),)),
+        "watch": use(handed=(call("hub_hold", LAMP, own=True),)),
+        "join": use(handed=(call("hub_ref.isra.0", LAMP, own=True),)),
+        "look": use(handed=(call("kobject_get", LAMP), call("put_lamp", NEW, own=True))),
+        "drop": use(handed=(call("kobject_put", LAMP),)),
+    }
+    assert [name for name, one in uses.items() if LAMP in got(one, uses)] == [
+        "watch", "join", "look",
+    ]  # fmt: skip
+
+
+def test_who_gives_back_what_some_field_holds_and_nobody_takes_for_it() -> None:
+    hub = Value("loaded", 0xFFFFFFFFC0503000)
+    drops = use(put=((4, hub),))
+    keeps = use(handed=(call("kobject_get", hub),), pointers=((0x40, hub),))
+    takes = use(handed=(call("kobject_get", hub),))
+    assert putting_untaken({"swap": drops, "insert": keeps}) == {"swap": {hub.number}}
+    # As to open and to close.
+    assert putting_untaken({"swap": drops, "open": takes}) == {}
+    cleared = use(put=((4, hub),), written=((hub.number, None),))
+    assert putting_untaken({"swap": cleared, "insert": keeps}) == {}
 
 
 def test_who_waits_for_readers_before_it_frees() -> None:

@@ -22,7 +22,8 @@ When it is wrong
     leaves the pointer.
     Where another object held the pointer, who duplicates such objects as a whole comes first; then
     a helper that frees on some ways what it is handed, and on others leaves that to its caller, who
-    frees it now; then who else has the helper at work free the same, and keeps what held it.
+    frees it now; then who has put it into a second field, by which another frees it; then who else
+    has the helper at work free the same, and keeps what held it.
 
 Example
     A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
@@ -51,6 +52,7 @@ from oopsight.diagnosis.doers import (
     freed_before,
     helpers_that_give_back,
     keepers_of_freed,
+    owned_twice,
 )
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.evidence import Missing
@@ -153,8 +155,7 @@ def _freed_again(
     elif track is None or not _by_itself(track, culprits):
         # The first free may be the one too many.
         certainty = Certainty.POSSIBLE
-        if track is None:
-            culprits = _with_first_free(culprits, flow, backtrace, doers)
+        culprits = _with_first_free(culprits, flow, backtrace, doers, track)
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
         summary=summary,
@@ -195,11 +196,17 @@ def _given_steps(
 
 
 def _with_first_free(
-    culprits: list[Culprit], flow: DataFlow, backtrace: Backtrace, doers: Doers | Missing
+    culprits: list[Culprit],
+    flow: DataFlow,
+    backtrace: Backtrace,
+    doers: Doers | Missing,
+    track: Track | None,
 ) -> list[Culprit]:
     """Before those that free now, who can have freed it before: by another object, say.
 
     That one holds the pointer as well, as a copy does.
+
+    :param track: the record of the first free, which tells who of them did
     """
     kept = flow.first.held_in
     copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
@@ -209,7 +216,13 @@ def _with_first_free(
     # Who frees now and leaves the pointer itself is no less suspect than others that do.
     earlier = [] if any(one.function in on_stack for one in leaving) else leaving
     now = _inlined_last(callers_first(culprits, doers), backtrace)
-    return merge(copying, helping, keepers_of_freed(doers, on_stack), earlier, now)
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    twice = owned_twice(field, on_stack)
+    before = merge(helping, twice, keepers_of_freed(doers, on_stack), earlier)
+    if track is not None:
+        names = {base_name(frame.function) for frame in track.blamable}
+        before = [one for one in before if one.function in names]
+    return merge(copying, before, now)
 
 
 def _on_stack(backtrace: Backtrace) -> set[str]:

@@ -19,11 +19,12 @@ When it is wrong
     be missing; a get from zero may follow a put too many: the verdict is *possible*. So it is
     where only the kernel's own functions are named and modules of others are loaded. Of an
     underflow those come first that give back on some ways what a caller hands them and gives back
-    then as well, then those that give back the reference of the variable where the pointer was
-    read and leave it there, then those that duplicate what holds the pointer, or store it where
-    it was read, without a reference; then one that takes references on some ways and gives back
-    on others; of a get from zero those that make such objects and do not set the count as others
-    do.
+    then as well, then those whose mappings give back what they hold as they end, and take nothing
+    as they are copied by fork(), then those that give back the reference of the variable where the
+    pointer was read and leave it there, then those that duplicate what holds the pointer, or store
+    it where it was read, without a reference; then one that takes references on some ways and gives
+    back on others, then those that give back a reference to what any other field may hold; of a get
+    from zero those that make such objects and do not set the count as others do.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -49,7 +50,9 @@ from oopsight.diagnosis.doers import (
     copiers,
     helpers_that_give_back,
     makers_that_omit,
+    mappers,
     putters,
+    putters_of_others,
     sharers,
     who_takes_and_gives_back,
 )
@@ -176,10 +179,12 @@ def refcount_error(
     on_stack = {base_name(frame.function) for frame in path}
     both = who_takes_and_gives_back(doers, on_stack) if fewer else []
     before = helpers_that_give_back(doers) if fewer else []
+    others = putters_of_others(doers, on_stack) if fewer else []
+    mapping = mappers(doers) if fewer else []
     # Whoever ends an object with the field may leave the pointer in that; a variable stays.
     if fewer and kept is not None and kept.slab is None:
         before = merge(before, putters(doers))
-    culprits = merge(before, sharing, unset, both, culprits)
+    culprits = merge(before, mapping, sharing, unset, both, others, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")
     missed = "" if before or not sharing else f" {blamed} may have taken no reference."

@@ -43,9 +43,10 @@ When it is wrong
     only: modules may share objects through the kernel. Of pages and vmalloc areas a wrong pointer
     may merely look so: there too it is mostly so. Without the allocator's records the freeing
     function is chosen by what it can do, not by what it did, and the verdict is only *possible*.
-    First comes who frees such objects after it may have waited in vain for their completion, then
-    who leaves with others a member of theirs, by which these still knew it, where another
-    function takes that out; who waits for readers under RCU comes after those who do not. Then
+    First comes who leaves the pointer in two fields, each of which somebody frees it by, then who
+    frees such objects after it may have waited in vain for their completion, then who leaves with
+    others a member of theirs, by which these still knew it, where another function takes that out;
+    who waits for readers under RCU comes after those who do not. Then
     comes who frees what the field held and leaves the pointer there, then who frees and allocates
     nothing; who uses it only where none stands out. Of memory that the kernel frees as a device
     is unbound, the driver's function that is called before.

@@ -18,10 +18,12 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.copied_mappings import CopiedMapping, copied_mappings
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_new
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout, layout
 from oopsight.evidence.modules.given_twice import GivenTwice, given_twice, kept_after
+from oopsight.evidence.modules.handing import putting_untaken
 from oopsight.evidence.modules.installers import installing
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -43,6 +45,7 @@ from oopsight.evidence.modules.sizes import FunctionSizes, freed_sizes
 from oopsight.evidence.modules.skipping import skipping
 from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
 from oopsight.evidence.modules.teardown import unbinding
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -103,6 +106,12 @@ class Doers:
     skips: tuple[str, ...] = ()
     """Return with success on some way and have not set the field that held NULL, although they had
     what they put there on others."""
+    untaken: tuple[str, ...] = ()
+    """Give back a reference to what some field holds, which may be the object in question, have
+    taken none, and leave the pointer there; and none of them belongs to another that takes one."""
+    mappings: tuple[CopiedMapping, ...] = ()
+    """Give mappings operations that give something back as these end, and take nothing as a
+    process that forks has them copied."""
     twice_given: tuple[GivenTwice, ...] = ()
     """Give back on some ways what they are handed, where their callers do so then as well."""
     kept_after: tuple[GivenTwice, ...] = ()
@@ -180,9 +189,23 @@ def collect(
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         skips=skipping(session, modules, module, flow.first, uses, known),
+        untaken=_untaken(reader, flow, uses),
+        mappings=copied_mappings(session, reader, module, uses, inner),
         twice_given=given_twice(session, modules, module, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
+
+
+def _untaken(reader: SessionReader, flow: DataFlow, uses: dict[str, FieldUse]) -> tuple[str, ...]:
+    """Who gives back references that it did not take: of a known object, what variables hold."""
+    slab = flow.bad.slab if flow.bad is not None else None
+
+    def may_hold(key: int) -> bool:
+        held = reader.read(key, 8) if in_kernel_half(key) else None
+        at = None if held is None else int.from_bytes(held, "little")
+        return slab is None or (at is not None and slab.address <= at < slab.end)
+
+    return tuple(name for name, keys in putting_untaken(uses).items() if any(map(may_hold, keys)))
 
 
 def wiping(uses: dict[str, FieldUse], makers: set[str]) -> tuple[str, ...]:

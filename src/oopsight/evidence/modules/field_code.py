@@ -167,6 +167,8 @@ class FieldUse:
     """Entries that it takes off lists itself: in what, and how far from its beginning."""
     written: tuple[tuple[int, Value | None], ...] = ()
     """Keys of the pointers that it stores, and what those fields are in."""
+    pointers: tuple[tuple[int, Value], ...] = ()
+    """The same keys, and what is stored there."""
     put_in: tuple[tuple[Value, int], ...] = ()
     """Places within an object whose addresses it stores elsewhere: in what, and how far from its
     beginning."""
@@ -214,6 +216,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         taken_off=one.taken_off,
         put_in=one.put_in,
         written=one.written,
+        pointers=one.pointers,
         given=one.given + other.given,
     )
 
@@ -347,6 +350,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         put=tuple(reading.put),
         taken_off=tuple(_taken_off(reading)),
         written=tuple((key, base) for _, key, _, base in reading.stored),
+        pointers=tuple((key, value) for _, key, value, _ in reading.stored),
         put_in=tuple(
             within(value)
             for *_, value, base in reading.stored

@@ -12,12 +12,14 @@ from typing import TypeVar
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.code_values import within
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout
-from oopsight.evidence.modules.handing import putting
+from oopsight.evidence.modules.handing import got, putting
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import ALLOCATES, allocates, reaching
 from oopsight.evidence.modules.modules import Module
+from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
 from oopsight.plumbing import base_name
 
 _GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
@@ -72,6 +74,8 @@ class FieldDoers:
     """Give back a reference to what it holds, take none, and leave the pointer there."""
     at_times: tuple[str, ...] = ()
     """Of :attr:`frees`, those that leave the pointer there on some ways."""
+    owned_twice: tuple[OwnedTwice, ...] = ()
+    """Who has what it holds in a field of another object as well, where both are freed."""
 
 
 def field_doers(
@@ -114,7 +118,12 @@ def field_doers(
             if one.what == "returned"
         ),
         shares=field.storing(
-            lambda use, one: one.what == "value" and not use.counts and not _begins(use, one.key)
+            lambda use, one: (
+                one.what == "value"
+                and not use.counts
+                and not _begins(use, one.key)
+                and not _takes(use, uses, one.key)
+            )
         ),
         puts=field.putting(),
         clears=tuple(sorted(clears)),
@@ -131,6 +140,7 @@ def field_doers(
         handed_on=field.storing(lambda _, one: one.what == "value" and one.loaded),
         frees_only=field.freeing_only(),
         checks=field.checking(_giving_up(code)),
+        owned_twice=owned_twice(uses, FieldKeys(way, uses, known)),
     )
 
 
@@ -217,6 +227,12 @@ def _once(found: Iterable[_One]) -> tuple[_One, ...]:
 def _begins(use: FieldUse, key: int) -> bool:
     """Whether a function begins to count what it stores there, and stores nothing else."""
     return use.starts and len([s for s in use.stores if s.key == key and s.what != "zero"]) == 1
+
+
+def _takes(use: FieldUse, uses: dict[str, FieldUse], key: int) -> bool:
+    """Whether a function has a reference taken to a pointer that it stores."""
+    taken = got(use, uses)
+    return any(at == key and within(value)[0] in taken for at, value in use.pointers)
 
 
 def _giving_up(code: list[ModuleFunction]) -> set[str]:

@@ -21,6 +21,7 @@ _COMPLETED = re.compile(r"wait_for_completion(?:_io)?")
 _IN_VAIN = re.compile(r"wait_for_completion_\w*(?:timeout|interruptible|killable|state)\w*")
 _LATER = re.compile(r"free_call_rcu|call_rcu")
 _GETS = re.compile(r"(?:^|_)(?:get|hold|grab)(?:_|$)(?!user)")
+_FIRST = Value("argument", 1)
 Place = tuple[Value, int]
 """The pointer to an object, and a distance from it."""
 Uses = dict[str, FieldUse]
@@ -61,26 +62,68 @@ def by_helpers(
 def putting(uses: Uses, keys: dict[str, set[int]]) -> tuple[str, ...]:
     """Who gives back a reference to what a field holds, and leaves the pointer there.
 
-    None that takes a reference to it, or gives up what has the field too. Of a function whose
-    parameters the compiler has changed, the call shows what it reads itself: it goes first.
+    Of a function whose parameters the compiler has changed, the call shows what it reads itself: it
+    goes first.
 
     :param keys: of the field, by functions
     """
     found: list[str] = []
-    for name, use in uses.items():
-        gone = {root for root, *_ in given_back(use, uses)}
-        for root, _, by, _ in put(use, uses) if not use.counts else ():
-            left = root.kind == "loaded" and root.number in keys[name] and root not in _got(use)
-            if left and (root.number, root.of) not in use.written and root.of not in gone:
-                found += [base_name(by)] if _CHANGED in by else []
-                found.append(name)
+    for name, root, by in _untaken(uses):
+        if root.number in keys[name]:
+            found += [base_name(by)] if _CHANGED in by else []
+            found.append(name)
     return tuple(dict.fromkeys(found))
 
 
-def _got(use: FieldUse) -> set[Value]:
-    """What a function has the kernel take a reference to."""
-    got = (call for call in use.handed if not call.own and _GETS.search(call.name))
-    return {within(value)[0] for call in got for value in call.arguments[:2]}
+def putting_untaken(uses: Uses) -> dict[str, set[int]]:
+    """Who gives back a reference to what any field holds, and leaves it there, and of which fields.
+
+    None where another function takes such a reference, and keeps the pointer nowhere else: they
+    belong together, as to open and to close.
+    """
+    taken = {
+        root.number
+        for use in uses.values()
+        for root in got(use, uses) - {within(value)[0] for _, value in use.pointers}
+        if root.kind == "loaded"
+    }
+    found: dict[str, set[int]] = {}
+    for name, root, _ in _untaken(uses):
+        if root.number not in taken:
+            found.setdefault(name, set()).add(root.number)
+    return found
+
+
+def _untaken(uses: Uses) -> Iterator[tuple[str, Value, str]]:
+    """Functions that give back a reference to what a field holds: what that is, and by which call.
+
+    None that takes a reference to it, clears the field, or gives up what has it too.
+    """
+    for name, use in uses.items():
+        gone = {root for root, *_ in given_back(use, uses)}
+        for root, _, by, _ in put(use, uses) if not use.counts else ():
+            left = root.kind == "loaded" and root not in got(use, uses)
+            if left and (root.number, root.of) not in use.written and root.of not in gone:
+                yield name, root, by
+
+
+def got(use: FieldUse, uses: Uses) -> set[Value]:
+    """What a function has the kernel, or another of its module, take a reference to."""
+    calls = (call for call in use.handed if not call.own and _GETS.search(call.name))
+    found = {within(value)[0] for call in calls for value in call.arguments[:2]}
+    for call in use.handed:
+        helper = uses.get(base_name(call.name)) if call.own else None
+        if helper is not None and (helper.counts or _gets_its_own(helper)):
+            found.add(within(call.arguments[0])[0])
+    return found
+
+
+def _gets_its_own(use: FieldUse) -> bool:
+    """Whether a function has the kernel take a reference to what it is given first."""
+    return any(
+        not call.own and _GETS.search(call.name) and within(call.arguments[0])[0] == _FIRST
+        for call in use.handed
+    )
 
 
 def waiting(uses: Uses) -> tuple[str, ...]:
