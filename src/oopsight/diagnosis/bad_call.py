@@ -47,6 +47,26 @@ def _choosing(chosen: ChosenHandler | Missing | None) -> list[Culprit]:
     return [Culprit(chosen.module, name, None, None, why) for name in chosen.functions]
 
 
+def _with_table(called: DataFlow, culprits: list[Culprit]) -> list[Culprit]:
+    """With the module whose table has the pointer, if that is another's than called.
+
+    It comes second: it may be right to leave a function out. But what runs any module's functions
+    is not to blame for the one that is missing.
+    """
+    holder, name = called.first.held_in, called.first.name
+    if holder is None or holder.module is None:
+        return culprits
+    if holder.module in {culprit.module for culprit in culprits}:
+        return culprits
+    refers = f"refers to its table {name}, which has the bad function pointer"
+    table = f"its table {name} has the bad function pointer"
+    owners = [
+        Culprit(holder.module, function, None, name, refers) for function in called.installed_by
+    ] or [Culprit(holder.module, None, None, name, table)]
+    by_module = any(culprit.module is not None for culprit in culprits)
+    return merge(culprits, owners) if by_module else merge(owners, culprits)
+
+
 def bad_call(
     fault: Fault,
     backtrace: Backtrace,
@@ -75,19 +95,8 @@ def bad_call(
     null = is_null(target)
     what = "NULL" if null else str(target)
     culprits = flow_culprits(flow, backtrace, what="the function pointer")
-    if called is not None and called.first.held_in is not None:
-        holder = called.first.held_in
-        # Whose table it is comes second: it may be right to leave a function out. But what runs
-        # any module's functions is not to blame for the one that is missing.
-        table = f"its table {called.first.name} has the bad function pointer"
-        refers = f"refers to its table {called.first.name}, which has the bad function pointer"
-        if holder.module is not None and holder.module not in {c.module for c in culprits}:
-            owners = [
-                Culprit(holder.module, name, None, called.first.name, refers)
-                for name in called.installed_by
-            ] or [Culprit(holder.module, None, None, called.first.name, table)]
-            by_module = any(culprit.module is not None for culprit in culprits)
-            culprits = merge(culprits, owners) if by_module else merge(owners, culprits)
+    if called is not None:
+        culprits = _with_table(called, culprits)
     culprits = owners_first(culprits, flow, modules)
     # What a table of the program itself holds was put there by the program. What an object on the
     # heap holds may have been overwritten, or the object freed and given to another.

@@ -134,33 +134,29 @@ def null_dereference(
     found = flow_culprits(flow, backtrace, what="the NULL pointer")
     culprits = owners_first(found, flow, modules)
     # Whose mistake it is that the kernel met it there is one conclusion more.
-    certainty = Certainty.SHOWN if culprits == found else Certainty.INFERRED
-    of_cause: Certainty | None = None
+    established = Certainty.SHOWN if culprits == found else Certainty.INFERRED
+    of_cause: Certainty | None = established
     steps, source = _met(fault, flow, modules), _came_from(flow)
+    sure = False
     if isinstance(flow, DataFlow) and flow.first.ended == "lost":
-        certainty = Certainty.POSSIBLE  # where it came from is not known
+        of_cause = None  # where it came from is not known
     elif isinstance(flow, DataFlow) and _kept(flow):
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
-        certainty, of_cause = Certainty.POSSIBLE, certainty
-        left_by = _left_open(flow, backtrace, doers, prints)
-        knowing = () if _registering(backtrace) else _knowing(backtrace, doers)
-        culprits = merge(culprits, left_by) if knowing else merge(left_by, culprits)
-        steps += [step for one in left_by[:1] for step in said_steps(one, prints)]
-        if knowing:
-            source += f" Others, as {knowing[0]}, compare it with NULL before they use it."
+        culprits, said, told = _kept_null(flow, backtrace, culprits, doers, prints)
+        steps, source = steps + said, source + told
     elif isinstance(unfilled, Unfilled):
-        certainty, of_cause = Certainty.POSSIBLE, certainty
         culprits = merge([_left_unfilled(unfilled)], culprits)
         source += f" {unfilled.function} was called to put another pointer there."
-    elif isinstance(flow, DataFlow) and flow.first.ended == "set" and flow.first.passed_by:
+    else:
         # Who is called with NULL on purpose may be the one who should have looked.
-        certainty, of_cause = Certainty.POSSIBLE, certainty
+        way = flow.first if isinstance(flow, DataFlow) else None
+        sure = way is None or way.ended != "set" or not way.passed_by
     if isinstance(zeroed, ZeroedObject):
-        certainty, of_cause = Certainty.POSSIBLE, None
+        sure, of_cause = False, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
         steps.append(_all_zero(zeroed))
     if isinstance(head, EmptyHead):
-        certainty = Certainty.POSSIBLE
+        sure = False
         source += " It is that of a list's head which was never set up."
         steps += never_set_up(head)
         culprits = merge(should_have_set_up(head), culprits)
@@ -171,8 +167,8 @@ def null_dereference(
     return Finding(
         title=f"NULL pointer dereference in {fault.function}",
         summary=f"{followed} followed a NULL pointer; it wanted {_wanted(fault, flow)}.{source}",
-        certainty=certainty,
-        cause_certainty=of_cause,
+        certainty=established if sure else Certainty.POSSIBLE,
+        cause_certainty=None if sure else of_cause,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),
@@ -244,6 +240,23 @@ def _kept(flow: DataFlow) -> bool:
     if held is None:
         return flow.first.ended == "loaded"
     return held.kind in ("slab", "module", "per-cpu", "page", "vmalloc")
+
+
+def _kept_null(
+    flow: DataFlow,
+    backtrace: Backtrace,
+    culprits: list[Culprit],
+    doers: Doers | Missing,
+    prints: Prints | Missing,
+) -> tuple[list[Culprit], list[Step], str]:
+    """Culprits of a NULL pointer that was kept in memory, steps on the first, and a sentence."""
+    left_by = _left_open(flow, backtrace, doers, prints)
+    said = [step for one in left_by[:1] for step in said_steps(one, prints)]
+    knowing = () if _registering(backtrace) else _knowing(backtrace, doers)
+    if not knowing:
+        return merge(left_by, culprits), said, ""
+    told = f" Others, as {knowing[0]}, compare it with NULL before they use it."
+    return merge(culprits, left_by), said, told
 
 
 def _left_open(
