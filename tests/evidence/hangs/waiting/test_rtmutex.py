@@ -74,6 +74,13 @@ def test_what_the_task_is_blocked_on(
     assert found.because
 
 
+def test_who_lends_its_priority_to_a_reader_of_rcu_waits_for_that() -> None:
+    found = rtmutex.find(scan(blocked(LOCK), "rt_mutex_slowlock", "rcu_boost_kthread"))
+    assert found is not None
+    assert (found.kind, found.name) == ("grace period", "of RCU")
+    assert [one.known_by for one in found.holders] == ["reader"]
+
+
 @pytest.mark.parametrize("owner", [0, OTHER, 0x480E7430A8344F3B, OTHER | 5])
 def test_what_names_no_task_has_no_holder(owner: int) -> None:
     found = rtmutex.find(scan(blocked(LOCK, owner), "rt_mutex_slowlock", "mutex_lock"))

@@ -24,6 +24,7 @@ _WAITER = "struct rt_mutex_waiter"
 _BASE = "struct rt_mutex_base"
 """Of its own since Linux 5.15 (commit 830e6acc8a1c)."""
 _HAS_WAITERS = 0x1
+_BOOSTS = ("rcu_boost", "rcu_boost_kthread")
 _WITHIN = (
     ("spinlock", ("rt_spin_lock*",), "struct spinlock", "lock"),
     ("spinlock", ("rt_read_lock*", "rt_write_lock*"), "rwlock_t", "rwbase.rtmutex"),
@@ -43,6 +44,15 @@ def find(scan: Scan) -> Lock | None:
     owner = scan.memory(base, value(link), "owner") if link and value(link) else None
     if link is None or owner is None or not value(owner) & _HAS_WAITERS:
         return None
+    if scan.stack.inside(*_BOOSTS) is not None:
+        # The lock is there to lend its priority to a reader, for whom it was taken.
+        return Lock(
+            kind="grace period",
+            address=Address(value(link)),
+            name="of RCU",
+            holders=holder(scan, value(owner) & ~_HAS_WAITERS, "reader"),
+            because=(blocked, link, owner),
+        )
     kind, address = _of_kind(scan, value(link))
     return Lock(
         kind=kind,
