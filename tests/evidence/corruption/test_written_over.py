@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
+from oopsight.evidence import Address
 from oopsight.evidence.corruption import written_over as tested
-from oopsight.evidence.corruption.written_over import Series, series, written_over
+from oopsight.evidence.corruption.written_over import Records, Series, records, series, written_over
 
 POINTER = 0xFFFFFFFFC0401000
 
@@ -41,6 +43,40 @@ def test_series(code: str, before: Any, field: tuple[int, ...], found: Series | 
     head = struct.pack(f"<{len(before)}{code}", *before)
     data = head + struct.pack(f"<{len(field)}{code}", *field)
     assert series(data, len(head), len(head)) == found
+
+
+def tiles(count: int, pattern: int = 0x3C7E7E3C) -> bytes:
+    """Entries of 16 bytes: a number that goes on, and the same pattern in each."""
+    return b"".join(struct.pack("<4I", n << 16 | n, 9, pattern, pattern) for n in range(count))
+
+
+def test_entries_that_are_alike_in_the_pointer_go_on_in_another_number() -> None:
+    data = tiles(6)
+    assert records(data, 80, 88) == Records(8, 96, 16, (0, 0))
+    # The same bytes again and again are no entries that go on.
+    assert records(struct.pack("<4I", 7, 9, 5, 5) * 6, 80, 88) is None
+
+
+def test_entries_begin_in_the_first_of_the_objects_that_they_fill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = 64
+    chain = {
+        number: replace(ONE, address=Address(ONE.address - number * size), size=size, stride=size)
+        for number in range(5)
+    }
+    objects = {int(one.address): one for one in chain.values()}
+    monkeypatch.setattr(
+        tested, "neighbour", lambda _, __, one, by: objects.get(one.address + by * size)
+    )
+    machine = Machine()
+    begin = int(chain[4].address)
+    # The fourth before is whole, the third is where the entries begin.
+    machine.memory[begin] = bytes(size) + tiles(14) + bytes(2 * size)
+    found = written_over(machine.session, MODULES, chain[0], int(ONE.address) + 8, None)
+    assert found is not None
+    assert (found.before.address, found.stride, found.within) == (chain[3].address, 16, False)
+    assert found.end == ONE.address + 16
 
 
 ONE = made.slab_object()

@@ -31,6 +31,8 @@ _LEAST_COPY = 8
 """Bytes of the source on each side of the border."""
 _COPY_BEFORE = 16
 _MOST_FILLED = 4096
+_MOST_OBJECTS = 16
+"""That entries may have run through."""
 _NEAR_SLOTS = 4
 """Of the array that holds the object's address, to each side."""
 _LEAST_SIBLINGS = 3
@@ -100,6 +102,8 @@ class Records:
 def records(data: bytes, border: int, field: int) -> Records | None:
     """Entries of equal size before a pointer, if both its halves are the next of their numbers.
 
+    Where these are the same in all, another number of each entry goes on in steps.
+
     >>> import struct
     >>> table = b"".join(struct.pack("<3IQ4x", i, 7000 + 3 * i, 9, 0) for i in range(6))
     >>> records(table, 80, 96)
@@ -119,15 +123,23 @@ def records(data: bytes, border: int, field: int) -> Records | None:
 
 def _goes_on(data: bytes, field: int, stride: int, count: int) -> bool:
     """Whether both halves of eight bytes continue those of so many entries before."""
-    begin = field - count * stride
-    if begin < 0:
+    if field - count * stride < 0:
         return False
-    lanes = [
-        [_number(data, begin + part + n * stride) for n in range(count + 1)] for part in (0, 4)
-    ]
-    steps = [{after - one for one, after in itertools.pairwise(lane)} for lane in lanes]
-    small = all(len(step) == 1 and abs(min(step)) < _SMALL_STEP for step in steps)
-    return small and any(step != {0} for step in steps)
+    steps = [_steps(data, field + part, stride, count) for part in (0, 4)]
+    if not all(len(step) == 1 and abs(min(step)) < _SMALL_STEP for step in steps):
+        return False
+    if any(step != {0} for step in steps):
+        return True
+    beside = range(field - stride + 8, field, 4)
+    return any(
+        len(step := _steps(data, at, stride, count - 1)) == 1 and step != {0} for at in beside
+    )
+
+
+def _steps(data: bytes, at: int, stride: int, count: int) -> set[int]:
+    """By how much a number differs from one entry to the next, over so many before a place."""
+    lane = [_number(data, at - n * stride) for n in range(count, -1, -1)]
+    return {after - one for one, after in itertools.pairwise(lane)}
 
 
 def _number(data: bytes, at: int) -> int:
@@ -202,7 +214,8 @@ def written_over(
         return None
     entries = records(data, border, inside)
     if entries is not None:
-        return _of_records(before, data, begin, entries, border)
+        first, data, entries = _from_its_begin(session, modules, before, data, entries, field)
+        return _of_records(first, data, int(first.address), entries, one.address - first.address)
     source = _copied_from(session, modules, data, border)
     if source is not None:
         return _of_copy(session, before, data, begin, border, source)
@@ -254,18 +267,50 @@ def _of_series(
     )
 
 
+def _from_its_begin(
+    session: Session,
+    modules: Modules | None,
+    before: SlabObject,
+    data: bytes,
+    found: Records,
+    field: int,
+) -> tuple[SlabObject, bytes, Records]:
+    """Entries that fill the object before from its beginning may begin in one before that.
+
+    :return: the object in which they begin, the bytes from there on, and the entries
+    """
+    from drgn import FaultError
+
+    for _ in range(_MOST_OBJECTS):
+        further = neighbour(session, modules, before, -1) if found.begin < found.stride else None
+        if further is None:
+            break
+        begin, end = int(further.address), int(before.address) + len(data)
+        try:
+            longer = session.read(begin, end - begin)
+        except FaultError:
+            break
+        more = records(longer, before.address - begin, field - begin)
+        if more is None or more.stride != found.stride:
+            break
+        before, data, found = further, longer, more
+    return before, data, found
+
+
 def _of_records(
     before: SlabObject, data: bytes, begin: int, found: Records, border: int
 ) -> Overrun:
     at = found.end - 8
     last = ", ".join(f"{_number(data, at + part):#x}" for part in (0, 4))
     around = max(found.begin, border - 32)
+    how = f"whose numbers go on in steps of {found.steps[0]} and {found.steps[1]}"
+    if found.steps == (0, 0):
+        how = "which are alike here, and others of whose numbers go on in equal steps"
     return Overrun(
         before=before,
         start=Address(begin + found.begin),
         end=Address(begin + found.end),
-        kind=f"entries of {found.stride} bytes, whose numbers go on in steps of "
-        f"{found.steps[0]} and {found.steps[1]},",
+        kind=f"entries of {found.stride} bytes, {how},",
         text=last,
         memory=BytesPointer(Address(begin + around), data[around:].hex()),
         width=4,

@@ -21,6 +21,7 @@ from oopsight.evidence.exhaustion.allocators import Allocator, allocating
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.memory.held_through import held_through
 from oopsight.evidence.memory.object_in_question import InQuestion, in_question
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_uses import uses_of
@@ -134,6 +135,12 @@ def _suspects(
             yield frame_.module, f"its {frame_.function} is on the crash path", None, None
 
 
+def _holders(session: Session, modules: Modules, one: SlabObject) -> Iterator[_Suspect]:
+    for held in held_through(session, modules, one.address, one.address + one.size):
+        why = f"an object that its variable {held.variable} leads to points to it"
+        yield held.module, why, held.memory, None
+
+
 def collect(
     session: Session,
     modules: Modules,
@@ -154,7 +161,8 @@ def collect(
         suspects: Iterable[_Suspect] = ((*one, None) for one in met.foreign.former)
     elif met.overrun is not None:
         # What ran over an object is not on the path of whoever came upon it.
-        suspects = _suspects(session, modules, None, None, met.subject)
+        suspects = list(_suspects(session, modules, None, None, met.subject))
+        suspects = suspects or list(_holders(session, modules, met.subject))
     else:
         suspects = _suspects(session, modules, path, known_flow, met.subject)
     reader = SessionReader(session)
