@@ -32,6 +32,17 @@ def test_a_way_that_leaves_it_off() -> None:
     assert ways(*FAILING).effect is None
 
 
+# if (rdi) OFF; ON; ret
+UNEVEN = ("4885ff 7405", OFF, ON, "c3")
+
+
+def test_what_is_switched_on_always_and_off_at_times() -> None:
+    assert ways(*UNEVEN).uneven
+    assert not ways(*BOTH_OR_NONE).uneven
+    assert not ways(*FAILING).uneven
+    assert not ways(ON, "c3").uneven
+
+
 def test_what_was_decided_once_stays_so() -> None:
     found = ways(*BOTH_OR_NONE)
     assert found.off == ()

@@ -11,6 +11,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.uneven_switches import UnevenSwitches
 from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.plumbing import base_name
 
@@ -96,6 +97,17 @@ def set_up_by(warned: WarnedObject | Missing, who: tuple[Culprit, ...]) -> tuple
         return who
     setters = [Culprit(warned.module, name, None, None, warned.why) for name in warned.setters]
     return tuple(merge(setters, who))
+
+
+def switched_by(
+    switches: UnevenSwitches | Missing, who: tuple[Culprit, ...]
+) -> tuple[Culprit, ...]:
+    """Who switches on what it has not switched off, before who found it on."""
+    if isinstance(switches, Missing):
+        return who
+    why = f"calls {switches.switch} on all ways, and what switches off before on some only"
+    uneven = [Culprit(switches.module, name, None, None, why) for name in switches.functions]
+    return tuple(merge(uneven, who))
 
 
 def title_of(frame: Frame) -> str:

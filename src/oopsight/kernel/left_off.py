@@ -61,6 +61,13 @@ class Ways(NamedTuple):
     """Whether it can return with it switched on by itself."""
     untouched: bool
     """Whether it can return and have done nothing of this."""
+    alone: bool = False
+    """Whether some way switches on what it has not switched off."""
+
+    @property
+    def uneven(self) -> bool:
+        """Whether it switches off before it switches on, but not on all ways."""
+        return self.back and self.alone
 
     @property
     def leaks(self) -> tuple[Left, ...]:
@@ -102,7 +109,7 @@ class _Walk:
         self._function = function
         self._does = does
         self._ends: dict[tuple[int, int], None] = {}
-        self._back = self._on = self._untouched = False
+        self._back = self._on = self._untouched = self._alone = False
 
     def walk(self) -> Ways | None:
         waiting = [_State(self._function.start, None, None, frozenset(), frozenset())]
@@ -117,7 +124,7 @@ class _Walk:
             seen.add(state)
             waiting += self._step(row, state)
         left = tuple(Left(*one) for one in self._ends)
-        return Ways(left, self._back, self._on, self._untouched)
+        return Ways(left, self._back, self._on, self._untouched, self._alone)
 
     def _step(self, row: Instruction, state: _State) -> list[_State]:
         if row.mnemonic == "ret":
@@ -142,6 +149,7 @@ class _Walk:
             return row.address
         if switch is Switch.ON:
             self._back = self._back or bool(off)
+            self._alone = self._alone or off is None
             return _ON
         return off
 

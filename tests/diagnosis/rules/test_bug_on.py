@@ -14,6 +14,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.crash.bug_site import BugSite
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.uneven_switches import UnevenSwitches
 from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import RegisterPointer
 from oopsight.kernel.conditions import Condition
@@ -29,8 +30,10 @@ SITE = BugSite(
 )
 
 
-def decided(*facts: Any, writers: Any = ABSENT, warned: Any = ABSENT) -> Any:
-    return bug_on(*facts, writers, ABSENT, warned)
+def decided(
+    *facts: Any, writers: Any = ABSENT, warned: Any = ABSENT, switches: Any = ABSENT
+) -> Any:
+    return bug_on(*facts, writers, ABSENT, warned, switches)
 
 
 def trace(**of_modules: str) -> Backtrace:
@@ -117,3 +120,11 @@ def test_who_should_have_set_up_what_the_kernel_checks_comes_first() -> None:
     other = replace(warned, module="other")
     found = decided(TRAP, DRIVER, BUG, ABSENT, ABSENT, warned=other)
     assert [c.function for c in found.culprits] == ["append", "export"]
+
+
+def test_who_switches_on_without_having_switched_off_comes_first() -> None:
+    switches = UnevenSwitches("crypt", "napi_enable", ("change_mtu",))
+    found = decided(TRAP, trace(append="crypt"), BUG, ABSENT, ABSENT, switches=switches)
+    assert isinstance(found, Finding)
+    assert [one.function for one in found.culprits][:2] == ["change_mtu", "append"]
+    assert found.certainty is Certainty.POSSIBLE

@@ -34,8 +34,14 @@ LEAVING = ModuleTransition(
 )
 
 
-def decided(*facts: Any, writers: Any = ABSENT, warned: Any = ABSENT, left: Any = ABSENT) -> Any:
-    return warning(*facts, writers, ABSENT, warned, left)
+def decided(
+    *facts: Any,
+    writers: Any = ABSENT,
+    warned: Any = ABSENT,
+    left: Any = ABSENT,
+    switches: Any = ABSENT,
+) -> Any:
+    return warning(*facts, writers, ABSENT, warned, left, switches)
 
 
 def reported(*before: str) -> tuple[Symptom, Log]:

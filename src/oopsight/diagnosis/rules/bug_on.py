@@ -21,7 +21,9 @@ When it is wrong
     compared was read from memory to which other functions of the module write, these come first;
     last of them who moves it only in the direction that mends what the check found. Of a timer that
     the kernel's check finds without a function those come first who make such an object and do not
-    set the timer up. A rule that finds how it was damaged goes before this one.
+    set the timer up. Where it finds on already what it is to switch on, as NAPI, those come first
+    who switch it on always and have switched it off on some ways only. A rule that finds how it was
+    damaged goes before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
@@ -40,6 +42,7 @@ from oopsight.diagnosis.places import (
     state_culprits,
     state_step,
     suspects,
+    switched_by,
     title_of,
     wrote_state,
 )
@@ -51,6 +54,7 @@ from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.uneven_switches import UnevenSwitches
 from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
@@ -77,6 +81,7 @@ def bug_on(
     writers: StateWriters | Missing,
     prints: Prints | Missing,
     warned: WarnedObject | Missing,
+    switches: UnevenSwitches | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a BUG() stopped the machine."""
     if fault.exception != INVALID_OPCODE or symptom.kind not in _KINDS:
@@ -120,8 +125,10 @@ def bug_on(
     if state is not None:
         steps.append(state_step(state))
         found = state_culprits(state, found, prints)
-    if innocent and isinstance(warned, WarnedObject) and warned.module == blamed[0].module:
-        found = set_up_by(warned, found)
+    if innocent:
+        if isinstance(warned, WarnedObject) and warned.module == blamed[0].module:
+            found = set_up_by(warned, found)
+        found = switched_by(switches, found)
     return Finding(
         title=f"BUG in {title_of(checked)}"
         + (f", called for {title_of((asked or blamed)[0])}" if innocent or asked else ""),

@@ -42,6 +42,7 @@ from oopsight.diagnosis.places import (
     state_culprits,
     state_step,
     suspects,
+    switched_by,
     title_of,
     wrote_state,
 )
@@ -54,6 +55,7 @@ from oopsight.evidence.exhaustion.left_objects import LeftObjects
 from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
+from oopsight.evidence.modules.uneven_switches import UnevenSwitches
 from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import LogPointer, Pointer
 from oopsight.kinds import Kind
@@ -74,6 +76,7 @@ def warning(  # each is a fact
     prints: Prints | Missing,
     warned: WarnedObject | Missing,
     left: LeftObjects | Missing,
+    switches: UnevenSwitches | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
     first, symptom = symptom, _warned(symptom, log, backtrace)
@@ -97,6 +100,8 @@ def warning(  # each is a fact
     if found is None:
         return Undecided("no function on the crash path can be to blame")
     told, who, sure = found
+    if isinstance(switches, UnevenSwitches):
+        who, sure = switched_by(switches, who), False
     steps += told
     kind = None
     if isinstance(left, LeftObjects):

@@ -33,7 +33,7 @@ _MOST_INTERRUPTS = 4096
 _MOST_DISKS = 1024
 _DEEPEST = 3
 _INTERRUPT = "interrupt"
-_PAIRS = {
+SWITCHES = {
     polling.KIND: (
         ("napi_disable", "napi_disable_locked"),
         ("napi_enable", "napi_enable_locked"),
@@ -125,7 +125,7 @@ def collect(
         if thing.unfinished is not None:
             known[key] = (LeftOff(thing.unfinished, None, None, back=True),)
         elif key not in known:
-            known[key] = _Search(session, modules, thing.kind, thing.module).leaving()
+            known[key] = Search(session, modules, thing.kind, thing.module).leaving()
         own = {call.function for call in wait.stack.calls}
         by = tuple(one for one in known[key] if one.back or one.function not in own)
         if by:
@@ -258,14 +258,17 @@ def _halted(queue: Any) -> Memory | None:
     return None
 
 
-class _Search:
-    """The functions of a module, by what they leave of a kind of thing."""
+class Search:
+    """The functions of a module, by what they leave of a kind of thing.
+
+    :param kind: one of :data:`SWITCHES`
+    """
 
     def __init__(self, session: Session, modules: Modules, kind: str, module: Module) -> None:
         self._session = session
         self._stacks = StackReader(session, modules)
         self._kind = kind
-        self._off, self._on = _PAIRS[kind]
+        self._off, self._on = SWITCHES[kind]
         self._module = module
         self._known: dict[int, Ways | None] = {}
 
@@ -289,6 +292,19 @@ class _Search:
             return ()
         # An interrupt may be off since it was requested.
         return tuple(leaks or (others if self._kind != _INTERRUPT else ()))
+
+    def uneven(self) -> tuple[str, ...]:
+        """Functions that switch it off before they switch it on, but not on all ways."""
+        try:
+            return tuple(
+                base_name(name)
+                for name, start, _ in machine_code(SessionReader(self._session), self._module)
+                if ".cold" not in name
+                and (ways := self._ways(start, 0)) is not None
+                and ways.uneven
+            )
+        except SymbolError:
+            return ()
 
     def _does(self, target: int, depth: int) -> Switch | None:
         name = self._stacks.names.function_at(target)
