@@ -47,9 +47,10 @@ def blocked(at: int, owner: int = OTHER | 1) -> Kernel:
     return made
 
 
-def scan(made: Kernel, *functions: str) -> Scan:
+def scan(made: Kernel, *functions: str, wants: str | None = None) -> Scan:
+    wanted = None if wants is None else SimpleNamespace(kind=wants, address=None)
     calls = tuple(
-        cast("Call", SimpleNamespace(function=f, wants=None, holds=())) for f in functions
+        cast("Call", SimpleNamespace(function=f, wants=wanted, holds=())) for f in functions
     )
     waiting = TaskStack(TaskPointer(1, "worker", Address(TASK)), 0, "D", calls)
     reader = cast("StackReader", SimpleNamespace(names=SimpleNamespace(data=lambda _: None)))
@@ -72,6 +73,12 @@ def test_what_the_task_is_blocked_on(
     assert (found.kind, found.address, found.mode) == (kind, address, mode)
     assert [one.task.address for one in found.holders] == [OTHER]
     assert found.because
+
+
+def test_what_was_called_and_jumped_on_is_told_by_the_call() -> None:
+    found = rtmutex.find(scan(blocked(LOCK), "rt_mutex_slowlock", "license_take", wants="mutex"))
+    assert found is not None
+    assert found.kind == "mutex"
 
 
 def test_who_lends_its_priority_to_a_reader_of_rcu_waits_for_that() -> None:

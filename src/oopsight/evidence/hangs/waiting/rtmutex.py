@@ -65,10 +65,14 @@ def find(scan: Scan) -> Lock | None:
 
 
 def _of_kind(scan: Scan, address: int) -> tuple[str, int]:
-    """What the rt_mutex is part of, and the address of that."""
+    """What the rt_mutex is part of, and the address of that.
+
+    Who takes it may have jumped on, and left only the call of it in the caller's code.
+    """
+    called = next((call.wants.kind for call in scan.stack.calls if call.wants is not None), None)
     for kind, functions, type_name, member in _WITHIN:
         at = scan.offset(type_name, member)
-        if at is not None and scan.stack.inside(*functions) is not None:
+        if at is not None and (called == kind or scan.stack.inside(*functions) is not None):
             return kind, address - at
     return "rtmutex", address
 
