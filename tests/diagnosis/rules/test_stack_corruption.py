@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from handmade_facts import ABSENT, backtrace, data_flow, fault, flow_step, owner, way
@@ -12,7 +13,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.stack_corruption import stack_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.bad_return import BadReturn, Returner
-from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers, Receiver
+from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers, HandedOn, Receiver
 from oopsight.evidence.corruption.stack_overrun import StackOverrun
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.pointers import BytesPointer, InstructionPointer
@@ -41,8 +42,10 @@ def test_the_function_whose_frame_is_damaged_and_what_was_written() -> None:
     assert "'EFORE-20'" in found.chain[1].claim
 
 
-def filled_by(*fillers: Filler, itself: bool = False) -> Finding:
-    made = FrameFillers("set", fillers, itself)
+def filled_by(
+    *fillers: Filler, itself: bool = False, fills: bool = False, handed_on: Any = ()
+) -> Finding:
+    made = FrameFillers("mod", "set", fillers, itself, fills=fills, handed_on=handed_on)
     found = stack_corruption(SMASHED, TRACE, *NOTHING, ABSENT, ABSENT, made)
     assert isinstance(found, Finding)
     return found
@@ -63,7 +66,19 @@ def test_who_was_handed_the_buffer_may_have_gone_too_far() -> None:
         assert [c.function for c in found.culprits] == names
         assert found.certainty is Certainty.POSSIBLE
         assert found.cause_certainty is Certainty.INFERRED
-    assert filled_by().certainty is Certainty.INFERRED
+    assert filled_by(fills=True).certainty is Certainty.INFERRED
+    # Where it is not seen how it was written, somebody else may have.
+    assert filled_by().certainty is Certainty.POSSIBLE
+
+
+@pytest.mark.parametrize(
+    ("fills", "names"),
+    [(False, ["parse", "take_text", "set"]), (True, ["set", "parse", "take_text"])],
+)
+def test_who_hands_the_buffer_on_comes_before_whose_it_is(fills: bool, names: list[str]) -> None:
+    found = filled_by(fills=fills, itself=True, handed_on=(HandedOn("parse", ("take_text",)),))
+    assert [one.function for one in found.culprits] == names
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
 
 
 def test_a_limit_that_is_not_always_looked_at_tells_who_it_was() -> None:
@@ -90,7 +105,7 @@ CALL = InstructionPointer(Address(0xFFFFFFFFC0400010), "e8df0f0000", "call 0xfff
 def test_who_was_lent_the_frame_outside_may_have_written(
     receiver: Receiver, fills: bool, names: list[str]
 ) -> None:
-    made = FrameFillers("set", (), receivers=(receiver,), fills=fills)
+    made = FrameFillers("mod", "set", (), receivers=(receiver,), fills=fills)
     found = stack_corruption(SMASHED, TRACE, *NOTHING, ABSENT, ABSENT, made)
     assert isinstance(found, Finding)
     assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
@@ -123,7 +138,7 @@ def test_a_pointer_that_a_text_on_the_stack_ran_over() -> None:
         symptom(Kind.GENERAL_PROTECTION), path, met, flow, overrun, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
-    assert found.certainty is Certainty.INFERRED
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
     assert (found.culprits[0].module, found.culprits[0].function) == ("tlv", "tlv_parse")
     assert "wild_pointer" in found.refines
     unknown = replace(overrun, function=None, module=None)

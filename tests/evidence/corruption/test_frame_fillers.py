@@ -12,7 +12,7 @@ from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption import frame_fillers
-from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers, collect
+from oopsight.evidence.corruption.frame_fillers import Filler, FrameFillers, HandedOn, collect
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Modules
@@ -122,6 +122,30 @@ def test_what_copies_or_serves_everybody_has_nobody_else_write(
     # mov [rsp+rcx+8],al; lea rdi,[rsp+8]; call rax
     stores = BEGIN + "88440c08 488d7c2408 ffd0 90"
     assert of_frame(monkeypatch, stores, BY_COUNT, ALONE).fills
+
+
+@pytest.mark.parametrize(
+    ("passes", "found"),
+    [
+        # lea rdi,[rdi+8]; call put; ret
+        ("488d7f08 e8f70f0000 c3", (HandedOn("pass", ("put",)),)),
+        # mov rdi,[rdi+8]; call put; ret: what lies there is no part of the frame
+        ("488b7f08 e8f70f0000 c3", ()),
+    ],
+)
+def test_a_helper_may_hand_the_frame_on(
+    monkeypatch: pytest.MonkeyPatch, passes: str, found: tuple[HandedOn, ...]
+) -> None:
+    code = Code(BEGIN + HANDS, passes, BY_COUNT)
+    code.names = ["show", "pass", "put"]
+    put = ModuleFunction("put", code.start(2), frozenset(), frozenset(), copies=True)
+    monkeypatch.setattr(frame_fillers, "SessionReader", lambda _: code)
+    monkeypatch.setattr(frame_fillers, "inner_functions", lambda *_: [put])
+    at = Address(TEXT + len(code.code[0]))
+    frames = (TRACE.frames[0], replace(TRACE.frames[1], pc=at, module="trace"))
+    made_of = collect(Machine().session, replace(TRACE, frames=frames), MODULES)
+    assert isinstance(made_of, FrameFillers)
+    assert made_of.handed_on == found
 
 
 def test_other_crashes_have_no_damaged_frame() -> None:

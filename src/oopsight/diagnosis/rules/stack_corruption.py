@@ -24,9 +24,9 @@ When it is wrong
     address in the frame was handed to code outside of the module, other than what copies or serves
     everybody, or by a pointer, who wrote is only *possible*: that may have been a driver behind it.
     Where it was a module from outside the kernel's tree, its functions that write at length come
-    first, unless the function fills its frame at length itself. A stray
-    pointer from elsewhere can hit a frame as well, which is rare. Several functions' frames may
-    have the same size.
+    first, unless the function fills its frame at length itself; so do those of its own module that
+    hand the buffer on to others which write at length, and these. A stray pointer from elsewhere
+    can hit a frame as well, which is rare. Several functions' frames may have the same size.
 
 Example
     ``volid_set()`` has 65 bytes copied into a label of 32.
@@ -101,7 +101,9 @@ def stack_corruption(
         )
     before, after, by_others = _filled_by(fillers)
     lent = _lent_to(fillers)
-    sure = not (by_others or lent) or _astray(fillers)
+    passed, passed_last = _passed_on(fillers)
+    itself = isinstance(fillers, FrameFillers) and fillers.fills
+    sure = _astray(fillers) or (itself and not (by_others or lent or passed or passed_last))
     first, last = _abroad(fillers)
     steps += [lent] if lent is not None else []
     owner = culprits([damaged], "its own frame is damaged: its buffer overflowed")
@@ -112,7 +114,7 @@ def stack_corruption(
         cause_certainty=None if sure else Certainty.INFERRED,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
-        culprits=tuple(merge(before, first, owner, after, last)),
+        culprits=tuple(merge(before, passed, first, owner, after, passed_last, last)),
         advice=(f"Check what is copied into the local buffers of {title_of(damaged)}.",),
     )
 
@@ -172,6 +174,22 @@ def _abroad(fillers: FrameFillers | Missing) -> tuple[list[Culprit], list[Culpri
     return ([], found) if fillers.fills else (found, [])
 
 
+def _passed_on(fillers: FrameFillers | Missing) -> tuple[list[Culprit], list[Culprit]]:
+    """Who has others of the module write to the frame: those before its owner, and those after.
+
+    How much may be written is for the one to say who hands the address on; then comes who writes.
+    """
+    if isinstance(fillers, Missing):
+        return [], []
+    found: list[Culprit] = []
+    for one in fillers.handed_on:
+        why = f"hands a place in the frame on to {', '.join(one.writers)}"
+        found.append(Culprit(fillers.module, one.function, None, None, why))
+        why = f"writes at length to a place in the frame that {one.function} hands it"
+        found += [Culprit(fillers.module, name, None, None, why) for name in one.writers]
+    return ([], found) if fillers.fills else (found, [])
+
+
 def _astray(fillers: FrameFillers | Missing) -> bool:
     """Whether one alone can have done it: it does not always look at a limit that is right."""
     if isinstance(fillers, Missing) or fillers.itself or len(fillers.fillers) != 1:
@@ -202,7 +220,9 @@ def _pointer(fault: Fault, backtrace: Backtrace, flow: DataFlow, overrun: StackO
         title=f"stack buffer overflow in {where_}",
         summary=f"A buffer on the stack of {where_} was written beyond its end, over a pointer "
         f"that {where(fault.function, fault.module)} then followed.",
-        certainty=Certainty.INFERRED if owner else Certainty.POSSIBLE,
+        # Who was handed a place in the frame may have written it as well.
+        certainty=Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if owner else None,
         depth=Depth.ROOT_CAUSE,
         chain=(
             fault_step(fault),

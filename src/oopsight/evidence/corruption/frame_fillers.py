@@ -21,13 +21,13 @@ from oopsight.evidence.corruption.writer_limits import (
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
-from oopsight.evidence.flow.effects import Place, Slot, slot_of
+from oopsight.evidence.flow.effects import Copy, Place, Slot, slot_of
 from oopsight.evidence.flow.extent import Origin
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.instructions import ARGUMENTS, whole_register
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions, is_copy, named, writer_rank
-from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import InstructionPointer
 from oopsight.plumbing import base_name, why_serves
 from oopsight.session import Session
@@ -35,6 +35,7 @@ from oopsight.session import Session
 CHECK = "__stack_chk_fail"
 _ABOVE = ("ja", "jae", "jg", "jge")
 _THUNK = "x86_indirect_thunk"
+_MOST_STEPS = 8
 _CANARY = 0x28
 """In the per-CPU area, arch/x86/include/asm/processor.h; until Linux 6.15."""
 
@@ -69,9 +70,19 @@ class Receiver:
 
 
 @dataclass(frozen=True)
+class HandedOn:
+    """A function of the module that was handed an address in the frame, and hands it on."""
+
+    function: str
+    writers: tuple[str, ...]
+    """Functions of the module that write at length to what they get from it."""
+
+
+@dataclass(frozen=True)
 class FrameFillers:
     """Of one damaged frame."""
 
+    module: str
     function: str
     fillers: tuple[Filler, ...]
     itself: bool = False
@@ -80,6 +91,7 @@ class FrameFillers:
     """Each once. The kernel's copying functions and what serves everybody are none."""
     fills: bool = False
     """Whether the function writes at length to its frame: by an index, or with a copy's help."""
+    handed_on: tuple[HandedOn, ...] = ()
 
 
 def damaged(backtrace: Backtrace) -> int | None:
@@ -116,12 +128,63 @@ def collect(session: Session, backtrace: Backtrace, modules: Modules) -> FrameFi
             if filler is not None:
                 found.setdefault(filler.function, filler)
     return FrameFillers(
+        module.name,
         base_name(code.name),
         tuple(found.values()),
         code.start in able,
         _receivers(session, calls, code, modules),
         _fills(calls, code),
+        _handed_on(calls, code, able, module),
     )
+
+
+def _handed_on(
+    calls: Calls, code: Function, able: dict[int, ModuleFunction], module: Module
+) -> tuple[HandedOn, ...]:
+    """Functions that do not write themselves, and have others of the module do it."""
+    found: dict[str, HandedOn] = {}
+    for index, row in enumerate(code.instructions):
+        target = row.target if row.is_call else None
+        if target is None or target in able or not module.holds(Address(target)):
+            continue
+        inner = calls.function(target)
+        lent = [name for name in ARGUMENTS if _address(calls, code, name, index)]
+        if inner is None or not lent or inner.start == code.start:
+            continue
+        writers = _given(calls, inner, lent, able)
+        if writers:
+            found.setdefault(inner.name, HandedOn(base_name(inner.name), writers))
+    return tuple(found.values())
+
+
+def _given(
+    calls: Calls, code: Function, lent: list[str], able: dict[int, ModuleFunction]
+) -> tuple[str, ...]:
+    """Writers that a function calls with a place in what it was lent."""
+    return tuple(
+        dict.fromkeys(
+            base_name(one.name)
+            for index, row in enumerate(code.instructions)
+            if row.is_call and (one := able.get(row.target or 0)) is not None
+            for name in ARGUMENTS
+            if _argument_behind(calls, code, name, index) in lent
+        )
+    )
+
+
+def _argument_behind(calls: Calls, code: Function, place: Place, at: int) -> str | None:
+    """The argument that a pointer was made of by adding numbers; ``None`` for another."""
+    for _ in range(_MOST_STEPS):
+        found = calls.tracer.definitions(code, place, at)
+        if not found or len(found) > 1:
+            return None
+        what = found[0].effect
+        if what is None:
+            return place if isinstance(place, str) else None
+        if not isinstance(what, Copy):
+            return None
+        place, at = what.source, found[0].index
+    return None
 
 
 def _receivers(
