@@ -76,6 +76,11 @@ def test_who_writes_the_divisor_comes_before_who_divides() -> None:
     answer = divide_error(error, trace, ABSENT, replace(writers, zeroes=True), ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "rate"
+    # So it is where two numbers need only be equal.
+    span = CheckedValue((writers.way,), alone=True, difference=True)
+    answer = divide_error(error, trace, span, writers, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "rate"
     # What another module writes has nothing to do with this one.
     other = divide_error(error, trace, ABSENT, replace(writers, module="other"), ABSENT)
     assert isinstance(other, Finding)

@@ -18,7 +18,13 @@ from oopsight.evidence.flow.checked_value import CheckedValue, collect
 MODULES = made.modules(made.module("rec", TEXT, TEXT + 0x1000, "O"))
 
 
-def collected(monkeypatch: pytest.MonkeyPatch, code: str, at: int, **registers: int) -> Any:
+def collected(
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    at: int,
+    exception: str | None = None,
+    **registers: int,
+) -> Any:
     machine = Code(code)
     machine.words = {OBJECT + 8: 3}
     frame = PhysicalFrame(0, TEXT + at, STACK, registers, faulted=True)
@@ -27,7 +33,7 @@ def collected(monkeypatch: pytest.MonkeyPatch, code: str, at: int, **registers: 
     division = code.startswith("f7")
     fault = made.fault(
         None,
-        exception="divide_error" if division else "invalid_op",
+        exception=exception or ("divide_error" if division else "invalid_op"),
         function="rec_stop",
         module="rec",
     )
@@ -76,6 +82,21 @@ def test_the_divisor(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_else_nothing_is_said(monkeypatch: pytest.MonkeyPatch, code: str, at: int) -> None:
     assert isinstance(collected(monkeypatch, code, at, rbx=OBJECT, rsi=5), Missing)
+
+
+@pytest.mark.parametrize(
+    ("code", "at", "difference"),
+    [
+        ("8b7308 2b730c f7f6 c3", 6, True),  # mov esi,[rbx+8]; sub esi,[rbx+12]; div esi
+        ("8b7308 83ee02 f7f6 c3", 6, False),  # sub esi,2
+        ("8b7308 909090 f7f6 c3", 6, False),
+    ],
+)
+def test_a_divisor_may_be_a_difference(
+    monkeypatch: pytest.MonkeyPatch, code: str, at: int, difference: bool
+) -> None:
+    found = collected(monkeypatch, code, at, exception="divide_error", rbx=OBJECT, rsi=0)
+    assert found.difference == difference
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ How it is decided
 When it is wrong
     The function that divides may have been handed the zero; its callers of the same module are
     named after it. Where it read the divisor from memory to which other functions of the module
-    write, these come first: one of them let the zero in. Where one of them sets zero on purpose,
-    who divides stays first. In each of these cases, and wherever the divisor lay in memory, only
-    the cause is shown, and who is to blame is *possible*.
+    write, these come first: one of them let the zero in. Where one of them sets zero on purpose, or
+    the divisor is the difference of two numbers, who divides stays first. In each of these cases,
+    and wherever the divisor lay in memory, only the cause is shown, and who is to blame is
+    *possible*.
 
 Example
     ``div ecx`` with ``rcx`` = 0 in ``shape_per_second()``, called by the timer's ``shape_tick()``.
@@ -89,9 +90,8 @@ def divide_error(
     if state is not None:
         steps.append(state_step(state))
         # Where zero is a value like others, who divides has to look out for it.
-        found = state_culprits(
-            replace(state, alone=state.alone and not state.zeroes), found, prints
-        )
+        usual = state.zeroes or (isinstance(checked, CheckedValue) and checked.difference)
+        found = state_culprits(replace(state, alone=state.alone and not usual), found, prints)
     return Finding(
         title=f"division by zero in {title_of(blamed[0])}",
         summary=f"{title_of(blamed[0])} divided by zero."

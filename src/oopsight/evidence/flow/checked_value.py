@@ -46,6 +46,8 @@ class CheckedValue:
     wrong: tuple[str, ...] = ()
     """Of each way whether the number was found too :data:`LOW` or too :data:`HIGH`; empty where the
     comparison does not tell."""
+    difference: bool = False
+    """Whether what was divided by is the difference of two numbers, which may always be equal."""
 
 
 def collect(
@@ -71,8 +73,26 @@ def collect(
     brought = any(_is_of_call(way) for way in ways if way not in kept)
     wrong = _wrong(context.function, context.at, at)
     return CheckedValue(
-        tuple(kept), not brought, tuple(wrong.get(operands[way], "") for way in kept)
+        ways=tuple(kept),
+        alone=not brought,
+        wrong=tuple(wrong.get(operands[way], "") for way in kept),
+        difference=_is_difference(follower, context, at),
     )
+
+
+def _is_difference(follower: Follower, context: Context, at: int) -> bool:
+    """Whether the divisor was subtracted from, last of all."""
+    row = context.function.instructions[at]
+    register = whole_register(row.operands[0].register or "") if row.operands else None
+    if row.mnemonic not in ("div", "idiv") or register is None:
+        return False
+    value = follower.calls.tracer.value(context, register, at)
+    end = follower.ways(context, register, value, at)[0].end
+    inner = context.function.index(int(end.instruction.address)) if end is not None else None
+    if inner is None:
+        return False
+    made = context.function.instructions[inner]
+    return made.mnemonic == "sub" and made.operands[1].immediate is None
 
 
 def _wrong(code: Function, trap: int, at: int) -> dict[int, str]:
