@@ -53,6 +53,13 @@ def tiles(count: int, pattern: int = 0x3C7E7E3C) -> bytes:
 def test_entries_that_are_alike_in_the_pointer_go_on_in_another_number() -> None:
     data = tiles(6)
     assert records(data, 80, 88) == Records(8, 96, 16, (0, 0))
+    # A wide number that goes on round its end.
+    data = b"".join(
+        struct.pack("<2IQ", 3 << n, 7, (n * 0xC0FFEE00D15EA5E5) % 2**64) for n in range(6)
+    )
+    found = records(data, 80, 88)
+    assert found is not None
+    assert (found.begin, found.stride) == (8, 16)
     # The same bytes again and again are no entries that go on.
     assert records(struct.pack("<4I", 7, 9, 5, 5) * 6, 80, 88) is None
 

@@ -33,6 +33,7 @@ _LEAST_WIDTH = 4
 _FIRST, _KNOWS_LIMITS, _LATER = -1, 2, 16
 """Ranks beside :func:`~oopsight.evidence.modules.module_roles.writer_rank`'s."""
 _TRIVIAL = (0x00, 0xFF)
+_WORD = 8
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def _rank(one: ModuleFunction, bases: set[int], overrun: Overrun | None) -> int 
     rank = writer_rank(one, bases)
     if overrun is None:
         return rank
-    if overrun.width and one.indexed:
+    # An instruction scales by a word at most: larger entries are not stored so.
+    if overrun.width and one.indexed and overrun.stride <= _WORD:
         return _FIRST
     if overrun.width and not writes_numbers(one):
         return None

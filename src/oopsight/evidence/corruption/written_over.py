@@ -26,6 +26,8 @@ _LEAST_BEFORE = 4  # elements
 _MOST_BEFORE = 64
 _LEAST_RECORD, _LARGEST_RECORD = 12, 64
 _SMALL_STEP = 1 << 16
+_WIDE = 32
+"""Bits: no pointers, nor any other numbers, differ again and again by a number of more."""
 _ALIKE, _FARTHEST, _WORD = 6, 64, 8
 _LEAST_COPY = 8
 """Bytes of the source on each side of the border."""
@@ -125,6 +127,9 @@ def _goes_on(data: bytes, field: int, stride: int, count: int) -> bool:
     """Whether both halves of eight bytes continue those of so many entries before."""
     if field - count * stride < 0:
         return False
+    wide = _steps(data, field, stride, count, width=8)
+    if len(wide) == 1 and min(wide).bit_length() > _WIDE:
+        return True
     steps = [_steps(data, field + part, stride, count) for part in (0, 4)]
     if not all(len(step) == 1 and abs(min(step)) < _SMALL_STEP for step in steps):
         return False
@@ -136,14 +141,19 @@ def _goes_on(data: bytes, field: int, stride: int, count: int) -> bool:
     )
 
 
-def _steps(data: bytes, at: int, stride: int, count: int) -> set[int]:
-    """By how much a number differs from one entry to the next, over so many before a place."""
-    lane = [_number(data, at - n * stride) for n in range(count, -1, -1)]
-    return {after - one for one, after in itertools.pairwise(lane)}
+def _steps(data: bytes, at: int, stride: int, count: int, *, width: int = 4) -> set[int]:
+    """By how much a number differs from one entry to the next, over so many before a place.
+
+    A number that does not fit goes round.
+    """
+    lane = [_number(data, at - n * stride, width) for n in range(count, -1, -1)]
+    whole = 1 << 8 * width
+    steps = {(after - one) % whole for one, after in itertools.pairwise(lane)}
+    return {step - whole if step >= whole // 2 else step for step in steps}
 
 
-def _number(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little")
+def _number(data: bytes, at: int, width: int = 4) -> int:
+    return int.from_bytes(data[at : at + width], "little")
 
 
 def _weight(one: Series) -> tuple[bool, int]:
