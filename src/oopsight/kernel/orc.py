@@ -74,7 +74,7 @@ class _Table:
     entries: int
     count: int
     first: int
-    """The lowest address that it has a rule for."""
+    """The lowest address that it has a rule for, and that is still its own."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class OrcRules:
         )
         yield self._table(start, entries, (stop - start) // 4)
         from drgn import FaultError
-        from drgn.helpers.linux.module import for_each_module
+        from drgn.helpers.linux.module import for_each_module, module_address_regions
 
         try:
             for module in each_once(for_each_module(self.prog), MOST_MODULES):
@@ -160,14 +160,16 @@ class OrcRules:
                 count = int(arch.num_orcs.value_())
                 if count:
                     ips, rows = arch.orc_unwind_ip.value_(), arch.orc_unwind.value_()
-                    yield self._table(ips, rows, count)
-        except (FaultError, AttributeError, LookupError):
+                    # Rows for its initialisation stay: another may lie there by now.
+                    own = min(start for start, size in module_address_regions(module) if size)
+                    yield self._table(ips, rows, count, own)
+        except (FaultError, AttributeError, LookupError, ValueError):
             return  # frames in modules behind this one are left to drgn
 
-    def _table(self, ips: int, entries: int, count: int) -> _Table:
+    def _table(self, ips: int, entries: int, count: int, own: int = 0) -> _Table:
         if not 0 < count <= _MOST_ENTRIES:
             raise LookupError("no rows of ORC")
-        return _Table(ips, entries, count, self._ip(ips, 0))
+        return _Table(ips, entries, count, max(own, self._ip(ips, 0)))
 
     def _ip(self, ips: int, index: int) -> int:
         at = ips + 4 * index

@@ -14,6 +14,7 @@ from oopsight.evidence.crash.jumped_on import JumpedOn, blamable, jumped_on, nam
 from oopsight.evidence.modules.module_files import load_debug_files
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import FramePointer
+from oopsight.kernel.detours import follow
 from oopsight.plumbing import why_plumbing
 from oopsight.session import Session
 from oopsight.text import printable
@@ -250,7 +251,7 @@ def crashed_trace(session: Session) -> list[StackFrame]:
             beyond = _beyond_bad_counter(session, frame)
             frames = frames[: position + 1] + beyond[:MOST_FRAMES] if beyond else frames
             break
-    return _until_astray(frames)
+    return _until_astray(follow(session.prog, frames, MOST_FRAMES))
 
 
 def _panic_trace(session: Session) -> StackTrace:

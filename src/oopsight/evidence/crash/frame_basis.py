@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
+from oopsight.kernel.detours import resumes_at
 from oopsight.session import Session
 from oopsight.symbols import SymbolStatus
 
@@ -38,6 +39,9 @@ def frame_basis(session: Session, backtrace: Backtrace) -> tuple[FrameBasis, ...
         if frame.inline:
             continue
         unwound = _unwound(inside, covers)
+        if inside is not None and inside.symbol is None and inside.role is Role.CALLER:
+            at = resumes_at(session.prog, inside.sp)
+            unwound = REGISTERS if at == frame.pc else unwound
         found += [
             FrameBasis(part.index, unwound, _names(part, session.symbols))
             for part in frames[start:end]

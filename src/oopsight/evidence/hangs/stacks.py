@@ -15,6 +15,7 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import TaskFrame, TaskPointer
 from oopsight.kernel.code_ahead import Gift, ahead, resolve
 from oopsight.kernel.code_locks import Function
+from oopsight.kernel.detours import follow
 from oopsight.kernel.held_locks import Held, Place
 from oopsight.kernel.loops import follows_pointers, loop_at
 from oopsight.kernel.machine_code import SLOT
@@ -24,6 +25,8 @@ from oopsight.session import Session
 from oopsight.text import c_string, printable
 
 MOST_CALLS = 256
+_MOST_FRAMES = 2048
+"""With the inlined ones."""
 _LARGEST_FUNCTION = 16384
 _MOST_FUNCTIONS = 400
 _FOLLOWED = "oopsight:functions-followed"
@@ -164,13 +167,8 @@ def physical_frames(prog: Any, task: Any) -> list[Any]:
     :raises ValueError: if the task runs and its registers are not in the dump
     """
     trace = prog.stack_trace(task)
-    frames: list[Any] = []
-    for index in range(len(trace)):
-        if len(frames) >= MOST_CALLS:
-            break
-        if not trace[index].is_inline:
-            frames.append(trace[index])
-    return frames
+    whole = follow(prog, [trace[index] for index in range(len(trace))], _MOST_FRAMES)
+    return [frame for frame in whole if not frame.is_inline][:MOST_CALLS]
 
 
 def register(frame: Any, name: str) -> int | None:
