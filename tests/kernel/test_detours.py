@@ -13,7 +13,8 @@ from oopsight.kernel.detours import follow, resumes_at
 
 TRACED = 0xFFFFFFFF81000000
 TRAMPOLINE = 0xFFFFFFFFC0000000
-_ORDER = "r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss".split()
+_NAMES = "r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss"
+_ORDER = _NAMES.split()
 _SIZE = 8 * len(_ORDER)
 _CALLER = BASE + 0x400
 """The stack of whoever called the traced function."""

@@ -24,7 +24,7 @@ def traced(monkeypatch: pytest.MonkeyPatch, *frames: Any) -> list[str | None]:
     monkeypatch.setattr(backtrace, "_user", lambda _: False)
     monkeypatch.setattr(backtrace, "_is_code", lambda _, pc: pc >= KERNEL)
     monkeypatch.setattr(backtrace, "_beyond_bad_counter", lambda *_: [OUTER])
-    prog = SimpleNamespace(stack_trace=lambda _: list(frames))
+    prog = SimpleNamespace(stack_trace=lambda _: list(frames), symbol=lambda _: None)
     return [f.name for f in crashed_trace(cast("Session", SimpleNamespace(prog=prog)))]
 
 
