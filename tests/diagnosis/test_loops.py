@@ -78,3 +78,19 @@ def test_where_nothing_loops() -> None:
     found = caught_in(stack(1, plain), plain, ABSENT, ABSENT)
     assert not found.sure
     assert found.culprits[0].why == "it was caught here"
+
+
+def test_one_that_steps_over_its_end_is_to_blame_unless_another_misled_it() -> None:
+    pairs = replace(STATE, stride=2)
+    assert names(pairs) == ["account", "shrink", "put"]
+    (step,) = caught_in(STACK, LOOP, ABSENT, LoopStates((pairs,))).steps
+    assert step.claim.endswith(
+        "it goes on by 2 at once, and does not look whether it is past the end"
+    )
+    assert names(replace(pairs, uneven=("put",))) == ["put", "shrink", "account"]
+
+
+def test_a_number_that_a_caller_gave_may_be_his_mistake() -> None:
+    alone = replace(STATE, by_itself=True, fields=(), names=(), replaces=(), advances=())
+    given = LoopStates((replace(alone, given=True),))
+    assert not caught_in(STACK, LOOP, ABSENT, given).sure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from handmade_code import START, function
 
+from oopsight.cheap import replace
 from oopsight.kernel.loop_ends import LoopEnd, Read, loop_end, stored_from
 from oopsight.kernel.machine_code import Expression
 
@@ -75,7 +76,8 @@ def test_an_element_of_a_table_has_no_known_place() -> None:
     # 1: mov eax, [rdi + rcx * 4]; add ecx, 1; test eax, eax; jne 1b; ret
     found = ended(("8b048f 83c101 85c0 75f6 c3",), START)
     reads = frozenset({Read(None, 4)})
-    assert found == LoopEnd(reads, called=False, stands_still=False, elsewhere=frozenset({START}))
+    ends = LoopEnd(reads, called=False, stands_still=False, elsewhere=frozenset({START}))
+    assert found == replace(ends, given=True)  # rcx
 
 
 def test_a_number_kept_on_the_own_stack_is_followed() -> None:
@@ -112,3 +114,31 @@ def test_a_number_whose_place_changes_by_turns_is_told_by_its_instruction() -> N
 def test_what_is_chosen_by_a_comparison_may_be_what_was_there_before() -> None:
     # eax = size; if (head == 1) eax = edx; head = eax
     assert stored_from(function("8b4708 837f0c01 0f44c2 89470c c3"), START + 10).reads == {SIZE}
+
+
+# for (i = 0; i < n; i += 2) helper(i)
+BELOW = (*COUNTS[:2], COUNTS[2].replace("75ea", "72ea"))
+# while (ring->tail != ring->head) ring->tail = (ring->tail + 2) & 63
+PAIRS = ("8b4710 3b470c 740e 83c002 83e03f 894710 3b470c 75f2 c3",)
+# while (n) n -= 4
+TAKES = ("85ff 7405 83ef04 75fb c3",)
+
+
+@pytest.mark.parametrize(
+    ("code", "at", "stride"),
+    [
+        (COUNTS, 0x21, 2),
+        (BELOW, 0x21, None),
+        (RING, IN_RING - START, None),
+        (PAIRS, 8, 2),
+        (TAKES, 4, 4),
+    ],
+    ids=["counts", "below", "by one", "pairs", "takes off"],
+)
+def test_what_may_be_stepped_over(code: tuple[str, ...], at: int, stride: int | None) -> None:
+    assert ended(code, START + at).stride == stride
+
+
+def test_a_number_that_was_given_is_no_pointer() -> None:
+    assert ended(COUNTS, START + 0x21).given
+    assert not ended(RING, IN_RING).given

@@ -33,7 +33,7 @@ def caught_in(
 
     A loop from object to object ends as these are linked, one that reads from memory as that is:
     others may have done that wrong. One that goes round without a change of what ends it is to
-    blame itself.
+    blame itself, and so is one that goes on by more than one and ends by equality alone.
     """
     ring = rings.of(stack.task.address, call.function) if isinstance(rings, RingMakers) else None
     ring = ring if ring is not None and len(ring.makers) <= _MOST_MAKERS else None
@@ -45,10 +45,15 @@ def caught_in(
     return Loop(
         sure=bool(call.in_loop)
         and not call.follows_pointers
-        and (state is None or state.by_itself),
+        and (state is None or (state.by_itself and not state.given)),
         steps=tuple(step for step in steps if step is not None),
-        culprits=(itself, *makers) if state and state.stands_still else (*makers, itself),
+        culprits=(itself, *makers) if state and _at_fault(state) else (*makers, itself),
     )
+
+
+def _at_fault(state: LoopState) -> bool:
+    """Whether a loop changes nothing, or steps over where it should end, and nobody misled it."""
+    return state.stands_still or (state.stride is not None and not state.uneven)
 
 
 def _reason(call: Call) -> str:
@@ -90,8 +95,10 @@ def _state_step(state: LoopState) -> Step | None:
     names = " and ".join(f"{name}()" for name in others)
     which = f", which in {state.module.name} {names} can change as well" if names else ""
     still = "; on some way round it changes nothing of that" if state.stands_still else ""
+    over = f"; it goes on by {state.stride} at once, and does not look whether it is past the end"
     return Step(
-        f"the loop in {state.function} ends by {what}{which}{still}",
+        f"the loop in {state.function} ends by {what}{which}{still}"
+        f"{over if state.stride is not None else ''}",
         (*state.fields, state.module),
     )
 
@@ -120,12 +127,12 @@ def _changing(state: LoopState) -> list[Culprit]:
 def _changers(state: LoopState) -> tuple[str, ...]:
     """Those that replace something before those that go on from what is there; none of too many.
 
-    Where the loop is at zeros, those that fill memory with zeros before others; before all, where
-    the loop keeps its own number within a limit, those that do not.
+    Where the loop is at zeros, those that fill memory with zeros before others; before these, where
+    the loop keeps its own number within a limit, those that do not; before all, where it goes on by
+    more than one, those that do not go on by that, as others do.
     """
-    found = (*state.unlimited, *state.wipes, *state.replaces, *state.advances)
-    found = tuple(dict.fromkeys(found))
+    first = (*state.uneven, *state.unlimited, *state.wipes, *state.replaces)
+    found = tuple(dict.fromkeys((*first, *state.advances)))
     if len(found) <= _MOST_MAKERS:
         return found
-    first = (*state.unlimited, *state.wipes, *state.replaces)
     return tuple(dict.fromkeys(first))[:_MOST_MAKERS]

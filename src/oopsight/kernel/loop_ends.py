@@ -6,12 +6,14 @@ was read from memory, be it in the loop or before it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
-from oopsight.kernel.calling_convention import CALLER_SAVED
+from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.kernel.code_locks import Function
+from oopsight.kernel.disassembler import IMMEDIATE, MEMORY
 from oopsight.kernel.machine_code import (
     KEEP_FLAGS,
     SLOT,
@@ -20,6 +22,7 @@ from oopsight.kernel.machine_code import (
     accessed_size,
     address_registers,
     memory_place,
+    register_of,
     slot_of,
     stores,
     writes_memory,
@@ -29,6 +32,8 @@ _MOST_STEPS = 20_000
 _KEEP_FLAGS = (*KEEP_FLAGS, "call")
 _CLEARS = ("xor", "sub")
 _LIMITS = ("and", "div", "idiv", "mul", "imul", "cmov")
+_EQUALITY = ("je", "jne", "jz", "jnz")
+_LARGEST_STEP = 1 << 16
 
 
 class Read(NamedTuple):
@@ -53,6 +58,10 @@ class Origin:
     """Addresses of the instructions of those reads for which the code has no place."""
     limited: bool = False
     """Whether it is masked, divided or chosen by a comparison on the way."""
+    added: frozenset[int] = frozenset()
+    """The constants that are added or taken off on the way, without their sign."""
+    given: bool = False
+    """Whether an argument of the function is among it, and no pointer."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,10 @@ class LoopEnd:
     """Whether some way round it changes nothing of what ends it: it polls, or forgets to go on."""
     elsewhere: frozenset[int] = frozenset()
     """Addresses of its instructions that read what ends it at a place which changes by turns."""
+    stride: int | None = None
+    """By how much it goes on at once, if that is more than one, and it ends by equality alone."""
+    given: bool = False
+    """Whether an argument of the function, and no pointer, is part of what ends it."""
 
     @property
     def by_itself(self) -> bool:
@@ -89,7 +102,9 @@ def loop_end(function: Function, address: int) -> LoopEnd | None:
     found = slicer.origin()
     changing = found.carried | {at for at in whole if _stores_to(function, at, found.reads)}
     turns = _turns(function, address, inner - changing)
-    return LoopEnd(found.reads, found.called, turns, found.elsewhere & inner)
+    stride = _stride(function, before, exits, inner)
+    elsewhere = found.elsewhere & inner
+    return LoopEnd(found.reads, found.called, turns, elsewhere, stride, found.given)
 
 
 def stored_from(function: Function, address: int) -> Origin:
@@ -97,6 +112,37 @@ def stored_from(function: Function, address: int) -> Origin:
     slicer = _Slicer(function, came_from(function))
     slicer.used_by(function.code[address], written=True)
     return slicer.origin()
+
+
+def _stride(
+    function: Function, before: dict[int, list[int]], exits: list[int], inner: frozenset[int]
+) -> int | None:
+    """By how much a loop goes on at once; ``None`` if it cannot step over where it should end."""
+    steps: set[int] = set()
+    for jump in exits:
+        slicer = _Slicer(function, before)
+        slicer.compared_at(jump)
+        found = slicer.origin()
+        kept = [at for at in inner if _stores_to(function, at, found.reads)]
+        own = {_step(function.code[at]) for at in found.carried} - {None}
+        if (own or kept) and function.code[jump].mnemonic not in _EQUALITY:
+            return None
+        steps |= {step for step in own if step is not None}
+        steps |= set().union(*(stored_from(function, at).added for at in kept))
+    stride = math.gcd(*steps)
+    return stride if stride > 1 else None
+
+
+def _step(row: Instruction) -> int | None:
+    """The constant by which an instruction changes a number, without its sign."""
+    operands, step = row.operands, 0
+    if row.mnemonic in ("inc", "dec"):
+        step = 1
+    elif row.mnemonic in ("add", "sub") and operands[1].type == IMMEDIATE:
+        step = abs(operands[1].imm)
+    elif row.mnemonic == "lea" and operands[1].type == MEMORY and not operands[1].mem.indexed:
+        step = abs(operands[1].mem.disp)
+    return step if 0 < step < _LARGEST_STEP else None
 
 
 class _Slicer:
@@ -111,6 +157,7 @@ class _Slicer:
         self._reads: set[Read] = set()
         self._elsewhere: set[int] = set()
         self._called = False
+        self._given: set[str] = set()
 
     def compared_at(self, jump: int) -> None:
         """Ask for what a conditional jump goes by."""
@@ -152,6 +199,8 @@ class _Slicer:
         while self._waiting and steps < _MOST_STEPS:
             at, name, user = self._waiting.pop()
             steps += 1
+            if at == self._function.start and name in ARGUMENTS:
+                self._given.add(name)
             for row in (self._function.code[one] for one in self._before.get(at, ())):
                 if self._makes(row, name):
                     if user is not None:
@@ -167,7 +216,16 @@ class _Slicer:
         carried = frozenset(at for at in self._made if _comes_round(self._made, at))
         elsewhere = frozenset(self._elsewhere)
         limited = any(self._function.code[at].mnemonic.startswith(_LIMITS) for at in used)
-        return Origin(frozenset(self._reads), self._called, carried, elsewhere, limited)
+        added = {step for at in used if (step := _step(self._function.code[at])) is not None}
+        return Origin(
+            frozenset(self._reads),
+            self._called,
+            carried,
+            elsewhere,
+            limited,
+            frozenset(added),
+            not self._given <= _pointers(self._function),
+        )
 
     def _makes(self, row: Instruction, name: str) -> bool:
         """Whether an instruction sets a register or a slot of the own stack."""
@@ -190,6 +248,17 @@ class _Slicer:
                 waiting += self._before.get(at, ())
             else:
                 yield row
+
+
+def _pointers(function: Function) -> set[str]:
+    """The arguments that the function reads or writes through."""
+    found = set()
+    for at, row in function.code.items():
+        for one in row.operands if row.mnemonic not in ("lea", "nop") else ():
+            base = register_of(one.mem.base) if one.type == MEMORY else None
+            known = function.registers(at).get(base) if base is not None else None
+            found |= {known.base} if known is not None else set()
+    return found
 
 
 def came_from(function: Function) -> dict[int, list[int]]:

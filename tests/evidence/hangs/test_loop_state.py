@@ -6,7 +6,14 @@ import pytest
 from handmade_code import NAMES, function
 
 from oopsight.evidence.hangs.conditions import NumberAt
-from oopsight.evidence.hangs.loop_state import FieldAt, _is_limited, changes, shape
+from oopsight.evidence.hangs.loop_state import (
+    FieldAt,
+    _is_limited,
+    _uneven,
+    changes,
+    shape,
+    steps_of,
+)
 from oopsight.kernel.machine_code import MASK, Expression
 
 RING = 0xFFFF888000001000
@@ -62,3 +69,13 @@ def test_who_has_the_object_by_another_pointer() -> None:
 )
 def test_what_keeps_a_number_within_a_limit(code: str, limited: bool) -> None:
     assert _is_limited(function(code), FIELDS[1:2]) is limited
+
+
+def test_who_does_not_go_on_as_the_loop_does() -> None:
+    put = function("8b470c 83c001 83e03f 89470c c3")
+    assert steps_of(put, FIELDS) == {1}
+    one, two = frozenset({1}), frozenset({2})
+    assert list(_uneven(2, {"put": one, "burst": two, "reset": frozenset()})) == ["put"]
+    # Where all go on by one, the loop does otherwise.
+    assert not list(_uneven(2, {"put": one}))
+    assert not list(_uneven(None, {"put": one, "burst": two}))

@@ -18,7 +18,9 @@ How it is decided
     once, in whatever chain, or with itself. Where it ends by numbers in memory, and changes some of
     them on each way round, the other functions of the module that change them come first: those
     that put something else there before those that only go on from what is there; before these, if
-    the loop keeps its own number within a limit, those that do not. Where it goes from place to
+    the loop keeps its own number within a limit, those that do not. One that goes on by more than
+    one and ends by equality alone may step over its end, and comes first itself, unless one of
+    several others does not go on by that number. Where it goes from place to
     place and the number there is zero in memory, those that fill memory in use with zeros come
     before the rest.
 

@@ -83,6 +83,12 @@ class LoopState:
     """Zeros that the loop is at: numbers that end it, at a place which changes by turns."""
     wipes: tuple[str, ...] = ()
     """Others that fill with zeros what is in use, if there are such zeros."""
+    stride: int | None = None
+    """By how much it goes on at once, where it may step over the number that it should meet."""
+    uneven: tuple[str, ...] = ()
+    """Others that go on by another number than that, if some go on by that."""
+    given: bool = False
+    """Whether who called the function gave it a number that ends it."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,7 @@ def _state(
     fields = list(_fields(session, reader, function, cpu, call, end))
     found: dict[bool, dict[str, None]] = {True: {}, False: {}}
     unlimited: list[str] = []
+    steps: dict[str, frozenset[int]] = {}
     if fields:
         try:
             code = list(_others(session, reader, module, function))
@@ -138,6 +145,7 @@ def _state(
         for name, other in sorted(code, key=lambda one: one[1].start in called):
             for advances in changes(other, fields, shape(function), reader.names.function_at):
                 found[advances][name] = None
+            steps[name] = steps_of(other, fields)
             if limits and name in found[True] and not _is_limited(other, fields):
                 unlimited.append(name)
     names = (reader.names.data(one.at.address) for one in fields if one.raw is not None)
@@ -159,6 +167,9 @@ def _state(
         unlimited=tuple(unlimited),
         zeros=zeros,
         wipes=_wiping(session, module, call) if zeros else (),
+        stride=end.stride,
+        uneven=tuple(_uneven(end.stride, steps)),
+        given=end.given,
     )
 
 
@@ -300,6 +311,24 @@ def shape(function: Function) -> dict[str, set[tuple[int, int]]]:
         if place is not None and size is not None and place.base != FRAME:
             found.setdefault(place.base, set()).add((place.offset, size))
     return found
+
+
+def _uneven(stride: int | None, steps: dict[str, frozenset[int]]) -> Iterator[str]:
+    """Who goes on by a number that the loop's does not divide, where another keeps to that."""
+    by = {name: one for name, one in steps.items() if one}
+    uneven = [name for name, one in by.items() if stride and any(step % stride for step in one)]
+    if len(uneven) < len(by):
+        yield from uneven
+
+
+def steps_of(function: Function, fields: Iterable[FieldAt]) -> frozenset[int]:
+    """The constants by which a function goes on in what it makes of a field."""
+    found: set[int] = set()
+    for at, row in function.code.items():
+        place = memory_place(row, function.registers(at)) if stores(row) else None
+        if place is not None and any(one.at.may_be(place, []) for one in fields):
+            found |= stored_from(function, at).added
+    return frozenset(found)
 
 
 def _limits(function: Function, end: LoopEnd) -> bool:
