@@ -13,6 +13,11 @@ How it is decided
     repeats; its length in bytes is the difference of the stack pointers. Without a repetition the
     functions with the largest frames are named.
 
+    What the calls have saved in their frames is looked at for objects that come again in turns and
+    lead to each other by a member which the recursing code reads: a ring. Then the functions of the
+    module come first that put there what they have not made: those that do not go along the chain
+    before they do.
+
 When it is wrong
     The unwinder stops after some hundred frames; the innermost are the ones looked at. Who recurses
     may be right to, and the ring in the data somebody else's: who is to blame is *possible* only.
@@ -27,45 +32,52 @@ Look next
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
+from oopsight.diagnosis.stalls import distinct
+from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
+from oopsight.evidence.crash.repeated_calls import Repeated, repeated
+from oopsight.evidence.crash.ring_of_calls import RingOfCalls
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 
 _KINDS = (Kind.STACK_OVERFLOW, Kind.DOUBLE_FAULT)
-_FEWEST = 4
-"""Times that a sequence must repeat to be called recursion."""
-_LONGEST_CYCLE = 64
+_MOST_MAKERS = 3
 _LARGE = 1024
 _MOST_OF_STACK = 8192
 """Half of what there is."""
 
 
-def stack_overflow(symptom: Symptom, backtrace: Backtrace) -> Finding | Clear | Undecided:
+def stack_overflow(
+    symptom: Symptom, backtrace: Backtrace, ring: RingOfCalls | Missing
+) -> Finding | Clear | Undecided:
     """Decide what used the stack up."""
     if symptom.kind not in _KINDS and backtrace.exception != "double_fault":
         return Clear("no stack was used up")
     frames = [f for f in backtrace.crash_path if not f.inline]
-    found = _cycle(frames)
+    found = repeated(frames)
     if found is not None:
-        return _recursion(symptom, *found)
+        return _recursion(symptom, found, ring)
     if symptom.kind is not Kind.STACK_OVERFLOW:
         return Clear("the exception was a double fault, and nothing on the stack repeats")
     return _big_frames(symptom, backtrace, frames)
 
 
-def _recursion(symptom: Symptom, cycle: list[Frame], times: int, size: int) -> Finding:
-    names = list(dict.fromkeys(title_of(f) for f in cycle))
-    own = [f for f in cycle if f.plumbing is None]
-    blamed = [f for f in own if f.module] or own or cycle
+def _recursion(symptom: Symptom, found: Repeated, ring: RingOfCalls | Missing) -> Finding:
+    names = list(dict.fromkeys(title_of(f) for f in found.cycle))
+    own = [f for f in found.cycle if f.plumbing is None]
+    blamed = [f for f in own if f.module] or own or list(found.cycle)
     headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
-    each = f", {size} bytes each time"
+    reported = (Step("the kernel reported that the stack is used up", headline),)
+    each = f", {found.size} bytes each time"
+    calls = " -> ".join(title_of(f) for f in reversed(found.cycle))
+    around = ring if isinstance(ring, RingOfCalls) else None
+    makers = _makers(around) if around is not None else []
     return Finding(
         title=f"stack overflow: {' and '.join(names)} without end",
         summary=f"{' and '.join(names)} called {'itself' if len(names) == 1 else 'each other'} "
@@ -75,22 +87,37 @@ def _recursion(symptom: Symptom, cycle: list[Frame], times: int, size: int) -> F
         cause_certainty=Certainty.SHOWN,
         depth=Depth.ROOT_CAUSE,
         chain=(
-            *(
-                (Step("the kernel reported that the stack is used up", headline),)
-                if headline
-                else ()
-            ),
+            *(reported if headline else ()),
             Step(
-                f"the calls {' -> '.join(title_of(f) for f in reversed(cycle))} repeat at least "
-                f"{times} times{each}",
-                tuple(f.pointer for f in cycle),
+                f"the calls {calls} repeat at least {found.times} times{each}",
+                tuple(f.pointer for f in found.cycle),
             ),
+            *((_around(around, names),) if around is not None else ()),
         ),
-        culprits=culprits(blamed, "recurses without a limit", others="part of the circle"),
+        culprits=distinct(
+            [*makers, *culprits(blamed, "recurses without a limit", others="part of the circle")]
+        ),
         advice=(
             "Limit the depth, or turn the recursion into a loop; look for a ring in the data.",
         ),
     )
+
+
+def _around(ring: RingOfCalls, names: list[str]) -> Step:
+    """That it is a ring which the calls went round, and who can have closed it."""
+    which = " and ".join(f"{name}()" for name in ring.makers[:_MOST_MAKERS])
+    can = f"; in {ring.module.name}, {which} can link to what is there already" if which else ""
+    what = f"{ring.entries} objects that lead to each other in a ring"
+    if ring.entries == 1:
+        what = "an object that leads to itself"
+    return Step(f"{' and '.join(names)} went round {what}{can}", (*ring.closes, ring.module))
+
+
+def _makers(ring: RingOfCalls) -> list[Culprit]:
+    """Who can have closed the ring."""
+    why = "can link an object of the ring to one that is there already"
+    names = ring.makers[:_MOST_MAKERS]
+    return [Culprit(ring.module.name, name, None, None, why) for name in names]
 
 
 def _big_frames(symptom: Symptom, backtrace: Backtrace, frames: list[Frame]) -> Finding | Undecided:
@@ -138,27 +165,3 @@ def _big_frames(symptom: Symptom, backtrace: Backtrace, frames: list[Frame]) -> 
         ),
         advice=("Move large local arrays to the heap.",),
     )
-
-
-def _cycle(frames: list[Frame]) -> tuple[list[Frame], int, int] | None:
-    """The innermost sequence that repeats, how often it does, and the bytes that it takes."""
-    frames = [f for f in frames if not f.function.startswith("0x")]
-    names = [f.function for f in frames]
-    counts = Counter(names)
-    start = next((i for i, name in enumerate(names) if counts[name] >= _FEWEST), None)
-    while start is not None and start < len(names):
-        for length in range(1, min(_LONGEST_CYCLE, len(names) - start) + 1):
-            times = _repeats(names, start, length)
-            if times >= _FEWEST:
-                cycle = frames[start : start + length]
-                return cycle, times, frames[start + length].sp - cycle[0].sp
-        start = next((i for i in range(start + 1, len(names)) if counts[names[i]] >= _FEWEST), None)
-    return None
-
-
-def _repeats(names: list[str], start: int, length: int) -> int:
-    pattern = names[start : start + length]
-    times = 0
-    while names[start + times * length : start + (times + 1) * length] == pattern:
-        times += 1
-    return times

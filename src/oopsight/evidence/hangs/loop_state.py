@@ -288,7 +288,7 @@ def changes(
             continue
         size = accessed_size(row)
         met = [one for one in fields if one.size == size and one.at.may_be(place, [])]
-        if not met or _made_here(function, place, name_of):
+        if not met or made_here(function, place, name_of):
             continue
         own = shape(function) if own is None else own
         if place.base and not _alike(own[place.base], met, loop):
@@ -368,7 +368,8 @@ def _alike(
     return False
 
 
-def _made_here(function: Function, place: Expression, name_of: Callable[[int], str | None]) -> bool:
+def made_here(function: Function, place: Expression, name_of: Callable[[int], str | None]) -> bool:
+    """Whether memory is of an object that the function has just allocated."""
     site = call_that_returned(place)
     row = function.code.get(site) if site is not None else None
     target = direct_target(row) if row is not None else None

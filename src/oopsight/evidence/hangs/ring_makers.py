@@ -99,7 +99,7 @@ def _ring(
     if went is not None and not went.entries:
         return None
     try:
-        code = _code(session, reader, module)
+        code = module_functions(session, reader, module)
     except SymbolError:
         return None
     under_rcu = any(held.kind == "rcu" for one in cpu.stack.calls for held in one.holds)
@@ -153,7 +153,8 @@ def turn(word: Callable[[int], int | None], at: int, link: Link) -> Turn | None:
     return None
 
 
-def _code(session: Session, reader: StackReader, module: Module) -> dict[str, Function]:
+def module_functions(session: Session, reader: StackReader, module: Module) -> dict[str, Function]:
+    """The functions of a module by their names, without its first and last."""
     edges = start_and_end(session, module.name)
     code: dict[str, Function] = {}
     for name, start, _ in machine_code(SessionReader(session), module):
