@@ -12,6 +12,7 @@ from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
+from oopsight.evidence.hangs.skipped_parts import SkippedPart, SkippedParts
 from oopsight.evidence.hangs.waiting import Wait
 from oopsight.evidence.hangs.wakers import Wakers
 
@@ -27,6 +28,7 @@ class Enders(NamedTuple):
     references: ReferenceLeaks | Missing
     omitted: OmittedSignals | Missing
     switches: SwitchedOffs | Missing
+    parts: SkippedParts | Missing
 
     def of(self, wait: Wait) -> Awaited:
         """Those of one wait."""
@@ -42,6 +44,7 @@ class Enders(NamedTuple):
             asleep,
             leaks,
             () if asleep or leaks else silent[:_MOST_ENDERS],
+            _skips(wait, self.parts) if asleep is None else (),
             self.wakers,
         )
 
@@ -58,6 +61,8 @@ class Awaited(NamedTuple):
     leaks: tuple[ReferenceLeak, ...]
     silent: tuple[OmittedSignal, ...]
     """Functions that signal it on some ways only."""
+    skips: tuple[SkippedPart, ...]
+    """Functions that hand out fewer parts than have to be done before it is signalled."""
     wakers: Wakers | Missing
 
     @property
@@ -75,6 +80,7 @@ class Awaited(NamedTuple):
             *_enders(self.wait, self.wakers),
             *(_leak_step(leak) for leak in self.leaks),
             *(_silent_step(one) for one in self.silent),
+            *(skipped_step(one) for one in self.skips),
         ]
 
     @property
@@ -89,6 +95,7 @@ class Awaited(NamedTuple):
             *(_lowering(count) if count and (count.drops or count.parks) else ()),
             *(_keeping(leak) for leak in self.leaks),
             *(_omitting(one) for one in self.silent if one.seen),
+            *(skipping(one, None) for one in self.skips),
             *(_lowering(count) if count else ()),
             *(_omitting(one) for one in self.silent),
             *(_not_waking(asleep) if asleep else ()),
@@ -150,6 +157,29 @@ def _leak_step(leak: ReferenceLeak) -> Step:
 def _keeping(leak: ReferenceLeak) -> Culprit:
     why = f"can return at {leak.returns_at} with a reference, the last of which is waited for"
     return Culprit(leak.module.name, leak.function, None, None, why)
+
+
+def _skips(wait: Wait, parts: SkippedParts | Missing) -> tuple[SkippedPart, ...]:
+    if isinstance(parts, Missing) or wait.call is None or wait.lock is None:
+        return ()
+    if wait.lock.holders or wait.lock.kind not in ("completion", "event"):
+        return ()
+    return parts.of(wait.call.module)[:_MOST_ENDERS]
+
+
+def skipped_step(one: SkippedPart) -> Step:
+    """That parts are left out."""
+    return Step(
+        f"{one.function} [{one.module.name}] sets how many parts there are, of which the last ends "
+        f"the whole in {one.counting}, and can go on at {one.at} without handing one out",
+        (one.module,),
+    )
+
+
+def skipping(one: SkippedPart, thing: str | None) -> Culprit:
+    """Who leaves them out."""
+    why = f"counts parts, and leaves one out at {one.at} that nobody counts down"
+    return Culprit(one.module.name, one.function, None, thing, why)
 
 
 def _silent_step(one: OmittedSignal) -> Step:

@@ -107,6 +107,28 @@ def loop_end(function: Function, address: int) -> LoopEnd | None:
     return LoopEnd(found.reads, found.called, turns, elsewhere, stride, found.given)
 
 
+def inner_loop(
+    function: Function, address: int, before: dict[int, list[int]] | None = None
+) -> frozenset[int]:
+    """The instructions of the smallest loop around one; none where it is in no loop."""
+    return _loops(function, address, came_from(function) if before is None else before)[1]
+
+
+def carries(
+    function: Function, jump: int, loop: frozenset[int], before: dict[int, list[int]]
+) -> bool:
+    """Whether a jump out of a loop goes by what this makes anew of the last turn's.
+
+    What is read from where such a number tells, as a member of the next object, is not that.
+    """
+    slicer = _Slicer(function, before)
+    slicer.compared_at(jump)
+    found = slicer.origin()
+    return slicer.goes_by(jump, found.carried) or any(
+        _stores_to(function, at, found.reads) for at in loop
+    )
+
+
 def stored_from(function: Function, address: int) -> Origin:
     """What is made into what an instruction stores in memory."""
     slicer = _Slicer(function, came_from(function))
@@ -227,6 +249,33 @@ class _Slicer:
             not self._given <= _pointers(self._function),
         )
 
+    def goes_by(self, jump: int, makers: frozenset[int]) -> bool:
+        """Whether a jump goes by what one of some instructions made, not only read by it."""
+        waiting = [row for row in self._back(jump) if row.mnemonic not in _KEEP_FLAGS]
+        seen: set[tuple[int, str]] = set()
+        while waiting:
+            row = waiting.pop()
+            if row.address in makers:
+                return True
+            for name in _values(row):
+                waiting += self._makers(row.address, name, seen)
+        return False
+
+    def _makers(self, address: int, name: str, seen: set[tuple[int, str]]) -> Iterator[Instruction]:
+        """The instructions that may have set a register before an address."""
+        waiting = [address]
+        while waiting:
+            at = waiting.pop()
+            if (at, name) in seen:
+                continue
+            seen.add((at, name))
+            for one in self._before.get(at, ()):
+                row = self._function.code[one]
+                if self._makes(row, name):
+                    yield row
+                else:
+                    waiting.append(one)
+
     def _makes(self, row: Instruction, name: str) -> bool:
         """Whether an instruction sets a register or a slot of the own stack."""
         if name.startswith(SLOT):
@@ -259,6 +308,12 @@ def _pointers(function: Function) -> set[str]:
             known = function.registers(at).get(base) if base is not None else None
             found |= {known.base} if known is not None else set()
     return found
+
+
+def _values(row: Instruction) -> set[str]:
+    """The registers that an instruction takes a value of, and no address."""
+    names = set(row.read) - {"rsp"} if row.mnemonic != "call" else set()
+    return names if accessed_size(row) is None else names - set(address_registers(row))
 
 
 def came_from(function: Function) -> dict[int, list[int]]:

@@ -17,6 +17,7 @@ from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
+from oopsight.evidence.hangs.skipped_parts import SkippedPart, SkippedParts
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Waker, Wakers
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
@@ -33,8 +34,9 @@ def judged(
     *facts: Any,
     omitted: OmittedSignals | Missing = ABSENT,
     off: SwitchedOffs | Missing = ABSENT,
+    parts: SkippedParts | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return hung_task(what, waiting, *facts, omitted, off)
+    return hung_task(what, waiting, *facts, omitted, off, parts)
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
@@ -212,6 +214,25 @@ def test_who_signals_on_some_ways_only_comes_before_who_waits() -> None:
     assert names == ["drv_done", "drv_interrupt", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert seen.seen[0] in found.chain[1].because
+
+
+def test_who_leaves_a_part_out_comes_before_who_signals_on_some_ways_only() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(
+        replace(NAMED.stack, calls=(call(3, "wait", module="drv"),)),
+        lock(LOCK_A, kind="completion"),
+        9.0,
+    )
+    one = OmittedSignal(waiting.task, module, "drv_interrupt", "drv_interrupt+0x40")
+    part = SkippedPart(module, "drv_start", "drv_start+0x10", "drv_put")
+    facts = {"omitted": OmittedSignals((one,)), "parts": SkippedParts((part,))}
+    found = judged(HUNG, waits(waiting), *[ABSENT] * 4, **facts)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["drv_start", "drv_interrupt", "wait"]
+    held = replace(waiting, lock=lock(LOCK_A, 1, kind="completion"))
+    found = judged(HUNG, waits(held), *[ABSENT] * 4, **facts)
+    assert isinstance(found, Finding)
+    assert "drv_start" not in [c.function for c in found.culprits]
 
 
 def test_who_left_off_what_is_waited_for_comes_first() -> None:

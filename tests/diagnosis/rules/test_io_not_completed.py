@@ -14,6 +14,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.io_in_flight import BioDisk, IoInFlight, Request
 from oopsight.evidence.hangs.lost_requests import Driver, LostRequest, LostRequests
+from oopsight.evidence.hangs.skipped_parts import SkippedPart, SkippedParts
 from oopsight.evidence.hangs.unended_io import UnendedIo, UnendedIos
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.modules.modules import Modules
@@ -48,9 +49,10 @@ def judged(
     loaded: Modules | Missing,
     *functions: tuple[str, str],
     lost: LostRequests | Missing = ABSENT,
+    parts: SkippedParts | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
     told = UnendedIos((UnendedIo(DRIVER, functions),))
-    return io_not_completed(what, waiting, io, loaded, told, lost)
+    return io_not_completed(what, waiting, io, loaded, told, lost, parts)
 
 
 def test_a_driver_from_outside_that_keeps_a_request_is_to_blame_not_the_file_system() -> None:
@@ -139,6 +141,18 @@ def test_a_disk_without_requests_is_known_by_who_waits_for_it() -> None:
     assert found.certainty is Certainty.POSSIBLE
     other = replace(disk, task=task(9))
     assert isinstance(judged(HUNG, waits(WRITER), IoInFlight((), 0, (other,)), FOREIGN), Clear)
+
+
+def test_who_leaves_a_part_out_comes_first() -> None:
+    disk = BioDisk("rvd0", "rvdisk", "rvd_submit_bio", task(3), (memory(LOCK_B),))
+    part = SkippedPart(DRIVER, "rvd_mirror", "rvd_mirror+0x4a", "rvd_put")
+    for io in (IoInFlight((), 0, (disk,)), IoInFlight((REQUEST,), 1)):
+        found = judged(HUNG, waits(WRITER), io, FOREIGN, parts=SkippedParts((part,)))
+        assert isinstance(found, Finding)
+        assert found.culprits[0].function == "rvd_mirror"
+        assert len(found.culprits) == 2
+        assert "can go on at rvd_mirror+0x4a without" in found.chain[-1].claim
+        assert found.certainty is Certainty.POSSIBLE
 
 
 def blamed(

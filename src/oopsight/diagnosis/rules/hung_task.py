@@ -22,7 +22,8 @@ How it is decided
     which they took and give back, or a count which they raised and take down, on another way; then
     those that signal it, or bring what is waited for, on some ways only, if what they store on
     another is in memory; but not where the function that waits begins the completion anew after it
-    has set going what may complete it.
+    has set going what may complete it. If the last of several parts signals it, those are asked
+    that count the parts, and on some way hand out fewer.
 
     Where something is switched off without which the task does not get on (NAPI that it disables
     and that is disabled, an interrupt of the driver whose signal it waits for, a disk's queue that
@@ -67,6 +68,7 @@ from oopsight.evidence.hangs.left_off import SwitchedOffs
 from oopsight.evidence.hangs.missed_wake import MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeaks
+from oopsight.evidence.hangs.skipped_parts import SkippedParts
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Wakers
 from oopsight.kinds import Kind
@@ -83,6 +85,7 @@ def hung_task(
     references: ReferenceLeaks | Missing,
     omitted: OmittedSignals | Missing,
     switches: SwitchedOffs | Missing,
+    parts: SkippedParts | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -94,7 +97,7 @@ def hung_task(
         return Undecided("the hung task's stack cannot be read")
     if any(w.lock_unread for w in waits.victims):
         return Undecided("a task waits for a lock that is not in the dump")
-    enders = Enders(wakers, counted, missed, references, omitted, switches)
+    enders = Enders(wakers, counted, missed, references, omitted, switches, parts)
     chain, closed = waits.chain(wait)
     if len(chain) > 1 and not closed and chain[-1].call is not None:
         return _behind_another(enders.of(chain[-1]), chain, waits)

@@ -13,7 +13,8 @@ How it is decided
     completed; one whose pages, bio or completion the waiting task waits for is its request. A disk
     without such tags is known by the page, buffer or bio in question, and its driver by the
     function that takes its bios. Functions of the driver that end I/O on some ways only come
-    before the one that takes it.
+    before the one that takes it; before these, where the last of several parts ends it, one that
+    counts the parts and on some way hands out fewer.
 
     Of a driver from outside the kernel's tree the code is read. A function that ends requests, but
     on one way neither ends nor keeps one that it has taken off a list, comes first. Where the
@@ -35,12 +36,16 @@ Look next
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
+from oopsight.diagnosis.awaited import skipped_step, skipping
 from oopsight.diagnosis.stalls import distinct, victims_step, waits_step, who
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.io_in_flight import BioDisk, IoInFlight, Request, waits_for_io
 from oopsight.evidence.hangs.lost_requests import Driver, LostRequest, LostRequests
+from oopsight.evidence.hangs.skipped_parts import SkippedParts
 from oopsight.evidence.hangs.unended_io import UnendedIos
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.modules import Modules
@@ -55,6 +60,13 @@ _LONG = 1.0
 """Seconds in which even a slow disk has answered."""
 
 
+class _Code(NamedTuple):
+    """What the code of drivers tells."""
+
+    ways: UnendedIos
+    parts: SkippedParts
+
+
 def io_not_completed(
     symptom: Symptom,
     waits: Waits | Missing,
@@ -62,6 +74,7 @@ def io_not_completed(
     modules: Modules | Missing,
     unended: UnendedIos | Missing,
     lost: LostRequests | Missing,
+    parts: SkippedParts | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a block driver keeps tasks waiting."""
     if symptom.kind not in (Kind.HUNG_TASK, Kind.PANIC_OTHER):
@@ -78,7 +91,10 @@ def io_not_completed(
     long = max(_LONG, max((w.seconds or 0.0 for w in waits.victims), default=0.0) / 2)
     waiting = [w for w in waits.victims if waits_for_io(w) and (w.seconds or 0) >= long]
     late = [r for r in io.requests if (r.seconds or 0) >= long]
-    told = unended if isinstance(unended, UnendedIos) else UnendedIos(())
+    told = _Code(
+        unended if isinstance(unended, UnendedIos) else UnendedIos(()),
+        parts if isinstance(parts, SkippedParts) else SkippedParts(()),
+    )
     if waiting and late:
         return _found(late, waiting, waits, modules, told, lost)
     disks = [one for one in io.bio_disks if any(one.task == wait.task for wait in waiting)]
@@ -87,7 +103,7 @@ def io_not_completed(
     return _of_bios(disks[0], waiting, waits, told)
 
 
-def _of_bios(disk: BioDisk, waiting: list[Wait], waits: Waits, told: UnendedIos) -> Finding:
+def _of_bios(disk: BioDisk, waiting: list[Wait], waits: Waits, told: _Code) -> Finding:
     """Of a disk without requests: what its driver was handed is known by who waits."""
     first = next(wait for wait in waiting if wait.task == disk.task)
     behind = victims_step(waits.victims, {first.task.address})
@@ -111,19 +127,21 @@ def _of_bios(disk: BioDisk, waiting: list[Wait], waits: Waits, told: UnendedIos)
     )
 
 
-def _unended_steps(driver: str | None, told: UnendedIos) -> list[Step]:
-    module = next((one.module for one in told.drivers if one.module.name == driver), None)
-    return [
+def _unended_steps(driver: str | None, told: _Code) -> list[Step]:
+    module = next((one.module for one in told.ways.drivers if one.module.name == driver), None)
+    skips = [skipped_step(one) for one in told.parts.of(driver)[:_MOST_FUNCTIONS]]
+    return skips + [
         Step(f"{name} can return at {at} without ending what it was handed", (module,))
-        for name, at in told.of(driver)[:_MOST_FUNCTIONS]
+        for name, at in told.ways.of(driver)[:_MOST_FUNCTIONS]
         if module is not None
     ]
 
 
-def _unending(driver: str | None, told: UnendedIos, disk: str) -> list[Culprit]:
-    return [
+def _unending(driver: str | None, told: _Code, disk: str) -> list[Culprit]:
+    skips = [skipping(one, disk) for one in told.parts.of(driver)[:_MOST_FUNCTIONS]]
+    return skips + [
         Culprit(driver, name, None, disk, f"can return at {at} without ending what it was handed")
-        for name, at in told.of(driver)[:_MOST_FUNCTIONS]
+        for name, at in told.ways.of(driver)[:_MOST_FUNCTIONS]
     ]
 
 
@@ -132,7 +150,7 @@ def _found(
     waiting: list[Wait],
     waits: Waits,
     modules: Modules | Missing,
-    told: UnendedIos,
+    told: _Code,
     lost: LostRequests | Missing,
 ) -> Finding:
     # A disk that is a file on another one is innocent: its own worker waits for the other.

@@ -58,10 +58,11 @@ _STARTS = (
     *("hrtimer_start_range_ns", "wake_up_process", "__tasklet_schedule", "submit_bio"),
 )
 """Functions that set going what then may complete it."""
-_HANDS_ON = (
+HANDS_ON = (
     *_STARTS,
     *("__list_add_valid", "__list_add_valid_or_report", "skb_queue_tail", "kthread_queue_work"),
 )
+"""Functions that leave the rest to something else."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,7 @@ def _handing_on(reader: StackReader, function: Function) -> Iterator[int]:
     """Where it leaves the rest to something else, which may signal later."""
     for at, row in function.code.items():
         target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
-        if target is not None and (reader.names.function_at(target) or "") in _HANDS_ON:
+        if target is not None and (reader.names.function_at(target) or "") in HANDS_ON:
             yield at
 
 

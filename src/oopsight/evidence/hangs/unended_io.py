@@ -19,7 +19,7 @@ from oopsight.kernel.omissions import omission
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_ENDS = frozenset(
+ENDS = frozenset(
     (
         *("bio_endio", "blk_mq_end_request", "blk_mq_complete_request", "blk_update_request"),
         *("blk_mq_complete_request_remote", "blk_mq_end_request_batch", "bio_io_error"),
@@ -58,12 +58,12 @@ def collect(session: Session, io: IoInFlight | Missing, modules: Modules) -> Une
 
 def _of(session: Session, modules: Modules, module: Module) -> UnendedIo:
     try:
-        code = Ownership(session, modules, module, _ENDS)
+        code = Ownership(session, modules, module, ENDS)
     except SymbolError:
         return UnendedIo(module.pointer, ())
     found: dict[str, str] = {}
     for one in code.functions:
-        if COLD not in one.name and any(plain(name) in _ENDS for name in one.outside):
+        if COLD not in one.name and any(plain(name) in ENDS for name in one.outside):
             at = next(_ways_out(code, one), None)
             if at is not None:
                 found.setdefault(base_name(one.name), f"{base_name(one.name)}+{at - one.start:#x}")
@@ -89,4 +89,4 @@ def _ways_out(code: Ownership, one: ModuleFunction) -> Iterator[int]:
 
 
 def _is_end(code: Ownership, row: Instruction) -> bool:
-    return row.mnemonic in ("call", "jmp") and code.called(direct_target(row)) in _ENDS
+    return row.mnemonic in ("call", "jmp") and code.called(direct_target(row)) in ENDS
