@@ -97,6 +97,21 @@ def takers(lock: Lock, spinners: list[Wait], leaks: LockLeaks | Missing) -> list
     return sorted(found.values(), key=lambda one: one.lock is None and one.offset is None)
 
 
+def is_lock(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> bool:
+    """Whether a semaphore is used as a lock: a function of the module gives it back itself.
+
+    One thread may also go down on a semaphore for another to go up, as for an event.
+    """
+    if lock.kind != "semaphore" or isinstance(leaks, Missing):
+        return True
+    module = first.call.module if first.call is not None else None
+    return any(
+        one.module.name == module
+        and (one.lock == lock.address if one.lock else _may_lie(one.offset, first.places))
+        for one in leaks.both
+    )
+
+
 def _may_lie(offset: int | None, places: frozenset[int]) -> bool:
     """Whether a lock so far from a pointer can be the one; of one at 0 nothing is known."""
     return offset is None or not places or offset in places

@@ -24,6 +24,7 @@ from oopsight.kernel.lock_functions import (
     UNINTERRUPTIBLE,
     VARIABLES,
 )
+from oopsight.kernel.lock_wrappers import Wrapper, wrapper
 from oopsight.kernel.machine_code import (
     FRAME,
     MASK,
@@ -79,6 +80,8 @@ class Function:
     :param name_of: names the function at an address, ``None`` where none begins there
     :param preempt_count: offset of the CPU's own preemption counter in its per-CPU area
     :param address_of: the address of a variable by its name, ``None`` where there is none
+    :param called_at: the function that begins at an address, where it may take locks for others or
+        give them back; ``None`` for others
     :param part_at: where the part of the function begins that an address lies in and the compiler
         has moved aside, as it does with what prints a message, and its bytes; ``None`` for others
     """
@@ -91,8 +94,10 @@ class Function:
         preempt_count: int | None = None,
         address_of: Callable[[str], int | None] | None = None,
         part_at: Callable[[int], tuple[int, bytes] | None] | None = None,
+        called_at: Callable[[int], Function | None] | None = None,
     ) -> None:
         self.start = start
+        self._called_at = called_at
         self._address_of = address_of
         self._preempt_count = preempt_count
         self._name_of = name_of
@@ -355,6 +360,12 @@ class Function:
         if called is None:
             return state
         registers = self.registers(instruction.address)
+        target = direct_target(instruction)
+        own = self._called_at(target) if self._called_at is not None and target else None
+        if own is not None:
+            return self._wrapped(
+                wrapper(own, instruction.address, registers), instruction, state, released
+            )
         lock = self._variable(called) if called in VARIABLES else registers.get("rdi")
         if called in RELEASES:
             return self._release(state, instruction, (RELEASES[called], lock), released)
@@ -371,6 +382,20 @@ class Function:
                 kind = numbered(table[called], registers)
                 maybe = Held(kind, lock, instruction.address, called)
                 return state._replace(maybe=(maybe, zero), back=_still_back(state.back, maybe))
+        return state
+
+    def _wrapped(
+        self, does: Wrapper, call: Instruction, state: _State, released: set[int]
+    ) -> _State:
+        """What is held after a call of a function that takes locks for others, or gives them."""
+        for given in does.gives:
+            state = self._release(state, call, given, released)
+        for taken in does.takes:
+            if taken not in state.held and len(state.held) < _MOST_HELD:
+                held, back = (*state.held, taken), _still_back(state.back, taken)
+                state = state._replace(held=held, back=back)
+        for maybe in does.may_take[:1]:
+            state = state._replace(maybe=(maybe, True), back=_still_back(state.back, maybe))
         return state
 
     def _release(

@@ -12,21 +12,27 @@ from typing import NamedTuple
 from oopsight.cheap import dataclass
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
+from oopsight.kernel.disassembler import MEMORY, REGISTER
 from oopsight.kernel.loops import Link
 from oopsight.kernel.machine_code import (
     FRAME,
     MASK,
     Expression,
     Instruction,
+    Operand,
     Registers,
+    accessed_size,
     after_call,
     assign,
     direct_target,
     memory_place,
     parsed,
+    register_of,
     result_of,
     stored,
 )
+
+_WORD = 8
 
 
 @dataclass(frozen=True)
@@ -43,26 +49,34 @@ class Entry:
     """Functions that it is first given to, as their first argument."""
 
 
-class _Store(NamedTuple):
+class Store(NamedTuple):
+    """A pointer that is put somewhere."""
+
     at: int
     place: Expression | None
     value: Expression
 
 
-class _Pass(NamedTuple):
+class Pass(NamedTuple):
+    """A call, and what it is given first."""
+
     at: int
     called: str
     entry: Expression
 
 
-class _Reading:
+class Reading:
     """The stores and calls of a function, with what registers hold at each."""
 
     def __init__(self, function: Function, name_of: Callable[[int], str | None]) -> None:
-        self.stores: list[_Store] = []
-        self.passes: list[_Pass] = []
+        self.stores: list[Store] = []
+        self.passes: list[Pass] = []
         self.results: dict[str, str] = {}
         """By what the values are called that calls return: who returned it."""
+        self.used: dict[str, set[tuple[int, int]]] = {}
+        """By the pointer: offsets and sizes of what it reads and writes through it."""
+        self.compared: list[frozenset[Expression]] = []
+        """Pointers that it compares with each other."""
         self._name_of = name_of
         self._registers: Registers = {r: Expression(r, 0) for r in ARGUMENTS}
         self._registers["rsp"] = Expression(FRAME, 0)
@@ -75,18 +89,37 @@ class _Reading:
             target = direct_target(row)
             called = (self._name_of(target) if target is not None else None) or ""
             if "rdi" in registers:
-                self.passes.append(_Pass(row.address, called, registers["rdi"]))
+                self.passes.append(Pass(row.address, called, registers["rdi"]))
             self.results[result_of(row.address).base] = called
             after_call(row, registers)
             return
+        self._note(row)
         value = stored(row, registers)
         if value is not None:
-            self.stores.append(_Store(row.address, memory_place(row, registers), value))
+            self.stores.append(Store(row.address, memory_place(row, registers), value))
         if row.mnemonic.startswith("j"):
             return
         assign(row, registers)
         for register in row.written:
             registers.setdefault(register, Expression(f"made at {row.address:#x}", 0))
+
+    def _note(self, row: Instruction) -> None:
+        """Remember what an instruction accesses, or compares."""
+        place, size = memory_place(row, self._registers), accessed_size(row)
+        if place is not None and size is not None and place.base != FRAME:
+            self.used.setdefault(place.base, set()).add((place.offset, size))
+        if row.mnemonic == "cmp" and row.operands[0].size == _WORD:
+            both = [_operand(row, one, self._registers) for one in row.operands]
+            if None not in both:
+                self.compared.append(frozenset(one for one in both if one is not None))
+
+
+def _operand(row: Instruction, operand: Operand, registers: Registers) -> Expression | None:
+    """What is compared: a register's pointer, or one that is read."""
+    if operand.type == REGISTER:
+        return registers.get(register_of(operand.reg) or "")
+    place = memory_place(row, registers) if operand.type == MEMORY else None
+    return Expression(f"[{place}]", 0) if place is not None else None
 
 
 def linked(
@@ -96,8 +129,8 @@ def linked(
 
     :param name_of: names the function at an address, ``None`` where none begins there
     """
-    reading = _Reading(function, name_of)
-    put: dict[str, list[_Store]] = {}
+    reading = Reading(function, name_of)
+    put: dict[str, list[Store]] = {}
     for one in reading.stores:
         _, place, value = one
         # Where the loop has the nodes themselves, they may lie anywhere in their objects.
@@ -120,7 +153,7 @@ def linked(
 
 def unlinks_argument(function: Function, name_of: Callable[[int], str | None]) -> bool:
     """Whether a function takes out of a chain what it is given first."""
-    return _taken_out(_Reading(function, name_of).stores, "rdi", MASK)
+    return _taken_out(Reading(function, name_of).stores, "rdi", MASK)
 
 
 def links_with_itself(
@@ -135,14 +168,14 @@ def links_with_itself(
 
     :param unlinks: what the names of functions begin with that are handed an entry to take it out
     """
-    reading = _Reading(function, name_of)
+    reading = Reading(function, name_of)
     out = {one.entry for one in reading.passes if one.called.startswith(unlinks)}
     return any(
         value in out and place == value.plus(link.field) for _, place, value in reading.stores
     )
 
 
-def _points_on(stores: Iterable[_Store], field: Expression) -> bool:
+def _points_on(stores: Iterable[Store], field: Expression) -> bool:
     """Whether another entry, not the end of a chain, is put into a field."""
     return any(
         place == field and value != Expression("", 0) and value.base != field.base
@@ -150,14 +183,14 @@ def _points_on(stores: Iterable[_Store], field: Expression) -> bool:
     )
 
 
-def _stays(base: str, put: dict[str, list[_Store]]) -> bool:
+def _stays(base: str, put: dict[str, list[Store]]) -> bool:
     """Whether it is but the neighbour of what is linked in, whose own neighbours point to it."""
     into = {one.place.base if one.place is not None else None for one in put[base]}
     other = next(iter(into)) if len(into) == 1 else None
     return other is not None and len(put.get(other, ())) > len(put[base])
 
 
-def _entry(reading: _Reading, base: str, at: int) -> Entry:
+def _entry(reading: Reading, base: str, at: int) -> Entry:
     passed = (one for one in reading.passes if one.at < at and one.entry.base == base)
     return Entry(
         made_by=reading.results.get(base),
@@ -167,7 +200,7 @@ def _entry(reading: _Reading, base: str, at: int) -> Entry:
     )
 
 
-def _taken_out(stores: Iterable[_Store], base: str, before: int) -> bool:
+def _taken_out(stores: Iterable[Store], base: str, before: int) -> bool:
     """Whether one neighbour of an entry is put into another."""
     return any(
         place is not None and at < before and _neighbours(place, value) == base

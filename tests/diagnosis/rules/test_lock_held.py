@@ -23,6 +23,7 @@ from handmade_waits import (
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.lock_held import lock_held as rule
 from oopsight.evidence import Address, Missing
+from oopsight.evidence.hangs.left_claims import ClaimLeak, LeftClaim, LeftClaims
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.lock_leaks import LockTaker
 from oopsight.evidence.hangs.loop_state import LoopState
@@ -38,8 +39,9 @@ def lock_held(
     *facts: Any,
     off: SwitchedOffs | Missing = ABSENT,
     odd: OddSequences | Missing = ABSENT,
+    claims: LeftClaims | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return rule(*facts, off, odd)
+    return rule(*facts, off, odd, claims)
 
 
 HUNG = symptom(Kind.HUNG_TASK)
@@ -376,3 +378,19 @@ def test_who_returned_within_a_write_section_of_a_seqlock() -> None:
     assert found.certainty is Certainty.POSSIBLE
     other = leaks(leak("slew", "spinlock", LOCK_B))
     assert isinstance(lock_held(soft, waits(), other, odd=odd), Clear)
+
+
+def test_who_left_a_bit_set_that_others_take_for_a_lock() -> None:
+    waiting = Wait(stack(1, call(3, "claim")), Lock("event", LOCK_A, None), 9.0)
+    one = LeftClaim(
+        waiting.task,
+        "claim",
+        ModulePointer("drv", loaded=True, base=LOCK_A),
+        "bit 0 of chip",
+        BytesPointer(LOCK_A, "01"),
+        (ClaimLeak("run", "run+0x16", "run+0x9"),),
+    )
+    found = lock_held(HUNG, waits(waiting), ABSENT, claims=LeftClaims((one,)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["run"]
+    assert isinstance(lock_held(HUNG, waits(waiting), ABSENT), Clear)

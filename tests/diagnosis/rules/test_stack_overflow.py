@@ -81,6 +81,11 @@ def test_who_can_have_closed_the_ring_comes_before_who_went_round_it() -> None:
         found.chain[-1].claim
     )
     assert found.certainty is Certainty.POSSIBLE
+    # Who compares nothing may have meant it.
+    meant = replace(ring, makers=(), others=("link",))
+    found = overflow(HIT, stack(*[("rate", "drv", 24)] * 6), meant)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["rate", "link"]
     alone = overflow(HIT, stack(*[("rate", "drv", 24)] * 6), replace(ring, entries=1, makers=()))
     assert isinstance(alone, Finding)
     assert alone.chain[-1].claim == "rate [drv] went round an object that leads to itself"

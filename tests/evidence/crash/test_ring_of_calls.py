@@ -10,7 +10,7 @@ from oopsight.cheap import replace
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.repeated_calls import Repeated, repeated
-from oopsight.evidence.crash.ring_of_calls import Ring, rings_on, setters
+from oopsight.evidence.crash.ring_of_calls import Ring, Setter, rings_on, setters
 from oopsight.kernel.code_locks import Function
 
 STACK = 0xFFFFC90000001000
@@ -68,29 +68,43 @@ def test_what_comes_again_and_leads_nowhere_is_no_ring() -> None:
 
 RING = Ring(CLOCKS, PARENT, ())
 KINDS = [{(PARENT, 8), (0x10, 8), (0x18, 8)}]
-CHECKED = "48837f1000 7504 48897708 c3"  # if (!clk->fixed) clk->parent = parent
+PLAIN = "48837f1000 7504 48897708 c3"  # if (!clk->fixed) clk->parent = parent
+CHECKED = "4839f7 740b 48837f1000 7504 48897708 c3"  # and if (clk != parent)
+ABOVE = "48397e08 740b 48837f1000 7504 48897708 c3"  # and if (parent->parent != clk)
 # for (at = parent; at; at = at->parent) if (at == clk) return; clk->parent = parent
 LOOKS = "48837f1000 4889f0 4885c0 740b 4839f8 740b 488b4008 ebf0 90 48897708 c3"
+# list_add(&entry->sibling, &to->children) of an entry and a menu of a table
+LISTED = "488b043500000000 488b1c3d00000000 4839d8 7410 488d5010 48895018 488913 c3"
 
 
 @pytest.mark.parametrize(
     ("code", "found"),
     [
-        ((CHECKED,), ["set"]),
+        ((PLAIN,), [Setter("set", compares=False)]),
+        ((CHECKED,), [Setter("set", compares=True)]),
+        ((ABOVE,), [Setter("set", compares=True)]),
+        ((LOOKS,), [Setter("set", compares=True)]),
         (("48837f1000 48c7470800000000 c3",), []),  # no parent
         (("48897708 c3",), []),  # the object may be of any kind
         (("53 4889fb", "call kmalloc_trace", "48895808 48895810 5b c3"), []),  # it is new
-        ((LOOKS,), ["set"]),
     ],
+    ids=["plain", "checked", "above", "looks", "none", "any", "new"],
 )
-def test_who_sets_the_link(code: tuple[str, ...], found: list[str]) -> None:
+def test_who_sets_the_link(code: tuple[str, ...], found: list[Setter]) -> None:
     assert setters({"set": function(*code)}, RING, KINDS, NAMES.get) == found
+
+
+def test_who_links_an_entry_into_anothers_list() -> None:
+    children = Ring(CLOCKS, 0x10, ())
+    found = setters({"move": function(LISTED)}, children, [{(0x10, 8), (0x20, 4)}], NAMES.get)
+    assert found == [Setter("move", compares=True)]
+    assert not setters({"move": function(LISTED)}, RING, KINDS, NAMES.get)
 
 
 def test_who_goes_along_the_chain_before_comes_last() -> None:
     careful = Function(bytes.fromhex(LOOKS), START + 0x400, NAMES.get)
-    code = {"careful": careful, "set": function(CHECKED)}
-    assert setters(code, RING, KINDS, NAMES.get) == ["set", "careful"]
+    code = {"careful": careful, "set": function(PLAIN)}
+    assert [one.name for one in setters(code, RING, KINDS, NAMES.get)] == ["set", "careful"]
 
 
 def test_calls_that_repeat() -> None:

@@ -27,7 +27,9 @@ How it is decided
     found for a spinlock that no CPU's code holds, the other functions of the module that take a
     lock at that place are named: it is *possible* that one has kept it. A CPU that waits in
     ``read_seqbegin()`` for an even number, while no CPU's code holds the spinlock behind it, waits
-    for a writer that returned within ``write_seqlock()``.
+    for a writer that returned within ``write_seqlock()``. Who waits until it can set a bit, as by
+    ``test_and_set_bit()``, waits for a lock of the driver's own: if nobody is in code that has set
+    it, those come first that set it and can return without clearing it, as they do on another way.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
@@ -49,6 +51,7 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.leaked import (
     certainty,
+    is_lock,
     leak_steps,
     leakers,
     leaking,
@@ -56,6 +59,7 @@ from oopsight.diagnosis.leaked import (
     suspects,
     takers,
 )
+from oopsight.diagnosis.left_claimed import left_claimed
 from oopsight.diagnosis.left_writing import left_writing
 from oopsight.diagnosis.stalls import (
     blame,
@@ -69,6 +73,7 @@ from oopsight.diagnosis.stalls import (
 )
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.left_claims import LeftClaims
 from oopsight.evidence.hangs.left_off import SwitchedOffs
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
 from oopsight.evidence.hangs.odd_sequence import OddSequences
@@ -100,6 +105,7 @@ def lock_held(
     leaks: LockLeaks | Missing,
     switches: SwitchedOffs | Missing,
     sequences: OddSequences | Missing,
+    claims: LeftClaims | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder stands in everybody's way."""
     if symptom.kind not in _STALLS:
@@ -135,7 +141,8 @@ def lock_held(
     )
     if orphan is not None and orphan.lock is not None:
         return _orphaned(orphan.lock, orphan, waits, leaks)
-    return left_writing(sequences, leaks) or Clear("nobody waits for a lock")
+    left = left_writing(sequences, leaks) or left_claimed(claims)
+    return left or Clear("nobody waits for a lock")
 
 
 def _held(
@@ -316,8 +323,7 @@ def _left(
 
 def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     """A lock without an owner in it, which nobody's code holds."""
-    # One thread goes down on a semaphore for another to go up, as for an event.
-    search = leaking if lock.kind == "semaphore" else suspects
+    search = suspects if is_lock(lock, first, leaks) else leaking
     found = search(lock, first, leaks)
     if not found:
         return _kept_by_a_taker(lock, first, waits, leaks)

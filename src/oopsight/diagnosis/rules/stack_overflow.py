@@ -15,8 +15,8 @@ How it is decided
 
     What the calls have saved in their frames is looked at for objects that come again in turns and
     lead to each other by a member which the recursing code reads: a ring. Then the functions of the
-    module come first that put there what they have not made: those that do not go along the chain
-    before they do.
+    module come first that put there what they have not made, and compare the two before they do:
+    they have to see to it that there is no ring. Those that compare nothing come last.
 
 When it is wrong
     The unwinder stops after some hundred frames; the innermost are the ones looked at. Who recurses
@@ -77,7 +77,8 @@ def _recursion(symptom: Symptom, found: Repeated, ring: RingOfCalls | Missing) -
     each = f", {found.size} bytes each time"
     calls = " -> ".join(title_of(f) for f in reversed(found.cycle))
     around = ring if isinstance(ring, RingOfCalls) else None
-    makers = _makers(around) if around is not None else []
+    makers = _makers(around, around.makers) if around is not None else []
+    others = _makers(around, around.others) if around is not None else []
     return Finding(
         title=f"stack overflow: {' and '.join(names)} without end",
         summary=f"{' and '.join(names)} called {'itself' if len(names) == 1 else 'each other'} "
@@ -95,7 +96,11 @@ def _recursion(symptom: Symptom, found: Repeated, ring: RingOfCalls | Missing) -
             *((_around(around, names),) if around is not None else ()),
         ),
         culprits=distinct(
-            [*makers, *culprits(blamed, "recurses without a limit", others="part of the circle")]
+            [
+                *makers,
+                *culprits(blamed, "recurses without a limit", others="part of the circle"),
+                *others,
+            ]
         ),
         advice=(
             "Limit the depth, or turn the recursion into a loop; look for a ring in the data.",
@@ -105,7 +110,8 @@ def _recursion(symptom: Symptom, found: Repeated, ring: RingOfCalls | Missing) -
 
 def _around(ring: RingOfCalls, names: list[str]) -> Step:
     """That it is a ring which the calls went round, and who can have closed it."""
-    which = " and ".join(f"{name}()" for name in ring.makers[:_MOST_MAKERS])
+    makers = ring.makers or ring.others
+    which = " and ".join(f"{name}()" for name in makers[:_MOST_MAKERS])
     can = f"; in {ring.module.name}, {which} can link to what is there already" if which else ""
     what = f"{ring.entries} objects that lead to each other in a ring"
     if ring.entries == 1:
@@ -113,11 +119,10 @@ def _around(ring: RingOfCalls, names: list[str]) -> Step:
     return Step(f"{' and '.join(names)} went round {what}{can}", (*ring.closes, ring.module))
 
 
-def _makers(ring: RingOfCalls) -> list[Culprit]:
+def _makers(ring: RingOfCalls, names: tuple[str, ...]) -> list[Culprit]:
     """Who can have closed the ring."""
     why = "can link an object of the ring to one that is there already"
-    names = ring.makers[:_MOST_MAKERS]
-    return [Culprit(ring.module.name, name, None, None, why) for name in names]
+    return [Culprit(ring.module.name, name, None, None, why) for name in names[:_MOST_MAKERS]]
 
 
 def _big_frames(symptom: Symptom, backtrace: Backtrace, frames: list[Frame]) -> Finding | Undecided:

@@ -16,25 +16,20 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.repeated_calls import Repeated, repeated
-from oopsight.evidence.hangs.loop_state import made_here, shape
+from oopsight.evidence.hangs.loop_state import shape
 from oopsight.evidence.hangs.ring_makers import module_functions
 from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import IMMEDIATE
+from oopsight.kernel.link_code import Reading, Store
 from oopsight.kernel.loops import link_of, loop_at
 from oopsight.kernel.machine_code import (
     FRAME,
     MASK,
-    Expression,
-    Instruction,
-    accessed_size,
     direct_target,
-    memory_place,
     pointer_read_through,
-    stored,
-    stores,
 )
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -56,8 +51,10 @@ class RingOfCalls:
     closes: tuple[BytesPointer, ...]
     """Links of it."""
     makers: tuple[str, ...]
-    """Functions of the module that put what they have not made into such a link; first those that
-    do not go along the chain before."""
+    """Functions of the module that put what they have not made into such a link, and look whether
+    they may; first those that do not go along the chain before."""
+    others: tuple[str, ...] = ()
+    """Those that do not look: there a ring may be meant."""
 
 
 def collect(session: Session, backtrace: Backtrace, modules: Modules) -> RingOfCalls | Missing:
@@ -91,9 +88,14 @@ def _told(
         walkers = [one for name, one in code.items() if base_name(name) in own]
         kinds = [used for one in walkers for used in shape(one).values() if (ring.field, 8) in used]
         if kinds:
-            makers = setters(code, ring, kinds, name_of)
-            links = ring.links[:_MOST_LINKS]
-            return RingOfCalls(module.pointer, len(ring.objects), links, tuple(makers))
+            found = setters(code, ring, kinds, name_of)
+            return RingOfCalls(
+                module.pointer,
+                len(ring.objects),
+                ring.links[:_MOST_LINKS],
+                tuple(one.name for one in found if one.compares),
+                tuple(one.name for one in found if not one.compares),
+            )
     return Missing(Why.NOT_TOLD, "the calls go round no chain that their code reads")
 
 
@@ -104,6 +106,8 @@ class Ring(NamedTuple):
     field: int
     """Of each, what leads to the next."""
     links: tuple[BytesPointer, ...]
+    node: int = 0
+    """Of the next, what the link leads to."""
 
 
 def rings_on(found: Repeated, read: Callable[[int, int], bytes | None]) -> Iterator[Ring]:
@@ -139,7 +143,7 @@ def _linked(objects: tuple[int, ...], read: Callable[[int, int], bytes | None]) 
                 BytesPointer(Address(one + field), word.to_bytes(_WORD, "little").hex())
                 for one, word in zip(objects, held, strict=True)
             )
-            yield Ring(objects, field, tuple(links))
+            yield Ring(objects, field, tuple(links), min(away))
 
 
 def _word(read: Callable[[int, int], bytes | None], at: int) -> int | None:
@@ -159,38 +163,63 @@ def _read(session: Session, address: int, size: int) -> bytes | None:
     return None
 
 
+class Setter(NamedTuple):
+    """A function that puts something that was there before into such a link."""
+
+    name: str
+    compares: bool
+    """Whether it first compares the two objects, or goes along the chain: it has to see to it that
+    there is no ring."""
+
+
 def setters(
     code: dict[str, Function],
     ring: Ring,
     kinds: list[set[tuple[int, int]]],
     name_of: Callable[[int], str | None],
-) -> list[str]:
-    """Who puts something that was there before into such a link; last who looks at the chain."""
+) -> list[Setter]:
+    """Who does so; last who goes along the chain before."""
     walks = {one.start for one in code.values() if _goes_along(one, ring.field)}
-    found: dict[str, bool] = {}
+    found: dict[str, tuple[bool, bool]] = {}
     for name, function in code.items():
-        own = shape(function)
-        for at, row in function.code.items():
-            place = _link_set(function, at, row)
-            if place is None or made_here(function, place, name_of):
-                continue
-            one = place.offset in {(x + ring.field) & MASK for x in ring.objects}
-            alike = any(len(own[place.base] & kind) >= min(2, len(kind)) for kind in kinds)
-            if one if not place.base else place.offset == ring.field and alike:
-                called = {direct_target(x) for x in function.code.values() if x.mnemonic == "call"}
-                found[base_name(name)] = bool(walks & {function.start, *called})
-    return sorted(found, key=lambda name: found[name])
+        reading = Reading(function, name_of)
+        called = {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
+        along = bool(walks & {function.start, *called})
+        for one in reading.stores:
+            if _links(one, ring, reading, kinds):
+                found[base_name(name)] = (along, along or _compares(one, reading))
+    ordered = sorted(found, key=lambda name: found[name][0])
+    return [Setter(name, found[name][1]) for name in ordered]
 
 
-def _link_set(function: Function, at: int, row: Instruction) -> Expression | None:
-    """Where an instruction stores a pointer that may be an object's, which is not the same one."""
-    if row.mnemonic != "mov" or not stores(row) or accessed_size(row) != _WORD:
-        return None
-    place = memory_place(row, function.registers(at))
-    if place is None or place.base == FRAME or row.operands[1].type == IMMEDIATE:
-        return None
-    value = stored(row, function.registers(at))
-    return None if value is not None and value.base in ("", place.base) else place
+def _links(one: Store, ring: Ring, reading: Reading, kinds: list[set[tuple[int, int]]]) -> bool:
+    """Whether a store links two objects that were there before."""
+    place, value = one.place, one.value
+    if place is None or not value.base or FRAME in (place.base, value.base):
+        return False
+    made = (reading.results.get(base, "").lstrip("_") for base in (place.base, value.base))
+    if place.base == value.base or any(name.startswith(ALLOCATES) for name in made):
+        return False
+    if not place.base:
+        return place.offset in {(at + ring.field) & MASK for at in ring.objects}
+    own = reading.used.get(place.base, set())
+    alike = any(len(own & kind) >= min(2, len(kind)) for kind in kinds)
+    # On a list, a neighbour of the entry is the head in the other object, and the other way round.
+    entry = ring.field and (value.offset, place.offset - ring.node) in (
+        (ring.field, 0),
+        (ring.field, _WORD),
+    )
+    head = place.offset == ring.field + _WORD and value.offset == ring.node
+    return bool(entry) or (alike and (head or place.offset == ring.field))
+
+
+def _compares(one: Store, reading: Reading) -> bool:
+    """Whether the two objects are compared, or one with what the other leads to."""
+    bases = {one.value.base, one.place.base if one.place is not None else ""}
+    return any(
+        len(both) > 1 and all(any(base and base in str(each) for base in bases) for each in both)
+        for both in reading.compared
+    )
 
 
 def _goes_along(function: Function, field: int) -> bool:

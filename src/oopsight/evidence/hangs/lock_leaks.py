@@ -8,7 +8,7 @@ So are a function that returns with a lock for others to give back, and these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from oopsight.cheap import dataclass, replace
@@ -37,6 +37,8 @@ from oopsight.session import Session
 
 _MOST_BYTES = 4 << 20
 _MOST_FUNCTIONS = 300
+_DEEPEST = 3
+"""Functions that call each other, each for the lock that the next takes."""
 _MOST_TABLES = 16
 _MOST_OWNERS = 4
 _LEFT = (
@@ -45,6 +47,7 @@ _LEFT = (
 )
 """Kinds of locks that a function can return with."""
 _SPINLOCK = "spinlock"
+_SEMAPHORE = "semaphore"
 _INLINE = ("bit", "page")
 """Taken by a call only where somebody else has it."""
 _REMEMBERED = ("owner", "last reader", "last holder", "reader")
@@ -117,6 +120,8 @@ class LockLeaks:
     a way may be meant."""
     takers: tuple[LockTaker, ...] = ()
     """Of spinlocks, if one is waited for that no CPU holds by its code, and all could be read."""
+    both: tuple[LockTaker, ...] = ()
+    """Of semaphores, functions that give back themselves what they take, as one does a lock."""
 
     def aimed(
         self, kind: str, places: frozenset[int], modes: tuple[str | None, ...]
@@ -186,6 +191,7 @@ def collect(
         search.unread,
         tuple(omissions),
         tuple(search.takers) if _nobodys(cpus, waits) else (),
+        tuple(search.both),
     )
 
 
@@ -278,6 +284,7 @@ class _Search:
         self.leaks: list[LockLeak] = []
         self.omissions: list[LockLeak] = []
         self.takers: list[LockTaker] = []
+        self.both: list[LockTaker] = []
         self.followed = 0
         self.unread = 0
 
@@ -292,17 +299,18 @@ class _Search:
             size = min(end - start, self._left)
             self._left -= size
             self.unread += not self._whole(start, size)
-            for site in call_sites(self._prog, start, size, self._targets):
-                name, begin, _ = self._reader.names.code(site)
-                if begin is not None and module.holds(begin) and COLD not in name:
-                    starts.setdefault(begin, name)
+            starts |= self._calling(module, start, size, self._targets)
+        self._add_callers(module, starts)
         taken: list[tuple[tuple[str, int], Held]] = []
         for begin, name in list(starts.items())[:_MOST_FUNCTIONS]:
             function = self._reader.function(begin)
             if function is None:
                 continue
             self.followed += function.followed
-            self.takers += self._takers(module, name, function)
+            self.takers += [one for _, one in self._takers(module, name, function, _SPINLOCK)]
+            down = self._takers(module, name, function, _SEMAPHORE)
+            kept = {held.site for held in function.taken}
+            self.both += [one for site, one in down if function.followed and site not in kept]
             taken += [((name, begin), held) for held in sorted(function.taken, key=str)]
             for leak in function.leaks:
                 giver = self._giver(module, leak.held)
@@ -311,16 +319,41 @@ class _Search:
                 self._stops(module, (name, begin), function.kept)
         self._omit(module, taken)
 
-    def _takers(self, module: Module, name: str, function: Function) -> Iterator[LockTaker]:
-        """The spinlocks that a function takes."""
+    def _calling(
+        self, module: Module, start: int, size: int, targets: Iterable[int]
+    ) -> dict[int, str]:
+        """The functions that call some, by their addresses."""
+        found: dict[int, str] = {}
+        for site in call_sites(self._prog, start, size, targets, jumps=True):
+            name, begin, _ = self._reader.names.code(site)
+            if begin is not None and module.holds(begin) and COLD not in name:
+                found.setdefault(begin, name)
+        return found
+
+    def _add_callers(self, module: Module, starts: dict[int, str]) -> None:
+        """Add those that call one which returns with a lock, and those that call these."""
+        asked = dict(starts)
+        for _ in range(_DEEPEST):
+            functions = [self._reader.function(at) for at in list(asked)[:_MOST_FUNCTIONS]]
+            passing = [one.start for one in functions if one is not None and one.taken]
+            asked = {}
+            for start, end in module.ranges if passing else ():
+                asked |= self._calling(module, start, min(end - start, _MOST_BYTES), passing)
+            asked = {at: name for at, name in asked.items() if at not in starts}
+            starts |= asked
+
+    def _takers(
+        self, module: Module, name: str, function: Function, kind: str
+    ) -> Iterator[tuple[int, LockTaker]]:
+        """The locks of a kind that a function takes, with where it does."""
         for at, row in function.code.items():
             target = direct_target(row) if row.mnemonic == "call" else None
-            if target is None or ALL_ACQUIRES.get(self._targets.get(target, "")) != _SPINLOCK:
+            if target is None or ALL_ACQUIRES.get(self._targets.get(target, "")) != kind:
                 continue
             lock = function.registers(at).get("rdi")
-            held = Held(_SPINLOCK, lock, at, self._targets[target])
+            held = Held(kind, lock, at, self._targets[target])
             fixed = Address(lock.offset) if lock is not None and not lock.base else None
-            yield LockTaker(module.pointer, base_name(name), _SPINLOCK, fixed, held.offset)
+            yield at, LockTaker(module.pointer, base_name(name), kind, fixed, held.offset)
 
     def _omit(self, module: Module, taken: list[tuple[tuple[str, int], Held]]) -> None:
         """Look for ways of those that give back such locks which do not.
@@ -361,12 +394,9 @@ class _Search:
         if module.name not in self._givers:
             found: dict[int, str] = {}
             for start, end in module.ranges:
+                # The cold part of a function goes on with what that has taken, and is no other.
                 size = min(end - start, _MOST_BYTES)
-                for site in call_sites(self._prog, start, size, self._releases):
-                    name, begin, _ = self._reader.names.code(site)
-                    # The cold part of a function goes on with what that has taken.
-                    if begin is not None and module.holds(begin) and COLD not in name:
-                        found.setdefault(begin, name)
+                found = self._calling(module, start, size, self._releases) | found
             self._givers[module.name] = dict(list(found.items())[:_MOST_FUNCTIONS])
         return self._givers[module.name]
 

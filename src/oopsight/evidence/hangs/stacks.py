@@ -29,6 +29,8 @@ _MOST_FRAMES = 2048
 """With the inlined ones."""
 _LARGEST_FUNCTION = 16384
 _MOST_FUNCTIONS = 400
+_DEEPEST = 8
+"""Functions that call each other, each for the lock that the next takes."""
 _FOLLOWED = "oopsight:functions-followed"
 """In the program's cache."""
 COLD = ".cold"
@@ -227,6 +229,7 @@ class StackReader:
         self._frames: dict[int, list[Any]] = {}
         self._ahead: dict[int, tuple[Gift, ...]] = {}
         self._preempt_count = preempt_count_offset(session.prog)
+        self._depth = 0
 
     @property
     def prog(self) -> Any:
@@ -457,8 +460,21 @@ class StackReader:
                 self._preempt_count,
                 self._variable,
                 lambda at: self._part_at(at, start),
+                self._wrapper_at if self._is_modules(start) else None,
             )
         return known[start]
+
+    def _is_modules(self, address: int) -> bool:
+        return isinstance(self._modules, Modules) and self._modules.owner(address) is not None
+
+    def _wrapper_at(self, address: int) -> Function | None:
+        """A module's function that another one calls, if that can take locks for it."""
+        if not self._is_modules(address) or self._depth >= _DEEPEST:
+            return None
+        self._depth += 1
+        found = self.function(address)
+        self._depth -= 1
+        return found if found is not None and (found.taken or found.given) else None
 
     def _part_at(self, address: int, start: int) -> tuple[int, bytes] | None:
         """The part of a function that lies elsewhere, if it is one of that which begins there."""
