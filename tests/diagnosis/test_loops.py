@@ -94,3 +94,15 @@ def test_a_number_that_a_caller_gave_may_be_his_mistake() -> None:
     alone = replace(STATE, by_itself=True, fields=(), names=(), replaces=(), advances=())
     given = LoopStates((replace(alone, given=True),))
     assert not caught_in(STACK, LOOP, ABSENT, given).sure
+
+
+def test_who_called_for_more_turns_than_anybody_means_comes_first() -> None:
+    outer = call(5, "report")
+    whole = stack(1, LOOP, outer, state="R")
+    alone = replace(STATE, by_itself=True, fields=(), names=(), replaces=(), advances=())
+    alone = replace(alone, task=whole.task, given=True, remaining=0xF0000000)
+    found = caught_in(whole, LOOP, ABSENT, LoopStates((alone,)))
+    assert [c.function for c in found.culprits] == ["report", "account"]
+    assert "account would go round 4026531840 times more, for what report" in found.steps[0].claim
+    few = LoopStates((replace(alone, remaining=1000),))
+    assert caught_in(whole, LOOP, ABSENT, few).culprits[0].function == "account"

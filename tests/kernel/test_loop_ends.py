@@ -6,7 +6,7 @@ import pytest
 from handmade_code import START, function
 
 from oopsight.cheap import replace
-from oopsight.kernel.loop_ends import LoopEnd, Read, loop_end, stored_from
+from oopsight.kernel.loop_ends import Bound, LoopEnd, Read, loop_end, stored_from
 from oopsight.kernel.machine_code import Expression
 
 SIZE, HEAD, TAIL = (Read(Expression("rdi", at), 4) for at in (0x8, 0xC, 0x10))
@@ -42,9 +42,8 @@ def ended(code: tuple[str, ...], address: int) -> LoopEnd:
 
 
 def test_numbers_that_are_read_before_the_loop_or_in_it() -> None:
-    assert ended(RING, IN_RING) == LoopEnd(
-        frozenset({SIZE, HEAD, TAIL}), called=False, stands_still=False
-    )
+    found = ended(RING, IN_RING)
+    assert found == LoopEnd(frozenset({SIZE, HEAD, TAIL}), called=False, stands_still=False)
 
 
 def test_a_way_round_that_changes_nothing() -> None:
@@ -142,3 +141,16 @@ def test_what_may_be_stepped_over(code: tuple[str, ...], at: int, stride: int | 
 def test_a_number_that_was_given_is_no_pointer() -> None:
     assert ended(COUNTS, START + 0x21).given
     assert not ended(RING, IN_RING).given
+
+
+@pytest.mark.parametrize(
+    ("code", "at", "bounds"),
+    [
+        (COUNTS, 0x21, [Bound("rbx", "r12", 4)]),
+        (TAKES, 4, []),  # by four
+        (("85ff 7405 83ef01 75fb c3",), 4, [Bound("rdi", None, 4)]),
+        (POLLS, 8, []),
+    ],
+)
+def test_how_far_it_counts(code: tuple[str, ...], at: int, bounds: list[Bound]) -> None:
+    assert list(ended(code, START + at).bounds) == bounds

@@ -13,6 +13,8 @@ from oopsight.evidence.hangs.stacks import Call, TaskStack
 
 _MOST_MAKERS = 3
 _MOST_NAMED = 3
+_ENDLESS = 1 << 28
+"""Turns that nobody means: a number below zero, taken without its sign."""
 
 
 class Loop(NamedTuple):
@@ -40,14 +42,43 @@ def caught_in(
     state = states.of(stack.task.address, call.function) if isinstance(states, LoopStates) else None
     itself = blame(call, _reason(call))
     makers = (*(_closers(ring) if ring else ()), *(_changing(state) if state else ()))
-    found = (_state_step(state), _zero_step(state)) if state else ()
+    caller = _caller(stack, call, state) if state is not None else None
+    found = (
+        (_state_step(state), _zero_step(state), _asked_step(stack, state, caller)) if state else ()
+    )
     steps = (_ring_step(ring) if ring else None, *found)
     return Loop(
         sure=bool(call.in_loop)
         and not call.follows_pointers
         and (state is None or (state.by_itself and not state.given)),
         steps=tuple(step for step in steps if step is not None),
-        culprits=(itself, *makers) if state and _at_fault(state) else (*makers, itself),
+        culprits=(
+            *(_asking(call, caller) if caller is not None else ()),
+            *((itself, *makers) if state and _at_fault(state) else (*makers, itself)),
+        ),
+    )
+
+
+def _caller(stack: TaskStack, call: Call, state: LoopState) -> Call | None:
+    """Who called a loop for more turns than anybody means."""
+    if not state.given or state.remaining is None or state.remaining < _ENDLESS:
+        return None
+    outer = (one for one in stack.blamable if one.index > call.index)
+    return next((one for one in outer if one.module == call.module), None)
+
+
+def _asking(call: Call, caller: Call) -> list[Culprit]:
+    return [blame(caller, f"called {call.function} for more turns than it can mean")]
+
+
+def _asked_step(stack: TaskStack, state: LoopState, caller: Call | None) -> Step | None:
+    """That the loop was called so, by whom."""
+    if caller is None:
+        return None
+    return Step(
+        f"by its own count, {state.function} would go round {state.remaining} times more, for what "
+        f"{caller.name} called it with",
+        (state.task, stack.pointer(caller)),
     )
 
 

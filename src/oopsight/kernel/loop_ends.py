@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import IMMEDIATE, MEMORY
+from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, REGISTER
 from oopsight.kernel.machine_code import (
     KEEP_FLAGS,
     SLOT,
@@ -64,6 +65,16 @@ class Origin:
     """Whether an argument of the function is among it, and no pointer."""
 
 
+class Bound(NamedTuple):
+    """A number that a loop counts, and the one that ends it."""
+
+    counter: str
+    limit: str | None
+    """The register that holds it, which the loop leaves alone; ``None``: it counts down to zero."""
+    size: int
+    """In bytes."""
+
+
 @dataclass(frozen=True)
 class LoopEnd:
     """What ends a loop."""
@@ -78,6 +89,8 @@ class LoopEnd:
     """By how much it goes on at once, if that is more than one, and it ends by equality alone."""
     given: bool = False
     """Whether an argument of the function, and no pointer, is part of what ends it."""
+    bounds: tuple[Bound, ...] = ()
+    """What it counts, and how far."""
 
     @property
     def by_itself(self) -> bool:
@@ -104,7 +117,8 @@ def loop_end(function: Function, address: int) -> LoopEnd | None:
     turns = _turns(function, address, inner - changing)
     stride = _stride(function, before, exits, inner)
     elsewhere = found.elsewhere & inner
-    return LoopEnd(found.reads, found.called, turns, elsewhere, stride, found.given)
+    bounds = tuple(_bounds(function, inner))
+    return LoopEnd(found.reads, found.called, turns, elsewhere, stride, found.given, bounds)
 
 
 def inner_loop(
@@ -153,6 +167,23 @@ def _stride(
         steps |= set().union(*(stored_from(function, at).added for at in kept))
     stride = math.gcd(*steps)
     return stride if stride > 1 else None
+
+
+def _bounds(function: Function, inner: frozenset[int]) -> Iterator[Bound]:
+    """The numbers by which a loop ends that it counts in registers."""
+    rows = [function.code[at] for at in sorted(inner)]
+    written = {name for row in rows for name in row.written}
+    for row, jump in pairwise(rows):
+        if jump.address != row.end or not _leaves(function, jump.address, inner):
+            continue
+        operands = row.operands
+        names = [register_of(one.reg) for one in operands if one.type == REGISTER]
+        if row.mnemonic == "cmp" and len(names) == 2:
+            counter, limit = names if names[0] in written else names[::-1]
+            if counter in written and limit is not None and limit not in written:
+                yield Bound(counter, limit, operands[0].size)
+        elif row.mnemonic in ("sub", "dec") and _step(row) == 1 and names[0] is not None:
+            yield Bound(names[0], None, operands[0].size)
 
 
 def _step(row: Instruction) -> int | None:

@@ -20,8 +20,9 @@ How it is decided
     that put something else there before those that only go on from what is there; before these, if
     the loop keeps its own number within a limit, those that do not. One that goes on by more than
     one and ends by equality alone may step over its end, and comes first itself, unless one of
-    several others does not go on by that number. Where it goes from place to
-    place and the number there is zero in memory, those that fill memory in use with zeros come
+    several others does not go on by that number. Where it counts how far its caller told it, and
+    that is so far away yet that nobody means it, the caller comes first. Where it goes from place
+    to place and the number there is zero in memory, those that fill memory in use with zeros come
     before the rest.
 
 When it is wrong

@@ -89,6 +89,8 @@ class LoopState:
     """Others that go on by another number than that, if some go on by that."""
     given: bool = False
     """Whether who called the function gave it a number that ends it."""
+    remaining: int | None = None
+    """Turns that it would still have to take by its own count."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ def _state(
         stride=end.stride,
         uneven=tuple(_uneven(end.stride, steps)),
         given=end.given,
+        remaining=_remaining(session, reader, cpu, call, end),
     )
 
 
@@ -200,6 +203,23 @@ def _zeros(
         raw = memory(address, accessed_size(row) or 1) if row.address in end.elsewhere else None
         if raw is not None and not any(raw):
             yield BytesPointer(Address(address), raw.hex())
+
+
+def _remaining(
+    session: Session, reader: StackReader, cpu: Cpu, call: Call, end: LoopEnd
+) -> int | None:
+    """How often the loop would still go round, from the registers it was interrupted with."""
+    frames = _frames(session, reader, cpu)
+    if call.index >= len(frames):
+        return None
+    found = []
+    for counter, limit, size in end.bounds:
+        at = reader.value(frames, call.index, counter)
+        last = reader.value(frames, call.index, limit) if limit is not None else 0
+        if at is not None and last is not None:
+            away = last - at if limit is not None else at
+            found.append(away & ((1 << 8 * size) - 1))
+    return min(found, default=None)
 
 
 def _frames(session: Session, reader: StackReader, cpu: Cpu) -> list[Any]:
