@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handmade_code import NAMES, START, function
 
-from oopsight.kernel.code_ahead import ahead, resolve
+from oopsight.kernel.code_ahead import Gift, ahead, resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Place
 from oopsight.kernel.machine_code import Expression
@@ -89,3 +89,12 @@ def test_of_a_function_that_is_yet_to_be_called_the_arguments_tell() -> None:
     arguments = {"rdi": DEVICE + 0x40}
     found = resolve(gift.thing, Place((), None, {}), {}.get, {}.get, arguments)
     assert found == DEVICE + 0x20
+
+
+def test_what_a_function_that_is_called_gives_is_given_to_its_callers_thing() -> None:
+    # helper(&chip->bus), which wakes the queue at 0x8 of what it is given
+    code = function("53 488d7f20", "call helper", "5b c3")
+    inner = Gift("event", Expression("rdi", 8), START, "__wake_up")
+    (found,) = ahead(code, START, NAMES.get, lambda at: (inner,) if NAMES[at] == "helper" else ())
+    assert found == Gift("event", Expression("rdi", 0x28), START + 5, "__wake_up")
+    assert not ahead(code, START, NAMES.get)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from oopsight.kernel.code_locks import Function, numbered
 from oopsight.kernel.held_locks import Place
+from oopsight.kernel.lock_wrappers import as_handed
 from oopsight.kernel.machine_code import MASK, Expression, direct_target, parsed
 
 _MOST_STEPS = 20_000
@@ -69,12 +70,16 @@ class Gift(NamedTuple):
 
 
 def ahead(
-    function: Function, address: int, name_of: Callable[[int], str | None]
+    function: Function,
+    address: int,
+    name_of: Callable[[int], str | None],
+    gifts_of: Callable[[int], tuple[Gift, ...]] | None = None,
 ) -> tuple[Gift, ...]:
     """What the code gives back on some way on from an address, unless it takes it on that way.
 
     :param address: of an instruction, or a return address
     :param name_of: names the function at an address, ``None`` where none begins there
+    :param gifts_of: what the function that begins at an address gives when it is called
     """
     found: dict[int, Gift] = {}
     waiting: list[tuple[int, frozenset[str]]] = [(address, frozenset())]
@@ -96,6 +101,11 @@ def ahead(
             if called is not None and kind is not None and kind not in taken and thing is not None:
                 kind = numbered(kind, function.registers(at))
                 found.setdefault(at, Gift(kind, thing, at, called))
+            inner = gifts_of(target) if called is not None and target and gifts_of else ()
+            for gift in inner:
+                handed = as_handed(gift.thing, function.registers(at))
+                if handed is not None and gift.kind.partition(" ")[0] not in taken:
+                    found.setdefault(at, gift._replace(thing=handed, site=at))
             if called in _TAKES:
                 taken |= {_TAKES[called]}
         elif instruction.mnemonic == "bts":

@@ -29,6 +29,7 @@ from oopsight.evidence.hangs.lock_leaks import LockTaker
 from oopsight.evidence.hangs.loop_state import LoopState
 from oopsight.evidence.hangs.odd_sequence import OddSequence, OddSequences
 from oopsight.evidence.hangs.stacks import HeldLock
+from oopsight.evidence.hangs.unended import Unended
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.modules.footprints import Footprint
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
@@ -40,15 +41,16 @@ def lock_held(
     off: SwitchedOffs | Missing = ABSENT,
     odd: OddSequences | Missing = ABSENT,
     claims: LeftClaims | Missing = ABSENT,
+    unended: Unended | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return rule(*facts, off, odd, claims)
+    return rule(*facts, off, odd, claims, unended)
 
 
 HUNG = symptom(Kind.HUNG_TASK)
 VICTIM = Wait(stack(3, call(3, "reset")), lock(LOCK_A, 1), 9.0)
 HOLDER = Wait(
     stack(1, call(3, "query", holds=(held(LOCK_A),)), state="S"),
-    Lock("event", None, "hub+0x20"),
+    Lock("io", None, "hub+0x20"),
     10.0,
     victim=False,
 )
@@ -394,3 +396,16 @@ def test_who_left_a_bit_set_that_others_take_for_a_lock() -> None:
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["run"]
     assert isinstance(lock_held(HUNG, waits(waiting), ABSENT), Clear)
+
+
+def test_a_holder_that_waits_for_what_others_bring_may_be_right_to() -> None:
+    lock_ = lock(LOCK_A, 1)
+    held = HeldLock("mutex", LOCK_A, None, "query+0x8", "mutex_lock")
+    taker = replace(call(4, "query"), holds=(held,))
+    owner = Wait(stack(1, call(3, "query"), taker), Lock("completion", LOCK_B, None), 9.0)
+    victim = Wait(stack(2, call(3, "reset")), lock_, 9.0)
+    found = lock_held(HUNG, waits(owner, victim), ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    known = Unended((owner.task.address,))
+    assert isinstance(lock_held(HUNG, waits(owner, victim), ABSENT, unended=known), Clear)

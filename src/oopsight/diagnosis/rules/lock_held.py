@@ -32,7 +32,9 @@ How it is decided
     it, those come first that set it and can return without clearing it, as they do on another way.
 
 When it is wrong
-    The holder may be slow rather than stuck; then its wait is short, see the seconds. A lock that
+    The holder may be slow rather than stuck; then its wait is short, see the seconds. If it waits
+    for an event or a completion, who should have brought that may be at fault: the verdict is only
+    *possible*, and another rule's where the code tells who that is. A lock that
     is handed over to another context on purpose is held by nobody's code. Where several functions
     could have leaked the lock, the first of them is a guess, and the verdict only *possible*; so is
     it where another function of the module gives back a lock that it has not taken, for then the
@@ -77,6 +79,7 @@ from oopsight.evidence.hangs.left_claims import LeftClaims
 from oopsight.evidence.hangs.left_off import SwitchedOffs
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
 from oopsight.evidence.hangs.odd_sequence import OddSequences
+from oopsight.evidence.hangs.unended import Unended
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits, hung
 from oopsight.kinds import Kind
 
@@ -90,6 +93,8 @@ _IDLE = (
     *("sigsuspend", "do_sigtimedwait", "__x64_sys_pause", "__do_sys_pause", "pipe_read"),
 )
 _LENT = ("mutex", "rwsem", "rtmutex", "semaphore", "percpu_rwsem")
+_BROUGHT = ("completion", "event")
+"""What others bring."""
 _HINTS = ("last reader", "last holder")
 _STALLS = (
     *(Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE),
@@ -106,6 +111,7 @@ def lock_held(
     switches: SwitchedOffs | Missing,
     sequences: OddSequences | Missing,
     claims: LeftClaims | Missing,
+    unended: Unended | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder stands in everybody's way."""
     if symptom.kind not in _STALLS:
@@ -121,7 +127,7 @@ def lock_held(
         if not left_to_itself(circle, leaks):
             return Clear("the tasks wait in a circle")
         return _left_to_itself(circle[0], waits, leaks)
-    hindered = _switched_off(symptom, switches)
+    hindered = _switched_off(symptom, switches) | _not_ended(unended)
     for lock, victims in waits.piles():
         if lock.kind == "spinlock" or (lock.kind in _LOCKS and hangs):
             holder = waits.of(lock.holders[0].task.address)
@@ -177,6 +183,11 @@ def _switched_off(symptom: Symptom, switches: SwitchedOffs | Missing) -> set[int
     if symptom.kind is not Kind.HUNG_TASK or isinstance(switches, Missing):
         return set()
     return {int(one.task.address) for one in switches.found}
+
+
+def _not_ended(unended: Unended | Missing) -> set[int]:
+    """Tasks that hang as somebody has not ended their wait, as far as the code tells."""
+    return set() if isinstance(unended, Missing) else {int(one) for one in unended.tasks}
 
 
 def _lent(symptom: Symptom, lock: Lock, owner: Wait, victims: tuple[Wait, ...]) -> bool:
@@ -257,11 +268,13 @@ def _busy(
     sure = (holder.known_by == "owner" or alone) and taker is not None
     module = first.call.module if first.call is not None else None
     unlikely = taker is None and module not in {call.module for call in owner.stack.calls}
+    # Somebody may have had to bring that, and has not: then the lock is but in its way.
+    waits = owner.lock is not None and owner.lock.kind in _BROUGHT and not owner.lock.holders
     return Finding(
         title=f"{lock.title} {held_by(lock)} {who(owner)}, which {doing(owner)}",
         summary=f"{who(owner)} {doing(owner)} with {_what(lock)} held; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} behind it.",
-        certainty=_of_busy(sure=sure, unlikely=unlikely),
+        certainty=_of_busy(sure=sure, unlikely=unlikely or waits),
         depth=Depth.MECHANISM if served else Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(culprits),
@@ -284,7 +297,9 @@ def _what(lock: Lock) -> str:
 
 
 def _of_busy(*, sure: bool, unlikely: bool) -> Certainty:
-    return Certainty.SHOWN if sure else Certainty.POSSIBLE if unlikely else Certainty.INFERRED
+    if unlikely:
+        return Certainty.POSSIBLE
+    return Certainty.SHOWN if sure else Certainty.INFERRED
 
 
 def _left(

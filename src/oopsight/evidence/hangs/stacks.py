@@ -20,6 +20,7 @@ from oopsight.kernel.held_locks import Held, Place
 from oopsight.kernel.loops import follows_pointers, loop_at
 from oopsight.kernel.machine_code import SLOT
 from oopsight.kernel.names import Names
+from oopsight.kernel.preempt_count import preempt_count_offset
 from oopsight.plumbing import base_name, why_plumbing
 from oopsight.session import Session
 from oopsight.text import c_string, printable
@@ -201,23 +202,6 @@ def stack_base(session: Session, task: TaskPointer) -> int | None:
         return None
 
 
-def preempt_count_offset(prog: Any) -> int | None:
-    """Where each CPU keeps its preemption counter, as an offset into its per-CPU area; x86-64."""
-    from drgn import offsetof
-
-    try:
-        # Since Linux 6.15 (commit 46e8fff6d45f), and before 6.2, a variable of its own.
-        return int(prog.symbol("__preempt_count").address)
-    except LookupError:
-        pass
-    try:
-        # Linux 6.2 (commit 64701838bf05) put it among what is hot.
-        hot = int(prog.symbol("pcpu_hot").address)
-        return hot + int(offsetof(prog.type("struct pcpu_hot"), "preempt_count"))
-    except LookupError:
-        return None
-
-
 class StackReader:
     """Reads stacks; remembers what it learned of each function."""
 
@@ -356,7 +340,8 @@ class StackReader:
         found = []
         # Many tasks wait at the same place.
         if call.pc not in self._ahead:
-            self._ahead[call.pc] = ahead(function, call.pc, self.names.function_at)
+            names = self.names.function_at
+            self._ahead[call.pc] = ahead(function, call.pc, names, self._gifts_of)
         for gift in self._ahead[call.pc]:
             address = resolve(
                 gift.thing, place, lambda name: self.value(frames, call.index, name), self.word
@@ -364,6 +349,20 @@ class StackReader:
             if address is not None:
                 found.append((gift.kind, gift.by, address))
         return found
+
+    def _gifts_of(self, start: int) -> tuple[Gift, ...]:
+        """What a module's function gives back or signals when another one calls it."""
+        if not self._is_modules(start) or self._depth >= _DEEPEST:
+            return ()
+        if start not in self._ahead:
+            self._depth += 1
+            function = self.function(start)
+            self._ahead[start] = ()  # as long as it is not known, for those that call themselves
+            if function is not None:
+                names = self.names.function_at
+                self._ahead[start] = ahead(function, start, names, self._gifts_of)
+            self._depth -= 1
+        return self._ahead[start]
 
     def signals(self, start: int, arguments: dict[str, int]) -> set[tuple[str, int]]:
         """What a function gives back or signals when it is called, by kind and address.
