@@ -17,12 +17,14 @@ from oopsight.diagnosis.doers import (
     gave_back_itself,
     helpers_that_give_back,
     keepers,
+    left_threads,
     makers_that_omit,
     managers,
     mappers,
     null_by_right,
     owned_twice,
     putters,
+    putters_leaving,
     putters_of_others,
     sharers,
     traces_of,
@@ -40,6 +42,7 @@ from oopsight.evidence.modules.left_in import LeftIn
 from oopsight.evidence.modules.owned_twice import OwnedTwice
 from oopsight.evidence.modules.prints import Printed, Prints
 from oopsight.evidence.modules.sizes import FunctionSizes
+from oopsight.evidence.modules.threads import Threads
 from oopsight.evidence.pointers import BytesPointer, LogPointer
 
 ONE = slab_object("free")
@@ -136,7 +139,7 @@ def test_who_shares_without_a_reference() -> None:
 
 
 def test_a_thread_that_ended_by_itself_is_freed_unless_somebody_counted_it() -> None:
-    doers = replace(DOERS, threads=("sample_start",))
+    doers = replace(DOERS, threads=Threads(("sample_start",)))
     counted, found = uncounted(doers, replace(ONE, cache="task_struct"), [])
     assert counted
     assert [one.function for one in found] == ["sample_start"]
@@ -355,3 +358,20 @@ def test_whose_mappings_give_back_once_for_each_copy() -> None:
     for name, found in (("rec_put", ["rec_mmap"]), ("rec_close", [])):
         _, sharing = uncounted(counting, ONE, [freer(name)])
         assert [one.function for one in sharing] == found
+
+
+def test_who_puts_and_on_some_ways_leaves_the_pointer() -> None:
+    doers = replace(DOERS, fields=(replace(FIELD, way=0, puts_at_times=("rec_watch",)),))
+    assert [one.function for one in putters_leaving(doers, ONE)] == ["rec_watch"]
+    assert [one.function for one in putters(doers)] == ["rec_watch"]
+    elsewhere = replace(doers, fields=(replace(doers.fields[0], value=Address(8)),))
+    assert putters_leaving(elsewhere, ONE) == putters_leaving(ABSENT, ONE) == []
+
+
+def test_whose_thread_has_ended() -> None:
+    threads = Threads(starters=("rec_start",), returning=("rec_run",), leaving=("rec_suspend",))
+    doers, task = replace(DOERS, threads=threads), replace(ONE, cache="task_struct")
+    names = [one.function for one in left_threads(doers, task)]
+    assert names == ["rec_run", "rec_suspend", "rec_start"]
+    assert uncounted(doers, task, CAN)[0]
+    assert left_threads(doers, ONE) == left_threads(ABSENT, task) == []

@@ -156,7 +156,9 @@ def _made(freer: Culprit, footprints: Footprints | Missing) -> Footprint | None:
 
 
 def _ranked(doers: Doers, field: FieldDoers | None) -> tuple[tuple[str, ...], ...]:
-    of_field = (field.leaves, field.at_times, field.frees) if field is not None else ()
+    of_field: tuple[tuple[str, ...], ...] = ()
+    if field is not None:
+        of_field = (field.leaves, field.at_times, field.puts_at_times, field.frees)
     # What frees a member of the freed object frees the object with it.
     inner = doers.fields[0].frees if doers.fields and doers.fields[0] is not field else ()
     return (*of_field, inner, doers.frees, doers.allocates)
@@ -178,10 +180,9 @@ def uncounted(
     """
     if isinstance(doers, Missing):
         return False, []
-    if one.cache == _TASKS and doers.threads:
-        # A thread that returns by itself is freed, unless somebody has a reference to it.
-        why = "starts such a thread, and takes no reference to it: it may end by itself"
-        return True, [Culprit(doers.module, name, None, None, why) for name in doers.threads]
+    tasks = left_threads(doers, one)
+    if tasks:
+        return True, tasks
     if not freers or freers[0].module != doers.module:
         return False, []
     if freers[0].function not in doers.uncounts:
@@ -192,6 +193,24 @@ def uncounted(
     sharing = [Culprit(doers.module, name, None, None, why) for name in names]
     closed = [one for one in doers.mappings if freers[0].function in (one.close, *one.by)]
     return True, merge(mappers(replace(doers, mappings=tuple(closed))), sharing)
+
+
+def left_threads(doers: Doers | Missing, one: SlabObject) -> list[Culprit]:
+    """Who has a pointer kept to a thread's task that has ended; nobody for another object.
+
+    A thread that returns by itself is freed, unless somebody has a reference to it.
+    """
+    if isinstance(doers, Missing) or one.cache != _TASKS:
+        return []
+    threads = doers.threads
+    reasons = (
+        (threads.returning, "is what such a thread runs, and can return before anybody stops it"),
+        (threads.leaving, "stops such a thread, and leaves the pointer to it"),
+        (threads.starters, "starts such a thread, and takes no reference to it"),
+    )
+    return [
+        Culprit(doers.module, name, None, None, why) for names, why in reasons for name in names
+    ]
 
 
 def owned_twice(field: FieldDoers | None, on_stack: Collection[str] = ()) -> list[Culprit]:
@@ -265,7 +284,20 @@ def putters(doers: Doers | Missing) -> list[Culprit]:
     if field is None or not isinstance(doers, Doers):
         return []
     why = "gives back a reference to what the field holds, has taken none, and leaves the pointer"
-    return [Culprit(doers.module, name, None, None, why) for name in field.puts]
+    always = [Culprit(doers.module, name, None, None, why) for name in field.puts]
+    return merge(always, _putters_at_times(field))
+
+
+def _putters_at_times(field: FieldDoers) -> list[Culprit]:
+    """Who gives that back and leaves the pointer on some ways, as where no other is to be had."""
+    why = "gives back a reference to what the field holds, and on some ways leaves the pointer"
+    return [Culprit(field.module, name, None, None, why) for name in field.puts_at_times]
+
+
+def putters_leaving(doers: Doers | Missing, one: SlabObject) -> list[Culprit]:
+    """Who gives back a reference to an object on some ways of which the pointer to it stays."""
+    field = doers.holding(one.address, one.end) if isinstance(doers, Doers) else None
+    return _putters_at_times(field) if field is not None else []
 
 
 def putters_of_others(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit]:

@@ -10,6 +10,7 @@ from oopsight.diagnosis.doers import (
     gave_back_itself,
     managers,
     owned_twice,
+    putters_leaving,
     uncounted,
 )
 from oopsight.diagnosis.freed_by import (
@@ -120,7 +121,8 @@ def rank(
     left = _left_in_table(hints.copies, free)
     twice = [] if certain else _owned_twice(hints.doers, users, free)
     if not borrowed and not kept:
-        culprits = merge(sharing, left, twice, culprits)
+        leaving = [] if certain else putters_leaving(hints.doers, one)
+        culprits = merge(sharing, left, twice, leaving, culprits)
     if any(freer.module not in (None, users.has_it) for freer in free):
         # Whose the memory is now is a victim.
         culprits = [one for one in culprits if one.module != users.has_it]

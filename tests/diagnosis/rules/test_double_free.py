@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 from handmade_facts import (
@@ -21,10 +22,12 @@ from oopsight.diagnosis.rules.double_free import double_free
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.refused_object import RefusedObject
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.given_twice import GivenTwice
 
+decided = functools.partial(double_free, refused=ABSENT)
 STOPPED = fault(None, exception="invalid_op", operand=None)
 
 
@@ -42,7 +45,7 @@ def flow(state: str) -> DataFlow:
 
 
 def test_the_allocator_stopped_at_a_free_object() -> None:
-    answer = double_free(
+    answer = decided(
         STOPPED,
         trace(),
         flow("free"),
@@ -61,7 +64,7 @@ def test_who_freed_first_what_an_object_kept_a_pointer_to_is_open() -> None:
     step = flow_step("loaded", "up_release", 0xFFFF888000040000, "up")
     kept = way(step, held_in=owner(int(holder.address) + 8, "slab", slab=holder))
     said = log("kernel BUG at mm/slub.c:1")
-    answer = double_free(
+    answer = decided(
         STOPPED, trace(), replace(flow("free"), ways=(kept,)), said, ABSENT, ABSENT, doers=ABSENT
     )
     assert isinstance(answer, Finding)
@@ -70,7 +73,7 @@ def test_who_freed_first_what_an_object_kept_a_pointer_to_is_open() -> None:
 
 def test_a_helper_that_frees_for_its_caller_on_some_ways_comes_first() -> None:
     told = Doers("up", (), (), (), twice_given=(GivenTwice("up_install", "up_release"),))
-    answer = double_free(
+    answer = decided(
         STOPPED, trace(), flow("free"), log("kernel BUG at mm/slub.c:1"), ABSENT, ABSENT, told
     )
     assert isinstance(answer, Finding)
@@ -78,21 +81,21 @@ def test_a_helper_that_frees_for_its_caller_on_some_ways_comes_first() -> None:
     assert answer.certainty is Certainty.POSSIBLE
     # Whether what another caller has is freed twice is another matter.
     told = replace(told, twice_given=(GivenTwice("up_install", "up_write"),))
-    answer = double_free(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, told)
+    answer = decided(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, told)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "up_release"
 
 
 def test_who_else_has_the_helper_free_it_and_keeps_the_pointer() -> None:
     told = Doers("up", (), (), (), kept_after=(GivenTwice("up_release", "up_resize"),))
-    answer = double_free(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, told)
+    answer = decided(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, told)
     assert isinstance(answer, Finding)
     assert [c.function for c in answer.culprits[:2]] == ["up_resize", "up_release"]
 
 
 def test_a_helper_that_left_no_frame_is_blamed_first() -> None:
     made = replace(flow("free"), checker="up_done", checker_module="up")
-    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
+    answer = decided(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert [c.function for c in answer.culprits[:2]] == ["up_done", "up_release"]
 
@@ -110,18 +113,18 @@ def test_of_what_the_kernel_frees_itself_the_handler_had_it_before() -> None:
         bad=owner(slab.address, "slab", slab=slab),
     )
     loaded = modules(module("wall", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O"))
-    answer = double_free(STOPPED, path, made, ABSENT, ABSENT, loaded, doers=ABSENT)
+    answer = decided(STOPPED, path, made, ABSENT, ABSENT, loaded, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
     hook = TrackFrame(Address(0xFFFFFFFFC0400010), "wall_hook", "wall", None)
-    answer = double_free(
+    answer = decided(
         STOPPED, path, replace(made, called_back=(hook,)), ABSENT, ABSENT, loaded, doers=ABSENT
     )
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.INFERRED
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wall", "wall_hook")
     # Called by what has returned itself, it only may have had the object.
-    answer = double_free(
+    answer = decided(
         STOPPED, path, replace(made, called_within=(hook,)), ABSENT, ABSENT, loaded, doers=ABSENT
     )
     assert isinstance(answer, Finding)
@@ -129,7 +132,7 @@ def test_of_what_the_kernel_frees_itself_the_handler_had_it_before() -> None:
     assert answer.culprits[0].function == "wall_hook"
     # Who had handed it to the kernel further out comes after it.
     frames = (*path.frames, replace(path.frames[1], index=2, function="agg_xmit", module="agg"))
-    answer = double_free(
+    answer = decided(
         STOPPED,
         replace(path, frames=frames),
         replace(made, called_within=(hook,)),
@@ -153,7 +156,7 @@ def test_who_jumped_on_to_the_allocator_freed_it() -> None:
         checker="kfree",
         bad=owner(slab.address, "slab", slab=slab),
     )
-    answer = double_free(STOPPED, path, made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
+    answer = decided(STOPPED, path, made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "toy_kill_sb"
     assert answer.summary.startswith("toy_kill_sb [toyfs] freed")
@@ -161,25 +164,45 @@ def test_who_jumped_on_to_the_allocator_freed_it() -> None:
 
 def test_an_object_in_use_was_not_freed_twice() -> None:
     assert isinstance(
-        double_free(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT, ABSENT, doers=ABSENT),
+        decided(STOPPED, trace(), flow("allocated"), ABSENT, ABSENT, ABSENT, doers=ABSENT),
         Clear,
     )
 
 
 def test_where_the_object_cannot_be_read_it_is_only_possible() -> None:
     made = replace(flow("free"), bad=owner(0xFFFF888000040000, "unknown"))
-    answer = double_free(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
+    answer = decided(STOPPED, trace(), made, ABSENT, ABSENT, ABSENT, doers=ABSENT)
     assert isinstance(answer, Finding)
     assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_an_argument_that_cannot_be_followed_leaves_it_open() -> None:
     assert isinstance(
-        double_free(STOPPED, trace(), ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT), Undecided
+        decided(STOPPED, trace(), ABSENT, ABSENT, ABSENT, ABSENT, doers=ABSENT), Undecided
     )
 
 
 def test_a_fault_elsewhere_is_clear() -> None:
     assert isinstance(
-        double_free(fault(), backtrace(), flow("free"), ABSENT, ABSENT, ABSENT, doers=ABSENT), Clear
+        decided(fault(), backtrace(), flow("free"), ABSENT, ABSENT, ABSENT, doers=ABSENT), Clear
     )
+
+
+def test_who_leaves_the_object_with_others_that_have_it_freed_again() -> None:
+    refused = RefusedObject(
+        slab_object("free"), "up", "up_disconnect", None, ("up_connect",), "hub_unregister"
+    )
+    names = ["up_connect", "up_disconnect"]
+    said = log("kernel BUG at mm/slub.c:1")
+    args = (STOPPED, trace())
+    answer = double_free(*args, ABSENT, said, ABSENT, ABSENT, ABSENT, refused)
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits[:2]] == names
+    assert "hub_unregister" in answer.culprits[0].why
+    assert answer.certainty is Certainty.POSSIBLE
+    assert answer.cause_certainty is Certainty.INFERRED
+    assert all(step.because for step in answer.chain)
+    # Where the trace is known, it comes first as well.
+    answer = double_free(*args, flow("free"), said, ABSENT, ABSENT, ABSENT, refused)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "up_connect"

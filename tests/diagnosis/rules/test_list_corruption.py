@@ -215,6 +215,20 @@ def test_who_sets_entries_up_again_comes_first() -> None:
     assert "can have set up a list's head that was in use" in answer.summary
 
 
+def test_who_moves_all_entries_away_and_leaves_the_head_comes_first() -> None:
+    entry = owner(0xFFFF888003400000, "slab")
+    memory = BytesPointer(entry.address, "00" * 8)
+    twice = TwoLists(
+        entry, memory, memory, "ready", "jobs", ("jobs_put",), only=True, splicers=("jobs_flush",)
+    )
+    answer = decided(STOPPED, backtrace(), ABSENT, list_report(MISMATCH), twice, ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "jobs_flush"
+    assert "jobs_put" not in [one.function for one in answer.culprits]
+    assert "left the list's head leading to them" in answer.summary
+    assert answer.certainty is Certainty.POSSIBLE
+
+
 def test_an_entry_that_was_added_again_and_deleted() -> None:
     entry = owner(0xFFFF888003400000, "slab")
     memory = BytesPointer(entry.address, "00" * 8)

@@ -162,3 +162,31 @@ def test_of_a_list_in_an_object_the_module_that_worked_on_it(
         function("jobs_make", 0x40, "jobs_put", "kmalloc_trace"),
     ]
     assert collected().adders == ("jobs_retry", "jobs_start", "jobs_put")
+
+
+@pytest.mark.parametrize(("first_leads_back", "found"), [(False, ("jobs_flush",)), (True, ())])
+def test_who_may_have_moved_all_entries_away(
+    monkeypatch: pytest.MonkeyPatch, first_leads_back: bool, found: tuple[str, ...]
+) -> None:
+    """The head to which something is added leads to entries of which none leads back."""
+    head = 0xFFFF888003400100
+    machine = Machine()
+    machine.symbols = {READY: ("jobs_runnable", 16)}
+    # READY <-> OTHER <-> ENTRY, and the head they were moved from.
+    machine.words(READY, OTHER, ENTRY)
+    machine.words(OTHER, ENTRY, head if first_leads_back else READY)
+    machine.words(ENTRY, READY, OTHER)
+    machine.words(head, OTHER, ENTRY)
+    monkeypatch.setattr(module_roles, "functions", lambda *_: CODE)
+    monkeypatch.setattr(module_roles, "start_and_end", lambda *_: set())
+    monkeypatch.setattr(two_lists, "uses_of", lambda *_: {})
+    monkeypatch.setattr(two_lists, "splicing", lambda _: ("jobs_flush",))
+    text = (
+        f"list_add corruption. prev->next should be next ({head:x}), but was {READY:x}. "
+        f"(prev={ENTRY:x})."
+    )
+    report = made.list_report(text)
+    entries = tuple(replace(one, owner=replace(one.owner, kind="slab")) for one in report.entries)
+    twice = collect(machine.session, replace(report, entries=entries), MODULES, made.ABSENT)
+    assert isinstance(twice, TwoLists)
+    assert twice.splicers == found

@@ -437,3 +437,25 @@ def test_addresses_that_a_new_object_gets() -> None:
         "mov qword ptr [rbx + 0x38], 5", "mov qword ptr [r12 + 0x58], 0xffffffffc0466320",
     )  # fmt: skip
     assert found.given == (Mark(0x30, 8, 0xFFFFFFFFC0468400),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        # Another is had for it, which may fail.
+        (("test eax, eax", "js 0x1014", "mov qword ptr [rbx + 0x20], 0", "ret "), True),
+        (("mov qword ptr [rbx + 0x20], rax", "ret "), False),
+        (("ret ",), False),  # who always leaves it is told apart
+        # What has the field goes as well.
+        (("test eax, eax", "js 0x1014", "mov qword ptr [rbx + 0x20], 0", "mov rdi, rbx",
+          "call 0x9000", "ret "), False),
+    ],
+)  # fmt: skip
+def test_a_reference_is_given_back_and_the_pointer_left_on_some_ways(
+    lines: tuple[str, ...], left: bool
+) -> None:
+    # Of the jumps the place is that of the "ret" or of what follows the store.
+    size = 3 + len(lines)
+    lines = tuple(line.replace("0x1014", f"{0x1000 + 4 * (size - 1):#x}") for line in lines)
+    found = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9b00", *lines)
+    assert bool(found.put_left) is left

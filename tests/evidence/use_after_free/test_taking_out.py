@@ -9,7 +9,12 @@ import handmade_facts as made
 from oopsight.evidence import Address
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.use_after_free.taking_out import TakingOut, places_met, taking_out
+from oopsight.evidence.use_after_free.taking_out import (
+    TakingOut,
+    leaving_what,
+    places_met,
+    taking_out,
+)
 
 LANE = Value("argument", 1)
 NEW = Value("returned", 9, None, "kzalloc")
@@ -121,3 +126,22 @@ def test_where_the_address_of_an_object_was_kept() -> None:
     assert places_met(ONE, flow, None) == (0x10,)
     plain = replace(way, steps=(replace(inside, value=Address(ONE.address)),))
     assert places_met(ONE, made.data_flow(plain, subject="operand"), None) == ()
+
+
+def test_who_is_handed_a_member_finds_the_object_by_its_own_address_in_it() -> None:
+    """handle->private, of a handle 0x20 from the beginning of the object."""
+    cooler = Value("loaded", 8, LANE)
+    connect = use(
+        ("attach_cooler", at(0x20, NEW)),
+        freed=NEW,
+        written=((0x28, NEW),),
+        pointers=((0x28, NEW),),
+    )
+    uses = {"disconnect": use(("unregister_cooler", LANE), freed=cooler), "connect": connect}
+    ways = Ways(after="connect")
+    assert leaving_what("disconnect", uses, ways) == (("connect",), "unregister_cooler")
+    assert leaving_what("disconnect", uses, Ways()) == ((), "")
+    assert leaving_what("connect", uses, ways) == ((), "")
+    # The head of an empty list says nothing of the kind.
+    head = replace(connect, written=((0x28, NEW), (0x30, NEW)), pointers=((0x28, NEW), (0x30, NEW)))
+    assert leaving_what("disconnect", uses | {"connect": head}, ways) == ((), "")

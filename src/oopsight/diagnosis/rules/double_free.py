@@ -11,7 +11,9 @@ How it is decided
     The allocator's own check ended the kernel (``BUG_ON(object == fp)`` in mm/slub.c), or it
     reported "Object already free", as KFENCE reports an "invalid free" of what is free. The
     function that called it is on the stack; data flow finds what it passed, and the free lists say
-    that this object is free. A report tells who freed it first as well.
+    that this object is free. Where what was passed cannot be followed, the check itself compared
+    it, and whoever the kernel called through a table, and went on to the allocator by a jump, is
+    found by the table to which the object still points. A report tells who freed it first as well.
 
 When it is wrong
     Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
@@ -19,7 +21,8 @@ When it is wrong
     both times, the first of the two may be the one too many: who is to blame is *possible* only, as
     it is where the object cannot be read. Where two modules freed it, the one that had not
     allocated it is suspect. Without a record, first named is who frees what the field holds, and
-    leaves the pointer.
+    leaves the pointer. Before all comes who frees such objects and has not first called what takes
+    them back from others, as the function at work has: these may have had it freed again.
     Where another object held the pointer, who duplicates such objects as a whole comes first; then
     a helper that frees on some ways what it is handed, and on others leaves that to its caller, who
     frees it now; then who has put it into a second field, by which another frees it; then who else
@@ -52,9 +55,11 @@ from oopsight.diagnosis.doers import (
     freed_before,
     helpers_that_give_back,
     keepers_of_freed,
+    left_threads,
     owned_twice,
 )
 from oopsight.diagnosis.memory_report import freed_twice
+from oopsight.diagnosis.refused import refused_finding, still_known
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
@@ -62,6 +67,7 @@ from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
 from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.memory.refused_object import RefusedObject
 from oopsight.evidence.memory.slab_tracks import Track, TrackFrame
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
@@ -81,6 +87,7 @@ def double_free(
     report: MemoryReport | Missing,
     modules: Modules | Missing,
     doers: Doers | Missing,
+    refused: RefusedObject | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a free object was freed."""
     if isinstance(report, MemoryReport) and report.mistake is Mistake.DOUBLE_FREE:
@@ -92,9 +99,13 @@ def double_free(
     said = log.find(*_SAID) if isinstance(log, Log) else None
     if not _in_allocator(fault, backtrace) and said is None:
         return Clear("the allocator did not stop at, nor report, an object that was free")
+    bug = log.find("kernel BUG at mm/sl") if isinstance(log, Log) else None
+    reports = tuple(line for line in (bug, said) if line is not None)
     known = flow if isinstance(flow, DataFlow) and flow.subject == "argument" else None
     slab = known.bad.slab if known is not None and known.bad is not None else None
     if known is None or slab is None:
+        if isinstance(refused, RefusedObject):
+            return refused_finding(fault, backtrace, refused, reports, modules)
         if known is not None and (known.checker or "").lstrip("_").startswith(_FREES):
             helping = helpers_that_give_back(doers, _on_stack(backtrace))
             earlier = merge(helping, freed_before(doers))
@@ -102,9 +113,7 @@ def double_free(
         return Undecided("what was passed to the allocator is not known to be one of its objects")
     if not slab.freed and said is None:
         return Clear(f"the object {slab.address} that was passed is not free")
-    bug = log.find("kernel BUG at mm/sl") if isinstance(log, Log) else None
-    reports = tuple(line for line in (bug, said) if line is not None)
-    return _freed_again(fault, backtrace, known, slab, reports, modules, doers)
+    return _freed_again(fault, backtrace, known, slab, reports, modules, doers, refused)
 
 
 def _in_allocator(fault: Fault, backtrace: Backtrace) -> bool:
@@ -121,6 +130,7 @@ def _freed_again(
     reports: tuple[Pointer, ...],
     modules: Modules | Missing,
     doers: Doers | Missing,
+    refused: RefusedObject | Missing,
 ) -> Finding:
     """An object was freed that was free.
 
@@ -155,7 +165,8 @@ def _freed_again(
     elif track is None or not _by_itself(track, culprits):
         # The first free may be the one too many.
         certainty = Certainty.POSSIBLE
-        culprits = _with_first_free(culprits, flow, backtrace, doers, track)
+        leaving = merge(still_known(refused), left_threads(doers, slab))
+        culprits = merge(leaving, _with_first_free(culprits, flow, backtrace, doers, track))
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
         summary=summary,

@@ -15,7 +15,9 @@ How it is decided
     linked at another place, it was added there while it was on this list; so it was where an entry
     had been deleted and the list leads to it still, from both sides. Blamed is the function that
     adds there and neither takes off nor allocates, of several the one that does so on all of its
-    ways, whatever the entry says. An entry that leads to itself while its neighbours lead to it was
+    ways, whatever the entry says. Where neither the first nor the last entry leads back to the head
+    to which something was added, who moves all entries of a list away and does not empty its head
+    comes first. An entry that leads to itself while its neighbours lead to it was
     set up again: who does that to what it has not made comes first; so does who sets up a wait
     queue or lock again whose head is empty while an entry leads to it. Where neighbours do not
     agree, who changes lists and takes no lock, as others of the module do, comes first. So does who
@@ -114,6 +116,15 @@ def _adders(twice: TwoLists | Missing) -> list[Culprit]:
         return []
     why = f"adds to {twice.head or 'that list'} and takes off no other: list_move() does both"
     return [Culprit(twice.module, name, None, None, why) for name in twice.adders]
+
+
+def _splicers(twice: TwoLists | Missing) -> list[Culprit]:
+    """Who moves all entries of a list away, and leaves its head leading to them."""
+    if isinstance(twice, Missing):
+        return []
+    why = "moves a list's entries to another and leaves its head leading to them: "
+    why += "list_splice_init() empties it"
+    return [Culprit(twice.module, name, None, None, why) for name in twice.splicers]
 
 
 def _owners(report: ListReport | Missing, modules: Modules | Missing) -> list[Culprit]:
@@ -252,13 +263,14 @@ def list_corruption(
         steps.extend(flow_steps(flow))
     if not isinstance(report, ListReport):
         steps.append(Step(meaning, steps[0].because))
-    added = _adders(twice)
+    spliced = _splicers(twice)
+    added = [] if spliced else _adders(twice)
     brought = flow_culprits(flow, backtrace, what="the entry")
     worked = frame_culprits(backtrace, "worked on the list when it was found broken")
     # Who adds what it is handed is not to blame for that.
     twice_there = isinstance(report, ListReport) and report.double_add
     culprits = merge(
-        added,
+        spliced or added,
         should_have_set_up(head),
         _wipers(report, doers),
         _head_copiers(report, doers),
@@ -283,6 +295,9 @@ def list_corruption(
         does = f"can have set up {what}"
     if isinstance(head, EmptyHead) and should_have_set_up(head):
         does = "makes what has a list's head, or sets up such"
+    if spliced:
+        does = "can have moved the entries away, and left the list's head leading to them"
+        depth = Depth.ROOT_CAUSE
     if added:
         does = "added an entry to a list while it was on another, or elsewhere on the same"
         depth = Depth.ROOT_CAUSE

@@ -19,7 +19,11 @@ How it is decided
     free. Where the record names the kernel alone, as for what devres frees, the module is blamed
     that had the object from it: who used it, or else who allocated it. Where its owner gave back
     the last reference, and another module used it, that module comes first, and the verdict is
-    *possible*. So does who started a thread and took no reference to it, of a task that has ended.
+    *possible*. Of a task that has ended, or is another by now, to which a module had the pointer as
+    to a thread of its own, first comes what that thread ran, if it can return before it is asked
+    to, then who stops such and leaves the pointer, then who started it and took no reference. Of a
+    tasklet that the softirq met, and which is free or another module's by now, the lists of what is
+    scheduled tell.
     An object that its last reference freed, and of which one more was put, is left to
     ``refcount_error``.
     Whoever has the memory by now is not to blame, as long as somebody else can be: who
@@ -47,7 +51,8 @@ When it is wrong
     frees such objects after it may have waited in vain for their completion, then who leaves with
     others a member of theirs, by which these still knew it, where another function takes that out;
     who waits for readers under RCU comes after those who do not. Then
-    comes who frees what the field held and leaves the pointer there, then who frees and allocates
+    comes who gives back a reference to what the field held and on some ways leaves the pointer
+    there, then who frees what it held and leaves it, then who frees and allocates
     nothing; who uses it only where none stands out. Of memory that the kernel frees as a device
     is unbound, the driver's function that is called before.
     That an object was given to somebody else is also told by what it lacks: functions and

@@ -4,6 +4,9 @@ An entry that is added while it is on a list goes over to the new place: its own
 there, and back from there, while its neighbours of before still lead to it. ``list_move()`` would
 have taken it out first. Nor does a deletion after that take it from where it was before: the list
 goes on leading to it, from both sides.
+
+Where all entries were moved to another list at once, and the head was not emptied, that still leads
+to the first and the last of them, and neither leads back.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.calls_always import calls_always
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     LIST_ADDS,
@@ -25,6 +29,7 @@ from oopsight.evidence.modules.module_roles import (
     takes_off_lists,
 )
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.splicing import splicing
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session, read_word
@@ -55,6 +60,9 @@ class TwoLists:
     deleted: bool = False
     """Whether it has been deleted since from where it was added last, and its neighbours of before
     are what :attr:`from_entry` and :attr:`back` tell of."""
+    splicers: tuple[str, ...] = ()
+    """The module's functions that move all entries of a list away and leave its head as it is, if
+    neither entry that the list leads to leads back."""
 
 
 def collect(
@@ -102,7 +110,23 @@ def collect(
         module=module.name if module is not None else None,
         adders=adders,
         only=only and found is not None,
+        splicers=_splicers(session, module, report) if module is not None else (),
     )
+
+
+def _splicers(session: Session, module: Module, report: ListReport) -> tuple[str, ...]:
+    """Who may have moved the entries away to which what was to have a new neighbour leads."""
+    head = report.entry("should")
+    if report.operation != "add" or head is None:
+        return ()
+    at = int(head.owner.address)
+    first, last = read_word(session, at + _NEXT), read_word(session, at + _PREV)
+    if first is None or last is None or first == at:
+        return ()
+    if read_word(session, first + _PREV) == at or read_word(session, last + _NEXT) == at:
+        return ()
+    reader = SessionReader(session)
+    return splicing(uses_of(reader, inner_functions(session, module, reader)))
 
 
 def _still_led_to(

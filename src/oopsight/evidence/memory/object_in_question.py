@@ -23,6 +23,7 @@ from oopsight.evidence.modules.field_keys import field_key
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.use_after_free.anothers import Anothers, anothers, has_it_now
 from oopsight.evidence.use_after_free.claims import owner_of_object
+from oopsight.evidence.use_after_free.ended_thread import ended_thread
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
 from oopsight.evidence.use_after_free.fresh_entry import fresh_on_list
 from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
@@ -30,6 +31,7 @@ from oopsight.evidence.use_after_free.reused import refilled as refilled_object
 from oopsight.evidence.use_after_free.reused import reused as reused_object
 from oopsight.evidence.use_after_free.stale_entry import stale_entry
 from oopsight.evidence.use_after_free.stale_holder import stale_holder
+from oopsight.evidence.use_after_free.stale_tasklet import stale_tasklet
 from oopsight.evidence.use_after_free.unmade import unmade
 from oopsight.plumbing.mechanisms import ALLOCATOR
 from oopsight.session import Session
@@ -55,6 +57,8 @@ class InQuestion:
     """Whose it was, of an object that is another's now."""
     has_it: str | None = None
     """The module whose it is now."""
+    place: int | None = None
+    """Where in it the kernel still had what a module had registered, if only that is known."""
 
     @property
     def subject(self) -> SlabObject:
@@ -75,6 +79,12 @@ def in_question(
     reused = given_away(session, flow) or read_while_free(session, flow)
     if reused is not None:
         return InQuestion("reused", *reused)
+    ended = ended_thread(session, modules, flow)
+    if ended is not None:
+        return InQuestion("freed" if ended[1].freed else "reused", *ended)
+    stale = stale_tasklet(session, modules, flow)
+    if stale is not None:
+        return _tasklet(*stale)
     both = reused_object(session, modules, flow)
     if both is not None:
         return InQuestion("reused", both.role, both.object, has_it=both.owner)
@@ -98,6 +108,13 @@ def in_question(
         or _by_place(session, modules, flow)
         or _unmade(session, modules, flow, backtrace)
     )
+
+
+def _tasklet(role: str, one: SlabObject, place: int, foreign: Anothers | None) -> InQuestion:
+    """An object with a scheduled tasklet in it that is free, or another's."""
+    if foreign is None:
+        return InQuestion("freed", role, one, place=place)
+    return InQuestion("refilled", role, one, foreign=foreign, has_it=foreign.owner, place=place)
 
 
 def _unmade(

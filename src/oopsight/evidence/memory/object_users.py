@@ -168,7 +168,7 @@ def collect(
     reader = SessionReader(session)
     uses = _uses(session, modules, reader, suspects, met)
     if met.question == "freed" and not uses:
-        places = places_in(met.object, known_flow, listed)
+        places = _with_place(met, places_in(met.object, known_flow, listed))
         uses = [
             ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
             for e in embedders(session, modules, reader, met.object, places)[:MOST_SUSPECT_MODULES]
@@ -179,11 +179,15 @@ def collect(
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
     if met.overrun is None:
-        places = places_met(met.object, known_flow, listed)
+        places = _with_place(met, places_met(met.object, known_flow, listed))
         uses = [_with_ends(session, modules, reader, use, met.object, places) for use in uses]
     return ObjectUsers(
         met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
     )
+
+
+def _with_place(met: InQuestion, places: tuple[int, ...]) -> tuple[int, ...]:
+    return places if met.place is None else (met.place, *places)
 
 
 def _uses(

@@ -37,7 +37,6 @@ from oopsight.evidence.modules.module_roles import (
     publishes,
     reaching,
     tables_with,
-    thread_starters,
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.omitting import omitting
@@ -45,6 +44,7 @@ from oopsight.evidence.modules.sizes import FunctionSizes, freed_sizes
 from oopsight.evidence.modules.skipping import skipping
 from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
 from oopsight.evidence.modules.teardown import unbinding
+from oopsight.evidence.modules.threads import Threads, threads_of
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -95,8 +95,8 @@ class Doers:
     """Have memory of the kernel that it frees itself when a device is unbound."""
     unbinds: tuple[str, ...] = ()
     """Are called before that, and do not end what met the bad pointer."""
-    threads: tuple[str, ...] = ()
-    """Start threads, and take no reference to them."""
+    threads: Threads = Threads()
+    """Who starts threads, and what these run."""
     helpers: tuple[str, ...] = ()
     """Free only what they are given, or what that holds, for others of the module."""
     both: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ def collect(
         stops_for_others=tuple(name for name in at_times if name in _called(inner)),
         managed=named(managed),
         unbinds=unbinding(session, module, managed, inner, stops),
-        threads=tuple(n for n in thread_starters(inner) if n in uses and not uses[n].counts),
+        threads=threads_of(session, reader, inner, uses),
         helpers=helpers,
         kept_after=kept_after(uses, helpers),
         both=tuple(

@@ -72,6 +72,8 @@ class FieldDoers:
     """Free what it holds, and nothing else."""
     puts: tuple[str, ...] = ()
     """Give back a reference to what it holds, take none, and leave the pointer there."""
+    puts_at_times: tuple[str, ...] = ()
+    """Give back a reference to what it holds, store there on some ways, and on others leave it."""
     at_times: tuple[str, ...] = ()
     """Of :attr:`frees`, those that leave the pointer there on some ways."""
     owned_twice: tuple[OwnedTwice, ...] = ()
@@ -126,6 +128,7 @@ def field_doers(
             )
         ),
         puts=field.putting(),
+        puts_at_times=field.putting_at_times(),
         clears=tuple(sorted(clears)),
         clear_by=reaching(clears, code),
         replaces=_replacing(clears, fills, code),
@@ -191,6 +194,14 @@ class _Field:
         """Functions that give back a reference to what it holds."""
         keys = {name: self._keys.all_of(use) for name, use in self._uses.items()}
         return putting(self._uses, keys)
+
+    def putting_at_times(self) -> tuple[str, ...]:
+        """The same, and on some ways the pointer to it stays there."""
+        return tuple(
+            name
+            for name, use in self._uses.items()
+            if any(value.number in self._keys.all_of(use) for value in use.put_left)
+        )
 
     def storing(self, which: Callable[[FieldUse, Stored], bool]) -> tuple[str, ...]:
         """Functions that store something like that in it."""

@@ -89,13 +89,34 @@ def _met(
     if name is not None and (former := _read(session, modules, one, claim, name)):
         role = f"{name} reads pointers from it, and {claim.text}: {owner} does not know {name}"
         return Anothers(role, one, owner, former)
-    if registry is not None and (former := _registered(session, modules, one, claim, registry)):
-        role = f"the kernel takes it for {registry.what}, and {claim.text}: {owner} has none"
-        return Anothers(role, one, owner, former)
+    if registry is not None and (given := _given_away(session, modules, one, claim, registry)):
+        return given
     user = name or lender
     if ordinary or user is None or way.module == user:
         return None
     return _lent(session, modules, one, claim, user)
+
+
+def entry_given_away(
+    session: Session, modules: Modules, one: SlabObject, at: int, registry: Registry
+) -> Anothers | None:
+    """An object with what the kernel takes for a module's entry, if it is another module's.
+
+    :param at: where the entry is
+    """
+    users = _users(session, modules, None, registry)
+    claim = claim_of(session, modules, one, at, users) if users else None
+    return _given_away(session, modules, one, claim, registry) if claim is not None else None
+
+
+def _given_away(
+    session: Session, modules: Modules, one: SlabObject, claim: Claim, registry: Registry
+) -> Anothers | None:
+    """The same, of what is known whose it is now."""
+    former = _registered(session, modules, one, claim, registry)
+    owner = claim.module.name
+    role = f"the kernel takes it for {registry.what}, and {claim.text}: {owner} has none"
+    return Anothers(role, one, owner, former) if former else None
 
 
 def has_it_now(

@@ -16,7 +16,7 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.flow.data_flow import DataFlow, Way
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.code_values import Value, within
+from oopsight.evidence.modules.code_values import Value, signed, within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handing import DEPTH, Done, Place, Uses, by_helpers, calls, freed
 from oopsight.evidence.modules.module_roles import ALLOCATES
@@ -31,6 +31,7 @@ _BEGINS = re.compile(
 _WITH_PARTS = re.compile(r"delayed_work|device|napi|netdev|kobject")
 """Functions that end what has parts which are set up by themselves."""
 _LARGEST_MEMBER = 512
+_WORD = 8
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,22 @@ def taking_out(
     return None
 
 
+def leaving_what(
+    name: str, uses: Uses, code: Code, others: Collection[str] = ()
+) -> tuple[tuple[str, ...], str]:
+    """Who frees such objects and leaves with others what one function takes out of these first.
+
+    And by which call that one does so. The parameters are as for :func:`taking_out`.
+    """
+    frees = {one: found for one, use in uses.items() if (found := _frees(use, uses))}
+    for begin, called in sorted(_apart(name, uses, frees).items()) if name in frees else ():
+        taken = taking_out(uses, (begin,), code, others)
+        leaves = () if taken is None else tuple(one for one in taken.leaves if one != name)
+        if leaves:
+            return leaves, called
+    return (), ""
+
+
 def _apart(
     name: str, uses: Uses, frees: dict[str, list[Place]], own: bool = False
 ) -> dict[int, str]:
@@ -127,12 +144,42 @@ def _apart(
     :param own: not by helpers that free as well
     """
     helpers = {other: use for other, use in uses.items() if not own or other not in frees}
+    kept = {key for use in uses.values() for key in _own_address(use)}
     return {
         at - begin: called
         for root, begin in frees[name]
-        for other, at, called, _ in _ended(uses[name], helpers)
-        if other == root
+        for other, far, called, _ in _ended(uses[name], helpers)
+        for at in _from(root, other, far, kept)
     }
+
+
+def _from(root: Value, other: Value, far: int, kept: set[int]) -> Iterator[int]:
+    """How far what lies at a distance from one pointer is from another.
+
+    :param kept: distances of the fields in which such objects have their own address: who is handed
+        a member of one finds the object by that
+    """
+    if other == root:
+        yield far
+    if root.kind != "loaded" or root.of is None:
+        return
+    member, distance = within(root.of)
+    field = signed(root.number) + distance
+    if member == other:
+        yield from (key - field + far for key in kept if key >= field)
+
+
+def _own_address(use: FieldUse) -> Iterator[int]:
+    """Distances of the fields of a new object in which its own address is stored.
+
+    Two side by side are the head of an empty list.
+    """
+    found = {
+        within(base)[1] + signed(key)
+        for (key, base), (_, value) in zip(use.written, use.pointers, strict=True)
+        if base is not None and within(base)[0] == value and _is_new(value)
+    }
+    yield from (key for key in found if not found & {key - _WORD, key + _WORD})
 
 
 def _frees(use: FieldUse, uses: Uses) -> list[Place]:
