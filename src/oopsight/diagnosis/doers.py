@@ -20,7 +20,8 @@ _LEAVES = "frees what the field holds, and leaves the pointer there"
 _AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
 _NO_FIELD = FieldDoers(0, None, "", (), (), (), ())
-_TASKS = "task_struct"
+TASKS = "task_struct"
+"""The slab cache of the kernel's tasks."""
 _OMITS = "makes such objects, and does not set the field that others who make them set"
 _MOST_CLEAR = 3
 """More than so many functions that store zero at an offset have to do with other objects, too."""
@@ -200,7 +201,7 @@ def left_threads(doers: Doers | Missing, one: SlabObject) -> list[Culprit]:
 
     A thread that returns by itself is freed, unless somebody has a reference to it.
     """
-    if isinstance(doers, Missing) or one.cache != _TASKS:
+    if isinstance(doers, Missing) or one.cache != TASKS:
         return []
     threads = doers.threads
     reasons = (

@@ -12,7 +12,7 @@ from oopsight.diagnosis.blame import (
     use_steps,
     where,
 )
-from oopsight.diagnosis.doers import freers_unseen, traces_of
+from oopsight.diagnosis.doers import TASKS, freers_unseen, traces_of
 from oopsight.diagnosis.freed_by import leavers, record
 from oopsight.diagnosis.freed_ranking import AGAIN, Hints, Ranking
 from oopsight.evidence import Missing
@@ -131,6 +131,11 @@ def _summary(users: ObjectUsers, ranking: Ranking) -> str:
         )
     if ranking.outlived:
         return f"{blamed} used {thing} after its last counted user had let go of it: {users.role}."
+    if ranking.shared and users.object.cache == TASKS:
+        return (
+            f"{thing} was used after the thread had ended whose task it was: {users.role}. Nobody "
+            f"had a reference to it; {blamed} is to blame for that, or another."
+        )
     if ranking.shared:
         return (
             f"{thing} was used after its last reference had been given back: {users.role}. "

@@ -104,7 +104,7 @@ def test_who_starts_a_thread_without_a_reference(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(doers, "inner_functions", lambda *_: inner)
     found = collect(Machine().session, FLOW, MODULES, made.backtrace(), users)
     assert isinstance(found, Doers)
-    assert found.threads == ("rec_open",)
+    assert found.threads.starters == ("rec_open",)
 
 
 def test_a_module_of_the_kernels_own_is_not_looked_at() -> None:
