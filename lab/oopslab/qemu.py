@@ -16,6 +16,8 @@ from typing import Any
 from oopslab.command import tool
 from oopslab.errors import LabError
 
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""What starts a machine that ends with us, even if we are killed."""
 _POLL = 0.1  # seconds between two looks at the console
 
 
@@ -101,7 +103,7 @@ class Machine:
         self.console.touch()
         with (self.work / "qemu.log").open("wb") as log:
             process = subprocess.Popen(
-                self.argv(),
+                [*DIES_WITH_US, *self.argv()],
                 cwd=self.work,  # a socket's path is limited to 107 bytes: QEMU gets it relative
                 stdin=subprocess.DEVNULL,
                 stdout=log,

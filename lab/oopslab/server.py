@@ -12,7 +12,7 @@ from pathlib import Path
 
 from oopslab.command import tool
 from oopslab.errors import LabError
-from oopslab.qemu import Monitor
+from oopslab.qemu import DIES_WITH_US, Monitor
 
 _POLL = 0.1  # seconds
 _STATUS = re.compile(rb"@@(\d+)@@\r?\n")
@@ -81,7 +81,10 @@ class Server:
             ports = [Path(short) / "seat", Path(short) / "qmp"]
             with (self.work / "qemu.log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    self._argv(ports), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    [*DIES_WITH_US, *self._argv(ports)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
                 )
             try:
                 self._sockets = [self._connect(ports[0])]
