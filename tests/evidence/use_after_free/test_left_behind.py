@@ -22,6 +22,8 @@ from handmade_session import Machine
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.modules import module_roles
+from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.use_after_free import left_behind
 from oopsight.evidence.use_after_free.left_behind import LeftBehind, collect
@@ -61,6 +63,28 @@ def test_who_frees_what_can_still_be_looked_up() -> None:
     # Who puts new ones in, and frees those that fail, comes last.
     assert (answer.by, answer.functions) == ("idr_find()", ("drv_ban", "drv_new"))
     assert answer.taken_out_by == "idr_remove()"
+
+
+def test_who_takes_it_out_of_another_tree_leaves_it_in_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def use(*calls: tuple[str, int, bool]) -> FieldUse:
+        handed = (Handed(8, n, own, (Value("number", tree),) * 2) for n, tree, own in calls)
+        return FieldUse((), (), counts=False, handed=tuple(handed))
+
+    uses = {
+        "drv_submit": use(("idr_find", START + 0x800, False)),
+        "drv_close": use(("idr_remove", START + 0x900, False)),
+        "drv_ban": use(("drv_take", 0, True)),
+        "drv_take": use(("idr_remove", START + 0x800, False)),
+    }
+    monkeypatch.setattr(left_behind, "uses_of", lambda *_: uses)
+    step = flow_step("loaded", "drv_submit", POISON, "drv")
+    got = flow_step("returned", "drv_submit", 0, "drv")
+    ways = (way(step), way(got, returned_by="idr_find", module="drv"))
+    answer = found(data_flow(*ways, bad=owner(POISON, "poison")))
+    assert isinstance(answer, LeftBehind)
+    assert answer.functions == ("drv_close", "drv_new")
 
 
 def test_a_walk_hands_on_what_was_left_there() -> None:

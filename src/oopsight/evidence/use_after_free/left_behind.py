@@ -15,6 +15,9 @@ from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.data_flow import DataFlow, Way
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.code_values import within
+from oopsight.evidence.modules.handing import DEPTH, Uses
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import freers, inner_functions, named
 from oopsight.evidence.modules.modules import Modules
@@ -87,17 +90,51 @@ def collect(
         code = _code(session, modules, module)
         removal = _LOOKUPS[lookup]
         able = set(freers(code))
+        trees = _Trees(uses_of(SessionReader(session), code))
         left = [
             one
             for one in code
             if base_name(one.name) in able
-            and not _calls(one, removal)
+            and not trees.takes_out(one, removal, way, lookup)
             and (_puts_in(session, one) if _calls(one, _PUTS_IN) else not _calls(one, _ALLOCATES))
         ]
         # Who puts new ones in frees those that have no place there, too.
         left.sort(key=lambda one: _calls(one, _ALLOCATES))
         return LeftBehind(module, f"{lookup}()", False, named(left), f"{removal[0]}()")
     return nothing
+
+
+class _Trees:
+    """The trees that a module's functions hand to the kernel."""
+
+    def __init__(self, uses: Uses) -> None:
+        self._uses = uses
+
+    def takes_out(
+        self, one: ModuleFunction, removal: tuple[str, ...], way: Way, lookup: str
+    ) -> bool:
+        """Whether a function takes entries out of the tree that a way's lookup was in."""
+        emptied = self._of(base_name(one.name), removal)
+        where = self._of(base_name(way.function), (lookup,))
+        unknown = not where or None in where | emptied
+        if unknown:
+            return bool(emptied) or _calls(one, removal)
+        return not where.isdisjoint(emptied)
+
+    def _of(self, function: str, called: tuple[str, ...], depth: int = DEPTH) -> set[int | None]:
+        """Those that it, or one that it calls, hands to functions of these names.
+
+        Of a variable its address, of a member its distance from the object; ``None`` for others.
+        """
+        found: set[int | None] = set()
+        for call in self._uses[function].handed if function in self._uses else ():
+            if call.own and depth:
+                found |= self._of(base_name(call.name), called, depth - 1)
+            elif not call.own and call.name.startswith(called):
+                root, distance = within(call.arguments[0])
+                variable = root.kind == "number"
+                found.add(distance + root.number if variable else distance or None)
+        return found
 
 
 def _queue(flow: DataFlow) -> tuple[str, str] | None:
