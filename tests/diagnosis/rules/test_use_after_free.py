@@ -28,6 +28,7 @@ from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
 from oopsight.evidence.use_after_free.slot_copies import SlotCopies
@@ -60,6 +61,7 @@ def judged(**facts: Any) -> Any:
             "prints",
             "copies",
             "log",
+            "handed",
         ),
         ABSENT,
     )
@@ -386,3 +388,25 @@ def test_who_tells_the_kernel_that_it_is_done() -> None:
     answer = judged(users=replace(known, question="refilled", modules=(lent,)), flow=met)
     assert isinstance(answer, Finding)
     assert {culprit.module for culprit in answer.culprits} == {"mod"}
+
+
+def test_the_kernel_went_on_with_what_a_driver_had_given_up() -> None:
+    met = {
+        "flow": data_flow(way(flow_step("loaded", "dequeue_skb", 0)), bad=owner(0, "null")),
+        "fault": fault(0),
+        "handed": HandedBack("packet", "uplink", ("uplink_xmit",)),
+    }
+    answer = judged(**met)
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].function, answer.certainty) == ("uplink_xmit", Certainty.POSSIBLE)
+    assert "null_dereference" in answer.refines
+    assert isinstance(judged(**{**met, "handed": ABSENT}), Clear)
+
+
+def test_a_destroyed_workqueue_may_not_be_free_yet() -> None:
+    one = slab_object()
+    role = "queue_work_on was handed it as a workqueue, and it had been destroyed"
+    dead = replace(users(one), question="freed", role=role)
+    answer = judged(users=dead, flow=data_flow(way(flow_step("loaded", "tick", 0))))
+    assert isinstance(answer, Finding)
+    assert any(step.claim.endswith(role) and "free list" not in step.claim for step in answer.chain)

@@ -20,6 +20,7 @@ from oopsight.evidence.exhaustion.loss_signs import Loser
 from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import Memory, ModulePointer
+from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.kinds import Kind
 from oopsight.oops import CrashReport
 
@@ -40,8 +41,9 @@ def decided(
     warned: Any = ABSENT,
     left: Any = ABSENT,
     switches: Any = ABSENT,
+    handed: Any = ABSENT,
 ) -> Any:
-    return warning(*facts, writers, ABSENT, warned, left, switches)
+    return warning(*facts, writers, ABSENT, warned, left, switches, handed)
 
 
 def reported(*before: str) -> tuple[Symptom, Log]:
@@ -153,3 +155,11 @@ def test_clear_and_undecided() -> None:
     assert isinstance(decided(first, TRACE, log(HEADLINE), ABSENT, ABSENT), Clear)
     nobody = replace(TRACE, frames=())
     assert isinstance(decided(first, nobody, lines, ABSENT, ABSENT), Undecided)
+
+
+def test_who_ended_a_request_and_answers_that_it_did_not_comes_first() -> None:
+    said, lines = reported()
+    handed = HandedBack("request", "slots", ("slots_queue",))
+    answer = decided(said, TRACE, lines, ABSENT, ABSENT, handed=handed)
+    assert isinstance(answer, Finding)
+    assert (answer.culprits[0].function, answer.certainty) == ("slots_queue", Certainty.POSSIBLE)

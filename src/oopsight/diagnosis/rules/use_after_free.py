@@ -32,11 +32,14 @@ How it is decided
     SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the
     record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
     leads to a free page, to a page that a variable of another module points to, or to where no area
-    is any more. So do a lock that somebody waits for in a free object, and a lock or queue entry on
-    the stack of a task that is in another function now: to blame is who puts entries of its own
-    frame on a list and can return without taking them off. Of several modules, one that makes no
-    such objects was only handed it; of several functions that free, those that do not take out of
-    an IDR or XArray what a lookup or walk there gave come first.
+    is any more. A packet or request that the kernel alone met may be one that its driver had given
+    up, if the driver's handler can do so and answer that it has not taken it; a workqueue was
+    destroyed, if it was handed to the kernel and is none of those that this knows. So do a lock
+    that somebody waits for in a free object, and a lock or queue entry on the stack of a task that
+    is in another function now: to blame is who puts entries of its own frame on a list and can
+    return without taking them off. Of several modules, one that makes no such objects was only
+    handed it; of several functions that free, those that do not take out of an IDR or XArray what a
+    lookup or walk there gave come first.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
@@ -78,13 +81,14 @@ from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps
 from oopsight.diagnosis.freed_finding import object_finding, unfound_finding
 from oopsight.diagnosis.freed_ranking import Hints, rank
 from oopsight.diagnosis.gone_lock import gone_lock_finding
+from oopsight.diagnosis.handed_back import handed_back_finding
 from oopsight.diagnosis.left_on_stack import left_on_stack_finding
 from oopsight.diagnosis.lost_memory import lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.hangs.gone_lock import GoneLock
@@ -94,6 +98,7 @@ from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
+from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
 from oopsight.evidence.use_after_free.registrants import Registrants
@@ -132,6 +137,7 @@ def use_after_free(
     prints: Prints | Missing,
     copies: SlotCopies | Missing,
     log: Log | Missing,
+    handed: HandedBack | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -147,6 +153,9 @@ def use_after_free(
         return lost_memory_finding(fault, backtrace, flow, lost, modules, _REFINED)
     if isinstance(left, LeftBehind) and left.on_stack and isinstance(flow, DataFlow):
         return left_on_stack_finding(fault, backtrace, flow, left, report, modules, _REFINED)
+    accessed = fault.exception in (PAGE_FAULT, GENERAL_PROTECTION)
+    if freed is None and isinstance(handed, HandedBack) and accessed:
+        return handed_back_finding(fault, flow, handed, modules, _REFINED)
     if fault.function in _COUNTING and isinstance(log, Log) and log.find(_UNDERFLOW):
         # Its last reference freed it, and the one that is given back now was none.
         return Clear("the object was freed by its count, of which one more was given back")

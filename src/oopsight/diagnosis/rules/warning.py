@@ -14,7 +14,9 @@ How it is decided
     was handed an object, whoever set such objects up may be to blame: of a device without a release
     function, or a timer that was not initialised, these come first. Of handlers that had returned,
     the warning itself may name the one that it is about. Of objects that were left in a slab cache
-    as it was destroyed, those come first that can have lost them, by the module's code.
+    as it was destroyed, those come first that can have lost them, by the module's code. Of a disk's
+    request that the kernel met alone, a driver's handler comes first that can end one and answer
+    that it has not taken it.
 
 When it is wrong
     What the kernel complains of may be an object's state, or what else the caller was in, or what a
@@ -33,8 +35,11 @@ Look next
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.blame import merge
+from oopsight.diagnosis.handed_back import who_hands_back
 from oopsight.diagnosis.lost_track import with_losers
 from oopsight.diagnosis.places import (
     culprits,
@@ -58,6 +63,7 @@ from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.modules.uneven_switches import UnevenSwitches
 from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import LogPointer, Pointer
+from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.kinds import Kind
 
 _KINDS = (Kind.WARNING, Kind.REFCOUNT)
@@ -77,6 +83,7 @@ def warning(  # each is a fact
     warned: WarnedObject | Missing,
     left: LeftObjects | Missing,
     switches: UnevenSwitches | Missing,
+    handed: HandedBack | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
     first, symptom = symptom, _warned(symptom, log, backtrace)
@@ -97,6 +104,9 @@ def warning(  # each is a fact
     if before is not None:
         steps.append(Step(f"printed just before: {before.text}", (before,)))
     found = _who(backtrace, blamed, transition, _handler(before), writers, prints, warned)
+    if found is not None and isinstance(handed, HandedBack):
+        given_up = tuple(merge(who_hands_back(handed), found[1]))
+        found = (*found[0], Step(given_up[0].why, at)), given_up, False
     if found is None:
         return Undecided("no function on the crash path can be to blame")
     told, who, sure = found
@@ -124,7 +134,7 @@ def warning(  # each is a fact
     )
 
 
-_Who = tuple[list[Step], tuple[Culprit, ...], bool]
+_Who = tuple[Sequence[Step], tuple[Culprit, ...], bool]
 """What more there is to tell, who is to blame, and whether that is sure."""
 
 
