@@ -65,6 +65,9 @@ def test_who_leaves_the_pointer_behind_comes_first() -> None:
     # Even where it was not among those that can have freed it.
     ordered, _ = freers_by_code(CAN[:2], doers, ONE, ABSENT, ABSENT)
     assert ordered[0].function == "rec_reset"
+    at_times = replace(doers, fields=(replace(FIELD, at_times=("rec_reset",)),))
+    ordered, _ = freers_by_code(CAN[:2], at_times, ONE, ABSENT, ABSENT)
+    assert ordered[0].function == "rec_reset"
 
 
 def test_who_allocates_as_well_comes_last() -> None:

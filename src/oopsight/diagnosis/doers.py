@@ -58,8 +58,12 @@ def freers_by_code(
             ranks.setdefault((doers.module, name), rank)
     known = {(freer.module, freer.function) for freer in freers}
     left = [
-        Culprit(doers.module, name, None, None, _LEAVES)
-        for name in (field.leaves if field is not None else ())
+        Culprit(doers.module, name, None, None, why)
+        for names, why in (
+            (field.leaves if field is not None else (), _LEAVES),
+            (field.at_times if field is not None else (), _AT_TIMES),
+        )
+        for name in names
         if (doers.module, name) not in known
     ]
     last = 2 * len(ranked)

@@ -111,8 +111,10 @@ def _object_steps(users: ObjectUsers, because: tuple[Pointer, ...]) -> list[Step
         text = f"{thing} was freed and allocated again: {users.role}"
     elif one.poisoned:
         text = f"{thing} is filled with the pattern of freed objects, yet {users.role}"
-    else:
+    elif one.freed:
         text = f"{thing} is on the free list, yet {users.role}"
+    else:
+        text = f"of {thing}: {users.role}"
     steps = [Step(text, tuple(carried))]
     return [*steps, *object_steps(one, thing, "allocated", "freed"), *use_steps(users, one)]
 

@@ -351,6 +351,20 @@ def test_a_variable_that_was_to_be_freed_was_good_whatever_held_it(machine: Mach
     )
 
 
+def test_a_workqueue_is_freed_by_who_destroys_such(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_in_question, "is_dead", lambda _s, called, _: called == "queue_it")
+    functions = code(VICTIM, cam_init="x", cam_stop="destroy_workqueue", cam_close="kfree")
+    monkeypatch.setitem(CODE, "cam", functions)
+    bad = made.owner(int(ONE.address), "slab", slab=ONE)
+    handed = replace(flow(ONE), subject="argument", checker="queue_it", bad=bad)
+    found = users(machine, handed)
+    assert found.question == "freed"
+    assert "destroyed" in found.role
+    assert found.modules[0].frees == ("cam_stop",)
+
+
 def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) -> None:
     one = made.slab_object("free", tracks=(made.track("freed", "log_drop", "log"),))
     found = users(machine, flow(one))

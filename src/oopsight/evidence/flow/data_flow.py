@@ -9,6 +9,7 @@ the step says so.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
@@ -32,6 +33,7 @@ from oopsight.evidence.flow.ways import FlowStep, Namer, Way
 from oopsight.evidence.memory.owner import Owner, owner_of, same_area
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.use_after_free.dead_workqueue import is_dead
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.session import Session
 
@@ -42,6 +44,10 @@ __all__ = ["DataFlow", "FlowStep", "Way", "bad_register", "collect"]
 
 _FARTHEST_MEMBER = 1 << 20
 _BITS_OF_A_PAGE = 8 * 4096
+_GIVES_BACK = re.compile(
+    r"free|put|release|destroy|consume|complete|unregister|_del|remove|end_|endio|xmit|rx|receive"
+)
+"""In the names of functions that may give back what they are handed."""
 # Exceptions that a bad value makes, at an access or (an invalid opcode is BUG and WARN) at a check.
 _OF_A_VALUE = (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT, INVALID_OPCODE, "alignment_check")
 
@@ -198,6 +204,35 @@ def _argument(
     return target[:2], results[0], tuple(ways for ways in results[1:] if ways)
 
 
+def _handed_gone(
+    session: Session,
+    modules: Modules | None,
+    found: Calls,
+    backtrace: Backtrace,
+    follower: Follower,
+) -> DataFlow | None:
+    """What a module had handed to the kernel, where that is memory which had been given back.
+
+    Not to a function that may have given it back itself.
+    """
+    context = _who_handed_it(found, backtrace, follower)
+    if context is None or follower.namer.module(context) is None:
+        return None
+    call = context.function.instructions[context.at]
+    target = None if call.target is None else found.reader.function(call.target)
+    if target is None or _GIVES_BACK.search(target[0]):
+        return None
+    for register in ARGUMENTS[:2]:
+        value = found.tracer.value(context, register, context.at)
+        bad = None if value is None else owner_of(session, modules, value)
+        if value is None or bad is None or bad.slab is None:
+            continue
+        if bad.slab.freed or is_dead(session, target[0], value):
+            ways = follower.ways(context, register, value)
+            return DataFlow("argument", target[0], ways, (), bad, None, None)
+    return None
+
+
 def _who_handed_it(found: Calls, backtrace: Backtrace, follower: Follower) -> Context | None:
     """The innermost function to blame, at its call of what found fault with the arguments.
 
@@ -280,7 +315,7 @@ def collect(
             installed = follower.installers(table)
             read = ways[0].held_in.address if ways[0].held_in is not None else None
             code = read is not None and found.reader.code_symbol(int(read)) is not None
-            return DataFlow(
+            followed = DataFlow(
                 subject,
                 None,
                 ways,
@@ -291,6 +326,9 @@ def collect(
                 installed_by=installed,
                 from_code=code and subject == "target",
             )
+            lost = subject == "operand" and ways[0].ended == "lost"
+            gone = _handed_gone(session, known, found, backtrace, follower) if lost else None
+            return gone or followed
     if fault.operand is None or fault.operand.address is None:
         given = _argument(found, backtrace, follower)
         if given is not None and given[1]:

@@ -23,6 +23,7 @@ from oopsight.evidence.modules.field_keys import field_key
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.use_after_free.anothers import Anothers, anothers, has_it_now
 from oopsight.evidence.use_after_free.claims import owner_of_object
+from oopsight.evidence.use_after_free.dead_workqueue import is_dead
 from oopsight.evidence.use_after_free.ended_thread import ended_thread
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
 from oopsight.evidence.use_after_free.fresh_entry import fresh_on_list
@@ -59,6 +60,8 @@ class InQuestion:
     """The module whose it is now."""
     place: int | None = None
     """Where in it the kernel still had what a module had registered, if only that is known."""
+    freed_by: tuple[str, ...] = ()
+    """Functions of the kernel by which alone it can have been freed, where that is known."""
 
     @property
     def subject(self) -> SlabObject:
@@ -161,6 +164,9 @@ def _free(
     session: Session, modules: Modules, flow: DataFlow | None, report: ListReport | None
 ) -> InQuestion | None:
     """An object that is free, or was when it came to be met."""
+    dead = _dead_workqueue(session, flow)
+    if dead is not None:
+        return dead
     fresh = fresh_on_list(session, modules, flow, report)
     freed = (
         _freed(flow, report, fresh)
@@ -173,6 +179,19 @@ def _free(
     if freed == fresh:
         return InQuestion("listed", *freed)
     return InQuestion("freed" if freed[1].freed else "reused", *freed)
+
+
+def _dead_workqueue(session: Session, flow: DataFlow | None) -> InQuestion | None:
+    """A workqueue that the kernel does not know any more, free by now or not."""
+    if flow is None or flow.subject != "argument" or flow.checker is None:
+        return None
+    slab = flow.bad.slab if flow.bad is not None else None
+    if flow.bad is None or slab is None:
+        return None
+    if not is_dead(session, flow.checker, int(flow.bad.address)):
+        return None
+    role = f"{flow.checker} was handed it as a workqueue, and it had been destroyed"
+    return InQuestion("freed", role, slab, freed_by=("destroy_workqueue",))
 
 
 def _by_place(session: Session, modules: Modules, flow: DataFlow | None) -> InQuestion | None:

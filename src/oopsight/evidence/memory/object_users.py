@@ -241,6 +241,8 @@ def _use(
     module = next((m for m in modules.loaded if m.name == name), None)
     inner = inner_functions(session, module, reader) if module is not None else []
     frees = freers(inner, met.subject.cache)
+    if met.freed_by:
+        frees = named(one for one in inner if one.outside & {*met.freed_by})
     back = givers_back(inner) if met.foreign is not None else ()
     lent = bool(back) and met.foreign is not None and (met.foreign.lent or not frees)
     bases = {_symbol_start(session, at) for at in variables} | {int(at) for at in variables}

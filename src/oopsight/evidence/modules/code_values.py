@@ -30,6 +30,8 @@ _WHOLE = {
 _FREES = {
     **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "free_percpu"), "rdi"),
     **dict.fromkeys(("kfree_skb", "kfree_skb_reason", "consume_skb"), "rdi"),
+    **dict.fromkeys(("destroy_workqueue", "kmem_cache_destroy", "mempool_destroy"), "rdi"),
+    **dict.fromkeys(("dma_pool_destroy", "free_netdev"), "rdi"),
     **dict.fromkeys(("kmem_cache_free", "kvfree_call_rcu", "mempool_free"), "rsi"),
 }
 """Functions that free what a register points to."""
