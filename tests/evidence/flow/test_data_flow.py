@@ -1,17 +1,25 @@
-"""Which register made the address bad, on instructions assembled by hand."""
+"""Which value is followed, on instructions assembled by hand."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import handmade_facts as made
 import pytest
 from handmade_facts import fault
 
+from oopsight.evidence.flow import data_flow
 from oopsight.evidence.flow.code import function
-from oopsight.evidence.flow.data_flow import bad_register
+from oopsight.evidence.flow.data_flow import DataFlow, bad_register
 from oopsight.evidence.flow.moves import Context
 
 KERNEL = 0xFFFF888003400000
 FIVE_LEVELS = 0xFF11000003400000
 """The same with addresses of 57 bits."""
+START, QUEUE = 0xFFFFFFFFC0400000, 0xFFFFFFFF81000000
+FREED, USED = 0xFFFF888003400000, 0xFFFF888003500000
+CALL = b"\xe8" + (QUEUE - START - 5).to_bytes(4, "little", signed=True)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +51,53 @@ def test_the_register_that_is_followed(
     made = function("f", (0xFFFFFFFF81000000, bytes.fromhex(code)))
     context = Context(function=made, at=0, registers=registers, base=None, frame=0)
     assert bad_register(fault(address), context) == chosen
+
+
+def found(
+    monkeypatch: pytest.MonkeyPatch,
+    *given: int,
+    called: str = "queue_work_on",
+    module: str | None = "beacon",
+    dead: int = 0,
+) -> DataFlow | None:
+    code = function("beacon_tick", (START, CALL))
+    context = Context(function=code, at=0, registers={}, base=None, frame=0)
+    values = dict(zip(("rdi", "rsi"), given, strict=True))
+    calls: Any = SimpleNamespace(
+        reader=SimpleNamespace(function=lambda _: (called, QUEUE, 64)),
+        tracer=SimpleNamespace(value=lambda _c, register, _a: values[register]),
+    )
+    follower: Any = SimpleNamespace(
+        namer=SimpleNamespace(module=lambda _: module),
+        ways=lambda _c, register, _v: (made.way(made.flow_step("loaded", register)),),
+    )
+    free, used = made.slab_object("free"), made.slab_object()
+    owners = {
+        FREED: made.owner(FREED, "slab", slab=free),
+        USED: made.owner(USED, "slab", slab=used),
+    }
+    monkeypatch.setattr(data_flow, "_who_handed_it", lambda *_: context)
+    monkeypatch.setattr(
+        data_flow, "owner_of", lambda _s, _m, at: owners.get(at, made.owner(at, "user"))
+    )
+    monkeypatch.setattr(data_flow, "is_dead", lambda _s, _c, at: at == dead)
+    session: Any = None
+    return data_flow._handed_gone(session, None, calls, made.backtrace(), follower)
+
+
+def test_freed_memory_was_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = found(monkeypatch, 0x2000, FREED)
+    assert flow is not None
+    assert (flow.subject, flow.checker) == ("argument", "queue_work_on")
+    assert flow.bad is not None
+    assert flow.bad.address == FREED
+
+
+def test_a_workqueue_that_was_destroyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch, 0x2000, USED, dead=USED) is not None
+    assert found(monkeypatch, 0x2000, USED) is None
+
+
+def test_who_gives_back_may_have_freed_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch, FREED, USED, called="kobject_put") is None
+    assert found(monkeypatch, FREED, USED, module=None) is None

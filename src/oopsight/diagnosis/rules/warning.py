@@ -104,12 +104,9 @@ def warning(  # each is a fact
     if before is not None:
         steps.append(Step(f"printed just before: {before.text}", (before,)))
     found = _who(backtrace, blamed, transition, _handler(before), writers, prints, warned)
-    if found is not None and isinstance(handed, HandedBack):
-        given_up = tuple(merge(who_hands_back(handed), found[1]))
-        found = (*found[0], Step(given_up[0].why, at)), given_up, False
     if found is None:
         return Undecided("no function on the crash path can be to blame")
-    told, who, sure = found
+    told, who, sure = _handing_back(found, handed, at)
     if isinstance(switches, UnevenSwitches):
         who, sure = switched_by(switches, who), False
     steps += told
@@ -169,6 +166,14 @@ def _who(
     if state is None:
         return steps, who, False
     return [*steps, state_step(state)], state_culprits(state, who, prints), False
+
+
+def _handing_back(found: _Who, handed: HandedBack | Missing, at: tuple[Pointer, ...]) -> _Who:
+    """With the driver's handler first that gives up a request and leaves it to the kernel."""
+    drivers = who_hands_back(handed)
+    if not drivers:
+        return found
+    return (*found[0], Step(drivers[0].why, at)), tuple(merge(drivers, found[1])), False
 
 
 def _in_transition(transition: ModuleTransition) -> _Who:
