@@ -20,10 +20,12 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.heap_overflow import heap_overflow
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.beyond_table import BeyondTable
 from oopsight.evidence.corruption.byte_before import ByteBefore
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
 from oopsight.evidence.corruption.past_area import Bound, PastArea
 from oopsight.evidence.corruption.terminators import Terminators
+from oopsight.evidence.corruption.told_sizes import Told, ToldSizes
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
 from oopsight.evidence.corruption.writers import Writer
 from oopsight.evidence.crash.backtrace import Role
@@ -32,7 +34,7 @@ from oopsight.evidence.pointers import BytesPointer, InstructionPointer, ModuleP
 
 TEXT = 0x61622D7265707075
 FLOW = data_flow(way(flow_step("loaded", "run_timers", TEXT)), bad=owner(TEXT, "non-canonical"))
-MORE = (ABSENT,) * 4
+MORE = (ABSENT,) * 8
 """Stores by an index, or of a byte, from the object beside it."""
 
 
@@ -110,6 +112,59 @@ def test_who_told_the_kernel_a_number_comes_next() -> None:
     assert isinstance(answer, Finding)
     assert [c.function for c in answer.culprits[:2]] == ["nic_names", "nic_count"]
     assert answer.certainty is Certainty.POSSIBLE
+    # It read none of the fields that told how far to go.
+    past = replace(past, unaware=("nic_count",))
+    answer = heap_overflow(
+        fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past, ABSENT, *MORE
+    )
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["nic_count", "nic_names"]
+    assert "nic_names" in answer.title
+
+
+def test_an_index_out_of_a_table_that_was_replaced() -> None:
+    at = 0xFFFFC90000405008
+    step = flow_step("loaded", "ring_put", 0x700)
+    flow = data_flow(way(step, name="ring.at"), bad=owner(at, "stack"), subject="index")
+    trace = replace(backtrace(), frames=(frame(0, "ring_put", Role.FAULT, "ring"),))
+    table = owner(at - 0x10000, "vmalloc", mapped=True)
+    for bounded, first in ((True, "ring_resize"), (False, "ring_put")):
+        beyond = BeyondTable(table, 0x8000, None, ("ring_resize",), bounded=bounded)
+        answer = heap_overflow(
+            replace(fault(at), access="write"),
+            trace,
+            flow,
+            *[ABSENT] * 6,
+            *MORE[:4],
+            beyond,
+            *MORE[5:],
+        )
+        assert isinstance(answer, Finding)
+        assert answer.culprits[0].function == first
+        assert answer.certainty is Certainty.POSSIBLE
+        assert "32768 bytes behind its end" in answer.chain[-1].claim
+    # A loop that ran into the page behind the table is looked at otherwise.
+    near = BeyondTable(table, 8, None, (), bounded=False)
+    other = heap_overflow(
+        replace(fault(at), access="write"), trace, flow, *[ABSENT] * 6, *MORE[:4], near, *MORE[5:]
+    )
+    assert isinstance(other, Clear)
+
+
+def test_who_told_the_kernel_that_a_text_is_longer_than_it_is() -> None:
+    record = BytesPointer(Address(0xFFFFFFFFC0402008), "00" * 8)
+    told = Told(
+        "sysctl '/proc/sys/sign/text'", Address(0xFFFF888000040000), 193, record.address, ()
+    )
+    for functions, first in ((("sign_describe",), "sign_describe"), ((), None)):
+        sizes = ToldSizes(told, "sign", record, functions)
+        answer = heap_overflow(
+            fault(None), backtrace(), FLOW, *[ABSENT] * 6, *MORE[:5], sizes, *MORE[6:]
+        )
+        assert isinstance(answer, Finding)
+        assert (answer.culprits[0].module, answer.culprits[0].function) == ("sign", first)
+        assert answer.certainty is Certainty.POSSIBLE
+        assert answer.cause_certainty is Certainty.INFERRED
 
 
 def test_a_mapped_area_and_other_pointers_are_clear() -> None:
@@ -236,7 +291,7 @@ def test_who_stores_a_byte_before_the_object_behind() -> None:
 def test_who_ends_a_text_behind_its_memory() -> None:
     writer = Writer(BANK, "bank_copy")
     ends = Terminators(slab_object(), slab_object(), MEMORY, (writer,))
-    more = (ABSENT, ABSENT, ends, ABSENT)
+    more = (ABSENT, ABSENT, ends, *MORE[3:])
     answer = heap_overflow(fault(None), backtrace(), FLOW, ABSENT, *(ABSENT,) * 5, *more)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "bank_copy"

@@ -32,7 +32,7 @@ FAULT = fault(None, exception="general_protection")
 def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
     step = flow_step("loaded", "walk", TEXT, agrees=False)
     flow = data_flow(way(step, name="struct node.next"), bad=owner(TEXT, "non-canonical"))
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 9)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 10)
     assert isinstance(finding, Finding)
     assert (finding.depth, finding.certainty) == (Depth.MECHANISM, Certainty.POSSIBLE)
     assert "struct node.next" in finding.summary
@@ -42,13 +42,13 @@ def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
 
 def test_memory_that_is_there_is_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", 1)), bad=owner(0xFFFF888000000000, "slab"))
-    assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 9), Clear)
+    assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 10), Clear)
 
 
 def test_other_exceptions_are_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", TEXT)), bad=owner(TEXT, "non-canonical"))
     other = fault(None, exception="divide_error")
-    assert isinstance(wild_pointer(other, backtrace(), flow, *[ABSENT] * 9), Clear)
+    assert isinstance(wild_pointer(other, backtrace(), flow, *[ABSENT] * 10), Clear)
 
 
 def test_memory_that_was_never_written_is_recognised() -> None:
@@ -58,7 +58,7 @@ def test_memory_that_was_never_written_is_recognised() -> None:
         FAULT,
         backtrace(),
         data_flow(way(flow_step("loaded", "f", fresh)), bad=bad),
-        *[ABSENT] * 9,
+        *[ABSENT] * 10,
     )
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.INFERRED
@@ -69,13 +69,13 @@ def test_an_index_is_no_pointer_and_one_of_the_users_is_told() -> None:
     fault_ = fault(0xFDC02DF070)
     step = flow_step("loaded", "vlan_ioctl", 0x7F000000000)
     flow = data_flow(way(step, name="struct pt_regs.dx"), bad=led_to, subject="index")
-    finding = wild_pointer(fault_, backtrace(), flow, *[ABSENT] * 9)
+    finding = wild_pointer(fault_, backtrace(), flow, *[ABSENT] * 10)
     assert isinstance(finding, Finding)
     assert finding.title.startswith("index out of range in ")
     assert finding.certainty is Certainty.INFERRED
     assert "0x7f000000000 as an index" in finding.summary
     kept = data_flow(way(step, name="vlan_map"), bad=led_to, subject="index")
-    other = wild_pointer(fault_, backtrace(), kept, *[ABSENT] * 9)
+    other = wild_pointer(fault_, backtrace(), kept, *[ABSENT] * 10)
     assert isinstance(other, Finding)
     assert other.certainty is Certainty.POSSIBLE
 
@@ -87,7 +87,7 @@ def test_who_wrote_an_index_out_of_its_table_comes_first() -> None:
     written = IndexWriters(StateWriters("fan", index, ("fan_set_mode",)), beyond=True)
     for beyond, first in ((True, "fan_set_mode"), (False, "fan_tick")):
         given = IndexWriters(written.state, beyond)
-        finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, given, *[ABSENT] * 6)
+        finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, given, *[ABSENT] * 7)
         assert isinstance(finding, Finding)
         assert finding.culprits[0].function == first
         assert "fan_set_mode" in [culprit.function for culprit in finding.culprits[:2]]
@@ -100,7 +100,7 @@ def test_a_callback_that_counts_from_another_member() -> None:
     at = Address(0xFFFF888000040000)
     memory = BytesPointer(at, "00" * 8)
     member = WrongMember("dualq", "tx_work", at, at, "rx_work", at, at, memory)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 4, member, *[ABSENT] * 4)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 4, member, *[ABSENT] * 5)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "tx_work"
     assert "rx_work" in finding.culprits[0].why
@@ -117,7 +117,7 @@ STRAY = StrayStores(
 def test_who_stores_by_an_index_that_can_lead_there_comes_first() -> None:
     step = flow_step("loaded", "feed", 0x80000100000000F0, "mixer")
     flow = data_flow(way(step, module="mixer"), bad=owner(0x80000100000000F0, "non-canonical"))
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 5, STRAY, *[ABSENT] * 3)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 5, STRAY, *[ABSENT] * 4)
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits][:2] == ["set_balance", "feed"]
     assert finding.certainty is Certainty.POSSIBLE
@@ -130,7 +130,7 @@ def test_who_took_anothers_object_for_its_own_comes_first() -> None:
     at = Address(0xFFFFFFFFC0400100)
     pointer = Reference(8, at, "tap_ops", "tap", BytesPointer(at, "00" * 8))
     taken = TakenForOwn("port", "port_event", "port_is_ours", "tap", slab_object(), pointer)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 6, taken, ABSENT, ABSENT)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 6, taken, ABSENT, ABSENT, ABSENT)
     assert isinstance(finding, Finding)
     named = [one.function for one in finding.culprits][:3]
     assert named == ["port_event", "port_is_ours", "port_follow"]
@@ -141,7 +141,7 @@ def test_who_took_a_seq_file_for_its_own_object_comes_first() -> None:
     step = flow_step("loaded", "mux_set", TEXT, "mux")
     flow = data_flow(way(step, name="struct mux.lines"), bad=owner(TEXT, "non-canonical"))
     taken = SeqFileTaken(slab_object(cache="seq_file"), "mux", "mux_write", None)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 7, taken, ABSENT)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 7, taken, ABSENT, ABSENT)
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits][:2] == ["mux_write", "mux_set"]
 
@@ -152,10 +152,12 @@ def test_whose_access_out_of_bounds_was_reported_before_comes_first() -> None:
     line = log("UBSAN: array-index-out-of-bounds in mixer.c:46:17").lines[0]
     other = Complaint(line, "warning", "disk", ("disk_read",))
     one = Complaint(line, "UBSAN: array-index-out-of-bounds", "mixer", ("fill",), bounds=True)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other, one)))
+    finding = wild_pointer(
+        FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other, one)), ABSENT
+    )
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits][:2] == ["fill", "recall"]
     assert finding.certainty is Certainty.POSSIBLE
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other,)))
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other,)), ABSENT)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "recall"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from handmade_machine import Machine as Code
 
-from oopsight.evidence.corruption.index_limits import IndexLimits, Limits, Root, sum_of
+from oopsight.evidence.corruption.index_limits import IndexLimits, Limits, Root, answered, sum_of
 from oopsight.evidence.flow.calls import Calls
 
 TABLE, INDEX = ("entered", "rdi"), ("entered", "rsi")
@@ -71,3 +71,33 @@ def test_who_hands_a_number_over_is_asked() -> None:
     checked = "4883fe07 7709 488d7602 e8f1efffff c3"
     assert limits(bare, checked) == Limits(2, 9)
     assert limits(bare, checked, "c3") == Limits(2, 9)
+
+
+@pytest.mark.parametrize(
+    ("code", "most"),
+    [
+        # mov eax,[rdi+8]; mov [rsi+rax*8],edx; add eax,1; cmp eax,16; ja; mov [rdi+8],eax; ret
+        ("8b4708 8914c6 83c001 83f810 7703 894708 c3", 16),
+        # The same, with jae.
+        ("8b4708 8914c6 83c001 83f810 7303 894708 c3", 15),
+        # mov eax,[rdi+8]; add eax,1; cmp eax,16; ja past the store; mov [rsi+rax*8-8],edx; ret
+        ("8b4708 83c001 83f810 7704 8954c6f8 c3", 15),
+    ],
+)
+def test_what_is_compared_as_it_will_be_stored(code: str, most: int) -> None:
+    machine = Code(code)
+    calls = Calls(machine, (), {})
+    function = calls.function(machine.start(0))
+    assert function is not None
+    asked = IndexLimits(calls, [machine.start(0)])
+    assert asked.of(function, ("load", 0)).most == most
+
+
+def test_a_comparison_that_is_the_answer() -> None:
+    # lea rax,[rsi-1]; cmp rax,95; setbe al; ret
+    machine = Code("488d46ff 4883f85f 0f96c0 c3")
+    calls = Calls(machine, (), {})
+    function = calls.function(machine.start(0))
+    assert function is not None
+    assert answered(calls, function, INDEX).most == 96
+    assert IndexLimits(calls, [machine.start(0)]).of(function, INDEX).most is None

@@ -4,7 +4,7 @@ import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
-from oopsight.evidence.corruption.overrun import run_around, run_within
+from oopsight.evidence.corruption.overrun import covered, run_around, run_within
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,22 @@ def test_a_text_that_runs_over_a_pointer_in_its_own_object() -> None:
     # Text from the first byte on is of another object that was there, or is.
     machine.memory[at] = b"departures to the north and south" + bytes(31)
     assert run_within(machine.session, one, at + 24, at) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "behind", "covers"),
+    [
+        (b"yellow-over-green", b"\0" * 16, True),
+        (b"yellow-over-green-3", b"\0" * 16, True),
+        (b"yellow-over-green", b"\0\0\1" + b"\0" * 13, False),
+        (b"yellow-over", b"\0" * 24, False),
+    ],
+)
+def test_the_zeros_that_end_a_text_go_on_over_a_pointer(
+    text: bytes, behind: bytes, covers: bool
+) -> None:
+    data = text + behind
+    run = (0, len(text), "text")
+    assert covered(data, run, 24) is covers
+    assert covered(data, run, 8)
+    assert not covered(data, (0, len(text), "repeated byte"), 24)

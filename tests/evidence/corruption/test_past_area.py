@@ -13,8 +13,10 @@ from handmade_session import Machine
 
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption import past_area
-from oopsight.evidence.corruption.past_area import PastArea, collect, tells_a_number
+from oopsight.evidence.corruption.past_area import PastArea, collect, tells_a_number, unaware
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
+from oopsight.evidence.flow.extent import Extent
+from oopsight.evidence.flow.moves import Context
 
 AREA = 0xFFFFC90000400000
 GUARD = made.owner(AREA + 0x2000, "vmalloc")
@@ -65,11 +67,36 @@ def test_memory_that_can_be_read_has_not_ended(monkeypatch: pytest.MonkeyPatch) 
         ("b880000000 c3", True),  # mov eax,128; ret
         ("8b4708 c3", True),  # mov eax,[rdi+8]; ret
         ("b880000000 894708 c3", False),  # mov eax,128; mov [rdi+8],eax; ret
-        ("e8fb0f0000 c3", False),  # call; ret
+        ("e8fb0f0000 c3", True),  # call the next; ret
+        ("e8fb1f0000 c3", False),  # call one that stores; ret
+        ("e8fb4f0000 c3", False),  # call the kernel; ret
         ("c3", False),
     ],
 )
 def test_what_only_works_out_a_number(code: str, tells: bool) -> None:
-    function = Calls(Code(code, "c3"), [], {}).function(TEXT)
+    found = Calls(Code(code, "8b4710 c3", "894708 c3"), [], {})
+    function = found.function(TEXT)
     assert function is not None
-    assert tells_a_number(function) is tells
+    module = made.module("nic", TEXT, TEXT + 0x3000, "O")
+    assert tells_a_number(found, module, function) is tells
+
+
+@pytest.mark.parametrize(
+    ("teller", "named"),
+    [
+        ("b808000000 c3", True),  # mov eax,8; ret
+        ("8b470c c3", True),  # mov eax,[rdi+0xc]; ret
+        ("8b4708 c3", False),  # mov eax,[rdi+8]; ret
+    ],
+)
+def test_who_tells_by_none_of_the_fields_that_the_runner_goes_by(teller: str, named: bool) -> None:
+    # mov ecx,[rdi+8]; mov byte [rsi+rcx],0; dec ecx; jne; ret
+    code = Code("8b4f08 c6040e00 ffc9 75f8 c3", teller)
+    calls = Calls(code, [], {})
+    runner, told = calls.function(TEXT), calls.function(TEXT + 0x1000)
+    assert runner is not None
+    assert told is not None
+    context = Context(runner, 1, {}, None, 0)
+    limits = Extent(calls.tracer, lambda _: False).limits(context)
+    assert (unaware([told], limits) == [told]) is named
+    assert unaware([told], []) == []

@@ -59,9 +59,17 @@ def test_anything_else_is_not(value: int, reader: str | None) -> None:
 
 
 def test_a_pointer_in_a_variable_too() -> None:
-    session: Any = SimpleNamespace(prog=SimpleNamespace(cache={}))
     held = owner(BASE + 0x800, "module", module="pid")
     step = flow_step("loaded", "pid_tick", TEXT)
-    found = collect(session, data_flow(way(step, held_in=held), subject="target"), LOADED)
-    assert isinstance(found, TextWriters)
-    assert found.functions == ("pid_set",)
+    flow = data_flow(way(step, held_in=held), subject="target")
+    text = b"upper-boiler and the lower one"
+    for before, run in ((bytes(118) + text, True), (bytes(128) + text[:8], False)):
+        memory = before[:136].ljust(136, b"\0")
+        session: Any = SimpleNamespace(
+            prog=SimpleNamespace(cache={}), read=lambda _, size, data=memory: data[:size]
+        )
+        found = collect(session, flow, LOADED)
+        assert isinstance(found, TextWriters)
+        assert found.functions == ("pid_set",)
+        assert (found.run is not None) is run
+        assert found.run is None or found.run.address == BASE + 0x800 - 10

@@ -14,6 +14,7 @@ from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption import writer_limits
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimits, collect
+from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory.memory_report import Mistake
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -37,6 +38,7 @@ def collected(
     ]
     monkeypatch.setattr(writer_limits, "SessionReader", lambda _: code)
     monkeypatch.setattr(writer_limits, "inner_functions", lambda *_: inner)
+    monkeypatch.setattr(writer_limits, "holding_variables", lambda *_: ())
     use = replace(RUN.modules[0], module="panel", writes=(inner[0].name,))
     users = replace(RUN, modules=(use,), overrun=overrun or RUN.overrun)
     return collect(Machine().session, users, made.ABSENT, MODULES)
@@ -145,3 +147,45 @@ def test_a_loop_may_write_one_more_than_it_was_told(
     limit = found.of("put")
     assert limit is not None
     assert limit.one_more == goes_on
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        # lea rcx,[rax+0x80]; 1: add rdx,[rax]; add rax,8; cmp rax,rcx; jne 1b; ret
+        ("488d8880000000 480310 4883c008 4839c8 75f4 c3", True),
+        ("488d8860000000 480310 4883c008 4839c8 75f4 c3", False),
+    ],
+)
+def test_others_that_go_as_far(monkeypatch: pytest.MonkeyPatch, other: str, shared: bool) -> None:
+    # xor eax,eax; 1: mov [rcx+rax*8],rdx; add rax,1; cmp rax,16; jne 1b; ret
+    learns = "31c0 488914c1 4883c001 4883f810 75f2 c3"
+    monkeypatch.setattr(
+        writer_limits, "allocating", lambda *_: ((Allocator("open", "open+0x20"),), True)
+    )
+    found = collected(monkeypatch, learns, other, "c3", learn="", sum="", open="")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("learn")
+    assert limit is not None
+    assert (limit.constant, limit.shared, found.fixed) == (True, shared, ("open",))
+
+
+@pytest.mark.parametrize(
+    ("check", "most"),
+    [
+        ("4883ff60 0f96c0 c3", 96),  # cmp rdi,96; setbe al; ret
+        ("4883ff60 7703 b001 c3 30c0 c3", 96),  # cmp rdi,96; ja; mov al,1; ret; xor al,al; ret
+        ("4885ff 0f95c0 c3", None),  # test rdi,rdi; setne al; ret
+    ],
+)
+def test_who_is_asked_before_the_writer_is_told(
+    monkeypatch: pytest.MonkeyPatch, check: str, most: int | None
+) -> None:
+    # push rbx; mov rbx,rdx; mov rdi,rbx; call fits; mov rsi,rbx; call put; pop rbx; ret
+    puts = "53 4889d3 4889df e8f40f0000 4889de e8ecefffff 5b c3"
+    found = collected(monkeypatch, BY_ARGUMENT, puts, check, put="", send="put", fits="")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("put")
+    assert limit is not None
+    checked = [one.most for one in limit.tellers if one.function == "fits"]
+    assert checked == ([most] if most is not None else [])

@@ -88,6 +88,51 @@ def test_what_is_filled_on_the_own_stack_is_told_apart() -> None:
     assert (store.to_stack, store.indexed) == (frozenset(), True)
 
 
+def test_what_is_stored_to_by_a_moved_pointer() -> None:
+    text = Text(
+        ("added", "48c1e005 480307 8908 c3"),  # shl rax,5; add rax,[rdi]; mov [rax],ecx; ret
+        ("at", "488d04c7 8908 c3"),  # lea rax,[rdi+rax*8]; mov [rax],ecx; ret
+        ("field", "488d4708 8908 c3"),  # lea rax,[rdi+8]; mov [rax],ecx; ret
+        ("fixed", "4883c008 8908 c3"),  # add rax,8; mov [rax],ecx; ret
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
+    assert [one.indexed for one in functions(text, module)] == [True, True, False, False]
+
+
+class Copies(Text):
+    def function(self, address: int) -> tuple[str, int, int] | None:
+        names = {KFREE: "snprintf", KFREE + 64: "sscanf"}
+        return (names[address], address, 64) if address in names else self.code_symbol(address)
+
+
+def test_the_same_room_however_far_on_it_begins() -> None:
+    text = Copies(
+        # mov esi,96; add rdi,rbx; call snprintf; ret
+        ("runs", "be60000000 4801df" + call(KFREE, START + 8) + "c3"),
+        # mov esi,96; lea rdi,[rbx+r12]; call snprintf; ret
+        ("too", "be60000000 4a8d3c23" + call(KFREE, START + 16 + 9) + "c3"),
+        # mov esi,96; sub esi,ebx; add rdi,rbx; call snprintf; ret
+        ("less", "be60000000 29de 4801df" + call(KFREE, START + 32 + 10) + "c3"),
+        # mov esi,96; lea rdi,[rbx+8]; call snprintf; ret
+        ("field", "be60000000 488d7b08" + call(KFREE, START + 48 + 9) + "c3"),
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
+    found = {one.name: bool(one.runs_on) for one in functions(text, module)}
+    assert found == {"runs": True, "too": True, "less": False, "field": False}
+
+
+def test_what_sscanf_fills_is_its_third() -> None:
+    text = Copies(
+        # mov rdi,rbx; lea rdx,[rsp+8]; call sscanf; ret
+        ("local", "4889df 488d542408" + call(KFREE + 64, START + 8) + "c3"),
+        # mov rdi,rsp; lea rdx,[rbx+8]; call sscanf; ret
+        ("other", "4889e7 488d5308" + call(KFREE + 64, START + 16 + 7) + "c3"),
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 32)),), "O")
+    local, other = functions(text, module)
+    assert (local.to_stack, other.to_stack) == ({"sscanf"}, frozenset())
+
+
 def test_functions_are_looked_for_on_each_page() -> None:
     text = Text(("first", "c3"), ("near", "c3"))
     text.parts[START + 0x100] = ("apart", bytes([0xC3]))

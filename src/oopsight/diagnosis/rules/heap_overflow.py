@@ -24,7 +24,15 @@ How it is decided
     begins an object ends in zero, as none beside it does, that was the end of a text, if such a
     module's code stores one right behind what it has allocated. An address in the guard page behind
     an area of vmalloc is an overflow by itself; where only numbers in memory told the module's
-    function how far to go, the one that had the area made comes first.
+    function how far to go, the one that had the area made comes first. A store by an index that
+    leads far out of a table on the heap is one as well; who replaced the table comes first if it
+    left the index as it was.
+
+    What the kernel writes to by itself, a file under ``/proc/sys``, one of debugfs, a module's
+    parameter, has a pointer and a size: where the bad pointer lies within that, the kernel was told
+    too much, and who told it comes first. Before the writers come functions that use more bytes of
+    such objects than they allocate, or fill more of the object before than that has, by numbers in
+    their code; and a text in a module's own data is looked at as one in an object is.
 
     SLUB's report of an overwritten red zone tells whose object was written over from, by its
     record; KFENCE's of an access out of bounds who made that.
@@ -35,16 +43,19 @@ When it is wrong
     both objects up to their borders would look the same, but would not be a pointer. Which function
     wrote is chosen by what the module's functions can do; of several alike, by whose calls have
     left their return addresses on stacks. A caller that allows it more than was written comes
-    before it; so does who computes the size of such objects, where the writer goes as far as fields
-    tell. Both are *possible*. Where nothing binds a module to the object, those that allocate such
-    objects, or whose code has the number that fills it, are *possible*; before them goes a driver
-    that the object leads to and that told the kernel how large such objects are to be, if it writes
-    without a limit and they do not. What a store by an index can reach is *possible* as well.
-    Whether an area of vmalloc was too small or an access too long
-    is *possible* as well, if two functions of a module did that, or if the kernel allocated it: by
-    a number that another function of the module may have told. Those in one table of functions with
-    the first that do nothing but return something come next. So it is where KFENCE's record has
-    nobody of the module on the way to the allocation.
+    before it, and so does a function that it asks whether the number fits; so does who computes the
+    size of such objects, where the writer goes as far as fields tell. One whose limits are numbers
+    in its code may be right, and the object too small: who makes such objects comes next, or first
+    if others of the module go as far. All these are *possible*. Where nothing binds a module to the
+    object, those that allocate such objects, or whose code has the number that fills it, are
+    *possible*; before them goes a driver that the object leads to and that told the kernel how
+    large such objects are to be, if it writes without a limit and they do not. What a store by an
+    index can reach is *possible* as well. Whether an area of vmalloc was too small or an access too
+    long is *possible* as well, if two functions of a module did that, or if the kernel allocated
+    it: by a number that another function of the module may have told. Those in one table of
+    functions with the first that do nothing but return something come next, and before it those
+    that read none of the fields by which it went. So it is where KFENCE's record has nobody of the
+    module on the way to the allocation.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -70,15 +81,27 @@ from oopsight.diagnosis.blame import (
     where,
 )
 from oopsight.diagnosis.doers import footprint_step
-from oopsight.diagnosis.index_overflow import by_a_byte, by_a_terminator, by_an_index
+from oopsight.diagnosis.index_overflow import (
+    by_a_byte,
+    by_a_small_allocation,
+    by_a_terminator,
+    by_a_text,
+    by_an_index,
+    by_the_kernel,
+    out_of_a_table,
+)
 from oopsight.diagnosis.memory_report import wrote_over
 from oopsight.diagnosis.tellers import told
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.beyond_table import BeyondTable
 from oopsight.evidence.corruption.byte_before import ByteBefore
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStores
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.past_area import PastArea
+from oopsight.evidence.corruption.small_allocations import SmallAllocations
 from oopsight.evidence.corruption.terminators import Terminators
+from oopsight.evidence.corruption.text_writers import TextWriters
+from oopsight.evidence.corruption.told_sizes import ToldSizes
 from oopsight.evidence.corruption.writer_limits import WriterLimits
 from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -117,6 +140,10 @@ def heap_overflow(
     byte: ByteBefore | Missing,
     ends: Terminators | Missing,
     member: WrongMember | Missing,
+    beyond: BeyondTable | Missing,
+    told_sizes: ToldSizes | Missing,
+    text: TextWriters | Missing,
+    small: SmallAllocations | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether the object was written over from its neighbour."""
     if isinstance(report, MemoryReport) and report.mistake in _BESIDE:
@@ -125,24 +152,42 @@ def heap_overflow(
         return absent(fault)
     if isinstance(backtrace, Missing):
         return absent(backtrace)
+    if isinstance(told_sizes, ToldSizes):
+        return by_the_kernel(fault, backtrace, flow, told_sizes, modules, _REFINED)
+    if isinstance(small, SmallAllocations):
+        return by_a_small_allocation(fault, backtrace, flow, small, modules, _REFINED)
     if isinstance(users, ObjectUsers) and users.overrun is not None:
+        likelier = _one_too_many(users.overrun, beside)
+        if likelier is not None and isinstance(flow, DataFlow):
+            return by_an_index(fault, backtrace, flow, likelier, modules, _REFINED)
         if users.overrun.within and isinstance(member, WrongMember):
             return Clear(f"{member.function} read it from another place than the pointer has")
         return _slab(fault, backtrace, flow, users, modules, footprints, limits)
     if isinstance(flow, Missing):
         return absent(flow)
+    if isinstance(text, TextWriters) and text.run is not None:
+        return by_a_text(fault, backtrace, flow, text, text.run, modules, _REFINED)
     if isinstance(beside, NeighbourStores):
         return by_an_index(fault, backtrace, flow, beside, modules, _REFINED)
     if isinstance(byte, ByteBefore):
         return by_a_byte(fault, backtrace, flow, byte, modules, _REFINED)
     if isinstance(ends, Terminators):
         return by_a_terminator(fault, backtrace, flow, ends, modules, _REFINED)
+    if isinstance(beyond, BeyondTable) and fault.access == "write" and not beyond.ran_on:
+        return out_of_a_table(fault, backtrace, flow, beyond, modules, _REFINED)
     bad = flow.bad
     if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
         if not bad.mapped:
             return _vmalloc(fault, backtrace, flow, modules, past_area)
         return Clear(f"{bad.address} is mapped")
     return Clear("the bad pointer's object does not continue what was written before it")
+
+
+def _one_too_many(overrun: Overrun, beside: NeighbourStores | Missing) -> NeighbourStores | None:
+    """Stores by an index with one too many, where the bytes do not tell that they go on."""
+    if isinstance(beside, NeighbourStores) and beside.one_too_many and not overrun.sure:
+        return beside
+    return None
 
 
 def _size_tellers(users: ObjectUsers) -> tuple[str, ...]:
@@ -201,7 +246,11 @@ def _slab(
     writers = _writers(users, footprints)
     sized = before.cache.startswith("kmalloc") and not overrun.within
     tellers, passers, by_others = told(
-        next(iter(writers), None), limits, overrun.elements, sized=sized
+        next(iter(writers), None),
+        limits,
+        overrun.elements,
+        sized=sized,
+        crossed=not overrun.within,
     )
     culprits = merge(
         tellers,
@@ -224,6 +273,7 @@ def _slab(
     title, past = _past(users.object, overrun)
     blamable = tuple(culprits or flow_culprits(flow, backtrace, what="the overwritten pointer"))
     named = _is_named(users, overrun) and not by_others
+    ended = isinstance(flow, DataFlow) and flow.bad is not None and flow.bad.kind == "null"
     return Finding(
         title=title,
         summary=f"{blamed} wrote past the end of {past}; {user} then followed a pointer made of "
@@ -238,7 +288,7 @@ def _slab(
             f"Check every length that is written to such objects ({before.size} bytes each); "
             "slub_debug=FZPU catches the next one where it is freed, KASAN where it happens.",
         ),
-        refines=_REFINED,
+        refines=(*_REFINED, "null_dereference") if ended else _REFINED,
     )
 
 
@@ -298,6 +348,14 @@ def _made_by_kernel(past: PastArea | Missing) -> bool:
     return isinstance(past, PastArea) and past.maker is not None and past.maker_module is None
 
 
+def _unaware(past: PastArea | Missing) -> list[Culprit]:
+    """Who told how large the area is to be by none of the fields that the runner goes by."""
+    if isinstance(past, Missing):
+        return []
+    why = f"returns a number to the kernel, the size perhaps; {past.runner} goes by other fields"
+    return [Culprit(past.runner_module, name, None, None, why) for name in past.unaware]
+
+
 def _size_told(past: PastArea | Missing) -> list[Culprit]:
     """Who can have told the kernel how large the area is to be."""
     if isinstance(past, Missing):
@@ -326,13 +384,14 @@ def _vmalloc(
     runners = frame_culprits(backtrace, "ran past the end of the area")
     makers = _made_too_small(past)
     culprits = merge(
+        _unaware(past),
         runners[:1],
         makers,
         _size_told(past),
         runners,
         flow_culprits(flow, backtrace, what="the pointer"),
     )
-    ran = blamed_first(culprits, fault.function)
+    ran = blamed_first(runners or culprits, fault.function)
     summary = f"{ran} ran past the end of {detail} into its guard page"
     open_ = bool(makers) or _made_by_kernel(past)
     if isinstance(past, PastArea) and past.bound is not None:

@@ -13,14 +13,15 @@ How it is decided
     to nothing that is known; more special rules have found nothing. Where it was read from, and
     whether that still holds it, comes from the data flow. Where the pointer is right and an index
     or bit number leads out of what it points to, the index is followed instead. Who wrote an index
-    to memory that led out of its table comes before who used it. A callback is blamed whose object
-    has another such member, from which a pointer lies as far as the nonsense lies from its own. Of
-    an object whose operations are another module's, whoever had it from the kernel comes first: it
-    took it for one of its own. A
-    function of the module that stores by an index comes first if what it compares that with lets
-    pass a number with which the element lies where the pointer was; and who took a file's
-    ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there. Before
-    these comes of whose access out of bounds the kernel had complained, and lived on.
+    to memory that led out of its table comes before who used it; so does who put another table
+    there and left the index as it was, if the module compares that with anything. A callback is
+    blamed whose object has another such member, from which a pointer lies as far as the nonsense
+    lies from its own. Of an object whose operations are another module's, whoever had it from the
+    kernel comes first: it took it for one of its own. A function of the module that stores by an
+    index comes first if what it compares that with lets pass a number with which the element lies
+    where the pointer was; and who took a file's ``private_data`` for its own object where
+    ``seq_open()`` had put a ``seq_file`` there. Before these comes of whose access out of bounds
+    the kernel had complained, and lived on.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -52,8 +53,10 @@ from oopsight.diagnosis.blame import (
     writers_first,
 )
 from oopsight.diagnosis.doers import makers_that_omit
+from oopsight.diagnosis.index_overflow import changers_first, table_step
 from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.beyond_table import BeyondTable
 from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
@@ -85,13 +88,14 @@ def wild_pointer(
     taken: TakenForOwn | Missing,
     seq: SeqFileTaken | Missing,
     complaints: Complaints | Missing,
+    beyond: BeyondTable | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT):
         return Clear("it was not an access to memory that failed")
     bad = flow.bad
     if flow.subject == "index" and bad is not None:
-        return _index(fault, backtrace, flow, bad, modules, index)
+        return _index(fault, backtrace, flow, bad, modules, index, beyond)
     if flow.subject != "operand" or bad is None:
         return Clear("it was not an access through a pointer to data")
     if bad.kind not in _NONSENSE:
@@ -171,6 +175,7 @@ def _index(
     bad: Owner,
     modules: Modules | Missing,
     index: IndexWriters | Missing,
+    beyond: BeyondTable | Missing,
 ) -> Finding:
     """The pointer is right, and the index or bit number leads out of what it points to."""
     way = flow.first
@@ -178,7 +183,9 @@ def _index(
     value = "an index that is not known" if number is None else f"{number} as an index"
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     steps.append(Step(f"it led to {bad.address}: {bad.detail}", steps[0].because))
-    culprits = _chosen_by(flow_culprits(flow, backtrace, what="the index"), index, steps)
+    steps += [table_step(beyond)] if isinstance(beyond, BeyondTable) else []
+    used = changers_first(flow_culprits(flow, backtrace, what="the index"), beyond)
+    culprits = _chosen_by(used, index, steps)
     given = " It came with the system call." if way.from_user else ""
     return Finding(
         title=f"index out of range in {fault.function}",

@@ -21,11 +21,19 @@ from oopsight.evidence.corruption.writer_limits import (
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
-from oopsight.evidence.flow.effects import Copy, Place, Slot, slot_of
+from oopsight.evidence.flow.effects import (
+    Copy,
+    Load,
+    Place,
+    Returned,
+    Slot,
+    slot_of,
+    sources_of,
+)
 from oopsight.evidence.flow.extent import Origin
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.instructions import ARGUMENTS, whole_register
-from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_code import ModuleFunction, filled_by
 from oopsight.evidence.modules.module_roles import inner_functions, is_copy, named, writer_rank
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import InstructionPointer
@@ -33,6 +41,8 @@ from oopsight.plumbing import base_name, why_serves
 from oopsight.session import Session
 
 CHECK = "__stack_chk_fail"
+_MOST_PLACES = 64
+_READERS = ("strcmp", "strncmp", "strlen", "strnlen", "memcmp", "strcasecmp", "_printk", "printk")
 _ABOVE = ("ja", "jae", "jg", "jge")
 _THUNK = "x86_indirect_thunk"
 _MOST_STEPS = 8
@@ -238,12 +248,13 @@ def _fills(calls: Calls, code: Function) -> bool:
     """Whether a function writes at length to its own frame."""
     for index, row in enumerate(code.instructions):
         called = _called(calls, row.target) if row.is_call else None
-        if called is not None and is_copy(called) and _address(calls, code, "rdi", index):
+        to = filled_by(called) if called is not None else ""
+        if called is not None and is_copy(called) and _address(calls, code, to, index):
             return True
-        to = row.operands[0].memory if row.operands and row.operands[0].writes else None
-        if to is None or to.index is None or to.base is None:
+        place = row.operands[0].memory if row.operands and row.operands[0].writes else None
+        if place is None or place.index is None or place.base is None:
             continue
-        if to.base in ("rsp", "rbp") or _address(calls, code, to.base, index):
+        if place.base in ("rsp", "rbp") or _address(calls, code, place.base, index):
             return True
     return False
 
@@ -252,9 +263,10 @@ def _filler(
     calls: Calls, code: Function, index: int, one: ModuleFunction, module: str
 ) -> Filler | None:
     """A call that hands over an address in the frame, and how far it allows to write."""
-    lent = next((s for name in ARGUMENTS if (s := _address(calls, code, name, index))), None)
+    given = {name: slot for name in ARGUMENTS if (slot := _address(calls, code, name, index))}
+    lent = next(iter(given.values()), None)
     inner = calls.function(one.start)
-    if lent is None or inner is None:
+    if lent is None or inner is None or not _writes_there(calls, inner, set(given)):
         return None
     canary = _canary(code)
     taken = limits_of(calls, inner)
@@ -270,6 +282,58 @@ def _filler(
     limited = bool(told) or own is not None or any(limit.origin is Origin.MEMORY for limit in taken)
     passed_by = own is not None and own.passed_by
     return Filler(base_name(one.name), module, room, most, limited, passed_by)
+
+
+def _writes_there(calls: Calls, code: Function, arguments: set[str]) -> bool:
+    """Whether a function may write through what it is handed.
+
+    :param arguments: the registers with addresses in its caller's frame
+    """
+    places = [(place, at) for at in writes(calls, code) for place in _written_to(calls, code, at)]
+    if not places or any(_may_be(calls, code, place, at, arguments) for place, at in places):
+        return True
+    # What it hands on is not followed.
+    return any(
+        row.is_call and not _copies(calls, code, at) and _may_be(calls, code, name, at, arguments)
+        for at, row in enumerate(code.instructions)
+        for name in ARGUMENTS
+    )
+
+
+def _may_be(calls: Calls, code: Function, place: Place, at: int, arguments: set[str]) -> bool:
+    """Whether any way leads from one of some arguments to a place."""
+    work: list[tuple[Place, int]] = [(place, at)]
+    seen: set[tuple[Place, int]] = set()
+    while work and len(seen) < _MOST_PLACES:
+        one = work.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        found = calls.tracer.definitions(code, *one)
+        if found is None:
+            return True
+        for definition in found:
+            if definition.effect is None:
+                if one[0] in arguments:
+                    return True
+            elif not isinstance(definition.effect, (Load, Returned)):
+                work += [(source, definition.index) for source in sources_of(definition.effect)]
+    return bool(work)
+
+
+def _copies(calls: Calls, code: Function, at: int) -> bool:
+    """Whether it is one of the kernel's functions that only write where they are told."""
+    called = _called(calls, code.instructions[at].target)
+    return called is not None and (_serves(called) or called in _READERS)
+
+
+def _written_to(calls: Calls, code: Function, at: int) -> list[Place]:
+    """What an instruction's target is computed of, or that of the copy that it calls."""
+    row = code.instructions[at]
+    if row.target is not None:
+        return [filled_by(_called(calls, row.target) or "")]
+    memories = (one.memory for one in row.operands if one.memory is not None and one.writes)
+    return [name for memory in memories for name in (memory.base, memory.index) if name]
 
 
 def _allowed(calls: Calls, code: Function, told: set[str]) -> int | None:

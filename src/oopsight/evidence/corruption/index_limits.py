@@ -252,8 +252,21 @@ def _more(limit: int | None, by: int) -> int | None:
     return None if limit is None else limit + by
 
 
-def _compared(calls: Calls, code: Function, root: Root) -> Limits:
-    """The limits that a function's own comparisons of a number set."""
+def answered(calls: Calls, code: Function, root: Root) -> Limits:
+    """The limits of a number by a function's comparisons whose outcome is its answer."""
+    return _compared(calls, code, root, _answer)
+
+
+def _compared(
+    calls: Calls,
+    code: Function,
+    root: Root,
+    decided: Callable[[Function, int], str | None] | None = None,
+) -> Limits:
+    """The limits that a function's own comparisons of a number set.
+
+    :param decided: what a comparison decides, if not a jump
+    """
     least: int | None = None
     most: int | None = None
     up_to: int | None = None
@@ -261,7 +274,7 @@ def _compared(calls: Calls, code: Function, root: Root) -> Limits:
     for at, row in enumerate(code.instructions):
         if row.mnemonic not in ("cmp", "test") or len(row.operands) < 2:
             continue
-        jump = _jump(code, at)
+        jump = (decided or _jump)(code, at)
         if jump is None:
             continue
         sides = [operand_of(calls, code, at, operand) for operand in (0, 1)]
@@ -269,7 +282,9 @@ def _compared(calls: Calls, code: Function, root: Root) -> Limits:
         if mine is None or len(mine[1]) != 1:
             continue
         other = sides[1] if mine is sides[0] else sides[0]
-        number = None if other is None or other[1] else other[0] - mine[0]
+        # What is compared as it will be stored is what it may be the next time.
+        later = bool(mine[0]) and _stored_back(code, root)
+        number = None if other is None or other[1] else other[0] - (0 if later else mine[0])
         if row.mnemonic == "test" and sides[0] == sides[1]:
             number = -mine[0]
         if jump in _BY_ZERO:
@@ -286,10 +301,36 @@ def _compared(calls: Calls, code: Function, root: Root) -> Limits:
     return Limits(least, most, up_to=up_to, not_zero=not_zero)
 
 
+def _stored_back(code: Function, root: Root) -> bool:
+    """Whether a function stores a number where it had read it from."""
+    if root[0] != "load" or not isinstance(root[1], int):
+        return False
+    read = next((one.memory for one in code.instructions[root[1]].operands if one.memory), None)
+    if read is None or read.index is not None or read.base == "rip":
+        return False
+    place = read.base, read.displacement
+    written = (row.operands[0].memory for row in code.instructions if _sets_memory(row))
+    return any(one is not None and (one.base, one.displacement) == place for one in written)
+
+
+def _sets_memory(row: Instruction) -> bool:
+    return row.mnemonic == "mov" and bool(row.operands) and row.operands[0].memory is not None
+
+
 def _read_at(side: Sum | None) -> int | None:
     """The instruction that read one side of a comparison from memory."""
     roots = list(side[1]) if side is not None and not side[0] else []
     return int(str(roots[0][1])) if len(roots) == 1 and roots[0][0] == "load" else None
+
+
+def _answer(code: Function, at: int) -> str | None:
+    """The condition by which a comparison makes an answer, as the jump that goes by it."""
+    for row in code.instructions[at + 1 : at + 1 + _BEFORE_JUMP]:
+        if row.mnemonic.startswith("set"):
+            return f"j{row.mnemonic.removeprefix('set')}"
+        if row.is_jump or row.is_call or _sets_flags(row):
+            return None
+    return None
 
 
 def _jump(code: Function, at: int) -> str | None:

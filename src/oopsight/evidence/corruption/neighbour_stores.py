@@ -62,6 +62,11 @@ class NeighbourStores:
         """Whether the first of them would change a single bit."""
         return self.stores[0].how == "a bit"
 
+    @property
+    def one_too_many(self) -> bool:
+        """Whether the first of them lets its index be as large as the number of elements."""
+        return self.stores[0].how == "one too many"
+
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> NeighbourStores | Missing:
     """Look at the stores of all that make objects like the one before the pointer's."""

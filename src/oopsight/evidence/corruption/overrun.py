@@ -144,11 +144,22 @@ def overrun_of(
         return None
     border = one.address - begin
     found = run_around(data, border)
-    if found is None or begin + found[1] <= field:
+    if found is None or not covered(data, found, field - begin):
         return None
     if found[0] >= border:
         return None
     return _overrun(before, data, found, border)
+
+
+def covered(data: bytes, found: tuple[int, int, str], field: int) -> bool:
+    """Whether a run goes on over a pointer, or the zeros that end its text do.
+
+    Whole words of zeros are stored behind a text by ``strscpy()``.
+    """
+    end = found[1]
+    if end > field:
+        return True
+    return found[2] == "text" and field - end < _WORD and not any(data[end : field + _WORD])
 
 
 def _overrun(

@@ -7,6 +7,7 @@ went as far as numbers in memory told it, the area may as well be too small for 
 from __future__ import annotations
 
 import array
+from collections.abc import Callable, Iterable, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
@@ -17,6 +18,7 @@ from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.extent import Extent, Origin, Taken
 from oopsight.evidence.flow.frames import calls
+from oopsight.evidence.flow.instructions import Instruction, Memory
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.memory.owner import area_caller
 from oopsight.evidence.modules.module_roles import tables_with
@@ -27,6 +29,9 @@ from oopsight.session import Session
 from oopsight.text import printable
 
 _MOST_TABLE = 4096
+_MOST_CALLERS = 8
+_DEEPEST = 2
+"""Functions that a function calls, and these."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class PastArea:
     tellers: tuple[str, ...] = ()
     """Where the kernel had it made: functions in one table with the runner that do nothing but
     return a number, by which the kernel may have."""
+    unaware: tuple[str, ...] = ()
+    """Of them, those that read none of the fields that told the runner how far to go."""
 
 
 def collect(
@@ -82,22 +89,36 @@ def collect(
         made = None if caller is None else found.reader.function(caller)
         owner = None if caller is None else modules.owner(caller)
         by_kernel = made is not None and owner is None
+        entry = _entry(context, of_module)
+        tellers = _tellers(session, found, module, entry) if by_kernel else []
+        limits = Extent(found.tracer, of_module).limits(context)
         return PastArea(
             maker=None if made is None else base_name(printable(made[0])),
             maker_module=None if owner is None else owner.name,
             runner=base_name(context.function.name),
             runner_module=module.name,
             bound=_bound(Extent(found.tracer, of_module).taken(context)),
-            tellers=_tellers(session, found, module, context) if by_kernel else (),
+            tellers=names_of(tellers),
+            unaware=names_of(unaware(tellers, limits)),
         )
     return Missing(Why.NOT_APPLICABLE, "no module from outside the kernel's tree is on the path")
 
 
-def _tellers(session: Session, found: Calls, module: Module, runner: Context) -> tuple[str, ...]:
+def _entry(context: Context, of_module: Callable[[Context], bool]) -> Context:
+    """The function of the module through which the kernel came to a call."""
+    for _ in range(_MOST_CALLERS):
+        outer = context.caller()
+        if outer is None or not of_module(outer):
+            break
+        context = outer
+    return context
+
+
+def _tellers(session: Session, found: Calls, module: Module, runner: Context) -> list[Function]:
     """Functions in the tables that the runner is in, which only work out a number."""
     from drgn import FaultError
 
-    names: dict[str, None] = {}
+    tellers: dict[int, Function] = {}
     for begin in sorted(tables_with(session, module, runner.function.start)):
         try:
             table = session.read(begin, int(session.prog.symbol(begin).size) & ~7)
@@ -105,21 +126,62 @@ def _tellers(session: Session, found: Calls, module: Module, runner: Context) ->
             continue
         for value in array.array("Q", table[:_MOST_TABLE]):
             code = found.function(value) if module.holds(value) else None
-            if code is not None and code.start == value and tells_a_number(code):
-                names[base_name(code.name)] = None
-    return tuple(names)
+            if code is not None and code.start == value and tells_a_number(found, module, code):
+                tellers[value] = code
+    return list(tellers.values())
 
 
-def tells_a_number(code: Function) -> bool:
-    """Whether a function calls nothing and stores nothing, and so can only return something."""
+def names_of(functions: Iterable[Function]) -> tuple[str, ...]:
+    """Their names, each once."""
+    return tuple(dict.fromkeys(base_name(one.name) for one in functions))
+
+
+def tells_a_number(found: Calls, module: Module, code: Function, deep: int = _DEEPEST) -> bool:
+    """Whether a function stores nothing, and so can only return something.
+
+    What it calls of its module must not either.
+    """
     stores = any(
         operand.writes and operand.memory is not None and operand.memory.base != "rsp"
         for row in code.instructions
         for operand in row.operands
         if not row.mnemonic.startswith("nop")
     )
-    calls_ = any(row.is_call for row in code.instructions)
-    return not stores and not calls_ and any("rax" in row.written for row in code.instructions)
+    returns = any("rax" in row.written or row.is_call for row in code.instructions)
+    if stores or not returns:
+        return False
+    called = [row.target for row in code.instructions if row.is_call]
+    inner = [found.function(to) if to and deep and module.holds(to) else None for to in called]
+    return all(one is not None and tells_a_number(found, module, one, deep - 1) for one in inner)
+
+
+def unaware(tellers: Iterable[Function], limits: Iterable[Taken]) -> list[Function]:
+    """Those that read none of the fields that tell another how far to go.
+
+    By how far the fields are from the pointers that the code has; none, where no field does.
+    """
+    fields = {
+        memory.displacement
+        for one in limits
+        if one.origin is Origin.MEMORY
+        for memory in _read(one.context.function.instructions[one.index])
+    }
+    return (
+        [
+            code
+            for code in tellers
+            if fields.isdisjoint(at.displacement for row in code.instructions for at in _read(row))
+        ]
+        if fields
+        else []
+    )
+
+
+def _read(row: Instruction) -> Iterator[Memory]:
+    """Places outside the stack that an instruction accesses."""
+    for operand in row.operands:
+        if operand.memory is not None and operand.memory.base != "rsp":
+            yield operand.memory
 
 
 def _bound(taken: list[Taken]) -> Bound | None:

@@ -7,15 +7,17 @@ only the module that the object belongs to, or is handed to, makes any.
 from __future__ import annotations
 
 from oopsight.cheap import dataclass
-from oopsight.evidence import Missing, Why
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.corruption.overrun import run_around
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.module_roles import inner_functions, named, writers
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.pointers import ModulePointer
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.session import Session
 
 _MOST = 3
+_MOST_BEFORE = 128
 _PRINTABLE = range(0x20, 0x7F)
 _LEAST_LETTERS = 5
 """Of the eight bytes, from the first; the rest is the text's end."""
@@ -29,6 +31,8 @@ class TextWriters:
     module: ModulePointer
     functions: tuple[str, ...]
     """Those that copy memory, the most suspect first."""
+    run: BytesPointer | None = None
+    """In a module's data, the text from where it begins, if that is before the pointer."""
 
 
 def letters(value: int) -> str:
@@ -61,7 +65,23 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> TextWriters |
     if not text or module is None or held is None or held.kind not in ("slab", "module"):
         return none
     found = named(writers(inner_functions(session, module), set()))
-    return TextWriters(text, module.pointer, found[:_MOST]) if found else none
+    run = _run(session, int(held.address)) if held.kind == "module" else None
+    return TextWriters(text, module.pointer, found[:_MOST], run) if found else none
+
+
+def _run(session: Session, field: int) -> BytesPointer | None:
+    """The text that goes on over a pointer from what lies before it."""
+    from drgn import FaultError
+
+    begin = field - _MOST_BEFORE
+    try:
+        data = session.read(begin, _MOST_BEFORE + 8)
+    except FaultError:
+        return None
+    found = run_around(data, _MOST_BEFORE)
+    if found is None or found[2] != "text":
+        return None
+    return BytesPointer(Address(begin + found[0]), data[found[0] : found[1]].hex())
 
 
 def _whose(way: Way, modules: Modules) -> Module | None:

@@ -7,25 +7,32 @@ may meet an object that was made too small for them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.corruption.index_limits import IndexLimits, Limits
+from oopsight.evidence.corruption.index_limits import IndexLimits, Limits, answered, operand_sum
+from oopsight.evidence.corruption.overrun import Overrun
+from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function, repeated
 from oopsight.evidence.flow.effects import Constant, Copy, Place, Returned, slot_of
 from oopsight.evidence.flow.extent import Extent, Origin, Taken, conditions, reached
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.flow.instructions import whole_register
+from oopsight.evidence.flow.instructions import ARGUMENTS, whole_register
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, blamable
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import inner_functions, is_copy, sizes_at_run_time
-from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.module_roles import (
+    holding_variables,
+    inner_functions,
+    is_copy,
+    sizes_at_run_time,
+)
+from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -37,6 +44,9 @@ _END_OF_TEXT = 1
 _COUNTS = ("add", "inc", "lea")
 _JUMP_IF_EQUAL = ("je", "jae", "jbe", "jge", "jle")
 _MOST_SETTERS = 2
+_LEAST_END = 4
+_WORD = 8
+_BOUNDED = ("strscpy", "strncpy", "strlcpy")
 _MASK = (1 << 64) - 1
 
 
@@ -66,6 +76,11 @@ class WriterLimit:
     """Other functions of its module that set the numbers in memory; none where many do."""
     one_more: bool = False
     """Whether its loop goes on where its count has come to the number that it was told."""
+    constant: bool = False
+    """Whether numbers in its code alone do."""
+    shared: bool = False
+    """Whether others of its module go as far, or it tells each copy the room of a field: then the
+    memory is rather too small."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,8 @@ class WriterLimits:
     writers: tuple[WriterLimit, ...]
     makers: tuple[str, ...]
     """Its functions that allocate memory of a size which they compute."""
+    fixed: tuple[str, ...] = ()
+    """Its functions that allocate such objects, or have them from a call, whatever their size."""
 
     def of(self, function: str) -> WriterLimit | None:
         """Of one function."""
@@ -106,7 +123,36 @@ def collect(
         module.name,
         tuple(one for one in found if one is not None),
         tuple(dict.fromkeys(base_name(one.name) for one in inner if sizes_at_run_time(one))),
+        _fixed(session, modules, module, ran, uses) if ran is not None else (),
     )
+
+
+def _fixed(
+    session: Session, modules: Modules, module: Module, ran: Overrun, uses: dict[str, FieldUse]
+) -> tuple[str, ...]:
+    """Who makes objects like the one that was written past, or keeps what a call returned."""
+    one = ran.before
+    made, _ = allocating(session, modules, module, one.cache_address, one.size)
+    names = dict.fromkeys(maker.function for maker in made)
+    for owner, at, _, _ in holding_variables(session, modules, one.address, one.address + 1):
+        begin, end = _variable_at(session, int(at))
+        if owner.name == module.name:
+            stored = ((name, known) for name, use in uses.items() for known in use.stores)
+            names |= {
+                name: None
+                for name, known in stored
+                if begin <= known.key < end and known.what in ("returned", "fresh")
+            }
+    return tuple(names)
+
+
+def _variable_at(session: Session, at: int) -> tuple[int, int]:
+    """Where a variable begins and ends."""
+    try:
+        symbol = session.prog.symbol(at)
+    except LookupError:
+        return at, at + _WORD
+    return int(symbol.address), int(symbol.address) + max(int(symbol.size), _WORD)
 
 
 def _run_over(users: ObjectUsers | Missing) -> tuple[str | None, tuple[str, ...]]:
@@ -149,11 +195,15 @@ def _limit(
     taken = limits_of(calls, code, width)
     told = {found.argument for found in taken if found.argument is not None}
     known = IndexLimits(calls, [other.start for other in inner])
-    tellers = [
-        _teller(calls, known, other, one.start, told)
-        for other in inner
-        if told and one.name in other.calls and other.name != one.name
+    callers = [
+        other for other in inner if told and one.name in other.calls and other.name != one.name
     ]
+    tellers = [_teller(calls, known, other, one.start, told) for other in callers]
+    starts = {other.start: other for other in inner}
+    for other in callers:
+        tellers += _checkers(calls, known, other, one.start, told, starts)
+    places = writes(calls, code)
+    constant = not taken
     by_memory = bool(taken) and all(found.origin is Origin.MEMORY for found in taken)
     name = base_name(one.name)
     keys = {key for found in taken if (key := _key(found)) is not None} if by_memory else set()
@@ -165,8 +215,92 @@ def _limit(
         by_memory,
         tuple(tellers),
         setting if len(setting) <= _MOST_SETTERS else (),
-        any(_one_more(calls, code, at, told) for at in writes(calls, code)),
+        any(_one_more(calls, code, at, told) for at in places),
+        constant=constant,
+        shared=constant and bool(places) and _is_shared(calls, inner, one, code, places),
     )
+
+
+def _is_shared(
+    calls: Calls,
+    inner: list[ModuleFunction],
+    one: ModuleFunction,
+    code: Function,
+    places: list[int],
+) -> bool:
+    """Whether others have the number that ends its loop, or each copy is told a field's room."""
+    if all(_to_a_field(calls, code, at) for at in places):
+        return True
+    ends = {end for at in places for end in _ends(calls, code, conditions(code, at))}
+    others = (calls.function(other.start) for other in inner if other.name != one.name)
+    return any(
+        not ends.isdisjoint(_ends(calls, other, range(len(other.instructions))))
+        for other in others
+        if other is not None
+    )
+
+
+def _ends(calls: Calls, code: Function, compared: Iterable[int]) -> set[int]:
+    """What is compared with: numbers, in bytes as well, and how far behind a pointer others are."""
+    found = set()
+    memories = (one.memory for row in code.instructions for one in row.operands)
+    scales = {one.scale for one in memories if one is not None and one.index is not None} | {1}
+    for at in compared:
+        row = code.instructions[at]
+        for operand in row.operands if row.mnemonic == "cmp" else ():
+            number = operand.immediate
+            name = whole_register(operand.register or "")
+            place = operand_sum(calls, code, name, at) if name is not None else None
+            if place is not None and len(place[1]) == 1:
+                number = place[0]
+            if number is not None and number >= _LEAST_END:
+                found |= {number * scale for scale in scales}
+    return found
+
+
+def _to_a_field(calls: Calls, code: Function, at: int) -> bool:
+    """Whether a text is copied with a number for its room, to a field of an object."""
+    target = code.instructions[at].target
+    known = calls.reader.function(target) if target is not None else None
+    if known is None or not known[0].lstrip("_").endswith(_BOUNDED):
+        return False
+    place = operand_sum(calls, code, "rdi", at)
+    return place is not None and len(place[1]) == 1 and place[0] > 0
+
+
+def _checkers(
+    calls: Calls,
+    known: IndexLimits,
+    other: ModuleFunction,
+    target: int,
+    registers: set[str],
+    own: dict[int, ModuleFunction],
+) -> Iterator[Teller]:
+    """Functions that are asked about the number before it is told to a writer.
+
+    :param other: who tells it
+    :param target: where the writer begins
+    :param own: the module's functions, by where they begin
+    """
+    code = calls.function(other.start)
+    if code is None:
+        return
+    told = {
+        source_of(calls, code, register, at)
+        for at, row in enumerate(code.instructions)
+        if row.target == target
+        for register in registers
+    } - {None}
+    for at, row in enumerate(code.instructions):
+        asked = own.get(row.target or 0) if row.is_call and row.target != target else None
+        inner = calls.function(asked.start) if asked is not None else None
+        for register in ARGUMENTS[:4] if inner is not None else ():
+            if inner is None or source_of(calls, code, register, at) not in told:
+                continue
+            root = ("entered", register)
+            most = known.of(inner, root, 0).most or answered(calls, inner, root).most
+            if most and asked is not None:
+                yield Teller(base_name(asked.name), most, compared=True)
 
 
 def _key(found: Taken) -> int | None:

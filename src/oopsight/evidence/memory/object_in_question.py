@@ -12,6 +12,8 @@ from oopsight.evidence.corruption.head_overrun import among_others, head_overrun
 from oopsight.evidence.corruption.list_holder import list_holder
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
+from oopsight.evidence.corruption.text_behind import text_behind
+from oopsight.evidence.corruption.text_writers import letters
 from oopsight.evidence.corruption.written_over import written_over
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -101,6 +103,8 @@ def in_question(
     on_path = [frame.module or "" for frame in path]
     if ran is None:
         ran = _overran_entry(session, modules, flow, on_path)
+    if ran is None:
+        ran = _overran_somewhere(session, modules, flow)
     again = _anothers(session, modules, flow, ran, on_path)
     if again is not None:
         return again
@@ -303,6 +307,21 @@ def _overran_entry(
         session, modules, one, field, None
     )
     return None if found is None else ("its list pointer leads nowhere", one, found)
+
+
+def _overran_somewhere(session: Session, modules: Modules, flow: DataFlow | None) -> _Ran | None:
+    """What lies behind an object of a module, and holds a text that was met as a pointer."""
+    if flow is None or not flow.of_a_pointer or flow.first.held_in is not None:
+        return None
+    value = flow.first.end.value if flow.first.end is not None else flow.first.value
+    if value is None or not letters(int(value)):
+        return None
+    for at in text_behind(session, modules, int(value)):
+        one = owner_of(session, modules, at).slab
+        found = overrun_of(session, modules, one, at) if one is not None else None
+        if one is not None and found is not None and not one.freed:
+            return "it may have held the bad pointer", one, found
+    return None
 
 
 def _overran(session: Session, modules: Modules | None, flow: DataFlow | None) -> _Ran | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _POISON_FREE = 0x6B  # include/linux/poison.h
 _POISON_END = 0xA5
 _MOST_OBJECT_BYTES = 8192
+_PAGE = 4096
 # Who allocates stacks in the vmalloc area (CONFIG_VMAP_STACK).
 _STACK_MAKERS = {
     "irq_init_percpu_irqstack": "an interrupt stack",
@@ -386,6 +387,18 @@ def same_area(session: Session, one: int, other: int) -> bool:
         return bool(area) and bool(area.va_start <= other < area.va_end)
     except (FaultError, LookupError, ValueError, AttributeError, SymbolError):
         return False
+
+
+def area_bounds(session: Session, address: int) -> tuple[int, int] | None:
+    """Where an area of vmalloc begins, and ends without its guard page."""
+    from drgn import FaultError
+    from drgn.helpers.linux.mm import find_vmap_area
+
+    try:
+        area = find_vmap_area(session.prog, address)
+        return (int(area.va_start), int(area.va_end) - _PAGE) if area else None
+    except (FaultError, LookupError, ValueError, AttributeError, SymbolError):
+        return None
 
 
 def area_caller(session: Session, address: int) -> int | None:

@@ -29,6 +29,7 @@ _GAP = 512
 """After so many bytes without code the rest of the page is taken for data."""
 _PAGE = 4096
 _NUMBER = re.compile(r"0x[0-9a-f]+")
+_IMMEDIATE = re.compile(r"-?(?:0x[0-9a-f]+|\d+)")
 _RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+)\]")
 # Stores of a byte or word through a pointer, as loops that copy make them.
 _STORE = re.compile(
@@ -41,6 +42,12 @@ _SET = re.compile(r"(?P<register>[re]\w+)(?:, |$)")
 _MOVES_ON = ("add", "sub", "and", "inc", "dec")
 _LOWER_HALF = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")}
 _MASK = (1 << 64) - 1
+_MOVED = re.compile(r"\[r\w+ \+ r\w+(?:\*\d)?(?: [+-] \w+)?\]")
+_ROOM_IN = {
+    **dict.fromkeys(("snprintf", "scnprintf", "vsnprintf", "vscnprintf"), "rsi"),
+    **dict.fromkeys(("strscpy", "sized_strscpy", "strncpy", "strlcpy"), "rdx"),
+}
+"""Of functions that are told how much room there is, the register that says it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,9 @@ class ModuleFunction:
     """Whether it copies byte by byte, as text is."""
     own: frozenset[str] = frozenset()
     """Those of :attr:`calls` that are the module's own: their names say nothing."""
+    runs_on: frozenset[str] = frozenset()
+    """Those of :attr:`calls` that it tells the same room each time, as a number, and an address
+    that it moves on."""
 
     @property
     def outside(self) -> frozenset[str]:
@@ -120,6 +130,8 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
     stores: dict[int, Store] = {}
     widths: set[int] = set()
     filled: set[str] = set()
+    runs_on: set[str] = set()
+    last: dict[str, tuple[str, str]] = {}
     stack = {"rsp"}  # registers that hold addresses on the function's own stack
     rows = list(disassemble(code, start))
     for address, raw, mnemonic, operands, _ in rows:
@@ -136,10 +148,13 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
                 calls.add(called[0])
                 if any(low <= target < high for low, high in module.ranges):
                     own.add(called[0])
-                if "rdi" not in stack:
+                if filled_by(called[0]) not in stack:
                     filled.add(called[0])
+                if _runs_on(called[0], last):
+                    runs_on.add(called[0])
             if mnemonic == "call":
                 stack.difference_update(CALLER_SAVED)
+                last.clear()
             continue
         if mnemonic.startswith("rep ") and ("stos" in mnemonic or "movs" in mnemonic):
             width = _STRING.search(operands)
@@ -150,19 +165,10 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
             index = store["index"]
             used = {store["base"], *((index.removeprefix(" + "),) if index else ())}
             stores[address] = Store(frozenset(used), _WIDTHS[store["width"]])
-            indexed = indexed or index is not None
+            indexed = indexed or index is not None or _is_moved(*last.get(store["base"], ("", "")))
         _follow(stack, mnemonic, operands)
-        relative = _RELATIVE.search(operands)
-        if relative:
-            distance = int(relative[2], 16) * (1 if relative[1] == "+" else -1)
-            refers.add((address + len(raw) + distance) & _MASK)
-        else:
-            for number in _NUMBER.finditer(operands):
-                value = int(number[0], 16)
-                before = operands[: number.start()]
-                value = -value & _MASK if before.endswith(("-", "- ")) else value
-                if in_kernel_half(value):
-                    refers.add(value)
+        _keep(last, mnemonic, operands)
+        refers.update(_referred(address + len(raw), operands))
     widths |= written_in_loops(rows, loops, stores)
     return ModuleFunction(
         name=name,
@@ -174,7 +180,60 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
         indexed=indexed,
         bytewise=1 in widths,
         own=frozenset(own),
+        runs_on=frozenset(runs_on),
     )
+
+
+def _referred(end: int, operands: str) -> Iterator[int]:
+    """Addresses in the kernel's half that an instruction takes or accesses.
+
+    :param end: where the instruction ends
+    """
+    relative = _RELATIVE.search(operands)
+    if relative:
+        distance = int(relative[2], 16) * (1 if relative[1] == "+" else -1)
+        yield (end + distance) & _MASK
+        return
+    for number in _NUMBER.finditer(operands):
+        value = int(number[0], 16)
+        before = operands[: number.start()]
+        value = -value & _MASK if before.endswith(("-", "- ")) else value
+        if in_kernel_half(value):
+            yield value
+
+
+def filled_by(called: str) -> str:
+    """The register with the address of what a function fills."""
+    return "rdx" if called.lstrip("_") in ("sscanf", "vsscanf") else "rdi"
+
+
+def _runs_on(called: str, last: dict[str, tuple[str, str]]) -> bool:
+    """Whether a function is told the same room however far on it begins.
+
+    :param last: what set each register
+    """
+    size = _ROOM_IN.get(called.lstrip("_"))
+    if size is None or size not in last or "rdi" not in last:
+        return False
+    set_by, number = last[size]
+    fixed = set_by == "mov" and _IMMEDIATE.fullmatch(number.partition(", ")[2]) is not None
+    return fixed and _is_moved(*last["rdi"])
+
+
+def _is_moved(mnemonic: str, operands: str) -> bool:
+    """Whether an instruction adds what is not a number of the code's to a pointer."""
+    added = operands.partition(", ")[2]
+    if mnemonic == "lea":
+        return _MOVED.fullmatch(added) is not None
+    return mnemonic == "add" and _IMMEDIATE.fullmatch(added) is None
+
+
+def _keep(last: dict[str, tuple[str, str]], mnemonic: str, operands: str) -> None:
+    """Keep what set a register."""
+    changed = _SET.match(operands) if mnemonic not in ("cmp", "test", "push") else None
+    if changed is not None:
+        name = changed["register"]
+        last[_LOWER_HALF.get(name, name.removesuffix("d"))] = mnemonic, operands
 
 
 def _follow(stack: set[str], mnemonic: str, operands: str) -> None:

@@ -201,7 +201,8 @@ def writer_rank(one: ModuleFunction, bases: set[int]) -> int | None:
 
     :param bases: addresses of variables that hold what was written to
     """
-    free, bounded = one.copies or _fills(one, _COPIES), _fills(one, _BOUNDED)
+    free = one.copies or bool(one.runs_on) or _fills(one, _COPIES)
+    bounded = _fills(one, _BOUNDED)
     if not free and not bounded:
         return None
     # Who copies with a limit knows of limits.

@@ -17,6 +17,28 @@ _MASK = (1 << 64) - 1
 
 def search(look: Look) -> None:
     """``debugfs_create_file()`` leaves them, ``debugfs_remove()`` takes them back."""
+    for path, dentry in _dentries(look):
+        _search_file(look, dentry, path)
+
+
+def files(look: Look) -> Iterator[tuple[str, int, int]]:
+    """Path, ``struct inode`` and operations of each file."""
+    for path, dentry in _dentries(look):
+        inode = look.read(_DENTRY, dentry, "d_inode")
+        data = look.read(_DENTRY, dentry, "d_fsdata")
+        if not inode:
+            continue
+        if data & _FLAG:
+            yield path, inode, data & ~_FLAG
+        elif data and look.has("struct debugfs_fsdata", "real_fops"):
+            yield path, inode, look.read("struct debugfs_fsdata", data, "real_fops")
+        elif look.has("struct debugfs_inode_info", "real_fops"):
+            info = inode - look.offset("struct debugfs_inode_info", "vfs_inode")
+            yield path, inode, look.read("struct debugfs_inode_info", info, "real_fops")
+
+
+def _dentries(look: Look) -> Iterator[tuple[str, int]]:
+    """Path and ``struct dentry`` of all that lies in debugfs."""
     mount = look.variable("debugfs_mount", "struct vfsmount *")
     if not mount:
         return
@@ -30,7 +52,7 @@ def search(look: Look) -> None:
             for dentry in _children(look, directory):
                 name = look.string(look.read(_DENTRY, dentry, "d_name.name"))
                 below = f"{path}/{name}"
-                _search_file(look, dentry, below)
+                yield below, dentry
                 waiting.append((below, dentry))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator
 
 from oopsight.evidence.registries import Look
 from oopsight.walk import MOST_NETWORKS, each_once
@@ -18,6 +19,12 @@ _IS_DIRECTORY = 0o040000
 
 def search(look: Look) -> None:
     """``register_sysctl()`` leaves them, ``unregister_sysctl_table()`` takes them back."""
+    for path, entry in entries(look):
+        look.all_at(_TABLE, entry, _POINTERS, path)
+
+
+def entries(look: Look) -> Iterator[tuple[Callable[[], str], int]]:
+    """What each of the tables' entries is called, and where it is."""
     from drgn.helpers.linux.net import for_each_net
 
     root = look.variable("sysctl_table_root", "struct ctl_table_root").address_
@@ -44,7 +51,7 @@ def search(look: Look) -> None:
                     continue
                 entry = table + row * ((node - first) // size)
                 below = functools.partial(_path, look, path, entry)
-                look.all_at(_TABLE, entry, _POINTERS, below)
+                yield below, entry
                 mode = look.prog.read(entry + mode_at, 2)
                 if int.from_bytes(mode, "little") & 0o170000 == _IS_DIRECTORY:
                     waiting.append((below(), header))
