@@ -21,7 +21,6 @@ from oopsight.diagnosis.doers import (
     makers_that_omit,
     managers,
     mappers,
-    null_by_right,
     owned_twice,
     putters,
     putters_leaving,
@@ -29,9 +28,9 @@ from oopsight.diagnosis.doers import (
     sharers,
     traces_of,
     uncounted,
-    who_left_it_null,
     who_takes_and_gives_back,
 )
+from oopsight.diagnosis.left_null import null_by_right, who_left_it_null
 from oopsight.evidence import Address
 from oopsight.evidence.modules.copied_mappings import CopiedMapping
 from oopsight.evidence.modules.doers import Doers
@@ -241,6 +240,18 @@ def test_who_can_have_left_a_field_null() -> None:
     assert [one.function for one in who_left_it_null(skipping, ABSENT)][-2:] == [
         "rec_attach", "rec_clone",
     ]  # fmt: skip
+    # Whom it is handed to in place of others, then who says that all went well, then the rest.
+    several = replace(
+        DOERS, siblings=("rec_polled",), silent=("rec_bind",), unstored=("rec_plug",),
+        unfinished=("rec_init",), omits=("rec_clone",),
+    )  # fmt: skip
+    assert [one.function for one in who_left_it_null(several, ABSENT)] == [
+        "rec_polled", "rec_bind", "rec_clone", "rec_plug", "rec_init",
+    ]  # fmt: skip
+    # Who has another make it known first.
+    after = replace(FIELD, way=0, after=(KeptBy("rec_add", "rec_register", checked=True),))
+    (found,) = who_left_it_null(replace(DOERS, fields=(after,)), ABSENT)
+    assert (found.function, found.why) == ("rec_add", "calls rec_register before it sets the field")
     # An offset at which so many store zero is of several kinds of objects.
     many = replace(field, clears=("a", "b", "c", "d"))
     assert who_left_it_null(replace(doers, fields=(many,)), ABSENT) == []

@@ -10,8 +10,11 @@ from oopsight.kernel.skipped_store import (
     FREES,
     RETURNS,
     STORES,
+    hollow,
     left_out,
+    silent,
     skipped,
+    unfinished,
 )
 
 DOES = {
@@ -98,3 +101,54 @@ def test_a_part_of_a_new_object_that_is_left_out_on_some_ways() -> None:
     assert not parts(first, "call mutex_lock", "90909090909090909090")
     # By a store to it.
     assert not parts("48896b28 9090909090909090909090909090")
+
+
+def given(*parts: str) -> tuple[int, ...]:
+    """For a member at 0x40 of what was given, of which what lies at 0x50 must be stored to."""
+    return unfinished(function(*parts), {0x40}, 0x10, does)
+
+
+SET_UP = ("488d7f40", "call mutex_lock", "31c0 c3")  # lea rdi, [rdi + 0x40]; return 0
+
+
+def test_a_member_of_what_was_given_is_not_set_up_on_some_way() -> None:
+    # if (rsi) return -ENOMEM; then the member is set up
+    assert given("4885f6 7406 b8f4ffffff c3", *SET_UP)
+    assert given(*SET_UP) == ()
+    assert given("4885f6 7406 b8f4ffffff c3 488d7f40", "jmp mutex_lock")
+    # By a store of its own; of another member nothing is wanted.
+    assert given("4885f6 7406 b8f4ffffff c3 48897750 31c0 c3")
+    assert given("4885f6 7406 b8f4ffffff c3 48897760 31c0 c3") == ()
+
+
+def quiet(*parts: str) -> tuple[int, ...]:
+    return silent(function(*parts), 0x20, does)
+
+
+PUT = "48897720 31c0 c3"  # [rdi + 0x20] = rsi; return 0
+
+
+def test_success_is_told_without_the_pointer_that_others_ways_put_there() -> None:
+    refuse = "4885d2 7406 b8f4ffffff c3"  # if (rdx) return -ENOMEM
+    leave = "4885f6 7503 31c0 c3"  # if (!rsi) return 0
+    assert len(quiet(refuse, leave, PUT)) == 1
+    # It never tells of a failure.
+    assert quiet(leave, PUT) == ()
+    # It does something else instead: [rdi + 0x28] = edx
+    assert quiet(refuse, "4885f6 7506 895728 31c0 c3", PUT) == ()
+
+
+def empty(*parts: str) -> tuple[int, ...]:
+    return hollow(function("53 4889fb", *parts), 0x20, does)
+
+
+def test_success_is_told_although_what_was_stored_is_null() -> None:
+    # [rbx + 0x20] = helper(); if it is NULL, the one, else return 1
+    def stores(*when_null: str) -> tuple[int, ...]:
+        code = ("call helper", "48894320 4885c0 7407 b801000000 5b c3")
+        return empty(*code, *when_null)
+
+    assert stores("31c0 5b c3")
+    assert stores("b8f4ffffff 5b c3") == ()
+    # It has given up, and frees what it has made.
+    assert stores("4889df", "call kfree_skb", "31c0 5b c3") == ()

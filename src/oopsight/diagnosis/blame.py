@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
 from oopsight.evidence import Missing
+from oopsight.evidence.corruption.head_taken import HeadTaken
 from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
@@ -130,6 +131,7 @@ def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) 
     frames = frame_culprits(backtrace, f"was given {what}")
     # A value whose trace was lost in the callers of the fault came from there or from further out.
     if not found and outermost >= 0:
+        found.extend(_without_frame(flow, backtrace, what))
         outer = [f for f in backtrace.blamable if f.index >= outermost]
         found.extend(
             Culprit(f.module, base_name(f.function), f.source, None, f"had {what} first, as far "
@@ -137,6 +139,16 @@ def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) 
             for f in outer[:1]
         )  # fmt: skip
     return merge(found, frames)
+
+
+def _without_frame(flow: DataFlow | Missing, backtrace: Backtrace, what: str) -> Iterator[Culprit]:
+    """The module's function that had the value first, and jumped on to where it was used."""
+    way = flow.first if isinstance(flow, DataFlow) else None
+    if way is None or way.module is None or way.ended == "lost":
+        return
+    name = base_name(way.function)
+    if name not in {base_name(frame.function) for frame in backtrace.crash_path}:
+        yield Culprit(way.module, name, None, None, f"had {what} first")
 
 
 def frame_culprits(backtrace: Backtrace, why: str, most: int = 3) -> list[Culprit]:
@@ -251,6 +263,20 @@ def taken_for_own(taken: TakenForOwn | Missing, steps: list[Step]) -> list[Culpr
         tells = f"{taken.function} goes by its answer, and takes an object of {taken.owner}"
         found.append(Culprit(taken.module, taken.asked, None, None, tells))
     return found
+
+
+def head_taken(taken: HeadTaken | Missing, steps: list[Step]) -> list[Culprit]:
+    """Who took the head of a list for one of its entries.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(taken, Missing):
+        return []
+    what = "which is empty: it leads to itself" if taken.empty else "to which the last entry leads"
+    claim = f"{taken.head} ({taken.owner.detail}) is the head of a list, {what}"
+    steps.append(Step(f"{claim}; {taken.function} took it for an entry", (taken.memory,)))
+    why = "takes the head of a list for one of its entries"
+    return [Culprit(taken.module, base_name(taken.function), None, None, why)]
 
 
 def object_steps(one: SlabObject, thing: str, *records: str) -> list[Step]:

@@ -19,12 +19,9 @@ from oopsight.evidence.pointers import LogPointer
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
-_NO_FIELD = FieldDoers(0, None, "", (), (), (), ())
 TASKS = "task_struct"
 """The slab cache of the kernel's tasks."""
-_OMITS = "makes such objects, and does not set the field that others who make them set"
-_MOST_CLEAR = 3
-"""More than so many functions that store zero at an offset have to do with other objects, too."""
+OMITS = "makes such objects, and does not set the field that others who make them set"
 _MOST_UNTAKEN = 2
 """Of more, their module has a way of its own to take references."""
 _Told = dict[tuple[str | None, str | None], LeftIn]
@@ -359,74 +356,11 @@ def keepers_of_freed(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit
     ]
 
 
-def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[Culprit]:
-    """Who can have left the field NULL that a pointer was read from, most suspect first.
-
-    Who does not always stop what meets the pointer, where who takes it away relies on that; who
-    takes it away and puts another there, which may fail in between; who only takes it away; who
-    fills it after it has made the object known; who stores what a call returned without a look at
-    it; who returns with success and has not set it, as it does on other ways; who puts the object
-    in place as it got it, where others set the field then; who makes such an object and leaves the
-    field alone that others set.
-    """
-    if isinstance(doers, Missing):
-        return []
-    field = doers.field(0) or _NO_FIELD
-    if len(field.clears) > _MOST_CLEAR:
-        return []
-    late = [
-        Culprit(
-            doers.module, one.function, None, None, f"calls {one.called} before it sets the field"
-        )
-        for one in field.late
-    ]
-    # Whoever has it stopped takes the pointer away in good faith.
-    trusting = set(doers.stops) & {*field.clears, *field.clear_by, *field.replaces}
-    running = doers.stops_for_others if trusting else ()
-    itself = [name for name in field.replaces if name in field.clears]
-    through = [name for name in field.replaces if name not in field.clears]
-    reasons = (
-        (running, "stops on some ways only what then met the pointer, and others rely on it"),
-        (itself, "clears the field before it has another pointer for it"),
-        (field.clears, "clears the field"),
-        (through, "has the field cleared by one function, and set by another"),
-        (field.untested, "stores in the field what a call returned, and does not compare it with"
-         " NULL"),
-        (doers.skips, "returns with success on some way and has not set the field, although it has"
-         " what it puts there on others"),
-        (doers.installs, "puts such an object in place and does not set its field, where others who"
-         " do so set it"),
-        (field.handed_on, "stores in the field what it read elsewhere, and does not compare it with"
-         " NULL"),
-        (doers.omits, _OMITS),
-        (doers.registers, "registered the callback that met it, with what it is called for"),
-    )  # fmt: skip
-    groups = [
-        [Culprit(doers.module, name, None, None, why) for name in names] for names, why in reasons
-    ]
-    groups.insert(2, late)
-    return merge(*(sorted(group, key=lambda one: said(one, prints) is None) for group in groups))
-
-
-def null_by_right(doers: Doers | Missing, users: set[str]) -> tuple[str, ...]:
-    """Who takes NULL for a value that the field may have, where a user of it does not.
-
-    Nobody, where it is only NULL because somebody fills it late, or with what he did not look at;
-    nor where a user on the way to the crash compares it too: then it was cleared meanwhile.
-
-    :param users: functions on the crash path
-    """
-    field = doers.field(0) if isinstance(doers, Doers) else None
-    if field is None or field.late or field.untested or users & set(field.checks):
-        return ()
-    return field.checks
-
-
 def makers_that_omit(doers: Doers | Missing) -> list[Culprit]:
     """Who makes such objects and does not set the field that was found wrong, where others do."""
     if isinstance(doers, Missing):
         return []
-    return [Culprit(doers.module, name, None, None, _OMITS) for name in doers.omits]
+    return [Culprit(doers.module, name, None, None, OMITS) for name in doers.omits]
 
 
 def who_takes_and_gives_back(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit]:

@@ -60,8 +60,8 @@ def omission(
     if not ends:
         return None
     before = came_from(function)
-    leading = _closure(ends, before) & reached - wanted
-    alone = leading - _closure(wanted, before)
+    leading = closure(ends, before) & reached - wanted
+    alone = leading - closure(wanted, before)
     changes = [function.code[at] for at in sorted(alone) if stores(function.code[at])]
     places = [(row, memory_place(row, function.registers(row.address))) for row in changes]
     shared = [(row, place) for row, place in places if place is None or place.base != FRAME]
@@ -95,7 +95,11 @@ def _reached(function: Function, begin: list[int], stops: frozenset[int]) -> set
     return seen
 
 
-def _closure(begin: Iterable[int], before: dict[int, list[int]]) -> set[int]:
+def closure(begin: Iterable[int], before: dict[int, list[int]]) -> set[int]:
+    """All places from which the code can come to one of some.
+
+    :param before: by a place, those from which it goes on there
+    """
     seen: set[int] = set()
     ways = list(begin)
     while ways:

@@ -5,12 +5,13 @@ Each way is followed with what registers hold on it and what comparisons tell of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.disassembler import IMMEDIATE, REGISTER
+from oopsight.kernel.loop_ends import came_from
 from oopsight.kernel.machine_code import (
     BELOW_ERRORS,
     FRAME,
@@ -29,6 +30,7 @@ from oopsight.kernel.machine_code import (
     result_of,
     stores,
 )
+from oopsight.kernel.omissions import closure
 
 ALLOCATES, FAILS, FREES, RETURNS, STORES = "allocates", "fails", "frees", "returns", "stores"
 Does = Callable[[int | None, str], str | None]
@@ -38,6 +40,9 @@ a return."""
 
 _MOST_STATES = 6000
 _NEGATIVE_INT = 1 << 31
+_MASK_INT = (1 << 32) - 1
+_GIVEN = "given"
+_WORD = 8
 ZERO, SET, ERROR, NEGATIVE = "zero", "set", "error", "negative"
 # What a jump tells of the result that was compared, where it is taken and where it is not.
 _TELLS = {
@@ -91,6 +96,41 @@ def left_out(function: Function, offset: int, size: int, does: Does) -> tuple[in
     return _Making(function, offset, size, does).walk()
 
 
+def unfinished(
+    function: Function, begins: Collection[int], inside: int, does: Does
+) -> tuple[int, ...]:
+    """Where it returns, however that be, and has not set up a member of what it was given.
+
+    :param begins: of the member, from what it was given
+    :param inside: how far in the member is what must have been stored to, in bytes
+    :param does: :data:`STORES` for what sets up that to which one of its arguments points
+    :return: none as well where there are too many ways
+    """
+    return _Given(function, begins, inside, does).walk()
+
+
+def hollow(function: Function, key: int, does: Does) -> tuple[int, ...]:
+    """Where it says that all went well, and what it has put into the field is known to be NULL.
+
+    :param key: the field's offset as the code has it, or the variable's address
+    :return: none as well where there are too many ways
+    """
+    return _Hollow(function, key, does).walk()
+
+
+def silent(function: Function, key: int, does: Does) -> tuple[int, ...]:
+    """Where it says that all went well, and has not put a pointer into the field of what it has.
+
+    Of a function that on other ways puts it there, and on others says that it has failed.
+
+    :param key: the field's offset as the code has it, or the variable's address
+    :return: none as well where there are too many ways
+    """
+    walk = _Silent(function, key, does)
+    found = walk.walk()
+    return found if walk.fails else ()
+
+
 class _Walk:
     def __init__(self, function: Function, key: int, does: Does) -> None:
         self._function = function
@@ -110,7 +150,7 @@ class _Walk:
             state, registers = waiting.pop()
             instruction = self._function.code.get(state.at)
             key = (state, results(registers))
-            if instruction is None or key in seen or state.stored:
+            if instruction is None or key in seen or self._is_over(state):
                 continue
             if len(seen) > _MOST_STATES:
                 return ()
@@ -167,7 +207,7 @@ class _Walk:
             return self._call(instruction, state, registers)
         if instruction.mnemonic.startswith("j"):
             return state, registers
-        stored = self._stores(instruction, registers)
+        stored = state.stored or self._stores(instruction, registers)
         flags = compared(instruction, registers, state.compared)
         assign_all(instruction, registers)
         return state._replace(stored=stored, compared=flags), registers
@@ -187,8 +227,12 @@ class _Walk:
         known = frozenset(one for one in state.known if one[0] != result)
         if result in self._wanted:
             got.add(result)
-        stored = self._sets(instruction, registers)
+        stored = state.stored or self._sets(instruction, registers)
         return State(state.at, stored, frozenset(got), known, None), left
+
+    def _is_over(self, state: State) -> bool:
+        """Whether nothing more is to be learnt on a way."""
+        return state.stored
 
     def _sets(self, call: Instruction, registers: Registers) -> bool:  # noqa: ARG002  # others do
         """Whether a call has the field set."""
@@ -246,6 +290,134 @@ class _Making(_Walk):
 
     def _is_part(self, place: Expression | None) -> bool:
         return place is not None and place.base in self._wanted and place.offset in self._part
+
+
+class _Given(_Walk):
+    """The ways of a function that sets up a member of what it was given."""
+
+    def __init__(
+        self, function: Function, begins: Collection[int], inside: int, does: Does
+    ) -> None:
+        self._begins = begins
+        self._places = {begin + inside for begin in begins}
+        super().__init__(function, next(iter(begins)), does)
+
+    def _belongs(self, instruction: Instruction, registers: Registers) -> set[str]:
+        calls = instruction.mnemonic in ("call", "jmp")
+        does = self._sets if calls else self._stores
+        return {instruction.mnemonic} if does(instruction, registers) else set()
+
+    def _stores(self, instruction: Instruction, registers: Registers) -> bool:
+        place = memory_place(instruction, registers) if stores(instruction) else None
+        return self._is_given(place) and place is not None and place.offset in self._places
+
+    def _sets(self, call: Instruction, registers: Registers) -> bool:
+        if not super()._sets(call, registers):
+            return False
+        given = (registers.get(name) for name in ARGUMENTS)
+        return any(self._is_given(one) and one.offset in self._begins for one in given if one)
+
+    @staticmethod
+    def _is_given(place: Expression | None) -> bool:
+        return place is not None and place.base not in ("", FRAME) and not is_result(place)
+
+    def _succeeds(self, instruction: Instruction, registers: Registers, _: State) -> bool:
+        return instruction.mnemonic == "ret" or not self._sets(instruction, registers)
+
+
+class _Hollow(_Walk):
+    """The ways of a function that stores what a call returned, and looks whether that is NULL."""
+
+    def __init__(self, function: Function, key: int, does: Does) -> None:
+        self._put: set[str] = set()
+        super().__init__(function, key, does)
+
+    def _belongs(self, instruction: Instruction, registers: Registers) -> set[str]:
+        # Where a loop goes on from entry to entry, only its ways tell where that is stored.
+        result = self._result(instruction, registers)
+        return {result.base} if result is not None else set()
+
+    @staticmethod
+    def _result(instruction: Instruction, registers: Registers) -> Expression | None:
+        """What a call returned, and is stored as it is."""
+        if instruction.mnemonic != "mov" or not stores(instruction):
+            return None
+        operand = instruction.operands[1]
+        value = registers.get(register_of(operand.reg) or "") if operand.type == REGISTER else None
+        whole = instruction.operands[0].size == _WORD and value is not None and not value.offset
+        return value if whole and value is not None and is_result(value) else None
+
+    def _stores(self, instruction: Instruction, registers: Registers) -> bool:
+        result = self._result(instruction, registers)
+        place = memory_place(instruction, registers) if result is not None else None
+        if result is None or place is None or place.base == FRAME:
+            return False
+        known = {place.offset, instruction.operands[0].mem.disp & MASK}
+        if self._key in known:
+            self._put.add(result.base)
+        return self._key in known
+
+    def _is_over(self, _: State) -> bool:
+        return False
+
+    def _call(
+        self, instruction: Instruction, state: State, registers: Registers
+    ) -> tuple[State, Registers]:
+        # Who frees something has given up, whatever it returns.
+        if self._does(direct_target(instruction), "rdi") == FREES:
+            state = state._replace(got=state.got | {FREES})
+        return super()._call(instruction, state, registers)
+
+    def _succeeds(self, instruction: Instruction, registers: Registers, state: State) -> bool:
+        result = registers.get("rax")
+        if instruction.mnemonic == "jmp" or result is None or result.base or not state.stored:
+            return False
+        if FREES in state.got:
+            return False
+        empty = any((base, ZERO) in state.known for base in self._put)
+        return empty and not result.offset & _NEGATIVE_INT
+
+
+class _Silent(_Walk):
+    """The ways of a function that puts a pointer into what it was given.
+
+    One that stores elsewhere instead has done something else, as it was told to.
+    """
+
+    fails = False
+
+    def __init__(self, function: Function, key: int, does: Does) -> None:
+        super().__init__(function, key, does)
+        code = function.code.items()
+        puts = [at for at, one in code if self._puts(one, function.registers(at))]
+        self._before = closure(puts, came_from(function))
+
+    def _is_over(self, _: State) -> bool:
+        return False  # how it says that it failed, one that has stored may tell
+
+    def _puts(self, instruction: Instruction, registers: Registers) -> bool:
+        puts = instruction.mnemonic == "mov" and super()._stores(instruction, registers)
+        place = memory_place(instruction, registers) if puts else None
+        return place is not None and place.base not in ("", FRAME) and not is_result(place)
+
+    def _belongs(self, instruction: Instruction, registers: Registers) -> set[str]:
+        return {_GIVEN} if self._puts(instruction, registers) else set()
+
+    def _stores(self, instruction: Instruction, registers: Registers) -> bool:
+        if self._puts(instruction, registers):
+            return True
+        place = memory_place(instruction, registers) if stores(instruction) else None
+        elsewhere = place is not None and place.base != FRAME
+        return elsewhere and instruction.address not in self._before
+
+    def _succeeds(self, instruction: Instruction, registers: Registers, state: State) -> bool:
+        result = registers.get("rax")
+        if instruction.mnemonic == "jmp" or result is None:
+            return False
+        known = {what for base, what in state.known if base == result.base}
+        negative = not result.base and result.offset & _NEGATIVE_INT
+        self.fails = self.fails or bool(negative or known & {SET, ERROR, NEGATIVE})
+        return not state.stored and not result.base and not result.offset & _MASK_INT
 
 
 def results(registers: Registers) -> frozenset[tuple[str, Expression]]:

@@ -9,6 +9,7 @@ from handmade_facts import data_flow, flow_step, frame, module, modules, owner, 
 from oopsight.diagnosis import Certainty, Clear, Finding
 from oopsight.diagnosis.rules.null_dereference import null_dereference
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.corruption.head_taken import HeadTaken
 from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.fault import Fault, Operand
@@ -45,8 +46,10 @@ FRAME = Frame(
 TRACE = Backtrace((FRAME,), (("rdi", Address(0)),), interrupted=True, exception="page_fault")
 
 
-def decided(*facts: Any, head: Any = NONE, doers: Any = NONE, unfilled: Any = NONE) -> Any:
-    return null_dereference(*facts, head, doers, NONE, NONE, NONE, unfilled, NONE)
+def decided(
+    *facts: Any, head: Any = NONE, doers: Any = NONE, unfilled: Any = NONE, entry: Any = NONE
+) -> Any:
+    return null_dereference(*facts, head, doers, NONE, NONE, NONE, unfilled, NONE, entry)
 
 
 def test_a_zero_base_register_is_a_null_pointer() -> None:
@@ -167,6 +170,16 @@ def test_who_is_registering_the_callback_has_not_set_it_up_yet() -> None:
     assert finding.culprits[0].function == "note_event"
 
 
+def test_who_took_the_head_of_a_list_for_an_entry_comes_first() -> None:
+    held = owner(0xFFFF888000001000, "slab")
+    flow = data_flow(way(flow_step("loaded", "set_rate", 0, "gamma"), held_in=held))
+    link = BytesPointer(Address(0x2000), "00" * 8)
+    entry = HeadTaken(Address(0x2000), owner(0x2000, "module"), link, False, "gamma", "find_rate")
+    finding = decided(FAULT, TRACE, flow, NONE, NONE, entry=entry)
+    assert finding.culprits[0].function == "find_rate"
+    assert "to which the last entry leads" in finding.chain[-1].claim
+
+
 def test_who_was_to_fill_a_variable_comes_before_its_owner() -> None:
     step = flow_step("set", "set_rate", 0, "gamma")
     flow = data_flow(way(step, ended="set"))
@@ -175,3 +188,11 @@ def test_who_was_to_fill_a_variable_comes_before_its_owner() -> None:
     assert [c.function for c in finding.culprits] == ["rate_of", "set_rate"]
     assert (finding.certainty, finding.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
     assert decided(FAULT, TRACE, flow, NONE, NONE).certainty is Certainty.SHOWN
+
+
+def test_who_read_it_in_a_header_s_function_and_jumped_on_has_no_frame() -> None:
+    header = "include/linux/workqueue.h:515"
+    step = flow_step("loaded", "post", 0, "gamma", source=header)
+    flow = data_flow(way(step, held_in=owner(0xFFFF888000001000, "slab"), function="post"))
+    finding = decided(FAULT, TRACE, flow, NONE, NONE)
+    assert [c.function for c in finding.culprits][:2] == ["post", "set_rate"]

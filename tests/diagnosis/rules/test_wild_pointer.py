@@ -15,6 +15,7 @@ from handmade_facts import (
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.wild_pointer import wild_pointer
 from oopsight.evidence import Address
+from oopsight.evidence.corruption.head_taken import HeadTaken
 from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.stray_stores import StrayStore, StrayStores
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
@@ -32,7 +33,7 @@ FAULT = fault(None, exception="general_protection")
 def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
     step = flow_step("loaded", "walk", TEXT, agrees=False)
     flow = data_flow(way(step, name="struct node.next"), bad=owner(TEXT, "non-canonical"))
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 10)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 11)
     assert isinstance(finding, Finding)
     assert (finding.depth, finding.certainty) == (Depth.MECHANISM, Certainty.POSSIBLE)
     assert "struct node.next" in finding.summary
@@ -42,13 +43,13 @@ def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
 
 def test_memory_that_is_there_is_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", 1)), bad=owner(0xFFFF888000000000, "slab"))
-    assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 10), Clear)
+    assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 11), Clear)
 
 
 def test_other_exceptions_are_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", TEXT)), bad=owner(TEXT, "non-canonical"))
     other = fault(None, exception="divide_error")
-    assert isinstance(wild_pointer(other, backtrace(), flow, *[ABSENT] * 10), Clear)
+    assert isinstance(wild_pointer(other, backtrace(), flow, *[ABSENT] * 11), Clear)
 
 
 def test_memory_that_was_never_written_is_recognised() -> None:
@@ -58,7 +59,7 @@ def test_memory_that_was_never_written_is_recognised() -> None:
         FAULT,
         backtrace(),
         data_flow(way(flow_step("loaded", "f", fresh)), bad=bad),
-        *[ABSENT] * 10,
+        *[ABSENT] * 11,
     )
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.INFERRED
@@ -69,13 +70,13 @@ def test_an_index_is_no_pointer_and_one_of_the_users_is_told() -> None:
     fault_ = fault(0xFDC02DF070)
     step = flow_step("loaded", "vlan_ioctl", 0x7F000000000)
     flow = data_flow(way(step, name="struct pt_regs.dx"), bad=led_to, subject="index")
-    finding = wild_pointer(fault_, backtrace(), flow, *[ABSENT] * 10)
+    finding = wild_pointer(fault_, backtrace(), flow, *[ABSENT] * 11)
     assert isinstance(finding, Finding)
     assert finding.title.startswith("index out of range in ")
     assert finding.certainty is Certainty.INFERRED
     assert "0x7f000000000 as an index" in finding.summary
     kept = data_flow(way(step, name="vlan_map"), bad=led_to, subject="index")
-    other = wild_pointer(fault_, backtrace(), kept, *[ABSENT] * 10)
+    other = wild_pointer(fault_, backtrace(), kept, *[ABSENT] * 11)
     assert isinstance(other, Finding)
     assert other.certainty is Certainty.POSSIBLE
 
@@ -87,7 +88,7 @@ def test_who_wrote_an_index_out_of_its_table_comes_first() -> None:
     written = IndexWriters(StateWriters("fan", index, ("fan_set_mode",)), beyond=True)
     for beyond, first in ((True, "fan_set_mode"), (False, "fan_tick")):
         given = IndexWriters(written.state, beyond)
-        finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, given, *[ABSENT] * 7)
+        finding = wild_pointer(FAULT, backtrace(), flow, ABSENT, ABSENT, given, *[ABSENT] * 8)
         assert isinstance(finding, Finding)
         assert finding.culprits[0].function == first
         assert "fan_set_mode" in [culprit.function for culprit in finding.culprits[:2]]
@@ -100,7 +101,7 @@ def test_a_callback_that_counts_from_another_member() -> None:
     at = Address(0xFFFF888000040000)
     memory = BytesPointer(at, "00" * 8)
     member = WrongMember("dualq", "tx_work", at, at, "rx_work", at, at, memory)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 4, member, *[ABSENT] * 5)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 4, member, *[ABSENT] * 6)
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "tx_work"
     assert "rx_work" in finding.culprits[0].why
@@ -117,7 +118,7 @@ STRAY = StrayStores(
 def test_who_stores_by_an_index_that_can_lead_there_comes_first() -> None:
     step = flow_step("loaded", "feed", 0x80000100000000F0, "mixer")
     flow = data_flow(way(step, module="mixer"), bad=owner(0x80000100000000F0, "non-canonical"))
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 5, STRAY, *[ABSENT] * 4)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 5, STRAY, *[ABSENT] * 5)
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits][:2] == ["set_balance", "feed"]
     assert finding.certainty is Certainty.POSSIBLE
@@ -130,7 +131,7 @@ def test_who_took_anothers_object_for_its_own_comes_first() -> None:
     at = Address(0xFFFFFFFFC0400100)
     pointer = Reference(8, at, "tap_ops", "tap", BytesPointer(at, "00" * 8))
     taken = TakenForOwn("port", "port_event", "port_is_ours", "tap", slab_object(), pointer)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 6, taken, ABSENT, ABSENT, ABSENT)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 6, taken, *[ABSENT] * 4)
     assert isinstance(finding, Finding)
     named = [one.function for one in finding.culprits][:3]
     assert named == ["port_event", "port_is_ours", "port_follow"]
@@ -141,9 +142,20 @@ def test_who_took_a_seq_file_for_its_own_object_comes_first() -> None:
     step = flow_step("loaded", "mux_set", TEXT, "mux")
     flow = data_flow(way(step, name="struct mux.lines"), bad=owner(TEXT, "non-canonical"))
     taken = SeqFileTaken(slab_object(cache="seq_file"), "mux", "mux_write", None)
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 7, taken, ABSENT, ABSENT)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 7, taken, *[ABSENT] * 3)
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits][:2] == ["mux_write", "mux_set"]
+
+
+def test_who_took_the_head_of_a_list_for_an_entry_comes_first() -> None:
+    bad = owner(0x1234, "user")
+    link = BytesPointer(Address(0x2000), "00" * 8)
+    entry = HeadTaken(Address(0x2000), owner(0x2000, "slab"), link, True, "desk", "desk_call")
+    flow = data_flow(way(flow_step("loaded", "f", 0x1234)), bad=bad)
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 10, entry)
+    assert isinstance(finding, Finding)
+    assert (finding.culprits[0].module, finding.culprits[0].function) == ("desk", "desk_call")
+    assert "which is empty: it leads to itself" in finding.chain[-1].claim
 
 
 def test_whose_access_out_of_bounds_was_reported_before_comes_first() -> None:
@@ -153,11 +165,13 @@ def test_whose_access_out_of_bounds_was_reported_before_comes_first() -> None:
     other = Complaint(line, "warning", "disk", ("disk_read",))
     one = Complaint(line, "UBSAN: array-index-out-of-bounds", "mixer", ("fill",), bounds=True)
     finding = wild_pointer(
-        FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other, one)), ABSENT
+        FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other, one)), *[ABSENT] * 2
     )
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits][:2] == ["fill", "recall"]
     assert finding.certainty is Certainty.POSSIBLE
-    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other,)), ABSENT)
+    finding = wild_pointer(
+        FAULT, backtrace(), flow, *[ABSENT] * 8, Complaints((other,)), *[ABSENT] * 2
+    )
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "recall"

@@ -23,7 +23,7 @@ NAMES = {
 START = 0x1000
 
 
-def use(*lines: str, own: frozenset[str] = frozenset()):  # noqa: ANN201
+def use(*lines: str, own: frozenset[str] = frozenset(), **known: frozenset[str]):  # noqa: ANN201
     rows = []
     for number, line in enumerate(lines):
         mnemonic, _, operands = line.partition(" ")
@@ -32,7 +32,7 @@ def use(*lines: str, own: frozenset[str] = frozenset()):  # noqa: ANN201
             mnemonic = f"{mnemonic} {name}"
         rows.append((START + 4 * number, b"\x90" * 4, mnemonic, operands))
     end = START + 4 * len(lines)
-    return field_use(rows, lambda address: START <= address < end, NAMES.get, own)
+    return field_use(rows, lambda address: START <= address < end, NAMES.get, own, **known)
 
 
 def test_what_a_field_holds_is_freed_and_left_there() -> None:
@@ -459,3 +459,41 @@ def test_a_reference_is_given_back_and_the_pointer_left_on_some_ways(
     lines = tuple(line.replace("0x1014", f"{0x1000 + 4 * (size - 1):#x}") for line in lines)
     found = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9b00", *lines)
     assert bool(found.put_left) is left
+
+
+def test_a_pointer_that_is_followed_is_not_null() -> None:
+    # One that was read elsewhere, looked into, and stored; one that was allocated and filled.
+    read = ("mov rbx, rdi", "mov rax, qword ptr [rsi + 8]")
+    stores = "mov qword ptr [rbx + 0x20], rax"
+    assert use(*read, stores).stores[0].loaded
+    assert not use(*read, "cmp dword ptr [rax + 0x10], 0", stores).stores[0].loaded
+    assert not use(*read, "lea rdx, [rax + 0x10]", stores, "ret ").stores[0].tested
+    made = ("mov rbx, rdi", "call 0x9100", "mov dword ptr [rax + 0x10], 1", stores)
+    assert use(*made).stores[0].tested
+
+
+def test_members_that_the_kernel_is_told_to_set_up() -> None:
+    assert use("lea rdi, [rdi + 0x48]", "call 0x9a00").set_up == {0x48, 0}
+    assert use("add rdi, 0x48", "call 0x9a00").set_up == {0x48, 0}
+    assert use("mov rdi, 0xffffffffc0002000", "call 0x9a00").set_up == {0xFFFFFFFFC0002000, 0}
+    assert use("lea rdi, [rdi + 0x48]", "call 0x9b00").set_up == set()
+    # Whoever has made the object serves the one that has it set up.
+    made = use("call 0x9200", "lea rdi, [rax + 0x48]", "call 0x9a00")
+    assert made.fills == {"crypto_alloc_shash"}
+
+
+def test_a_store_through_the_address_of_a_member() -> None:
+    found = use("lea rbp, [rdi + 0x18]", "call 0x9100", "mov qword ptr [rbp], rax")
+    assert [one.key for one in found.stores] == [0, 0x18]
+    assert found.sets == {0, 0x18}
+
+
+def test_a_function_of_the_module_that_makes_the_object_known_first() -> None:
+    own = frozenset(["crypto_alloc_shash"])
+    fill = ("mov qword ptr [rbx + 0x20], r12",)
+    lines = ("mov rbx, rdi", "call 0x9200", *fill)
+    assert use(*lines, own=own, announcing=own).stores[0].after == "crypto_alloc_shash"
+    assert use(*lines, own=own).stores[0].after is None
+    # It was another object.
+    other = ("mov rbx, rsi", "call 0x9200", *fill)
+    assert use(*other, own=own, announcing=own).stores[0].after is None

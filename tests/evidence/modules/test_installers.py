@@ -54,3 +54,37 @@ def test_where_nobody_sets_it_so_it_is_set_elsewhere() -> None:
 def test_no_null_from_an_object_that_a_field_led_to(ways: tuple[Way, ...]) -> None:
     uses = {"pool_fill": use(places="value", sets=(8,)), "pool_remount": use(places="value")}
     assert installing(ways, uses, CODE) == ()
+
+
+def test_of_lists_in_variables_only_the_one_that_was_walked() -> None:
+    head = 0xFFFFFFFFC0002000
+    tail = Stored(head + 8, "fresh", "kmalloc")
+    link = Stored(0, "fresh", "kmalloc")
+    sets = frozenset([0, 8])
+    uses = {
+        "pool_fill": FieldUse((), (tail, link), counts=False, sets=sets),
+        "pool_label": FieldUse((), (tail, link), counts=False, sets=frozenset([0])),
+    }
+    walked = way(0xFFFF888000001000, "[rax]")
+
+    def code(refers: int) -> list[ModuleFunction]:
+        return [*CODE, ModuleFunction("pool_show", 0x1300, frozenset(), frozenset([refers]), False)]
+
+    assert installing((LABEL, walked), uses, code(head)) == ("pool_label",)
+    assert installing((LABEL, walked), uses, code(head + 0x40)) == ()
+
+
+def test_where_both_fields_are_as_far_from_their_objects() -> None:
+    def stores(filled: frozenset[int] | None) -> FieldUse:
+        return FieldUse((), (Stored(8, "value", None, filled=filled),), counts=False)
+
+    ways = (LABEL, way(0xFFFF888000001000, "[rax + 8]"))
+    uses = {
+        "pool_fill": stores(frozenset([8, 0x10])),
+        "pool_remount": stores(frozenset()),
+        # A text, say, which it never looks into: that is the label itself.
+        "pool_parse": stores(None),
+    }
+    assert installing(ways, uses, CODE) == ("pool_remount",)
+    uses["pool_remount"] = stores(frozenset([8]))
+    assert installing(ways, uses, CODE) == ()

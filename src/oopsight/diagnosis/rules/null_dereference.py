@@ -24,15 +24,17 @@ When it is wrong
     pointer NULL that was kept in an object or in data ran earlier and is not on the stack. The
     module's code tells who can have: first who takes the pointer away and puts another there, which
     may fail in between; who sets it after it has made the object known; who only clears it; who
-    does not look at what a call returned; who returns with success on some way and has not set it,
-    although it had what it puts there on others; who puts the object in place as it got it, where
-    others set the field then; who makes such an object and leaves the field alone; who registered
-    the callback that met it. Before those that clear it or leave it alone goes who followed it, if
-    others of the module compare it with NULL: then it may be NULL by right. That is *possible*
-    only. Of a list's head which was never set up, as comparing with it tells, or of what has one,
-    as a wait queue, those come first that make such an object and do not set it up, then those that
-    set up such, or the module's initialisation. Of an object whose operations are another module's,
-    first of all whoever had it from the kernel: it took it for one of its own. Where a function set
+    does not look at what a call returned; who is handed a new object in place of others that set
+    it; who returns with success on some way and has not set it, as it does on others; who puts the
+    object in place as it got it, where others set the field then; who makes such an object and
+    leaves the field alone; who returns before it has had the member set up that was handed to the
+    kernel; who registered the callback that met it. Before those that clear it or leave it alone
+    goes who followed it, if others of the module compare it with NULL: then it may be NULL by
+    right. That is *possible* only. Of a list's head which was never set up, as comparing with it
+    tells, or of what has one, as a wait queue, those come first that make such an object and do not
+    set it up, then those that set up such, or the module's initialisation. Of an object whose
+    operations are another module's, first of all whoever had it from the kernel: it took it for one
+    of its own. So does who takes the head of a list for one of its entries. Where a function set
     NULL itself and handed it to another, either may be to blame. Of a NULL that a function had put
     in a variable of its own before another was to fill that, the other comes first if on some way
     it returns as if it had: that is *possible* only, too. So is who is to blame where the kernel
@@ -58,6 +60,7 @@ from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
     flow_steps,
+    head_taken,
     innocent,
     merge,
     owners_first,
@@ -65,11 +68,13 @@ from oopsight.diagnosis.blame import (
     warned_first,
     where,
 )
-from oopsight.diagnosis.doers import null_by_right, said_steps, who_left_it_null
+from oopsight.diagnosis.doers import said_steps
+from oopsight.diagnosis.left_null import null_by_right, who_left_it_null
 from oopsight.diagnosis.never_set_up import never_set_up, should_have_set_up
-from oopsight.evidence import Missing
+from oopsight.evidence import Missing, Why
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
+from oopsight.evidence.corruption.head_taken import HeadTaken
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -118,6 +123,7 @@ def null_dereference(
     taken: TakenForOwn | Missing,
     unfilled: Unfilled | Missing,
     chosen: ChosenHandler | Missing,
+    entry: HeadTaken | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -128,6 +134,8 @@ def null_dereference(
             left_by = _left_open(flow, backtrace, doers, prints)
             return bad_call(fault, backtrace, flow, modules, left_by, chosen)
         return Clear("a call went astray, and not to NULL")
+    if isinstance(entry, HeadTaken):
+        doers = Missing(Why.NOT_APPLICABLE, "what was read there is no field of an entry")
     known = _zero(fault, flow)
     if known is None or (_offset(fault) < 0 and known != "flow"):
         return Clear("the pointer did not come from a zero")
@@ -160,7 +168,7 @@ def null_dereference(
         source += " It is that of a list's head which was never set up."
         steps += never_set_up(head)
         culprits = merge(should_have_set_up(head), culprits)
-    culprits = merge(taken_for_own(taken, steps), culprits)
+    culprits = merge(taken_for_own(taken, steps), head_taken(entry, steps), culprits)
     culprits = warned_first(culprits, complaints, steps)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)

@@ -17,11 +17,11 @@ How it is decided
     there and left the index as it was, if the module compares that with anything. A callback is
     blamed whose object has another such member, from which a pointer lies as far as the nonsense
     lies from its own. Of an object whose operations are another module's, whoever had it from the
-    kernel comes first: it took it for one of its own. A function of the module that stores by an
-    index comes first if what it compares that with lets pass a number with which the element lies
-    where the pointer was; and who took a file's ``private_data`` for its own object where
-    ``seq_open()`` had put a ``seq_file`` there. Before these comes of whose access out of bounds
-    the kernel had complained, and lived on.
+    kernel comes first: it took it for one of its own; so does who takes the head of a list for one
+    of its entries. A function of the module that stores by an index comes first if what it compares
+    that with lets pass a number with which the element lies where the pointer was; and who took a
+    file's ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there.
+    Before these comes of whose access out of bounds the kernel had complained, and lived on.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -43,6 +43,7 @@ from oopsight.diagnosis.blame import (
     fault_step,
     flow_culprits,
     flow_steps,
+    head_taken,
     innocent,
     merge,
     out_of_bounds_first,
@@ -57,6 +58,7 @@ from oopsight.diagnosis.index_overflow import changers_first, table_step
 from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.beyond_table import BeyondTable
+from oopsight.evidence.corruption.head_taken import HeadTaken
 from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
@@ -89,6 +91,7 @@ def wild_pointer(
     seq: SeqFileTaken | Missing,
     complaints: Complaints | Missing,
     beyond: BeyondTable | Missing,
+    entry: HeadTaken | Missing,
 ) -> Finding | Clear:
     """Decide whether a pointer is nonsense."""
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION, STACK_SEGMENT):
@@ -107,7 +110,9 @@ def wild_pointer(
     unset = makers_that_omit(doers)
     culprits = casts_first(strays_first(culprits, strays, steps), seq, steps)
     culprits = out_of_bounds_first(culprits, complaints, steps)
-    mistaken = merge(_counted_from_another(member, steps), taken_for_own(taken, steps))
+    mistaken = merge(
+        _counted_from_another(member, steps), taken_for_own(taken, steps), head_taken(entry, steps)
+    )
     culprits = merge(mistaken, unset, culprits)
     way = flow.first
     changed = ""

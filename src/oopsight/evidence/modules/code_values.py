@@ -22,6 +22,8 @@ _IN_TABLE = re.compile(
     r"qword ptr \[(?:(?P<base>r\w+) \+ )?r\w+\*8(?: (?P<sign>[+-]) (?P<offset>0x[0-9a-f]+|\d+))?\]"
 )
 """An entry of a table of pointers, by its index; of the table in a variable without a base."""
+_THROUGH = re.compile(r" ptr \[(?P<base>r(?!ip|sp)\w+)[ \]]")
+"""The register through which memory is read or written."""
 _NUMBER = re.compile(r"-?(?:0x[0-9a-f]+|\d+)$")
 _WHOLE = {
     **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
@@ -58,6 +60,10 @@ INITS = re.compile(
     r"(?:mutex_init(?:_generic|_lockep)?|init_(?:rwsem|waitqueue_head|swait_queue_head))$"
 )
 """Functions that set up what the first register points to, which has a list's head in it."""
+SETS_UP = re.compile(
+    r"(?:^|_)(?:init|initiali[sz]e|setup|create|register|napi_add)(?:_(?!by|exit)\w+)?$"
+)
+"""In names of functions that set up what they are given the address of."""
 # What the kernel sets up where it is told to, and how many bytes that is at least.
 PREPARES = {
     **dict.fromkeys(("__init_waitqueue_head", "__init_swait_queue_head"), 24),
@@ -76,6 +82,7 @@ _NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
 _MOST_STEPS = 64
 """From value to value; compilers make far fewer. What is nested deeper is compared slowly."""
 _MINUS_ONE = 0xFFFFFFFF  # of 32 bits
+_MOST_SET_UP = 2  # arguments, one of which is to be set up: netif_napi_add(dev, napi)
 _LOWEST_ERROR = 0x1000
 """``IS_ERR()`` compares with the negative of it."""
 
@@ -132,15 +139,22 @@ class Reading:
     """One function's values, while its code is read."""
 
     def __init__(
-        self, name_of: Callable[[int], str | None], own: frozenset[str] = frozenset()
+        self,
+        name_of: Callable[[int], str | None],
+        own: frozenset[str] = frozenset(),
+        announcing: frozenset[str] = frozenset(),
     ) -> None:
         """Begin a function.
 
         :param name_of: names the function at an address
         :param own: the names of its module's own functions, which say nothing of what these do
+        :param announcing: those of them that make things known to the kernel
         """
         self._name_of = name_of
         self._own = own
+        self._announcing = announcing
+        self._announced: dict[Value, str] = {}
+        """What one of these was handed."""
         self._count = 0
         self.registers: dict[str, Value] = {}
         self.freed: list[tuple[int, Value]] = []
@@ -156,6 +170,7 @@ class Reading:
         self.published: str | None = None
         self.late: list[str | None] = []
         """Of each of :attr:`stored`."""
+        self.after: list[str | None] = []  # the function of the module that made the object known
         self.checked: set[Value] = set()
         self.tested: set[Value] = set()
         self.keys: set[int] = set()
@@ -168,6 +183,10 @@ class Reading:
         self.filled: set[str] = set()
         self.inner: set[int] = set()
         self.locks: set[int] = set()
+        self.set_up: set[int] = set()
+        """Distances of the members that the kernel is told to set up; addresses of variables."""
+        self.followed: set[Value] = set()
+        """Pointers through which memory is read or written."""
         self.inits: set[tuple[str, int]] = set()
         """Functions that set members up, and the keys of these."""
         self.of_users: set[int] = set()
@@ -240,6 +259,8 @@ class Reading:
         if known in PREPARES:
             begin = within(self._value("rdi"))[1]
             self.keys.update(range(begin, begin + PREPARES[known], 4))
+        if SETS_UP.search(known):
+            self._has_set_up()
         given = _FREES.get(known.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
@@ -253,6 +274,8 @@ class Reading:
             self.put.append((at, within(self._value("rdi"))[0]))
         if called is not None:
             own = called in self._own
+            if own and called in self._announcing:
+                self._announced.setdefault(within(self._value("rdi"))[0], base_name(called))
             values = tuple(self._value(register) for register in ARGUMENTS)
             self.handed.append(Handed(at, called if own else name, own, values))
         length = self._value("rsi") if name == "kmemdup" else None
@@ -269,6 +292,14 @@ class Reading:
             result = result._replace(size=size.number)
         self.registers["rax"] = result
 
+    def _has_set_up(self) -> None:
+        """A call of a function of the kernel that sets up what it is given."""
+        for register in ARGUMENTS[:_MOST_SET_UP]:
+            root, distance = within(self._value(register))
+            self.set_up.add(root.number if root.kind == "number" else distance)
+            if root.kind == "returned" and root.called is not None:
+                self.filled.add(root.called)
+
     def _sets_up(self, called: str, member: Value) -> None:
         """A call of a function that sets a member up."""
         key = member.number if member.kind in ("inner", "number") else 0
@@ -277,6 +308,9 @@ class Reading:
     def step(self, mnemonic: str, operands: str, end: int) -> None:
         """Any other instruction."""
         first, _, second = operands.partition(", ")
+        through = _THROUGH.search(operands)
+        if through is not None:
+            self.followed.add(self._value(through["base"]))
         if mnemonic.startswith("lock "):
             # To give a reference back is to add -1.
             back = mnemonic.endswith("xadd") and self._value(second) == Value("number", _MINUS_ONE)
@@ -366,8 +400,19 @@ class Reading:
             self.numbers.append((end, where[0], size, where[1], value.number))
         if not place.startswith("qword"):
             return
-        self.stored.append((end, where[0], value, where[1]))
+        self._keep(end, where[0], value, where[1])
+        if where[1] is not None and where[1].kind == "inner":
+            # The same, from where the object begins that the pointer leads into.
+            root, distance = within(where[1])
+            key = (distance + signed(where[0])) & MASK
+            self.keys.add(key)
+            self._keep(end, key, value, root)
+
+    def _keep(self, end: int, key: int, value: Value, base: Value | None) -> None:
+        self.stored.append((end, key, value, base))
         self.late.append(self.published)
+        root = within(base)[0] if base is not None else None
+        self.after.append(self._announced.get(root) if root is not None else None)
 
     def _result(self, mnemonic: str, first: str, second: str, end: int) -> Value:
         if mnemonic == "xor" and first == second:
@@ -381,6 +426,9 @@ class Reading:
                 return self._value(second)
         if mnemonic == "lea" and second.startswith("[rsp"):
             return self._new("stack")
+        if mnemonic == "add" and first in ARGUMENTS and _NUMBER.fullmatch(second):
+            # A member of what was in the register, which is handed on.
+            mnemonic, second = "lea", f"[{first} + {second}]"
         where = self._place(second, end) if mnemonic in ("mov", "lea") else None
         if where is None:
             return self._new("unknown")

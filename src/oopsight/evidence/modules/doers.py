@@ -9,6 +9,7 @@ this time it does not tell.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
@@ -23,6 +24,7 @@ from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_new
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout, layout
 from oopsight.evidence.modules.given_twice import GivenTwice, given_twice, kept_after
+from oopsight.evidence.modules.handed_member import Member, handed_member, leaving_unfinished
 from oopsight.evidence.modules.handing import putting_untaken
 from oopsight.evidence.modules.installers import installing
 from oopsight.evidence.modules.left_in import LeftIn, left_in
@@ -39,9 +41,12 @@ from oopsight.evidence.modules.module_roles import (
     tables_with,
 )
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.never_stored import never_stored
 from oopsight.evidence.modules.omitting import omitting
+from oopsight.evidence.modules.ownership import Ownership
+from oopsight.evidence.modules.siblings import siblings
 from oopsight.evidence.modules.sizes import FunctionSizes, freed_sizes
-from oopsight.evidence.modules.skipping import skipping
+from oopsight.evidence.modules.skipping import filling, keeping_silent, skipping
 from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
 from oopsight.evidence.modules.teardown import unbinding
 from oopsight.evidence.modules.threads import Threads, threads_of
@@ -112,6 +117,17 @@ class Doers:
     mappings: tuple[CopiedMapping, ...] = ()
     """Give mappings operations that give something back as these end, and take nothing as a
     process that forks has them copied."""
+    unstored: tuple[str, ...] = ()
+    """Make what belongs in the device's driver data, which held NULL, when the device is bound;
+    but no function ever stores it there."""
+    silent: tuple[str, ...] = ()
+    """Say on some way that all went well, and have not set the field that held NULL in what they
+    were given, as on others."""
+    unfinished: tuple[str, ...] = ()
+    """Have the member set up that held NULL when it was handed to the kernel, and on some way
+    return without that."""
+    siblings: tuple[str, ...] = ()
+    """Are handed the object in place of those that set the field that held NULL."""
     twice_given: tuple[GivenTwice, ...] = ()
     """Give back on some ways what they are handed, where their callers do so then as well."""
     kept_after: tuple[GivenTwice, ...] = ()
@@ -156,6 +172,7 @@ def collect(
     at_times = stopping_at_times(reader, backtrace, inner)
     known = layout(session.prog)
     managed = [one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)]
+    member = handed_member(flow.ways, module.name, uses)
     return Doers(
         module=module.name,
         fields=tuple(
@@ -169,7 +186,7 @@ def collect(
         sizes=freed_sizes(uses),
         copies=tuple(FunctionSizes(n, use.copies) for n, use in uses.items() if use.copies),
         gives_back=destroyers(inner),
-        omits=_omitting(session, modules, module, flow, uses, inner, known),
+        omits=_omitting(session, modules, module, flow, uses, inner, known, member),
         installs=installing(flow.ways, uses, inner),
         wipes=wiping(uses, makers),
         registers=_registering(session, module, flow, backtrace, inner),
@@ -191,6 +208,14 @@ def collect(
         skips=skipping(session, modules, module, flow.first, uses, known),
         untaken=_untaken(reader, flow, uses),
         mappings=copied_mappings(session, reader, module, uses, inner),
+        unfinished=leaving_unfinished(Ownership(session, modules, module), member, uses)
+        if member is not None
+        else (),
+        siblings=_siblings(session, modules, module, flow, uses, known, member),
+        unstored=never_stored(session, module, flow.first, backtrace, uses, inner, known)
+        if isinstance(backtrace, Backtrace)
+        else (),
+        silent=keeping_silent(session, modules, module, flow.first, uses, known),
         twice_given=given_twice(session, modules, module, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
@@ -298,6 +323,7 @@ def _omitting(
     uses: dict[str, FieldUse],
     code: list[ModuleFunction],
     known: Layout = UNKNOWN,
+    member: Member | None = None,
 ) -> tuple[str, ...]:
     """Who makes objects as the one with the field, and does not set that, where others do."""
     held = flow.bad if flow.subject == "argument" else flow.first.held_in
@@ -309,4 +335,33 @@ def _omitting(
     other = flow.first.module is not None or any(
         one.key == keys.of(use) for use in uses.values() for one in use.stores
     )
-    return omitting(session, modules, module, slab, held.offset, uses, code, set_elsewhere=other)
+    return omitting(
+        session,
+        modules,
+        module,
+        slab,
+        held.offset,
+        uses,
+        code,
+        set_elsewhere=other,
+        member=member,
+    )
+
+
+def _siblings(
+    session: Session,
+    modules: Modules,
+    module: Module,
+    flow: DataFlow,
+    uses: dict[str, FieldUse],
+    known: Layout,
+    member: Member | None,
+) -> tuple[str, ...]:
+    """Who is handed the object with the field that held NULL in place of others who set that."""
+    way = flow.first
+    if way.ended != "loaded" or way.end is None or way.end.value != 0:
+        return ()
+    setting: Collection[str] = filling(way, uses, known)
+    if member is not None:
+        setting = [name for name, use in uses.items() if member.set_by(use)]
+    return siblings(Ownership(session, modules, module), setting, uses) if setting else ()

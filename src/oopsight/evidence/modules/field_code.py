@@ -74,13 +74,17 @@ class Stored:
     size: int | None = None
     """Of what was allocated."""
     tested: bool = False
-    """Whether it is compared with zero anywhere in the function."""
+    """Whether it is compared with zero, or followed, anywhere in the function."""
     into: str | None = None
     """What had returned the object that has the field, if that is new to the function."""
     late: str | None = None
     """The function called before it that makes something known to the kernel."""
+    after: str | None = None
+    """The function of the module called before it that makes what has the field known."""
+    filled: frozenset[int] | None = None
+    """Keys that the function stores to in what it stores; ``None`` where it never follows that."""
     loaded: bool = False
-    """Whether it was read from memory, and is not compared with zero."""
+    """Whether it was read from memory, and is neither compared with zero nor followed."""
     given: bool = False
     """Whether the caller may have brought it: as an argument, or in what one leads to, or in memory
     on the stack."""
@@ -151,6 +155,8 @@ class FieldUse:
     """Whether it stores what ``list_del()`` leaves in an entry."""
     checks: frozenset[int] = frozenset()
     """Keys of the fields whose pointers it compares with NULL."""
+    set_up: frozenset[int] = frozenset()
+    """Distances of the members that it tells the kernel to set up; addresses of variables."""
     inits: frozenset[tuple[str, int]] = frozenset()
     """The kernel's functions that it has set up members, as wait queues, and the keys of these."""
     of_users: frozenset[int] = frozenset()
@@ -209,6 +215,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         uncounts=one.uncounts or other.uncounts,
         unlinks=one.unlinks or other.unlinks,
         checks=one.checks | other.checks,
+        set_up=one.set_up | other.set_up,
         inits=one.inits | other.inits,
         of_users=one.of_users | other.of_users,
         tables=one.tables | other.tables,
@@ -230,6 +237,7 @@ def field_use(
     inside: Callable[[int], bool],
     name_of: Callable[[int], str | None],
     own: frozenset[str] = frozenset(),
+    announcing: frozenset[str] = frozenset(),
 ) -> FieldUse:
     """Read one function.
 
@@ -237,8 +245,9 @@ def field_use(
     :param inside: whether an address is of its code
     :param name_of: names the function at an address
     :param own: the names of its module's own functions
+    :param announcing: those of them that make things known to the kernel
     """
-    reading = Reading(name_of, own)
+    reading = Reading(name_of, own, announcing)
     ways = Ways({}, {})
     code = {row[0]: row for row in rows}
     left = dict.fromkeys(sorted(code))
@@ -309,14 +318,20 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             called=value.called,
             checked=value in reading.checked,
             size=value.size,
-            tested=value in reading.tested,
+            tested=value in reading.tested | reading.followed,
             into=into_what(base),
             # What that very call has returned is nothing that it should have found there.
             late=late if late != value.called else None,
-            loaded=value.kind == "loaded" and value not in reading.tested,
+            after=after,
+            filled=frozenset(k for _, k, _, into in reading.stored if into == value)
+            if value in reading.followed
+            else None,
+            loaded=value.kind == "loaded" and value not in reading.tested | reading.followed,
             given=_given(key, value, base),
         )
-        for (_, key, value, base), late in zip(reading.stored, reading.late, strict=True)
+        for (_, key, value, base), late, after in zip(
+            reading.stored, reading.late, reading.after, strict=True
+        )
     ]
     wipes = [
         Wiped(size.number if size.kind == "number" else None, into_what(value))
@@ -346,6 +361,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         uncounts=reading.uncounts,
         unlinks=any(value == Value("number", _UNLINKED) for *_, value, _ in reading.stored),
         checks=frozenset(one.number for one in reading.tested if one.kind == "loaded"),
+        set_up=frozenset(reading.set_up),
         inits=frozenset(reading.inits),
         of_users=frozenset(reading.of_users),
         tables=frozenset(reading.tables),

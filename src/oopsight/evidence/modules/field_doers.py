@@ -61,6 +61,9 @@ class FieldDoers:
     none to be had, the zero stays."""
     late: tuple[KeptBy, ...] = ()
     """Fill it only after a call of that function, which makes something known to the kernel."""
+    after: tuple[KeptBy, ...] = ()
+    """Fill it only after a call of that function of the module, which makes what has the field
+    known."""
     untested: tuple[str, ...] = ()
     """Store there what was allocated or returned, and do not compare it with zero."""
     handed_on: tuple[str, ...] = ()
@@ -136,6 +139,11 @@ def field_doers(
             KeptBy(name, one.late, one.checked)
             for name, _, one in stores
             if one.late is not None and one.what not in ("zero", "itself")
+        ),
+        after=_once(
+            KeptBy(name, one.after, one.checked)
+            for name, _, one in stores
+            if one.after is not None and one.what not in ("zero", "itself")
         ),
         untested=field.storing(
             lambda _, one: one.what in ("fresh", "returned") and not one.tested and not one.checked

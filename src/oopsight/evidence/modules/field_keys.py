@@ -48,7 +48,7 @@ class FieldKeys:
     """The keys of the field that a way's value was read from."""
 
     def __init__(self, way: Way, uses: dict[str, FieldUse], known: Layout = UNKNOWN) -> None:
-        self._text = _text_key(way)
+        self._text = text_key(way)
         self._reader = uses.get(base_name(way.function))
         self._table = _table(way)
         private = _private(way, self._text, uses, known.heads)
@@ -129,10 +129,11 @@ def field_key(way: Way) -> int | None:
     """
     if way.ended == "loaded" and way.held_in is not None and way.held_in.kind == "module":
         return int(way.held_in.address)
-    return _text_key(way)
+    return text_key(way)
 
 
-def _text_key(way: Way) -> int | None:
+def text_key(way: Way) -> int | None:
+    """How far from the pointer it was read through a way's value was."""
     if way.ended != "loaded" or way.end is None:
         return None
     operands = way.end.instruction.text.partition(" ")[2].split(", ")

@@ -17,6 +17,7 @@ from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, inner_functions, named
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.omitting import makers
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -59,12 +60,13 @@ def head_setters(
         return Setters(setting if mine else (), mine and not setting)
     slab = owner.slab if owner is not None else None
     if slab is None:
-        makers = list(named(one for one in inner if allocates(one)))
+        making = list(named(one for one in inner if allocates(one)))
     else:
         made, _ = allocating(session, modules, module, slab.cache_address, slab.size)
-        makers = [one.function for one in made]
-    lacking = [name for name in makers if not _reach(name, inner) & set(setting)]
-    found = (*lacking, *setting) if lacking else (*setting, *makers)
+        sets = [uses[name] for name in setting]
+        making = makers([one.function for one in made], uses, lambda use: use in sets)
+    lacking = [name for name in making if not _reach(name, inner) & set(setting)]
+    found = (*lacking, *setting) if lacking else (*setting, *making)
     return Setters(tuple(dict.fromkeys(found)), by_init=False)
 
 

@@ -5,10 +5,13 @@ A field may be set by the kernel as well, which is told to set up a timer or a w
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_values import PREPARES
 from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.handed_member import Member
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
@@ -32,25 +35,31 @@ def omitting(
     size: int = 1,
     *,
     set_elsewhere: bool = False,
+    member: Member | None = None,
 ) -> tuple[str, ...]:
     """Who makes objects as this one, and does not set what lies there, where others do or nobody.
 
     :param offset: of the field, in the object
     :param size: of the field, in bytes
     :param set_elsewhere: whether some function sets it which has it by another distance
+    :param member: what was handed to the kernel and has the field in it
     """
     if slab.state != "allocated":
         return ()
     made, _ = allocating(session, modules, module, slab.cache_address, slab.size)
     sets: dict[str, bool] = {}
-    for name in _makers([one.function for one in made], offset, uses):
+
+    def setting(use: FieldUse) -> bool:
+        return _sets(use, offset, size) or (member is not None and member.set_by(use))
+
+    for name in makers([one.function for one in made], uses, setting):
         calls = {base_name(c) for one in code if base_name(one.name) == name for c in one.calls}
         reach = [uses[one] for one in (name, *calls) if one in uses]
-        sets[name] = any(_sets(use, offset, size) for use in reach)
+        sets[name] = any(map(setting, reach))
     if any(sets.values()):
         return tuple(name for name, does in sets.items() if not does)
     # Where nobody at all sets it, the one that makes such objects should.
-    known = set_elsewhere or any(_sets(use, offset, size) for use in uses.values())
+    known = set_elsewhere or any(map(setting, uses.values()))
     return tuple(sets) if len(sets) == 1 and not known else ()
 
 
@@ -91,10 +100,15 @@ def _sets(use: FieldUse, offset: int, size: int) -> bool:
     return any(offset <= key < offset + size for key in use.sets)
 
 
-def _makers(names: list[str], key: int, uses: dict[str, FieldUse]) -> list[str]:
-    """Who makes objects; in place of one that serves others and leaves a field to them, these."""
+def makers(
+    names: Iterable[str], uses: dict[str, FieldUse], sets: Callable[[FieldUse], bool]
+) -> list[str]:
+    """Who makes objects; in place of one that serves others and leaves a field to them, these.
+
+    :param sets: whether a function sets that field
+    """
     found: list[str] = []
     for name in names:
         served = [other for other, use in uses.items() if name in use.fills]
-        found += served if served and name in uses and key not in uses[name].sets else [name]
+        found += served if served and name in uses and not sets(uses[name]) else [name]
     return list(dict.fromkeys(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.hangs.stacks import COLD
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys, Layout
 from oopsight.evidence.modules.module_roles import ALLOCATES
@@ -10,7 +11,7 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership
 from oopsight.kernel import skipped_store
 from oopsight.kernel.pointer_fate import FREES, RETURNS
-from oopsight.kernel.skipped_store import skipped
+from oopsight.kernel.skipped_store import hollow, silent, skipped
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -33,17 +34,57 @@ def skipping(
     """
     if way.ended != "loaded" or way.end is None or way.end.value != 0:
         return ()
+    setting = filling(way, uses, known)
+    return tuple(_skipping(Ownership(session, modules, module), setting)) if setting else ()
+
+
+def filling(way: Way, uses: dict[str, FieldUse], known: Layout) -> dict[str, int]:
+    """Who puts a pointer into the field that a way's value was read from, and its keys for them."""
     keys = FieldKeys(way, uses, known)
-    setting = {
+    return {
         name: key
         for name, use in uses.items()
         if (key := keys.of(use)) is not None
         and any(one.key == key and one.what not in _NO_POINTER for one in use.stores)
     }
-    return tuple(_skipping(Ownership(session, modules, module), setting)) if setting else ()
 
 
-def _skipping(code: Ownership, setting: dict[str, int]) -> list[str]:
+def keeping_silent(
+    session: Session,
+    modules: Modules,
+    module: Module,
+    way: Way,
+    uses: dict[str, FieldUse],
+    known: Layout,
+) -> tuple[str, ...]:
+    """Who says that all went well, and has not put a pointer into the field of what it was given.
+
+    Others of its ways do, and others again say that they have failed. Not who looks whether the
+    field has one already. Or who has put there what it knows to be NULL.
+
+    :param uses: what the module's functions do with fields, by their names
+    :param known: of the kernel's structures
+    """
+    if way.ended != "loaded" or way.end is None or way.end.value != 0:
+        return ()
+    setting = filling(way, uses, known)
+    code = Ownership(session, modules, module)
+    does = _doing(code, setting)
+    found = []
+    for one in code.functions:
+        name = base_name(one.name)
+        function = code.code(one) if COLD not in one.name and name in setting else None
+        if function is None:
+            continue
+        key, unaware = setting[name], setting[name] not in uses[name].checks
+        if (unaware and silent(function, key, does)) or hollow(function, key, does):
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _doing(code: Ownership, setting: dict[str, int]) -> skipped_store.Does:
+    """What the functions do that a way comes to."""
+
     def does(target: int | None, register: str) -> str | None:
         one = code.by_start.get(target) if target is not None else None
         if one is not None and base_name(one.name) in setting:
@@ -56,12 +97,23 @@ def _skipping(code: Ownership, setting: dict[str, int]) -> list[str]:
             return skipped_store.ALLOCATES
         return skipped_store.FAILS if called in _FAIL else None
 
+    return does
+
+
+def _skipping(code: Ownership, setting: dict[str, int]) -> list[str]:
+    does = _doing(code, setting)
     key = next(iter(setting.values()))
+    # What a function's part that lies elsewhere calls, the function itself does.
+    calling = {
+        base_name(one.name)
+        for one in code.functions
+        if any(base_name(called) in setting for called in one.calls)
+    }
     found = []
     for one in code.functions:
-        calls = any(base_name(called) in setting for called in one.calls)
         name = base_name(one.name)
-        function = code.code(one) if calls or name in setting else None
+        asked = COLD not in one.name and (name in calling or name in setting)
+        function = code.code(one) if asked else None
         if function is not None and skipped(function, setting.get(name, key), does):
             found.append(name)
     return list(dict.fromkeys(found))
