@@ -8,6 +8,7 @@ from oopsight.diagnosis import Culprit, Step
 from oopsight.diagnosis.stalls import who
 from oopsight.evidence import Missing
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
@@ -29,6 +30,7 @@ class Enders(NamedTuple):
     omitted: OmittedSignals | Missing
     switches: SwitchedOffs | Missing
     parts: SkippedParts | Missing
+    shares: KeptShares | Missing
 
     def of(self, wait: Wait) -> Awaited:
         """Those of one wait."""
@@ -45,6 +47,7 @@ class Enders(NamedTuple):
             leaks,
             () if asleep or leaks else silent[:_MOST_ENDERS],
             _skips(wait, self.parts) if asleep is None else (),
+            self.shares.of(task)[:_MOST_ENDERS] if isinstance(self.shares, KeptShares) else (),
             self.wakers,
         )
 
@@ -63,6 +66,8 @@ class Awaited(NamedTuple):
     """Functions that signal it on some ways only."""
     skips: tuple[SkippedPart, ...]
     """Functions that hand out fewer parts than have to be done before it is signalled."""
+    shares: tuple[KeptShare, ...]
+    """Functions that keep a share of what the task waits to have one of."""
     wakers: Wakers | Missing
 
     @property
@@ -81,6 +86,7 @@ class Awaited(NamedTuple):
             *(_leak_step(leak) for leak in self.leaks),
             *(_silent_step(one) for one in self.silent),
             *(skipped_step(one) for one in self.skips),
+            *(_share_step(one) for one in self.shares),
         ]
 
     @property
@@ -96,6 +102,7 @@ class Awaited(NamedTuple):
             *(_keeping(leak) for leak in self.leaks),
             *(_omitting(one) for one in self.silent if one.seen),
             *(skipping(one, None) for one in self.skips),
+            *(_keeping_share(one) for one in self.shares),
             *(_lowering(count) if count else ()),
             *(_omitting(one) for one in self.silent),
             *(_not_waking(asleep) if asleep else ()),
@@ -180,6 +187,19 @@ def skipping(one: SkippedPart, thing: str | None) -> Culprit:
     """Who leaves them out."""
     why = f"counts parts, and leaves one out at {one.at} that nobody counts down"
     return Culprit(one.module.name, one.function, None, thing, why)
+
+
+def _share_step(one: KeptShare) -> Step:
+    return Step(
+        f"{one.function} [{one.module.name}] has a share of what is waited for from {one.taken_at} "
+        f"on, and can return at {one.returns_at} without giving it back, as it does on another way",
+        (one.module,),
+    )
+
+
+def _keeping_share(one: KeptShare) -> Culprit:
+    why = f"can return at {one.returns_at} with a share of what is waited for"
+    return Culprit(one.module.name, one.function, None, None, why)
 
 
 def _silent_step(one: OmittedSignal) -> Step:

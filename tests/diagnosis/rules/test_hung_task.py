@@ -13,6 +13,7 @@ from oopsight.diagnosis.rules.hung_task import hung_task
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
+from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
@@ -35,8 +36,9 @@ def judged(
     omitted: OmittedSignals | Missing = ABSENT,
     off: SwitchedOffs | Missing = ABSENT,
     parts: SkippedParts | Missing = ABSENT,
+    shares: KeptShares | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return hung_task(what, waiting, *facts, omitted, off, parts)
+    return hung_task(what, waiting, *facts, omitted, off, parts, shares)
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
@@ -262,3 +264,14 @@ def test_who_left_off_what_is_waited_for_comes_first() -> None:
     found = judged(HUNG, waits(owner, victim), *absent, off=SwitchedOffs((polls,)))
     assert isinstance(found, Finding)
     assert found.culprits[0].function == "poll"
+
+
+def test_who_can_keep_a_share_of_what_is_waited_for_comes_first() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="event"), 9.0)
+    one = KeptShare(waiting.task, module, "drv_cross", "drv_cross+0x4c", "drv_cross+0x86")
+    found = judged(HUNG, waits(waiting), *[ABSENT] * 4, shares=KeptShares((one,)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["drv_cross", "wait_ready", "reset"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "can return at drv_cross+0x86 without giving it back" in found.chain[1].claim

@@ -171,12 +171,15 @@ def blamed(
 def test_who_takes_a_request_off_a_list_and_does_not_end_it_comes_first() -> None:
     one = LostRequest("work", "work+0x45", untied=True)
     queue = "rvd_queue_rq"
-    assert blamed(REQUEST, losers=(one,)) == (["work", queue], Certainty.INFERRED)
+    alone = {"losers": (one,), "enders": ("work",)}
+    assert blamed(REQUEST, **alone) == (["work", queue], Certainty.INFERRED)
+    # Another ends requests as well.
+    assert blamed(REQUEST, losers=(one,)) == (["work", queue], Certainty.POSSIBLE)
     loose = replace(one, untied=False)
     assert blamed(REQUEST, losers=(loose,)) == (["work", queue], Certainty.POSSIBLE)
     ways = (("done", "done+0x9"),)
     names = ["work", "done", queue]
-    assert blamed(REQUEST, losers=(one,), told=ways) == (names, Certainty.INFERRED)
+    assert blamed(REQUEST, **alone, told=ways) == (names, Certainty.INFERRED)
     names = ["done", "work", queue]
     assert blamed(REQUEST, losers=(loose,), told=ways) == (names, Certainty.POSSIBLE)
     listed = replace(REQUEST, listed=True)
@@ -187,7 +190,8 @@ def test_who_hands_requests_on_may_have_done_its_part() -> None:
     queue = "rvd_queue_rq"
     assert blamed(REQUEST) == (["irq", queue], Certainty.POSSIBLE)
     assert blamed(REQUEST, enders=("irq", "work")) == ([queue, "irq", "work"], Certainty.POSSIBLE)
-    assert blamed(REQUEST, hands_on=False) == ([queue], Certainty.INFERRED)
+    assert blamed(REQUEST, hands_on=False) == ([queue], Certainty.POSSIBLE)
+    assert blamed(REQUEST, hands_on=False, enders=()) == ([queue], Certainty.INFERRED)
     second = replace(REQUEST, tag=8)
     assert blamed(REQUEST, keeps_one=True)[1] is Certainty.POSSIBLE
     assert blamed(REQUEST, second, keeps_one=True) == ([queue, "irq"], Certainty.INFERRED)

@@ -89,3 +89,22 @@ def test_who_can_have_closed_the_ring_comes_before_who_went_round_it() -> None:
     alone = overflow(HIT, stack(*[("rate", "drv", 24)] * 6), replace(ring, entries=1, makers=()))
     assert isinstance(alone, Finding)
     assert alone.chain[-1].claim == "rate [drv] went round an object that leads to itself"
+
+
+def test_who_was_called_back_comes_before_what_it_called_by_its_name() -> None:
+    rows = [("set", "bus", 40), ("event", "stage", 48)] * 6
+    found = stack(*rows, ("write", "bus", 64))
+    frames = [replace(one, calls_by_name=one.module == "stage") for one in found.frames]
+    told = overflow(HIT, replace(found, frames=tuple(frames)))
+    assert isinstance(told, Finding)
+    assert [c.function for c in told.culprits] == ["event", "set"]
+    # Through pointers alone nobody asks the other.
+    told = overflow(HIT, found)
+    assert isinstance(told, Finding)
+    assert told.culprits[0].function == "set"
+
+
+def test_a_large_frame_among_others_is_only_possible() -> None:
+    found = overflow(HIT, stack(("memset", None, 32), ("parse", "drv", 3000), ("w", "drv", 64)))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE

@@ -23,7 +23,9 @@ How it is decided
     those that signal it, or bring what is waited for, on some ways only, if what they store on
     another is in memory; but not where the function that waits begins the completion anew after it
     has set going what may complete it. If the last of several parts signals it, those are asked
-    that count the parts, and on some way hand out fewer.
+    that count the parts, and on some way hand out fewer. If who waits goes on to take a share of
+    something, a count or a bit in a map, those that take one, too, and can return without giving it
+    back, as they do on another way.
 
     Where something is switched off without which the task does not get on (NAPI that it disables
     and that is disabled, an interrupt of the driver whose signal it waits for, a disk's queue that
@@ -64,6 +66,7 @@ from oopsight.diagnosis.stalls import (
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWaits
+from oopsight.evidence.hangs.kept_shares import KeptShares
 from oopsight.evidence.hangs.left_off import SwitchedOffs
 from oopsight.evidence.hangs.missed_wake import MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignals
@@ -86,6 +89,7 @@ def hung_task(
     omitted: OmittedSignals | Missing,
     switches: SwitchedOffs | Missing,
     parts: SkippedParts | Missing,
+    shares: KeptShares | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -97,7 +101,7 @@ def hung_task(
         return Undecided("the hung task's stack cannot be read")
     if any(w.lock_unread for w in waits.victims):
         return Undecided("a task waits for a lock that is not in the dump")
-    enders = Enders(wakers, counted, missed, references, omitted, switches, parts)
+    enders = Enders(wakers, counted, missed, references, omitted, switches, parts, shares)
     chain, closed = waits.chain(wait)
     if len(chain) > 1 and not closed and chain[-1].call is not None:
         return _behind_another(enders.of(chain[-1]), chain, waits)

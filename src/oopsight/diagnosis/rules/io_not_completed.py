@@ -203,10 +203,12 @@ def _sure(
 ) -> bool:
     """Whether the code tells who of the driver's functions did it."""
     if len(losers) == 1 and losers[0].untied:
-        return True
+        return code is None or set(code.enders) <= {losers[0].function}
     if losers or losing:
         return False
-    return code is None or not code.hands_on or _overwrites(code, same)
+    # Of several that end requests, another may have lost it.
+    alone = code is None or not (code.hands_on or code.enders)
+    return alone or (code is not None and _overwrites(code, same))
 
 
 def _overwrites(code: Driver, same: list[Request]) -> bool:

@@ -338,6 +338,8 @@ def _left(
 
 def _orphaned(lock: Lock, first: Wait, waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     """A lock without an owner in it, which nobody's code holds."""
+    if lock.kind == "spinlock" and lock.detail is not None:
+        return Clear(f"{lock.title} was written over, or is none: it is {lock.detail}")
     search = suspects if is_lock(lock, first, leaks) else leaking
     found = search(lock, first, leaks)
     if not found:

@@ -207,7 +207,8 @@ def _in_interrupt(slept: Step, cpu: Cpu, entry: Call) -> Finding | Undecided:
     frames = _of_one(within)
     call = frames[0]
     blamed = [c for c in frames if c.module == call.module]
-    alone = call.module is not None and len({c.function for c in blamed}) == 1
+    # What another module offers, and was called, may be meant not to sleep.
+    alone = call.module is not None and len({c.name for c in frames}) == 1
     return Finding(
         title=f"{call.name} sleeps in an interrupt",
         summary=f"{call.name} runs in an interrupt, timer or tasklet, and calls what sleeps.",

@@ -49,6 +49,8 @@ from oopsight.plumbing import base_name
 _KINDS = (Kind.STACK_OVERFLOW, Kind.DOUBLE_FAULT)
 _MOST_MAKERS = 3
 _LARGE = 1024
+_HALF = 8192
+"""Of a stack, in bytes."""
 _MOST_OF_STACK = 8192
 """Half of what there is."""
 
@@ -72,6 +74,8 @@ def _recursion(symptom: Symptom, found: Repeated, ring: RingOfCalls | Missing) -
     names = list(dict.fromkeys(title_of(f) for f in found.cycle))
     own = [f for f in found.cycle if f.plumbing is None]
     blamed = [f for f in own if f.module] or own or list(found.cycle)
+    asked = _asked(found.cycle)
+    blamed.sort(key=lambda frame: frame.module in asked)
     headline: tuple[Pointer, ...] = (symptom.headline,) if symptom.headline is not None else ()
     reported = (Step("the kernel reported that the stack is used up", headline),)
     each = f", {found.size} bytes each time"
@@ -106,6 +110,21 @@ def _recursion(symptom: Symptom, found: Repeated, ring: RingOfCalls | Missing) -
             "Limit the depth, or turn the recursion into a loop; look for a ring in the data.",
         ),
     )
+
+
+def _asked(cycle: tuple[Frame, ...]) -> set[str]:
+    """Modules of which another one in the circle calls a function by its name.
+
+    Such a module offers that to any; it was called back by the one that called it.
+    """
+    circle = [frame for frame in cycle if not frame.inline]
+    calls = zip(circle, (*circle[1:], circle[0]), strict=True)
+    found = {
+        inner.module
+        for inner, outer in calls
+        if inner.module and outer.module not in (None, inner.module) and outer.calls_by_name
+    }
+    return found if found != {frame.module for frame in circle if frame.module} else set()
 
 
 def _around(ring: RingOfCalls, names: list[str]) -> Step:

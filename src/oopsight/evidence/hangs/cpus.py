@@ -73,6 +73,8 @@ class SpinLock:
     writers only while a writer holds it; its readers are counted from bit 9 on."""
     confirmed: bool
     """Whether the caller's code gives the same address as the spinning function's register."""
+    sound: bool = True
+    """Whether a lock that is taken can have this value: else it was written over, or is none."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,17 @@ def _cpu(reader: StackReader, number: int, task: Any, panicked: int | None) -> C
     )
 
 
+def is_sound(value: int) -> bool:
+    """Whether a spinlock that is taken can have a value.
+
+    Its lowest byte is 1, of a paravirtual one 3 at times; the next says that somebody is next.
+
+    >>> is_sound(1), is_sound(0x40101), is_sound(0x6B6B6B6B)
+    (True, True, False)
+    """
+    return value & 0xFF in (1, 3) and value >> 8 & 0xFF in (0, 1)
+
+
 def _spins_on(reader: StackReader, stack: TaskStack, frames: list[Any]) -> SpinLock | None:
     """The lock in a register of the spinning function, checked with what its caller wants."""
     from drgn import FaultError
@@ -209,6 +222,8 @@ def _spins_on(reader: StackReader, stack: TaskStack, frames: list[Any]) -> SpinL
             value = int.from_bytes(reader.read_memory(address, 4), "little")
         except FaultError:
             continue
-        if value & (_HELD_RW if call.function.startswith(_RW) else _HELD):
-            return SpinLock(Address(address), reader.names.data(address), value, confirmed)
+        shared = call.function.startswith(_RW)
+        if value & (_HELD_RW if shared else _HELD):
+            name = reader.names.data(address)
+            return SpinLock(Address(address), name, value, confirmed, shared or is_sound(value))
     return None

@@ -7,7 +7,7 @@ not cleared it: whoever did has returned.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
@@ -22,17 +22,15 @@ from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.atomic_claims import (
     Claim,
     Claimed,
-    always_keeps,
     claims,
     frees,
-    kept,
     reached_from,
 )
 from oopsight.kernel.code_ahead import resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Place
-from oopsight.kernel.machine_code import direct_target
 from oopsight.kernel.omissions import comes_to, omission
+from oopsight.kernel.shares import Moves, keeping, spread
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -70,14 +68,6 @@ class LeftClaims:
     """Those of all that wait so, and that nobody has."""
 
     found: tuple[LeftClaim, ...]
-
-
-class _Code(NamedTuple):
-    """A function, and where it gets what is claimed, and makes it free."""
-
-    function: Function
-    taken: set[int]
-    given: set[int]
 
 
 def collect(
@@ -186,39 +176,23 @@ def _is_claimed(
     return BytesPointer(Address(address), raw.hex()) if number & claim.what.mask else None
 
 
-def holders_of(code: dict[str, Function], what: Claimed) -> dict[str, _Code]:
+def holders_of(code: dict[str, Function], what: Claimed) -> dict[str, Moves]:
     """Where each function has what is claimed, and makes it free, itself or by one it calls."""
-    own = {}
-    for name, one in code.items():
-        got = [claim.got for claim in claims(one) if claim.what.may_be(what)]
-        own[name] = _Code(one, set().union(*got), frees(one, what))
-    takers = {
-        one.function.start
-        for one in own.values()
-        if always_keeps(one.function, one.taken, one.given)
-    }
-    givers = {one.function.start for one in own.values() if one.given and not one.taken}
-    for name, (one, taken, given) in own.items():
-        for at, row in one.code.items():
-            target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
-            if target in takers and row.mnemonic == "call":
-                taken.add(row.end)
-            elif target in givers:
-                given.add(at)
-        own[name] = _Code(one, taken, given)
-    return own
+
+    def takes(function: Function) -> set[int]:
+        got = [claim.got for claim in claims(function) if claim.what.may_be(what)]
+        return set().union(*got)
+
+    return spread(code, takes, lambda function: frees(function, what))
 
 
-def leaks_of(known: dict[str, _Code], aside: Callable[[int], bool]) -> list[ClaimLeak]:
+def leaks_of(known: dict[str, Moves], aside: Callable[[int], bool]) -> list[ClaimLeak]:
     """Who can return with it; then who makes it free for others, and on some ways does not."""
     found: dict[str, ClaimLeak] = {}
-    for name, one in known.items():
-        way = kept(one.function, one.taken, one.given) if one.taken else None
-        if way is not None:
-            start = one.function.start
-            at = f"{base_name(name)}+{way.returns - start:#x}"
-            taken = f"{base_name(name)}+{way.taken - start:#x}"
-            found.setdefault(base_name(name), ClaimLeak(base_name(name), at, taken))
+    for name, function, way in keeping(known):
+        plain, start = base_name(name), function.start
+        at, taken = f"{plain}+{way.returns - start:#x}", f"{plain}+{way.taken - start:#x}"
+        found.setdefault(plain, ClaimLeak(plain, at, taken))
     for name, one in known.items():
         left = omission(one.function, one.given, aside) if one.given and not one.taken else None
         if left is not None and left.acts:
@@ -227,7 +201,7 @@ def leaks_of(known: dict[str, _Code], aside: Callable[[int], bool]) -> list[Clai
     return list(found.values())
 
 
-def _has_it(stack: TaskStack, known: dict[str, _Code]) -> bool:
+def _has_it(stack: TaskStack, known: dict[str, Moves]) -> bool:
     """Whether a task is in code that has it, and has not made it free."""
     starts = {one.function.start: one for one in known.values()}
     for call in stack.calls:

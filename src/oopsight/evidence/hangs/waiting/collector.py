@@ -60,7 +60,9 @@ class Collector:
         running = {int(cpu.task.address) for cpu in self.cpus}
         for cpu in self.cpus:
             if cpu.spins_on is not None:
-                lock = Lock("spinlock", cpu.spins_on.address, cpu.spins_on.name)
+                spins = cpu.spins_on
+                odd = None if spins.sound else f"with {spins.value:#x} in it, as no spinlock has"
+                lock = Lock("spinlock", spins.address, spins.name, odd)
                 self.waits[cpu.task.address] = Wait(cpu.stack, self._with_spinner(lock), None)
             else:
                 deleted = timer.of_cpu(self.prog, self.reader, cpu, self.cpus)
