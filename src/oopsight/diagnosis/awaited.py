@@ -10,6 +10,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
+from oopsight.evidence.hangs.lost_completions import LostCompletion, LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
@@ -31,6 +32,7 @@ class Enders(NamedTuple):
     switches: SwitchedOffs | Missing
     parts: SkippedParts | Missing
     shares: KeptShares | Missing
+    lost: LostCompletions | Missing
 
     def of(self, wait: Wait) -> Awaited:
         """Those of one wait."""
@@ -48,6 +50,7 @@ class Enders(NamedTuple):
             () if asleep or leaks else silent[:_MOST_ENDERS],
             _skips(wait, self.parts) if asleep is None else (),
             self.shares.of(task)[:_MOST_ENDERS] if isinstance(self.shares, KeptShares) else (),
+            self.lost.of(task)[:_MOST_ENDERS] if isinstance(self.lost, LostCompletions) else (),
             self.wakers,
         )
 
@@ -68,6 +71,8 @@ class Awaited(NamedTuple):
     """Functions that hand out fewer parts than have to be done before it is signalled."""
     shares: tuple[KeptShare, ...]
     """Functions that keep a share of what the task waits to have one of."""
+    lost: tuple[LostCompletion, ...]
+    """Functions by which the completion has come to nobody, or to another."""
     wakers: Wakers | Missing
 
     @property
@@ -87,6 +92,7 @@ class Awaited(NamedTuple):
             *(_silent_step(one) for one in self.silent),
             *(skipped_step(one) for one in self.skips),
             *(_share_step(one) for one in self.shares),
+            *(_lost_step(one) for one in self.lost),
         ]
 
     @property
@@ -103,6 +109,7 @@ class Awaited(NamedTuple):
             *(_omitting(one) for one in self.silent if one.seen),
             *(skipping(one, None) for one in self.skips),
             *(_keeping_share(one) for one in self.shares),
+            *(_losing(one) for one in self.lost),
             *(_lowering(count) if count else ()),
             *(_omitting(one) for one in self.silent),
             *(_not_waking(asleep) if asleep else ()),
@@ -199,6 +206,25 @@ def _share_step(one: KeptShare) -> Step:
 
 def _keeping_share(one: KeptShare) -> Culprit:
     why = f"can return at {one.returns_at} with a share of what is waited for"
+    return Culprit(one.module.name, one.function, None, None, why)
+
+
+def _lost_step(one: LostCompletion) -> Step:
+    who = f"{one.function} [{one.module.name}]"
+    if one.off_list:
+        text = "the entry with the completion is on no list any more: " + who
+        return Step(f"{text} takes such off and completes none", (one.module, *one.seen))
+    return Step(
+        "what is looked at before the wait has changed since, so that nobody would wait there "
+        f"now: {who} can change it, and completes for but one",
+        (one.module, *one.seen),
+    )
+
+
+def _losing(one: LostCompletion) -> Culprit:
+    why = "takes entries off a list and does not complete them"
+    if not one.off_list:
+        why = "makes true what is waited for, and completes for but one"
     return Culprit(one.module.name, one.function, None, None, why)
 
 

@@ -15,6 +15,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
+from oopsight.evidence.hangs.lost_completions import LostCompletion, LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
@@ -37,8 +38,9 @@ def judged(
     off: SwitchedOffs | Missing = ABSENT,
     parts: SkippedParts | Missing = ABSENT,
     shares: KeptShares | Missing = ABSENT,
+    lost: LostCompletions | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return hung_task(what, waiting, *facts, omitted, off, parts, shares)
+    return hung_task(what, waiting, *facts, omitted, off, parts, shares, lost)
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
@@ -275,3 +277,19 @@ def test_who_can_keep_a_share_of_what_is_waited_for_comes_first() -> None:
     assert [c.function for c in found.culprits] == ["drv_cross", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert "can return at drv_cross+0x86 without giving it back" in found.chain[1].claim
+
+
+def test_who_lost_a_completion_comes_first() -> None:
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
+    seen = (BytesPointer(LOCK_B, "01"),)
+    one = LostCompletion(waiting.task, module, "drv_cancel", True, seen)
+    for case, says in (
+        (one, "is on no list any more: drv_cancel [drv] takes such off and completes none"),
+        (replace(one, off_list=False), "drv_cancel [drv] can change it, and completes for but one"),
+    ):
+        found = judged(HUNG, waits(waiting), *[ABSENT] * 4, lost=LostCompletions((case,)))
+        assert isinstance(found, Finding)
+        assert [c.function for c in found.culprits] == ["drv_cancel", "wait_ready", "reset"]
+        assert says in found.chain[1].claim
+        assert seen[0] in found.chain[1].because

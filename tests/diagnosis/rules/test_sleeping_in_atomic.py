@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from handmade_facts import ABSENT, fault
 from handmade_waits import LOCK_A, call, cpu, cpus, held, leak, leaks, stack, symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
-from oopsight.diagnosis.rules.sleeping_in_atomic import sleeping_in_atomic
+from oopsight.diagnosis.rules.sleeping_in_atomic import sleeping_in_atomic as rule
+from oopsight.evidence import Missing
 from oopsight.evidence.crash.forbidden_sleep import INTERRUPT, RCU, ForbiddenSleep
 from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import Call
+from oopsight.evidence.modules.dependencies import Dependencies
 from oopsight.kinds import Kind
 
 SLEPT = symptom(Kind.SLEEPING_IN_ATOMIC, "BUG: scheduling while atomic: collector/9/0x00000002")
 SCHEDULE = call(2, "schedule", None, plumbing="sleeps")
 DROP = call(3, "drop")
 CLEAR = call(4, "clear", holds=(held(LOCK_A, "spinlock", "_raw_spin_lock"),))
+
+
+def sleeping_in_atomic(
+    *facts: Any, needs: Dependencies | Missing = ABSENT
+) -> Finding | Clear | Undecided:
+    return rule(*facts, needs)
 
 
 def machine(*calls: Call) -> Cpus:
@@ -44,6 +53,7 @@ def test_what_another_module_offers_may_sleep() -> None:
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["clear"]
     assert [i.module for i in found.innocent] == ["bus"]
+    assert found.certainty is Certainty.POSSIBLE
 
 
 def test_what_another_module_was_called_for_through_a_pointer_may_be_told_not_to_sleep() -> None:
@@ -53,6 +63,12 @@ def test_what_another_module_was_called_for_through_a_pointer_may_be_told_not_to
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["clear", "driver_poll"]
     assert found.innocent == ()
+    # One that needs the holder's module has given it the pointer.
+    stuck = machine(SCHEDULE, driver, holder)
+    needs = Dependencies((("driver", "drv"),))
+    found = sleeping_in_atomic(SLEPT, stuck, leaks(), ABSENT, needs=needs)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["driver_poll", "clear"]
 
 
 def test_what_is_called_in_a_chain_of_atomic_notifiers_must_not_sleep() -> None:

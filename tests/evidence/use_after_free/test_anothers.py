@@ -47,7 +47,7 @@ def code(monkeypatch: pytest.MonkeyPatch) -> Code:
     monkeypatch.setattr(this, "SessionReader", lambda _: None)
     makes = ((Allocator("new", ""),), True)
     monkeypatch.setattr(this, "allocating", lambda *_: makes)
-    monkeypatch.setattr(this, "_needs", lambda *_: set())
+    monkeypatch.setattr(this, "needs", lambda *_: set())
     return found
 
 
@@ -176,7 +176,7 @@ def test_modules_of_one_subsystem_share_objects(
 ) -> None:
     held(machine)
     needs = {"book": {"uio"}, "jobs": {"uio", "i2c"}}
-    monkeypatch.setattr(this, "_needs", lambda _, module: needs[module.name])
+    monkeypatch.setattr(this, "needs", lambda _, name: needs[name])
     assert anothers(machine.session, HELD, flow()) is None
 
 

@@ -25,7 +25,9 @@ How it is decided
     has set going what may complete it. If the last of several parts signals it, those are asked
     that count the parts, and on some way hand out fewer. If who waits goes on to take a share of
     something, a count or a bit in a map, those that take one, too, and can return without giving it
-    back, as they do on another way.
+    back, as they do on another way. If the entry with the completion is on no list any more, those
+    that take such off and complete none; if nobody would wait any more, those that have made that
+    so and complete for but one.
 
     Where something is switched off without which the task does not get on (NAPI that it disables
     and that is disabled, an interrupt of the driver whose signal it waits for, a disk's queue that
@@ -68,6 +70,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShares
 from oopsight.evidence.hangs.left_off import SwitchedOffs
+from oopsight.evidence.hangs.lost_completions import LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeaks
@@ -90,6 +93,7 @@ def hung_task(
     switches: SwitchedOffs | Missing,
     parts: SkippedParts | Missing,
     shares: KeptShares | Missing,
+    lost: LostCompletions | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -101,7 +105,7 @@ def hung_task(
         return Undecided("the hung task's stack cannot be read")
     if any(w.lock_unread for w in waits.victims):
         return Undecided("a task waits for a lock that is not in the dump")
-    enders = Enders(wakers, counted, missed, references, omitted, switches, parts, shares)
+    enders = Enders(wakers, counted, missed, references, omitted, switches, parts, shares, lost)
     chain, closed = waits.chain(wait)
     if len(chain) > 1 and not closed and chain[-1].call is not None:
         return _behind_another(enders.of(chain[-1]), chain, waits)

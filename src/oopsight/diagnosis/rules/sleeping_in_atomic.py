@@ -15,11 +15,11 @@ How it is decided
     function on the stack is followed: one that has taken a spinlock, or RCU's read lock, and not
     given it back is where it is held. In an interrupt, under a lock of the kernel's own and in a
     chain of atomic notifiers, the first function of a module that is called there comes first, and
-    what it calls after it. Where
-    there is neither, somebody who has returned kept it: the functions of the modules from outside
-    the kernel are searched for a path that returns with such a lock which another path releases, or
-    with preemption or bottom halves off which another path switches on. The count in the kernel's
-    report tells which of these it was.
+    what it calls after it; so does that of a module which needs the one that holds the lock, and is
+    called back by it. Where there is neither, somebody who has returned kept it: the functions of
+    the modules from outside the kernel are searched for a path that returns with such a lock which
+    another path releases, or with preemption or bottom halves off which another path switches on.
+    The count in the kernel's report tells which of these it was.
 
 When it is wrong
     Preemption disabled by other means is not found in code; then the innermost function of a module
@@ -57,6 +57,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks
 from oopsight.evidence.hangs.stacks import Call, HeldLock
+from oopsight.evidence.modules.dependencies import Dependencies
 from oopsight.evidence.pointers import LogPointer, Pointer
 from oopsight.kernel.lock_functions import BOTTOM_HALVES
 from oopsight.kinds import Kind
@@ -79,6 +80,7 @@ def sleeping_in_atomic(
     cpus: Cpus | Missing,
     leaks: LockLeaks | Missing,
     check: ForbiddenSleep | Missing,
+    modules: Dependencies | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide who disabled preemption."""
     if symptom.kind is not Kind.SLEEPING_IN_ATOMIC and isinstance(check, Missing):
@@ -98,14 +100,14 @@ def sleeping_in_atomic(
     held = [(c, lock) for c in own if (lock := _atomic(c, within)) is not None]
     by_module = next(((c, lock) for c, lock in held if c.module), None)
     if by_module is not None:
-        return _held(slept, cpu, *by_module, Certainty.INFERRED)
+        return _held(slept, cpu, *by_module, Certainty.INFERRED, modules)
     if entry is not None and within != RCU:
         return _in_interrupt(slept, cpu, entry)
     if held:
         # What the kernel's own functions call may well release their lock before it calls back.
         inner = any(c.module for c in own if c.index < held[0][0].index)
         certainty = Certainty.POSSIBLE if inner else Certainty.INFERRED
-        return _held(slept, cpu, *held[0], certainty)
+        return _held(slept, cpu, *held[0], certainty, modules)
     return _leaked(slept, cpu, leaks, within)
 
 
@@ -141,7 +143,14 @@ def _forbids(lock: HeldLock, within: str | None) -> bool:
     return lock.kind in _KINDS
 
 
-def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certainty) -> Finding:
+def _held(
+    slept: Step,
+    cpu: Cpu,
+    holder: Call,
+    lock: HeldLock,
+    certainty: Certainty,
+    modules: Dependencies | Missing,
+) -> Finding:
     what = f"spinlock {lock.name or lock.address or 'of its own'} held"
     how = f"took it with {lock.by}() at {lock.taken_at} and has not given it back"
     if lock.kind == "rcu":
@@ -157,8 +166,10 @@ def _held(slept: Step, cpu: Cpu, holder: Call, lock: HeldLock, certainty: Certai
     chain = cpu.stack.inside(*_CALL_BACK_ATOMICALLY)
     below = -1 if chain is None or chain.index > holder.index else chain.index
     knowing = [c for c in between if not holder.module or c.index < below]
+    knowing = knowing or [c for c in between if c not in asked and _registers(c, holder, modules)]
     outer = [*(c for c in knowing[::-1] if c.module), *(c for c in knowing if not c.module)]
-    several = len({c.name for c in [*inner, holder] if c.module}) > 1
+    # What another module offers may be meant not to sleep.
+    several = bool(asked) or len({c.name for c in [*inner, holder] if c.module}) > 1
     steps = [
         slept,
         Step(f"{holder.name} is there with {what}: it {how}", (cpu.stack.pointer(holder),)),
@@ -198,6 +209,14 @@ def _asked(cpu: Cpu, holder: Call, call: Call) -> bool:
     """Whether it is another module's, and every call on the way to it names what it calls."""
     way = [c for c in cpu.stack.calls if call.index < c.index <= holder.index]
     return call.module not in (None, holder.module) and all(c.calls_by_name for c in way)
+
+
+def _registers(call: Call, holder: Call, modules: Dependencies | Missing) -> bool:
+    """Whether the holder calls back, through a pointer, a module that needs its own.
+
+    Whoever registers a callback has to know how it is called.
+    """
+    return isinstance(modules, Dependencies) and modules.has(call.module, holder.module)
 
 
 def _in_interrupt(slept: Step, cpu: Cpu, entry: Call) -> Finding | Undecided:

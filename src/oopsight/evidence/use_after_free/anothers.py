@@ -5,13 +5,12 @@ Modules that know each other share objects; of those that do not, one has freed 
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
-from oopsight.errors import SymbolError
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.modules.dependencies import needs
 from oopsight.evidence.modules.module_code import ModuleFunction, functions
 from oopsight.evidence.modules.module_roles import holding_variables
 from oopsight.evidence.modules.modules import Module, Modules
@@ -19,7 +18,6 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.callback_registries import Registry, registry_of
 from oopsight.evidence.use_after_free.claims import Claim, claim_of, held_by
 from oopsight.session import Session
-from oopsight.text import c_string, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -283,29 +281,10 @@ def acquainted(session: Session, modules: Modules, one: Module, other: Module) -
     """Whether two modules use each other, or both a third."""
     if _uses(session, one, other) or _uses(session, other, one):
         return True
-    if _needs(session, one) & _needs(session, other):
+    if needs(session, one.name) & needs(session, other.name):
         return True
     thirds = [m for m in modules.loaded if m.taints and m.name not in (one.name, other.name)]
     return any(_uses(session, one, third) and _uses(session, other, third) for third in thirds)
-
-
-def _needs(session: Session, one: Module) -> set[str]:
-    """The modules that a module depends on, after the kernel's records, be they the kernel's own.
-
-    A subsystem that is a module hands the objects of one driver to the others.
-    """
-    from drgn import FaultError
-    from drgn.helpers.linux.list import list_for_each_entry
-    from drgn.helpers.linux.module import find_module
-
-    try:
-        module = find_module(session.prog, one.name)
-        # struct module has target_list with CONFIG_MODULE_UNLOAD.
-        head = module.target_list.address_of_() if module else None
-        uses = list_for_each_entry("struct module_use", head, "target_list") if module else ()
-        return {printable(c_string(use.target.name)) for use in itertools.islice(uses, _MOST_USED)}
-    except (FaultError, LookupError, AttributeError, SymbolError):
-        return set()
 
 
 def _uses(session: Session, one: Module, other: Module) -> bool:

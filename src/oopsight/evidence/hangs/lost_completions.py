@@ -1,0 +1,231 @@
+"""Completions that a task waits for and that came to nobody, or to another.
+
+A function that takes an entry off a list without completing it, as another does that takes one off;
+one that calls ``complete()`` where several wait: the next of them waits on, though what it had
+looked at before has changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from oopsight.cheap import dataclass
+from oopsight.errors import SymbolError
+from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.hangs.conditions import Looked, NumberAt
+from oopsight.evidence.hangs.missed_wake import changes_of
+from oopsight.evidence.hangs.ring_makers import module_functions
+from oopsight.evidence.hangs.stacks import COLD, StackReader
+from oopsight.evidence.hangs.waiting import Wait, Waits, hung
+from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
+from oopsight.kernel.branches import branch
+from oopsight.kernel.code_ahead import GIVES, resolve
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.held_locks import Place
+from oopsight.kernel.machine_code import (
+    FRAME,
+    MASK,
+    Expression,
+    accessed_size,
+    direct_target,
+    memory_place,
+    stores,
+)
+from oopsight.kernel.omissions import comes_to
+from oopsight.plumbing import base_name
+from oopsight.session import Session
+
+_MOST_WAITS = 4
+_COMPLETION = "completion"
+_ONE = "complete"
+_UNLINKS = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
+_LINKS = ("__list_add_valid", "__list_add_valid_or_report")
+_POISON = 0xDEAD000000000100
+_SIZES = (1, 2, 4, 8)
+_Names = Callable[[int], "str | None"]
+
+
+@dataclass(frozen=True)
+class LostCompletion:
+    """A function to suspect, and why."""
+
+    task: TaskPointer
+    module: ModulePointer
+    function: str
+    off_list: bool
+    """It takes entries off a list and completes none; else it completes for but one of several."""
+    seen: tuple[BytesPointer, ...]
+    """The entry that is off its list; or what the one that waits had looked at before."""
+
+
+@dataclass(frozen=True)
+class LostCompletions:
+    """For all tasks that hang."""
+
+    found: tuple[LostCompletion, ...]
+
+    def of(self, task: int) -> tuple[LostCompletion, ...]:
+        """Those for a task, by its address."""
+        return tuple(one for one in self.found if one.task.address == task)
+
+
+def collect(
+    session: Session, symptom: Symptom, waits: Waits | Missing, modules: Modules
+) -> LostCompletions | Missing:
+    """Read the code of modules that wait for a completion which nobody is known to bring."""
+    if isinstance(waits, Missing) or not hung(symptom, waits):
+        return Missing(Why.NOT_APPLICABLE, "no task hangs")
+    reader = StackReader(session, modules)
+    found: list[LostCompletion] = []
+    for wait in [one for one in waits.victims if _asked(one)][:_MOST_WAITS]:
+        module = next((m for m in modules.loaded if wait.call and m.name == wait.call.module), None)
+        if module is None:
+            continue
+        try:
+            whole = module_functions(session, reader, module)
+        except SymbolError:
+            continue
+        code = {name: one for name, one in whole.items() if COLD not in name}
+        found += _dropped(reader, wait, module, code)
+        found += _for_one(session, reader, wait, module, code)
+    return LostCompletions(tuple(found))
+
+
+def _asked(wait: Wait) -> bool:
+    lock = wait.lock
+    return lock is not None and lock.kind == _COMPLETION and not lock.holders
+
+
+def _dropped(
+    reader: StackReader, wait: Wait, module: Module, code: dict[str, Function]
+) -> Iterator[LostCompletion]:
+    """Who takes entries off a list and completes none, if the one that is waited for is off it."""
+    names = reader.names.function_at
+    address = int(wait.lock.address or 0) if wait.lock is not None else 0
+    entries = (address + away & MASK for away in links_beside(code, names))
+    off = [at for at in entries if is_off(reader.word, at)]
+    for name in droppers(code, names) if off else ():
+        raw = reader.read_memory(off[0], 8)
+        seen = (BytesPointer(Address(off[0]), raw.hex()),)
+        if wait.call is None or base_name(name) != wait.call.function:
+            yield LostCompletion(wait.task, module.pointer, base_name(name), True, seen)
+
+
+def links_beside(code: dict[str, Function], name_of: _Names) -> list[int]:
+    """How far from the completion the link lies of what functions unlink and complete."""
+    found: dict[int, None] = {}
+    for function in code.values():
+        done = list(_handed(function, name_of, lambda name: GIVES.get(name) == _COMPLETION))
+        for link in _handed(function, name_of, lambda name: name in _UNLINKS):
+            for one in done:
+                if one.base == link.base and one.base:
+                    found[(link.offset - one.offset) & MASK] = None
+    return list(found)
+
+
+def _handed(
+    function: Function, name_of: _Names, wanted: Callable[[str], bool]
+) -> Iterator[Expression]:
+    """What a function calls some others with."""
+    for at, row in function.code.items():
+        target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
+        name = name_of(target) if target is not None and target not in function.code else None
+        thing = function.registers(at).get("rdi")
+        if name is not None and thing is not None and wanted(name):
+            yield thing
+
+
+def is_off(word: Callable[[int], int | None], link: int) -> bool:
+    """Whether an entry is on no list: it leads to itself, or was poisoned."""
+    following = word(link)
+    return following in (link, _POISON)
+
+
+def droppers(code: dict[str, Function], name_of: _Names) -> list[str]:
+    """Functions that take an entry off a list, put none on one, and lead to no completion."""
+    completing = {
+        one.start
+        for one in code.values()
+        if any(GIVES.get(name_of(target) or "") == _COMPLETION for target in _targets(one))
+    }
+    while True:
+        more = {one.start for one in code.values() if _targets(one) & completing} - completing
+        if not more:
+            break
+        completing |= more
+    found = []
+    for name, one in code.items():
+        called = {name_of(target) or "" for target in _targets(one)}
+        if one.start not in completing and called & {*_UNLINKS} and not called & {*_LINKS}:
+            found.append(name)
+    return found
+
+
+def _targets(function: Function) -> set[int]:
+    rows = (row for row in function.code.values() if row.mnemonic in ("call", "jmp"))
+    return {target for row in rows if (target := direct_target(row)) is not None}
+
+
+def _for_one(
+    session: Session,
+    reader: StackReader,
+    wait: Wait,
+    module: Module,
+    code: dict[str, Function],
+) -> Iterator[LostCompletion]:
+    """Who changed what the one that waits had looked at before, and completed for but one."""
+    names = reader.names.function_at
+    told: set[str] = set()
+    for looked, goes in _past(session, reader, wait):
+        for name, function in code.items():
+            once = any(names(target) == _ONE for target in _targets(function))
+            if not once or base_name(name) in told:
+                continue
+            if any(True for _ in changes_of(name, function, looked, goes, lambda _: [])):
+                told.add(base_name(name))
+                seen = (BytesPointer(Address(looked.at.address), looked.raw.hex()),)
+                yield LostCompletion(wait.task, module.pointer, base_name(name), False, seen)
+
+
+def _past(
+    session: Session, reader: StackReader, wait: Wait
+) -> Iterator[tuple[Looked, Callable[[int], bool]]]:
+    """Numbers by which the function would not wait if it came there now."""
+    from drgn import FaultError, Object
+
+    call = wait.call
+    function = reader.function(call.pc - call.offset) if call is not None else None
+    if call is None or function is None:
+        return
+    prog: Any = session.prog
+    frames = reader.frames(Object(prog, "struct task_struct *", wait.task.address))
+    site = next((at for at, row in function.code.items() if row.end == call.pc), None)
+    place = function.at(call.pc, calling=True) or Place((), None, function.registers(call.pc))
+    if site is None or call.index >= len(frames):
+        return
+    for at, row in function.code.items():
+        where = memory_place(row, function.registers(at))
+        size = accessed_size(row)
+        reads = where is not None and where.base != FRAME and not stores(row)
+        if not reads or where is None or size not in _SIZES or not comes_to(function, at, site, ()):
+            continue
+        address = resolve(
+            where, place, lambda name: reader.value(frames, call.index, name), reader.word
+        )
+        if address is None:
+            continue
+        try:
+            raw = session.read(address, size)
+        except (FaultError, OverflowError):
+            continue
+
+        def passes(number: int, row: Any = row) -> bool:
+            way = branch(function, row, number)
+            return way is not None and not comes_to(function, way[1], site, ())
+
+        if passes(int.from_bytes(raw, "little")):
+            at_ = NumberAt(address, where, 0, reader.names.inside(address))
+            yield Looked(row, at_, raw), passes
