@@ -95,6 +95,8 @@ _IDLE = (
 _LENT = ("mutex", "rwsem", "rtmutex", "semaphore", "percpu_rwsem")
 _BROUGHT = ("completion", "event")
 """What others bring."""
+_NO_SLEEP = ("spinlock", "grace period")
+"""What nobody may hold who waits for anything."""
 _HINTS = ("last reader", "last holder")
 _STALLS = (
     *(Kind.HUNG_TASK, Kind.SOFT_LOCKUP, Kind.HARD_LOCKUP, Kind.RCU_STALL, Kind.LOCK_MISUSE),
@@ -270,6 +272,7 @@ def _busy(
     unlikely = taker is None and module not in {call.module for call in owner.stack.calls}
     # Somebody may have had to bring that, and has not: then the lock is but in its way.
     waits = owner.lock is not None and owner.lock.kind in _BROUGHT and not owner.lock.holders
+    waits = waits and lock.kind not in _NO_SLEEP
     return Finding(
         title=f"{lock.title} {held_by(lock)} {who(owner)}, which {doing(owner)}",
         summary=f"{who(owner)} {doing(owner)} with {_what(lock)} held; {len(victims)} "

@@ -376,7 +376,10 @@ class _Search:
                     continue
                 who, held = taker
                 for leak in function.omits(held._replace(lock=lock)):
-                    self.omissions.append(self._leak(module, who, (name, begin), leak))
+                    omission = self._leak(module, who, (name, begin), leak)
+                    # What stands beside the one that takes it has to give it back.
+                    if replace(omission, acts=False) not in self.leaks:
+                        self.omissions.append(omission)
 
     def _giver(self, module: Module, held: Held) -> str | None:
         """A function that gives back a lock which it has not taken and which may be this one."""
