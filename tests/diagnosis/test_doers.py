@@ -378,6 +378,11 @@ def test_who_puts_and_on_some_ways_leaves_the_pointer() -> None:
     doers = replace(DOERS, fields=(replace(FIELD, way=0, puts_at_times=("rec_watch",)),))
     assert [one.function for one in putters_leaving(doers, ONE)] == ["rec_watch"]
     assert [one.function for one in putters(doers)] == ["rec_watch"]
+    always = replace(doers.fields[0], puts=("rec_poll",))
+    some = putters(replace(doers, fields=(always,)), at_times=True)
+    assert [one.function for one in some] == ["rec_watch"]
+    others = putters_of_others(replace(DOERS, at_times=("rec_watch", "rec_off")), {"rec_off"})
+    assert [one.function for one in others] == ["rec_watch"]
     elsewhere = replace(doers, fields=(replace(doers.fields[0], value=Address(8)),))
     assert putters_leaving(elsewhere, ONE) == putters_leaving(ABSENT, ONE) == []
 

@@ -18,6 +18,7 @@ from oopsight.evidence.pointers import LogPointer
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
+_PUTS_AT_TIMES = "gives back what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
 TASKS = "task_struct"
 """The slab cache of the kernel's tasks."""
@@ -280,20 +281,22 @@ def sharers(doers: Doers | Missing) -> list[Culprit]:
     return [Culprit(doers.module, name, None, None, why) for name in field.shares]
 
 
-def putters(doers: Doers | Missing) -> list[Culprit]:
-    """Who gives back the reference of the field that the pointer was read from, and leaves it."""
+def putters(doers: Doers | Missing, *, at_times: bool = False) -> list[Culprit]:
+    """Who gives back the reference of the field that the pointer was read from, and leaves it.
+
+    :param at_times: only those that leave it on some ways
+    """
     field = doers.field(0) if isinstance(doers, Doers) else None
     if field is None or not isinstance(doers, Doers):
         return []
     why = "gives back a reference to what the field holds, has taken none, and leaves the pointer"
     always = [Culprit(doers.module, name, None, None, why) for name in field.puts]
-    return merge(always, _putters_at_times(field))
+    return merge([] if at_times else always, _putters_at_times(field))
 
 
 def _putters_at_times(field: FieldDoers) -> list[Culprit]:
     """Who gives that back and leaves the pointer on some ways, as where no other is to be had."""
-    why = "gives back a reference to what the field holds, and on some ways leaves the pointer"
-    return [Culprit(field.module, name, None, None, why) for name in field.puts_at_times]
+    return [Culprit(field.module, name, None, None, _PUTS_AT_TIMES) for name in field.puts_at_times]
 
 
 def putters_leaving(doers: Doers | Missing, one: SlabObject) -> list[Culprit]:
@@ -312,7 +315,11 @@ def putters_of_others(doers: Doers | Missing, on_stack: set[str]) -> list[Culpri
     why = "gives back a reference that it has not taken, to what a field holds, and leaves it there"
     names = [name for name in doers.untaken if name not in on_stack]
     names = names if len(names) <= _MOST_UNTAKEN else []
-    return [Culprit(doers.module, name, None, None, why) for name in names]
+    at_times = [name for name in doers.at_times if name not in on_stack]
+    return [
+        *(Culprit(doers.module, name, None, None, why) for name in names),
+        *(Culprit(doers.module, name, None, None, _PUTS_AT_TIMES) for name in at_times),
+    ]
 
 
 def mappers(doers: Doers | Missing) -> list[Culprit]:

@@ -113,7 +113,10 @@ def _closers(ring: Ring) -> list[Culprit]:
     """Who can have closed a ring."""
     why = f"can link in again what is in the chain that {ring.function} goes along"
     away = f"takes an entry out and links it in again at once, while {ring.function} may be at it"
-    named = [(name, why) for name in ring.makers] + [(name, away) for name in ring.movers]
+    splices = f"moves a list's entries to another and leaves its head, by which {ring.function} "
+    splices += "may go, leading to them"
+    named = [(name, splices) for name in ring.splicers]
+    named += [(name, why) for name in ring.makers] + [(name, away) for name in ring.movers]
     return [Culprit(ring.module.name, name, None, None, reason) for name, reason in named]
 
 

@@ -52,6 +52,10 @@ def test_who_can_have_closed_the_ring_comes_before_who_goes_along_it() -> None:
     assert found.certainty is Certainty.POSSIBLE
     assert link in found.chain[-1].because
     assert "runs in a ring of 3: in drv, promote()" in found.chain[-1].claim
+    moved = RingMakers((replace(ring, splicers=("flush",)),))
+    found = soft_lockup(STUCK, machine, moved, ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["flush", "promote", "find"]
     many = RingMakers((replace(ring, makers=("a", "b", "c", "d")),))
     found = soft_lockup(STUCK, machine, many, ABSENT)
     assert isinstance(found, Finding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from handmade_code import NAMES, function
 
-from oopsight.evidence.hangs.ring_makers import makers, movers, turn
+from oopsight.evidence.hangs.ring_makers import in_good_order, makers, movers, turn
 from oopsight.kernel.loops import Link
 
 CHAIN = Link("rbx", 0, 0)
@@ -79,3 +79,19 @@ def test_who_lets_an_entry_point_to_itself() -> None:
         "drop",
     )
     assert moved(make=(*FOUND, itself)) == ()
+
+
+@pytest.mark.parametrize(
+    ("links", "order"),
+    [
+        # The next and the one before.
+        ({0: (0x40, 0x80), 0x40: (0x80, 0), 0x80: (0, 0x40)}, True),
+        ({0: (0x40, 0x80), 0x40: (0x80, 0), 0x80: (0, 0)}, False),
+        ({0: (0, 0)}, False),  # an entry that was set up again
+        ({0: (0x40, 0x40), 0x40: (0x40, 0)}, False),  # goes round without the first
+    ],
+)
+def test_a_ring_is_a_list_in_good_order(links: dict[int, tuple[int, int]], order: bool) -> None:
+    memory = {BASE + at + 8 * n: BASE + to for at, two in links.items() for n, to in enumerate(two)}
+    assert in_good_order(memory.get, BASE, CHAIN) is order
+    assert not in_good_order(memory.get, BASE, Link("rbx", 0, 8))

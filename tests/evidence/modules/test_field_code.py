@@ -458,7 +458,7 @@ def test_a_reference_is_given_back_and_the_pointer_left_on_some_ways(
     size = 3 + len(lines)
     lines = tuple(line.replace("0x1014", f"{0x1000 + 4 * (size - 1):#x}") for line in lines)
     found = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9b00", *lines)
-    assert bool(found.put_left) is left
+    assert bool(found.left_at_times) is left
 
 
 def test_a_pointer_that_is_followed_is_not_null() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from oopsight.evidence.modules.code_values import Handed, Value
+import pytest
+
+from oopsight.evidence.modules.code_values import PUTS, Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Freed
 from oopsight.evidence.modules.given_twice import GivenTwice, _pairs, kept_after
 from oopsight.evidence.modules.handing import (
     given_back,
     giving_up,
     got,
+    leaving_at_times,
     putting,
     putting_untaken,
     waiting,
@@ -121,3 +124,26 @@ def test_who_has_a_helper_free_what_an_object_holds_and_keeps_that() -> None:
     assert kept_after(uses, ("drop_all",)) == (GivenTwice("drop_all", "resize"),)
     cleared = FieldUse((Freed(0x20, cleared=True, whole=False),), (), counts=False)
     assert kept_after(uses | {"drop_all": cleared}, ("drop_all",)) == ()
+
+
+def test_who_gives_back_by_a_helper_and_leaves_it_on_some_ways() -> None:
+    uses = {
+        "scene_put": use(put=((4, ARGUMENT),)),
+        "choose": use(
+            handed=(call("scene_put", LAMP, own=True, at=0x20),),
+            left_at_times=frozenset({(0x20, LAMP), (0x30, TAKEN)}),
+        ),
+        "off": use(handed=(call("scene_put", LAMP, own=True, at=0x20),)),
+    }
+    found = [name for name, one in uses.items() if leaving_at_times(one, uses)]
+    assert found == ["choose"]
+    assert leaving_at_times(uses["choose"], uses) == {LAMP}
+
+
+@pytest.mark.parametrize(
+    ("name", "puts"),
+    [("fput", True), ("usb_put_dev", True), ("eventfd_ctx_put", True), ("kobject_put", True),
+     ("skb_put", False), ("hid_input", False)],
+)  # fmt: skip
+def test_functions_of_the_kernel_that_give_a_reference_back(name: str, puts: bool) -> None:
+    assert bool(PUTS.fullmatch(name)) is puts

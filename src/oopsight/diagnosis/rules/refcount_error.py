@@ -182,8 +182,8 @@ def refcount_error(
     others = putters_of_others(doers, on_stack) if fewer else []
     mapping = mappers(doers) if fewer else []
     # Whoever ends an object with the field may leave the pointer in that; a variable stays.
-    if fewer and kept is not None and kept.slab is None:
-        before = merge(before, putters(doers))
+    if fewer and kept is not None:
+        before = merge(before, putters(doers, at_times=kept.slab is not None))
     culprits = merge(before, mapping, sharing, unset, both, others, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")

@@ -1,7 +1,8 @@
 """A loop from object to object that runs in a ring, and the functions that may have closed it.
 
 Whoever walks the chain is right to walk it. The ring is the doing of a function that links an
-entry in which is in the chain already.
+entry in which is in the chain already; or it is another list, in good order, to which all entries
+were moved while the old head went on leading to them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.module_code import machine_code
-from oopsight.evidence.modules.module_roles import ALLOCATES, start_and_end
+from oopsight.evidence.modules.module_roles import ALLOCATES, inner_functions, start_and_end
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.splicing import splicing
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.link_code import linked, links_with_itself, unlinks_argument
@@ -54,6 +57,9 @@ class Ring:
     movers: tuple[str, ...] = ()
     """Functions that take an entry out and link it in again, in the chain or another, or with
     itself, if who goes along the chain has but RCU's read lock."""
+    splicers: tuple[str, ...] = ()
+    """Functions that move all entries of a list away and leave its head leading to them, if the
+    ring is a list in good order."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ def _ring(
         code = module_functions(session, reader, module)
     except SymbolError:
         return None
+    whole = at is not None and went is not None and in_good_order(reader.word, at, link)
     under_rcu = any(held.kind == "rcu" for one in cpu.stack.calls for held in one.holds)
     return Ring(
         task=cpu.task,
@@ -111,6 +118,7 @@ def _ring(
         closes=went.closes if went is not None else (),
         makers=makers(code, link, reader.names.function_at),
         movers=movers(code, link, reader.names.function_at) if under_rcu else (),
+        splicers=_splicers(session, module) if whole else (),
     )
 
 
@@ -151,6 +159,24 @@ def turn(word: Callable[[int], int | None], at: int, link: Link) -> Turn | None:
             closing = BytesPointer(Address(field), following.to_bytes(_WORD, "little").hex())
             return Turn(number + 1 - seen[at], (closing,))
     return None
+
+
+def in_good_order(word: Callable[[int], int | None], at: int, link: Link) -> bool:
+    """Whether each entry of a ring is led back to by the next one, as on a ``list_head``."""
+    first = at = (at + link.node) & MASK
+    for _ in range(_MOST_ENTRIES if link.field == 0 else 0):
+        following = word(at)
+        if following is None or word(following + _WORD) != at:
+            return False
+        if following == first:
+            return at != first
+        at = following
+    return False
+
+
+def _splicers(session: Session, module: Module) -> tuple[str, ...]:
+    reader = SessionReader(session)
+    return splicing(uses_of(reader, inner_functions(session, module, reader)))
 
 
 def module_functions(session: Session, reader: StackReader, module: Module) -> dict[str, Function]:

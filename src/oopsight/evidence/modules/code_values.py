@@ -73,7 +73,10 @@ PREPARES = {
     **dict.fromkeys(("cdev_init", "device_initialize", "tty_port_init"), 64),
 }
 _FILLS = ("memset", "__memset")
-PUTS = re.compile(r"(?:\w+_)?put(?:_(?:device|page|task_struct|pid|cred|net|disk|mm|unless_\w+))?")
+PUTS = re.compile(
+    r"(?!_*(?:skb|nla)_put$)(?:\w+_)?(?:f|d|i|mm|mnt)?put"
+    r"(?:_(?:device|dev|intf|page|task_struct|pid|cred|net|disk|mm|unless_\w+))?"
+)
 """Functions of the kernel that give back a reference to what they are given."""
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")

@@ -25,7 +25,7 @@ from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_ne
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout, layout
 from oopsight.evidence.modules.given_twice import GivenTwice, given_twice, kept_after
 from oopsight.evidence.modules.handed_member import Member, handed_member, leaving_unfinished
-from oopsight.evidence.modules.handing import putting_untaken
+from oopsight.evidence.modules.handing import leaving_at_times, putting_untaken
 from oopsight.evidence.modules.installers import installing
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -114,6 +114,8 @@ class Doers:
     untaken: tuple[str, ...] = ()
     """Give back a reference to what some field holds, which may be the object in question, have
     taken none, and leave the pointer there; and none of them belongs to another that takes one."""
+    at_times: tuple[str, ...] = ()
+    """Give back what some field holds, and on some ways leave the pointer there."""
     mappings: tuple[CopiedMapping, ...] = ()
     """Give mappings operations that give something back as these end, and take nothing as a
     process that forks has them copied."""
@@ -207,6 +209,7 @@ def collect(
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         skips=skipping(session, modules, module, flow.first, uses, known),
         untaken=_untaken(reader, flow, uses),
+        at_times=tuple(name for name, use in uses.items() if leaving_at_times(use, uses)),
         mappings=copied_mappings(session, reader, module, uses, inner),
         unfinished=leaving_unfinished(Ownership(session, modules, module), member, uses)
         if member is not None

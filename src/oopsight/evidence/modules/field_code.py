@@ -169,9 +169,9 @@ class FieldUse:
     """Where in the code it frees what."""
     put: tuple[tuple[int, Value], ...] = ()
     """Where it gives a reference back, and to what."""
-    put_left: frozenset[Value] = frozenset()
-    """Of these, what it leaves in the field that it was read from, on some ways only: on others it
-    stores there."""
+    left_at_times: frozenset[tuple[int, Value]] = frozenset()
+    """Of these, and of what it hands to functions of its module, what it leaves in the field that
+    it was read from, on some ways only: on others it stores there."""
     taken_off: tuple[tuple[Value, int], ...] = ()
     """Entries that it takes off lists itself: in what, and how far from its beginning."""
     written: tuple[tuple[int, Value | None], ...] = ()
@@ -223,7 +223,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         handed=one.handed,
         freed=one.freed,
         put=one.put,
-        put_left=one.put_left,
+        left_at_times=one.left_at_times,
         taken_off=one.taken_off,
         put_in=one.put_in,
         written=one.written,
@@ -368,7 +368,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         handed=tuple(reading.handed),
         freed=tuple(reading.freed),
         put=tuple(reading.put),
-        put_left=frozenset(_put_left(reading, ways)),
+        left_at_times=frozenset(_left(reading, ways)),
         taken_off=tuple(_taken_off(reading)),
         written=tuple((key, base) for _, key, _, base in reading.stored),
         pointers=tuple((key, value) for _, key, value, _ in reading.stored),
@@ -437,14 +437,15 @@ def _cleared(reading: Reading, freed_at: int, freed: Value) -> bool:
     )
 
 
-def _put_left(reading: Reading, ways: Ways) -> Iterator[Value]:
-    """What a reference is given back to, and stays on some ways in a field that stays as well."""
+def _left(reading: Reading, ways: Ways) -> Iterator[tuple[int, Value]]:
+    """What is put, or handed on, and stays on some ways in a field that stays as well."""
     gone = {within(one)[0] for _, one in (*reading.freed, *reading.put)}
-    for at, one in reading.put:
+    handed = [(call.at, call.arguments[0]) for call in reading.handed if call.own]
+    for at, one in (*reading.put, *handed):
         kept = one.kind == "loaded" and one.of not in gone
         stored = any((key, base) == (one.number, one.of) for _, key, _, base in reading.stored)
         if kept and stored and _left_at_times(reading, ways, at, one):
-            yield one
+            yield at, one
 
 
 def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) -> bool:

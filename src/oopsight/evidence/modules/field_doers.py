@@ -15,7 +15,7 @@ from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.code_values import within
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout
-from oopsight.evidence.modules.handing import got, putting
+from oopsight.evidence.modules.handing import got, leaving_at_times, putting
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import ALLOCATES, allocates, reaching
 from oopsight.evidence.modules.modules import Module
@@ -76,7 +76,8 @@ class FieldDoers:
     puts: tuple[str, ...] = ()
     """Give back a reference to what it holds, take none, and leave the pointer there."""
     puts_at_times: tuple[str, ...] = ()
-    """Give back a reference to what it holds, store there on some ways, and on others leave it."""
+    """Give back a reference to what it holds, or have a helper give it back or free it, store there
+    on some ways, and on others leave it."""
     at_times: tuple[str, ...] = ()
     """Of :attr:`frees`, those that leave the pointer there on some ways."""
     owned_twice: tuple[OwnedTwice, ...] = ()
@@ -208,7 +209,9 @@ class _Field:
         return tuple(
             name
             for name, use in self._uses.items()
-            if any(value.number in self._keys.all_of(use) for value in use.put_left)
+            if use.left_at_times
+            and {value.number for value in leaving_at_times(use, self._uses)}
+            & self._keys.all_of(use)
         )
 
     def storing(self, which: Callable[[FieldUse, Stored], bool]) -> tuple[str, ...]:

@@ -47,6 +47,11 @@ def given_back(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
     yield from put(use, uses, depth)
 
 
+def leaving_at_times(use: FieldUse, uses: Uses) -> set[Value]:
+    """What a function gives back, and on some ways leaves where it was read."""
+    return {root for root, _, _, at in given_back(use, uses) if (at, root) in use.left_at_times}
+
+
 def by_helpers(
     use: FieldUse, uses: Uses, depth: int, what: Callable[[FieldUse, Uses, int], Iterator[Done]]
 ) -> Iterator[Done]:
