@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import handmade_facts as made
@@ -38,6 +37,14 @@ def trace(**changes: Any) -> Backtrace:
     return replace(found, frames=(inner, replace(outer, **changes)))
 
 
+class Reader:
+    """What is at an address, by the functions that are known."""
+
+    def function(self, address: int) -> tuple[str, int, int] | None:
+        known = {DISCONNECT: "pedal_disconnect", KFREE: "kfree", CALLER: "hub_unregister"}
+        return (known[address], address, 64) if address in known else None
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
@@ -47,9 +54,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         Row(CALLER, b"\x90" * 4, "mov", "rax, qword ptr [rax + 0x30]", b""),
         Row(CALLER + 4, b"\x90" * 4, "call", "0xffffffff81900000", b""),
     ]
-    symbol = SimpleNamespace(name="pedal_disconnect", address=DISCONNECT, size=64)
     monkeypatch.setattr(this, "instructions", lambda *_: rows)
-    monkeypatch.setattr(this, "jumpers", lambda *_: [symbol])
+    monkeypatch.setattr(this, "SessionReader", lambda _: Reader())
+    monkeypatch.setattr(this, "_jumps_to_allocator", lambda _, at: at == DISCONNECT)
     monkeypatch.setattr(this, "names_its_call", lambda *_: False)
     monkeypatch.setattr(this, "owner_of", lambda *_: made.owner(int(AT), "slab", slab=ONE))
     monkeypatch.setattr(this, "inner_functions", lambda *_: [])
@@ -83,3 +90,12 @@ def test_another_place_of_the_table_or_an_object_in_use_says_nothing(
     monkeypatch.setattr(this, "owner_of", lambda *_: used)
     own = trace(module="pedal")
     assert isinstance(collect(machine.session, own, MODULES, made.ABSENT, SITE), Missing)
+
+
+@pytest.mark.parametrize(("to", "found"), [(KFREE, True), (CALLER, False)])
+def test_a_function_that_ends_in_the_allocator(
+    monkeypatch: pytest.MonkeyPatch, to: int, found: bool
+) -> None:
+    rows = [Row(DISCONNECT, b"\x90" * 4, "pop", "rbx", b""), Row(0, b"\x90", "jmp", hex(to), b"")]
+    monkeypatch.setattr(this, "instructions", lambda *_: rows)
+    assert this._jumps_to_allocator(Reader(), DISCONNECT) is found  # type: ignore[arg-type]

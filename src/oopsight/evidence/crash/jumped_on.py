@@ -120,17 +120,17 @@ def _through_pointer(prog: Any, modules: Modules, returns_to: int, inner: int) -
         return None
     if named_target(prog, returns_to) in (running.address, running.address + _ENDBR):
         return None
-    jumping = jumpers(prog, owner, running)
-    if not jumping or _pointed_to(prog, owner, running):
+    jumpers = _jumpers(prog, owner, running)
+    if not jumpers or _pointed_to(prog, owner, running):
         return None
-    held = [one for one in jumping if _pointed_to(prog, owner, one)]
+    held = [one for one in jumpers if _pointed_to(prog, owner, one)]
     if len(held) != 1:
         return None
     return JumpedOn(base_name(printable(held[0].name)), owner.name, by_name=True)
 
 
-def jumpers(prog: Any, module: Module, running: Any) -> list[Any]:
-    """The functions of a module that jump to the beginning of another, as symbols."""
+def _jumpers(prog: Any, module: Module, running: Any) -> list[Any]:
+    """The functions of a module that jump to the beginning of another."""
     sites: dict[int, tuple[Any, set[int]]] = {}
     ends = {running.address, running.address + _ENDBR}
     for start, end in module.ranges:

@@ -12,11 +12,10 @@ import re
 from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
-from oopsight.errors import SymbolError
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.bug_site import BugSite
-from oopsight.evidence.crash.jumped_on import jumpers, names_its_call
+from oopsight.evidence.crash.jumped_on import names_its_call
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
@@ -29,7 +28,7 @@ from oopsight.evidence.modules.sizes import freed_sizes
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.frees_after import CodeWays
 from oopsight.evidence.use_after_free.taking_out import leaving_what
-from oopsight.plumbing import base_name
+from oopsight.plumbing import base_name, why_plumbing
 from oopsight.plumbing.mechanisms import ALLOCATOR
 from oopsight.session import Session, read_word
 
@@ -113,34 +112,35 @@ def _freer(
         return foreign[caller.module], base_name(caller.function), None
     if names_its_call(session.prog, int(caller.pc)):
         return None
-    return _by_table(session, foreign, caller, path[at - 1], one)
+    return _by_table(session, foreign, caller, one)
 
 
 def _by_table(
-    session: Session,
-    foreign: dict[str, Module],
-    caller: Frame,
-    inner: Frame,
-    one: SlabObject,
+    session: Session, foreign: dict[str, Module], caller: Frame, one: SlabObject
 ) -> tuple[Module, str, BytesPointer] | None:
     """The one that jumps on to the allocator, of a table to which the object still points."""
     offset = _offset_called(session, int(caller.pc))
     if offset is None:
         return None
-    try:
-        running = session.prog.symbol(int(inner.pc))
-    except (LookupError, SymbolError):
-        return None
+    reader = SessionReader(session)
     found = {}
     for reference in one.refers:
         module = foreign.get(reference.module)
         target = read_word(session, int(reference.value) + offset) if module is not None else None
-        if module is None or target is None:
+        known = reader.function(target) if target is not None else None
+        if module is None or target is None or known is None or known[1] != target:
             continue
-        for symbol in jumpers(session.prog, module, running):
-            if target == symbol.address:
-                found[target] = module, base_name(symbol.name), reference.memory
+        if _jumps_to_allocator(reader, target):
+            found[target] = module, base_name(known[0]), reference.memory
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _jumps_to_allocator(reader: SessionReader, start: int) -> bool:
+    """Whether a function goes on to the allocator by a jump, as its last act."""
+    jumps = (row for row in instructions(reader, start) if row.mnemonic == "jmp")
+    leads = (int(row.operands, 16) for row in jumps if row.operands.startswith("0x"))
+    known = (reader.function(to) for to in leads)
+    return any(one and why_plumbing(one[0], None, None) == ALLOCATOR for one in known)
 
 
 def _offset_called(session: Session, returns_to: int) -> int | None:
