@@ -15,16 +15,17 @@ How it is decided
     files to processes and put them as well come first, then others that put files.
 
 When it is wrong
-    The put on the stack may be the right one, and an earlier one the one too many, or a get may
-    be missing; a get from zero may follow a put too many: the verdict is *possible*. So it is
-    where only the kernel's own functions are named and modules of others are loaded. Of an
-    underflow those come first that give back on some ways what a caller hands them and gives back
-    then as well, then those whose mappings give back what they hold as they end, and take nothing
-    as they are copied by fork(), then those that give back the reference of the variable where the
-    pointer was read and leave it there, then those that duplicate what holds the pointer, or store
-    it where it was read, without a reference; then one that takes references on some ways and gives
-    back on others, then those that give back a reference to what any other field may hold; of a get
-    from zero those that make such objects and do not set the count as others do.
+    The put on the stack may be the right one, and an earlier one the one too many, or a get may be
+    missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
+    only the kernel's own functions are named and modules of others are loaded. Of an underflow
+    those come first that give back on some ways what a caller hands them and gives back then as
+    well, then those whose mappings give back what they hold as they end, and take nothing as they
+    are copied by fork(), then those that give back the reference of the variable where the pointer
+    was read and leave it there, or leave it on some ways, then those that duplicate what holds the
+    pointer, or store it where it was read, without a reference; then one that takes references on
+    some ways and gives back on others, then those that give back a reference to what any other
+    field may hold, and leave it there always or on some ways; of a get from zero those that make
+    such objects and do not set the count as others do.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.

@@ -12,18 +12,19 @@ How it is decided
     of each function is followed; the innermost one which can come back to where it was caught is
     the loop. A loop in a module goes before one in the kernel's own code, which serves it.
 
-    Where it goes from object to object, these are followed. If they run in a ring, the functions
-    of the module come first that link in what they have neither made nor taken out before; where
-    the loop has but RCU's read lock, then those that take an entry out and link it in again at
-    once, in whatever chain, or with itself. Where it ends by numbers in memory, and changes some of
-    them on each way round, the other functions of the module that change them come first: those
-    that put something else there before those that only go on from what is there; before these, if
-    the loop keeps its own number within a limit, those that do not. One that goes on by more than
-    one and ends by equality alone may step over its end, and comes first itself, unless one of
-    several others does not go on by that number. Where it counts how far its caller told it, and
-    that is so far away yet that nobody means it, the caller comes first. Where it goes from place
-    to place and the number there is zero in memory, those that fill memory in use with zeros come
-    before the rest.
+    Where it goes from object to object, these are followed. If they run in a ring, the functions of
+    the module come first that link in what they have neither made nor taken out before; if the ring
+    is a list in good order, before them who moves all entries of one away and leaves its head
+    leading to them; where the loop has but RCU's read lock, then those that take an entry out and
+    link it in again at once, in whatever chain, or with itself. Where it ends by numbers in memory,
+    and changes some of them on each way round, the other functions of the module that change them
+    come first: those that put something else there before those that only go on from what is there;
+    before these, if the loop keeps its own number within a limit, those that do not. One that goes
+    on by more than one and ends by equality alone may step over its end, and comes first itself,
+    unless one of several others does not go on by that number. Where it counts how far its caller
+    told it, and that is so far away yet that nobody means it, the caller comes first. Where it goes
+    from place to place and the number there is zero in memory, those that fill memory in use with
+    zeros come before the rest.
 
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from
