@@ -127,3 +127,15 @@ def test_who_computed_the_size_of_what_was_too_small() -> None:
     answer = wrote_over(report, made.ABSENT, WriterLimits("stage", (limit,), ("stg_submit",)))
     assert blamed(answer) == ["stg_submit", "stg_work"]
     assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_a_writer_that_goes_by_its_code_alone_may_be_right() -> None:
+    report = made.memory_report(
+        Mistake.OVERWRITTEN, owner="stage", writers=("stg_tag",), only_writer=True
+    )
+    for constant, certainty in ((True, Certainty.POSSIBLE), (False, Certainty.INFERRED)):
+        limit = WriterLimit("stg_tag", by_memory=False, tellers=(), constant=constant)
+        answer = wrote_over(report, made.ABSENT, WriterLimits("stage", (limit,), ()))
+        assert blamed(answer)[0] == "stg_tag"
+        assert ("stg_submit" in blamed(answer)) is constant
+        assert answer.certainty is certainty

@@ -112,14 +112,33 @@ def wrote_over(
     if one is not None and report.start is not None and report.length is not None:
         written = max(report.start + report.length - one.end, 1)
     sized = (report.cache or "").startswith("kmalloc")
+    first = next(iter(found), None)
+    makers = _made_by_another(report, first)
     before, after, by_others = told(
-        next(iter(found), None), limits, written, sized=sized, whole=False
+        first, limits, written, sized=sized, whole=False, crossed=bool(makers)
     )
+    after += makers if _by_its_code_alone(first, limits) else []
     if not found:
         found, _ = _callers(report.allocated, None, "allocated the object that was too small")
     found = merge(before, found[:1], after, found)
     finding = _finding(report, modules, "heap_overflow", found, sure and not by_others)
     return _of_one(finding, sure=not strange)
+
+
+def _by_its_code_alone(writer: Culprit | None, limits: WriterLimits | Missing) -> bool:
+    """Whether nothing but numbers in its code tells a writer how far to go."""
+    if writer is None or isinstance(limits, Missing) or writer.module != limits.module:
+        return False
+    limit = limits.of(writer.function or "")
+    return limit is not None and limit.constant
+
+
+def _made_by_another(report: MemoryReport, writer: Culprit | None) -> list[Culprit]:
+    """Who had the object allocated, by the record, if that is another function of the module."""
+    makers, _ = _callers(report.allocated, None, "allocated the object, which may be too small")
+    if writer is None or not makers or makers[0].module != writer.module:
+        return []
+    return [] if writer.function in {one.function for one in makers} else makers[:1]
 
 
 def _allocated_by_others(report: MemoryReport, found: Sequence[Culprit]) -> bool:

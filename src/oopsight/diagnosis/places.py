@@ -105,7 +105,7 @@ def switched_by(
     """Who switches on what it has not switched off, before who found it on."""
     if isinstance(switches, Missing):
         return who
-    why = f"calls {switches.switch} on all ways, and what switches off before on some only"
+    why = switches.why.format(switch=switches.switch)
     uneven = [Culprit(switches.module, name, None, None, why) for name in switches.functions]
     return tuple(merge(uneven, who))
 

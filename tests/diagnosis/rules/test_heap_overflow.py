@@ -24,7 +24,9 @@ from oopsight.evidence.corruption.beyond_table import BeyondTable
 from oopsight.evidence.corruption.byte_before import ByteBefore
 from oopsight.evidence.corruption.neighbour_stores import NeighbourStore, NeighbourStores
 from oopsight.evidence.corruption.past_area import Bound, PastArea
+from oopsight.evidence.corruption.small_allocations import SmallAllocation, SmallAllocations
 from oopsight.evidence.corruption.terminators import Terminators
+from oopsight.evidence.corruption.text_writers import TextWriters
 from oopsight.evidence.corruption.told_sizes import Told, ToldSizes
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
 from oopsight.evidence.corruption.writers import Writer
@@ -297,3 +299,49 @@ def test_who_ends_a_text_behind_its_memory() -> None:
     assert answer.culprits[0].function == "bank_copy"
     assert answer.certainty is Certainty.POSSIBLE
     assert "null_dereference" in answer.refines
+
+
+@pytest.mark.parametrize(
+    ("constant", "shared", "first", "certainty"),
+    [
+        (False, False, "mod_copy", Certainty.INFERRED),
+        (True, False, "mod_copy", Certainty.POSSIBLE),
+        # Others of its module go as far.
+        (True, True, "mod_open", Certainty.POSSIBLE),
+    ],
+)
+def test_a_writer_with_its_limit_in_its_code_is_weighed_against_who_allocates(
+    constant: bool, shared: bool, first: str, certainty: Certainty
+) -> None:
+    made = replace(users(slab_object()), question="overrun", overrun=overrun())
+    limit = WriterLimit("mod_copy", by_memory=False, tellers=(), constant=constant, shared=shared)
+    limits = WriterLimits("mod", (limit,), (), ("mod_open",))
+    answer = heap_overflow(
+        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, limits, *MORE
+    )
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == first
+    assert answer.certainty is certainty
+
+
+def test_a_text_in_a_module_s_data() -> None:
+    run = BytesPointer(Address(0xFFFFFFFFC0400800), b"the-large-meeting-room".hex())
+    writers = TextWriters("ge-meeti", BANK, ("bank_rename",), run)
+    answer = heap_overflow(
+        fault(None), backtrace(), FLOW, *[ABSENT] * 6, *MORE[:6], writers, ABSENT
+    )
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "bank_rename"
+    assert "the-large-meeting-room" in answer.chain[-1].claim
+    kept = replace(writers, run=None)
+    other = heap_overflow(fault(None), backtrace(), FLOW, *[ABSENT] * 6, *MORE[:6], kept, ABSENT)
+    assert isinstance(other, Clear)
+
+
+def test_who_uses_more_than_it_allocates() -> None:
+    for by, first in (((), "bank_add"), (("bank_init",), "bank_init")):
+        small = SmallAllocations(BANK, slab_object(), (SmallAllocation("bank_add", 40, 100, by),))
+        answer = heap_overflow(fault(None), backtrace(), FLOW, *[ABSENT] * 6, *MORE[:7], small)
+        assert isinstance(answer, Finding)
+        assert answer.culprits[0].function == first
+        assert "100 of them" in answer.chain[-1].claim

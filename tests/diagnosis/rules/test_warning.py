@@ -84,6 +84,10 @@ def test_a_number_or_name_that_the_kernel_was_called_with_tells_of_the_call() ->
     assert found.certainty is Certainty.INFERRED
     assert any("drv_stop [drv], with 17" in step.claim for step in found.chain)
     assert [c.function for c in found.culprits] == ["drv_stop"]
+    # What others of the module give back as well may have been given back before.
+    again = decided(first, BY_MODULE, lines, ABSENT, ABSENT, warned=replace(told, given_back=True))
+    assert isinstance(again, Finding)
+    assert again.certainty is Certainty.POSSIBLE
 
 
 def test_whoever_set_an_object_up_comes_before_who_came_upon_it() -> None:

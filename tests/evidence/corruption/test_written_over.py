@@ -116,6 +116,19 @@ def test_bytes_that_a_module_has_in_one_piece_were_copied(machine: Machine) -> N
     assert (copied.sure, copied.within, copied.before) == (True, False, BEFORE)
 
 
+def test_numbers_that_follow_each_other_in_equal_steps_are_no_entries(machine: Machine) -> None:
+    samples = struct.pack("<72H", *range(0x4100, 0x4100 + 7 * 72, 7))
+    begin, border = int(BEFORE.address), int(ONE.address) - int(BEFORE.address)
+    behind = 16
+    ran = samples[len(samples) - min(border, 128) - behind :]
+    machine.memory[begin] = (bytes(border + behind - len(ran)) + ran).ljust(border + 128, b"\0")
+    # Each third of the 32-bit halves goes on in equal steps as well.
+    assert records(machine.memory[begin][: border + behind], border, border + 8) is not None
+    found = written_over(machine.session, MODULES, ONE, int(ONE.address) + 8, None)
+    assert found is not None
+    assert (found.width, found.stride, found.end) == (2, 0, ONE.address + behind)
+
+
 def test_an_object_unlike_its_kind_behind_a_full_one_is_only_possibly_run_over(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from handmade_session import Machine
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.modules import warned_object
+from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.warned_object import WarnedObject, collect
 
@@ -129,3 +131,32 @@ def test_the_argument_of_a_call_by_who_jumped_on(monkeypatch: pytest.MonkeyPatch
     assert warned_object._argument(session, path, frame, "rdx") == ("value", 2)
     jumped = replace(frame, function="drv_watch")
     assert warned_object._argument(session, path, jumped, "rdx") == ("entering", 1)
+
+
+OBJECT = Value("argument", 1)
+ID = Value("loaded", 0x20, OBJECT)
+
+
+@pytest.mark.parametrize(
+    ("other", "left"),
+    [
+        ({}, True),
+        # It stores something there, frees what has the field, or gives back another.
+        ({"sets": frozenset([0x20])}, False),
+        ({"freed": ((9, OBJECT),)}, False),
+        ({"handed": (Handed(4, "ida_free", False, (Value("loaded", 0x28, OBJECT),)),)}, False),
+    ],
+)
+def test_who_gave_back_the_same_and_left_it(
+    monkeypatch: pytest.MonkeyPatch, other: dict[str, Any], left: bool
+) -> None:
+    call = Handed(4, "ida_free", False, (Value("number", 1), ID))
+    use = FieldUse((), (), counts=False, handed=(call,))
+    uses = {"drv_eject": replace(use, freed=((8, OBJECT),)), "drv_expire": replace(use, **other)}
+    monkeypatch.setattr(warned_object, "uses_of", lambda *_: uses)
+    code = (function("drv_eject", "ida_free", "kfree"), function("drv_expire", "ida_free"))
+    one = found(monkeypatch, trace("ida_free"), *code, rdi=RELEASE)
+    assert one.setters == (("drv_expire",) if left else ())
+    assert one.given_back
+    alone = found(monkeypatch, trace("ida_free"), code[0], rdi=RELEASE)
+    assert not alone.given_back

@@ -22,8 +22,9 @@ When it is wrong
     last of them who moves it only in the direction that mends what the check found. Of a timer that
     the kernel's check finds without a function those come first who make such an object and do not
     set the timer up. Where it finds on already what it is to switch on, as NAPI, those come first
-    who switch it on always and have switched it off on some ways only. A rule that finds how it was
-    damaged goes before this one.
+    who switch it on always and have switched it off on some ways only; else who had it switched on
+    by a helper and never switches it off, where others that call the helper do. A rule that finds
+    how it was damaged goes before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.

@@ -13,10 +13,11 @@ How it is decided
     its state. If the kernel was called with a number or a name, that call is what is wrong. If it
     was handed an object, whoever set such objects up may be to blame: of a device without a release
     function, or a timer that was not initialised, these come first. Of handlers that had returned,
-    the warning itself may name the one that it is about. Of objects that were left in a slab cache
-    as it was destroyed, those come first that can have lost them, by the module's code. Of a disk's
-    request that the kernel met alone, a driver's handler comes first that can end one and answer
-    that it has not taken it.
+    the warning itself may name the one that it is about. Of a call that gives back what a field
+    tells, whoever does so as well and leaves field and object as they were comes first. Of objects
+    that were left in a slab cache as it was destroyed, those come first that can have lost them, by
+    the module's code. Of a disk's request that the kernel met alone, a driver's handler comes first
+    that can end one and answer that it has not taken it.
 
 When it is wrong
     What the kernel complains of may be an object's state, or what else the caller was in, or what a
@@ -160,7 +161,8 @@ def _who(
     if checked is None or blamed[0].module is None:
         return steps, who, True
     if checked.module is None:
-        return steps, set_up_by(warned, who), told is not None
+        again = isinstance(warned, WarnedObject) and warned.given_back
+        return steps, set_up_by(warned, who), told is not None and not again
     # A module's own check tells that the state is wrong, not who brought it about.
     state = wrote_state(writers, blamed)
     if state is None:

@@ -222,14 +222,15 @@ def written_over(
         return _of_series(one, one, data, begin, found, inside, own=own)
     if before is None:
         return None
-    entries = records(data, border, inside)
+    found = series(data, border, inside)
+    # Numbers that follow each other in equal steps do so at any distance.
+    entries = None if found is not None and found.step else records(data, border, inside)
     if entries is not None:
         first, data, entries = _from_its_begin(session, modules, before, data, entries, field)
         return _of_records(first, data, int(first.address), entries, one.address - first.address)
     source = _copied_from(session, modules, data, border)
     if source is not None:
         return _of_copy(session, before, data, begin, border, source)
-    found = series(data, border, inside)
     if found is not None:
         own = found.step != 0 or not _filled_by(session, one, data[border:][: found.width])
         return _of_series(before, one, data, begin, found, border, own=own)

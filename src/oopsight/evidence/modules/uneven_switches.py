@@ -11,11 +11,15 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.hangs.left_off import SWITCHES, Search
-from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import inner_functions, tables_with
+from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST = 3
+_MOST_TABLE = 4096
+_ALONE = "has {switch} called and never switches off, where others that have it called do before"
 _NEAR = 4
 """Frames from the check outwards that can be the function that switches on."""
 
@@ -28,6 +32,8 @@ class UnevenSwitches:
     switch: str
     """The function of the kernel that switches on."""
     functions: tuple[str, ...]
+    why: str = "calls {switch} on all ways, and what switches off before on some only"
+    """What these do; ``{switch}`` is for the function of the kernel."""
 
 
 def collect(
@@ -46,5 +52,63 @@ def collect(
         return nothing
     found = Search(session, modules, switches[switch], module).uneven()
     if not found:
+        alone = _switching_on_alone(session, backtrace, module, switches[switch])
+        if alone is not None:
+            return UnevenSwitches(module.name, switch, (alone,), _ALONE)
         return Missing(Why.NOT_APPLICABLE, f"no function of {module.name} does so on some ways")
     return UnevenSwitches(module.name, switch, found[:_MOST])
+
+
+def _switching_on_alone(
+    session: Session, backtrace: Backtrace, module: Module, kind: str
+) -> str | None:
+    """Who had a helper switch on, and never switches off, where others that have it do both.
+
+    Not what stands in a table of functions beside one that only switches off: the kernel calls the
+    two in turn.
+    """
+    off, on = SWITCHES[kind]
+    code = {base_name(one.name): one for one in inner_functions(session, module)}
+    path = [base_name(f.function) for f in backtrace.blamable if f.module == module.name]
+    names = [name for name in dict.fromkeys(path) if name in code]
+    if len(names) < 2:
+        return None
+    helper, caller = names[:2]
+    others = [name for name, one in code.items() if name != caller and _calls(one, helper)]
+    if not any(_reaches(code, name, off) for name in others) or _reaches(code, caller, off):
+        return None
+    for table in tables_with(session, module, code[caller].start):
+        beside = [name for name, one in code.items() if _holds(session, table, one.start)]
+        if any(_reaches(code, name, off) and not _reaches(code, name, on) for name in beside):
+            return None
+    return caller
+
+
+def _calls(one: ModuleFunction, helper: str) -> bool:
+    return any(base_name(name) == helper for name in one.own)
+
+
+def _reaches(code: dict[str, ModuleFunction], name: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a function calls one of some of the kernel's, itself or by others of its module."""
+    waiting, seen = [name], {name}
+    while waiting:
+        one = code.get(waiting.pop())
+        if one is None:
+            continue
+        if any(base_name(called) in wanted for called in one.outside):
+            return True
+        onwards = {base_name(called) for called in one.own} - seen
+        seen |= onwards
+        waiting += onwards
+    return False
+
+
+def _holds(session: Session, table: int, address: int) -> bool:
+    """Whether a variable holds an address."""
+    from drgn import FaultError
+
+    try:
+        data = session.read(table, min(int(session.prog.symbol(table).size), _MOST_TABLE))
+    except (FaultError, LookupError):
+        return False
+    return address.to_bytes(8, "little") in data

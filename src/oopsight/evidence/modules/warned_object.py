@@ -8,6 +8,7 @@ function was called with tells of the call.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
@@ -16,13 +17,17 @@ from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.flow.frames import SessionReader, calls
 from oopsight.evidence.memory.owner import owner_of
 from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.code_values import Value, within
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, inner_functions, named
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.omitting import omitting, setting_at_times
+from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _LARGEST_NUMBER = 1 << 32
+_GIVES_BACK = re.compile(r"(?:^|_)(?:free|remove|release|put|destroy|unregister|del)(?:_|$)")
 _SHORTEST_NAME, _LONGEST_NAME = 2, 64
 _MOST = 3
 _NAME = re.compile(rb"[\x20-\x7e]+\0")
@@ -88,6 +93,9 @@ class WarnedObject:
     """Functions of the module that set such objects up, or make them and do not."""
     why: str = ""
     """What these do."""
+    given_back: bool = False
+    """Whether it was a call that gives something back, as others of the module make as well: then
+    that may have been given back before."""
 
 
 def collect(
@@ -108,7 +116,35 @@ def collect(
             if makers:
                 return WarnedObject(module.name, None, makers, why)
             return WarnedObject(module.name, None, _setters(family, code), family.why)
-    return WarnedObject(module.name, _told(session, backtrace, frame))
+    told = _told(session, backtrace, frame)
+    called = next((one for one in reversed(backtrace.crash_path) if one.index < frame.index), None)
+    if called is None or _GIVES_BACK.search(called.function) is None:
+        return WarnedObject(module.name, told)
+    reader = SessionReader(session)
+    code = inner_functions(session, module, reader)
+    name, user = base_name(called.function), base_name(frame.function)
+    others = [one for one in code if name in one.outside and base_name(one.name) != user]
+    left = _left_there(uses_of(reader, code), name, user)
+    why = f"calls {name} for the same field, and leaves that as it was" if left else ""
+    return WarnedObject(module.name, told, left[:_MOST], why, given_back=bool(others))
+
+
+def _left_there(uses: dict[str, FieldUse], called: str, user: str) -> tuple[str, ...]:
+    """Who gives back what a field tells, as another does, and leaves field and object there."""
+
+    def given(use: FieldUse) -> Iterator[Value]:
+        calls_ = (call for call in use.handed if call.name == called and not call.own)
+        return (one for call in calls_ for one in call.arguments if one.kind == "loaded" and one.of)
+
+    keys = {one.number for one in given(uses[user])} if user in uses else set()
+    found = []
+    for name, use in uses.items():
+        gone = {within(value)[0] for _, value in use.freed}
+        mine = [one for one in given(use) if one.number in keys and one.of is not None]
+        kept = [one for one in mine if one.of is not None and within(one.of)[0] not in gone]
+        if name != user and any(one.number not in use.touches for one in kept):
+            found.append(name)
+    return tuple(found)
 
 
 def _setters(family: _Family, code: list[ModuleFunction]) -> tuple[str, ...]:
