@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from handmade_facts import ABSENT
 from handmade_waits import LOCK_A, LOCK_B, call, held, leak, leaks, lock, memory, stack, waits
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
 from oopsight.diagnosis.rules.deadlock import deadlock
 from oopsight.evidence.hangs.waiting import Wait, WorkItem
+from oopsight.evidence.modules.dependencies import Dependencies
 
 ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
 TWO = Wait(stack(2, call(3, "g", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
@@ -16,7 +18,7 @@ VICTIM = Wait(stack(3, call(3, "h")), lock(LOCK_A, 2), 7.0)
 
 
 def test_two_orders_of_two_locks() -> None:
-    found = deadlock(waits(VICTIM, ONE, TWO), leaks())
+    found = deadlock(waits(VICTIM, ONE, TWO), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.SHOWN
     assert found.depth is Depth.ROOT_CAUSE
@@ -26,10 +28,25 @@ def test_two_orders_of_two_locks() -> None:
     assert all(step.because for step in found.chain)
 
 
+def test_of_two_modules_the_one_that_uses_the_other_comes_first() -> None:
+    lists = Wait(stack(1, call(3, "walk", "lists", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
+    user = Wait(stack(2, call(3, "commit", "user", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
+    needs = Dependencies((("user", "lists"),))
+    other = Dependencies((("lists", "user"),))
+    for known, names in ((needs, ["commit", "walk"]), (other, ["walk", "commit"])):
+        found = deadlock(waits(lists, user), leaks(), known)
+        assert isinstance(found, Finding)
+        assert [one.function for one in found.culprits] == names
+        assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    found = deadlock(waits(lists, user), leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+
+
 def test_a_spinlock_taken_twice_is_inferred_from_code() -> None:
     spin = lock(LOCK_A, 1, kind="spinlock", known_by="code")
     inner, outer = call(3, "remove"), call(4, "flush", holds=(held(LOCK_A, "spinlock"),))
-    found = deadlock(waits(Wait(stack(1, inner, outer, state="R"), spin, None)), leaks())
+    found = deadlock(waits(Wait(stack(1, inner, outer, state="R"), spin, None)), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert [c.function for c in found.culprits] == ["flush", "remove"]
@@ -38,14 +55,14 @@ def test_a_spinlock_taken_twice_is_inferred_from_code() -> None:
 def test_a_circle_through_a_readers_hint_is_only_possible() -> None:
     reader = Wait(stack(2, call(3, "g")), lock(LOCK_B, 1), 8.0)
     one = Wait(ONE.stack, lock(LOCK_A, 2, kind="rwsem", known_by="last reader"), 9.0)
-    found = deadlock(waits(one, reader), leaks())
+    found = deadlock(waits(one, reader), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_no_circle() -> None:
     holder = Wait(stack(2, call(3, "g"), state="S"), None, None, victim=False)
-    assert isinstance(deadlock(waits(VICTIM, holder), leaks()), Clear)
+    assert isinstance(deadlock(waits(VICTIM, holder), leaks(), ABSENT), Clear)
 
 
 def test_a_completion_that_a_blocked_work_item_goes_on_to_signal_closes_a_circle() -> None:
@@ -55,7 +72,7 @@ def test_a_completion_that_a_blocked_work_item_goes_on_to_signal_closes_a_circle
         9.0,
     )
     worker = Wait(stack(2, call(3, "boot")), lock(LOCK_A, 1), 9.0)
-    found = deadlock(waits(starter, worker), leaks())
+    found = deadlock(waits(starter, worker), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert "which is to come from worker2" in found.summary
@@ -64,11 +81,11 @@ def test_a_completion_that_a_blocked_work_item_goes_on_to_signal_closes_a_circle
 
 def test_an_event_in_the_circle_makes_it_only_possible_and_events_alone_make_none() -> None:
     waiting = Wait(ONE.stack, lock(LOCK_A, 2, kind="event", known_by="signals"), 9.0)
-    found = deadlock(waits(waiting, TWO), leaks())
+    found = deadlock(waits(waiting, TWO), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
     both = Wait(TWO.stack, lock(LOCK_B, 1, kind="event", known_by="signals"), 9.0)
-    assert isinstance(deadlock(waits(waiting, both), leaks()), Clear)
+    assert isinstance(deadlock(waits(waiting, both), leaks(), ABSENT), Clear)
 
 
 def test_a_work_item_that_has_left_the_stack_is_named_by_its_worker() -> None:
@@ -79,7 +96,7 @@ def test_a_work_item_that_has_left_the_stack_is_named_by_its_worker() -> None:
         9.0,
         work=item,
     )
-    found = deadlock(waits(own), leaks())
+    found = deadlock(waits(own), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [("drv", "pack")]
     assert "which it holds up itself" in found.title
@@ -88,25 +105,25 @@ def test_a_work_item_that_has_left_the_stack_is_named_by_its_worker() -> None:
 
 def test_a_task_that_waits_for_what_was_left_locked_before_makes_no_circle() -> None:
     own = Wait(stack(1, call(3, "write")), lock(LOCK_A, 1), 9.0)
-    found = deadlock(waits(own), leaks())
+    found = deadlock(waits(own), leaks(), ABSENT)
     assert isinstance(found, Finding)
-    assert isinstance(deadlock(waits(own), leaks(leak("stop"))), Clear)
+    assert isinstance(deadlock(waits(own), leaks(leak("stop")), ABSENT), Clear)
     omitted = replace(leak("abort"), taken_by="begin", acts=True)
-    assert isinstance(deadlock(waits(own), replace(leaks(), omissions=(omitted,))), Clear)
+    assert isinstance(deadlock(waits(own), replace(leaks(), omissions=(omitted,)), ABSENT), Clear)
     # A second begin before the end of the first is one, if nothing shows that there was an end.
     guard = replace(leaks(), omissions=(replace(omitted, acts=False),))
-    assert isinstance(deadlock(waits(own), guard), Finding)
+    assert isinstance(deadlock(waits(own), guard, ABSENT), Finding)
     # What its own code holds it has not been left with.
     outer = call(4, "flush", holds=(held(LOCK_A),))
     twice = Wait(stack(1, call(3, "write"), outer), lock(LOCK_A, 1), 9.0)
-    assert isinstance(deadlock(waits(twice), leaks(leak("stop"))), Finding)
+    assert isinstance(deadlock(waits(twice), leaks(leak("stop")), ABSENT), Finding)
 
 
 def test_who_is_called_with_the_lock_held_comes_before_who_waits_for_it() -> None:
     mine = lock(LOCK_A, 1, kind="rwsem", known_by="last reader")
     chain = call(5, "blocking_notifier_call_chain", None, holds=(held(LOCK_A, "rwsem"),))
     calls = (call(3, "hub_unregister", "hub"), call(4, "drv_event"), chain, call(6, "hub_write"))
-    found = deadlock(waits(Wait(stack(1, *calls), mine, 9.0)), leaks())
+    found = deadlock(waits(Wait(stack(1, *calls), mine, 9.0)), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert [c.module for c in found.culprits] == ["drv", None]
     assert found.culprits[0].function == "drv_event"

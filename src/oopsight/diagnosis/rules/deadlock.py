@@ -19,8 +19,9 @@ How it is decided
 
 When it is wrong
     A semaphore or a spinlock taken by one task and meant to be given back by another is no
-    deadlock. A rw_semaphore remembers only the last of its readers; a circle through that
-    memory alone is *possible*.
+    deadlock. Of a circle through two modules it is shown, but who is to blame only *possible*:
+    first comes the one that uses the other's functions. A rw_semaphore remembers only the last of
+    its readers; a circle through that memory alone is *possible*.
 
 Example
     ``stripe_resync()`` holds ``map_mutex`` and waits for ``log_mutex``, ``stripe_trim()`` the other
@@ -57,6 +58,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
 from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits
+from oopsight.evidence.modules.dependencies import Dependencies
 
 _GENERAL = (
     *("hung_task", "soft_lockup", "hard_lockup", "rcu_stall", "lock_held", "workqueue_stall"),
@@ -66,7 +68,9 @@ _GENERAL = (
 _ENDED = (*OTHERS_END, "completion", "event", "users")
 
 
-def deadlock(waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
+def deadlock(
+    waits: Waits, leaks: LockLeaks | Missing, needs: Dependencies | Missing
+) -> Finding | Clear:
     """Decide whether tasks wait in a circle."""
     cycles = waits.cycles()
     if not cycles:
@@ -100,7 +104,8 @@ def deadlock(waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
         or (holder.known_by == "signals" and lock.kind == "event")
         for _, lock, holder, owner in links
     )
-    certainty = Certainty.SHOWN if sure else Certainty.POSSIBLE if hint else Certainty.INFERRED
+    established = Certainty.SHOWN if sure else Certainty.POSSIBLE if hint else Certainty.INFERRED
+    culprits, several = _users_first(modules_first(culprits), needs)
     locks = " and ".join(dict.fromkeys(lock.title for _, lock, _, _ in links))
     if len(circle) == 1:
         title = f"deadlock: {who(circle[0])} waits for {locks}, which {_itself(links[0][1])}"
@@ -117,15 +122,35 @@ def deadlock(waits: Waits, leaks: LockLeaks | Missing) -> Finding | Clear:
     return Finding(
         title=title,
         summary=summary,
-        certainty=certainty,
+        # Which of two modules should have kept to the other's order is open.
+        certainty=Certainty.POSSIBLE if several else established,
+        cause_certainty=established if several else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
-        culprits=distinct(modules_first(culprits)),
+        culprits=distinct(culprits),
         advice=("Take these locks in one order everywhere, or release the one first.",)
         if len(circle) > 1
         else (_advice(links[0][1]),),
         refines=_GENERAL,
     )
+
+
+def _users_first(
+    culprits: list[Culprit], needs: Dependencies | Missing
+) -> tuple[list[Culprit], bool]:
+    """With the modules first that use another in the circle, and whether there are several.
+
+    Who offers functions to others does not know their locks.
+    """
+    names = list(dict.fromkeys(one.module for one in culprits if one.module is not None))
+    if len(names) == 1 or isinstance(needs, Missing):
+        return culprits, len(names) > 1
+
+    def used(culprit: Culprit) -> bool:
+        name = culprit.module
+        return name is None or not any(needs.has(name, other) for other in names)
+
+    return sorted(culprits, key=used), True
 
 
 def _called_back(wait: Wait, taker: Call, lock: Lock) -> list[Culprit]:
