@@ -10,6 +10,11 @@ from oopsight.evidence.pointers import Pointer
 _MOST_VICTIMS = 4
 OTHERS_END = ("grace period", "thread", "work", "timer")
 """Kinds of what is waited for that somebody does not hold but keeps from ending."""
+LOCKS = (
+    *("mutex", "rwsem", "semaphore", "rtmutex", "spinlock", "page", "bit", "srcu"),
+    *("percpu_rwsem", "grace period", "users", "socket"),
+)
+"""Kinds of what somebody takes, and has to give back."""
 BY_QUEUE = ("queue", "pool")
 """How holders are known that keep a work item from beginning."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from handmade_waits import LOCK_A, call, lock, memory, stack, waits
 
-from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Undecided
 from oopsight.diagnosis.rules.workqueue_stall import workqueue_stall
 from oopsight.evidence.hangs.waiting import Lock, Wait
 
@@ -39,6 +39,16 @@ def test_a_work_item_that_runs_on_and_on_keeps_others_from_beginning() -> None:
         assert [c.function for c in found.culprits] == ["poll", "boot"]
         assert found.certainty is certainty
         assert "hung_task" in found.refines
+
+
+def test_a_worker_that_waits_for_a_lock_is_not_the_cause() -> None:
+    behind = replace(
+        WORKER, lock=Lock("percpu_rwsem", LOCK_A, "hotplug", because=(memory(LOCK_A),))
+    )
+    found = workqueue_stall(waits(FLUSHER, behind))
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE
+    assert (found.depth, found.refines) == (Depth.MECHANISM, ("hung_task",))
 
 
 def test_clear_and_undecided() -> None:

@@ -64,6 +64,7 @@ from oopsight.diagnosis.leaked import (
 from oopsight.diagnosis.left_claimed import left_claimed
 from oopsight.diagnosis.left_writing import left_writing
 from oopsight.diagnosis.stalls import (
+    LOCKS,
     blame,
     distinct,
     doing,
@@ -83,10 +84,6 @@ from oopsight.evidence.hangs.unended import Unended
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits, hung
 from oopsight.kinds import Kind
 
-_LOCKS = (
-    *("mutex", "rwsem", "semaphore", "rtmutex", "spinlock", "page", "bit", "srcu"),
-    *("percpu_rwsem", "grace period", "users", "socket"),
-)
 _IDLE = (
     *("do_sys_poll", "do_poll*", "do_select", "core_sys_select", "ep_poll", "do_epoll_wait"),
     *("hrtimer_nanosleep", "common_nsleep", "futex_wait*", "do_wait", "kernel_wait4", "ksys_pause"),
@@ -131,7 +128,7 @@ def lock_held(
         return _left_to_itself(circle[0], waits, leaks)
     hindered = _switched_off(symptom, switches) | _not_ended(unended)
     for lock, victims in waits.piles():
-        if lock.kind == "spinlock" or (lock.kind in _LOCKS and hangs):
+        if lock.kind == "spinlock" or (lock.kind in LOCKS and hangs):
             holder = waits.of(lock.holders[0].task.address)
             if holder is not None and holder.task.address in hindered:
                 return Clear(f"{who(holder)}, which has {lock.title}, {doing(holder)}")
@@ -143,7 +140,7 @@ def lock_held(
             if w.lock
             and not w.lock.holders
             and (w.lock.kind == "spinlock" or hangs)
-            and w.lock.kind in _LOCKS
+            and w.lock.kind in LOCKS
         ),
         None,
     )

@@ -16,7 +16,8 @@ How it is decided
 When it is wrong
     The item may be slow rather than stuck; compare how long the worker has not run. Where several
     workers serve the queue and the item waited for has not begun, which of them holds it up is not
-    known, and the verdict only *possible*.
+    known, and the verdict only *possible*. A worker that waits for a lock is kept by whoever has
+    that: ``lock_held`` goes before this.
 
 Example
     ``mirror_copy()`` waits on an ordered queue for what ``mirror_seal()``, queued behind it, would
@@ -31,6 +32,7 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.stalls import (
     BY_QUEUE,
+    LOCKS,
     blame,
     blamed,
     distinct,
@@ -61,6 +63,8 @@ def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:
         return Undecided(f"the worker {who(holder)} cannot be read")
     first = next((w for w in victims if w.lock is lock), victims[0])
     several = len(lock.holders) > 1
+    # Who keeps that, and with it the worker, is the one to blame.
+    behind_lock = worker.lock is not None and worker.lock.kind in LOCKS
     steps = [
         waits_step(first),
         holds_step(lock, holder, worker),
@@ -86,12 +90,14 @@ def workqueue_stall(waits: Waits) -> Finding | Clear | Undecided:
         summary=f"A work item in {worker.place} {doing(worker)}; {len(victims)} "
         f"{'waits' if len(victims) == 1 else 'wait'} for "
         f"{'its queue' if lock.kind == 'work' else 'one that cannot begin before it ends'}.",
-        certainty=Certainty.POSSIBLE if several or lock.kind == "event" else Certainty.INFERRED,
-        depth=Depth.ROOT_CAUSE,
+        certainty=Certainty.POSSIBLE
+        if several or behind_lock or lock.kind == "event"
+        else Certainty.INFERRED,
+        depth=Depth.MECHANISM if behind_lock else Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=distinct(culprits),
         advice=(_END_IT if holder.known_by == "pool" else _DO_NOT_WAIT,),
-        refines=("hung_task", "lock_held"),
+        refines=("hung_task",) if behind_lock else ("hung_task", "lock_held"),
     )
 
 
