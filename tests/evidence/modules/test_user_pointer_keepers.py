@@ -94,3 +94,13 @@ def test_what_was_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = replace(FLOW, ways=(replace(WAY, held_in=made.owner(0xFFFF888000001008, "stack")),))
     uses = {"lbl": {"lbl_submit": storing()}, "desk": {}}
     assert isinstance(collected(monkeypatch, uses, flow=flow), Missing)
+
+
+def test_of_a_copy_of_what_a_process_had_all_is_the_process_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slab = made.slab_object(cache="memdup_user-32")
+    held = replace(made.owner(0xFFFF888000001008, "slab"), slab=slab)
+    flow = replace(FLOW, ways=(replace(WAY, held_in=held),))
+    found = collected(monkeypatch, {"lbl": {"lbl_submit": storing()}}, flow=flow)
+    assert found == UserPointerKeepers("lbl", ())

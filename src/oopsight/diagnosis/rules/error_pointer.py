@@ -14,12 +14,12 @@ How it is decided
 
 When it is wrong
     A pointer filled with ones (memset with 0xff, a removed device's register) looks like
-    ``ERR_PTR(-1)``; -1 alone is therefore only *inferred*. With a member's offset added the
-    address wraps around to a small one, and the kernel speaks of a NULL pointer. Of a code that was
-    kept in memory it is open who stored it without a check: the verdict is *possible*, and first
-    named are those functions of the module that store there what a call returned. A function of
-    the same module that returned it may not have been meant to: then the cause is shown, and who is
-    to blame *possible*.
+    ``ERR_PTR(-1)``; -1 alone is therefore only *inferred*. With a member's offset added the address
+    wraps around to a small one, and the kernel speaks of a NULL pointer. Of a code that was kept in
+    memory it is open who stored it without a check: the verdict is *possible*, and first named are
+    those functions of the module that store there what a call returned; where it only keeps what
+    other modules hand it, those that do. A function of the same module that returned it may not
+    have been meant to: then the cause is shown, and who is to blame *possible*.
 
 Example
     ``kernel_read(filp_open(path))`` where the file is not there: ``ERR_PTR(-2)``, -ENOENT.
@@ -50,6 +50,7 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.handed_in import HandedIn
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.plumbing import base_name
@@ -81,6 +82,7 @@ def error_pointer(
     flow: DataFlow | Missing,
     modules: Modules | Missing,
     doers: Doers | Missing,
+    handed: HandedIn | Missing,
 ) -> Finding | Clear:
     """Decide whether the bad pointer is an error code."""
     if isinstance(flow, DataFlow) and flow.subject in ("argument", "index"):
@@ -108,7 +110,8 @@ def error_pointer(
     # Of what was kept in memory, whoever put it there unchecked may be to blame.
     kept = isinstance(flow, DataFlow) and flow.first.ended == "loaded"
     if kept:
-        culprits = merge(keepers(doers, f"the error code {name}"), culprits)
+        storing = keepers(doers, f"the error code {name}")
+        culprits = merge(storing or _handed_in(handed), culprits)
     # A function of the same module may not have been meant to return one.
     astray = _module_returns(flow)
     if astray is not None:
@@ -131,6 +134,14 @@ def error_pointer(
         ),
         refines=("null_dereference", "wild_pointer", "bad_function_pointer"),
     )
+
+
+def _handed_in(handed: HandedIn | Missing) -> list[Culprit]:
+    """Who of another module handed it to the one that kept it."""
+    if isinstance(handed, Missing):
+        return []
+    why = f"calls {handed.keeper}, which keeps what it is handed"
+    return [Culprit(module, name, None, None, why) for module, name in handed.callers]
 
 
 def _module_returns(flow: DataFlow | Missing) -> Culprit | None:

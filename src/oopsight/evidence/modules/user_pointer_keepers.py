@@ -27,6 +27,8 @@ from oopsight.session import Session
 
 _FROM_USER = re.compile(r"_*(?:raw_)?(?:copy_from_(?:user|iter)|get_user|v?memdup_user)")
 _KEPT = ("slab", "module", "per-cpu", "page", "vmalloc")
+_COPIES = "memdup_user"
+"""Since Linux 6.11 what is copied from user space as a whole has caches of its own."""
 _MOST_CALLS = 3
 _MOST_KEEPERS = 3
 """More than so many that store something at an offset have to do with other objects, too."""
@@ -49,6 +51,10 @@ def collect(
     user = flow.bad is not None and flow.bad.kind in ("user", "other-user")
     if flow.subject != "operand" or way.ended != "loaded" or not (kept and user):
         return Missing(Why.NOT_APPLICABLE, "no pointer of a process was kept in memory")
+    slab = way.held_in.slab if way.held_in is not None else None
+    if slab is not None and slab.cache.startswith(_COPIES):
+        # All of it is the process's own: whoever reads it knows.
+        return UserPointerKeepers(way.module or "", ())
     near = [way.module]
     if isinstance(backtrace, Backtrace):
         near += [frame.module for frame in backtrace.crash_path]
