@@ -117,6 +117,15 @@ def test_who_does_not_always_stop_it_comes_before_who_relied_on_that() -> None:
     assert found[0].function == "rec_off"
 
 
+def test_who_clears_it_while_its_user_runs_comes_first() -> None:
+    field = replace(FIELD, way=0, clears=("rec_idle", "rec_leave"), checks=("rec_show",))
+    doers = replace(DOERS, fields=(field,))
+    assert null_by_right(doers, {"rec_tick"}) == ("rec_show",)
+    doers = replace(doers, unstopped=("rec_leave",))
+    assert [one.function for one in who_left_it_null(doers, ABSENT)] == ["rec_leave", "rec_idle"]
+    assert null_by_right(doers, {"rec_tick"}) == ()
+
+
 def test_of_an_object_that_is_not_known_only_one_that_frees_is_named() -> None:
     assert [one.function for one in freers_unseen(DOERS)] == ["rec_close"]
     assert freers_unseen(replace(DOERS, frees=("a", "b"))) == []

@@ -106,3 +106,15 @@ def test_who_called_for_more_turns_than_anybody_means_comes_first() -> None:
     assert "account would go round 4026531840 times more, for what report" in found.steps[0].claim
     few = LoopStates((replace(alone, remaining=1000),))
     assert caught_in(whole, LOOP, ABSENT, few).culprits[0].function == "account"
+
+
+def test_who_leaves_the_field_unset_that_it_ends_by_comes_first() -> None:
+    zero = BytesPointer(LOCK_A, "00000000")
+    alone = replace(STATE, stands_still=True, fields=(zero,), replaces=(), advances=())
+    unset = replace(alone, unset=("ft_alloc",))
+    assert names(unset) == ["ft_alloc", "account"]
+    found = caught_in(STACK, LOOP, ABSENT, LoopStates((unset,)))
+    assert "ft_alloc() can make such objects and leave zero there" in found.steps[1].claim
+    assert zero in found.steps[1].because
+    # Others change it later.
+    assert names(replace(unset, replaces=("shrink",)))[0] == "account"

@@ -81,3 +81,8 @@ def test_a_number_with_a_sign_fills_the_register_that_is_named() -> None:
         )
         assert machine.run(one.code, START, lambda _: False) is not None
         assert machine.registers["rax"] == number
+
+
+def test_what_is_not_shifted_may_be_any_number() -> None:
+    assert two("cmp", 1, 1 << 62, 64)[1] is not None
+    assert two("shl", 1, 1 << 62 | 3, 64)[0] == 8

@@ -15,6 +15,7 @@ from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
 from oopsight.evidence.hangs.skipped_parts import SkippedPart, SkippedParts
+from oopsight.evidence.hangs.unsignalled import Unsignalled, UnsignalledWaits
 from oopsight.evidence.hangs.waiting import Wait
 from oopsight.evidence.hangs.wakers import Wakers
 
@@ -33,6 +34,7 @@ class Enders(NamedTuple):
     parts: SkippedParts | Missing
     shares: KeptShares | Missing
     lost: LostCompletions | Missing
+    unsignalled: UnsignalledWaits | Missing
 
     def of(self, wait: Wait) -> Awaited:
         """Those of one wait."""
@@ -41,6 +43,7 @@ class Enders(NamedTuple):
         asleep = self.missed.of(task) if isinstance(self.missed, MissedWakes) else None
         leaks = _leaks(wait, self.references) if asleep is None else ()
         silent = self.omitted.of(task) if isinstance(self.omitted, OmittedSignals) else ()
+        signals = self.unsignalled
         return Awaited(
             wait,
             self.switches.of(task) if isinstance(self.switches, SwitchedOffs) else None,
@@ -51,6 +54,7 @@ class Enders(NamedTuple):
             _skips(wait, self.parts) if asleep is None else (),
             self.shares.of(task)[:_MOST_ENDERS] if isinstance(self.shares, KeptShares) else (),
             self.lost.of(task)[:_MOST_ENDERS] if isinstance(self.lost, LostCompletions) else (),
+            signals.of(task) if isinstance(signals, UnsignalledWaits) else None,
             self.wakers,
         )
 
@@ -73,12 +77,19 @@ class Awaited(NamedTuple):
     """Functions that keep a share of what the task waits to have one of."""
     lost: tuple[LostCompletion, ...]
     """Functions by which the completion has come to nobody, or to another."""
+    unsignalled: Unsignalled | None
+    """Whose it is to signal it."""
     wakers: Wakers | Missing
 
     @property
     def alone(self) -> bool:
         """Whether but one function can have left off what is off."""
         return self.off is not None and len(self.off.by) == 1 and self.off.by[0].back
+
+    @property
+    def anothers(self) -> bool:
+        """Whether another module than that of who waits is to end it."""
+        return self.unsignalled is not None and self.unsignalled.anothers
 
     @property
     def steps(self) -> list[Step]:
@@ -88,6 +99,7 @@ class Awaited(NamedTuple):
             *((_count_step(self.wait, self.number),) if self.number else ()),
             *((_missed_step(self.wait, self.asleep),) if self.asleep else ()),
             *_enders(self.wait, self.wakers),
+            *(_given_steps(self.wait, self.unsignalled) if self.unsignalled else ()),
             *(_leak_step(leak) for leak in self.leaks),
             *(_silent_step(one) for one in self.silent),
             *(skipped_step(one) for one in self.skips),
@@ -101,7 +113,8 @@ class Awaited(NamedTuple):
 
         What is known of the very count that is waited for says more.
         """
-        count, asleep = self.number, self.asleep
+        count, asleep, given = self.number, self.asleep, self.unsignalled
+        drops = _dropping(given) if given else []
         return [
             *(_leaving(self.off, one) for one in (self.off.by if self.off else ())[:_MOST_ENDERS]),
             *(_lowering(count) if count and (count.drops or count.parks) else ()),
@@ -110,8 +123,15 @@ class Awaited(NamedTuple):
             *(skipping(one, None) for one in self.skips),
             *(_keeping_share(one) for one in self.shares),
             *(_losing(one) for one in self.lost),
+            *(drops if given and given.taken_off else ()),
             *(_lowering(count) if count else ()),
             *(_omitting(one) for one in self.silent),
+            *drops,
+            *(
+                _to_signal(given, suspected=bool(drops or self.silent or self.skips or self.lost))
+                if self.anothers and given
+                else ()
+            ),
             *(_not_waking(asleep) if asleep else ()),
         ]
 
@@ -240,6 +260,43 @@ def _silent_step(one: OmittedSignal) -> Step:
 def _omitting(one: OmittedSignal) -> Culprit:
     why = f"can return at {one.returns_at} without bringing what is waited for"
     return Culprit(one.module.name, one.function, None, None, why)
+
+
+def _given_steps(wait: Wait, given: Unsignalled) -> list[Step]:
+    """Whose it is to signal what is waited for, and who drops such things."""
+    lock = wait.lock.title if wait.lock is not None else "it"
+    names = " and ".join(f"{name}()" for name in given.ends[:_MOST_ENDERS])
+    steps = []
+    if given.anothers:
+        can = f": {names} can" if names else ""
+        because = wait.lock.because if wait.lock is not None else ()
+        text = f"{lock} is {given.module.name}'s, which is to signal it{can}"
+        steps.append(Step(text, (given.module, *because)))
+    if given.taken_off is not None:
+        text = f"what is waited for was taken off a list: {given.taken_off.address} has the poison"
+        steps.append(Step(text, (given.taken_off,)))
+    if given.drops:
+        who_not = " and ".join(f"{name}()" for name in given.drops)
+        text = f"in {given.module.name}, {who_not} can take such entries off and signal nothing"
+        steps.append(Step(text, (given.module,)))
+    return steps
+
+
+def _dropping(given: Unsignalled) -> list[Culprit]:
+    why = "takes entries off a list, as others do that signal them, and does not"
+    return [Culprit(given.module.name, name, None, None, why) for name in given.drops]
+
+
+def _to_signal(given: Unsignalled, *, suspected: bool) -> list[Culprit]:
+    """Those of another module that should have ended the wait.
+
+    :param suspected: whether the code tells who of it has not
+    """
+    why = "signals such things: it is this module's, and was not signalled"
+    named = [Culprit(given.module.name, name, None, None, why) for name in given.ends]
+    none = Culprit(given.module.name, None, None, None, "did not signal what it had given")
+    open_ = not suspected and len(named) != 1
+    return [*([none] if open_ else ()), *named[:_MOST_ENDERS]]
 
 
 def _count_step(wait: Wait, count: CountedWait) -> Step:

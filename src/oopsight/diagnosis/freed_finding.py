@@ -22,6 +22,7 @@ from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
+from oopsight.evidence.use_after_free.out_of_section import OutOfSection
 
 
 def unfound_finding(
@@ -73,6 +74,8 @@ def object_finding(
     """
     one, culprits = users.object, ranking.culprits
     steps = [*steps, *_object_steps(users, steps[-1].because)]
+    if isinstance(hints.section, OutOfSection):
+        steps.append(_section_step(hints.section))
     if not ranking.certain and culprits:
         steps += traces_of(culprits[0], hints.doers, hints.footprints, hints.prints)
     established = Certainty.INFERRED
@@ -119,6 +122,13 @@ def _object_steps(users: ObjectUsers, because: tuple[Pointer, ...]) -> list[Step
     return [*steps, *object_steps(one, thing, "allocated", "freed"), *use_steps(users, one)]
 
 
+def _section_step(section: OutOfSection) -> Step:
+    """Who went on with it after the read section."""
+    did = "returns" if section.helper else "goes on with"
+    text = f"{section.function} [{section.module}] {did} what it got in a read section it has left"
+    return Step(f"{text}, and takes no reference", (section.frame,))
+
+
 def _thing(users: ObjectUsers) -> str:
     return f"{users.object.cache} object {users.object.address}"
 
@@ -133,6 +143,11 @@ def _summary(users: ObjectUsers, ranking: Ranking) -> str:
         )
     if ranking.outlived:
         return f"{blamed} used {thing} after its last counted user had let go of it: {users.role}."
+    if ranking.outside:
+        return (
+            f"{thing} was used after it had been freed: {users.role}. {blamed} had got it in a "
+            "read section, which does not hold it any longer than that lasts."
+        )
     if ranking.shared and users.object.cache == TASKS:
         return (
             f"{thing} was used after the thread had ended whose task it was: {users.role}. Nobody "
@@ -169,7 +184,8 @@ def _sure(users: ObjectUsers, ranking: Ranking) -> tuple[bool, bool]:
     unnamed = users.question == "refilled" or (record(users) is not None and not ranking.certain)
     open_ = unnamed or ranking.doubtful or bool(ranking.handed) or ranking.outlived
     helped = ranking.certain and len({one.function for one in ranking.freers}) > 1
-    named = (ranking.certain or ranking.own) and not (open_ or ranking.counted or helped)
+    doubted = ranking.counted or ranking.outside
+    named = (ranking.certain or ranking.own) and not (open_ or doubted or helped)
     alone = len(ranking.freers) == 1 and ranking.freers[0].function is not None
     guessed = any(use.guessed for use in users.modules)
     return named, (named or alone) and not (open_ or guessed)

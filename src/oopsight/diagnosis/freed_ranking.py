@@ -33,6 +33,7 @@ from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
+from oopsight.evidence.use_after_free.out_of_section import OutOfSection
 from oopsight.evidence.use_after_free.registrants import Registrants
 from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
@@ -50,6 +51,7 @@ class Hints:
     footprints: Footprints | Missing
     prints: Prints | Missing
     copies: SlotCopies | Missing
+    section: OutOfSection | Missing
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Ranking:
     """Whether somebody leaves such in two places of a table."""
     twice: bool
     """Whether somebody leaves such in two fields, each of which somebody frees it by."""
+    outside: bool = False
+    """Whether who used it had got it in a read section, and had left that."""
 
 
 def rank(
@@ -123,6 +127,8 @@ def rank(
     if not borrowed and not kept:
         leaving = [] if certain else putters_leaving(hints.doers, one)
         culprits = merge(sharing, left, twice, leaving, culprits)
+    outside = _out_of_section(hints.section)
+    culprits = merge(outside, culprits)
     if any(freer.module not in (None, users.has_it) for freer in free):
         # Whose the memory is now is a victim.
         culprits = [one for one in culprits if one.module != users.has_it]
@@ -140,6 +146,7 @@ def rank(
         shared=bool(sharing),
         left=bool(left) and not sharing,
         twice=bool(twice) and not sharing and not left,
+        outside=bool(outside),
     )
 
 
@@ -152,6 +159,16 @@ def _left_in_table(copies: SlotCopies | Missing, free: list[Culprit]) -> list[Cu
     name = copies.name or "the table"
     why = f"puts what {name} holds into another place of it, and leaves it in the first as well"
     return [Culprit(copies.module, one, None, None, why) for one in copies.functions]
+
+
+def _out_of_section(section: OutOfSection | Missing) -> list[Culprit]:
+    """Who went on, after a read section, with what it had got in that."""
+    if isinstance(section, Missing):
+        return []
+    why = "used it after the read section in which it had got it, and took no reference"
+    if section.helper:
+        why = "returns what it got in a read section, and takes no reference"
+    return [Culprit(section.module, section.function, section.source, None, why)]
 
 
 def _owned_twice(doers: Doers | Missing, users: ObjectUsers, free: list[Culprit]) -> list[Culprit]:

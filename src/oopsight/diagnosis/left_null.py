@@ -20,7 +20,8 @@ _MOST_CLEAR = 3
 def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[Culprit]:
     """Who can have left the field NULL that a pointer was read from, most suspect first.
 
-    Who does not always stop what meets the pointer, where who takes it away relies on that; who
+    Who clears it and goes on with what meets the pointer, where others stop that first; who does
+    not always stop that, where who takes the pointer away relies on it; who
     takes it away and puts another there, which may fail in between; who fills it after it has made
     the object known; who only takes it away; who stores what a call returned without a look at it;
     who is handed a new object in place of those that set it; who returns with success and has not
@@ -55,6 +56,10 @@ def _took_it_away(doers: Doers, field: FieldDoers) -> Iterator[list[tuple[str, s
     running = doers.stops_for_others if trusting else ()
     itself = [name for name in field.replaces if name in field.clears]
     through = [name for name in field.replaces if name not in field.clears]
+    yield _each(
+        doers.unstopped,
+        "clears the field, and does not first stop what then met it, as others do that clear it",
+    )
     yield _each(running, "stops on some ways only what then met the pointer, and others rely on it")
     yield _each(itself, "clears the field before it has another pointer for it")
     yield _called_first(field.late)
@@ -93,12 +98,15 @@ def _never_put_it(doers: Doers, field: FieldDoers) -> Iterator[list[tuple[str, s
 def null_by_right(doers: Doers | Missing, users: set[str]) -> tuple[str, ...]:
     """Who takes NULL for a value that the field may have, where a user of it does not.
 
-    Nobody, where it is only NULL because somebody fills it late, or with what he did not look at;
+    Nobody, where it is only NULL because somebody fills it late, or with what he did not look at,
+    or clears it while what uses it goes on;
     nor where a user on the way to the crash compares it too: then it was cleared meanwhile.
 
     :param users: functions on the crash path
     """
     field = doers.field(0) if isinstance(doers, Doers) else None
-    if field is None or field.late or field.untested or users & set(field.checks):
+    if field is None or not isinstance(doers, Doers) or doers.unstopped:
+        return ()
+    if field.late or field.untested or users & set(field.checks):
         return ()
     return field.checks

@@ -44,7 +44,14 @@ def caught_in(
     makers = (*(_closers(ring) if ring else ()), *(_changing(state) if state else ()))
     caller = _caller(stack, call, state) if state is not None else None
     found = (
-        (_state_step(state), _zero_step(state), _asked_step(stack, state, caller)) if state else ()
+        (
+            _state_step(state),
+            _unset_step(state),
+            _zero_step(state),
+            _asked_step(stack, state, caller),
+        )
+        if state
+        else ()
     )
     steps = (_ring_step(ring) if ring else None, *found)
     return Loop(
@@ -53,6 +60,7 @@ def caught_in(
         and (state is None or (state.by_itself and not state.given)),
         steps=tuple(step for step in steps if step is not None),
         culprits=(
+            *(_leaving_unset(state) if state else ()),
             *(_asking(call, caller) if caller is not None else ()),
             *((itself, *makers) if state and _at_fault(state) else (*makers, itself)),
         ),
@@ -135,6 +143,24 @@ def _state_step(state: LoopState) -> Step | None:
         f"{over if state.stride is not None else ''}",
         (*state.fields, state.module),
     )
+
+
+def _unset_step(state: LoopState) -> Step | None:
+    """That one of the numbers is zero, and who has left it so."""
+    if not state.unset:
+        return None
+    names = " and ".join(f"{name}()" for name in state.unset)
+    zeros = tuple(one for one in state.fields if not any(bytes.fromhex(one.bytes)))
+    text = f"in {state.module.name}, {names} can make such objects and leave zero there"
+    return Step(text, (*zeros, state.module))
+
+
+def _leaving_unset(state: LoopState) -> list[Culprit]:
+    """Those of a field that nobody else changes, and the loop does not either."""
+    why = f"makes such an object, and does not set the field that {state.function} ends by"
+    alone = state.stands_still and not _changers(state)
+    names = state.unset if alone and len(state.unset) <= _MOST_MAKERS else ()
+    return [Culprit(state.module.name, name, None, None, why) for name in names]
 
 
 def _zero_step(state: LoopState) -> Step | None:

@@ -102,7 +102,7 @@ def held_by(lock: Lock) -> str:
     """What ties a holder to what is waited for."""
     if lock.kind == "users":
         return "are, among others,"
-    if lock.kind in ("completion", "event"):
+    if lock.kind in ("completion", "event", "fence"):
         return "is to come from"
     return "is held up by" if lock.kind in OTHERS_END else "is held by"
 

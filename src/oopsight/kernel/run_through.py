@@ -302,10 +302,7 @@ def two(name: str, left: int, right: int, bits: int) -> tuple[int | None, Flags 
         "or": left | right,
         "xor": left ^ right,
         "imul": left * right,
-        "shl": left << right,
-        "sal": left << right,
-        "shr": left >> right,
-        "sar": _signed(left, bits) >> right,
+        **(_shifted(left, right, bits) if name in _SHIFTS else {}),
     }.get(name)
     if exact is None:
         return None, None
@@ -319,6 +316,12 @@ def two(name: str, left: int, right: int, bits: int) -> tuple[int | None, Flags 
         carry=exact < 0 or (name == "add" and exact > mask),
         overflow=overflow and (subtracts or name == "add"),
     )
+
+
+def _shifted(left: int, by: int, bits: int) -> dict[str, int]:
+    """Only of what is to be shifted: by any other number that is more than memory can hold."""
+    up = left << by
+    return {"shl": up, "sal": up, "shr": left >> by, "sar": _signed(left, bits) >> by}
 
 
 def _signed(number: int, bits: int) -> int:

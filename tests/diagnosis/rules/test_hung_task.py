@@ -20,6 +20,7 @@ from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeak, ReferenceLeaks
 from oopsight.evidence.hangs.skipped_parts import SkippedPart, SkippedParts
+from oopsight.evidence.hangs.unsignalled import Unsignalled, UnsignalledWaits
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Waker, Wakers
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
@@ -39,8 +40,9 @@ def judged(
     parts: SkippedParts | Missing = ABSENT,
     shares: KeptShares | Missing = ABSENT,
     lost: LostCompletions | Missing = ABSENT,
+    given: UnsignalledWaits | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return hung_task(what, waiting, *facts, omitted, off, parts, shares, lost)
+    return hung_task(what, waiting, *facts, omitted, off, parts, shares, lost, given)
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
@@ -293,3 +295,30 @@ def test_who_lost_a_completion_comes_first() -> None:
         assert [c.function for c in found.culprits] == ["drv_cancel", "wait_ready", "reset"]
         assert says in found.chain[1].claim
         assert seen[0] in found.chain[1].because
+
+
+def test_what_is_anothers_to_signal_is_no_fault_of_who_waits() -> None:
+    blit = ModulePointer("blit", loaded=True, base=LOCK_B)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="fence"), 9.0)
+    poison = BytesPointer(LOCK_B, "00")
+    one = Unsignalled(waiting.task, blit, True, ("retire", "tick"), ("abort",), poison)
+    none = [ABSENT] * 4
+    found = judged(HUNG, waits(waiting), *none, given=UnsignalledWaits((one,)))
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits] == [
+        ("blit", "abort"), ("blit", "retire"), ("blit", "tick"),
+    ]  # fmt: skip
+    assert found.certainty is Certainty.POSSIBLE
+    assert "is blit's, which is to signal it: retire() and tick() can" in found.chain[1].claim
+    assert poison in found.chain[2].because
+    assert "abort() can take such entries off" in found.chain[3].claim
+    # Nothing tells who of it has not.
+    several = UnsignalledWaits((replace(one, drops=(), taken_off=None),))
+    found = judged(HUNG, waits(waiting), *none, given=several)
+    assert isinstance(found, Finding)
+    assert (found.culprits[0].module, found.culprits[0].function) == ("blit", None)
+    # It is the module's own.
+    own = UnsignalledWaits((replace(one, anothers=False, taken_off=None),))
+    found = judged(HUNG, waits(waiting), *none, given=own)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["abort", "wait_ready", "reset"]

@@ -31,6 +31,7 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
+from oopsight.evidence.use_after_free.out_of_section import OutOfSection
 from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 from oopsight.evidence.use_after_free.taking_out import TakingOut
 
@@ -60,6 +61,7 @@ def judged(**facts: Any) -> Any:
             "footprints",
             "prints",
             "copies",
+            "section",
             "log",
             "handed",
         ),
@@ -76,6 +78,21 @@ def test_whoever_the_allocator_recorded_is_blamed() -> None:
     assert answer.certainty is Certainty.SHOWN
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("wdt", "release")
     assert "wild_pointer" in answer.refines
+
+
+def test_who_left_the_read_section_comes_before_who_freed_it() -> None:
+    one = slab_object("free", poisoned=True, tracks=(track("freed", "qf_free", "qf"),))
+    section = OutOfSection(
+        "qf", "qf_read", False, "qf.c:9", frame(1, "qf_read", Role.CALLER, "qf").pointer
+    )
+    answer = judged(users=users(one), section=section)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["qf_read", "qf_free"]
+    assert answer.certainty is Certainty.POSSIBLE
+    assert answer.cause_certainty is Certainty.SHOWN
+    assert any("goes on with what it got in a read section" in step.claim for step in answer.chain)
+    answer = judged(users=users(one), section=replace(section, helper=True, function="qf_find"))
+    assert answer.culprits[0].why.startswith("returns what it got in a read section")
 
 
 def test_who_met_what_another_had_freed_is_no_culprit() -> None:

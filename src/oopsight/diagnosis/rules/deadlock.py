@@ -65,7 +65,7 @@ _GENERAL = (
     *("io_not_completed", "deliberate_panic"),
 )
 
-_ENDED = (*OTHERS_END, "completion", "event", "users")
+_ENDED = (*OTHERS_END, "completion", "event", "fence", "users")
 
 
 def deadlock(

@@ -29,6 +29,12 @@ How it is decided
     that take such off and complete none; if nobody would wait any more, those that have made that
     so and complete for but one.
 
+    A fence is to be signalled by the driver whose operations it has, and a completion by the module
+    in whose data it lies or that alone completes any: functions of that one come first, and who
+    waits is not blamed where it is another's. Where the entry with what is waited for was taken off
+    its list, those come first that take entries off a list and signal nothing, as others do that
+    take them off; of a helper of both, who calls it and does not signal.
+
     Where something is switched off without which the task does not get on (NAPI that it disables
     and that is disabled, an interrupt of the driver whose signal it waits for, a disk's queue that
     is frozen, quiesced or stopped), functions of the module that has it come first that can return
@@ -75,6 +81,7 @@ from oopsight.evidence.hangs.missed_wake import MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignals
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeaks
 from oopsight.evidence.hangs.skipped_parts import SkippedParts
+from oopsight.evidence.hangs.unsignalled import UnsignalledWaits
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Wakers
 from oopsight.kinds import Kind
@@ -94,6 +101,7 @@ def hung_task(
     parts: SkippedParts | Missing,
     shares: KeptShares | Missing,
     lost: LostCompletions | Missing,
+    unsignalled: UnsignalledWaits | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -105,7 +113,9 @@ def hung_task(
         return Undecided("the hung task's stack cannot be read")
     if any(w.lock_unread for w in waits.victims):
         return Undecided("a task waits for a lock that is not in the dump")
-    enders = Enders(wakers, counted, missed, references, omitted, switches, parts, shares, lost)
+    enders = Enders(
+        wakers, counted, missed, references, omitted, switches, parts, shares, lost, unsignalled
+    )
     chain, closed = waits.chain(wait)
     if len(chain) > 1 and not closed and chain[-1].call is not None:
         return _behind_another(enders.of(chain[-1]), chain, waits)
@@ -133,7 +143,7 @@ def hung_task(
         culprits=distinct(
             [
                 *awaited.culprits,
-                *(_waiting(wait, what) if not served else ()),
+                *(_waiting(wait, what) if not served and not awaited.anothers else ()),
             ]
         ),
         advice=(f"Find out who should have ended the wait for {what}, and why it did not.",),

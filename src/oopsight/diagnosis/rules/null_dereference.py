@@ -22,19 +22,21 @@ When it is wrong
     which. Where all of the object that it was in is zero, which freed memory is that was allocated
     again, the verdict is *possible*, as it is where the trace of the zero is lost. Whoever left a
     pointer NULL that was kept in an object or in data ran earlier and is not on the stack. The
-    module's code tells who can have: first who takes the pointer away and puts another there, which
-    may fail in between; who sets it after it has made the object known; who only clears it; who
-    does not look at what a call returned; who is handed a new object in place of others that set
-    it; who returns with success on some way and has not set it, as it does on others; who puts the
-    object in place as it got it, where others set the field then; who makes such an object and
-    leaves the field alone; who returns before it has had the member set up that was handed to the
-    kernel; who registered the callback that met it. Before those that clear it or leave it alone
-    goes who followed it, if others of the module compare it with NULL: then it may be NULL by
-    right. That is *possible* only. Of a list's head which was never set up, as comparing with it
-    tells, or of what has one, as a wait queue, those come first that make such an object and do not
-    set it up, then those that set up such, or the module's initialisation. Of an object whose
-    operations are another module's, first of all whoever had it from the kernel: it took it for one
-    of its own. So does who takes the head of a list for one of its entries. Where a function set
+    module's code tells who can have: first who clears it and goes on with the timer, work or thread
+    that met it, where others stop that before they clear it; who takes the pointer away and puts
+    another there, which may fail in between; who sets it after it has made the object known; who
+    only clears it; who does not look at what a call returned; who is handed a new object in place
+    of others that set it; who returns with success on some way and has not set it, as it does on
+    others; who puts the object in place as it got it, where others set the field then; who makes
+    such an object and leaves the field alone; who returns before it has had the member set up that
+    was handed to the kernel; who registered the callback that met it. Before those that clear it or
+    leave it alone goes who followed it, if others of the module compare it with NULL: then it may
+    be NULL by right. That is *possible* only. Of a list's head which was never set up, as comparing
+    with it tells, or of what has one, as a wait queue, those come first that make such an object
+    and do not set it up, then those that set up such, or the module's initialisation. Of an object
+    whose operations are another module's, first of all whoever had it from the kernel: it took it
+    for one of its own. So does who takes the head of a list for one of its entries. Where a
+    function set
     NULL itself and handed it to another, either may be to blame. Of a NULL that a function had put
     in a variable of its own before another was to fill that, the other comes first if on some way
     it returns as if it had: that is *possible* only, too. So is who is to blame where the kernel

@@ -20,7 +20,8 @@ How it is decided
     functions of the module come first that link in what they have neither made nor taken out.
     Where it ends by numbers in memory, who is at fault is only *possible*: the functions that
     change them come first, unless the loop changes none of them on some way round; before these,
-    where such a number is zero, those that fill memory in use with zeros.
+    where such a number is zero, those that fill memory in use with zeros. Where it changes nothing
+    and a field is zero that nobody sets any more, those that make such objects and leave it so.
 
 When it is wrong
     As with every sample the loop may be further out than the one caught. A starved virtual CPU or

@@ -24,7 +24,8 @@ How it is decided
     unless one of several others does not go on by that number. Where it counts how far its caller
     told it, and that is so far away yet that nobody means it, the caller comes first. Where it goes
     from place to place and the number there is zero in memory, those that fill memory in use with
-    zeros come before the rest.
+    zeros come before the rest. Where it changes nothing itself and a field is zero that nobody sets
+    any more, those that make such objects and leave it so come first.
 
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from

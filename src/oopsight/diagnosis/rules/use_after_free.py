@@ -24,6 +24,8 @@ How it is decided
     to, then who stops such and leaves the pointer, then who started it and took no reference. Of a
     tasklet that the softirq met, and which is free or another module's by now, the lists of what is
     scheduled tell.
+    Before who freed it comes who used it after a read section of RCU in which it had got it, with
+    no reference, or the helper that returns such: that is *possible* only.
     An object that its last reference freed, and of which one more was put, is left to
     ``refcount_error``.
     Whoever has the memory by now is not to blame, as long as somebody else can be: who
@@ -101,6 +103,7 @@ from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
+from oopsight.evidence.use_after_free.out_of_section import OutOfSection
 from oopsight.evidence.use_after_free.registrants import Registrants
 from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
@@ -136,6 +139,7 @@ def use_after_free(
     footprints: Footprints | Missing,
     prints: Prints | Missing,
     copies: SlotCopies | Missing,
+    section: OutOfSection | Missing,
     log: Log | Missing,
     handed: HandedBack | Missing,
 ) -> Finding | Clear | Undecided:
@@ -164,7 +168,7 @@ def use_after_free(
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = _met(fault, report, flow, pattern)
     followers = flow_culprits(flow, backtrace, what="the pointer to freed memory")
-    hints = Hints(left, doers, registrants, footprints, prints, copies)
+    hints = Hints(left, doers, registrants, footprints, prints, copies, section)
     if freed is None:
         return unfound_finding(fault, steps, followers, flow, hints, modules, _REFINED)
     ranking = rank(freed, followers, flow, backtrace, hints)

@@ -18,6 +18,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
+from oopsight.evidence.hangs.unset_ends import leaving_unset
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.doers import wiping
 from oopsight.evidence.modules.module_code import machine_code
@@ -29,6 +30,7 @@ from oopsight.evidence.modules.module_roles import (
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
+from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_ahead import resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Place
@@ -91,6 +93,8 @@ class LoopState:
     """Whether who called the function gave it a number that ends it."""
     remaining: int | None = None
     """Turns that it would still have to take by its own count."""
+    unset: tuple[str, ...] = ()
+    """Others that make the object with a field that ends it and is zero, and do not set that."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,12 @@ def _state(
         uneven=tuple(_uneven(end.stride, steps)),
         given=end.given,
         remaining=_remaining(session, reader, cpu, call, end),
+        unset=leaving_unset(
+            session,
+            modules,
+            module,
+            [(one.at.address, one.size) for one in fields if one.raw and not any(one.raw)],
+        ),
     )
 
 
@@ -257,6 +267,7 @@ def _fields(
     frames = _frames(session, reader, cpu)
     place = function.at(call.pc, calling=not call.interrupted)
     place = place or Place((), None, function.registers(call.pc))
+    given = arguments(place, frames[call.index]) if call.index < len(frames) else {}
     for where, size in sorted(
         ((read.place, read.size) for read in end.reads if read.place is not None),
         key=str,
@@ -264,7 +275,11 @@ def _fields(
         address = None
         if call.index < len(frames):
             address = resolve(
-                where, place, lambda name: reader.value(frames, call.index, name), reader.word
+                where,
+                place,
+                lambda name: reader.value(frames, call.index, name),
+                reader.word,
+                given if call.interrupted else None,
             )
         raw = None
         if address is not None:
@@ -274,6 +289,20 @@ def _fields(
                 address = None
         inside = reader.names.inside(address) if address is not None else None
         yield FieldAt(NumberAt(address or 0, where, 0, inside), size, raw)
+
+
+def arguments(place: Place, frame: Any) -> dict[str, int]:
+    """What a function was called with, as far as it still has that in registers.
+
+    :param frame: where it was interrupted: there all registers are known
+    """
+    found: dict[str, int] = {}
+    for name, known in place.registers.items():
+        if known.base in ARGUMENTS and name in REGISTERS:
+            value = register(frame, name)
+            if value is not None:
+                found[known.base] = (value - known.offset) & MASK
+    return found
 
 
 def _others(

@@ -24,6 +24,7 @@ from oopsight.evidence.hangs.conditions import (
     woken_queues,
 )
 from oopsight.evidence.hangs.missed_wake import awaited, changes_of, decisive
+from oopsight.evidence.hangs.signallers import KINDS, signallers
 from oopsight.evidence.hangs.stacks import COLD, StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.module_code import machine_code
@@ -49,7 +50,6 @@ from oopsight.session import Session
 
 _MOST_WAITS = 4
 _MOST_MODULES = 8
-_COMPLETION = "completion"
 _JUMPS = ("je", "jne", "jle", "js")
 _NEAR = 4
 """Instructions from a count to the jump that it decides."""
@@ -119,8 +119,7 @@ def collect(
     reader = StackReader(session, modules)
     found: list[OmittedSignal] = []
     for wait in [one for one in waits.victims if _asked(one)][:_MOST_WAITS]:
-        module = next((m for m in modules.loaded if wait.call and m.name == wait.call.module), None)
-        if module is not None:
+        for module in signallers(session, modules, wait):
             code = list(_functions(session, reader, modules, module, wait))
             signals = list(_completing(reader, code, wait))
             if not _begun_anew(reader, wait, {one.code.function.start for one in signals}):
@@ -136,7 +135,7 @@ def collect(
 
 def _asked(wait: Wait) -> bool:
     lock = wait.lock
-    return lock is not None and lock.kind == _COMPLETION and not lock.holders
+    return lock is not None and lock.kind in KINDS and not lock.holders
 
 
 def _functions(
@@ -162,17 +161,17 @@ def _functions(
 
 
 def _completing(reader: StackReader, code: list[_Code], wait: Wait) -> Iterator[_Signal]:
-    """Those of the module that complete what a task waits for, or may."""
+    """Those of the first module that complete what a task waits for, or may."""
     address = int(wait.lock.address or 0) if wait.lock is not None else 0
-    own = wait.call.module if wait.call is not None else None
-    for here in [one for one in code if one.module.name == own]:
+    kind = wait.lock.kind if wait.lock is not None else ""
+    for here in [one for one in code if one.module is code[0].module]:
         function = here.function
         by_base: dict[str, tuple[list[int], int]] = {}
         for at, row in function.code.items():
             target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
             called = reader.names.function_at(target) if target is not None else None
             thing = function.registers(at).get("rdi")
-            if GIVES.get(called or "") == _COMPLETION and thing is not None:
+            if GIVES.get(called or "") == kind and thing is not None:
                 by_base.setdefault(thing.base, ([], thing.offset))[0].append(at)
         for base, (sites, offset) in by_base.items():
             if base or offset == address:

@@ -331,7 +331,8 @@ class Reading:
             elif int(second, 0) == 0:
                 self.tested.add(self._compared(first, end))
             return
-        if mnemonic == "test" and first == second:
+        if mnemonic == "test" and first == second and first not in _WHOLE:
+            # Half a register is a number, and no pointer.
             self.tested.add(self._value(first))
         if mnemonic.startswith("rep stos") and not _other_than_zero(self._value("rax")):
             words = self._value("rcx")

@@ -50,6 +50,7 @@ from oopsight.evidence.modules.skipping import filling, keeping_silent, skipping
 from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
 from oopsight.evidence.modules.teardown import unbinding
 from oopsight.evidence.modules.threads import Threads, threads_of
+from oopsight.evidence.modules.unstopped import clearing_unstopped
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -96,6 +97,9 @@ class Doers:
     """Of these, those that themselves do so on some ways only."""
     stops_for_others: tuple[str, ...] = ()
     """Of these again, those that others of the module call."""
+    unstopped: tuple[str, ...] = ()
+    """Clear the field that held NULL, or have it cleared, and do not stop that first, as others do
+    that clear it."""
     managed: tuple[str, ...] = ()
     """Have memory of the kernel that it frees itself when a device is unbound."""
     unbinds: tuple[str, ...] = ()
@@ -175,13 +179,14 @@ def collect(
     known = layout(session.prog)
     managed = [one for one in inner if any(c.startswith(_MANAGED) for c in one.outside)]
     member = handed_member(flow.ways, module.name, uses)
+    fields = tuple(
+        found
+        for number, way in enumerate(flow.ways[:_MOST_WAYS])
+        if (found := field_doers(module, number, flow.ways, uses, inner, known)) is not None
+    )
     return Doers(
         module=module.name,
-        fields=tuple(
-            found
-            for number, way in enumerate(flow.ways[:_MOST_WAYS])
-            if (found := field_doers(module, number, flow.ways, uses, inner, known)) is not None
-        ),
+        fields=fields,
         frees=tuple(one for one in able if one not in busy),
         allocates=tuple(one for one in able if one in busy),
         twice=tuple(name for name, use in uses.items() if _twice(use)),
@@ -194,6 +199,7 @@ def collect(
         registers=_registering(session, module, flow, backtrace, inner),
         stops=stops,
         stops_at_times=at_times,
+        unstopped=_unstopped(reader, backtrace, fields, inner),
         stops_for_others=tuple(name for name in at_times if name in _called(inner)),
         managed=named(managed),
         unbinds=unbinding(session, module, managed, inner, stops),
@@ -222,6 +228,19 @@ def collect(
         twice_given=given_twice(session, modules, module, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
+
+
+def _unstopped(
+    reader: SessionReader,
+    backtrace: Backtrace | Missing,
+    fields: tuple[FieldDoers, ...],
+    code: list[ModuleFunction],
+) -> tuple[str, ...]:
+    """Who clears the field that was met, and goes on with what has met it."""
+    met = next((one for one in fields if one.way == 0), None)
+    if met is None or isinstance(backtrace, Missing):
+        return ()
+    return clearing_unstopped(reader, backtrace, dict(met.cleared_at), code)
 
 
 def _untaken(reader: SessionReader, flow: DataFlow, uses: dict[str, FieldUse]) -> tuple[str, ...]:

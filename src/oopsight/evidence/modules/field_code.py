@@ -16,13 +16,12 @@ from oopsight.evidence.modules.code_values import (
     Reading,
     Value,
     into_what,
-    of_users,
     root_of,
     signed,
     within,
 )
+from oopsight.evidence.modules.stored_kinds import ALLOCATES, given, kind
 
-_ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "vmalloc", "vzalloc")
 _LARGEST_OBJECT = 8192
 _WORD = 8
 _NOWHERE = -1
@@ -178,6 +177,8 @@ class FieldUse:
     """Keys of the pointers that it stores, and what those fields are in."""
     pointers: tuple[tuple[int, Value], ...] = ()
     """The same keys, and what is stored there."""
+    cleared: tuple[tuple[int, int], ...] = ()
+    """Keys of the pointers that it sets to zero, and where: the end of the instruction."""
     put_in: tuple[tuple[Value, int], ...] = ()
     """Places within an object whose addresses it stores elsewhere: in what, and how far from its
     beginning."""
@@ -228,6 +229,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         put_in=one.put_in,
         written=one.written,
         pointers=one.pointers,
+        cleared=one.cleared,
         given=one.given + other.given,
     )
 
@@ -314,7 +316,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
     stores = [
         Stored(
             key=key,
-            what=_kind(key, value, base),
+            what=kind(key, value, base),
             called=value.called,
             checked=value in reading.checked,
             size=value.size,
@@ -327,7 +329,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             if value in reading.followed
             else None,
             loaded=value.kind == "loaded" and value not in reading.tested | reading.followed,
-            given=_given(key, value, base),
+            given=given(key, value, base),
         )
         for (_, key, value, base), late, after in zip(
             reading.stored, reading.late, reading.after, strict=True
@@ -372,6 +374,9 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         taken_off=tuple(_taken_off(reading)),
         written=tuple((key, base) for _, key, _, base in reading.stored),
         pointers=tuple((key, value) for _, key, value, _ in reading.stored),
+        cleared=tuple(
+            (key, end) for end, key, value, _ in reading.stored if value == Value("number", 0)
+        ),
         put_in=tuple(
             within(value)
             for *_, value, base in reading.stored
@@ -394,7 +399,7 @@ def _addresses_given(reading: Reading) -> Iterator[Mark]:
     """Addresses of the kernel's and modules' area, stored in what a call has allocated."""
     for _, key, size, base, number in reading.numbers:
         root, distance = within(base)
-        fresh = (root.called or "").lstrip("_").startswith(_ALLOCATES)
+        fresh = (root.called or "").lstrip("_").startswith(ALLOCATES)
         if size == _WORD and fresh and number >= _LOWEST_CODE and number != _UNLINKED:
             yield Mark(distance + signed(key), size, number)
 
@@ -469,32 +474,3 @@ def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) ->
             return True
         left += ways.onwards[at]
     return False
-
-
-def _given(key: int, value: Value, base: Value | None) -> bool:
-    """Whether a value that is stored may have come from the caller.
-
-    One that lies within what a pointer leads to is the kernel's own; so is what a variable holds.
-    """
-    if _kind(key, value, base) != "value" or value.kind == "inner":
-        return False
-    root = root_of(value)
-    if root.kind == "returned":
-        return of_users(root.called or "") is not None
-    return root.kind in ("argument", "stack", "unknown")
-
-
-def _kind(key: int, value: Value, base: Value | None) -> str:
-    """What was stored, in a word."""
-    if value.kind == "number":
-        if value.number == 0:
-            return "zero"
-        return "itself" if base is None and value.number == key else "number"
-    if value.kind == "returned":
-        fresh = (value.called or "").lstrip("_").startswith(_ALLOCATES)
-        return "fresh" if fresh else "returned"
-    if value == base and key == 0:
-        return "itself"
-    return (
-        "itself" if value.kind == "inner" and (value.of, value.number) == (base, key) else "value"
-    )

@@ -54,6 +54,8 @@ class FieldDoers:
     """Store a pointer to what is in use already, and take no reference to anything."""
     clears: tuple[str, ...] = ()
     """Store zero there, in what is in use and stays so."""
+    cleared_at: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Of each of these, where: behind the instructions."""
     clear_by: tuple[str, ...] = ()
     """The same, or call those that do."""
     replaces: tuple[str, ...] = ()
@@ -134,6 +136,7 @@ def field_doers(
         puts=field.putting(),
         puts_at_times=field.putting_at_times(),
         clears=tuple(sorted(clears)),
+        cleared_at=tuple((name, field.cleared_at(name)) for name in sorted(clears)),
         clear_by=reaching(clears, code),
         replaces=_replacing(clears, fills, code),
         late=_once(
@@ -230,6 +233,12 @@ class _Field:
             and not is_new(one.into, makers)
             and not any(freed.whole for freed in self._frees[name])
         }
+
+    def cleared_at(self, name: str) -> tuple[int, ...]:
+        """Where a function sets it to zero: behind the instructions."""
+        use = self._uses[name]
+        key = self._keys.of(use)
+        return tuple(end for at, end in use.cleared if at == key)
 
     def checking(self, but: set[str]) -> tuple[str, ...]:
         """Functions that compare what it holds with NULL, and neither store nor free it."""

@@ -69,7 +69,7 @@ _ASYNCHRONOUS = (
 
 def stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tuple[str, ...]:
     """Who ends what the crash path began with, if that is something which a module can end."""
-    return reaching({base_name(one.name) for one in _direct(_ends(backtrace), code)}, code)
+    return reaching({base_name(one.name) for one in direct(ending(backtrace), code)}, code)
 
 
 def stopping_at_times(
@@ -79,23 +79,24 @@ def stopping_at_times(
 
     One that frees: and free on others.
     """
-    ends = _ends(backtrace)
+    ends = ending(backtrace)
     calls = Calls(reader, (), {})
-    return named(one for one in _direct(ends, code) if _passes_by(calls, one, ends))
+    return named(one for one in direct(ends, code) if _passes_by(calls, one, ends))
 
 
-def _ends(backtrace: Backtrace | Missing) -> tuple[str, ...]:
+def ending(backtrace: Backtrace | Missing) -> tuple[str, ...]:
     """Beginnings of the names of what ends that with which the crash path began."""
     path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
     callers = {base_name(frame.function) for frame in path}
     return next((ends for runs, ends in _ASYNCHRONOUS if callers & set(runs)), ())
 
 
-def _direct(ends: tuple[str, ...], code: list[ModuleFunction]) -> list[ModuleFunction]:
+def direct(ends: tuple[str, ...], code: list[ModuleFunction]) -> list[ModuleFunction]:
+    """The functions that themselves call one of those, by the beginnings of their names."""
     return [one for one in code if any(c.startswith(ends) for c in one.outside)] if ends else []
 
 
-def _calling(calls: Calls, code: Function, names: tuple[str, ...]) -> set[int]:
+def calling(calls: Calls, code: Function, names: tuple[str, ...]) -> set[int]:
     """Indexes of the instructions that call or jump to functions whose names begin so."""
     targets = {at: row.target for at, row in enumerate(code.instructions) if row.target is not None}
     known = {at: calls.reader.function(target) for at, target in targets.items()}
@@ -112,8 +113,8 @@ def _passes_by(calls: Calls, one: ModuleFunction, ends: tuple[str, ...]) -> bool
     code = calls.function(one.start)
     if code is None:
         return False
-    stops = _calling(calls, code, ends)
-    frees = _calling(calls, code, FREES)
+    stops = calling(calls, code, ends)
+    frees = calling(calls, code, FREES)
     seen = {0} - stops
     work = list(seen)
     while work and len(seen) < MOST_VISITED:

@@ -82,9 +82,9 @@ class Lock:
 
     kind: str
     """``mutex``, ``rwsem``, ``semaphore``, ``rtmutex``, ``spinlock``, ``completion``, ``work``,
-    ``event``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``, ``socket``,
-    ``frozen file system``, ``answer`` of a server, ``users`` of a file, ``thread``, ``timer``,
-    ``time`` or ``io``."""
+    ``event``, ``fence``, ``page``, ``bit``, ``grace period``, ``srcu``, ``percpu_rwsem``,
+    ``socket``, ``frozen file system``, ``answer`` of a server, ``users`` of a file, ``thread``,
+    ``timer``, ``time`` or ``io``."""
     address: Address | None
     name: str | None
     """A variable, or the slab cache whose object it lies in."""

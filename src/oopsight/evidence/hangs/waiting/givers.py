@@ -20,6 +20,7 @@ UNOWNED = (
     "bit",
     "completion",
     "event",
+    "fence",
     "semaphore",
     "srcu",
     "percpu_rwsem",
@@ -27,7 +28,7 @@ UNOWNED = (
     "users",
     "socket",
 )
-SIGNALS = ("completion", "event")
+SIGNALS = ("completion", "event", "fence")
 """Nobody holds these: somebody is to signal them."""
 _MOST_SLEEPERS = 20_000
 _MOST_STACKS = 200
