@@ -9,7 +9,7 @@ import handmade_facts as made
 import pytest
 from handmade_facts import fault
 
-from oopsight.evidence.flow import data_flow
+from oopsight.evidence.flow import data_flow, type_names
 from oopsight.evidence.flow.code import function
 from oopsight.evidence.flow.data_flow import DataFlow, bad_register
 from oopsight.evidence.flow.moves import Context
@@ -59,6 +59,7 @@ def found(
     called: str = "queue_work_on",
     module: str | None = "beacon",
     dead: int = 0,
+    parameters: tuple[str, ...] = ("rdi", "rsi"),
 ) -> DataFlow | None:
     code = function("beacon_tick", (START, CALL))
     context = Context(function=code, at=0, registers={}, base=None, frame=0)
@@ -81,7 +82,8 @@ def found(
         data_flow, "owner_of", lambda _s, _m, at: owners.get(at, made.owner(at, "user"))
     )
     monkeypatch.setattr(data_flow, "is_dead", lambda _s, _c, at: at == dead)
-    session: Any = None
+    monkeypatch.setattr(type_names, "parameter", lambda *at: at[3] in parameters or None)
+    session: Any = SimpleNamespace(prog=None)
     return data_flow._handed_gone(session, None, calls, made.backtrace(), follower)
 
 
@@ -101,3 +103,11 @@ def test_a_workqueue_that_was_destroyed(monkeypatch: pytest.MonkeyPatch) -> None
 def test_who_gives_back_may_have_freed_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(monkeypatch, FREED, USED, called="kobject_put") is None
     assert found(monkeypatch, FREED, USED, module=None) is None
+
+
+def test_what_a_register_holds_that_is_no_parameter_was_not_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert found(monkeypatch, USED, FREED, parameters=("rdi",)) is None
+    assert found(monkeypatch, FREED, USED, parameters=("rdi",)) is not None
+    assert found(monkeypatch, 0x2000, USED, parameters=("rdi",), dead=USED) is not None

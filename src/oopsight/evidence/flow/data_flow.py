@@ -215,6 +215,8 @@ def _handed_gone(
 
     Not to a function that may have given it back itself.
     """
+    from oopsight.evidence.flow.type_names import parameter
+
     context = _who_handed_it(found, backtrace, follower)
     if context is None or follower.namer.module(context) is None:
         return None
@@ -227,7 +229,10 @@ def _handed_gone(
         bad = None if value is None else owner_of(session, modules, value)
         if value is None or bad is None or bad.slab is None:
             continue
-        if bad.slab.freed or is_dead(session, target[0], value):
+        # What is no parameter is of a call before.
+        first = register == ARGUMENTS[0]
+        taken = first or parameter(session.prog, target[0], target[1], register) is not None
+        if (bad.slab.freed and taken) or is_dead(session, target[0], value):
             ways = follower.ways(context, register, value)
             return DataFlow("argument", target[0], ways, (), bad, None, None)
     return None
