@@ -28,6 +28,7 @@ from oopsight.diagnosis.doers import (
     sharers,
     traces_of,
     uncounted,
+    who_gives_back_before,
     who_takes_and_gives_back,
 )
 from oopsight.diagnosis.left_null import null_by_right, who_left_it_null
@@ -403,3 +404,9 @@ def test_whose_thread_has_ended() -> None:
     assert names == ["rec_run", "rec_suspend", "rec_start"]
     assert uncounted(doers, task, CAN)[0]
     assert left_threads(doers, ONE) == left_threads(ABSENT, task) == []
+
+
+def test_who_gives_back_before_a_helper_does() -> None:
+    doers = replace(DOERS, given_before=(GivenTwice("rec_free", "rec_cancel"),))
+    assert [one.function for one in who_gives_back_before(doers)] == ["rec_cancel"]
+    assert who_gives_back_before(ABSENT) == []

@@ -350,6 +350,17 @@ def helpers_that_give_back(
     ]
 
 
+def who_gives_back_before(doers: Doers | Missing) -> list[Culprit]:
+    """Who gives back what a field holds, and has a helper do so again with all around it."""
+    if isinstance(doers, Missing):
+        return []
+    why = "gives back what a field holds, leaves it there, and has {} give it back again"
+    return [
+        Culprit(doers.module, one.caller, None, None, why.format(one.helper))
+        for one in doers.given_before
+    ]
+
+
 def keepers_of_freed(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit]:
     """Who had the helper at work free the same before, and kept the object with the pointers."""
     if isinstance(doers, Missing):

@@ -6,7 +6,7 @@ import pytest
 
 from oopsight.evidence.modules.code_values import PUTS, Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Freed
-from oopsight.evidence.modules.given_twice import GivenTwice, _pairs, kept_after
+from oopsight.evidence.modules.given_twice import GivenTwice, _pairs, given_before, kept_after
 from oopsight.evidence.modules.handing import (
     given_back,
     giving_up,
@@ -147,3 +147,17 @@ def test_who_gives_back_by_a_helper_and_leaves_it_on_some_ways() -> None:
 )  # fmt: skip
 def test_functions_of_the_kernel_that_give_a_reference_back(name: str, puts: bool) -> None:
     assert bool(PUTS.fullmatch(name)) is puts
+
+
+def test_who_gives_back_what_a_helper_gives_back_with_all_around_it() -> None:
+    free = use(put=((4, LAMP),), freed=((8, ARGUMENT),))
+    last = call("lamp_free", ARGUMENT, own=True, at=0x30)
+    uses = {"lamp_free": free, "cancel": use(put=((0x20, LAMP),), handed=(last,))}
+    assert given_before(uses) == (GivenTwice("lamp_free", "cancel"),)
+    # It clears the field, gives back another's, or is the one that does so last.
+    for one in (
+        use(put=((0x20, LAMP),), handed=(last,), written=((0x58, ARGUMENT),)),
+        use(put=((0x20, Value("loaded", 0x58, NEW)),), handed=(last,)),
+        use(put=((0x40, LAMP),), handed=(last,)),
+    ):
+        assert given_before({"lamp_free": free, "cancel": one}) == ()

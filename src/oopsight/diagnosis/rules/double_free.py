@@ -24,9 +24,10 @@ When it is wrong
     leaves the pointer. Before all comes who frees such objects and has not first called what takes
     them back from others, as the function at work has: these may have had it freed again.
     Where another object held the pointer, who duplicates such objects as a whole comes first; then
-    a helper that frees on some ways what it is handed, and on others leaves that to its caller, who
-    frees it now; then who has put it into a second field, by which another frees it; then who else
-    has the helper at work free the same, and keeps what held it.
+    who frees what a field holds before a helper does so again; then a helper that frees on some
+    ways what it is handed, and on others leaves that to its caller, who frees it now; then who has
+    put it into a second field, by which another frees it; then who else has the helper at work free
+    the same, and keeps what held it.
 
 Example
     A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
@@ -57,6 +58,7 @@ from oopsight.diagnosis.doers import (
     keepers_of_freed,
     left_threads,
     owned_twice,
+    who_gives_back_before,
 )
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.diagnosis.refused import refused_finding, still_known
@@ -223,7 +225,7 @@ def _with_first_free(
     copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
     on_stack = _on_stack(backtrace)
     leaving = freed_before(doers)
-    helping = helpers_that_give_back(doers, on_stack)
+    helping = merge(who_gives_back_before(doers), helpers_that_give_back(doers, on_stack))
     # Who frees now and leaves the pointer itself is no less suspect than others that do.
     earlier = [] if any(one.function in on_stack for one in leaving) else leaving
     now = _inlined_last(callers_first(culprits, doers), backtrace)

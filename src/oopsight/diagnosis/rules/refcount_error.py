@@ -18,8 +18,9 @@ When it is wrong
     The put on the stack may be the right one, and an earlier one the one too many, or a get may be
     missing; a get from zero may follow a put too many: the verdict is *possible*. So it is where
     only the kernel's own functions are named and modules of others are loaded. Of an underflow
-    those come first that give back on some ways what a caller hands them and gives back then as
-    well, then those whose mappings give back what they hold as they end, and take nothing as they
+    those come first that give back what a field holds before a helper does so again, then those
+    that give back on some ways what a caller hands them and gives back then as well, then those
+    whose mappings give back what they hold as they end, and take nothing as they
     are copied by fork(), then those that give back the reference of the variable where the pointer
     was read and leave it there, or leave it on some ways, then those that duplicate what holds the
     pointer, or store it where it was read, without a reference; then one that takes references on
@@ -55,6 +56,7 @@ from oopsight.diagnosis.doers import (
     putters,
     putters_of_others,
     sharers,
+    who_gives_back_before,
     who_takes_and_gives_back,
 )
 from oopsight.diagnosis.file_count import file_count_finding
@@ -179,7 +181,7 @@ def refcount_error(
     unset = makers_that_omit(doers) if here and text.startswith("addition on 0") else []
     on_stack = {base_name(frame.function) for frame in path}
     both = who_takes_and_gives_back(doers, on_stack) if fewer else []
-    before = helpers_that_give_back(doers) if fewer else []
+    before = merge(who_gives_back_before(doers), helpers_that_give_back(doers)) if fewer else []
     others = putters_of_others(doers, on_stack) if fewer else []
     mapping = mappers(doers) if fewer else []
     # Whoever ends an object with the field may leave the pointer in that; a variable stays.

@@ -23,7 +23,12 @@ from oopsight.evidence.modules.copied_mappings import CopiedMapping, copied_mapp
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_doers import FieldDoers, field_doers, is_new
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout, layout
-from oopsight.evidence.modules.given_twice import GivenTwice, given_twice, kept_after
+from oopsight.evidence.modules.given_twice import (
+    GivenTwice,
+    given_before,
+    given_twice,
+    kept_after,
+)
 from oopsight.evidence.modules.handed_member import Member, handed_member, leaving_unfinished
 from oopsight.evidence.modules.handing import leaving_at_times, putting_untaken
 from oopsight.evidence.modules.installers import installing
@@ -136,6 +141,8 @@ class Doers:
     """Are handed the object in place of those that set the field that held NULL."""
     twice_given: tuple[GivenTwice, ...] = ()
     """Give back on some ways what they are handed, where their callers do so then as well."""
+    given_before: tuple[GivenTwice, ...] = ()
+    """Give back what a field holds, and then have a helper do so again with all around it."""
     kept_after: tuple[GivenTwice, ...] = ()
     """Have a helper free what an object's fields hold, which leaves the pointers, and keep that."""
     left: tuple[LeftIn, ...] = ()
@@ -205,6 +212,7 @@ def collect(
         unbinds=unbinding(session, module, managed, inner, stops),
         threads=threads_of(session, reader, inner, uses),
         helpers=helpers,
+        given_before=given_before(uses),
         kept_after=kept_after(uses, helpers),
         both=tuple(
             name

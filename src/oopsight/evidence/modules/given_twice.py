@@ -58,6 +58,31 @@ def given_twice(
     return tuple(dict.fromkeys(found))
 
 
+def given_before(uses: Uses) -> tuple[GivenTwice, ...]:
+    """Who gives back what a field holds, leaves it there, and has a helper do so once more.
+
+    The helper gives the same field of what it is handed back with all the rest.
+    """
+    found = []
+    for caller, use in uses.items():
+        back = [(root, at) for root, far, _, at in given_back(use, uses) if not far]
+        for call in use.handed:
+            helper = uses.get(base_name(call.name)) if call.own else None
+            for key, number in _given_fields(helper) if helper is not None else ():
+                value = Value("loaded", key, call.arguments[number])
+                left = (key, value.of) not in use.written
+                if left and any(root == value and at < call.at for root, at in back):
+                    found.append(GivenTwice(base_name(call.name), caller))
+    return tuple(dict.fromkeys(found))
+
+
+def _given_fields(use: FieldUse) -> set[tuple[int, int]]:
+    """The fields of its arguments of which a function gives back what they hold."""
+    told = [value for _, value in (*use.freed, *use.put) if value.kind == "loaded"]
+    numbers = ((one.number, _number(one.of)) for one in told if one.of is not None)
+    return {(key, number) for key, number in numbers if number is not None}
+
+
 def kept_after(uses: Uses, helpers: Collection[str]) -> tuple[GivenTwice, ...]:
     """Who has a helper free what an object's fields hold, and keeps the object.
 
