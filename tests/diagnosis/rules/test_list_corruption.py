@@ -26,6 +26,7 @@ from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListEntry
 from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
+from oopsight.evidence.corruption.stale_head import StaleHead
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.unlocked import Unlocked
 from oopsight.evidence.crash.backtrace import Role
@@ -42,8 +43,9 @@ def decided(
     unlocked: Any = ABSENT,
     again: Any = ABSENT,
     head: Any = ABSENT,
+    stale: Any = ABSENT,
 ) -> Finding | Clear:
-    return list_corruption(*facts, doers, unlocked, again, head, ABSENT)
+    return list_corruption(*facts, doers, unlocked, again, head, ABSENT, stale)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +231,16 @@ def test_who_moves_all_entries_away_and_leaves_the_head_comes_first() -> None:
     assert answer.certainty is Certainty.POSSIBLE
 
 
+def test_so_it_does_where_one_of_them_was_deleted_meanwhile() -> None:
+    stale = StaleHead("jobs", ("jobs_flush",))
+    answer = decided(
+        STOPPED, backtrace(), ABSENT, list_report(MISMATCH), ABSENT, ABSENT, stale=stale
+    )
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "jobs_flush"
+    assert answer.certainty is Certainty.POSSIBLE
+
+
 def test_an_entry_that_was_added_again_and_deleted() -> None:
     entry = owner(0xFFFF888003400000, "slab")
     memory = BytesPointer(entry.address, "00" * 8)
@@ -263,10 +275,11 @@ def test_a_work_item_that_was_on_its_queue_twice() -> None:
     memory = BytesPointer(work.address, "a0")
     requeued = RequeuedWork(work, memory, "gw_send", "gw", ("gw_prepare",))
     absent = (ABSENT,) * 8
-    answer = list_corruption(fault(0x8), backtrace(), *absent, requeued)
+    answer = list_corruption(fault(0x8), backtrace(), *absent, requeued, ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].function, answer.certainty) == ("gw_prepare", Certainty.POSSIBLE)
     assert "null_dereference" in answer.refines
-    answer = list_corruption(fault(0x8), backtrace(), *absent, replace(requeued, functions=()))
+    nobody = replace(requeued, functions=())
+    answer = list_corruption(fault(0x8), backtrace(), *absent, nobody, ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("gw", None)

@@ -64,6 +64,7 @@ from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
+from oopsight.evidence.corruption.stale_head import StaleHead
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.unlocked import Unlocked
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -118,13 +119,16 @@ def _adders(twice: TwoLists | Missing) -> list[Culprit]:
     return [Culprit(twice.module, name, None, None, why) for name in twice.adders]
 
 
-def _splicers(twice: TwoLists | Missing) -> list[Culprit]:
+def _splicers(twice: TwoLists | Missing, stale: StaleHead | Missing) -> list[Culprit]:
     """Who moves all entries of a list away, and leaves its head leading to them."""
-    if isinstance(twice, Missing):
-        return []
     why = "moves a list's entries to another and leaves its head leading to them: "
     why += "list_splice_init() empties it"
-    return [Culprit(twice.module, name, None, None, why) for name in twice.splicers]
+    found: list[Culprit] = []
+    if isinstance(twice, TwoLists):
+        found += [Culprit(twice.module, name, None, None, why) for name in twice.splicers]
+    if isinstance(stale, StaleHead):
+        found += [Culprit(stale.module, name, None, None, why) for name in stale.functions]
+    return found
 
 
 def _owners(report: ListReport | Missing, modules: Modules | Missing) -> list[Culprit]:
@@ -219,6 +223,7 @@ def list_corruption(
     again: SetUpAgain | Missing,
     head: EmptyHead | Missing,
     requeued: RequeuedWork | Missing,
+    stale: StaleHead | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
     if isinstance(requeued, RequeuedWork):
@@ -263,7 +268,7 @@ def list_corruption(
         steps.extend(flow_steps(flow))
     if not isinstance(report, ListReport):
         steps.append(Step(meaning, steps[0].because))
-    spliced = _splicers(twice)
+    spliced = _splicers(twice, stale)
     added = [] if spliced else _adders(twice)
     brought = flow_culprits(flow, backtrace, what="the entry")
     worked = frame_culprits(backtrace, "worked on the list when it was found broken")

@@ -110,11 +110,11 @@ def collect(
         module=module.name if module is not None else None,
         adders=adders,
         only=only and found is not None,
-        splicers=_splicers(session, module, report) if module is not None else (),
+        splicers=splicers(session, module, report) if module is not None else (),
     )
 
 
-def _splicers(session: Session, module: Module, report: ListReport) -> tuple[str, ...]:
+def splicers(session: Session, module: Module, report: ListReport) -> tuple[str, ...]:
     """Who may have moved the entries away to which what was to have a new neighbour leads."""
     head = report.entry("should")
     if report.operation != "add" or head is None:
