@@ -8,6 +8,7 @@ from handmade_waits import LOCK_A, call, stack
 from oopsight.cheap import replace
 from oopsight.diagnosis.loops import caught_in
 from oopsight.evidence.hangs.loop_state import LoopState, LoopStates
+from oopsight.evidence.hangs.unset_ends import Unset
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
 
 MODULE = ModulePointer("drv", loaded=True, base=LOCK_A)
@@ -111,10 +112,12 @@ def test_who_called_for_more_turns_than_anybody_means_comes_first() -> None:
 def test_who_leaves_the_field_unset_that_it_ends_by_comes_first() -> None:
     zero = BytesPointer(LOCK_A, "00000000")
     alone = replace(STATE, stands_still=True, fields=(zero,), replaces=(), advances=())
-    unset = replace(alone, unset=("ft_alloc",))
+    unset = replace(alone, unset=Unset(("ft_alloc",), as_others=False))
     assert names(unset) == ["ft_alloc", "account"]
     found = caught_in(STACK, LOOP, ABSENT, LoopStates((unset,)))
     assert "ft_alloc() can make such objects and leave zero there" in found.steps[1].claim
     assert zero in found.steps[1].because
     # Others change it later.
     assert names(replace(unset, replaces=("shrink",)))[0] == "account"
+    unlike = replace(STATE, fields=(zero,), unset=Unset(("ft_resize",), as_others=True))
+    assert names(unlike) == ["ft_resize", "shrink", "put", "account"]

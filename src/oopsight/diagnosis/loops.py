@@ -147,19 +147,19 @@ def _state_step(state: LoopState) -> Step | None:
 
 def _unset_step(state: LoopState) -> Step | None:
     """That one of the numbers is zero, and who has left it so."""
-    if not state.unset:
+    if not state.unset.by:
         return None
-    names = " and ".join(f"{name}()" for name in state.unset)
+    names = " and ".join(f"{name}()" for name in state.unset.by)
     zeros = tuple(one for one in state.fields if not any(bytes.fromhex(one.bytes)))
     text = f"in {state.module.name}, {names} can make such objects and leave zero there"
     return Step(text, (*zeros, state.module))
 
 
 def _leaving_unset(state: LoopState) -> list[Culprit]:
-    """Those of a field that nobody else changes, and the loop does not either."""
+    """Those of a field that nobody else changes, and the loop does not either; or others set it."""
     why = f"makes such an object, and does not set the field that {state.function} ends by"
-    alone = state.stands_still and not _changers(state)
-    names = state.unset if alone and len(state.unset) <= _MOST_MAKERS else ()
+    sure = state.unset.as_others or (state.stands_still and not _changers(state))
+    names = state.unset.by if sure and len(state.unset.by) <= _MOST_MAKERS else ()
     return [Culprit(state.module.name, name, None, None, why) for name in names]
 
 

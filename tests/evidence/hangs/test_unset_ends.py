@@ -16,8 +16,8 @@ def function(name: str, *calls: str, indexed: bool = False) -> ModuleFunction:
     )
 
 
-def use(*sets: int) -> FieldUse:
-    return FieldUse((), (), counts=False, sets=frozenset(sets))
+def use(*sets: int, fills: str = "") -> FieldUse:
+    return FieldUse((), (), counts=False, sets=frozenset(sets), fills=frozenset(fills.split()))
 
 
 MAKER = function("ft_alloc", "__kmalloc", indexed=True)
@@ -26,13 +26,15 @@ CODE = [MAKER, function("ft_resize", "ft_alloc"), function("ft_flow", "kmem_cach
 
 def test_who_makes_a_table_and_nobody_sets_the_field() -> None:
     uses = {"ft_alloc": use(0), "ft_resize": use(), "ft_flow": use(0x10)}
-    assert making_tables(FIELD, uses, CODE) == ("ft_alloc",)
+    assert making_tables(FIELD, uses, CODE) == (("ft_alloc",), False)
     # Others do, or it does so itself.
-    assert making_tables(FIELD, {**uses, "ft_flow": use(4)}, CODE) == ()
-    assert making_tables(FIELD, {**uses, "ft_alloc": use(0, 4)}, CODE) == ()
+    assert making_tables(FIELD, {**uses, "ft_flow": use(4)}, CODE).by == ()
+    assert making_tables(FIELD, {**uses, "ft_alloc": use(0, 4)}, CODE).by == ()
 
 
 def test_of_those_that_have_one_made_who_does_not_set_it() -> None:
     code = [*CODE, function("ft_create", "ft_alloc")]
-    uses = {"ft_alloc": use(0), "ft_resize": use(), "ft_create": use(4)}
-    assert making_tables(FIELD, uses, code) == ("ft_resize",)
+    # The other one sets something as far from the beginning of another object.
+    made = use(4, fills="ft_alloc")
+    uses = {"ft_alloc": use(0), "ft_resize": use(4, fills="ft_find"), "ft_create": made}
+    assert making_tables(FIELD, uses, code) == (("ft_resize",), True)

@@ -18,7 +18,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
-from oopsight.evidence.hangs.unset_ends import leaving_unset
+from oopsight.evidence.hangs.unset_ends import Unset, leaving_unset
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.doers import wiping
 from oopsight.evidence.modules.module_code import machine_code
@@ -93,7 +93,7 @@ class LoopState:
     """Whether who called the function gave it a number that ends it."""
     remaining: int | None = None
     """Turns that it would still have to take by its own count."""
-    unset: tuple[str, ...] = ()
+    unset: Unset = Unset((), as_others=False)
     """Others that make the object with a field that ends it and is zero, and do not set that."""
 
 

@@ -8,6 +8,7 @@ filled by one that has not set ``base``. Not a fact by itself:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import owner_of
@@ -21,9 +22,17 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 
+class Unset(NamedTuple):
+    """Who makes such objects and does not set such a field."""
+
+    by: tuple[str, ...]
+    as_others: bool
+    """Whether others set it in what the same function has made for them."""
+
+
 def leaving_unset(
     session: Session, modules: Modules, module: Module, zeros: Iterable[tuple[int, int]]
-) -> tuple[str, ...]:
+) -> Unset:
     """Functions of a module that make such objects and do not set such a field, as others do.
 
     Or nobody sets it that is there any more: a module's initialisation may have.
@@ -34,20 +43,20 @@ def leaving_unset(
     code = inner_functions(session, module, reader)
     uses = uses_of(reader, code)
     found: dict[str, None] = {}
+    as_others = False
     for address, size in zeros:
         owner = owner_of(session, modules, address)
         if owner.slab is None or owner.offset is None:
             continue
         told = omitting(session, modules, module, owner.slab, owner.offset, uses, code, size)
         if not told and owner.slab.state == "allocated":
-            told = making_tables(range(owner.offset, owner.offset + size), uses, code)
+            made = making_tables(range(owner.offset, owner.offset + size), uses, code)
+            told, as_others = made.by, as_others or made.as_others
         found |= dict.fromkeys(told)
-    return tuple(found)
+    return Unset(tuple(found), as_others)
 
 
-def making_tables(
-    field: range, uses: Mapping[str, FieldUse], code: list[ModuleFunction]
-) -> tuple[str, ...]:
+def making_tables(field: range, uses: Mapping[str, FieldUse], code: list[ModuleFunction]) -> Unset:
     """Who makes objects that are as large as it is told and fills them, and does not set a field.
 
     In place of one that makes them for others, of which some set it then, those that do not.
@@ -58,15 +67,18 @@ def making_tables(
     def sets(name: str) -> bool:
         return name in uses and not uses[name].sets.isdisjoint(field)
 
-    found: dict[str, None] = {}
+    alone: dict[str, None] = {}
+    unlike: dict[str, None] = {}
     setters = {name for name in uses if sets(name)}
     for one in code:
         name = base_name(one.name)
         if name in setters or not one.indexed or not any(map(allocates_by_size, one.outside)):
             continue
         callers = {base_name(by.name) for by in code if one.name in by.calls} - {name}
-        if callers & setters:
-            found |= dict.fromkeys(sorted(callers - setters))
+        # What has the same distance in another object is another field.
+        setting = {by for by in callers & setters if name in uses[by].fills}
+        if setting:
+            unlike |= dict.fromkeys(sorted(callers - setting))
         elif not setters:
-            found[name] = None
-    return tuple(found)
+            alone[name] = None
+    return Unset(tuple(unlike or alone), bool(unlike))
