@@ -66,6 +66,7 @@ def fence_of(operations: int) -> Lock:
 def prepared(patch: pytest.MonkeyPatch, code: dict[str, list[ModuleFunction]]) -> Any:
     for one in (this, asked):
         patch.setattr(one, "inner_functions", lambda _, module, *__: code.get(module.name, []))
+        patch.setattr(asked, "acquainted", lambda *_: True)
         patch.setattr(one, "owner_of", lambda _, __, at: made.owner(at, "page"))
     patch.setattr(this, "uses_of", lambda *_: {})
     patch.setattr(this, "SessionReader", lambda _: None)
@@ -96,12 +97,15 @@ def test_a_completion_is_of_who_completes_any(monkeypatch: pytest.MonkeyPatch) -
     for module in ("pipe", "blit"):
         wait = Wait(stack(1, call(3, "wait", module)), lock(LOCK_A, kind="completion"), 9.0)
         assert asked.signallers(session, MODULES, wait) == (PIPE,)
-        assert asked.another(session, MODULES, wait) is None
+        others = module == "blit"  # whose code completes none
+        assert asked.another(session, MODULES, wait) is (PIPE if others else None)
         found = this.collect(session, symptom(Kind.HUNG_TASK), waits(wait), MODULES)
         assert not isinstance(found, Missing)
         one = found.of(wait.task.address)
         assert one is not None
-        assert (one.module.name, one.anothers, one.drops) == ("pipe", False, ("pp_drop",))
+        assert (one.module.name, one.anothers, one.drops) == ("pipe", others, ("pp_drop",))
+    monkeypatch.setattr(asked, "acquainted", lambda *_: False)
+    assert asked.signallers(session, MODULES, wait) == ()
     other = Wait(stack(1, call(3, "wait", "blit")), lock(LOCK_A, kind="mutex"), 9.0)
     assert asked.signallers(session, MODULES, other) == ()
     assert isinstance(this.collect(session, symptom(Kind.OOM), waits(), MODULES), Missing)

@@ -14,6 +14,7 @@ from oopsight.evidence.memory.owner import owner_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.use_after_free.anothers import acquainted
 from oopsight.kernel.code_ahead import GIVES
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -36,14 +37,18 @@ def signallers(session: Session, modules: Modules, wait: Wait) -> tuple[Module, 
         return (told,) if "O" in told.taints else ()
     if own is not None and _can_end(session, own, lock.kind):
         return (own,)
-    others = [m for m in modules.loaded if "O" in m.taints and m is not own]
-    return tuple(m for m in others[:_MOST_MODULES] if _can_end(session, m, lock.kind))
+    others = [m for m in modules.loaded if "O" in m.taints and m is not own][:_MOST_MODULES]
+    able = (m for m in others if _can_end(session, m, lock.kind))
+    # Who does not know the other's module has given it nothing to wait for.
+    return tuple(m for m in able if own is not None and acquainted(session, modules, own, m))
 
 
 def another(session: Session, modules: Modules, wait: Wait) -> Module | None:
-    """The one module that is to end a wait in which another's function is, if that is shown."""
+    """The one module that is to end a wait in which another's function is, if there is but one."""
+    own = _own(modules, wait)
     told = _told(session, modules, wait)
-    return told if told is not _own(modules, wait) else None
+    able = signallers(session, modules, wait) if told is None else (told,)
+    return able[0] if len(able) == 1 and able[0] is not own else None
 
 
 def _own(modules: Modules, wait: Wait) -> Module | None:
