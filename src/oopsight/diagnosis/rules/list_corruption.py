@@ -72,7 +72,7 @@ from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
-from oopsight.evidence.pointers import BytesPointer, Pointer
+from oopsight.evidence.pointers import BytesPointer
 
 _POISON = "LIST_POISON"
 
@@ -234,40 +234,7 @@ def list_corruption(
     )  # fmt: skip
     if not isinstance(report, ListReport) and not poisoned:
         return Clear("no list check reported, and the bad value is no list poison")
-    steps: list[Step] = [fault_step(fault)]
-    refines: tuple[str, ...] = ("wild_pointer",)
-    objects: list[BytesPointer] = []
-    if isinstance(report, ListReport):
-        steps.append(Step(f"the list check reported: {report.text.text}", (report.text,)))
-        meaning, depth = _words(report)
-        if isinstance(head, EmptyHead):
-            meaning = "the list's head has NULL for a pointer, as one that was never set up"
-        for entry in report.entries:
-            slab = entry.owner.slab
-            if slab is not None and slab.head is not None and entry.role != "should":
-                objects.append(slab.head)
-                owned = reference_step(slab)
-                if owned is not None:
-                    steps.append(owned)
-        carried: tuple[Pointer, ...] = (report.text, *objects[:1])
-        steps.append(Step(meaning, carried))
-        if isinstance(again, SetUpAgain):
-            meaning = _leads_to_itself(again)
-            steps.append(Step(meaning, (again.memory,)))
-        if isinstance(twice, TwoLists):
-            meaning = _other_list(twice)
-            steps.append(Step(meaning, (twice.from_entry, twice.back)))
-    else:
-        meaning, depth = (
-            "an entry was used after it had been deleted from its list",
-            Depth.ROOT_CAUSE,
-        )
-    if isinstance(head, EmptyHead):
-        steps += never_set_up(head)
-    if isinstance(flow, DataFlow):
-        steps.extend(flow_steps(flow))
-    if not isinstance(report, ListReport):
-        steps.append(Step(meaning, steps[0].because))
+    steps, meaning, depth = _proof(fault, flow, report, head, again, twice)
     spliced = _splicers(twice, stale)
     added = [] if spliced else _adders(twice)
     brought = flow_culprits(flow, backtrace, what="the entry")
@@ -294,20 +261,13 @@ def list_corruption(
     if shown and (_called(culprits, backtrace) or not _alone(report, doers, culprits)):
         # Which of two deletions, or additions, is the one too many is open.
         certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
-    does = "worked on a list that is broken"
-    if isinstance(again, SetUpAgain):
-        what = "a list's head that was in use" if again.head else "an entry that was on a list"
-        does = f"can have set up {what}"
-    if isinstance(head, EmptyHead) and should_have_set_up(head):
-        does = "makes what has a list's head, or sets up such"
     if spliced:
-        does = "can have moved the entries away, and left the list's head leading to them"
         depth = Depth.ROOT_CAUSE
     if added:
-        does = "added an entry to a list while it was on another, or elsewhere on the same"
         depth = Depth.ROOT_CAUSE
         sure = isinstance(twice, TwoLists) and twice.only
         certainty = Certainty.INFERRED if sure else Certainty.POSSIBLE
+    does = _does(again, head, added=bool(added), spliced=bool(spliced))
     return Finding(
         title=f"list corruption in {blamed}",
         summary=f"{blamed} {does}: {meaning}.",
@@ -321,5 +281,58 @@ def list_corruption(
             "Find all code that adds to and deletes from this list, and whether the same lock is "
             "held in each; list_del_init() and list_empty() make a second deletion harmless.",
         ),
-        refines=refines,
+        refines=("wild_pointer",),
     )
+
+
+def _proof(
+    fault: Fault,
+    flow: DataFlow | Missing,
+    report: ListReport | Missing,
+    head: EmptyHead | Missing,
+    again: SetUpAgain | Missing,
+    twice: TwoLists | Missing,
+) -> tuple[list[Step], str, Depth]:
+    """The steps, what they mean in words, and how close to the cause that is."""
+    steps = [fault_step(fault)]
+    unset = never_set_up(head) if isinstance(head, EmptyHead) else []
+    brought = flow_steps(flow) if isinstance(flow, DataFlow) else []
+    if isinstance(report, Missing):
+        meaning = "an entry was used after it had been deleted from its list"
+        steps += [*unset, *brought, Step(meaning, steps[0].because)]
+        return steps, meaning, Depth.ROOT_CAUSE
+    steps.append(Step(f"the list check reported: {report.text.text}", (report.text,)))
+    meaning, depth = _words(report)
+    if isinstance(head, EmptyHead):
+        meaning = "the list's head has NULL for a pointer, as one that was never set up"
+    objects: list[BytesPointer] = []
+    for entry in report.entries:
+        slab = entry.owner.slab
+        if slab is not None and slab.head is not None and entry.role != "should":
+            objects.append(slab.head)
+            owned = reference_step(slab)
+            steps += [owned] if owned is not None else []
+    steps.append(Step(meaning, (report.text, *objects[:1])))
+    if isinstance(again, SetUpAgain):
+        meaning = _leads_to_itself(again)
+        steps.append(Step(meaning, (again.memory,)))
+    if isinstance(twice, TwoLists):
+        meaning = _other_list(twice)
+        steps.append(Step(meaning, (twice.from_entry, twice.back)))
+    return [*steps, *unset, *brought], meaning, depth
+
+
+def _does(
+    again: SetUpAgain | Missing, head: EmptyHead | Missing, *, added: bool, spliced: bool
+) -> str:
+    """What the one to blame did, or can have done."""
+    if added:
+        return "added an entry to a list while it was on another, or elsewhere on the same"
+    if spliced:
+        return "can have moved the entries away, and left the list's head leading to them"
+    if should_have_set_up(head):
+        return "makes what has a list's head, or sets up such"
+    if isinstance(again, SetUpAgain):
+        what = "a list's head that was in use" if again.head else "an entry that was on a list"
+        return f"can have set up {what}"
+    return "worked on a list that is broken"
