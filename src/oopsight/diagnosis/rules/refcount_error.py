@@ -173,21 +173,9 @@ def refcount_error(
         culprits = _reported(symptom, last)
     named = culprits
     did = blamed_first([one for one in culprits if one.why == last] or culprits, "somebody")
-    fewer = here and text.startswith(_TOO_FEW)
-    sharing = sharers(doers) if fewer else []
-    kept = flow.first.held_in if isinstance(flow, DataFlow) else None
-    if fewer and kept is not None and kept.slab is not None:
-        sharing = merge(copiers(doers, kept.slab), sharing)
-    unset = makers_that_omit(doers) if here and text.startswith("addition on 0") else []
     on_stack = {base_name(frame.function) for frame in path}
-    both = who_takes_and_gives_back(doers, on_stack) if fewer else []
-    before = merge(who_gives_back_before(doers), helpers_that_give_back(doers)) if fewer else []
-    others = putters_of_others(doers, on_stack) if fewer else []
-    mapping = mappers(doers) if fewer else []
-    # Whoever ends an object with the field may leave the pointer in that; a variable stays.
-    if fewer and kept is not None:
-        before = merge(before, putters(doers, at_times=kept.slab is not None))
-    culprits = merge(before, mapping, sharing, unset, both, others, culprits)
+    before, sharing, others = _by_code(text if here else "", flow, doers, on_stack)
+    culprits = merge(before, sharing, others, culprits)
     culprits = owners_first(culprits, flow, modules)
     blamed = blamed_first(culprits, "somebody")
     missed = "" if before or not sharing else f" {blamed} may have taken no reference."
@@ -205,3 +193,27 @@ def refcount_error(
             "that put the object.",
         ),
     )
+
+
+def _by_code(
+    text: str, flow: DataFlow | Missing, doers: Doers | Missing, on_stack: set[str]
+) -> tuple[list[Culprit], list[Culprit], list[Culprit]]:
+    """Who can have made the count wrong, by the code of the module.
+
+    :param text: of the kernel's report; empty where the machine lived on after it
+    :return: who gives back too much; who takes nothing, or has it taken; and others
+    """
+    if text.startswith("addition on 0"):
+        return [], [], makers_that_omit(doers)
+    if not text.startswith(_TOO_FEW):
+        return [], [], []
+    before = merge(who_gives_back_before(doers), helpers_that_give_back(doers))
+    sharing = sharers(doers)
+    kept = flow.first.held_in if isinstance(flow, DataFlow) else None
+    if kept is not None and kept.slab is not None:
+        sharing = merge(copiers(doers, kept.slab), sharing)
+    # Whoever ends an object with the field may leave the pointer in that; a variable stays.
+    if kept is not None:
+        before = merge(before, putters(doers, at_times=kept.slab is not None))
+    others = merge(who_takes_and_gives_back(doers, on_stack), putters_of_others(doers, on_stack))
+    return before, merge(mappers(doers), sharing), others

@@ -298,10 +298,10 @@ def _go_back(reading: Reading, read: dict[int, _Row], to: int) -> None:
     del reading.numbers[numbers:]
 
 
-def _told(reading: Reading, ways: Ways) -> FieldUse:
-    """What was read, put together."""
+def _freed(reading: Reading, ways: Ways) -> list[Freed]:
+    """What fields hold that is freed."""
     whole = {one for _, one in reading.freed}
-    frees = [
+    return [
         Freed(
             one.number,
             _cleared(reading, at, one),
@@ -313,7 +313,11 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         for at, one in reading.freed
         if one.kind == "loaded"
     ]
-    stores = [
+
+
+def _stored(reading: Reading) -> list[Stored]:
+    """What is stored in fields."""
+    return [
         Stored(
             key=key,
             what=kind(key, value, base),
@@ -335,14 +339,22 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             reading.stored, reading.late, reading.after, strict=True
         )
     ]
-    wipes = [
+
+
+def _wiped(reading: Reading) -> list[Wiped]:
+    """What is filled with zeros, other than on the stack."""
+    return [
         Wiped(size.number if size.kind == "number" else None, into_what(value))
         for value, size in reading.wiped
         if within(value)[0].kind != "stack"
     ]
+
+
+def _told(reading: Reading, ways: Ways) -> FieldUse:
+    """What was read, put together."""
     return FieldUse(
-        frees=tuple(dict.fromkeys(frees)),
-        stores=tuple(dict.fromkeys(stores)),
+        frees=tuple(dict.fromkeys(_freed(reading, ways))),
+        stores=tuple(dict.fromkeys(_stored(reading))),
         counts=reading.counts,
         frees_more=any(one.kind != "loaded" for _, one in reading.freed),
         copies=tuple(reading.copies),
@@ -355,7 +367,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         raises=frozenset(key for key, how in reading.moved.items() if how == {True}),
         lowers=frozenset(key for key, how in reading.moved.items() if how == {False}),
         zeroes=frozenset(reading.zeroed),
-        wipes=tuple(dict.fromkeys(wipes)),
+        wipes=tuple(dict.fromkeys(_wiped(reading))),
         fills=frozenset(reading.filled),
         inner=frozenset(reading.inner),
         locks=frozenset(reading.locks),
