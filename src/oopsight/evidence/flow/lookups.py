@@ -38,11 +38,11 @@ def entries(reader: Reader, tree: int) -> list[int] | None:
     :return: ``None`` where it is not read as a whole
     """
     head = _word(reader, tree + _HEAD)
-    waiting, seen = [head], set()
+    waiting, seen = [head], set[int]()
     found: list[int] = []
     while waiting:
         entry = waiting.pop()
-        if entry is None or len(found) > MOST_ENTRIES:
+        if entry is None or max(len(found), len(seen)) > MOST_ENTRIES:
             return None
         if entry & 3 != _INTERNAL:
             found += [entry] if in_kernel_half(entry) and not entry & 1 else []
