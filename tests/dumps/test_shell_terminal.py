@@ -156,7 +156,8 @@ def test_a_session_at_a_terminal(terminal: Terminal) -> None:
 
     # Ctrl-C ends the command and not the session.
     terminal.type("repeat -1 100 p 1+1\n")
-    terminal.wait(1.5)
+    for _ in range(3):
+        terminal.wait_for(r"= 2\s")
     terminal.type("\x03")
     terminal.wait_for(r"\^C")
     terminal.wait_for("crash>")

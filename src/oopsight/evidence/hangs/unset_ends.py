@@ -8,8 +8,8 @@ filled by one that has not set ``base``. Not a fact by itself:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
+from oopsight.cheap import dataclass
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import owner_of
 from oopsight.evidence.modules.code_uses import uses_of
@@ -22,7 +22,8 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 
-class Unset(NamedTuple):
+@dataclass(frozen=True)
+class Unset:
     """Who makes such objects and does not set such a field."""
 
     by: tuple[str, ...]
