@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import json
+import pkgutil
+import typing
+from collections.abc import Iterator
 from typing import Any
 
 import handmade_facts as made
 import pytest
 
+import oopsight.evidence
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.recording import SCHEMA, BadRecordingError, record, restore
 
@@ -59,3 +65,39 @@ def test_what_does_not_fit_is_refused(place: str, fact: Any, says: str) -> None:
 def test_another_schema_is_refused() -> None:
     with pytest.raises(BadRecordingError, match="evidence/0"):
         restore({"schema": "oopsight.evidence/0", "facts": {}})
+
+
+def unfit(kind: Any, path: str, seen: set[type]) -> Iterator[str]:
+    """Types within a fact's that JSON has no equal for, by where they are."""
+    for argument in typing.get_args(kind):
+        yield from unfit(argument, path, seen)
+    if typing.get_origin(kind) in (set, frozenset):
+        yield f"{path}: {kind}"
+    if not isinstance(kind, type) or kind in seen:
+        return
+    seen.add(kind)
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        yield f"{path}: {kind.__name__} is a NamedTuple"
+    if dataclasses.is_dataclass(kind):
+        for name, hint in typing.get_type_hints(kind).items():
+            yield from unfit(hint, f"{path}.{name}", seen)
+
+
+def test_no_fact_has_a_set_or_a_named_tuple_in_it() -> None:
+    seen: set[type] = set()
+    found: list[str] = []
+    package = oopsight.evidence
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        collect = getattr(importlib.import_module(info.name), "collect", None)
+        if collect is not None:
+            found += unfit(typing.get_type_hints(collect)["return"], info.name, seen)
+    assert found == []
+    assert len(seen) > 100  # facts, and what they are made of
+
+
+def test_such_types_are_found() -> None:
+    class Pair(typing.NamedTuple):
+        one: int
+
+    assert list(unfit(tuple[Pair, ...], "fact", set())) == ["fact: Pair is a NamedTuple"]
+    assert list(unfit(frozenset[int], "fact", set()))
