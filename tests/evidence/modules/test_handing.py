@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oopsight.evidence.modules.code_values import PUTS, Handed, Value
+from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Freed
 from oopsight.evidence.modules.given_twice import GivenTwice, _pairs, given_before, kept_after
 from oopsight.evidence.modules.handing import (
@@ -16,6 +16,7 @@ from oopsight.evidence.modules.handing import (
     putting_untaken,
     waiting,
 )
+from oopsight.evidence.modules.known_calls import PUTS
 
 ARGUMENT = Value("argument", 1)
 LAMP = Value("loaded", 0x58, ARGUMENT)

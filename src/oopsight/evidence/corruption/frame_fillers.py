@@ -22,7 +22,6 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import (
-    Copy,
     Load,
     Place,
     Returned,
@@ -45,7 +44,8 @@ _MOST_PLACES = 64
 _READERS = ("strcmp", "strncmp", "strlen", "strnlen", "memcmp", "strcasecmp", "_printk", "printk")
 _ABOVE = ("ja", "jae", "jg", "jge")
 _THUNK = "x86_indirect_thunk"
-_MOST_STEPS = 8
+_LARGEST = 1 << 16
+"""Bytes of what a function is lent."""
 _CANARY = 0x28
 """In the per-CPU area, arch/x86/include/asm/processor.h; until Linux 6.15."""
 
@@ -177,24 +177,9 @@ def _given(
             for index, row in enumerate(code.instructions)
             if row.is_call and (one := able.get(row.target or 0)) is not None
             for name in ARGUMENTS
-            if _argument_behind(calls, code, name, index) in lent
+            if source_of(calls, code, name, index, _LARGEST) in lent
         )
     )
-
-
-def _argument_behind(calls: Calls, code: Function, place: Place, at: int) -> str | None:
-    """The argument that a pointer was made of by adding numbers; ``None`` for another."""
-    for _ in range(_MOST_STEPS):
-        found = calls.tracer.definitions(code, place, at)
-        if not found or len(found) > 1:
-            return None
-        what = found[0].effect
-        if what is None:
-            return place if isinstance(place, str) else None
-        if not isinstance(what, Copy):
-            return None
-        place, at = what.source, found[0].index
-    return None
 
 
 def _receivers(

@@ -14,8 +14,9 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.code_uses import uses_of
-from oopsight.evidence.modules.code_values import INITS, into_what, within
+from oopsight.evidence.modules.code_values import into_what, within
 from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.known_calls import INITS
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     allocates,

@@ -423,10 +423,14 @@ def number_at(calls: Calls, code: Function, place: Place, at: int) -> int | None
     return found if isinstance(found, int) else None
 
 
-def source_of(calls: Calls, code: Function, place: Place, at: int) -> int | str | None:
+def source_of(
+    calls: Calls, code: Function, place: Place, at: int, most: int = _END_OF_TEXT
+) -> int | str | None:
     """The number that a place was set to, or else what the function received there, by a name.
 
-    That is the register of an argument, or the call that returned it; a few bytes may be added.
+    That is the register of an argument, or the call that returned it.
+
+    :param most: so many bytes may be added on the way, each time
     """
     for _ in range(_MOST_COPIES):
         found = calls.tracer.definitions(code, place, at)
@@ -439,7 +443,7 @@ def source_of(calls: Calls, code: Function, place: Place, at: int) -> int | str 
             return what.value
         if isinstance(what, Returned):
             return f"call {found[0].index}"
-        if not isinstance(what, Copy) or abs(what.delta) > _END_OF_TEXT:
+        if not isinstance(what, Copy) or abs(what.delta) > most:
             return None
         place, at = what.source, found[0].index
     return None

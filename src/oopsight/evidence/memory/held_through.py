@@ -19,6 +19,10 @@ from oopsight.text import printable
 
 _MOST_OBJECTS = 1024
 """Of a module that are looked into."""
+_MOST_LOOKUPS = 8192
+"""Words of a module's memory and of its objects that may lead to one."""
+_IMAGE = 0xFFFFFFFF80000000
+"""From here on is the kernel itself, and where modules are loaded."""
 _LARGEST = 4096
 _WORD = 8
 
@@ -50,9 +54,11 @@ def held_through(session: Session, modules: Modules, begin: int, end: int) -> li
 
 def _of_module(session: Session, module: Module, begin: int, end: int) -> HeldThrough | None:
     seen: set[int] = set()
+    left = _MOST_LOOKUPS
     for variable, value in _pointers(session, module):
         kind, waiting = None, [value]
-        while waiting and len(seen) < _MOST_OBJECTS:
+        while waiting and left and len(seen) < _MOST_OBJECTS:
+            left -= 1
             known = _object(session, waiting.pop())
             if known is None or known[0] in seen or (kind is not None and known[2] != kind):
                 continue
@@ -62,17 +68,21 @@ def _of_module(session: Session, module: Module, begin: int, end: int) -> HeldTh
                 if begin <= word < end and not begin <= address < end:
                     memory = BytesPointer(Address(at), word.to_bytes(_WORD, "little").hex())
                     return HeldThrough(module.name, _name(session, module, variable), memory)
-                if in_kernel_half(word):
+                if _can_be_object(word):
                     waiting.append(word)
     return None
 
 
 def _pointers(session: Session, module: Module) -> Iterator[tuple[int, int]]:
-    """The words of a module's memory that can be pointers, and where they are."""
+    """The words of a module's memory that can lead to objects, and where they are."""
     for start, data in contents(session, module):
         for number, value in enumerate(array.array("Q", data[: len(data) & ~7])):
-            if in_kernel_half(value) and not any(lo <= value < hi for lo, hi in module.ranges):
+            if _can_be_object(value):
                 yield start + _WORD * number, value
+
+
+def _can_be_object(word: int) -> bool:
+    return in_kernel_half(word) and word < _IMAGE
 
 
 def _object(session: Session, address: int) -> tuple[int, int, int] | None:

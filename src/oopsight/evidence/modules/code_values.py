@@ -9,6 +9,18 @@ import re
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from oopsight.evidence.modules.known_calls import (
+    FILLS,
+    FREES,
+    INITS,
+    LOCKS,
+    MOST_SET_UP,
+    PREPARES,
+    PUTS,
+    SETS_UP,
+    SIZES,
+    of_users,
+)
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
@@ -29,55 +41,7 @@ _WHOLE = {
     **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
     **{f"r{number}d": f"r{number}" for number in range(8, 16)},
 }
-_FREES = {
-    **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "free_percpu"), "rdi"),
-    **dict.fromkeys(("kfree_skb", "kfree_skb_reason", "consume_skb"), "rdi"),
-    **dict.fromkeys(("destroy_workqueue", "kmem_cache_destroy", "mempool_destroy"), "rdi"),
-    **dict.fromkeys(("dma_pool_destroy", "free_netdev"), "rdi"),
-    **dict.fromkeys(("kmem_cache_free", "kvfree_call_rcu", "mempool_free"), "rsi"),
-}
-"""Functions that free what a register points to."""
-# Which register tells how much.
-_SIZES = {
-    "kmalloc_trace": "rdx",
-    "kmem_cache_alloc_trace": "rdx",
-    "__kmalloc_cache": "rdx",
-    "__kmalloc": "rdi",
-}
 _IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
-_LOCKS = re.compile(
-    r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex)_(?:try)?lock|down_(?:read|write)"
-)
-# Functions that know a pointer for a process's, and the register that it is in.
-_OF_USERS = (
-    (re.compile(r"(?:raw_)?copy_to_user"), "rdi"),
-    (re.compile(r"(?:raw_)?copy_from_user|strncpy_from_user"), "rsi"),
-    (re.compile(r"v?memdup_user|strndup_user|strnlen_user|clear_user"), "rdi"),
-    (re.compile(r"get_user"), "rax"),
-    (re.compile(r"put_user"), "rcx"),
-)
-INITS = re.compile(
-    r"(?:mutex_init(?:_generic|_lockep)?|init_(?:rwsem|waitqueue_head|swait_queue_head))$"
-)
-"""Functions that set up what the first register points to, which has a list's head in it."""
-SETS_UP = re.compile(
-    r"(?:^|_)(?:init|initiali[sz]e|setup|create|register|napi_add)(?:_(?!by|exit)\w+)?$"
-)
-"""In names of functions that set up what they are given the address of."""
-# What the kernel sets up where it is told to, and how many bytes that is at least.
-PREPARES = {
-    **dict.fromkeys(("__init_waitqueue_head", "__init_swait_queue_head"), 24),
-    **dict.fromkeys(("__mutex_init", "__init_rwsem", "mutex_init_generic"), 32),
-    **dict.fromkeys(("init_timer_key", "timer_init_key", "tasklet_init", "tasklet_setup"), 40),
-    **dict.fromkeys(("hrtimer_init", "hrtimer_setup", "kobject_init", "alarm_init"), 64),
-    **dict.fromkeys(("cdev_init", "device_initialize", "tty_port_init"), 64),
-}
-_FILLS = ("memset", "__memset")
-PUTS = re.compile(
-    r"(?!_*(?:skb|nla)_put$)(?:\w+_)?(?:f|d|i|mm|mnt)?put"
-    r"(?:_(?:device|dev|intf|page|task_struct|pid|cred|net|disk|mm|unless_\w+))?"
-)
-"""Functions of the kernel that give back a reference to what they are given."""
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
@@ -85,7 +49,6 @@ _NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
 _MOST_STEPS = 64
 """From value to value; compilers make far fewer. What is nested deeper is compared slowly."""
 _MINUS_ONE = 0xFFFFFFFF  # of 32 bits
-_MOST_SET_UP = 2  # arguments, one of which is to be set up: netif_napi_add(dev, napi)
 _LOWEST_ERROR = 0x1000
 """``IS_ERR()`` compares with the negative of it."""
 
@@ -255,7 +218,7 @@ class Reading:
         known = "" if called in self._own else name
         if PUBLISHES.match(known):
             self.published = self.published or known
-        if _LOCKS.match(known):
+        if LOCKS.match(known):
             lock, distance = within(self._value("rdi"))
             if lock.kind != "number":
                 self.locks.add(distance)
@@ -264,7 +227,7 @@ class Reading:
             self.keys.update(range(begin, begin + PREPARES[known], 4))
         if SETS_UP.search(known):
             self._has_set_up()
-        given = _FREES.get(known.lstrip("_"))
+        given = FREES.get(known.lstrip("_"))
         if given is not None:
             self.freed.append((at, self._value(given)))
         if INITS.match(known.lstrip("_")):
@@ -284,9 +247,9 @@ class Reading:
         length = self._value("rsi") if name == "kmemdup" else None
         if length is not None and length.kind == "number":
             self.copies.append(length.number)
-        if name in _FILLS and self._value("rsi") == Value("number", 0):
+        if name in FILLS and self._value("rsi") == Value("number", 0):
             self.wiped.append((self._value("rdi"), self._value("rdx")))
-        given = next((r for begin, r in _SIZES.items() if name.startswith(begin)), None)
+        given = next((r for begin, r in SIZES.items() if name.startswith(begin)), None)
         size = self._value(given) if given is not None else None
         for register in CALLER_SAVED:
             self.registers.pop(register, None)
@@ -297,7 +260,7 @@ class Reading:
 
     def _has_set_up(self) -> None:
         """A call of a function of the kernel that sets up what it is given."""
-        for register in ARGUMENTS[:_MOST_SET_UP]:
+        for register in ARGUMENTS[:MOST_SET_UP]:
             root, distance = within(self._value(register))
             self.set_up.add(root.number if root.kind == "number" else distance)
             if root.kind == "returned" and root.called is not None:
@@ -452,15 +415,6 @@ class Reading:
         return value & (
             MASK if register.startswith("r") and not register.endswith("d") else 0xFFFFFFFF
         )
-
-
-def of_users(called: str) -> str | None:
-    """The register in which a function has a pointer that it knows for a process's.
-
-    :param called: its name
-    """
-    plain = called.lstrip("_")
-    return next((register for names, register in _OF_USERS if names.match(plain)), None)
 
 
 def _other_than_zero(value: Value) -> bool:

@@ -1,4 +1,4 @@
-"""Which functions of other modules handed in the pointer that a module kept and then met as bad.
+"""Which functions of other modules handed in the error code that a module kept as a pointer.
 
 A module that keeps what it is handed, for whoever uses it, does not know what that is. Its code
 tells which of its functions store an argument in the field; who calls these by name had it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.address import error_number
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.code_uses import uses_of
@@ -37,10 +38,12 @@ def collect(
     session: Session, flow: DataFlow, modules: Modules, needs: Dependencies
 ) -> HandedIn | Missing:
     """Read the code of the module that met the pointer, and of those that use it."""
-    nothing = Missing(Why.NOT_APPLICABLE, "the bad pointer was not handed in by another module")
+    nothing = Missing(Why.NOT_APPLICABLE, "no error code was handed in by another module")
     way = flow.first
     home = next((one for one in modules.loaded if one.name == way.module), None)
     if way.ended != "loaded" or way.held_in is None or home is None or not home.taints:
+        return nothing
+    if not any(step.value is not None and error_number(step.value) for step in way.steps):
         return nothing
     users = [one for one in modules.loaded if one.taints and needs.has(one.name, home.name)]
     if not users:

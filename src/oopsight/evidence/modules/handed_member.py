@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from oopsight.evidence.flow.ways import FlowStep, Way
 from oopsight.evidence.hangs.stacks import COLD
-from oopsight.evidence.modules.code_values import SETS_UP, within
+from oopsight.evidence.modules.code_values import within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import text_key
+from oopsight.evidence.modules.known_calls import SETS_UP
 from oopsight.evidence.modules.ownership import Ownership
 from oopsight.kernel import skipped_store
 from oopsight.kernel.pointer_fate import RETURNS

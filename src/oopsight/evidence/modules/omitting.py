@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.code_values import PREPARES
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handed_member import Member
+from oopsight.evidence.modules.known_calls import PREPARES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.hangs.stacks import StackReader
-from oopsight.evidence.modules.code_values import PUTS
+from oopsight.evidence.modules.known_calls import PUTS
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules

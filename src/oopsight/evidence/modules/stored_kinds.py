@@ -5,7 +5,8 @@ Not a fact by itself: :mod:`oopsight.evidence.modules.field_code` asks it.
 
 from __future__ import annotations
 
-from oopsight.evidence.modules.code_values import Value, of_users, root_of
+from oopsight.evidence.modules.code_values import Value, root_of
+from oopsight.evidence.modules.known_calls import of_users
 
 ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "vmalloc", "vzalloc")
 """Beginnings of the names of what allocates."""

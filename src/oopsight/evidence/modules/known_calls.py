@@ -1,0 +1,64 @@
+"""Functions of the kernel by what they do with what they are given: free it, set it up, lock it."""
+
+from __future__ import annotations
+
+import re
+
+FREES = {
+    **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "free_percpu"), "rdi"),
+    **dict.fromkeys(("kfree_skb", "kfree_skb_reason", "consume_skb"), "rdi"),
+    **dict.fromkeys(("destroy_workqueue", "kmem_cache_destroy", "mempool_destroy"), "rdi"),
+    **dict.fromkeys(("dma_pool_destroy", "free_netdev"), "rdi"),
+    **dict.fromkeys(("kmem_cache_free", "kvfree_call_rcu", "mempool_free"), "rsi"),
+}
+"""Functions that free what a register points to."""
+# Which register tells how much.
+SIZES = {
+    "kmalloc_trace": "rdx",
+    "kmem_cache_alloc_trace": "rdx",
+    "__kmalloc_cache": "rdx",
+    "__kmalloc": "rdi",
+}
+LOCKS = re.compile(
+    r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex)_(?:try)?lock|down_(?:read|write)"
+)
+# Functions that know a pointer for a process's, and the register that it is in.
+_OF_USERS = (
+    (re.compile(r"(?:raw_)?copy_to_user"), "rdi"),
+    (re.compile(r"(?:raw_)?copy_from_user|strncpy_from_user"), "rsi"),
+    (re.compile(r"v?memdup_user|strndup_user|strnlen_user|clear_user"), "rdi"),
+    (re.compile(r"get_user"), "rax"),
+    (re.compile(r"put_user"), "rcx"),
+)
+INITS = re.compile(
+    r"(?:mutex_init(?:_generic|_lockep)?|init_(?:rwsem|waitqueue_head|swait_queue_head))$"
+)
+"""Functions that set up what the first register points to, which has a list's head in it."""
+SETS_UP = re.compile(
+    r"(?:^|_)(?:init|initiali[sz]e|setup|create|register|napi_add)(?:_(?!by|exit)\w+)?$"
+)
+"""In names of functions that set up what they are given the address of."""
+# What the kernel sets up where it is told to, and how many bytes that is at least.
+PREPARES = {
+    **dict.fromkeys(("__init_waitqueue_head", "__init_swait_queue_head"), 24),
+    **dict.fromkeys(("__mutex_init", "__init_rwsem", "mutex_init_generic"), 32),
+    **dict.fromkeys(("init_timer_key", "timer_init_key", "tasklet_init", "tasklet_setup"), 40),
+    **dict.fromkeys(("hrtimer_init", "hrtimer_setup", "kobject_init", "alarm_init"), 64),
+    **dict.fromkeys(("cdev_init", "device_initialize", "tty_port_init"), 64),
+}
+PUTS = re.compile(
+    r"(?!_*(?:skb|nla)_put$)(?:\w+_)?(?:f|d|i|mm|mnt)?put"
+    r"(?:_(?:device|dev|intf|page|task_struct|pid|cred|net|disk|mm|unless_\w+))?"
+)
+"""Functions of the kernel that give back a reference to what they are given."""
+FILLS = ("memset", "__memset")
+MOST_SET_UP = 2  # arguments, one of which is to be set up: netif_napi_add(dev, napi)
+
+
+def of_users(called: str) -> str | None:
+    """The register in which a function has a pointer that it knows for a process's.
+
+    :param called: its name
+    """
+    plain = called.lstrip("_")
+    return next((register for names, register in _OF_USERS if names.match(plain)), None)
