@@ -55,3 +55,22 @@ def assemble(*parts: str) -> bytes:
 
 def function(*parts: str) -> Function:
     return Function(assemble(*parts), START, NAMES.get)
+
+
+def linked(starts: dict[str, int], **parts: str) -> dict[str, Function]:
+    """Functions by name, from hex; ``call NAME`` calls another of them.
+
+    :param starts: where each begins
+    """
+    found = {}
+    for name, text in parts.items():
+        raw = b""
+        for part in text.split("; "):
+            word, _, called = part.partition(" ")
+            if word == "call":
+                distance = starts[called] - (starts[name] + len(raw) + 5)
+                raw += b"\xe8" + distance.to_bytes(4, "little", signed=True)
+            else:
+                raw += bytes.fromhex(part)
+        found[name] = Function(raw, starts[name], NAMES.get)
+    return found

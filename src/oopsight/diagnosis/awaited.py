@@ -171,12 +171,16 @@ def _leaving(off: SwitchedOff | None, one: LeftOff) -> Culprit:
 
 def _leaks(wait: Wait, references: ReferenceLeaks | Missing) -> tuple[ReferenceLeak, ...]:
     """Who of the module can have kept a reference; nobody where the wait has another reason."""
-    if isinstance(references, Missing) or wait.call is None or wait.lock is None:
-        return ()
-    if wait.lock.holders or wait.lock.kind not in ("completion", "event"):
+    if isinstance(references, Missing) or wait.call is None or not _is_for_a_signal(wait):
         return ()
     found = [r for r in references.of(wait.call.module) if r.function != wait.call.function]
     return tuple(found[:_MOST_ENDERS])
+
+
+def _is_for_a_signal(wait: Wait) -> bool:
+    """Whether it is for what somebody signals, and nobody is known to."""
+    lock = wait.lock
+    return lock is not None and not lock.holders and lock.kind in ("completion", "event")
 
 
 def _leak_step(leak: ReferenceLeak) -> Step:
@@ -194,9 +198,7 @@ def _keeping(leak: ReferenceLeak) -> Culprit:
 
 
 def _skips(wait: Wait, parts: SkippedParts | Missing) -> tuple[SkippedPart, ...]:
-    if isinstance(parts, Missing) or wait.call is None or wait.lock is None:
-        return ()
-    if wait.lock.holders or wait.lock.kind not in ("completion", "event"):
+    if isinstance(parts, Missing) or wait.call is None or not _is_for_a_signal(wait):
         return ()
     return parts.of(wait.call.module)[:_MOST_ENDERS]
 

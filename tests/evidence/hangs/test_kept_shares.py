@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from handmade_code import NAMES, START
+from handmade_code import START, linked
 
 from oopsight.evidence.hangs.kept_shares import Share, moves_of, wanted
 from oopsight.kernel.code_locks import Function
@@ -16,19 +16,7 @@ SLOTS = Share(Expression("rdi", 8), 0)
 
 
 def code(**parts: str) -> dict[str, Function]:
-    """Functions by name; ``call NAME`` calls another."""
-    found = {}
-    for name, text in parts.items():
-        raw = b""
-        for part in text.split("; "):
-            word, _, called = part.partition(" ")
-            if word == "call":
-                distance = STARTS[called] - (STARTS[name] + len(raw) + 5)
-                raw += b"\xe8" + distance.to_bytes(4, "little", signed=True)
-            else:
-                raw += bytes.fromhex(part)
-        found[name] = Function(raw, STARTS[name], NAMES.get)
-    return found
+    return linked(STARTS, **parts)
 
 
 TAKE = "836f0801 c3"  # seats--

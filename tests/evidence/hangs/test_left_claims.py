@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handmade_code import NAMES, START
+from handmade_code import START, linked
 
 from oopsight.evidence.hangs.left_claims import ClaimLeak, holders_of, leaks_of
 from oopsight.kernel.atomic_claims import Claimed
@@ -14,19 +14,7 @@ STARTS = {"claim": START, "release": START + 0x100, "run": START + 0x200, "stop"
 
 
 def code(**parts: str) -> dict[str, Function]:
-    """Functions by name; ``call NAME`` calls another."""
-    found = {}
-    for name, text in parts.items():
-        raw = b""
-        for part in text.split("; "):
-            word, _, called = part.partition(" ")
-            if word == "call":
-                distance = STARTS[called] - (STARTS[name] + len(raw) + 5)
-                raw += b"\xe8" + distance.to_bytes(4, "little", signed=True)
-            else:
-                raw += bytes.fromhex(part)
-        found[name] = Function(raw, STARTS[name], NAMES.get)
-    return found
+    return linked(STARTS, **parts)
 
 
 CLAIM = "f0480fba6f1000 72f8 c3"  # while (test_and_set_bit(0, &chip->flags));

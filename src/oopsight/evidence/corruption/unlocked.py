@@ -6,13 +6,12 @@ The code tells who calls the list functions, and who takes a lock: itself, or ea
 
 from __future__ import annotations
 
-import re
-
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.two_lists import list_head, whole_variable
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.modules.known_calls import LOCKS
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     adds_to_lists,
@@ -23,9 +22,6 @@ from oopsight.evidence.modules.module_roles import (
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.session import Session
 
-_LOCKS = re.compile(
-    r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex|rt_spin)_(?:try)?lock|down_(?:read|write)"
-)
 _DEEPEST = 4
 
 
@@ -106,7 +102,7 @@ def _takes_lock(
     deep: int,
     known: dict[tuple[str, int], bool],
 ) -> bool:
-    if any(_LOCKS.match(name) for name in function.outside):
+    if any(LOCKS.match(name) for name in function.outside):
         return True
     callers = [one for one in code if function.name in one.calls and one is not function]
     if not callers or not deep:

@@ -17,7 +17,7 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.repeated_calls import Repeated, repeated
 from oopsight.evidence.hangs.loop_state import shape
-from oopsight.evidence.hangs.ring_makers import module_functions
+from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
-from oopsight.errors import SymbolError
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
-from oopsight.evidence.hangs.ring_makers import module_functions
-from oopsight.evidence.hangs.stacks import COLD, StackReader
+from oopsight.evidence.hangs.module_functions import of_waiting
+from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import ModulePointer, TaskPointer
@@ -27,7 +26,6 @@ from oopsight.kernel.shares import keeping, spread
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_MOST_WAITS = 4
 _DEEPEST = 2
 _SETS, _CLEARS = ("bts",), ("btr",)
 _BIT = 0
@@ -77,19 +75,9 @@ def collect(
         return Missing(Why.NOT_APPLICABLE, "no task hangs")
     reader = StackReader(session, modules)
     found: list[KeptShare] = []
-    for wait in [one for one in waits.victims if _asked(one)][:_MOST_WAITS]:
+    for wait, module, code in of_waiting(session, reader, modules, waits, _asked):
         call = wait.call
-        module = next(
-            (m for m in modules.loaded if call is not None and m.name == call.module), None
-        )
-        if module is None or call is None:
-            continue
-        try:
-            whole = module_functions(session, reader, module)
-        except SymbolError:
-            continue
-        code = {name: one for name, one in whole.items() if COLD not in name}
-        function = reader.function(call.pc - call.offset)
+        function = reader.function(call.pc - call.offset) if call is not None else None
         for share in wanted(function, code) if function is not None else ():
             for name, one, way in keeping(spread(code, *moves_of(share))):
                 plain, start = base_name(name), one.start

@@ -14,7 +14,7 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpus
-from oopsight.evidence.hangs.ring_makers import module_functions
+from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.stacks import COLD, Call, StackReader, TaskStack
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.modules import Module, Modules

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from oopsight.cheap import dataclass
-from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.conditions import Looked, NumberAt
 from oopsight.evidence.hangs.missed_wake import changes_of
-from oopsight.evidence.hangs.ring_makers import module_functions
-from oopsight.evidence.hangs.stacks import COLD, StackReader
+from oopsight.evidence.hangs.module_functions import of_waiting
+from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
@@ -38,7 +37,6 @@ from oopsight.kernel.omissions import comes_to
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_MOST_WAITS = 4
 _COMPLETION = "completion"
 _ONE = "complete"
 _UNLINKS = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
@@ -80,15 +78,7 @@ def collect(
         return Missing(Why.NOT_APPLICABLE, "no task hangs")
     reader = StackReader(session, modules)
     found: list[LostCompletion] = []
-    for wait in [one for one in waits.victims if _asked(one)][:_MOST_WAITS]:
-        module = next((m for m in modules.loaded if wait.call and m.name == wait.call.module), None)
-        if module is None:
-            continue
-        try:
-            whole = module_functions(session, reader, module)
-        except SymbolError:
-            continue
-        code = {name: one for name, one in whole.items() if COLD not in name}
+    for wait, module, code in of_waiting(session, reader, modules, waits, _asked):
         found += _dropped(reader, wait, module, code)
         found += _for_one(session, reader, wait, module, code)
     return LostCompletions(tuple(found))

@@ -16,10 +16,10 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
 from oopsight.evidence.modules.code_uses import uses_of
-from oopsight.evidence.modules.module_code import machine_code
-from oopsight.evidence.modules.module_roles import ALLOCATES, inner_functions, start_and_end
+from oopsight.evidence.modules.module_roles import ALLOCATES, inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.splicing import splicing
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
@@ -177,17 +177,6 @@ def in_good_order(word: Callable[[int], int | None], at: int, link: Link) -> boo
 def _splicers(session: Session, module: Module) -> tuple[str, ...]:
     reader = SessionReader(session)
     return splicing(uses_of(reader, inner_functions(session, module, reader)))
-
-
-def module_functions(session: Session, reader: StackReader, module: Module) -> dict[str, Function]:
-    """The functions of a module by their names, without its first and last."""
-    edges = start_and_end(session, module.name)
-    code: dict[str, Function] = {}
-    for name, start, _ in machine_code(SessionReader(session), module):
-        function = reader.function(start)
-        if function is not None and start not in edges:
-            code[name] = function
-    return code
 
 
 def makers(

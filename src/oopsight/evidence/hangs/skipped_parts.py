@@ -14,8 +14,8 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.io_in_flight import IoInFlight
+from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.omitted_signals import HANDS_ON, counted_down
-from oopsight.evidence.hangs.ring_makers import module_functions
 from oopsight.evidence.hangs.stacks import COLD, StackReader
 from oopsight.evidence.hangs.unended_io import ENDS
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung

@@ -19,9 +19,8 @@ SIZES = {
     "__kmalloc_cache": "rdx",
     "__kmalloc": "rdi",
 }
-LOCKS = re.compile(
-    r"_*(?:raw_)?(?:spin|read|write|mutex|rt_mutex)_(?:try)?lock|down_(?:read|write)"
-)
+LOCKS = re.compile(r"_*(?:raw_|rt_)?(?:spin|read|write|mutex)_(?:try)?lock|down_(?:read|write)")
+"""Functions that take a lock, or try to; ``rt_`` with PREEMPT_RT."""
 # Functions that know a pointer for a process's, and the register that it is in.
 _OF_USERS = (
     (re.compile(r"(?:raw_)?copy_to_user"), "rdi"),
