@@ -43,6 +43,14 @@ def test_of_two_modules_the_one_that_uses_the_other_comes_first() -> None:
     assert found.certainty is Certainty.POSSIBLE
 
 
+def test_of_the_kernel_alone_it_is_as_sure_as_of_one_module() -> None:
+    one = Wait(stack(1, call(3, "f", None, holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
+    two = Wait(stack(2, call(3, "g", None, holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
+    found = deadlock(waits(one, two), leaks(), Dependencies(()))
+    assert isinstance(found, Finding)
+    assert (found.certainty, found.cause_certainty) == (Certainty.SHOWN, None)
+
+
 def test_a_spinlock_taken_twice_is_inferred_from_code() -> None:
     spin = lock(LOCK_A, 1, kind="spinlock", known_by="code")
     inner, outer = call(3, "remove"), call(4, "flush", holds=(held(LOCK_A, "spinlock"),))

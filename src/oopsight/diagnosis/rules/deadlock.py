@@ -143,8 +143,9 @@ def _users_first(
     Who offers functions to others does not know their locks.
     """
     names = list(dict.fromkeys(one.module for one in culprits if one.module is not None))
-    if len(names) == 1 or isinstance(needs, Missing):
-        return culprits, len(names) > 1
+    several = len(names) > 1
+    if not several or isinstance(needs, Missing):
+        return culprits, several
 
     def used(culprit: Culprit) -> bool:
         name = culprit.module
