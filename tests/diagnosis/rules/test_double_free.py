@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
+import pytest
 from handmade_facts import (
     ABSENT,
     backtrace,
@@ -14,6 +15,7 @@ from handmade_facts import (
     modules,
     owner,
     slab_object,
+    track,
     way,
 )
 
@@ -57,6 +59,25 @@ def test_the_allocator_stopped_at_a_free_object() -> None:
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "up_release"
     assert all(step.because for step in answer.chain)
+
+
+@pytest.mark.parametrize(
+    ("before", "certainty"),
+    [("up_release", Certainty.SHOWN), ("up_commit", Certainty.POSSIBLE)],
+)
+def test_by_the_record_the_same_function_freed_it_twice_or_another(
+    before: str, certainty: Certainty
+) -> None:
+    slab = slab_object("free", tracks=(track("freed", before, "up"),))
+    given = replace(flow("free"), bad=owner(slab.address, "slab", slab=slab))
+    made = trace()
+    frames = (made.frames[0], replace(made.frames[1], module="up"))
+    answer = decided(
+        STOPPED, replace(made, frames=frames), given, ABSENT, ABSENT, ABSENT, doers=ABSENT
+    )
+    assert isinstance(answer, Finding)
+    assert answer.certainty is certainty
+    assert Certainty.SHOWN in (answer.certainty, answer.cause_certainty)
 
 
 def test_who_freed_first_what_an_object_kept_a_pointer_to_is_open() -> None:

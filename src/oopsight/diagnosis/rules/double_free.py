@@ -189,9 +189,10 @@ def _freed_again(
 def _by_itself(track: Track, culprits: list[Culprit]) -> bool:
     """Whether, by the allocator's record, the same function freed the object both times."""
     first = track_culprits(track, "", 1)
-    return [(one.module, one.function) for one in first + culprits[:1]].count(
-        (culprits[0].module, culprits[0].function)
-    ) > 1
+    if not first or not culprits:
+        return False
+    now = culprits[0]
+    return (first[0].module, first[0].function) == (now.module, now.function)
 
 
 def _given_steps(
