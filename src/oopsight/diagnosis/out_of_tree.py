@@ -9,9 +9,11 @@ stack; the functions that everybody's machine runs are the last to suspect.
 from __future__ import annotations
 
 from oopsight.cheap import replace
-from oopsight.diagnosis import Certainty, Finding
+from oopsight.diagnosis import Certainty, Culprit, Finding
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.system import System
+from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 
 _BROUGHT_ABOUT = frozenset(
     [
@@ -42,23 +44,57 @@ _BROUGHT_ABOUT = frozenset(
 _OUT_OF_TREE = "O"
 """The taint's letter, Documentation/admin-guide/tainted-kernels.rst; it outlives the module."""
 _CONFIDENT = (Certainty.SHOWN, Certainty.INFERRED)
+_WITHOUT = (
+    "Modules from outside the kernel's tree were loaded: see whether it still happens without them."
+)
+_ALONE = (
+    "is the only module from outside the kernel's tree; nothing else in the dump leads to it, but "
+    "the functions that everybody's machine runs are the last to suspect"
+)
 
 
-def allow_for_out_of_tree(cause: str, finding: Finding, system: System | Missing) -> Finding:
-    """The verdict, only possible if it is such as nobody but the kernel is blamed for."""
+def allow_for_out_of_tree(
+    cause: str,
+    finding: Finding,
+    system: System | Missing,
+    modules: Modules | Missing,
+    unloaded: UnloadedModules | Missing,
+) -> Finding:
+    """The verdict, only possible if it is such as nobody but the kernel is blamed for.
+
+    Then, and where it was only possible before, suspects from outside the kernel's tree come first;
+    where there are none, the only such module that there has been.
+    """
     if isinstance(system, Missing) or _OUT_OF_TREE not in system.tainted:
         return finding
-    if cause not in _BROUGHT_ABOUT or finding.certainty not in _CONFIDENT:
+    if cause not in _BROUGHT_ABOUT:
         return finding
-    if any(one.module is not None for one in finding.culprits):
+    if finding.certainty in _CONFIDENT:
+        if any(one.module is not None for one in finding.culprits):
+            return finding
+        finding = replace(
+            finding,
+            certainty=Certainty.POSSIBLE,
+            cause_certainty=None,
+            advice=(*finding.advice, _WITHOUT),
+        )
+    if isinstance(modules, Missing):
         return finding
+    return _foreign_first(finding, modules, unloaded)
+
+
+def _foreign_first(
+    finding: Finding, modules: Modules, unloaded: UnloadedModules | Missing
+) -> Finding:
+    foreign = [module.name for module in modules.loaded if _OUT_OF_TREE in module.taints]
+    culprits = sorted(finding.culprits, key=lambda one: one.module not in foreign)
+    named = any(one.module is not None for one in culprits)
+    gone = not isinstance(unloaded, Missing) and bool(unloaded.modules)
+    if not named and len(foreign) == 1 and not gone:
+        culprits.insert(0, Culprit(foreign[0], None, None, None, _ALONE))
+    suspects = {one.module for one in culprits}
     return replace(
         finding,
-        certainty=Certainty.POSSIBLE,
-        cause_certainty=None,
-        advice=(
-            *finding.advice,
-            "Modules from outside the kernel's tree were loaded: see whether it still happens "
-            "without them.",
-        ),
+        culprits=tuple(culprits),
+        innocent=tuple(one for one in finding.innocent if one.module not in suspects),
     )

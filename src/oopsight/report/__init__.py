@@ -89,7 +89,13 @@ def build(evidence: Evidence) -> Report:
     outcomes = allow_for_damage(diagnose(evidence), integrity)
     cause, best = verdict(outcomes) or (None, lowered(unknown(evidence), integrity))
     if cause is not None:
-        best = outcomes[cause] = allow_for_out_of_tree(cause, best, evidence.get(System))
+        best = outcomes[cause] = allow_for_out_of_tree(
+            cause,
+            best,
+            evidence.get(System),
+            evidence.get(Modules),
+            evidence.get(UnloadedModules),
+        )
     summed_up, chain = _verdict(evidence, cause, best), to_plain(best.chain)
     system = _fact(evidence, System)
     return {
