@@ -76,7 +76,7 @@ class Awaited(NamedTuple):
     shares: tuple[KeptShare, ...]
     """Functions that keep a share of what the task waits to have one of."""
     lost: tuple[LostCompletion, ...]
-    """Functions by which the completion has come to nobody, or to another."""
+    """Functions that have completed for but one of several."""
     unsignalled: Unsignalled | None
     """Whose it is to signal it."""
     wakers: Wakers | Missing
@@ -233,20 +233,15 @@ def _keeping_share(one: KeptShare) -> Culprit:
 
 def _lost_step(one: LostCompletion) -> Step:
     who = f"{one.function} [{one.module.name}]"
-    if one.off_list:
-        text = "the entry with the completion is on no list any more: " + who
-        return Step(f"{text} takes such off and completes none", (one.module, *one.seen))
     return Step(
         "what is looked at before the wait has changed since, so that nobody would wait there "
         f"now: {who} can change it, and completes for but one",
-        (one.module, *one.seen),
+        (one.module, one.seen),
     )
 
 
 def _losing(one: LostCompletion) -> Culprit:
-    why = "takes entries off a list and does not complete them"
-    if not one.off_list:
-        why = "makes true what is waited for, and completes for but one"
+    why = "makes true what is waited for, and completes for but one"
     return Culprit(one.module.name, one.function, None, None, why)
 
 

@@ -1,7 +1,6 @@
-"""Completions that a task waits for and that came to nobody, or to another.
+"""Completions that a task waits for and that came to another.
 
-A function that takes an entry off a list without completing it, as another does that takes one off;
-one that calls ``complete()`` where several wait: the next of them waits on, though what it had
+A function calls ``complete()`` where several wait: the next of them waits on, though what it had
 looked at before has changed since.
 """
 
@@ -21,13 +20,11 @@ from oopsight.evidence.hangs.waiting import Wait, Waits, hung
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.branches import branch
-from oopsight.kernel.code_ahead import GIVES, resolve
+from oopsight.kernel.code_ahead import resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Place
 from oopsight.kernel.machine_code import (
     FRAME,
-    MASK,
-    Expression,
     accessed_size,
     direct_target,
     memory_place,
@@ -39,11 +36,7 @@ from oopsight.session import Session
 
 _COMPLETION = "completion"
 _ONE = "complete"
-_UNLINKS = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
-_LINKS = ("__list_add_valid", "__list_add_valid_or_report")
-_POISON = 0xDEAD000000000100
 _SIZES = (1, 2, 4, 8)
-_Names = Callable[[int], "str | None"]
 
 
 @dataclass(frozen=True)
@@ -53,10 +46,8 @@ class LostCompletion:
     task: TaskPointer
     module: ModulePointer
     function: str
-    off_list: bool
-    """It takes entries off a list and completes none; else it completes for but one of several."""
-    seen: tuple[BytesPointer, ...]
-    """The entry that is off its list; or what the one that waits had looked at before."""
+    seen: BytesPointer
+    """What the one that waits had looked at before."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,6 @@ def collect(
     reader = StackReader(session, modules)
     found: list[LostCompletion] = []
     for wait, module, code in of_waiting(session, reader, modules, waits, _asked):
-        found += _dropped(reader, wait, module, code)
         found += _for_one(session, reader, wait, module, code)
     return LostCompletions(tuple(found))
 
@@ -87,71 +77,6 @@ def collect(
 def _asked(wait: Wait) -> bool:
     lock = wait.lock
     return lock is not None and lock.kind == _COMPLETION and not lock.holders
-
-
-def _dropped(
-    reader: StackReader, wait: Wait, module: Module, code: dict[str, Function]
-) -> Iterator[LostCompletion]:
-    """Who takes entries off a list and completes none, if the one that is waited for is off it."""
-    names = reader.names.function_at
-    address = int(wait.lock.address or 0) if wait.lock is not None else 0
-    entries = (address + away & MASK for away in links_beside(code, names))
-    off = [at for at in entries if is_off(reader.word, at)]
-    for name in droppers(code, names) if off else ():
-        raw = reader.read_memory(off[0], 8)
-        seen = (BytesPointer(Address(off[0]), raw.hex()),)
-        if wait.call is None or base_name(name) != wait.call.function:
-            yield LostCompletion(wait.task, module.pointer, base_name(name), True, seen)
-
-
-def links_beside(code: dict[str, Function], name_of: _Names) -> list[int]:
-    """How far from the completion the link lies of what functions unlink and complete."""
-    found: dict[int, None] = {}
-    for function in code.values():
-        done = list(_handed(function, name_of, lambda name: GIVES.get(name) == _COMPLETION))
-        for link in _handed(function, name_of, lambda name: name in _UNLINKS):
-            for one in done:
-                if one.base == link.base and one.base:
-                    found[(link.offset - one.offset) & MASK] = None
-    return list(found)
-
-
-def _handed(
-    function: Function, name_of: _Names, wanted: Callable[[str], bool]
-) -> Iterator[Expression]:
-    """What a function calls some others with."""
-    for at, row in function.code.items():
-        target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
-        name = name_of(target) if target is not None and target not in function.code else None
-        thing = function.registers(at).get("rdi")
-        if name is not None and thing is not None and wanted(name):
-            yield thing
-
-
-def is_off(word: Callable[[int], int | None], link: int) -> bool:
-    """Whether an entry is on no list: it leads to itself, or was poisoned."""
-    following = word(link)
-    return following in (link, _POISON)
-
-
-def droppers(code: dict[str, Function], name_of: _Names) -> list[str]:
-    """Functions that take an entry off a list, put none on one, and lead to no completion."""
-    completing = {
-        one.start
-        for one in code.values()
-        if any(GIVES.get(name_of(target) or "") == _COMPLETION for target in _targets(one))
-    }
-    while True:
-        more = {one.start for one in code.values() if _targets(one) & completing} - completing
-        if not more:
-            break
-        completing |= more
-    found = []
-    for name, one in code.items():
-        called = {name_of(target) or "" for target in _targets(one)}
-        if one.start not in completing and called & {*_UNLINKS} and not called & {*_LINKS}:
-            found.append(name)
-    return found
 
 
 def _targets(function: Function) -> set[int]:
@@ -176,8 +101,8 @@ def _for_one(
                 continue
             if any(True for _ in changes_of(name, function, looked, goes, lambda _: [])):
                 told.add(base_name(name))
-                seen = (BytesPointer(Address(looked.at.address), looked.raw.hex()),)
-                yield LostCompletion(wait.task, module.pointer, base_name(name), False, seen)
+                seen = BytesPointer(Address(looked.at.address), looked.raw.hex())
+                yield LostCompletion(wait.task, module.pointer, base_name(name), seen)
 
 
 def _past(
