@@ -42,6 +42,9 @@ class Switch(str, Enum):
     ON = "on"
 
 
+_COUNTED = {"inc": Switch.OFF, "dec": Switch.ON}
+
+
 class Left(NamedTuple):
     """A way out with it off."""
 
@@ -95,19 +98,30 @@ class _State(NamedTuple):
     """What registers hold that may be narrower than a word, as a flag is."""
 
 
-def ways_out(function: Function, does: Callable[[int], Switch | None]) -> Ways | None:
+def ways_out(
+    function: Function,
+    does: Callable[[int], Switch | None],
+    counts: Callable[[Expression], bool] | None = None,
+) -> Ways | None:
     """Follow all ways.
 
     :param does: what the function at an address does
+    :param counts: whether at a place it is counted how often the thing was switched off
     :return: ``None`` if there are too many ways
     """
-    return _Walk(function, does).walk()
+    return _Walk(function, does, counts).walk()
 
 
 class _Walk:
-    def __init__(self, function: Function, does: Callable[[int], Switch | None]) -> None:
+    def __init__(
+        self,
+        function: Function,
+        does: Callable[[int], Switch | None],
+        counts: Callable[[Expression], bool] | None,
+    ) -> None:
         self._function = function
         self._does = does
+        self._counts = counts
         self._ends: dict[tuple[int, int], None] = {}
         self._back = self._on = self._untouched = self._alone = False
 
@@ -140,9 +154,17 @@ class _Walk:
             return [self._called(row, state)._replace(at=there, off=off) for there in onwards]
         if row.mnemonic in _JUMPS:
             return self._branch(row, state)
+        off = self._after(row, self._counted(row), state.off)
         flags = self._compared(row, state)
         values = self._assigned(row, state)
-        return [state._replace(at=there, flags=flags, values=values) for there in onwards]
+        return [state._replace(at=to, off=off, flags=flags, values=values) for to in onwards]
+
+    def _counted(self, row: Instruction) -> Switch | None:
+        """What an instruction does that counts how often the thing was switched off."""
+        if self._counts is None or row.mnemonic not in _COUNTED:
+            return None
+        place = memory_place(row, self._function.registers(row.address))
+        return _COUNTED[row.mnemonic] if place is not None and self._counts(place) else None
 
     def _after(self, row: Instruction, switch: Switch | None, off: int | None) -> int | None:
         if switch is Switch.OFF:

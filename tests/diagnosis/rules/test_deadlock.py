@@ -135,3 +135,16 @@ def test_who_is_called_with_the_lock_held_comes_before_who_waits_for_it() -> Non
     assert isinstance(found, Finding)
     assert [c.module for c in found.culprits] == ["drv", None]
     assert found.culprits[0].function == "drv_event"
+
+
+def test_a_module_that_is_called_back_with_anothers_lock_held_is_only_possible() -> None:
+    mine = lock(LOCK_A, 1, kind="spinlock", known_by="code")
+    took = replace(call(6, "hub_thread", "hub"), holds=(held(LOCK_A, "spinlock"),))
+    signal = call(5, "dma_fence_signal_locked", None)
+    calls = (call(3, "hub_load", "hub"), call(4, "drv_done", "drv"), signal, took)
+    found = deadlock(waits(Wait(stack(1, *calls), mine, 9.0)), leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits][:2] == [
+        ("drv", "drv_done"), ("hub", "hub_thread"),
+    ]  # fmt: skip
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)

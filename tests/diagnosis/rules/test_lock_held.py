@@ -409,3 +409,13 @@ def test_a_holder_that_waits_for_what_others_bring_may_be_right_to() -> None:
     assert found.certainty is Certainty.POSSIBLE
     known = Unended((owner.task.address,))
     assert isinstance(lock_held(HUNG, waits(owner, victim), ABSENT, unended=known), Clear)
+
+
+def test_a_holder_that_waits_for_what_is_not_known_may_be_right_to() -> None:
+    held = HeldLock("mutex", LOCK_A, None, "query+0x8", "mutex_lock")
+    taker = replace(call(4, "query"), holds=(held,))
+    asleep = Wait(stack(1, call(2, "schedule", None), call(3, "query"), taker), None, 9.0)
+    victim = Wait(stack(2, call(3, "reset")), lock(LOCK_A, 1), 9.0)
+    found = lock_held(HUNG, waits(asleep, victim), ABSENT)
+    assert isinstance(found, Finding)
+    assert found.certainty is Certainty.POSSIBLE

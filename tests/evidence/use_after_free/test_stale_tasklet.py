@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import handmade_facts as made
@@ -25,12 +26,16 @@ def flow(function: str = "tasklet_action_common.constprop.0") -> Any:
     return made.data_flow(lost, bad=made.owner(0x6E617320342E3231, "non-canonical"))
 
 
+def tasklet(function: int) -> Any:
+    return SimpleNamespace(value_=lambda: AT, func=SimpleNamespace(value_=lambda: function))
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
     found.symbols = {ECHO: ("sonar_echo", 64)}
     monkeypatch.setattr(this, "owner_of", lambda *_: made.owner(AT, "slab", slab=ONE))
-    monkeypatch.setattr(this, "_scheduled", lambda _: iter([("tasklet_vec", AT, 0x2E2E2E2E)]))
+    monkeypatch.setattr(this, "scheduled", lambda _: iter([("tasklet_vec", tasklet(0x2E2E2E2E))]))
     monkeypatch.setattr(this, "entry_given_away", lambda *_: GIVEN)
     return found
 
@@ -56,7 +61,7 @@ def test_what_is_nobody_elses_may_have_been_run_over(
 def test_a_tasklet_with_its_function_is_in_order(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(this, "_scheduled", lambda _: iter([("tasklet_vec", AT, ECHO)]))
+    monkeypatch.setattr(this, "scheduled", lambda _: iter([("tasklet_vec", tasklet(ECHO))]))
     assert stale_tasklet(machine.session, MODULES, flow()) is None
     assert stale_tasklet(machine.session, MODULES, flow("rcu_do_batch")) is None
     assert stale_tasklet(machine.session, MODULES, None) is None

@@ -20,7 +20,8 @@ How it is decided
 When it is wrong
     A semaphore or a spinlock taken by one task and meant to be given back by another is no
     deadlock. Of a circle through two modules it is shown, but who is to blame only *possible*:
-    first comes the one that uses the other's functions. A rw_semaphore remembers only the last of
+    first comes the one that uses the other's functions. So it is where one calls another's function
+    with its lock held, and that comes to take it. A rw_semaphore remembers only the last of
     its readers; a circle through that memory alone is *possible*.
 
 Example
@@ -85,7 +86,7 @@ def deadlock(
     for wait, lock, holder, owner in links:
         steps += [waits_step(wait), holds_step(lock, holder, owner)]
         taker = owner.holding(lock)
-        if owner is wait and taker is not None and taker.module is None:
+        if owner is wait and taker is not None:
             called = _called_back(wait, taker, lock)
             culprits += called
         if taker is not None:
@@ -155,8 +156,10 @@ def _users_first(
 
 
 def _called_back(wait: Wait, taker: Call, lock: Lock) -> list[Culprit]:
-    """The function that the kernel calls with the lock held, and that comes to wait for it."""
-    inside = [call for call in wait.stack.blamable if call.module and call.index < taker.index]
+    """The function of another that is called with the lock held, and that comes to wait for it."""
+    others = (None, taker.module)
+    calls = (call for call in wait.stack.blamable if call.index < taker.index)
+    inside = [call for call in calls if call.module not in others]
     why = f"is called with {lock.title} held, and comes to wait for it"
     return [blame(inside[-1], why, lock.name)] if inside else []
 

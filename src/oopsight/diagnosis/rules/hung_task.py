@@ -36,8 +36,8 @@ How it is decided
     take them off; of a helper of both, who calls it and does not signal.
 
     Where something is switched off without which the task does not get on (NAPI that it disables
-    and that is disabled, an interrupt of the driver whose signal it waits for, a disk's queue that
-    is frozen, quiesced or stopped), functions of the module that has it come first that can return
+    and that is disabled, a tasklet that it ends and that is disabled, an interrupt of the driver
+    whose signal it waits for, a disk's queue that is frozen, quiesced or stopped), functions of the module that has it come first that can return
     with it off and switch it on again on another way; of one that polls and has not said that it
     is complete, this one. All this is asked as well of the task behind which the reported one
     waits.

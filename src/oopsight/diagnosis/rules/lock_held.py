@@ -33,8 +33,8 @@ How it is decided
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. If it waits
-    for an event or a completion, who should have brought that may be at fault: the verdict is only
-    *possible*, and another rule's where the code tells who that is. A lock that
+    for an event or a completion, or for what is not known, who should have brought that may be at
+    fault: the verdict is only *possible*, and another rule's where the code tells who that is. A lock that
     is handed over to another context on purpose is held by nobody's code. Where several functions
     could have leaked the lock, the first of them is a guess, and the verdict only *possible*; so is
     it where another function of the module gives back a lock that it has not taken, for then the
@@ -268,8 +268,9 @@ def _busy(
     module = first.call.module if first.call is not None else None
     unlikely = taker is None and module not in {call.module for call in owner.stack.calls}
     # Somebody may have had to bring that, and has not: then the lock is but in its way.
-    waits = owner.lock is not None and owner.lock.kind in _BROUGHT and not owner.lock.holders
-    waits = waits and lock.kind not in _NO_SLEEP
+    brought = owner.lock is not None and owner.lock.kind in _BROUGHT and not owner.lock.holders
+    unknown = owner.lock is None and owner.stack.inside("schedule", "schedule_timeout") is not None
+    waits = (brought or unknown) and lock.kind not in _NO_SLEEP
     return Finding(
         title=f"{lock.title} {held_by(lock)} {who(owner)}, which {doing(owner)}",
         summary=f"{who(owner)} {doing(owner)} with {_what(lock)} held; {len(victims)} "

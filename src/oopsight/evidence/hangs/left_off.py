@@ -1,7 +1,8 @@
 """Something that was switched off and never on again, by which a task hangs; and who can have.
 
-NAPI that is disabled for the second time, an interrupt that is disabled while its driver waits for
-it, a disk's queue that is frozen, quiesced or stopped. The code of the module that has it is read
+NAPI that is disabled for the second time, a tasklet that is to end and is disabled, an interrupt
+that is disabled while its driver waits for it, a disk's queue that is frozen, quiesced or stopped.
+The code of the module that has it is read
 for functions that can return with it off, which they switch on again on another way.
 """
 
@@ -17,13 +18,14 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.io_in_flight import waits_for_io
 from oopsight.evidence.hangs.stacks import StackReader
-from oopsight.evidence.hangs.waiting import Lock, Wait, Waits, hung, polling
+from oopsight.evidence.hangs.waiting import Lock, Wait, Waits, hung, polling, tasklet
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import Memory, ModulePointer, TaskPointer
 from oopsight.kernel.block_requests import hardware_queues, has_requests
 from oopsight.kernel.left_off import Switch, Ways, ways_out
+from oopsight.kernel.machine_code import FRAME, Expression
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.text import printable
@@ -37,6 +39,11 @@ SWITCHES = {
     polling.KIND: (
         ("napi_disable", "napi_disable_locked"),
         ("napi_enable", "napi_enable_locked"),
+    ),
+    # Mostly inline: how often it was disabled is counted in it.
+    tasklet.KIND: (
+        ("tasklet_disable", "tasklet_disable_nosync", "tasklet_disable_in_atomic"),
+        ("tasklet_enable",),
     ),
     _INTERRUPT: (
         ("disable_irq", "disable_irq_nosync", "disable_hardirq"),
@@ -81,7 +88,7 @@ class SwitchedOff:
 
     task: TaskPointer
     kind: str
-    """``polling``, ``interrupt``, ``queue``."""
+    """``polling``, ``tasklet``, ``interrupt``, ``queue``."""
     title: str
     module: ModulePointer
     because: tuple[Memory, ...]
@@ -107,6 +114,9 @@ class _Thing(NamedTuple):
     because: tuple[Memory, ...]
     unfinished: str | None = None
     """The function that has not said that it has done."""
+    counted_at: frozenset[int] = frozenset()
+    """Where it is counted how often it is off: the address, and its distances from what the code
+    has pointers to."""
 
 
 def collect(
@@ -125,7 +135,8 @@ def collect(
         if thing.unfinished is not None:
             known[key] = (LeftOff(thing.unfinished, None, None, back=True),)
         elif key not in known:
-            known[key] = Search(session, modules, thing.kind, thing.module).leaving()
+            search = Search(session, modules, thing.kind, thing.module, thing.counted_at)
+            known[key] = search.leaving()
         own = {call.function for call in wait.stack.calls}
         by = tuple(one for one in known[key] if one.back or one.function not in own)
         if by:
@@ -154,12 +165,24 @@ def _things(session: Session, wait: Wait, modules: Modules) -> Iterator[_Thing]:
         elif lock.detail == polling.UNFINISHED:
             yield from _unfinished(session, lock, modules)
         return
+    if lock is not None and lock.kind == tasklet.KIND:
+        if module is not None and lock.detail == tasklet.DISABLED:
+            yield _Thing(lock.kind, lock.title, module, lock.because, None, _counted_at(lock))
+        return
     if module is not None and lock is not None and lock.kind in _SLEEPS and not lock.holders:
         yield from _interrupts(prog, module)
     entering = wait.stack.inside(*_ENTERS) is not None
     if entering or waits_for_io(wait):
         at = lock.address if entering and lock is not None else None
         yield from _queues(prog, modules, None if at is None else int(at))
+
+
+def _counted_at(lock: Lock) -> frozenset[int]:
+    """Of a tasklet: as a variable, as a member of a slab object, and by a pointer to itself."""
+    count = lock.because[0].address if lock.because else 0
+    inside = int(count) - int(lock.address or 0)
+    within = {inside + lock.within} if lock.within is not None else set()
+    return frozenset({int(count), inside, *within})
 
 
 def _unfinished(session: Session, lock: Lock, modules: Modules) -> Iterator[_Thing]:
@@ -262,14 +285,23 @@ class Search:
     """The functions of a module, by what they leave of a kind of thing.
 
     :param kind: one of :data:`SWITCHES`
+    :param counted_at: where it is counted how often it is off: an address, and distances
     """
 
-    def __init__(self, session: Session, modules: Modules, kind: str, module: Module) -> None:
+    def __init__(
+        self,
+        session: Session,
+        modules: Modules,
+        kind: str,
+        module: Module,
+        counted_at: frozenset[int] = frozenset(),
+    ) -> None:
         self._session = session
         self._stacks = StackReader(session, modules)
         self._kind = kind
         self._off, self._on = SWITCHES[kind]
         self._module = module
+        self._counted_at = counted_at
         self._known: dict[int, Ways | None] = {}
 
     def leaving(self) -> tuple[LeftOff, ...]:
@@ -322,5 +354,9 @@ class Search:
             self._known[start] = None  # of one that calls itself
             function = self._stacks.function(start)
             if function is not None:
-                self._known[start] = ways_out(function, lambda one: self._does(one, depth))
+                counts = self._counts if self._counted_at else None
+                self._known[start] = ways_out(function, lambda one: self._does(one, depth), counts)
         return self._known[start]
+
+    def _counts(self, place: Expression) -> bool:
+        return place.base != FRAME and place.offset in self._counted_at

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oopsight.errors import SymbolError
 from oopsight.evidence.memory.owner import owner_of
 from oopsight.evidence.use_after_free.anothers import entry_given_away
 from oopsight.evidence.use_after_free.callback_registries import registry_of
+from oopsight.kernel.tasklets import scheduled
 from oopsight.plumbing import base_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from oopsight.evidence.flow.data_flow import DataFlow
     from oopsight.evidence.memory.owner import SlabObject
     from oopsight.evidence.modules.modules import Modules
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from oopsight.session import Session
 
 _RUNS = ("tasklet_action_common", "tasklet_action", "tasklet_hi_action")
-_LISTS = ("tasklet_vec", "tasklet_hi_vec")
-_MOST = 1024
 
 
 def stale_tasklet(
@@ -41,14 +37,15 @@ def stale_tasklet(
     registry = registry_of(flow.first)
     if base_name(flow.first.function) not in _RUNS or registry is None:
         return None
-    for name, at, function in _scheduled(session):
+    for name, tasklet in scheduled(session.prog):
+        at = tasklet.value_()
         slab = owner_of(session, modules, at).slab
         if slab is None:
             continue
         role = f"it is on the list {name} of scheduled tasklets"
         if slab.freed:
             return role, slab, at - slab.address, None
-        if _is_function(session, function):
+        if _runs(session, tasklet):
             continue
         foreign = entry_given_away(session, modules, slab, at, registry)
         if foreign is not None:
@@ -56,33 +53,12 @@ def stale_tasklet(
     return None
 
 
-def _scheduled(session: Session) -> Iterator[tuple[str, int, int]]:
-    """The list, the address and the function of each tasklet that is scheduled."""
+def _runs(session: Session, tasklet: Any) -> bool:
+    """Whether it names a function."""
     from drgn import FaultError
-    from drgn.helpers.linux.cpumask import for_each_possible_cpu
-    from drgn.helpers.linux.percpu import per_cpu
 
-    for cpu in for_each_possible_cpu(session.prog):
-        for name in _LISTS:
-            try:
-                head = per_cpu(session.prog[name], cpu).head
-                for tasklet in _along(head):
-                    yield name, tasklet.value_(), tasklet.func.value_()
-            except (FaultError, LookupError, AttributeError, SymbolError):
-                continue
-
-
-def _along(tasklet: Any) -> Iterator[Any]:
-    for _ in range(_MOST):
-        tasklet = tasklet.read_()
-        if not tasklet:
-            return
-        yield tasklet
-        tasklet = tasklet.next
-
-
-def _is_function(session: Session, address: int) -> bool:
     try:
-        return bool(session.prog.symbol(address).address == address)
-    except LookupError:
+        function = tasklet.func.value_()
+        return bool(session.prog.symbol(function).address == function)
+    except (FaultError, LookupError):
         return False
