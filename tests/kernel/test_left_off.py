@@ -7,7 +7,7 @@ from handmade_code import NAMES, START, assemble, function
 
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.left_off import Left, Switch, Ways, ways_out
-from oopsight.kernel.machine_code import Expression
+from oopsight.kernel.machine_code import Expression, Instruction
 
 OFF, ON = "call mutex_lock", "call mutex_unlock"
 # mov rbx,rdi; OFF; if (helper()) goto 2; mov rdi,rbx; ON; 2: ret
@@ -83,10 +83,15 @@ def test_what_is_switched_off_by_a_count() -> None:
     # push rbx; mov rbx,rdi; lock inc [rbx+0x10]; if (helper()) goto 1; lock dec [rbx+0x10]; 1: ret
     code = ("53 4889fb f0ff4310", "call helper", "85c0 7504 f0ff4b10", "5b c3")
 
-    def counts(place: Expression) -> bool:
-        return place.offset == 0x10
+    def touches(row: Instruction, place: Expression) -> Switch | None:
+        counts = {"inc": Switch.OFF, "dec": Switch.ON}
+        return counts.get(row.mnemonic) if place.offset == 0x10 else None
 
-    found = ways_out(function(*code), does, counts)
+    found = ways_out(function(*code), does, touches)
     assert found is not None
     assert [left.off - START for left in found.leaks] == [4]
     assert ways_out(function(*code), does) == Ways((), back=False, on=False, untouched=True)
+    # The same of a number that is odd while it is off.
+    found = ways_out(function(*code), does, lambda *_: Switch.TURN)
+    assert found is not None
+    assert [left.off - START for left in found.leaks] == [4]

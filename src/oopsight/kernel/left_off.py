@@ -24,6 +24,7 @@ from oopsight.kernel.machine_code import (
     memory_place,
     register_of,
     result_of,
+    stores,
 )
 
 _MOST_STATES = 6000
@@ -40,9 +41,8 @@ class Switch(str, Enum):
 
     OFF = "off"
     ON = "on"
-
-
-_COUNTED = {"inc": Switch.OFF, "dec": Switch.ON}
+    TURN = "turn"
+    """Off, or on if it is off."""
 
 
 class Left(NamedTuple):
@@ -101,15 +101,15 @@ class _State(NamedTuple):
 def ways_out(
     function: Function,
     does: Callable[[int], Switch | None],
-    counts: Callable[[Expression], bool] | None = None,
+    touches: Callable[[Instruction, Expression], Switch | None] | None = None,
 ) -> Ways | None:
     """Follow all ways.
 
     :param does: what the function at an address does
-    :param counts: whether at a place it is counted how often the thing was switched off
+    :param touches: what an instruction does that stores at a place
     :return: ``None`` if there are too many ways
     """
-    return _Walk(function, does, counts).walk()
+    return _Walk(function, does, touches).walk()
 
 
 class _Walk:
@@ -117,11 +117,11 @@ class _Walk:
         self,
         function: Function,
         does: Callable[[int], Switch | None],
-        counts: Callable[[Expression], bool] | None,
+        touches: Callable[[Instruction, Expression], Switch | None] | None,
     ) -> None:
         self._function = function
         self._does = does
-        self._counts = counts
+        self._touches = touches
         self._ends: dict[tuple[int, int], None] = {}
         self._back = self._on = self._untouched = self._alone = False
 
@@ -154,19 +154,21 @@ class _Walk:
             return [self._called(row, state)._replace(at=there, off=off) for there in onwards]
         if row.mnemonic in _JUMPS:
             return self._branch(row, state)
-        off = self._after(row, self._counted(row), state.off)
+        off = self._after(row, self._touched(row), state.off)
         flags = self._compared(row, state)
         values = self._assigned(row, state)
         return [state._replace(at=to, off=off, flags=flags, values=values) for to in onwards]
 
-    def _counted(self, row: Instruction) -> Switch | None:
-        """What an instruction does that counts how often the thing was switched off."""
-        if self._counts is None or row.mnemonic not in _COUNTED:
+    def _touched(self, row: Instruction) -> Switch | None:
+        """What an instruction does by what it stores."""
+        if self._touches is None or not stores(row):
             return None
         place = memory_place(row, self._function.registers(row.address))
-        return _COUNTED[row.mnemonic] if place is not None and self._counts(place) else None
+        return self._touches(row, place) if place is not None else None
 
     def _after(self, row: Instruction, switch: Switch | None, off: int | None) -> int | None:
+        if switch is Switch.TURN:
+            switch = Switch.ON if off else Switch.OFF
         if switch is Switch.OFF:
             return row.address
         if switch is Switch.ON:

@@ -382,6 +382,19 @@ def test_who_returned_within_a_write_section_of_a_seqlock() -> None:
     assert isinstance(lock_held(soft, waits(), other, odd=odd), Clear)
 
 
+def test_who_left_a_sequence_count_odd() -> None:
+    module = ModulePointer("drv", loaded=True, base=None)
+    number = BytesPointer(Address(LOCK_A - 4), "03000000")
+    loop = LoopState(task(5), "now", module, False, True, (number,), (), (), ())
+    odd = OddSequences((OddSequence(loop, number, None, ("trim",)),))
+    found = lock_held(symptom(Kind.SOFT_LOCKUP), waits(), leaks(), odd=odd)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["trim"]
+    assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    nobody = OddSequences((OddSequence(loop, number, None),))
+    assert isinstance(lock_held(symptom(Kind.SOFT_LOCKUP), waits(), leaks(), odd=nobody), Clear)
+
+
 def test_who_left_a_bit_set_that_others_take_for_a_lock() -> None:
     waiting = Wait(stack(1, call(3, "claim")), Lock("event", LOCK_A, None), 9.0)
     one = LeftClaim(

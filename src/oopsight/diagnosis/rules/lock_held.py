@@ -12,33 +12,33 @@ How it is decided
     The lock is found from the waiting tasks, its owner from the lock, or, for a spinlock, from the
     code on each CPU's stack. The root of the chain is taken: a holder that itself waits for a lock
     only passes the blame on. Where the owner has exited, has left the code that took the lock, or
-    no CPU holds a spinlock that is locked, the functions of the module are followed for a path
-    that returns with such a lock held while another path releases it; of two locks that it has
-    taken one is left where the other is released twice. A lock in an object of the
-    kernel's own, as of an inode or an address space, is known by where in the object it lies: there
-    the modules from outside the kernel's tree are searched. Where ``start`` of a
-    ``seq_file`` keeps the lock, the paths are those of ``stop``. Where a function of the module
-    returns with the lock for others of it to give back, these are looked through for a way that
-    does not: one that has changed memory before it returns is more suspect than one that finds
-    nothing to do; then whom the owner's stack or the log shows to have run. A lock that the kernel
-    itself took around a module's function, as the RTNL around those of a network device, is not to
-    blame for what hangs in there; nor is any that a task holds which hangs by something that is
-    switched off. Where no such path is
-    found for a spinlock that no CPU's code holds, the other functions of the module that take a
-    lock at that place are named: it is *possible* that one has kept it. A CPU that waits in
-    ``read_seqbegin()`` for an even number, while no CPU's code holds the spinlock behind it, waits
-    for a writer that returned within ``write_seqlock()``. Who waits until it can set a bit, as by
+    no CPU holds a spinlock that is locked, the functions of the module are followed for a path that
+    returns with such a lock held while another path releases it; of two locks that it has taken one
+    is left where the other is released twice. A lock in an object of the kernel's own, as of an
+    inode or an address space, is known by where in the object it lies: there the modules from
+    outside the kernel's tree are searched. Where ``start`` of a ``seq_file`` keeps the lock, the
+    paths are those of ``stop``. Where a function of the module returns with the lock for others of
+    it to give back, these are looked through for a way that does not: one that has changed memory
+    before it returns is more suspect than one that finds nothing to do; then whom the owner's stack
+    or the log shows to have run. A lock that the kernel itself took around a module's function, as
+    the RTNL around those of a network device, is not to blame for what hangs in there; nor is any
+    that a task holds which hangs by something that is switched off. Where no such path is found for
+    a spinlock that no CPU's code holds, the other functions of the module that take a lock at that
+    place are named: it is *possible* that one has kept it. A CPU that waits in ``read_seqbegin()``
+    for an even number, while no CPU's code holds the spinlock behind it, waits for a writer that
+    returned within ``write_seqlock()``. Who waits until it can set a bit, as by
     ``test_and_set_bit()``, waits for a lock of the driver's own: if nobody is in code that has set
     it, those come first that set it and can return without clearing it, as they do on another way.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. If it waits
     for an event or a completion, or for what is not known, who should have brought that may be at
-    fault: the verdict is only *possible*, and another rule's where the code tells who that is. A lock that
-    is handed over to another context on purpose is held by nobody's code. Where several functions
-    could have leaked the lock, the first of them is a guess, and the verdict only *possible*; so is
-    it where another function of the module gives back a lock that it has not taken, for then the
-    first may be meant to return with it, and the program may hold it for as long as it likes.
+    fault: the verdict is only *possible*, and another rule's where the code tells who that is. A
+    lock that is handed over to another context on purpose is held by nobody's code. Where several
+    functions could have leaked the lock, the first of them is a guess, and the verdict only
+    *possible*; so is it where another function of the module gives back a lock that it has not
+    taken, for then the first may be meant to return with it, and the program may hold it for as
+    long as it likes.
 
 Example
     ``sensord`` waits in ``probe_query()`` for an answer that never comes, with the bus mutex held;

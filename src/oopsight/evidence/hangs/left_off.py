@@ -25,7 +25,7 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import Memory, ModulePointer, TaskPointer
 from oopsight.kernel.block_requests import hardware_queues, has_requests
 from oopsight.kernel.left_off import Switch, Ways, ways_out
-from oopsight.kernel.machine_code import FRAME, Expression
+from oopsight.kernel.machine_code import FRAME, Expression, Instruction
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.text import printable
@@ -64,6 +64,7 @@ SWITCHES = {
     ),
 }
 """By the kind of thing: functions that switch it off, and on."""
+_COUNTED = {"inc": Switch.OFF, "dec": Switch.ON}
 _ENTERS = ("blk_queue_enter", "__bio_queue_enter", "bio_queue_enter")
 _SLEEPS = ("completion", "event")
 _STOPPED = 1 << 0  # BLK_MQ_S_STOPPED
@@ -354,9 +355,11 @@ class Search:
             self._known[start] = None  # of one that calls itself
             function = self._stacks.function(start)
             if function is not None:
-                counts = self._counts if self._counted_at else None
-                self._known[start] = ways_out(function, lambda one: self._does(one, depth), counts)
+                self._known[start] = ways_out(
+                    function, lambda one: self._does(one, depth), self._touches
+                )
         return self._known[start]
 
-    def _counts(self, place: Expression) -> bool:
-        return place.base != FRAME and place.offset in self._counted_at
+    def _touches(self, row: Instruction, place: Expression) -> Switch | None:
+        counted = place.base != FRAME and place.offset in self._counted_at
+        return _COUNTED.get(row.mnemonic) if counted else None

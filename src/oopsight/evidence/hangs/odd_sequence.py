@@ -1,25 +1,28 @@
-"""CPUs that wait for the writer of a seqlock that has gone and not given it back.
+"""CPUs that wait for the writer of a seqlock or sequence count that has gone.
 
 ``read_seqbegin()`` goes round as long as the sequence number is odd, as it is while one writes.
-The spinlock that writers take lies behind the number. Nobody who holds it sleeps: where no CPU's
-code does, whoever took it has returned.
+The spinlock that writers of a seqlock take lies behind the number. Nobody who holds a spinlock
+sleeps: where no CPU's code does, whoever was writing has returned.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.loop_state import LoopState, LoopStates
 from oopsight.evidence.hangs.stacks import StackReader
-from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.module_code import machine_code
+from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.kernel.left_off import Switch, ways_out
 from oopsight.kernel.loops import loop_at
-from oopsight.kernel.machine_code import Instruction
+from oopsight.kernel.machine_code import FRAME, Expression, Instruction, accessed_size, memory_place
+from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _NUMBER = 4
@@ -36,8 +39,12 @@ class OddSequence:
     state: LoopState
     """The loop of the reader."""
     sequence: BytesPointer
-    lock: BytesPointer
-    """The spinlock of the writers, which is held."""
+    lock: BytesPointer | None
+    """The spinlock of the writers, which is held; ``None`` of a count without one, or with an open
+    one."""
+    left_by: tuple[str, ...] = ()
+    """Of one without: functions of the module that can return with it odd, and on another way make
+    it even again."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ def collect(
     found = [
         one
         for state in states.loops
-        if state.stands_still and _asks_lowest_bit(reader, cpus, state)
-        for one in _odd(session.prog, state)
+        if state.stands_still and (asked := _asks_lowest_bit(reader, cpus, state))
+        for one in _odd(session, reader, modules, state, asked)
     ]
     return OddSequences(tuple(found))
 
@@ -72,13 +79,18 @@ def _may_write(cpu: Cpu) -> bool:
     return holds or cpu.stack.missing is not None or not calls
 
 
-def _asks_lowest_bit(reader: StackReader, cpus: Cpus, state: LoopState) -> bool:
+def _asks_lowest_bit(reader: StackReader, cpus: Cpus, state: LoopState) -> frozenset[int]:
+    """How far from what the loop has pointers to the numbers are that it asks to be even."""
     cpu = cpus.running(state.task.address)
     call = cpu.stack.looping if cpu is not None else None
     function = reader.function(call.pc - call.offset) if call is not None else None
     if call is None or function is None:
-        return False
-    return any(map(is_lowest_bit, loop_at(function, call.pc)))
+        return frozenset()
+    rows = loop_at(function, call.pc)
+    asked = {name for row in rows if is_lowest_bit(row) for name in row.read}
+    loads = (row for row in rows if is_lowest_bit(row) or asked.intersection(row.written))
+    places = (memory_place(row, function.registers(row.address)) for row in loads)
+    return frozenset(place.offset for place in places if place is not None)
 
 
 def is_lowest_bit(row: Instruction) -> bool:
@@ -86,7 +98,13 @@ def is_lowest_bit(row: Instruction) -> bool:
     return row.mnemonic in ("test", "and") and _LOWEST_BIT.search(row.text) is not None
 
 
-def _odd(prog: Any, state: LoopState) -> Iterator[OddSequence]:
+def _odd(
+    session: Session,
+    reader: StackReader,
+    modules: Modules,
+    state: LoopState,
+    asked: frozenset[int],
+) -> Iterator[OddSequence]:
     from drgn import FaultError
 
     for field in state.fields:
@@ -95,8 +113,33 @@ def _odd(prog: Any, state: LoopState) -> Iterator[OddSequence]:
             continue
         at = field.address + _NUMBER
         try:
-            lock = prog.read(at, _NUMBER)
+            lock = session.prog.read(at, _NUMBER)
         except FaultError:
-            continue
+            lock = b""
         if lock == _HELD:
             yield OddSequence(state, field, BytesPointer(Address(at), lock.hex()))
+            continue
+        module = next((one for one in modules.loaded if one.name == state.module.name), None)
+        if module is not None:
+            places = {field.address, reader.names.within(field.address), *asked}
+            by = tuple(_leaving_odd(session, reader, module, places))
+            yield OddSequence(state, field, None, by)
+
+
+def _leaving_odd(
+    session: Session, reader: StackReader, module: Module, places: Collection[int | None]
+) -> Iterator[str]:
+    """Functions that store to the number once on some way, and twice on another.
+
+    :param places: its address, and its distances from what code has pointers to
+    """
+
+    def touches(row: Instruction, place: Expression) -> Switch | None:
+        there = place.base != FRAME and place.offset in places
+        return Switch.TURN if there and accessed_size(row) == _NUMBER else None
+
+    for name, start, _ in machine_code(SessionReader(session), module):
+        function = reader.function(start) if ".cold" not in name else None
+        ways = ways_out(function, lambda _: None, touches) if function is not None else None
+        if ways is not None and ways.leaks:
+            yield base_name(name)
