@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oopsight.diagnosis import Culprit, Step
-from oopsight.diagnosis.blame import merge
+from oopsight.diagnosis.blame import merge, where
 from oopsight.diagnosis.doers import said
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
+from oopsight.evidence.crash.called_before import CalledBefore
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.modules.uneven_switches import UnevenSwitches
 from oopsight.evidence.modules.warned_object import WarnedObject
+from oopsight.evidence.pointers import Pointer
 from oopsight.plumbing import base_name
 
 _MOST = 3
@@ -97,6 +99,24 @@ def set_up_by(warned: WarnedObject | Missing, who: tuple[Culprit, ...]) -> tuple
         return who
     setters = [Culprit(warned.module, name, None, None, warned.why) for name in warned.setters]
     return tuple(merge(setters, who))
+
+
+def called_before(
+    before: CalledBefore | Missing, who: tuple[Culprit, ...], at: tuple[Pointer, ...]
+) -> tuple[list[Step], tuple[Culprit, ...]]:
+    """Whom the kernel had called just before its own check failed, where no module is on the stack.
+
+    :param at: the check
+    """
+    if isinstance(before, Missing):
+        return [], who
+    first = before.handlers[0]
+    step = Step(f"before its check it had called {where(first.function, first.module)}", at)
+    why = "was called through a pointer just before, and the kernel checks what it leaves"
+    found = [
+        Culprit(one.module, base_name(one.function), None, None, why) for one in before.handlers
+    ]
+    return [step], tuple(merge(found, who))
 
 
 def switched_by(

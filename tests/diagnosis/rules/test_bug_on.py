@@ -13,6 +13,8 @@ from oopsight.diagnosis.rules.bug_on import bug_on
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.crash.bug_site import BugSite
+from oopsight.evidence.crash.called_before import CalledBefore
+from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.modules.uneven_switches import UnevenSwitches
 from oopsight.evidence.modules.warned_object import WarnedObject
@@ -31,9 +33,13 @@ SITE = BugSite(
 
 
 def decided(
-    *facts: Any, writers: Any = ABSENT, warned: Any = ABSENT, switches: Any = ABSENT
+    *facts: Any,
+    writers: Any = ABSENT,
+    warned: Any = ABSENT,
+    switches: Any = ABSENT,
+    before: Any = ABSENT,
 ) -> Any:
-    return bug_on(*facts, writers, ABSENT, warned, switches)
+    return bug_on(*facts, writers, ABSENT, warned, switches, before)
 
 
 def trace(**of_modules: str) -> Backtrace:
@@ -128,3 +134,17 @@ def test_who_switches_on_without_having_switched_off_comes_first() -> None:
     assert isinstance(found, Finding)
     assert [one.function for one in found.culprits][:2] == ["change_mtu", "append"]
     assert found.certainty is Certainty.POSSIBLE
+
+
+def test_whom_the_kernel_had_called_before_its_check_comes_first() -> None:
+    handler = TrackFrame(Address(1 << 63), "drv_evict", "drv", None)
+    before = CalledBefore((handler,))
+    found = decided(TRAP, trace(), BUG, ABSENT, ABSENT, before=before)
+    assert isinstance(found, Finding)
+    assert [(c.module, c.function) for c in found.culprits][:2] == [
+        ("drv", "drv_evict"), (None, "append"),
+    ]  # fmt: skip
+    assert found.chain[-1].claim == "before its check it had called drv_evict [drv]"
+    # A module on the stack is nearer.
+    found = decided(TRAP, DRIVER, BUG, ABSENT, ABSENT, before=before)
+    assert [one.function for one in found.culprits] == ["append", "export"]

@@ -12,11 +12,13 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.warning import warning
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.crash.called_before import CalledBefore
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.exhaustion.left_objects import LeftObjects
 from oopsight.evidence.exhaustion.losers import Losers
 from oopsight.evidence.exhaustion.loss_signs import Loser
+from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.module_transition import ModuleTransition
 from oopsight.evidence.modules.warned_object import WarnedObject
 from oopsight.evidence.pointers import Memory, ModulePointer
@@ -42,8 +44,9 @@ def decided(
     left: Any = ABSENT,
     switches: Any = ABSENT,
     handed: Any = ABSENT,
+    called: Any = ABSENT,
 ) -> Any:
-    return warning(*facts, writers, ABSENT, warned, left, switches, handed)
+    return warning(*facts, writers, ABSENT, warned, left, switches, handed, called)
 
 
 def reported(*before: str) -> tuple[Symptom, Log]:
@@ -69,6 +72,15 @@ def test_a_frame_of_a_module_goes_first() -> None:
     found = decided(first, replace(TRACE, frames=frames), lines, ABSENT, LEAVING)
     assert isinstance(found, Finding)
     assert found.culprits[0].module == "other"
+
+
+def test_whom_the_kernel_had_called_before_its_check_comes_first() -> None:
+    first, lines = reported()
+    before = CalledBefore((TrackFrame(Address(1 << 63), "drv_evict", "drv", None),))
+    found = decided(first, TRACE, lines, ABSENT, ABSENT, called=before)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "drv_evict"
+    assert found.certainty is Certainty.POSSIBLE
 
 
 BY_MODULE = replace(

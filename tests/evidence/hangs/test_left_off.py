@@ -124,3 +124,21 @@ def test_a_queue_that_hands_nothing_on(
     monkeypatch.setattr(left_off, "has_requests", lambda _: False)
     idle = list(left_off._things(Machine().session, waiting, DRIVER))
     assert [one.title for one in idle] == [one for one in titles if one == "queue of d0"]
+
+
+def test_a_helper_that_switches_off_on_some_ways_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    # helper(): if (!rdi) return; OFF   restart(): helper(); ON
+    helper, restart = START, START + 0x800
+    code = {
+        helper: Function(assemble("4885ff 7405", OFF, "c3"), helper, KNOWN.get),
+        restart: Function(assemble("53 e8faf7ffff", ON, "5b c3"), restart, lambda _: None),
+    }
+    known = {**KNOWN, restart + 0x1100: "napi_enable"}
+    names = SimpleNamespace(function_at=known.get)
+    monkeypatch.setattr(
+        left_off, "StackReader", lambda *_: SimpleNamespace(names=names, function=code.get)
+    )
+    rows = [("halt", helper, b""), ("restart", restart, b"")]
+    monkeypatch.setattr(left_off, "machine_code", lambda *_: rows)
+    search = left_off.Search(Machine().session, DRIVER, polling.KIND, DRIVER.loaded[0])
+    assert search.partly() == ("halt",)

@@ -23,13 +23,20 @@ TRAP = made.fault(None, exception="invalid_op", function="napi_enable")
 
 
 def collected(
-    monkeypatch: pytest.MonkeyPatch, *uneven: str, switch: str = "napi_enable", module: str = "bus"
+    monkeypatch: pytest.MonkeyPatch,
+    *uneven: str,
+    switch: str = "napi_enable",
+    module: str = "bus",
+    partly: tuple[str, ...] = (),
 ) -> Any:
     asked: list[str] = []
 
     class Search:
         def __init__(self, *of: Any) -> None:
             asked.append(of[2])
+
+        def partly(self) -> tuple[str, ...]:
+            return partly
 
         def uneven(self) -> tuple[str, ...]:
             return uneven
@@ -47,6 +54,14 @@ def collected(
 def test_its_functions_are_named(monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
     found = collected(monkeypatch, "bus_change_mtu", switch=switch)
     assert found == UnevenSwitches("bus", switch, ("bus_change_mtu",))
+
+
+def test_a_helper_that_switches_off_on_some_ways_only_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = collected(monkeypatch, "bus_change_mtu", partly=("bus_halt",))
+    assert found.functions == ("bus_halt",)
+    assert found.why.startswith("switches off on some ways only")
 
 
 def test_else_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +97,9 @@ def test_who_never_switches_off(
     class Search:
         def __init__(self, *_: Any) -> None:
             pass
+
+        def partly(self) -> tuple[str, ...]:
+            return ()
 
         def uneven(self) -> tuple[str, ...]:
             return ()

@@ -14,7 +14,8 @@ How it is decided
     function is suspect: it used the kernel's function wrongly, or with what another had spoilt. So
     is the module that called, by name, the function of another module whose check failed. That a
     check failed is sure; who is to blame is *possible* only, as it does not tell who brought the
-    state about.
+    state about. Without a module on the stack, those of its functions come first that the kernel
+    had called through a pointer just before the check, and that had returned.
 
 When it is wrong
     The state may have been brought about by somebody who is not on the stack: where what was
@@ -22,9 +23,10 @@ When it is wrong
     last of them who moves it only in the direction that mends what the check found. Of a timer that
     the kernel's check finds without a function those come first who make such an object and do not
     set the timer up. Where it finds on already what it is to switch on, as NAPI, those come first
-    who switch it on always and have switched it off on some ways only; else who had it switched on
-    by a helper and never switches it off, where others that call the helper do. A rule that finds
-    how it was damaged goes before this one.
+    who switch it on always and have switched it off on some ways only, or have a helper do so that
+    switches it off on some ways only, which comes first; else who had it switched on by a helper
+    and never switches it off, where others that call the helper do. A rule that finds how it was
+    damaged goes before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
@@ -38,6 +40,7 @@ from __future__ import annotations
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import (
     askers,
+    called_before,
     culprits,
     set_up_by,
     state_culprits,
@@ -50,6 +53,7 @@ from oopsight.diagnosis.places import (
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.bug_site import BugSite, where
+from oopsight.evidence.crash.called_before import CalledBefore
 from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
@@ -83,6 +87,7 @@ def bug_on(
     prints: Prints | Missing,
     warned: WarnedObject | Missing,
     switches: UnevenSwitches | Missing,
+    before: CalledBefore | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a BUG() stopped the machine."""
     if fault.exception != INVALID_OPCODE or symptom.kind not in _KINDS:
@@ -130,6 +135,9 @@ def bug_on(
         if isinstance(warned, WarnedObject) and warned.module == blamed[0].module:
             found = set_up_by(warned, found)
         found = switched_by(switches, found)
+    if blamed[0].module is None:
+        told, found = called_before(before, found, (fault.frame,))
+        steps += told
     return Finding(
         title=f"BUG in {title_of(checked)}"
         + (f", called for {title_of((asked or blamed)[0])}" if innocent or asked else ""),

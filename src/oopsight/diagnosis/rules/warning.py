@@ -43,6 +43,7 @@ from oopsight.diagnosis.blame import merge
 from oopsight.diagnosis.handed_back import who_hands_back
 from oopsight.diagnosis.lost_track import with_losers
 from oopsight.diagnosis.places import (
+    called_before,
     culprits,
     set_up_by,
     state_culprits,
@@ -55,6 +56,7 @@ from oopsight.diagnosis.places import (
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.crash.bug_site import BugSite, where
+from oopsight.evidence.crash.called_before import CalledBefore
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.exhaustion.left_objects import LeftObjects
@@ -85,6 +87,7 @@ def warning(  # each is a fact
     left: LeftObjects | Missing,
     switches: UnevenSwitches | Missing,
     handed: HandedBack | Missing,
+    called: CalledBefore | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a warning brought the machine down, and whose it is."""
     first, symptom = symptom, _warned(symptom, log, backtrace)
@@ -108,6 +111,9 @@ def warning(  # each is a fact
     if found is None:
         return Undecided("no function on the crash path can be to blame")
     told, who, sure = _handing_back(found, handed, at)
+    if who and who[0].module is None and checked is not None:
+        more, who = called_before(called, who, (checked.pointer,))
+        told, sure = [*told, *more], sure and not more
     if isinstance(switches, UnevenSwitches):
         who, sure = switched_by(switches, who), False
     steps += told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -128,14 +129,16 @@ class Follower:
             return ()
         return tuple(self._callbacks(move.context, move.index).values())
 
-    def called_back(self) -> tuple[TrackFrame, ...]:
+    def called_back(self, frames: int = _MOST_FRAMES) -> tuple[TrackFrame, ...]:
         """Module functions that the kernel had called through pointers before it came to the fault.
 
         Those that have returned to functions still on the stack. Empty where a module itself is on
         the way: it comes before them.
+
+        :param frames: that are looked at
         """
         found: dict[str, TrackFrame] = {}
-        for context in self._of_the_kernel():
+        for context in itertools.islice(self._of_the_kernel(), frames):
             found |= self._callbacks(context, context.at)
         return tuple(found.values())[:_MOST_CALLBACKS]
 

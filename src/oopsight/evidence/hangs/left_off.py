@@ -25,7 +25,7 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import Memory, ModulePointer, TaskPointer
 from oopsight.kernel.block_requests import hardware_queues, has_requests
 from oopsight.kernel.left_off import Switch, Ways, ways_out
-from oopsight.kernel.machine_code import FRAME, Expression, Instruction
+from oopsight.kernel.machine_code import FRAME, Expression, Instruction, direct_target
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 from oopsight.text import printable
@@ -338,6 +338,35 @@ class Search:
             )
         except SymbolError:
             return ()
+
+    def partly(self) -> tuple[str, ...]:
+        """Functions that switch it off on some ways, for others that switch it on again."""
+        try:
+            code = list(machine_code(SessionReader(self._session), self._module))
+            ways = {start: self._ways(start, 0) for _, start, _ in code}
+        except SymbolError:
+            return ()
+        called = {
+            target
+            for start, one in ways.items()
+            if one is not None and one.back
+            for target in self._calls(start)
+        }
+        return tuple(
+            base_name(name)
+            for name, start, _ in code
+            if start in called
+            and (one := ways[start]) is not None
+            and one.untouched
+            and one.effect is Switch.OFF
+        )
+
+    def _calls(self, start: int) -> Iterator[int]:
+        function = self._stacks.function(start)
+        for row in function.code.values() if function is not None else ():
+            target = direct_target(row) if row.mnemonic == "call" else None
+            if target is not None:
+                yield target
 
     def _does(self, target: int, depth: int) -> Switch | None:
         name = self._stacks.names.function_at(target)

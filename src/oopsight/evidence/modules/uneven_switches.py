@@ -20,6 +20,7 @@ from oopsight.session import Session
 _MOST = 3
 _MOST_TABLE = 4096
 _ALONE = "has {switch} called and never switches off, where others that have it called do before"
+_PARTLY = "switches off on some ways only, and others that call it go on to call {switch}"
 _NEAR = 4
 """Frames from the check outwards that can be the function that switches on."""
 
@@ -50,7 +51,11 @@ def collect(
     module = next((one for one in modules.loaded if one.name == caller), None)
     if switch is None or module is None or not module.taints:
         return nothing
-    found = Search(session, modules, switches[switch], module).uneven()
+    search = Search(session, modules, switches[switch], module)
+    partly = search.partly()
+    if partly:
+        return UnevenSwitches(module.name, switch, partly[:_MOST], _PARTLY)
+    found = search.uneven()
     if not found:
         alone = _switching_on_alone(session, backtrace, module, switches[switch])
         if alone is not None:
