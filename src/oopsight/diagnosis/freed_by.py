@@ -81,6 +81,12 @@ def not_taken_out(free: list[Culprit], users: ObjectUsers) -> tuple[list[Culprit
         if use.takes_out is not None
         for name in use.takes_out.leaves
     ]
+    again = "sets up what others may have already, which then have it twice, and give it up once"
+    left += [
+        Culprit(use.module, name, None, None, again)
+        for use in users.modules
+        for name in use.sets_again
+    ]
     does = {
         (use.module, name)
         for use in users.modules

@@ -172,6 +172,12 @@ def _summary(users: ObjectUsers, ranking: Ranking) -> str:
         return f"{blamed} freed {thing} while it was still in use: {users.role}."
     if ranking.users_first:
         return f"{blamed} used {thing} after it had been freed: {users.role}."
+    first = culprits[0].function if culprits else None
+    if any(first in use.sets_again for use in users.modules):
+        return (
+            f"{thing} was used after it had been freed: {users.role}. {blamed} sets up what others "
+            "may have already, and who frees it takes it from them once."
+        )
     return f"{thing} was used after it had been freed: {users.role}. {blamed} can have freed it."
 
 

@@ -24,6 +24,7 @@ from oopsight.diagnosis.rules.list_corruption import list_corruption
 from oopsight.evidence import Address
 from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListEntry
+from oopsight.evidence.corruption.off_list import OffList
 from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.stale_head import StaleHead
@@ -44,8 +45,9 @@ def decided(
     again: Any = ABSENT,
     head: Any = ABSENT,
     stale: Any = ABSENT,
+    off: Any = ABSENT,
 ) -> Finding | Clear:
-    return list_corruption(*facts, doers, unlocked, again, head, ABSENT, stale)
+    return list_corruption(*facts, doers, unlocked, again, head, ABSENT, stale, off)
 
 
 @pytest.mark.parametrize(
@@ -275,11 +277,59 @@ def test_a_work_item_that_was_on_its_queue_twice() -> None:
     memory = BytesPointer(work.address, "a0")
     requeued = RequeuedWork(work, memory, "gw_send", "gw", ("gw_prepare",))
     absent = (ABSENT,) * 8
-    answer = list_corruption(fault(0x8), backtrace(), *absent, requeued, ABSENT)
+    answer = list_corruption(fault(0x8), backtrace(), *absent, requeued, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].function, answer.certainty) == ("gw_prepare", Certainty.POSSIBLE)
     assert "null_dereference" in answer.refines
     nobody = replace(requeued, functions=())
-    answer = list_corruption(fault(0x8), backtrace(), *absent, nobody, ABSENT)
+    answer = list_corruption(fault(0x8), backtrace(), *absent, nobody, ABSENT, ABSENT)
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("gw", None)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_entry_that_is_on_no_list(listed: bool) -> None:
+    entry = owner(0xFFFF888003400000, "slab")
+    memory = BytesPointer(entry.address, "00" * 8)
+    off = OffList(entry, memory, listed, "port", ("port_collect",), ("port_write",), ("port_get",))
+    trace = backtrace(skb_dequeue=Role.FAULT, port_burst=Role.CALLER)
+    met = replace(trace.frames[1], module="port")
+    trace = replace(trace, frames=(trace.frames[0], met))
+    facts = (fault(0x8), trace, ABSENT, ABSENT, ABSENT, ABSENT)
+    answer = decided(*facts, off=off)
+    assert isinstance(answer, Finding)
+    names = [one.function for one in answer.culprits if one.module]
+    # Who had a pointer of its own to it should have looked.
+    earlier = ["port_collect", "port_get", "port_write"]
+    assert names == ([*earlier, "port_burst"] if listed else ["port_burst", *earlier])
+    assert answer.certainty is Certainty.POSSIBLE
+    assert "null_dereference" in answer.refines
+
+
+def test_a_timer_that_is_set_up_while_it_is_pending() -> None:
+    timer = owner(0xFFFF888003400018, "slab")
+    memory = BytesPointer(timer.address, "22010000000000de")
+    again = SetUpAgain(timer, memory, "ward", ("ward_raise",), pending=True)
+    poison = owner(0xDEAD000000000122, "poison", detail="LIST_POISON2")
+    flow = data_flow(way(flow_step("loaded", "__run_timers", 0)), bad=poison)
+    answer = decided(fault(), backtrace(), flow, ABSENT, ABSENT, ABSENT, again=again)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "ward_raise"
+    assert answer.certainty is Certainty.POSSIBLE
+    assert "was deleted, and the kernel still comes to it" in answer.summary
+
+
+def test_of_those_that_add_who_takes_no_lock_comes_first() -> None:
+    entry = owner(0xFFFF888003400000, "slab")
+    memory = BytesPointer(entry.address, "00" * 8)
+    adders = ("snap_release", "snap_drop")
+    twice = TwoLists(entry, memory, memory, "snap", "snap", adders, only=False)
+    report = list_report(
+        "list_add corruption. prev->next should be next (ffffffffc0301030), but was "
+        "ffff888003400abc. (prev=ffff888003400000)."
+    )
+    unlocked = Unlocked("snap", ("snap_drop",), ("snap_take", "snap_release"))
+    facts = (STOPPED, backtrace(), ABSENT, report, twice, ABSENT)
+    answer = decided(*facts, unlocked=unlocked)
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits][:2] == ["snap_drop", "snap_release"]

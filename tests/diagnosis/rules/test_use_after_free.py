@@ -271,6 +271,16 @@ def test_who_leaves_a_member_with_others_comes_first() -> None:
     assert named == ["mod_retire", "mod_close", "mod_shift"]
 
 
+def test_who_sets_up_again_what_may_be_pending_comes_first_where_all_take_it_out() -> None:
+    freed = users(slab_object("free"))
+    can = replace(freed.modules[0], frees=("mod_close",), sets_again=("mod_restart",))
+    told = replace(can, takes_out=TakingOut(0, ("mod_close",), ()))
+    answer = judged(flow=data_flow(way(STEP)), users=replace(freed, modules=(told,)))
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits[:2]] == ["mod_restart", "mod_close"]
+    assert "mod_restart [mod] sets up what others may have already" in answer.summary
+
+
 def test_what_was_put_too_often_was_freed_by_its_count() -> None:
     freed = users(slab_object("free"))
     put = fault(None, exception="invalid_op", function="refcount_warn_saturate")

@@ -15,6 +15,7 @@ from oopsight.evidence.corruption.set_up_again import SetUpAgain, collect
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.pointers import BytesPointer
 
 MODULE = 0xFFFFFFFFC0400000
 OBJECT = int(made.slab_object().address)
@@ -38,11 +39,15 @@ CODE = {
 ARGUMENT, MADE = Value("argument", 1), Value("returned", 2, None, "kmalloc_trace")
 
 
-def queue(of: Value, distance: int) -> FieldUse:
+def queue(of: Value, distance: int, by: str = "__init_waitqueue_head") -> FieldUse:
     """A function that has a wait queue set up."""
     member = Value("inner", distance, of)
-    handed = (Handed(0, "__init_waitqueue_head", own=False, arguments=(member,)),)
+    handed = (Handed(0, by, own=False, arguments=(member,)),)
     return replace(use(0x80), stores=(), handed=handed)
+
+
+def timer(of: Value, distance: int) -> FieldUse:
+    return queue(of, distance, "init_timer_key")
 
 
 QUEUES = {
@@ -78,7 +83,8 @@ def found(
     entries = tuple(
         replace(one, owner=replace(owner, address=one.owner.address)) for one in report.entries
     )
-    return collect(machine.session, replace(report, entries=entries), MODULES, made.ABSENT)
+    report = replace(report, entries=entries)
+    return collect(machine.session, report, made.ABSENT, MODULES, made.ABSENT)
 
 
 def test_who_sets_up_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +106,31 @@ def test_who_sets_up_a_wait_queue_in_use(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_any_other_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(found(monkeypatch, was=HEAD), Missing)
     assert isinstance(found(monkeypatch, inside=HEAD), Missing)
+
+
+TIMERS = {
+    "valves_call": (timer(ARGUMENT, 0x18), ()),
+    "valves_make": (timer(MADE, 0x18), ("kmalloc_trace",)),
+    "valves_other": (timer(ARGUMENT, 0x60), ()),
+}
+
+
+@pytest.mark.parametrize(("bad", "found"), [("LIST_POISON2", True), ("POISON_FREE", False)])
+def test_who_sets_up_a_timer_that_may_be_pending(
+    monkeypatch: pytest.MonkeyPatch, bad: str, found: bool
+) -> None:
+    code = [
+        ModuleFunction(name, MODULE + 16 * at, frozenset(calls), frozenset(), copies=False)
+        for at, (name, (_, calls)) in enumerate(TIMERS.items())
+    ]
+    uses = {name: one for name, (one, _) in TIMERS.items()}
+    monkeypatch.setattr(set_up_again, "inner_functions", lambda *_: code)
+    monkeypatch.setattr(set_up_again, "uses_of", lambda *_: uses)
+    held = made.owner(ENTRY, "slab", module="valves", slab=made.slab_object(), offset=0x18)
+    step = made.flow_step("loaded", "__run_timers", memory=BytesPointer(held.address, "22"))
+    poison = made.owner(0xDEAD000000000122, "poison", detail=bad)
+    flow = made.data_flow(made.way(step, held_in=held), bad=poison)
+    again = collect(Machine().session, made.ABSENT, flow, MODULES, made.ABSENT)
+    assert isinstance(again, SetUpAgain) is found
+    if isinstance(again, SetUpAgain):
+        assert (again.functions, again.pending) == (("valves_call",), True)

@@ -19,6 +19,10 @@ NAMES = {
     0x9900: "_copy_from_user",
     0x9A00: "__init_waitqueue_head",
     0x9B00: "put_device",
+    0x9C00: "kvfree_call_rcu",
+    0x9D00: "sk_skb_reason_drop",
+    0x9E00: "mempool_free",
+    0x9F00: "call_rcu",
 }
 START = 0x1000
 
@@ -37,6 +41,22 @@ def use(*lines: str, own: frozenset[str] = frozenset(), **known: frozenset[str])
 
 def test_what_a_field_holds_is_freed_and_left_there() -> None:
     found = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x20]", "call 0x9000", "ret ")
+    assert found.frees == (Freed(0x20, cleared=False, whole=False),)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("mov rsi, qword ptr [rbx + 0x20]", "xor edi, edi", "call 0x9d00"),
+        ("mov rdi, qword ptr [rbx + 0x20]", "mov rsi, rbp", "call 0x9e00"),
+        # kfree_rcu() of Linux 6.1 tells how far the member is, that of 6.12 the object.
+        ("mov rdi, qword ptr [rbx + 0x20]", "add rdi, 0x18", "mov esi, 0x18", "call 0x9c00"),
+        ("mov rsi, qword ptr [rbx + 0x20]", "lea rdi, [rsi + 0x18]", "call 0x9c00"),
+        ("mov rax, qword ptr [rbx + 0x20]", "lea rdi, [rax + 0x18]", "call 0x9f00"),
+    ],
+)
+def test_by_whichever_function(lines: tuple[str, ...]) -> None:
+    found = use("mov rbx, rdi", *lines, "ret ")
     assert found.frees == (Freed(0x20, cleared=False, whole=False),)
 
 

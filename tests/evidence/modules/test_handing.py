@@ -162,3 +162,25 @@ def test_who_gives_back_what_a_helper_gives_back_with_all_around_it() -> None:
         use(put=((0x40, LAMP),), handed=(last,)),
     ):
         assert given_before({"lamp_free": free, "cancel": one}) == ()
+
+
+def test_what_a_helper_is_handed_by_a_member() -> None:
+    """As by kref_put(), which tells the release function the count within the object."""
+    tug = Value("loaded", 0x10, ARGUMENT)
+    release = use(put=((4, Value("loaded", 8, ARGUMENT)),), freed=((8, ARGUMENT),))
+    count = Value("inner", 8, ARGUMENT)
+    shift = use(put=((0x10, tug),), handed=(call("tug_release", count, own=True, at=0x30),))
+    uses = {"tug_release": release, "tug_shift": shift}
+    assert given_before(uses) == (GivenTwice("tug_release", "tug_shift"),)
+    other = use(put=((0x10, tug),), handed=(call("tug_release", ARGUMENT, own=True, at=0x30),))
+    assert given_before({"tug_release": release, "tug_shift": other}) == ()
+
+
+def test_a_helper_s_helper_counts() -> None:
+    tug = Value("loaded", 0x10, ARGUMENT)
+    uses = {
+        "quay_put": use(put=((4, ARGUMENT),)),
+        "tug_free": use(handed=(call("quay_put", tug, own=True),)),
+        "shift": use(put=((0x10, tug),), handed=(call("tug_free", ARGUMENT, own=True, at=0x30),)),
+    }
+    assert given_before(uses) == (GivenTwice("tug_free", "shift"),)

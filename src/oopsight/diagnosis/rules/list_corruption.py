@@ -22,7 +22,10 @@ How it is decided
     queue or lock again whose head is empty while an entry leads to it. Where neighbours do not
     agree, who changes lists and takes no lock, as others of the module do, comes first. So does who
     sets up work items that are there already, where a worker took one off a queue that by its own
-    state is on none.
+    state is on none; and who has a timer set up that may be pending, where the poison is in one. Of
+    other lists (packets, hash chains) the store of a deletion that goes by a NULL link tells: if a
+    list led to that entry, first comes who moves all entries away and leaves a head leading to
+    them, who changes lists without the others' lock, who only adds; else who took it off.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
@@ -58,10 +61,12 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.doers import copiers
 from oopsight.diagnosis.never_set_up import never_set_up, should_have_set_up
+from oopsight.diagnosis.off_list import off_list_finding
 from oopsight.diagnosis.requeued import requeued_finding
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.list_report import ListReport
+from oopsight.evidence.corruption.off_list import OffList
 from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.stale_head import StaleHead
@@ -175,12 +180,16 @@ def _set_up_again(again: SetUpAgain | Missing) -> list[Culprit]:
     if isinstance(again, Missing):
         return []
     why = "sets such entries up, whether they are on a list or not"
-    if again.head:
+    if again.pending:
+        why = "has what is there set up again, whether it is pending or not"
+    elif again.head:
         why = "sets the head up, whether entries lead to it or not"
     return [Culprit(again.module, name, None, None, why) for name in again.functions]
 
 
 def _leads_to_itself(again: SetUpAgain) -> str:
+    if again.pending:
+        return f"what is at {again.entry.address} was deleted, and the kernel still comes to it"
     if again.head:
         return f"the head {again.entry.address} is that of an empty list, and an entry leads to it"
     return f"entry {again.entry.address} leads to itself, and its neighbours lead to it"
@@ -224,8 +233,11 @@ def list_corruption(
     head: EmptyHead | Missing,
     requeued: RequeuedWork | Missing,
     stale: StaleHead | Missing,
+    off: OffList | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
+    if isinstance(off, OffList):
+        return off_list_finding(fault, backtrace, flow, off, modules)
     if isinstance(requeued, RequeuedWork):
         return requeued_finding(fault, requeued, modules)
     poisoned = (
@@ -237,6 +249,11 @@ def list_corruption(
     steps, meaning, depth = _proof(fault, flow, report, head, again, twice)
     spliced = _splicers(twice, stale)
     added = [] if spliced else _adders(twice)
+    without = _without_lock(unlocked)
+    if len(added) > 1:
+        # Two that add at once leave an entry that looks as if it was on two lists.
+        names = {one.function for one in added}
+        added = merge([one for one in without if one.function in names], added)
     brought = flow_culprits(flow, backtrace, what="the entry")
     worked = frame_culprits(backtrace, "worked on the list when it was found broken")
     # Who adds what it is handed is not to blame for that.
@@ -247,7 +264,7 @@ def list_corruption(
         _wipers(report, doers),
         _head_copiers(report, doers),
         _set_up_again(again),
-        _without_lock(unlocked),
+        without,
         *((brought, worked) if twice_there else (worked, brought)),
     )
     own = any(culprit.module for culprit in culprits)
@@ -261,6 +278,8 @@ def list_corruption(
     if shown and (_called(culprits, backtrace) or not _alone(report, doers, culprits)):
         # Which of two deletions, or additions, is the one too many is open.
         certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
+    if isinstance(again, SetUpAgain) and again.pending:
+        certainty, of_cause = Certainty.POSSIBLE, None  # what it is in may have been freed
     if spliced:
         depth = Depth.ROOT_CAUSE
     if added:
@@ -299,6 +318,8 @@ def _proof(
     brought = flow_steps(flow) if isinstance(flow, DataFlow) else []
     if isinstance(report, Missing):
         meaning = "an entry was used after it had been deleted from its list"
+        if isinstance(again, SetUpAgain):
+            meaning = _leads_to_itself(again)
         steps += [*unset, *brought, Step(meaning, steps[0].because)]
         return steps, meaning, Depth.ROOT_CAUSE
     steps.append(Step(f"the list check reported: {report.text.text}", (report.text,)))
@@ -334,5 +355,6 @@ def _does(
         return "makes what has a list's head, or sets up such"
     if isinstance(again, SetUpAgain):
         what = "a list's head that was in use" if again.head else "an entry that was on a list"
+        what = "what was pending" if again.pending else what
         return f"can have set up {what}"
     return "worked on a list that is broken"

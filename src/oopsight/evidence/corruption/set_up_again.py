@@ -2,7 +2,8 @@
 
 The entry then leads to itself, while its neighbours still lead to it. The code tells who stores a
 place's own address there, in what it has not made itself; and of a head, as a wait queue has one,
-who has the kernel set that up, as ``init_waitqueue_head()`` does.
+who has the kernel set that up, as ``init_waitqueue_head()`` does. A timer that is set up while it
+is pending is put among the others once more: taken off in one place, it is left in another.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.code_values import into_what, within
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.known_calls import INITS
+from oopsight.evidence.modules.handing import Uses
+from oopsight.evidence.modules.known_calls import PREPARES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     allocates,
@@ -32,8 +35,7 @@ from oopsight.session import Session
 _MOST = 3
 _HEAD = 16
 """Bytes of a ``struct list_head``."""
-_BEFORE_HEAD = range(8, 25, 8)
-"""Bytes of a wait queue, mutex or ``rw_semaphore`` before the list's head in it."""
+_POISON = "LIST_POISON"
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,24 @@ class SetUpAgain:
     not made, and take none off a list; first those that do so at the very place."""
     head: bool = False
     """Whether it is the head of a wait queue or lock that they set up at the very place."""
+    pending: bool = False
+    """Whether it is a timer or the like that they set up there, and was deleted, but is still among
+    others."""
 
 
 def collect(
-    session: Session, report: ListReport, modules: Modules, backtrace: Backtrace | Missing
+    session: Session,
+    report: ListReport | Missing,
+    flow: DataFlow | Missing,
+    modules: Modules,
+    backtrace: Backtrace | Missing,
 ) -> SetUpAgain | Missing:
     """Look at the neighbour that was found wrong, and at the code of its module."""
     from drgn import FaultError
 
     none = Missing(Why.NOT_APPLICABLE, "no entry of the list leads to itself")
+    if isinstance(report, Missing):
+        return _pending(session, flow, modules, backtrace) or none
     role = (report.field or "").partition("->")[0]
     entry, was = report.entry(role), report.entry("was")
     if entry is None or was is None or entry.owner.address != was.owner.address:
@@ -78,6 +89,21 @@ def collect(
     return SetUpAgain(entry.owner, pointer, name, heads or entries, head=bool(heads))
 
 
+def _pending(
+    session: Session, flow: DataFlow | Missing, modules: Modules, backtrace: Backtrace | Missing
+) -> SetUpAgain | None:
+    """A timer or the like that has the poison of a deletion, to which others still lead."""
+    way = flow.first if isinstance(flow, DataFlow) else None
+    poison = isinstance(flow, DataFlow) and flow.bad is not None and _POISON in flow.bad.detail
+    if way is None or not poison or way.held_in is None or way.end is None:
+        return None
+    name, memory = _whose(way.held_in, modules, backtrace), way.end.memory
+    heads = setting_up(session, modules, name, way.held_in)[0] if name is not None else ()
+    if name is None or memory is None or not heads:
+        return None
+    return SetUpAgain(way.held_in, memory, name, heads, pending=True)
+
+
 def _whose(owner: Owner, modules: Modules, backtrace: Backtrace | Missing) -> str | None:
     """The module that an entry belongs to, or else the first on the crash path."""
     frames = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
@@ -94,8 +120,18 @@ def setting_up(
     module = next(one for one in modules.loaded if one.name == name)
     reader = SessionReader(session)
     code = inner_functions(session, module, reader)
-    uses = uses_of(reader, code)
     place = int(owner.address) if owner.kind == "module" else owner.offset
+    return set_again(uses_of(reader, code), code, place)
+
+
+def set_again(
+    uses: Uses, code: list[ModuleFunction], place: int | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of some functions those that set up a member or an entry in what has been there before.
+
+    :param place: offset in the object, which is not new to the function; of a variable its address
+    :return: who has the kernel set up what is at the place, and who stores its own address
+    """
     makers = named(one for one in code if allocates(one))
     heads = tuple(
         function
@@ -122,15 +158,11 @@ def _only_for(function: str, makers: tuple[str, ...], code: list[ModuleFunction]
 
 
 def _has_set_up(use: FieldUse, place: int | None) -> bool:
-    """Whether a function has the kernel set up what has its list's head at a place.
-
-    :param place: offset in the object, which is not new to the function; of a variable its address
-    """
+    """Whether a function has the kernel set up what has an entry, or a list's head, at a place."""
     for call in use.handed:
-        if place is None or call.own or not INITS.match(call.name.lstrip("_")):
-            continue
+        size = 0 if call.own else PREPARES.get(call.name, 0)
         root, distance = within(call.arguments[0])
         begin = distance + (root.number if root.kind == "number" else 0)
-        if into_what(root) is None and place - begin in _BEFORE_HEAD:
+        if place is not None and into_what(root) is None and 0 <= place - begin < size:
             return True
     return False

@@ -19,9 +19,9 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.calls_always import calls_always
 from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.known_calls import LIST_ADDS
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
-    LIST_ADDS,
     adds_to_lists,
     allocates,
     inner_functions,

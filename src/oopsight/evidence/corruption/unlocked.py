@@ -20,6 +20,7 @@ from oopsight.evidence.modules.module_roles import (
     takes_off_lists,
 )
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _DEEPEST = 4
@@ -49,8 +50,18 @@ def collect(
         return none
     head = _head(session, report, modules)
     found = unlocked(session, module, head)
-    # Where few take a lock, the others are in the right: something else keeps them apart.
-    return found if 0 < len(found.functions) < len(found.locked) else none
+    return found if _few(found) else none
+
+
+def _few(found: Unlocked) -> bool:
+    """Whether most take a lock: where few do, something else keeps the others apart."""
+    return 0 < len(found.functions) < len(found.locked)
+
+
+def unlocked_among(names: set[str], code: list[ModuleFunction]) -> tuple[str, ...]:
+    """Of functions that change lists those that take no lock, if most do."""
+    found = _by_lock("", [one for one in code if base_name(one.name) in names], code)
+    return found.functions if _few(found) else ()
 
 
 def _head(session: Session, report: ListReport, modules: Modules) -> int | None:
@@ -72,12 +83,17 @@ def unlocked(session: Session, module: Module, head: int | None) -> Unlocked:
     """
     code = inner_functions(session, module)
     changing = [one for one in code if adds_to_lists(one) or takes_off_lists(one)]
+    begin, end = whole_variable(session, head) if head is not None else (0, 0)
+    found = _by_lock(module.name, changing, code)
+    there = [f for f in changing if any(begin <= at < end for at in f.refers)]
+    near = tuple(name for name in found.functions if name in named(there))
+    return Unlocked(module.name, near or found.functions, found.locked)
+
+
+def _by_lock(module: str, changing: list[ModuleFunction], code: list[ModuleFunction]) -> Unlocked:
     known: dict[tuple[str, int], bool] = {}
     locked = [one for one in changing if _under_lock(one, code, _DEEPEST, known)]
-    without = [one for one in changing if one not in locked]
-    begin, end = whole_variable(session, head) if head is not None else (0, 0)
-    without = [f for f in without if any(begin <= at < end for at in f.refers)] or without
-    return Unlocked(module.name, named(without), named(locked))
+    return Unlocked(module, named(one for one in changing if one not in locked), named(locked))
 
 
 def _under_lock(

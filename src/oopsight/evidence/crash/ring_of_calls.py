@@ -19,7 +19,7 @@ from oopsight.evidence.crash.repeated_calls import Repeated, repeated
 from oopsight.evidence.hangs.loop_state import shape
 from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.stacks import StackReader
-from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.kernel.code_locks import Function

@@ -21,13 +21,9 @@ from oopsight.evidence.hangs.stacks import Call, StackReader, register
 from oopsight.evidence.hangs.unset_ends import Unset, leaving_unset
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.doers import wiping
+from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import machine_code
-from oopsight.evidence.modules.module_roles import (
-    ALLOCATES,
-    allocates,
-    inner_functions,
-    start_and_end,
-)
+from oopsight.evidence.modules.module_roles import allocates, inner_functions, start_and_end
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.calling_convention import ARGUMENTS

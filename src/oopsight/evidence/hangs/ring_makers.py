@@ -19,7 +19,8 @@ from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
 from oopsight.evidence.modules.code_uses import uses_of
-from oopsight.evidence.modules.module_roles import ALLOCATES, inner_functions
+from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.splicing import splicing
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer

@@ -14,6 +14,7 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.overrun_writers import able_to_overrun, writing_modules
+from oopsight.evidence.corruption.set_up_again import set_again
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.task import CrashedTask
@@ -27,9 +28,9 @@ from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.handing import giving_up, waiting
 from oopsight.evidence.modules.inlined import inlined_callers
+from oopsight.evidence.modules.known_calls import FREES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
-    FREES,
     freers,
     givers_back,
     holding_variables,
@@ -85,6 +86,9 @@ class ModuleUse:
     """Of :attr:`frees`, those that may have waited in vain for what they free."""
     takes_out: TakingOut | None = None
     """Who of it takes out of others' hands by what these still knew the object, and who not."""
+    sets_again: tuple[str, ...] = ()
+    """Where all take it out: who has it set up in objects that are there already. What was pending
+    then is with others twice, and is taken out once."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def collect(
     reader = SessionReader(session)
     uses = _uses(session, modules, reader, suspects, met)
     if met.question == "freed" and not uses:
-        places = _with_place(met, places_in(met.object, known_flow, listed))
+        places = _with_place(met, known_flow, places_in(met.object, known_flow, listed))
         uses = [
             ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
             for e in embedders(session, modules, reader, met.object, places)[:MOST_SUSPECT_MODULES]
@@ -179,15 +183,20 @@ def collect(
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
     if met.overrun is None:
-        places = _with_place(met, places_met(met.object, known_flow, listed))
+        places = _with_place(met, known_flow, places_met(met.object, known_flow, listed))
         uses = [_with_ends(session, modules, reader, use, met.object, places) for use in uses]
     return ObjectUsers(
         met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
     )
 
 
-def _with_place(met: InQuestion, places: tuple[int, ...]) -> tuple[int, ...]:
-    return places if met.place is None else (met.place, *places)
+def _with_place(met: InQuestion, flow: DataFlow | None, places: tuple[int, ...]) -> tuple[int, ...]:
+    """The places in the object, and the one that the kernel takes for something registered."""
+    known = met.place
+    if known is None and flow is not None and len(flow.ways) > 1 and registry_of(flow.first):
+        at = flow.ways[1].value
+        known = at - met.object.address if at is not None and at >= met.object.address else None
+    return places if known is None or known >= met.object.size else (known, *places)
 
 
 def _uses(
@@ -320,9 +329,11 @@ def _with_ends(
     others = {known.function for known in freed_sizes(uses) if not known.fits(one.size)}
     ways = CodeWays(Calls(reader, (), {}), code)
     vain = tuple(name for name in giving_up(uses) if name in use.frees)
-    return replace(
-        use, waits=waits, gives_up=vain, takes_out=taking_out(uses, places, ways, others)
-    )
+    taken = taking_out(uses, places, ways, others)
+    again: tuple[str, ...] = ()
+    if taken is not None and not taken.leaves:
+        again, _ = set_again(uses, code, taken.begin)
+    return replace(use, waits=waits, gives_up=vain, takes_out=taken, sets_again=again)
 
 
 def _with_makers(

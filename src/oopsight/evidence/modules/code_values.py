@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from oopsight.evidence.modules.known_calls import (
+    AFTER_READERS,
     FILLS,
     FREES,
     INITS,
@@ -229,7 +230,7 @@ class Reading:
             self._has_set_up()
         given = FREES.get(known.lstrip("_"))
         if given is not None:
-            self.freed.append((at, self._value(given)))
+            self.freed.append((at, self._freed(known.lstrip("_"), given)))
         if INITS.match(known.lstrip("_")):
             self._sets_up(known.lstrip("_"), self._value("rdi"))
         register = of_users(known)
@@ -257,6 +258,13 @@ class Reading:
         if size is not None and size.kind == "number":
             result = result._replace(size=size.number)
         self.registers["rax"] = result
+
+    def _freed(self, called: str, register: str) -> Value:
+        """What a call frees; what is told by a member for later is what that is in."""
+        value = self._value(register)
+        if called in AFTER_READERS and (register == "rdi" or value.kind == "number"):
+            return within(self._value("rdi"))[0]
+        return value
 
     def _has_set_up(self) -> None:
         """A call of a function of the kernel that sets up what it is given."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules.code_values import (
+    MASK,
     Handed,
     Reading,
     Value,
@@ -20,7 +21,8 @@ from oopsight.evidence.modules.code_values import (
     signed,
     within,
 )
-from oopsight.evidence.modules.stored_kinds import ALLOCATES, given, kind
+from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.stored_kinds import given, kind
 
 _LARGEST_OBJECT = 8192
 _WORD = 8
@@ -400,11 +402,13 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
 
 
 def _taken_off(reading: Reading) -> Iterator[tuple[Value, int]]:
-    """Entries whose second pointer says where the pointer to them is, to which is stored."""
-    for _, key, _, base in reading.stored:
+    """Entries whose first pointer is stored where their second says that one to them is."""
+    for _, key, value, base in reading.stored:
         if key == 0 and base is not None and base.kind == "loaded" and base.of is not None:
-            root, distance = within(base.of)
-            yield root, distance + signed(base.number) - _WORD
+            first = (base.number - _WORD) & MASK
+            if value == Value("loaded", first, base.of):
+                root, distance = within(base.of)
+                yield root, distance + signed(first)
 
 
 def _addresses_given(reading: Reading) -> Iterator[Mark]:

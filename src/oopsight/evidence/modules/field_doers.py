@@ -16,8 +16,9 @@ from oopsight.evidence.modules.code_values import within
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout
 from oopsight.evidence.modules.handing import got, leaving_at_times, putting
+from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import ALLOCATES, allocates, reaching
+from oopsight.evidence.modules.module_roles import allocates, reaching
 from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
 from oopsight.plumbing import base_name

@@ -20,7 +20,8 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.stacks import task_pointer
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.doers import Doers
-from oopsight.evidence.modules.module_roles import FREES, is_copy
+from oopsight.evidence.modules.known_calls import FREES
+from oopsight.evidence.modules.module_roles import is_copy
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, TaskPointer
 from oopsight.plumbing import base_name

@@ -8,14 +8,14 @@ caller: the way on which it does not is the odd one out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.modules.code_values import Value, within
+from oopsight.evidence.modules.code_values import Handed, Value, signed, within
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.handing import DEPTH, Uses, given_back
+from oopsight.evidence.modules.handing import DEPTH, Place, Uses, given_back
+from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership
 from oopsight.kernel.calling_convention import ARGUMENTS
@@ -65,22 +65,42 @@ def given_before(uses: Uses) -> tuple[GivenTwice, ...]:
     """
     found = []
     for caller, use in uses.items():
-        back = [(root, at) for root, far, _, at in given_back(use, uses) if not far]
+        back = {(root, at) for root, _, _, at in given_back(use, uses) if root.kind == "loaded"}
+        back = {(root, at) for root, at in back if (root.number, root.of) not in use.written}
         for call in use.handed:
             helper = uses.get(base_name(call.name)) if call.own else None
-            for key, number in _given_fields(helper) if helper is not None else ():
-                value = Value("loaded", key, call.arguments[number])
-                left = (key, value.of) not in use.written
-                if left and any(root == value and at < call.at for root, at in back):
-                    found.append(GivenTwice(base_name(call.name), caller))
+            again = {_field(call, *one) for one in _given_fields(helper, uses)} if helper else ()
+            if any(_place(root) in again and at < call.at for root, at in back):
+                found.append(GivenTwice(base_name(call.name), caller))
     return tuple(dict.fromkeys(found))
 
 
-def _given_fields(use: FieldUse) -> set[tuple[int, int]]:
-    """The fields of its arguments of which a function gives back what they hold."""
-    told = [value for _, value in (*use.freed, *use.put) if value.kind == "loaded"]
-    numbers = ((one.number, _number(one.of)) for one in told if one.of is not None)
-    return {(key, number) for key, number in numbers if number is not None}
+def _given_fields(use: FieldUse, uses: Uses) -> set[tuple[int, int]]:
+    """The fields of its arguments of which a function gives back what they hold.
+
+    How far from what argument they are.
+    """
+    return _of_arguments(root for root, *_ in given_back(use, uses, DEPTH - 1))
+
+
+def _of_arguments(held: Iterable[Value]) -> set[tuple[int, int]]:
+    """The fields of arguments that values were loaded from: how far from what argument."""
+    places = [_place(value) for value in held if value.kind == "loaded" and value.of is not None]
+    return {(far, number) for root, far in places if (number := _number(root)) is not None}
+
+
+def _place(loaded: Value) -> Place:
+    """Where a value was loaded from: in what, and how far from its beginning."""
+    if loaded.of is None:
+        return Value("number", 0), loaded.number
+    root, far = within(loaded.of)
+    return root, far + signed(loaded.number)
+
+
+def _field(call: Handed, far: int, number: int) -> Place:
+    """A field of what a call hands over, as a place of the caller's."""
+    root, distance = within(call.arguments[number])
+    return root, distance + far
 
 
 def kept_after(uses: Uses, helpers: Collection[str]) -> tuple[GivenTwice, ...]:
@@ -124,31 +144,32 @@ def _pairs(uses: Uses) -> Iterator[tuple[str, str, int | None]]:
     No number, where it is what a field of the argument holds, and the helper leaves it there.
     """
     for caller, use in uses.items():
-        back = [(root, far, at) for root, far, _, at in given_back(use, uses)]
+        back = [(root, at) for root, _, _, at in given_back(use, uses)]
         for call in use.handed:
             helper = uses.get(base_name(call.name)) if call.own else None
             name = base_name(call.name)
             for number in _own_arguments(helper, uses) if helper is not None else ():
-                value = call.arguments[number]
-                if any((root, far) == (value, 0) and at > call.at for root, far, at in back):
+                handed = within(call.arguments[number])[0]
+                if any(root == handed and at > call.at for root, at in back):
                     yield caller, name, number
-            for key, number in _fields(helper) if helper is not None else ():
-                value = Value("loaded", key, call.arguments[number])
-                if any(root == value and at > call.at for root, _, at in back):
-                    yield caller, name, None
+            again = {_field(call, *one) for one in _left_fields(helper)} if helper else ()
+            if any(
+                root.kind == "loaded" and _place(root) in again and at > call.at
+                for root, at in back
+            ):
+                yield caller, name, None
 
 
 def _own_arguments(use: FieldUse, uses: Uses) -> list[int]:
-    """Which of its arguments a function gives back, from 0 on."""
-    given = [root for root, far, *_ in given_back(use, uses, DEPTH - 1) if not far]
+    """Which of its arguments, or what they are in, a function gives back, from 0 on."""
+    given = [root for root, *_ in given_back(use, uses, DEPTH - 1)]
     return sorted({number for root in given if (number := _number(root)) is not None})
 
 
-def _fields(use: FieldUse) -> set[tuple[int, int]]:
+def _left_fields(use: FieldUse) -> set[tuple[int, int]]:
     """The fields of its arguments of which a function frees what they hold, and leaves it there."""
-    told = [(value.number, value.of) for _, value in use.freed if value.kind == "loaded"]
-    left = [(key, of) for key, of in told if of is not None and (key, of) not in use.written]
-    return {(key, number) for key, of in left if (number := _number(of)) is not None}
+    held = [value for _, value in use.freed if value.kind == "loaded"]
+    return _of_arguments(one for one in held if (one.number, one.of) not in use.written)
 
 
 def _number(value: Value) -> int | None:

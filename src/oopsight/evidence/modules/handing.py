@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from oopsight.evidence.modules.code_values import Handed, Value, within
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.plumbing import base_name
 
 DEPTH = 3

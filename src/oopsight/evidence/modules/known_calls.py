@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import re
 
+ALLOCATES = (
+    *("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup", "memdup_user"),
+    *("vmalloc", "vzalloc", "vmemdup_user", "mempool_alloc", "dma_pool_alloc"),
+    *("alloc_skb", "netdev_alloc_skb", "napi_alloc_skb"),
+)
+"""What the names of functions that allocate begin with."""
+FREES_MEMORY = {
+    **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "kvfree_sensitive"), "rdi"),
+    **dict.fromkeys(("kfree_const", "vfree_atomic", "free_percpu", "free_pages"), "rdi"),
+    **dict.fromkeys(("mempool_free", "call_rcu", "call_rcu_hurry"), "rdi"),
+    **dict.fromkeys(("kmem_cache_free", "kvfree_call_rcu", "kfree_call_rcu"), "rsi"),
+    **dict.fromkeys(("dma_pool_free", "devm_kfree"), "rsi"),
+}
+"""Functions that free what a register points to, or some part of it."""
+FREES_PACKETS = {
+    **dict.fromkeys(("kfree_skb", "kfree_skb_reason", "consume_skb", "napi_consume_skb"), "rdi"),
+    **dict.fromkeys(("kfree_skb_list", "kfree_skb_list_reason", "kfree_skb_partial"), "rdi"),
+    **dict.fromkeys(("dev_kfree_skb_any", "dev_kfree_skb_any_reason"), "rdi"),
+    **dict.fromkeys(("dev_kfree_skb_irq", "dev_kfree_skb_irq_reason"), "rdi"),
+    "sk_skb_reason_drop": "rsi",
+}
+"""The same, of socket buffers."""
 FREES = {
-    **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "free_percpu"), "rdi"),
-    **dict.fromkeys(("kfree_skb", "kfree_skb_reason", "consume_skb"), "rdi"),
+    **FREES_MEMORY,
+    **FREES_PACKETS,
     **dict.fromkeys(("destroy_workqueue", "kmem_cache_destroy", "mempool_destroy"), "rdi"),
-    **dict.fromkeys(("dma_pool_destroy", "free_netdev"), "rdi"),
-    **dict.fromkeys(("kmem_cache_free", "kvfree_call_rcu", "mempool_free"), "rsi"),
+    **dict.fromkeys(("dma_pool_destroy", "free_netdev", "usb_free_urb"), "rdi"),
+    **dict.fromkeys(("input_free_device", "release_firmware"), "rdi"),
+    "crypto_destroy_tfm": "rsi",
 }
 """Functions that free what a register points to."""
+AFTER_READERS = ("kvfree_call_rcu", "kfree_call_rcu", "call_rcu", "call_rcu_hurry")
+"""Of these, those that are told a member; the first two in Linux 6.1 how far that is."""
 # Which register tells how much.
 SIZES = {
     "kmalloc_trace": "rdx",
@@ -50,6 +75,27 @@ PUTS = re.compile(
     r"(?:_(?:device|dev|intf|page|task_struct|pid|cred|net|disk|mm|unless_\w+))?"
 )
 """Functions of the kernel that give back a reference to what they are given."""
+# Linux 6.6 has "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
+LIST_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
+LIST_DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
+LINKS = frozenset(
+    (
+        *LIST_ADDS,
+        *("skb_queue_tail", "skb_queue_head", "skb_append", "llist_add_batch", "plist_add"),
+        *("klist_add_head", "klist_add_tail", "klist_add_behind", "klist_add_before"),
+        *("list_lru_add", "list_lru_add_obj", "rb_insert_color", "timerqueue_add"),
+    )
+)
+"""Functions that put an entry into a list, queue or tree."""
+UNLINKS = frozenset(
+    (
+        *LIST_DELETES,
+        *("skb_unlink", "skb_dequeue", "skb_dequeue_tail", "llist_del_first", "plist_del"),
+        *("klist_del", "klist_remove", "list_lru_del", "list_lru_del_obj", "rb_erase"),
+        *("__rb_erase_color", "timerqueue_del"),
+    )
+)
+"""Functions that take one off."""
 FILLS = ("memset", "__memset")
 MOST_SET_UP = 2  # arguments, one of which is to be set up: netif_napi_add(dev, napi)
 

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.modules.known_calls import (
+    ALLOCATES,
+    FREES_MEMORY,
+    FREES_PACKETS,
+    LIST_ADDS,
+    LIST_DELETES,
+)
 from oopsight.evidence.modules.module_code import ModuleFunction, functions
 from oopsight.evidence.modules.modules import Module, Modules, contents
 from oopsight.evidence.modules.publishing import PUBLISHES
@@ -24,41 +31,11 @@ from oopsight.text import printable
 if TYPE_CHECKING:
     from oopsight.evidence.memory.owner import SlabObject
 
-ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "kmemdup")
-"""What the names of functions that allocate begin with."""
-# Since Linux 6.6 with "_or_report" (lib/list_debug.c); the compiler's suffixes are taken off.
-LIST_ADDS = ("__list_add_valid", "__list_add_valid_or_report")
-_LIST_DELETES = ("__list_del_entry_valid", "__list_del_entry_valid_or_report")
 _MOST_TABLES = 64
 _READ = "oopsight:functions-of-modules"
-FREES = (
-    "kfree",
-    "kmem_cache_free",
-    "kvfree",
-    "vfree",
-    "kfree_sensitive",
-    "kvfree_call_rcu",
-    "call_rcu",
-    "mempool_free",
-    "kfree_call_rcu",
-    "free_pages",
-)
 _MOVES = ("krealloc", "kvrealloc", "krealloc_node_align")
 """Functions that free memory where it lay, and may not be where it lies then."""
 _PACKETS = ("skbuff_", "skb_")  # beginnings of the names of the caches of socket buffers
-_FREES_PACKETS = (
-    "kfree_skb",
-    "kfree_skb_reason",
-    "sk_skb_reason_drop",
-    "consume_skb",
-    "dev_kfree_skb_any",
-    "dev_kfree_skb_any_reason",
-    "dev_kfree_skb_irq",
-    "dev_kfree_skb_irq_reason",
-    "napi_consume_skb",
-    "kfree_skb_list",
-    "kfree_skb_list_reason",
-)
 # Functions that free what is not theirs to call kfree() for.
 _DESTROYS = (
     "free_netdev",
@@ -257,7 +234,7 @@ def adds_to_lists(function: ModuleFunction) -> bool:
 
 def takes_off_lists(function: ModuleFunction) -> bool:
     """Whether it takes an entry off a list, where the kernel checks lists."""
-    return any(base_name(name) in _LIST_DELETES for name in function.outside)
+    return any(base_name(name) in LIST_DELETES for name in function.outside)
 
 
 def allocates(function: ModuleFunction) -> bool:
@@ -312,11 +289,13 @@ def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
 
     :param cache: the slab cache of the memory in question: packets are freed by functions of theirs
     """
-    frees: tuple[str, ...] = (*FREES, *_MOVES)
+    frees: tuple[str, ...] = (*FREES_MEMORY, *_MOVES)
     if cache.startswith(_PACKETS):
-        frees = _FREES_PACKETS
+        frees = (*FREES_PACKETS,)
     elif cache and "kmalloc" not in cache:
         # What comes from a cache of its own is not given to kfree().
-        frees = tuple(name for name in FREES if not name.startswith(("kfree", "kvfree", "vfree")))
+        frees = tuple(
+            name for name in FREES_MEMORY if not name.startswith(("kfree", "kvfree", "vfree"))
+        )
     found = named(one for one in inner if _does(one, frees))
     return found or named(one for one in inner if _does(one, _DESTROYS))

@@ -11,9 +11,8 @@ from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handed_member import Member
-from oopsight.evidence.modules.known_calls import PREPARES
+from oopsight.evidence.modules.known_calls import ALLOCATES, PREPARES
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership, plain
 from oopsight.kernel import skipped_store

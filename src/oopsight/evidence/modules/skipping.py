@@ -6,7 +6,7 @@ from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.hangs.stacks import COLD
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys, Layout
-from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership
 from oopsight.kernel import skipped_store

@@ -11,8 +11,9 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import MOST_VISITED, Function
+from oopsight.evidence.modules.known_calls import FREES_MEMORY
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import FREES, named, reaching
+from oopsight.evidence.modules.module_roles import named, reaching
 from oopsight.plumbing import base_name
 
 _ASYNCHRONOUS = (
@@ -114,7 +115,7 @@ def _passes_by(calls: Calls, one: ModuleFunction, ends: tuple[str, ...]) -> bool
     if code is None:
         return False
     stops = calling(calls, code, ends)
-    frees = calling(calls, code, FREES)
+    frees = calling(calls, code, (*FREES_MEMORY,))
     seen = {0} - stops
     work = list(seen)
     while work and len(seen) < MOST_VISITED:

@@ -6,10 +6,7 @@ Not a fact by itself: :mod:`oopsight.evidence.modules.field_code` asks it.
 from __future__ import annotations
 
 from oopsight.evidence.modules.code_values import Value, root_of
-from oopsight.evidence.modules.known_calls import of_users
-
-ALLOCATES = ("kmalloc", "kzalloc", "kmem_cache_alloc", "kvmalloc", "kcalloc", "vmalloc", "vzalloc")
-"""Beginnings of the names of what allocates."""
+from oopsight.evidence.modules.known_calls import ALLOCATES, of_users
 
 
 def given(key: int, value: Value, base: Value | None) -> bool:

@@ -13,7 +13,8 @@ from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_doers import is_new
 from oopsight.evidence.modules.field_keys import FieldKeys
-from oopsight.evidence.modules.module_roles import ALLOCATES, inner_functions
+from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import base_name
 from oopsight.session import Session

@@ -19,7 +19,7 @@ from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_values import Value, signed, within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handing import DEPTH, Done, Place, Uses, by_helpers, calls, freed
-from oopsight.evidence.modules.module_roles import ALLOCATES
+from oopsight.evidence.modules.known_calls import ALLOCATES
 
 _ENDS = re.compile(
     r"(?:^|_)(?:del|delete|destroy|cancel|remove|unregister|deregister|detach|erase|kill|shutdown"
@@ -43,7 +43,8 @@ class TakingOut:
     does: tuple[str, ...]
     """Take it out."""
     leaves: tuple[str, ...]
-    """Do not, or have a helper free it and do not; or take it out on some ways only."""
+    """Do not, or have a helper free it and do not; or take it out on some ways only. None where all
+    do take it out."""
 
 
 class Code(Protocol):
@@ -87,12 +88,13 @@ def taking_out(
     :param uses: what the module's functions do, by their names
     :param places: where in the object others still had its address
     :param others: functions that free objects of other sizes
-    :return: nothing where none of them does so with what may be this member, or all do
+    :return: nothing where none of them does so with what may be this member
     """
     frees = {name: _frees(use, uses) for name, use in uses.items() if name not in others}
     frees = {name: found for name, found in frees.items() if found}
     ends = {name: _apart(name, uses, frees) for name in frees}
     touched = {at for use in uses.values() for at in _touched(use, frees)}
+    taken: TakingOut | None = None
     for place in places:
         begin = _begin(place, ends, touched)
         if begin is None:
@@ -112,12 +114,13 @@ def taking_out(
             )
         )
         at_times = [name for name in does if _at_times(code, name, uses[name], begin)]
+        always = tuple(name for name in does if name not in at_times)
         if leaves or at_times:
             # What is new has mostly not come to be known.
             used = sorted(leaves, key=lambda name: all(_is_new(root) for root, _ in frees[name]))
-            always = tuple(name for name in does if name not in at_times)
             return TakingOut(begin, always, (*used, *at_times))
-    return None
+        taken = taken or TakingOut(begin, always, ())
+    return taken
 
 
 def leaving_what(
