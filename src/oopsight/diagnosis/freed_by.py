@@ -90,7 +90,7 @@ def not_taken_out(free: list[Culprit], users: ObjectUsers) -> tuple[list[Culprit
     does = {
         (use.module, name)
         for use in users.modules
-        if use.takes_out is not None
+        if use.takes_out is not None and use.takes_out.leaves
         for name in use.takes_out.does
     }
     guilty = {(one.module, one.function) for one in left}
