@@ -65,8 +65,8 @@ def freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
 def not_taken_out(free: list[Culprit], users: ObjectUsers) -> tuple[list[Culprit], bool]:
     """With those first who let go of an object that others still use, and whether there are any.
 
-    Who does not wait for it to its end, then who leaves with others a member of it which another
-    takes out. Those who take it out come last.
+    Who does not wait for what runs for it, or for it to its end, then who leaves with others a
+    member of it which another takes out. Those who take it out come last.
     """
     why = "frees such objects, and does not always call first what takes out a member of theirs"
     vain = "frees such objects after it may have waited for them in vain"
@@ -100,7 +100,13 @@ def not_taken_out(free: list[Culprit], users: ObjectUsers) -> tuple[list[Culprit
     first = merge(left, first) if len(left) == 1 else first
     first += [one for one in left if (one.module, one.function) not in known]
     others = sorted(free, key=lambda one: (one.module, one.function) in does)
-    return merge(first, others), bool(left)
+    hurry = "frees such objects and does not wait for the function that runs for them"
+    hasty = [
+        Culprit(use.module, name, None, None, hurry)
+        for use in users.modules
+        for name in use.hurries
+    ]
+    return merge(hasty, first, others), bool(left or hasty)
 
 
 def _as_others(why: str, names: tuple[str, ...]) -> str:

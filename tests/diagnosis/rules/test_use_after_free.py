@@ -263,6 +263,11 @@ def test_who_leaves_a_member_with_others_comes_first() -> None:
     answer = judged(flow=data_flow(way(STEP)), users=replace(freed, modules=(vain,)))
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "mod_shift"
+    hasty = replace(can, hurries=("mod_close",))
+    answer = judged(flow=data_flow(way(STEP)), users=replace(freed, modules=(hasty,)))
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "mod_close"
+    assert "does not wait for the function that runs" in answer.culprits[0].why
     # Readers are waited for.
     told = replace(can, waits=("mod_close", "mod_shift"))
     answer = judged(flow=data_flow(way(STEP)), users=replace(freed, modules=(told,)))

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.use_after_free import handler_object
-from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
+from oopsight.evidence.use_after_free.handler_object import (
+    freed_work,
+    given_away,
+    running_object,
+)
 
 ONE = made.slab_object("allocated")
 TIMER = int(ONE.address) + 16
@@ -68,3 +75,35 @@ def test_what_a_worker_was_to_run_is_no_function_any_more() -> None:
     assert freed_work(Machine().session, modules, other) is None
     operand = made.data_flow(made.way(step, held_in=held, function="process_one_work"))
     assert freed_work(Machine().session, modules, operand) is None
+
+
+MODULES = made.modules()
+RUNS = {"memcpy_orig": Role.FAULT, "measure": Role.CALLER, "process_one_work": Role.CALLER}
+
+
+def running(monkeypatch: pytest.MonkeyPatch, names: str | None, state: str, at: int) -> object:
+    trace = made.backtrace(**RUNS)
+    frames = tuple(
+        replace(f, module="drv" if f.function == "measure" else None) for f in trace.frames
+    )
+    one = replace(ONE, state=state)
+    monkeypatch.setattr(handler_object, "_remembered", lambda *_: iter([at]))
+    monkeypatch.setattr(handler_object, "_named_there", lambda *_: names)
+    monkeypatch.setattr(
+        handler_object,
+        "owner_of",
+        lambda *_: made.owner(at, "slab", slab=one if at == TIMER else None),
+    )
+    return running_object(Machine().session, MODULES, replace(trace, frames=frames), 0)
+
+
+def test_what_a_running_function_was_run_for_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = running(monkeypatch, "other", "allocated", TIMER)
+    assert isinstance(found, tuple)
+    assert found[1:] == (ONE, 16)
+    assert "process_one_work was running measure for the work item" in found[0]
+    # Free, and still as it was.
+    assert running(monkeypatch, "measure", "free", TIMER) is not None
+    assert running(monkeypatch, "measure", "allocated", TIMER) is None
+    assert running(monkeypatch, None, "allocated", TIMER) is None
+    assert running(monkeypatch, "other", "allocated", TIMER + 4096) is None

@@ -11,6 +11,7 @@ from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.use_after_free.taking_out import (
     TakingOut,
+    hurrying,
     leaving_what,
     places_met,
     taking_out,
@@ -149,3 +150,12 @@ def test_who_is_handed_a_member_finds_the_object_by_its_own_address_in_it() -> N
     # The head of an empty list says nothing of the kind.
     head = replace(connect, written=((0x28, NEW), (0x30, NEW)), pointers=((0x28, NEW), (0x30, NEW)))
     assert leaving_what("disconnect", uses | {"connect": head}, ways) == ((), "")
+
+
+def test_who_does_not_wait_for_what_runs_for_a_member() -> None:
+    hasty = use(("cancel_delayed_work", at(0x30)))
+    patient = use(("cancel_delayed_work_sync", at(0x30)))
+    other = use(("cancel_delayed_work", at(0x90)))
+    uses = {"unplug": hasty, "close": patient, "stop": other}
+    assert hurrying(uses, 0x30) == ("unplug",)
+    assert hurrying(uses, 0x30, others=("unplug",)) == ()

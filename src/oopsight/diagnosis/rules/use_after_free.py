@@ -23,7 +23,8 @@ How it is decided
     to a thread of its own, first comes what that thread ran, if it can return before it is asked
     to, then who stops such and leaves the pointer, then who started it and took no reference. Of a
     tasklet that the softirq met, and which is free or another module's by now, the lists of what is
-    scheduled tell.
+    scheduled tell; of a work item or timer whose function was running, the worker or the CPU, which
+    remember it: first comes who frees such and does not wait for that function.
     Before who freed it comes who used it after a read section of RCU in which it had got it, with
     no reference, or the helper that returns such: that is *possible* only.
     An object that its last reference freed, and of which one more was put, is left to

@@ -5,7 +5,7 @@ Not a fact by itself: :mod:`oopsight.evidence.memory.object_users` asks it.
 
 from __future__ import annotations
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.freelist_overrun import freelist_overrun
 from oopsight.evidence.corruption.head_overrun import among_others, head_overrun
@@ -16,7 +16,7 @@ from oopsight.evidence.corruption.text_behind import text_behind
 from oopsight.evidence.corruption.text_writers import letters
 from oopsight.evidence.corruption.written_over import written_over
 from oopsight.evidence.crash.backtrace import Backtrace
-from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.ways import Way
@@ -29,7 +29,7 @@ from oopsight.evidence.use_after_free.dead_workqueue import is_dead
 from oopsight.evidence.use_after_free.ended_thread import ended_thread
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
 from oopsight.evidence.use_after_free.fresh_entry import fresh_on_list
-from oopsight.evidence.use_after_free.handler_object import freed_work, given_away
+from oopsight.evidence.use_after_free.handler_object import freed_work, given_away, running_object
 from oopsight.evidence.use_after_free.reused import refilled as refilled_object
 from oopsight.evidence.use_after_free.reused import reused as reused_object
 from oopsight.evidence.use_after_free.stale_entry import stale_entry
@@ -62,6 +62,8 @@ class InQuestion:
     """The module whose it is now."""
     place: int | None = None
     """Where in it the kernel still had what a module had registered, if only that is known."""
+    running: int | None = None
+    """Where in it the timer or work item is for which a handler was running."""
     freed_by: tuple[str, ...] = ()
     """Functions of the kernel by which alone it can have been freed, where that is known."""
 
@@ -80,7 +82,26 @@ def in_question(
     fault: Fault | Missing,
     task: CrashedTask | Missing,
 ) -> InQuestion | None:
-    """Find the object that was freed or overwritten."""
+    """Find the object that was freed or overwritten; whether a handler was running for it."""
+    found = _found(session, modules, flow, report, backtrace, fault, task)
+    if found is not None and found.question == "overrun":
+        return found
+    running = _running(session, modules, backtrace, fault, task)
+    if found is None or running is None:
+        return found or running
+    same = running.object.address == found.object.address
+    return replace(found, running=running.running) if same else found
+
+
+def _found(
+    session: Session,
+    modules: Modules,
+    flow: DataFlow | None,
+    report: ListReport | None,
+    backtrace: Backtrace | Missing,
+    fault: Fault | Missing,
+    task: CrashedTask | Missing,
+) -> InQuestion | None:
     reused = given_away(session, flow) or read_while_free(session, flow)
     if reused is not None:
         return InQuestion("reused", *reused)
@@ -115,6 +136,26 @@ def in_question(
         or _by_place(session, modules, flow)
         or _unmade(session, modules, flow, backtrace)
     )
+
+
+def _running(
+    session: Session,
+    modules: Modules,
+    backtrace: Backtrace | Missing,
+    fault: Fault | Missing,
+    task: CrashedTask | Missing,
+) -> InQuestion | None:
+    """The object of the handler that is running, gone from under it."""
+    if isinstance(backtrace, Missing) or isinstance(fault, Missing) or isinstance(task, Missing):
+        return None
+    if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION):
+        return None
+    found = running_object(session, modules, backtrace, task.cpu)
+    if found is None:
+        return None
+    role, one, place = found
+    question = "freed" if one.freed else "reused"
+    return InQuestion(question, role, one, place=place, running=place)
 
 
 def _tasklet(role: str, one: SlabObject, place: int, foreign: Anothers | None) -> InQuestion:

@@ -43,7 +43,7 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.callback_registries import registry_of
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
 from oopsight.evidence.use_after_free.frees_after import CodeWays
-from oopsight.evidence.use_after_free.taking_out import TakingOut, places_met, taking_out
+from oopsight.evidence.use_after_free.taking_out import TakingOut, hurrying, places_met, taking_out
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -84,6 +84,9 @@ class ModuleUse:
     """Of :attr:`frees`, those that first wait for readers under RCU, or for its completion."""
     gives_up: tuple[str, ...] = ()
     """Of :attr:`frees`, those that may have waited in vain for what they free."""
+    hurries: tuple[str, ...] = ()
+    """Of :attr:`frees`, those that do not wait for what runs for the object's work item or timer,
+    where that is how it was used."""
     takes_out: TakingOut | None = None
     """Who of it takes out of others' hands by what these still knew the object, and who not."""
     sets_again: tuple[str, ...] = ()
@@ -184,7 +187,7 @@ def collect(
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
     if met.overrun is None:
         places = _with_place(met, known_flow, places_met(met.object, known_flow, listed))
-        uses = [_with_ends(session, modules, reader, use, met.object, places) for use in uses]
+        uses = [_with_ends(session, modules, reader, use, met, places) for use in uses]
     return ObjectUsers(
         met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
     )
@@ -316,7 +319,7 @@ def _with_ends(
     modules: Modules,
     reader: SessionReader,
     use: ModuleUse,
-    one: SlabObject,
+    met: InQuestion,
     places: tuple[int, ...],
 ) -> ModuleUse:
     """The same, with who ends what others do with the object before it is freed."""
@@ -326,14 +329,22 @@ def _with_ends(
     code = inner_functions(session, module, reader)
     uses = uses_of(reader, code)
     waits = tuple(name for name in waiting(uses) if name in use.frees)
-    others = {known.function for known in freed_sizes(uses) if not known.fits(one.size)}
+    size = met.object.size
+    others = {known.function for known in freed_sizes(uses) if not known.fits(size)}
     ways = CodeWays(Calls(reader, (), {}), code)
     vain = tuple(name for name in giving_up(uses) if name in use.frees)
     taken = taking_out(uses, places, ways, others)
     again: tuple[str, ...] = ()
     if taken is not None and not taken.leaves:
         again, _ = set_again(uses, code, taken.begin)
-    return replace(use, waits=waits, gives_up=vain, takes_out=taken, sets_again=again)
+    return replace(
+        use,
+        waits=waits,
+        gives_up=vain,
+        hurries=hurrying(uses, met.running, others) if met.running is not None else (),
+        takes_out=taken,
+        sets_again=again,
+    )
 
 
 def _with_makers(

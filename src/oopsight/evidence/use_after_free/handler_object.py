@@ -6,7 +6,7 @@ the object still names it, unless the memory was freed and is another's now.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oopsight.errors import SymbolError
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -14,6 +14,9 @@ from oopsight.evidence.memory.owner import owner_of
 from oopsight.plumbing import base_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from oopsight.evidence.crash.backtrace import Backtrace
     from oopsight.evidence.flow.ways import Way
     from oopsight.evidence.memory.owner import SlabObject
     from oopsight.evidence.modules.modules import Modules
@@ -72,6 +75,53 @@ def freed_work(
     if slab is None or not slab.freed:
         return None
     return f"the work item at {work:#x}, whose function the worker was to run, is in it", slab
+
+
+def running_object(
+    session: Session, modules: Modules, backtrace: Backtrace, cpu: int
+) -> tuple[str, SlabObject, int] | None:
+    """What the handler that is running was run for, where it is free or names it no more.
+
+    By what the worker or the CPU's timers remember, wherever in the handler's calls the machine
+    stopped; with it, how far in the object that lies.
+    """
+    path = [frame for frame in backtrace.crash_path if not frame.inline]
+    at = next((n for n, f in enumerate(path) if base_name(f.function) in _RUNNERS), None)
+    handler = path[at - 1] if at else None
+    if at is None or handler is None or handler.module is None:
+        return None
+    runner, function = base_name(path[at].function), base_name(handler.function)
+    kind, member, what = _RUNNERS[runner]
+    for address in _remembered(session.prog, what, cpu):
+        slab = owner_of(session, modules, address).slab
+        names = _named_there(session, kind, member, address) if slab is not None else None
+        if slab is None or (names in (None, function) and not slab.freed):
+            continue
+        state = "free" if slab.freed else "not that function's any more"
+        role = f"{runner} was running {function} for the {what} at {address:#x} in it, and it is "
+        return role + state, slab, address - slab.address
+    return None
+
+
+def _remembered(prog: Any, what: str, cpu: int) -> Iterator[int]:
+    """The work item that the crashed task, a worker, carries out, or the timers that a CPU does."""
+    from drgn import FaultError, cast
+    from drgn.helpers.linux.kthread import kthread_data
+    from drgn.helpers.linux.percpu import per_cpu
+    from drgn.helpers.linux.sched import cpu_curr
+
+    try:
+        if what == "work item":
+            worker = cast("struct worker *", kthread_data(cpu_curr(prog, cpu)))
+            found = [worker.current_work.value_()] if worker else []
+        else:
+            bases = per_cpu(prog["timer_bases"], cpu)
+            found = [base.running_timer.value_() for base in bases]
+            hrtimers = per_cpu(prog["hrtimer_bases"], cpu)
+            found += [base.running.value_() for base in hrtimers.clock_base]
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return
+    yield from (address for address in found if address)
 
 
 def _handler(inner: str, way: Way) -> tuple[str, str, int] | None:

@@ -30,7 +30,17 @@ _BEGINS = re.compile(
 )
 _WITH_PARTS = re.compile(r"delayed_work|device|napi|netdev|kobject")
 """Functions that end what has parts which are set up by themselves."""
+_NO_WAIT = frozenset(
+    [
+        *("cancel_delayed_work", "cancel_work", "del_timer", "timer_delete", "timer_shutdown"),
+        *("hrtimer_try_to_cancel", "try_to_del_timer_sync", "timer_delete_sync_try"),
+        "disable_delayed_work",
+        "disable_work",
+    ]
+)
+"""Functions that take a work item or timer out, and do not wait for what runs for it."""
 _LARGEST_MEMBER = 512
+_LARGEST_TIMER = 64
 _WORD = 8
 
 
@@ -121,6 +131,25 @@ def taking_out(
             return TakingOut(begin, always, (*used, *at_times))
         taken = taken or TakingOut(begin, always, ())
     return taken
+
+
+def hurrying(uses: Uses, place: int, others: Collection[str] = ()) -> tuple[str, ...]:
+    """Who frees objects without waiting for what runs for a timer or work item in them.
+
+    :param place: where in the object that lies
+    :param others: functions that free objects of other sizes
+    """
+    frees = {
+        name: found
+        for name, use in uses.items()
+        if name not in others and (found := _frees(use, uses))
+    }
+    return tuple(
+        name
+        for name in frees
+        for begin, called in _apart(name, uses, frees).items()
+        if called in _NO_WAIT and 0 <= place - begin < _LARGEST_TIMER
+    )
 
 
 def leaving_what(
