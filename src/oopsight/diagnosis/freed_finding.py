@@ -168,6 +168,11 @@ def _summary(users: ObjectUsers, ranking: Ranking) -> str:
             f"{thing} was used after it had been freed: {users.role}. {blamed} leaves the pointer "
             "in two fields, each of which somebody frees it by."
         )
+    if ranking.second:
+        return (
+            f"{thing} was used after it had been freed: {users.role}. {blamed} takes such out of "
+            "one place and leaves the pointer in the one that it was read from."
+        )
     if ranking.certain:
         return f"{blamed} freed {thing} while it was still in use: {users.role}."
     if ranking.users_first:

@@ -83,6 +83,8 @@ class Ranking:
     """Whether somebody leaves such in two places of a table."""
     twice: bool
     """Whether somebody leaves such in two fields, each of which somebody frees it by."""
+    second: bool = False
+    """Whether somebody takes such out of one place, and leaves the pointer in another."""
     outside: bool = False
     """Whether who used it had got it in a read section, and had left that."""
 
@@ -124,9 +126,10 @@ def rank(
     counted, sharing = uncounted(hints.doers, one, free)
     left = _left_in_table(hints.copies, free)
     twice = [] if certain else _owned_twice(hints.doers, users, free)
+    second = [] if certain else _second_copies(hints.doers, users)
     if not borrowed and not kept:
         leaving = [] if certain else putters_leaving(hints.doers, one)
-        culprits = merge(sharing, left, twice, leaving, culprits)
+        culprits = merge(sharing, left, twice, leaving, second, culprits)
     outside = _out_of_section(hints.section)
     culprits = merge(outside, culprits)
     if any(freer.module not in (None, users.has_it) for freer in free):
@@ -146,6 +149,7 @@ def rank(
         shared=bool(sharing),
         left=bool(left) and not sharing,
         twice=bool(twice) and not sharing and not left,
+        second=culprits[:1] == second[:1] and bool(second),
         outside=bool(outside),
     )
 
@@ -178,6 +182,19 @@ def _owned_twice(doers: Doers | Missing, users: ObjectUsers, free: list[Culprit]
     able = {freer.function for freer in free if field is None or freer.module == field.module}
     found = owned_twice(field)
     return found if any(culprit.function in able for culprit in found) else []
+
+
+def _second_copies(doers: Doers | Missing, users: ObjectUsers) -> list[Culprit]:
+    """Who takes such objects out of one place, and leaves the pointer in the field it was in."""
+    one = users.object
+    field = doers.holding(one.address, one.end) if isinstance(doers, Doers) else None
+    if field is None:
+        return []
+    why = "takes such objects out of where {} puts them, and not of the field that it sets as well"
+    return [
+        Culprit(field.module, two.leaver, None, None, why.format(two.copier))
+        for two in field.second_copies
+    ]
 
 
 def _of_their_modules(

@@ -27,6 +27,7 @@ from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.field_doers import FieldDoers
+from oopsight.evidence.modules.second_copy import SecondCopy
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
@@ -310,6 +311,18 @@ def test_who_gives_it_back_and_uses_it_then_comes_before_the_only_function_that_
     answer = judged(backtrace=path, flow=met, users=freed, doers=replace(known, gives_back=()))
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "mod_free"
+
+
+def test_who_takes_it_out_of_one_place_only_comes_first() -> None:
+    freed = users(slab_object("free"))
+    field = FieldDoers(0, freed.object.address, "mod", (), (), (), ())
+    field = replace(field, second_copies=(SecondCopy("mod_allow", "mod_drop"),))
+    known = Doers("mod", (field,), ("mod_free",), ())
+    answer = judged(flow=data_flow(way(STEP)), users=freed, doers=known)
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits][:2] == ["mod_drop", "mod_free"]
+    assert "mod_drop [mod] takes such out of one place" in answer.summary
+    assert answer.certainty is Certainty.POSSIBLE
 
 
 def test_the_pattern_alone_names_no_freeing_function() -> None:

@@ -24,25 +24,23 @@ How it is decided
     to, then who stops such and leaves the pointer, then who started it and took no reference. Of a
     tasklet that the softirq met, and which is free or another module's by now, the lists of what is
     scheduled tell; of a work item or timer whose function was running, the worker or the CPU, which
-    remember it: first comes who frees such and does not wait for that function.
-    Before who freed it comes who used it after a read section of RCU in which it had got it, with
-    no reference, or the helper that returns such: that is *possible* only.
-    An object that its last reference freed, and of which one more was put, is left to
-    ``refcount_error``.
-    Whoever has the memory by now is not to blame, as long as somebody else can be: who
-    read it, who has such entries as the kernel took it for, or in whose object the kernel found the
-    pointer.
-    SLUB's report of a free object that was written to, and KFENCE's of an access to one, carry the
-    record of who freed it. Pages and vmalloc areas count too: a pointer that a module still keeps
-    leads to a free page, to a page that a variable of another module points to, or to where no area
-    is any more. A packet or request that the kernel alone met may be one that its driver had given
-    up, if the driver's handler can do so and answer that it has not taken it; a workqueue was
-    destroyed, if it was handed to the kernel and is none of those that this knows. So do a lock
-    that somebody waits for in a free object, and a lock or queue entry on the stack of a task that
-    is in another function now: to blame is who puts entries of its own frame on a list and can
-    return without taking them off. Of several modules, one that makes no such objects was only
-    handed it; of several functions that free, those that do not take out of an IDR or XArray what a
-    lookup or walk there gave come first.
+    remember it: first comes who frees such and does not wait for that function. Before who freed it
+    comes who used it after a read section of RCU in which it had got it, with no reference, or the
+    helper that returns such: that is *possible* only. An object that its last reference freed, and
+    of which one more was put, is left to ``refcount_error``. Whoever has the memory by now is not
+    to blame, as long as somebody else can be: who read it, who has such entries as the kernel took
+    it for, or in whose object the kernel found the pointer. SLUB's report of a free object that was
+    written to, and KFENCE's of an access to one, carry the record of who freed it. Pages and
+    vmalloc areas count too: a pointer that a module still keeps leads to a free page, to a page
+    that a variable of another module points to, or to where no area is any more. A packet or
+    request that the kernel alone met may be one that its driver had given up, if the driver's
+    handler can do so and answer that it has not taken it; a workqueue was destroyed, if it was
+    handed to the kernel and is none of those that this knows. So do a lock that somebody waits for
+    in a free object, and a lock or queue entry on the stack of a task that is in another function
+    now: to blame is who puts entries of its own frame on a list and can return without taking them
+    off. Of several modules, one that makes no such objects was only handed it; of several functions
+    that free, those that do not take out of an IDR or XArray what a lookup or walk there gave come
+    first.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is
@@ -56,18 +54,18 @@ When it is wrong
     First comes who leaves the pointer in two fields, each of which somebody frees it by, then who
     frees such objects after it may have waited in vain for their completion, then who leaves with
     others a member of theirs, by which these still knew it, where another function takes that out;
-    who waits for readers under RCU comes after those who do not. Then
-    comes who gives back a reference to what the field held and on some ways leaves the pointer
-    there, then who frees what it held and leaves it, then who frees and allocates
-    nothing; who uses it only where none stands out. Of memory that the kernel frees as a device
-    is unbound, the driver's function that is called before.
-    That an object was given to somebody else is also told by what it lacks: functions and
-    variables whose addresses all who make such objects put into them.
-    A function that stores something in what it frees is less suspect if the freed object holds
-    other bytes there, and so is one that stops the timer, work or thread that then used the object,
-    and one that frees only what had the pointer to it, and still has; of two alike comes first
-    whose bytes are there, then whose call still has its return address on some stack, or who has
-    printed something.
+    who waits for readers under RCU comes after those who do not. Then comes who gives back a
+    reference to what the field held and on some ways leaves the pointer there, then who takes such
+    objects out of another field or off a list, where it was put as well, and does not look at this
+    one, then who frees what it held and leaves it, then who frees and allocates nothing; who uses
+    it only where none stands out. Of memory that the kernel frees as a device is unbound, the
+    driver's function that is called before. That an object was given to somebody else is also told
+    by what it lacks: functions and variables whose addresses all who make such objects put into
+    them. A function that stores something in what it frees is less suspect if the freed object
+    holds other bytes there, and so is one that stops the timer, work or thread that then used the
+    object, and one that frees only what had the pointer to it, and still has; of two alike comes
+    first whose bytes are there, then whose call still has its return address on some stack, or who
+    has printed something.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds

@@ -21,6 +21,7 @@ from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, reaching
 from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
+from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
 from oopsight.plumbing import base_name
 
 _GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
@@ -85,6 +86,8 @@ class FieldDoers:
     """Of :attr:`frees`, those that leave the pointer there on some ways."""
     owned_twice: tuple[OwnedTwice, ...] = ()
     """Who has what it holds in a field of another object as well, where both are freed."""
+    second_copies: tuple[SecondCopy, ...] = ()
+    """Who takes out elsewhere what it holds, and leaves the pointer there."""
 
 
 def field_doers(
@@ -157,6 +160,7 @@ def field_doers(
         frees_only=field.freeing_only(),
         checks=field.checking(_giving_up(code)),
         owned_twice=owned_twice(uses, FieldKeys(way, uses, known)),
+        second_copies=second_copies(uses, FieldKeys(way, uses, known)),
     )
 
 

@@ -1,0 +1,67 @@
+"""Who takes an object out of one place and leaves the pointer in another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+
+from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
+
+LEAD, SLOTS, LINK = 0xA0, 0x20, 0x18
+DEVICE, CLIP = Value("argument", 1), Value("argument", 2)
+
+
+def use(**changes: Any) -> FieldUse:
+    return FieldUse(**{"frees": (), "stores": (), "counts": False, **changes})
+
+
+# It puts the clip into a free slot, and makes it the lead.
+ALLOW = use(
+    sets=frozenset([LEAD, SLOTS]),
+    pointers=((SLOTS, CLIP), (LEAD, CLIP)),
+    written=((SLOTS, DEVICE), (LEAD, DEVICE)),
+)
+DROP = use(cleared=((SLOTS, 0x40),), sets=frozenset([SLOTS]))
+SHOW = use()
+
+
+def found(**uses: FieldUse) -> tuple[SecondCopy, ...]:
+    step = made.flow_step("loaded", "show", 0x1000, "drv")
+    text = f"mov rdi, qword ptr [rdi + {LEAD:#x}]"
+    step = replace(step, instruction=replace(step.instruction, text=text))
+    way = made.way(step, value=0x1000, module="drv", ended="loaded")
+    every = {"show": SHOW, **uses}
+    return second_copies(every, FieldKeys(way, every))
+
+
+def test_who_clears_the_other_field_alone() -> None:
+    assert found(allow=ALLOW, drop=DROP) == (SecondCopy("allow", "drop"),)
+
+
+def test_who_takes_it_off_the_list_alone() -> None:
+    add = replace(ALLOW, pointers=((LEAD, CLIP),), put_in=((CLIP, LINK),))
+    assert found(add=add, remove=use(taken_off=((CLIP, LINK),))) == (SecondCopy("add", "remove"),)
+    # Off another list.
+    assert found(add=add, remove=use(taken_off=((CLIP, LINK + 16),))) == ()
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        replace(DROP, sets=frozenset([SLOTS, LEAD])),
+        replace(DROP, checks=frozenset([LEAD])),
+        replace(DROP, handed=(Handed(8, "allow", own=True, arguments=()),)),
+    ],
+)
+def test_who_looks_at_the_field_as_well_leaves_nothing(drop: FieldUse) -> None:
+    assert found(allow=ALLOW, drop=drop) == ()
+
+
+def test_what_is_stored_once_has_no_second_place() -> None:
+    assert found(allow=replace(ALLOW, pointers=((LEAD, CLIP),)), drop=DROP) == ()
