@@ -310,3 +310,13 @@ def test_bottom_halves_that_are_left_off() -> None:
     found = Function(code, START, NAMES.get, preempt_count=0x100)
     (leak,) = found.leaks
     assert (leak.held.kind, leak.held.by) == ("bottom halves", "local_bh_disable")
+
+
+def test_a_lock_that_comes_with_the_last_reference() -> None:
+    # mov rbx,rsi; if (!refcount_dec_and_mutex_lock(count, lock)) return; if (failed) return; unlock
+    known = {**NAMES, START + 0x1400: "refcount_dec_and_mutex_lock"}
+    code = assemble(
+        "53 55 4889f3", "call helper", "84c0 740c 85ed 7508 4889df", "call mutex_unlock", "5d 5b c3"
+    )
+    (leak,) = Function(code, START, known.get).leaks
+    assert (leak.held.kind, leak.held.lock) == ("mutex", Expression("rsi", 0))

@@ -79,3 +79,26 @@ def test_one_of_which_the_device_was_told() -> None:
 def test_what_can_bring_one() -> None:
     rows = function("488b07 8b07 4889f8", "call helper", "c3").code.values()
     assert [brings(row) for row in rows] == [True, False, False, True, False]
+
+
+# 1: mov rbx,[r12+0x28]; test rbx,rbx; je 2f; mov rax,[rbx]; mov [r12+0x28],rax; mov [rbx],0;
+# cmp [rbx+0x10],1; je 1b; mov rdi,rbx; END; jmp 1b; 2: ret
+POPPED = "53 4989fc 498b5c2428 4885db 741f 488b03 4989442428 48c70300000000 807b1001"
+
+
+def test_the_first_of_a_chain_whose_head_leads_on_to_the_next() -> None:
+    fate = gotten(function(f"{POPPED} 74e1 4889df", END, "ebd7 5b c3"), LOAD, does)
+    assert fate is not None
+    assert fate.untied == (LOAD,)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    # cmp [rdi],0; je 1f; END; xor eax,eax; ret; 1: mov eax,9 or 0; ret
+    [("09", True), ("00", False)],
+)
+def test_who_answers_otherwise_has_told_its_caller(number: str, told: bool) -> None:
+    code = function("53 803f00 7409", END, f"31c0 5b c3 b8{number}000000 5b c3")
+    fate = given(code, "rdi", does)
+    assert fate is not None
+    assert [fate.is_told(at) for at in fate.lost] == [told]

@@ -117,7 +117,7 @@ class Awaited(NamedTuple):
         drops = _dropping(given) if given else []
         return [
             *(_leaving(self.off, one) for one in (self.off.by if self.off else ())[:_MOST_ENDERS]),
-            *(_lowering(count) if count and (count.drops or count.parks) else ()),
+            *(_lowering(count) if count and (count.drops or count.parks or count.keeps) else ()),
             *(_keeping(leak) for leak in self.leaks),
             *(_omitting(one) for one in self.silent if one.seen),
             *(skipping(one, None) for one in self.skips),
@@ -309,13 +309,16 @@ def _count_step(wait: Wait, count: CountedWait) -> Step:
 def _lowering(count: CountedWait) -> list[Culprit]:
     """Who did not take the count down, or not on every path.
 
-    One that frees what others count as they free it comes first, then one that sets it aside.
+    One that frees what others count as they free it comes first, then one that sets it aside, then
+    one that raises it and hands on nothing.
     """
     place = count.name or str(count.counter)
     not_down = f"frees entries of a list, as others do that take {place} down, and does not"
     why = f"takes {place} down, which the task waits for; it stands at {count.count}"
     aside = f"moves entries to a list that has as many as {place} counts, and leaves that alone"
+    keeps = f"raises {place}, and can return with nobody to take it down"
     named = [(name, not_down) for name in count.drops] + [(name, aside) for name in count.parks]
+    named += [(name, keeps) for name in count.keeps]
     named += [(name, why) for name in count.lowers]
     return [Culprit(count.module.name, name, None, count.name, reason) for name, reason in named]
 

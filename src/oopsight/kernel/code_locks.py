@@ -20,6 +20,7 @@ from oopsight.kernel.lock_functions import (
     ACQUIRES_UNLESS_ZERO,
     BIT_LOCK,
     BOTTOM_HALVES,
+    COUNTED,
     RELEASES,
     UNINTERRUPTIBLE,
     VARIABLES,
@@ -366,7 +367,8 @@ class Function:
             return self._wrapped(
                 wrapper(own, instruction.address, registers), instruction, state, released
             )
-        lock = self._variable(called) if called in VARIABLES else registers.get("rdi")
+        own_lock = registers.get("rsi" if COUNTED.fullmatch(called) else "rdi")
+        lock = self._variable(called) if called in VARIABLES else own_lock
         if called in RELEASES:
             return self._release(state, instruction, (RELEASES[called], lock), released)
         kind = ACQUIRES.get(called)

@@ -9,23 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from oopsight.kernel.answers import answer_in, assign_with_numbers
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import REGISTER
 from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
     Registers,
     after_call,
-    assign,
     direct_target,
-    register_of,
 )
 from oopsight.kernel.pointer_fate import FREES, RETURNS, Does
 
 _MOST_STATES = 4000
-_BYTE, _INT = 0xFF, 0xFFFFFFFF
-_RESULT = "rax"
 
 
 class _State(NamedTuple):
@@ -56,7 +52,7 @@ def gives_up_and_returns(
         leaves = instruction.mnemonic == "jmp" and not ways
         returns = leaves and does(direct_target(instruction), "") == RETURNS
         if instruction.mnemonic == "ret" or returns:
-            if given and answer(_number(registers.get(_RESULT))):
+            if given and answer(answer_in(registers)):
                 return True
             continue
         after = dict(registers)
@@ -64,7 +60,7 @@ def gives_up_and_returns(
             given = given or _gives_up(instruction, registers, value, does)
             after_call(instruction, after)
         elif not instruction.mnemonic.startswith("j"):
-            _step(instruction, after)
+            assign_with_numbers(instruction, after)
         waiting += [(there, given, after) for there in ways]
     return False
 
@@ -79,23 +75,3 @@ def _gives_up(
 ) -> bool:
     target = direct_target(instruction)
     return any(registers.get(name) == value and does(target, name) == FREES for name in ARGUMENTS)
-
-
-def _step(instruction: Instruction, registers: Registers) -> None:
-    """The same as of any instruction, and what one leaves of numbers in the lower halves."""
-    operands = instruction.operands
-    names = [register_of(one.reg) for one in operands if one.type == REGISTER]
-    source = registers.get(names[-1] or "") if len(names) == 2 == len(operands) else None
-    assign(instruction, registers)
-    if source is None and not (len(names) == 2 and names[0] == names[1]):
-        return
-    if instruction.mnemonic == "xor" and names[0] == names[1] and names[0] is not None:
-        registers[names[0]] = Expression("", 0)
-    elif instruction.mnemonic in ("mov", "movzx") and source is not None and not source.base:
-        mask = {1: _BYTE, 4: _INT}.get(operands[1].size)
-        if mask is not None and names[0] is not None and operands[0].size >= 4:
-            registers[names[0]] = Expression("", source.offset & mask)
-
-
-def _number(value: Expression | None) -> int | None:
-    return None if value is None or value.base else value.offset & _INT

@@ -1,7 +1,7 @@
 """Which entries a function links into chains, and whether it has taken them out before. x86-64.
 
-The code is read in the order of its addresses, which is not every way through it: it serves to put
-suspects in order.
+The code is read in the order of its addresses, behind a return as it was where a jump leads there,
+which is not every way through it: it serves to put suspects in order.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ from oopsight.kernel.machine_code import (
     register_of,
     result_of,
     stored,
+    writes_memory,
 )
 
 _WORD = 8
+_ENDS = ("jmp", "ret", "int3", "ud2")
+"""What lies behind them is only come to by a jump."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class Store(NamedTuple):
 
     at: int
     place: Expression | None
+    """Of an element of an array, that of the first."""
     value: Expression
+    size: int = _WORD
 
 
 class Pass(NamedTuple):
@@ -70,18 +75,26 @@ class Reading:
 
     def __init__(self, function: Function, name_of: Callable[[int], str | None]) -> None:
         self.stores: list[Store] = []
+        self.others: list[Store] = []
+        """The same of less than a word, or into an array."""
         self.passes: list[Pass] = []
         self.results: dict[str, str] = {}
         """By what the values are called that calls return: who returned it."""
         self.used: dict[str, set[tuple[int, int]]] = {}
         """By the pointer: offsets and sizes of what it reads and writes through it."""
         self.compared: list[frozenset[Expression]] = []
-        """Pointers that it compares with each other."""
+        """Pointers, and numbers, that it compares with each other."""
         self._name_of = name_of
         self._registers: Registers = {r: Expression(r, 0) for r in ARGUMENTS}
         self._registers["rsp"] = Expression(FRAME, 0)
+        self._come: dict[int, Registers] = {}
+        """By where a jump leads that was met before: what registers hold there."""
+        ended = False
         for row in function.code.values():
+            if ended and row.address in self._come:
+                self._registers = self._come[row.address]
             self._step(row)
+            ended = row.mnemonic in _ENDS
 
     def _step(self, row: Instruction) -> None:
         registers = self._registers
@@ -95,20 +108,43 @@ class Reading:
             return
         self._note(row)
         value = stored(row, registers)
+        place = memory_place(row, registers)
         if value is not None:
-            self.stores.append(Store(row.address, memory_place(row, registers), value))
+            self.stores.append(Store(row.address, place, value))
+        if (value is None or place is None) and row.mnemonic == "mov" and writes_memory(row):
+            self._note_other(row)
         if row.mnemonic.startswith("j"):
+            target = direct_target(row)
+            if target is not None:
+                self._come.setdefault(target, dict(registers))
             return
         assign(row, registers)
         for register in row.written:
             registers.setdefault(register, Expression(f"made at {row.address:#x}", 0))
 
+    def _note_other(self, row: Instruction) -> None:
+        """Remember a store of less than a word, or into an array."""
+        to, source = row.operands
+        value = self._registers.get(register_of(source.reg) or "")
+        place = memory_place(row, self._registers) or self._element(row)
+        if source.type == REGISTER and value is not None and place is not None:
+            self.others.append(Store(row.address, place, value, to.size))
+
+    def _element(self, row: Instruction) -> Expression | None:
+        """The address of the first element of the array that an instruction accesses one of."""
+        memory = next((one.mem for one in row.operands if one.type == MEMORY), None)
+        if memory is None or not memory.indexed or memory.segment:
+            return None
+        base = self._registers.get(register_of(memory.base) or "")
+        return base.plus(memory.disp) if base is not None else None
+
     def _note(self, row: Instruction) -> None:
         """Remember what an instruction accesses, or compares."""
         place, size = memory_place(row, self._registers), accessed_size(row)
+        place = place or (self._element(row) if size is not None else None)
         if place is not None and size is not None and place.base != FRAME:
             self.used.setdefault(place.base, set()).add((place.offset, size))
-        if row.mnemonic == "cmp" and row.operands[0].size == _WORD:
+        if row.mnemonic == "cmp" and row.operands[0].size >= _WORD // 2:
             both = [_operand(row, one, self._registers) for one in row.operands]
             if None not in both:
                 self.compared.append(frozenset(one for one in both if one is not None))
@@ -132,7 +168,7 @@ def linked(
     reading = Reading(function, name_of)
     put: dict[str, list[Store]] = {}
     for one in reading.stores:
-        _, place, value = one
+        _, place, value, _ = one
         # Where the loop has the nodes themselves, they may lie anywhere in their objects.
         if (
             not value.base
@@ -171,7 +207,7 @@ def links_with_itself(
     reading = Reading(function, name_of)
     out = {one.entry for one in reading.passes if one.called.startswith(unlinks)}
     return any(
-        value in out and place == value.plus(link.field) for _, place, value in reading.stores
+        value in out and place == value.plus(link.field) for _, place, value, _ in reading.stores
     )
 
 
@@ -179,7 +215,7 @@ def _points_on(stores: Iterable[Store], field: Expression) -> bool:
     """Whether another entry, not the end of a chain, is put into a field."""
     return any(
         place == field and value != Expression("", 0) and value.base != field.base
-        for _, place, value in stores
+        for _, place, value, _ in stores
     )
 
 
@@ -204,7 +240,7 @@ def _taken_out(stores: Iterable[Store], base: str, before: int) -> bool:
     """Whether one neighbour of an entry is put into another."""
     return any(
         place is not None and at < before and _neighbours(place, value) == base
-        for at, place, value in stores
+        for at, place, value, _ in stores
     )
 
 

@@ -148,3 +148,11 @@ def test_whom_the_kernel_had_called_before_its_check_comes_first() -> None:
     # A module on the stack is nearer.
     found = decided(TRAP, DRIVER, BUG, ABSENT, ABSENT, before=before)
     assert [one.function for one in found.culprits] == ["append", "export"]
+
+
+def test_who_leaves_on_what_the_modules_own_check_finds_on() -> None:
+    switches = UnevenSwitches("tank", "add_timer", ("set_interval",))
+    own = trace(skb_panic="tank", append="tank")
+    found = decided(TRAP, own, BUG, ABSENT, ABSENT, switches=switches)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "set_interval"

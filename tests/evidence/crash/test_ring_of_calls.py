@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from handmade_code import NAMES, START, function
+from handmade_code import NAMES, START, function, linked
 from handmade_facts import frame
 
 from oopsight.cheap import replace
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.repeated_calls import Repeated, repeated
-from oopsight.evidence.crash.ring_of_calls import Ring, Setter, rings_on, setters
+from oopsight.evidence.crash.ring_links import Ring
+from oopsight.evidence.crash.ring_of_calls import Setter, rings_on, setters
 from oopsight.kernel.code_locks import Function
 
 STACK = 0xFFFFC90000001000
@@ -99,6 +100,22 @@ def test_who_links_an_entry_into_anothers_list() -> None:
     found = setters({"move": function(LISTED)}, children, [{(0x10, 8), (0x20, 4)}], NAMES.get)
     assert found == [Setter("move", compares=True)]
     assert not setters({"move": function(LISTED)}, RING, KINDS, NAMES.get)
+
+
+def test_who_puts_the_number_of_another_into_an_array() -> None:
+    # if (part == part_of) return; part_of->includes[part_of->count] = id
+    code = {"include": function("4839f7 7407 8b4704 89548708 c3")}
+    ring = Ring(CLOCKS, 8, (), size=4)
+    kinds = [{(4, 4), (8, 4)}]
+    assert setters(code, ring, kinds, NAMES.get) == [Setter("include", compares=True)]
+    assert setters(code, ring._replace(field=0x18), kinds, NAMES.get) == []
+
+
+def test_who_looks_before_it_calls_the_one_that_sets_the_link() -> None:
+    starts = {"set": START, "adopt": START + 0x40}
+    code = linked(starts, set=PLAIN, adopt="4839f7 7405; call set; c3")
+    found = setters(code, RING, KINDS, NAMES.get)
+    assert found == [Setter("set", compares=False), Setter("adopt", compares=True)]
 
 
 def test_who_goes_along_the_chain_before_comes_last() -> None:

@@ -12,7 +12,7 @@ from oopsight.evidence.hangs.missed_wake import Change, Waking, by_waking
 from oopsight.evidence.hangs.waiting import Lock, Wait
 from oopsight.evidence.modules.modules import Module
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.machine_code import Expression
+from oopsight.kernel.machine_code import MASK, Expression
 
 WORD = 0xFFFF888000001018
 MODULE = Module("drv", Address(START), ((Address(START), Address(START + 0x4000)),), "O")
@@ -51,9 +51,9 @@ def test_a_handler_is_given_a_member_of_the_object() -> None:
     # lock and byte ptr [rdi - 8], 0xfe, of a timer 8 bytes behind the word
     handler = function("f08067f8fe", "c3")
     assert not list(cleared_by(handler, bit(0)))
-    assert list(cleared_by(handler, bit(0, handlers={START: (0x20,)})))
-    assert not list(cleared_by(handler, bit(0, handlers={START: (0x60,)})))
-    assert not list(cleared_by(handler, bit(0, handlers={START + 0x100: (0x20,)})))
+    assert list(cleared_by(handler, bit(0, handlers={START: frozenset((-8 & MASK,))})))
+    assert not list(cleared_by(handler, bit(0, handlers={START: frozenset((8,))})))
+    assert not list(cleared_by(handler, bit(0, handlers={START + 0x100: frozenset((-8 & MASK,))})))
 
 
 def test_what_is_not_known_to_clear_it() -> None:

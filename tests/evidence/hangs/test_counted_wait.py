@@ -7,10 +7,12 @@ from typing import Any, cast
 import handmade_facts as made
 import pytest
 from handmade_code import function
+from handmade_driver import DRIVER, MODULES, Driver
 
-from oopsight.evidence.hangs import counted_wait
+from oopsight.evidence.hangs import counted_wait, module_functions
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.counted_wait import _dropping, _taken_down
+from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.kernel.machine_code import Expression
@@ -63,3 +65,20 @@ def test_who_frees_as_those_do_that_count_and_does_not_count(
     monkeypatch.setattr(counted_wait, "uses_of", lambda *_: uses)
     module = made.module("feed", 0xFFFFFFFFC0400000, 0xFFFFFFFFC0410000, "O")
     assert _dropping(cast("Any", None), module, ("feed_done",)) == dropping
+
+
+# lock inc [rdi+0x38]; if (rsi) return; mod_timer(); ret
+SEND = ("f0ff4738 4885f6 7405", "call mod_timer", "c3")
+# The same, and lock dec [rdi+0x38] before it returns early.
+CAREFUL = ("f0ff4738 4885f6 7406", "call mod_timer", "c3 f0ff4f38 c3")
+
+
+@pytest.mark.parametrize(("code", "kept"), [(SEND, ["send"]), (CAREFUL, [])])
+def test_who_raises_it_and_hands_on_on_some_ways_only(
+    monkeypatch: pytest.MonkeyPatch, code: tuple[str, ...], kept: list[str]
+) -> None:
+    monkeypatch.setattr(module_functions, "start_and_end", lambda *_: set())
+    driver = Driver(send=code)
+    count = NumberAt(0x1050, Expression("rdi", 0x38), 0x18)
+    reader = StackReader(driver.session, MODULES)
+    assert list(counted_wait._keeping(driver.session, reader, DRIVER, count)) == kept

@@ -35,6 +35,10 @@ CODE = {
         "ebe0 5b c3",
     ),
     "done": (END, "c3"),
+    # cmp [rsi],0; je 1f; mov rdi,rsi; jmp END; 1: ret
+    "store": ("803e00 7408 4889f7", "jmp mutex_unlock", "c3"),
+    # mov rax,[rsi]; cmp [rax],0; je 1f; mov [rdi+0x18],rax; 1: xor eax,eax; ret
+    "queue_some": ("488b06 803800 7404 48894718 31c0 c3",),
 }
 
 
@@ -64,6 +68,16 @@ def test_one_that_ends_requests_and_skips_some(monkeypatch: pytest.MonkeyPatch) 
         ("work", "work+0x4", True)
     ]
     assert (one.enders, one.hands_on, one.keeps_one) == (("work",), True, False)
+
+
+@pytest.mark.parametrize(
+    ("functions", "found"), [(("queue", "store"), "store"), (("queue_some", "done"), "queue_some")]
+)
+def test_one_that_is_handed_them(
+    functions: tuple[str, ...], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = driver(monkeypatch, *functions)
+    assert [lost.function for lost in one.losers] == [found]
 
 
 @pytest.mark.parametrize(

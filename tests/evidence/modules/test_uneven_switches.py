@@ -130,3 +130,25 @@ def test_who_never_switches_off(
     one = collect(machine.session, TRAP, replace(trace, frames=frames), MODULES)
     assert isinstance(one, UnevenSwitches) is found
     assert not found or one.functions == (caller,)
+
+
+def test_a_check_of_the_function_that_switches_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Search:
+        def __init__(self, *of: Any) -> None:
+            assert of[2] == "timer"
+
+        def partly(self) -> tuple[str, ...]:
+            return ()
+
+        def uneven(self) -> tuple[str, ...]:
+            return ("set_interval",)
+
+    start = ModuleFunction(
+        "start", 0xFFFFFFFFC0400000, frozenset({"add_timer"}), frozenset(), copies=False
+    )
+    monkeypatch.setattr(tested, "Search", Search)
+    monkeypatch.setattr(tested, "inner_functions", lambda *_: [start])
+    trace = made.backtrace(start=Role.FAULT, open=Role.CALLER)
+    frames = tuple(replace(one, module="bus") for one in trace.frames)
+    found = collect(Machine().session, TRAP, replace(trace, frames=frames), MODULES)
+    assert found == UnevenSwitches("bus", "add_timer", ("set_interval",))

@@ -22,11 +22,11 @@ When it is wrong
     compared was read from memory to which other functions of the module write, these come first;
     last of them who moves it only in the direction that mends what the check found. Of a timer that
     the kernel's check finds without a function those come first who make such an object and do not
-    set the timer up. Where it finds on already what it is to switch on, as NAPI, those come first
-    who switch it on always and have switched it off on some ways only, or have a helper do so that
-    switches it off on some ways only, which comes first; else who had it switched on by a helper
-    and never switches it off, where others that call the helper do. A rule that finds how it was
-    damaged goes before this one.
+    set the timer up. Where it finds on already what it is to switch on, as NAPI, or a module's own
+    check what that goes on to switch on, as a timer, those come first who switch it on always and
+    have switched it off on some ways only, or have a helper do so that switches it off on some ways
+    only, which comes first; else who had it switched on by a helper and never switches it off,
+    where others that call the helper do. A rule that finds how it was damaged goes before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
@@ -131,9 +131,9 @@ def bug_on(
     if state is not None:
         steps.append(state_step(state))
         found = state_culprits(state, found, prints)
-    if innocent:
-        if isinstance(warned, WarnedObject) and warned.module == blamed[0].module:
-            found = set_up_by(warned, found)
+    if innocent and isinstance(warned, WarnedObject) and warned.module == blamed[0].module:
+        found = set_up_by(warned, found)
+    if not asked:
         found = switched_by(switches, found)
     if blamed[0].module is None:
         told, found = called_before(before, found, (fault.frame,))

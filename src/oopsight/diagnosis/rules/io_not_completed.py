@@ -16,8 +16,10 @@ How it is decided
     before the one that takes it; before these, where the last of several parts ends it, one that
     counts the parts and on some way hands out fewer.
 
-    Of a driver from outside the kernel's tree the code is read. A function that ends requests, but
-    on one way neither ends nor keeps one that it has taken off a list, comes first. Where the
+    Of a driver from outside the kernel's tree the code is read. A function that ends requests, or
+    bios, but on one way neither ends nor keeps one that it has taken off a list, comes first; then
+    one that was handed it, and the one that takes them from the kernel, if it answers the same as
+    where it ends or keeps them. Where the
     function that is handed requests ends none itself and none such is found, the verdict is only
     *possible*: the only one that ends them comes first, unless the request is on a list still, or
     is kept where there is room for but one; with several in flight that is what happened.
@@ -65,6 +67,7 @@ class _Code(NamedTuple):
 
     ways: UnendedIos
     parts: SkippedParts
+    lost: LostRequests
 
 
 def io_not_completed(
@@ -94,9 +97,10 @@ def io_not_completed(
     told = _Code(
         unended if isinstance(unended, UnendedIos) else UnendedIos(()),
         parts if isinstance(parts, SkippedParts) else SkippedParts(()),
+        lost if isinstance(lost, LostRequests) else LostRequests(()),
     )
     if waiting and late:
-        return _found(late, waiting, waits, modules, told, lost)
+        return _found(late, waiting, waits, modules, told)
     disks = [one for one in io.bio_disks if any(one.task == wait.task for wait in waiting)]
     if not disks:
         return Clear("no request that somebody waits for is in flight for long")
@@ -107,6 +111,8 @@ def _of_bios(disk: BioDisk, waiting: list[Wait], waits: Waits, told: _Code) -> F
     """Of a disk without requests: what its driver was handed is known by who waits."""
     first = next(wait for wait in waiting if wait.task == disk.task)
     behind = victims_step(waits.victims, {first.task.address})
+    code = told.lost.of(disk.driver)
+    losers = code.losers[:_MOST_LOSERS] if code is not None else ()
     return Finding(
         title=f"{disk.disk}: {disk.driver} has not ended what {who(first)} waits for",
         summary=f"{who(first)} waits for I/O of {disk.disk}; {disk.driver} takes its bios.",
@@ -115,12 +121,15 @@ def _of_bios(disk: BioDisk, waiting: list[Wait], waits: Waits, told: _Code) -> F
         chain=(
             waits_step(first),
             Step(f"{disk.disk} hands its bios to {disk.function} [{disk.driver}]", disk.because),
+            *(_loses(code, one) for one in losers if code is not None),
             *_unended_steps(disk.driver, told),
             *((behind,) if behind else ()),
         ),
-        culprits=(
-            *_unending(disk.driver, told, disk.disk),
-            Culprit(disk.driver, disk.function, None, disk.disk, "is handed its bios"),
+        culprits=distinct(
+            [
+                *_losing(losers, _unending(disk.driver, told, disk.disk), disk),
+                Culprit(disk.driver, disk.function, None, disk.disk, "is handed its bios"),
+            ]
         ),
         advice=(f"Find out on which way {disk.driver} does not call bio_endio().",),
         refines=(*_GENERAL, *_LOCKS) if _explains(waits) else _GENERAL,
@@ -151,7 +160,6 @@ def _found(
     waits: Waits,
     modules: Modules | Missing,
     told: _Code,
-    lost: LostRequests | Missing,
 ) -> Finding:
     # A disk that is a file on another one is innocent: its own worker waits for the other.
     lowest = [r for r in late if not _passes_on(r, late, waits)] or late
@@ -162,7 +170,7 @@ def _found(
     first = next((w for w in waiting if w.task.address in tasks), waiting[0])
     driver = request.driver or "the kernel's own driver"
     foreign = _foreign(request, modules)
-    code = lost.of(request.driver) if foreign and isinstance(lost, LostRequests) else None
+    code = told.lost.of(request.driver) if foreign else None
     # One that takes requests off a list has not lost those that are on it.
     losers = code.losers[:_MOST_LOSERS] if code is not None and not request.listed else ()
     count = f"{len(same)} request{'s' * (len(same) != 1)}"
@@ -231,12 +239,7 @@ def _culprits(
     count = f"{len(same)} request{'s' * (len(same) != 1)}"
     why = f"was handed {count} of {request.disk} and has not completed {_them(same)}"
     taking = Culprit(request.driver, request.function, None, thing, why)
-    found = [
-        Culprit(request.driver, one.function, None, thing, f"can lose a request at {one.at}")
-        for one in losers
-    ]
-    loose = not any(one.untied for one in losers)
-    found = [*losing, *found] if loose else [*found, *losing]
+    found = _losing(losers, losing, request)
     others = code.enders if code is not None and code.hands_on and not found else ()
     ending = [
         Culprit(request.driver, name, None, thing, "ends requests, and has not ended this one")
@@ -246,11 +249,22 @@ def _culprits(
     return distinct([*found, *([taking, *ending] if first else [*ending, taking])])
 
 
+def _losing(
+    losers: tuple[LostRequest, ...], losing: list[Culprit], of: Request | BioDisk
+) -> list[Culprit]:
+    """First who has taken one off a list, last who only may have."""
+    found = [
+        Culprit(of.driver, one.function, None, of.disk, f"can lose what it has at {one.at}")
+        for one in losers
+    ]
+    return [*found, *losing] if any(one.untied for one in losers) else [*losing, *found]
+
+
 def _loses(code: Driver, one: LostRequest) -> Step:
     untied = " it has taken off a list" if one.untied else " it has"
     return Step(
-        f"{one.function} [{code.module.name}] ends requests, but can come to {one.at} with one that"
-        f"{untied} and has neither ended nor kept",
+        f"{one.function} [{code.module.name}] ends what it gets, but can come to {one.at} with one"
+        f" that{untied} and has neither ended nor kept",
         (code.module,),
     )
 

@@ -14,9 +14,11 @@ How it is decided
     functions with the largest frames are named.
 
     What the calls have saved in their frames is looked at for objects that come again in turns and
-    lead to each other by a member which the recursing code reads: a ring. Then the functions of the
-    module come first that put there what they have not made, and compare the two before they do:
-    they have to see to it that there is no ring. Those that compare nothing come last.
+    lead to each other by a member, or one of an array of them, which the recursing code reads: a
+    pointer, a number that the next one has for a name, or its index in a table. That is a ring.
+    Then the functions of the module come first that put there what they have not made, and compare
+    the two before they do, or are called by those that do: they have to see to it that there is no
+    ring. Those that compare nothing come last.
 
 When it is wrong
     The unwinder stops after some hundred frames; the innermost are the ones looked at. Who recurses

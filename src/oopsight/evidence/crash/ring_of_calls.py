@@ -7,21 +7,21 @@ same order, and each leads to the next by the same member.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
-from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.repeated_calls import Repeated, repeated
-from oopsight.evidence.hangs.loop_state import shape
+from oopsight.evidence.crash.ring_links import WORD, Ring, linked
 from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
+from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.link_code import Reading, Store
 from oopsight.kernel.loops import link_of, loop_at
@@ -34,11 +34,9 @@ from oopsight.kernel.machine_code import (
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_WORD = 8
 _MOST_TURNS = 240
 _MOST_LINKS = 4
-_LARGEST = 2048
-"""Bytes of an object that are looked at for the link."""
+_LONGEST_ARRAY = 256
 
 
 @dataclass(frozen=True)
@@ -84,11 +82,13 @@ def _told(
     name_of: Callable[[int], str | None],
 ) -> RingOfCalls | Missing:
     """The ring by a member that the recursing code reads."""
-    for ring in rings:
-        walkers = [one for name, one in code.items() if base_name(name) in own]
-        kinds = [used for one in walkers for used in shape(one).values() if (ring.field, 8) in used]
-        if kinds:
-            found = setters(code, ring, kinds, name_of)
+    walkers = [one for name, one in code.items() if base_name(name) in own]
+    readings = [Reading(one, name_of).used for one in walkers]
+    for each in rings:
+        ring, kinds = _as_read(each, readings)
+        found = setters(code, ring, kinds, name_of) if kinds else []
+        # Small numbers are found in many places.
+        if found or (kinds and ring.size == WORD):
             return RingOfCalls(
                 module.pointer,
                 len(ring.objects),
@@ -99,24 +99,34 @@ def _told(
     return Missing(Why.NOT_TOLD, "the calls go round no chain that their code reads")
 
 
-class Ring(NamedTuple):
-    """Objects that lead to each other."""
+def _as_read(
+    ring: Ring, readings: list[dict[str, set[tuple[int, int]]]]
+) -> tuple[Ring, list[set[tuple[int, int]]]]:
+    """The ring by the member as the code reads it, and what else that reads of such objects."""
+    fields = [
+        field
+        for reading in readings
+        for used in reading.values()
+        for field, size in used
+        if size == ring.size and 0 <= ring.field - field < _LONGEST_ARRAY
+        if (ring.field - field) % size == 0
+    ]
+    ring = ring._replace(field=max(fields, default=ring.field))
+    kinds = [used for reading in readings for used in reading.values() if _is_read(ring, used)]
+    return ring, kinds
 
-    objects: tuple[int, ...]
-    field: int
-    """Of each, what leads to the next."""
-    links: tuple[BytesPointer, ...]
-    node: int = 0
-    """Of the next, what the link leads to."""
+
+def _is_read(ring: Ring, used: set[tuple[int, int]]) -> bool:
+    return (ring.field, ring.size) in used
 
 
 def rings_on(found: Repeated, read: Callable[[int, int], bytes | None]) -> Iterator[Ring]:
     """The rings of objects that saved words are of, by each place in the frames."""
     turns = min(found.times - 2, _MOST_TURNS)
-    for at in range(0, found.size, _WORD):
+    for at in range(0, found.size, WORD):
         words = [_word(read, found.sp + at + turn * found.size) for turn in range(turns)]
         objects = _period([word for word in words if word is not None and word >> 63])
-        yield from _linked(objects, read)
+        yield from linked(objects, read)
 
 
 def _period(words: list[int]) -> tuple[int, ...]:
@@ -127,35 +137,16 @@ def _period(words: list[int]) -> tuple[int, ...]:
     return ()
 
 
-def _linked(objects: tuple[int, ...], read: Callable[[int, int], bytes | None]) -> Iterator[Ring]:
-    """By which member each object, of the outer call, leads to the one of the call within."""
-    if len(set(objects)) != len(objects):
-        return
-    contents = [read(one, _LARGEST) or b"" for one in objects]
-    most = min((len(one) for one in contents), default=0) // _WORD * _WORD
-    for field in range(0, most, _WORD):
-        held = [struct.unpack_from("<Q", one, field)[0] for one in contents]
-        inner = (objects[-1], *objects[:-1])
-        away = {(word - to) & MASK for word, to in zip(held, inner, strict=True)}
-        near = away == {0} or (len(objects) > 1 and len(away) == 1 and min(away) < _LARGEST)
-        if near:
-            links = (
-                BytesPointer(Address(one + field), word.to_bytes(_WORD, "little").hex())
-                for one, word in zip(objects, held, strict=True)
-            )
-            yield Ring(objects, field, tuple(links), min(away))
-
-
 def _word(read: Callable[[int, int], bytes | None], at: int) -> int | None:
-    raw = read(at, _WORD)
-    return int.from_bytes(raw, "little") if raw is not None and len(raw) == _WORD else None
+    raw = read(at, WORD)
+    return int.from_bytes(raw, "little") if raw is not None and len(raw) == WORD else None
 
 
 def _read(session: Session, address: int, size: int) -> bytes | None:
     """As much of memory as there is, by whole words."""
     from drgn import FaultError
 
-    while size >= _WORD:
+    while size >= WORD:
         try:
             return session.read(address, size)
         except (FaultError, OverflowError):
@@ -181,21 +172,33 @@ def setters(
     """Who does so; last who goes along the chain before."""
     walks = {one.start for one in code.values() if _goes_along(one, ring.field)}
     found: dict[str, tuple[bool, bool]] = {}
+    handed: set[int] = set()
     for name, function in code.items():
         reading = Reading(function, name_of)
-        called = {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
-        along = bool(walks & {function.start, *called})
-        for one in reading.stores:
+        along = bool(walks & {function.start, *_called(function)})
+        for one in [*reading.stores, *reading.others]:
             if _links(one, ring, reading, kinds):
-                found[base_name(name)] = (along, along or _compares(one, reading))
+                compares = along or _compares(one, ring, reading)
+                found[base_name(name)] = (along, compares)
+                if not compares and {one.place and one.place.base, one.value.base} <= {*ARGUMENTS}:
+                    handed.add(function.start)
+    for name, function in code.items():
+        if handed & _called(function) and Reading(function, name_of).compared:
+            found.setdefault(base_name(name), (bool(walks & _called(function)), True))
     ordered = sorted(found, key=lambda name: found[name][0])
     return [Setter(name, found[name][1]) for name in ordered]
+
+
+def _called(function: Function) -> set[int | None]:
+    return {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
 
 
 def _links(one: Store, ring: Ring, reading: Reading, kinds: list[set[tuple[int, int]]]) -> bool:
     """Whether a store links two objects that were there before."""
     place, value = one.place, one.value
-    if place is None or not value.base or FRAME in (place.base, value.base):
+    if place is None or one.size != ring.size or not value.base:
+        return False
+    if FRAME in (place.base, value.base):
         return False
     made = (reading.results.get(base, "").lstrip("_") for base in (place.base, value.base))
     if place.base == value.base or any(name.startswith(ALLOCATES) for name in made):
@@ -207,19 +210,26 @@ def _links(one: Store, ring: Ring, reading: Reading, kinds: list[set[tuple[int, 
     # On a list, a neighbour of the entry is the head in the other object, and the other way round.
     entry = ring.field and (value.offset, place.offset - ring.node) in (
         (ring.field, 0),
-        (ring.field, _WORD),
+        (ring.field, WORD),
     )
-    head = place.offset == ring.field + _WORD and value.offset == ring.node
-    return bool(entry) or (alike and (head or place.offset == ring.field))
+    head = place.offset == ring.field + WORD and value.offset == ring.node
+    listed = ring.size == WORD and (entry or (alike and head))
+    return bool(listed) or (alike and place.offset == ring.field)
 
 
-def _compares(one: Store, reading: Reading) -> bool:
-    """Whether the two objects are compared, or one with what the other leads to."""
+def _compares(one: Store, ring: Ring, reading: Reading) -> bool:
+    """Whether the two objects are compared, or one with what the other leads to.
+
+    Of what a number leads to, only that it is compared with anything can be seen.
+    """
     bases = {one.value.base, one.place.base if one.place is not None else ""}
-    return any(
-        len(both) > 1 and all(any(base and base in str(each) for base in bases) for each in both)
+    told = [
+        [any(base and base in str(each) for base in bases) for each in both]
         for both in reading.compared
-    )
+    ]
+    if ring.size != WORD:
+        return any(map(any, told))
+    return any(len(both) > 1 and all(both) for both in told)
 
 
 def _goes_along(function: Function, field: int) -> bool:

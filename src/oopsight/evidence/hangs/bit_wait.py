@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from oopsight.evidence.hangs.handed_to import HandedTo, handed_to
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits
 from oopsight.evidence.modules.modules import Module, Modules
@@ -24,16 +25,12 @@ from oopsight.kernel.machine_code import (
     stored_number,
     writes_memory,
 )
-from oopsight.kernel.slab_objects import slab_object_info
 from oopsight.session import Session
 
 _MOST_WAITS = 8
-_MOST_BYTES = 1 << 13
 _WORD = 8
 _WAITS = ("out_of_line_wait_on_bit", "__wait_on_bit", "wait_on_bit")
 _WAKES = ("wake_up_bit", "__wake_up_bit", "clear_and_wake_up_bit")
-_FURTHEST = 0x30
-"""Bytes from the start of a timer or work item, which its handler is given, to its handler."""
 
 
 class ClearBit(NamedTuple):
@@ -47,8 +44,7 @@ class ClearBit(NamedTuple):
     """The word."""
     places: frozenset[int]
     """How far from a pointer the word may be for code of the module."""
-    handlers: dict[int, tuple[int, ...]]
-    """Distances from the word to pointers in its object, by what these point to."""
+    handlers: HandedTo
 
     def may_be(self, function: Function, place: Expression) -> bool:
         """Whether a function means the word by a place."""
@@ -57,8 +53,7 @@ class ClearBit(NamedTuple):
         if place.base == FRAME:
             return False
         if place.base == "rdi" and function.start in self.handlers:
-            distance = place.offset - (1 << 64) if place.offset >> 63 else place.offset
-            return any(0 <= at + distance <= _FURTHEST for at in self.handlers[function.start])
+            return place.offset in self.handlers[function.start]
         return place.offset in self.places
 
 
@@ -92,7 +87,7 @@ def _clear_bit(
     function = reader.function(call.pc - call.offset) if call.called_by is None else None
     waited = waited_at(function, reader.names.function_at) if function is not None else []
     places = frozenset(within | {place.offset for place in waited})
-    return ClearBit(wait, module, word, lock.bit, raw, places, _handlers(session, word, module))
+    return ClearBit(wait, module, word, lock.bit, raw, places, handed_to(session, word, module))
 
 
 def waited_at(function: Function, name_of: Callable[[int], str | None]) -> list[Expression]:
@@ -105,30 +100,6 @@ def waited_at(function: Function, name_of: Callable[[int], str | None]) -> list[
             continue
         if (name_of(target) or "").startswith(_WAITS):
             found.append(word)
-    return found
-
-
-def _handlers(session: Session, word: int, module: Module) -> dict[int, tuple[int, ...]]:
-    """Where in the word's object a module's functions are named, from the word on.
-
-    A timer or a work item that is a part of the object hands its handler a pointer to itself.
-    """
-    from drgn import FaultError
-
-    try:
-        info = slab_object_info(session.prog, word)
-        size = min(int(info.slab_cache.object_size), _MOST_BYTES) if info is not None else 0
-    except (FaultError, LookupError, AttributeError, ValueError):
-        return {}
-    if info is None:
-        return {}
-    start = int(info.address)
-    data = _read(session, start, size) or b""
-    found: dict[int, tuple[int, ...]] = {}
-    for offset in range(0, len(data) - _WORD + 1, _WORD):
-        named = int.from_bytes(data[offset : offset + _WORD], "little")
-        if module.holds(named):
-            found[named] = (*found.get(named, ()), start + offset - word)
     return found
 
 

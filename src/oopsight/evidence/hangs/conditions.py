@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.hangs.goes_on import GoesOn
+from oopsight.evidence.hangs.handed_to import HandedTo, handed_to
 from oopsight.evidence.hangs.stacks import Call, StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits
 from oopsight.evidence.modules.modules import Module, Modules
@@ -45,8 +46,11 @@ class NumberAt(NamedTuple):
     """From the queue that is woken."""
     inside: int | None = None
     """From the beginning of the object or variable that it lies in."""
+    handlers: HandedTo | None = None
 
-    def may_be(self, place: Expression, woken: list[Expression]) -> bool:
+    def may_be(
+        self, place: Expression, woken: list[Expression], function: Function | None = None
+    ) -> bool:
         """Whether a function that wakes these queues may mean it by a place."""
         if not place.base:
             return place.offset == self.address
@@ -55,6 +59,9 @@ class NumberAt(NamedTuple):
         if any(place == queue.plus(self.from_queue) for queue in woken):
             return True
         if self.inside is not None and place.offset == self.inside:
+            return True
+        handed = (self.handlers or {}).get(function.start, ()) if function is not None else ()
+        if place.base == "rdi" and place.offset in handed:
             return True
         return bool(self.where.base) and place.offset == self.where.offset
 
@@ -129,7 +136,8 @@ def _condition(
             raw = session.read(address, size)
         except (FaultError, OverflowError):
             continue
-        at = NumberAt(address, where, address - queue, reader.names.inside(address))
+        inside, handlers = reader.names.inside(address), handed_to(session, address, module)
+        at = NumberAt(address, where, address - queue, inside, handlers)
         looks.append(Looked(row, at, raw))
     held = {name: reader.value(frames, call.index, name) for name in CALLEE_SAVED}
     known = {name: value for name, value in held.items() if value is not None}
@@ -157,8 +165,9 @@ def by_running(condition: Condition, read: Reads, *, on: bool = True) -> list[tu
         where = goes_on.place(one.row) if goes_on is not None else None
         if raw is None or where is None or one.size not in _SIZES or goes_on is None:
             continue
-        inside = next((x.at.inside for x in condition.looks if x.at.address == one.address), None)
-        at = NumberAt(one.address, where, one.address - queue, inside)
+        known = next((x.at for x in condition.looks if x.at.address == one.address), None)
+        inside, handlers = (known.inside, known.handlers) if known is not None else (None, None)
+        at = NumberAt(one.address, where, one.address - queue, inside, handlers)
         found.setdefault(one.address, (Looked(one.row, at, raw), goes_on.would(one)))
     return list(found.values())
 

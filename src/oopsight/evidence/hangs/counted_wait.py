@@ -7,27 +7,42 @@ on some path, did not.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import Condition, NumberAt, conditions, woken_queues
+from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.set_aside import full_heads
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.known_calls import HANDS_ON
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import freers, inner_functions, reaching
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.machine_code import MASK, Expression, lowers, memory_place
+from oopsight.kernel.machine_code import (
+    MASK,
+    Expression,
+    Instruction,
+    direct_target,
+    lowers,
+    memory_place,
+    stores,
+)
+from oopsight.kernel.shares import keeping, spread
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_COUNT = 1 << 20
 _SIZES = (4, 8)
+_CHANGES = ("inc", "dec", "add", "sub", "xadd")
+_WAKES = ("__wake_up", "swake_up", "complete")
 _UNLINKS = frozenset(("__list_del_entry_valid", "__list_del_entry_valid_or_report"))
 
 
@@ -47,6 +62,9 @@ class CountedWait:
     """Others that take entries off a list and free them, as those do which take the count down."""
     parks: tuple[str, ...] = ()
     """Others that move entries to a list beside the count which has as many as it counts."""
+    keeps: tuple[str, ...] = ()
+    """Others that raise the count and can return with nobody to take it down, to whom they hand on
+    the rest on another way."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,7 @@ def _counted(session: Session, reader: StackReader, condition: Condition) -> Cou
                 lowers=lowering,
                 drops=tuple(name for name in drops if name != waiting),
                 parks=tuple(name for name in parks if name != waiting),
+                keeps=tuple(_keeping(session, reader, module, looked.at)),
             )
     return None
 
@@ -138,6 +157,44 @@ def _parking(
     )
 
 
+def _keeping(
+    session: Session, reader: StackReader, module: Module, count: NumberAt
+) -> Iterator[str]:
+    """Functions that raise the count, and on some way neither hand on the rest nor lower it."""
+    name_of = reader.names.function_at
+
+    def changing(function: Function, *, down: bool) -> Iterator[Instruction]:
+        woken = woken_queues(function, name_of)
+        for at, row in function.code.items():
+            registers = function.registers(at)
+            place = memory_place(row, registers) if row.mnemonic in _CHANGES else None
+            if place is not None and stores(row) and lowers(row, registers) == down:
+                yield from (row,) if count.may_be(place, woken, function) else ()
+
+    def takes(function: Function) -> set[int]:
+        return {at for row in changing(function, down=False) for at in function.ways(row)}
+
+    def gives(function: Function) -> set[int]:
+        calls = {at for at, row in function.code.items() if _hands_on(row, name_of)}
+        return calls | {row.address for row in changing(function, down=True)}
+
+    try:
+        code = module_functions(session, reader, module)
+    except SymbolError:
+        return
+    for name, _, _ in keeping(spread(code, takes, gives)):
+        yield base_name(name)
+
+
+def _hands_on(row: Instruction, name_of: Callable[[int], str | None]) -> bool:
+    """Whether it calls what leaves the rest to another, or may: what a pointer tells."""
+    target = direct_target(row)
+    if row.mnemonic == "call" and target is None:
+        return True
+    name = name_of(target) if target is not None and row.mnemonic in ("call", "jmp") else None
+    return name is not None and (name in HANDS_ON or name.startswith(_WAKES))
+
+
 def _lowering(
     session: Session, reader: StackReader, module: Module, count: NumberAt
 ) -> tuple[str, ...]:
@@ -150,7 +207,7 @@ def _lowering(
             if function is None or not down:
                 continue
             woken = woken_queues(function, reader.names.function_at)
-            if any(count.may_be(place, woken) for place in down):
+            if any(count.may_be(place, woken, function) for place in down):
                 found[base_name(name)] = None
     except SymbolError:
         return ()

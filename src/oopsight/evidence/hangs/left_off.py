@@ -18,6 +18,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.io_in_flight import waits_for_io
 from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.hangs.switches import INTERRUPT, SWITCHES
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits, hung, polling, tasklet
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.modules.module_code import machine_code
@@ -31,39 +32,9 @@ from oopsight.session import Session
 from oopsight.text import printable
 
 _MOST_WAITS = 16
-_MOST_INTERRUPTS = 4096
+_MOSTINTERRUPTS = 4096
 _MOST_DISKS = 1024
 _DEEPEST = 3
-_INTERRUPT = "interrupt"
-SWITCHES = {
-    polling.KIND: (
-        ("napi_disable", "napi_disable_locked"),
-        ("napi_enable", "napi_enable_locked"),
-    ),
-    # Mostly inline: how often it was disabled is counted in it.
-    tasklet.KIND: (
-        ("tasklet_disable", "tasklet_disable_nosync", "tasklet_disable_in_atomic"),
-        ("tasklet_enable",),
-    ),
-    _INTERRUPT: (
-        ("disable_irq", "disable_irq_nosync", "disable_hardirq"),
-        ("enable_irq",),
-    ),
-    "queue": (
-        (
-            *("blk_mq_freeze_queue", "blk_freeze_queue_start", "blk_mq_freeze_queue_nomemsave"),
-            *("blk_mq_quiesce_queue", "blk_mq_quiesce_queue_nowait", "blk_mq_quiesce_tagset"),
-            *("blk_mq_stop_hw_queue", "blk_mq_stop_hw_queues"),
-        ),
-        (
-            *("blk_mq_unfreeze_queue", "blk_mq_unfreeze_queue_nomemrestore"),
-            *("blk_mq_unquiesce_queue", "blk_mq_unquiesce_tagset", "blk_mq_start_hw_queue"),
-            *("blk_mq_start_hw_queues", "blk_mq_start_stopped_hw_queue"),
-            "blk_mq_start_stopped_hw_queues",
-        ),
-    ),
-}
-"""By the kind of thing: functions that switch it off, and on."""
 _COUNTED = {"inc": Switch.OFF, "dec": Switch.ON}
 _ENTERS = ("blk_queue_enter", "__bio_queue_enter", "bio_queue_enter")
 _SLEEPS = ("completion", "event")
@@ -211,7 +182,7 @@ def _interrupts(prog: Any, module: Module) -> Iterator[_Thing]:
 
     try:
         for count, (number, desc) in enumerate(for_each_irq_desc(prog)):
-            if count >= _MOST_INTERRUPTS:
+            if count >= _MOSTINTERRUPTS:
                 return
             action = desc.action
             if not action or not desc.depth.value_():
@@ -219,7 +190,7 @@ def _interrupts(prog: Any, module: Module) -> Iterator[_Thing]:
             handlers = (action.handler.value_(), action.thread_fn.value_())
             if any(module.holds(Address(one)) for one in handlers):
                 because = (memory_of(desc, "depth"), memory_of(action, "handler"))
-                yield _Thing(_INTERRUPT, f"interrupt {number}", module, because)
+                yield _Thing(INTERRUPT, f"interrupt {number}", module, because)
     except (FaultError, LookupError, AttributeError):
         return
 
@@ -324,7 +295,7 @@ class Search:
         except SymbolError:
             return ()
         # An interrupt may be off since it was requested.
-        return tuple(leaks or (others if self._kind != _INTERRUPT else ()))
+        return tuple(leaks or (others if self._kind != INTERRUPT else ()))
 
     def uneven(self) -> tuple[str, ...]:
         """Functions that switch it off before they switch it on, but not on all ways."""

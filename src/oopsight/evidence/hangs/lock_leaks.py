@@ -29,7 +29,7 @@ from oopsight.kernel.call_sites import addresses, call_sites
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Held, Leak
 from oopsight.kernel.holes import read_with_holes
-from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES
+from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES, WRAPPERS
 from oopsight.kernel.machine_code import Expression, direct_target
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
@@ -279,7 +279,9 @@ class _Search:
         self._memory = SessionReader(session)
         self._left = _MOST_BYTES
         self._targets = addresses(session.prog, ALL_ACQUIRES)
-        self._releases = addresses(session.prog, [f for f, k in RELEASES.items() if k != PACKET])
+        self._wrappers = addresses(session.prog, WRAPPERS)
+        releases = [name for name, kind in RELEASES.items() if kind != PACKET]
+        self._releases = addresses(session.prog, [*releases, *WRAPPERS])
         self._givers: dict[str, dict[int, str]] = {}
         self.leaks: list[LockLeak] = []
         self.omissions: list[LockLeak] = []
@@ -299,7 +301,7 @@ class _Search:
             size = min(end - start, self._left)
             self._left -= size
             self.unread += not self._whole(start, size)
-            starts |= self._calling(module, start, size, self._targets)
+            starts |= self._calling(module, start, size, {*self._targets, *self._wrappers})
         self._add_callers(module, starts)
         taken: list[tuple[tuple[str, int], Held]] = []
         for begin, name in list(starts.items())[:_MOST_FUNCTIONS]:

@@ -17,6 +17,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
+from oopsight.evidence.hangs.handed_to import handed_to
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
 from oopsight.evidence.hangs.unset_ends import Unset, leaving_unset
 from oopsight.evidence.modules.code_uses import uses_of
@@ -120,7 +121,7 @@ def collect(
 
 def _caught(cpu: Cpu) -> Call | None:
     call = cpu.stack.looping
-    counts = call is not None and call.module and call.in_loop and not call.follows_pointers
+    counts = call is not None and call.module and call.in_loop
     return call if counts else None
 
 
@@ -132,7 +133,10 @@ def _state(
     end = loop_end(function, call.pc) if function is not None else None
     if module is None or function is None or end is None:
         return None
-    fields = list(_fields(session, reader, function, cpu, call, end))
+    fields = [
+        one._replace(at=one.at._replace(handlers=handed_to(session, one.at.address, module)))
+        for one in _fields(session, reader, function, cpu, call, end)
+    ]
     found: dict[bool, dict[str, None]] = {True: {}, False: {}}
     unlimited: list[str] = []
     steps: dict[str, frozenset[int]] = {}
@@ -332,7 +336,7 @@ def changes(
         if place is None or place.base == FRAME:
             continue
         size = accessed_size(row)
-        met = [one for one in fields if one.size == size and one.at.may_be(place, [])]
+        met = [one for one in fields if one.size == size and one.at.may_be(place, [], function)]
         if not met or made_here(function, place, name_of):
             continue
         own = shape(function) if own is None else own
@@ -371,7 +375,7 @@ def steps_of(function: Function, fields: Iterable[FieldAt]) -> frozenset[int]:
     found: set[int] = set()
     for at, row in function.code.items():
         place = memory_place(row, function.registers(at)) if stores(row) else None
-        if place is not None and any(one.at.may_be(place, []) for one in fields):
+        if place is not None and any(one.at.may_be(place, [], function) for one in fields):
             found |= stored_from(function, at).added
     return frozenset(found)
 
@@ -391,7 +395,7 @@ def _is_limited(function: Function, fields: Iterable[FieldAt]) -> bool:
     """Whether a function keeps within a limit what it makes of a field, or begins it anew."""
     for at, row in function.code.items():
         place = memory_place(row, function.registers(at)) if stores(row) else None
-        if place is None or not any(one.at.may_be(place, []) for one in fields):
+        if place is None or not any(one.at.may_be(place, [], function) for one in fields):
             continue
         number = stored_number(row, function.registers(at)) if row.mnemonic == "mov" else None
         if number is not None or stored_from(function, at).limited:

@@ -1,7 +1,7 @@
-"""What a block driver's functions do with the requests that it has not completed.
+"""What a block driver's functions do with the requests, or bios, that it has not completed.
 
 The function that is handed requests mostly hands them on, by a list for one, to others of the
-driver. One of these may take one off the list and neither end nor keep it.
+driver. One of these may take one off the list, or be handed it, and neither end nor keep it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.io_in_flight import IoInFlight
 from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.modules.known_calls import ENDS_IO
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import ModulePointer
+from oopsight.kernel.answers import is_looked_at
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.lost_requests import ENDS, KEEPS, LOOKS, Fate, brings, given, gotten
@@ -24,17 +26,14 @@ from oopsight.kernel.machine_code import Expression, direct_target, memory_place
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-_ENDERS = (
-    *("blk_mq_end_request", "__blk_mq_end_request", "blk_mq_complete_request"),
-    *("blk_mq_complete_request_remote", "blk_mq_requeue_request", "blk_update_request"),
-    *("blk_mq_end_request_batch", "blk_execute_rq_nowait"),
-)
 _HARMLESS = re.compile(
     r"_*(?:_raw_(?:spin|read|write)_\w+|mem(?:cpy|cmp|move|set)\w*|list_(?:add|del_entry)_valid\w*"
     r"|blk_mq_start_request|blk_rq_map_sg\w*|blk_mq_unique_tag|printk|dev_\w*printk"
     r"|dev_(?:err|warn|info)|usleep_range\w*|msleep\w*|mutex_\w+|sg_\w+|str\w*|u?delay|might_\w+"
     r"|cond_resched|copy_\w+|trace_\w+|dynamic_\w+|bio_advance\w*|local_bh_\w+)"
 )
+_ADDS = re.compile(r"__list_add_valid\w*")
+"""What looks at an entry before the code puts it on a list."""
 _REQUEST = Expression("rsi", 0)
 _DEEPEST = 3
 _MOST_MODULES = 4
@@ -81,7 +80,8 @@ def collect(session: Session, io: IoInFlight | Missing, modules: Modules) -> Los
     """Read the code of the drivers that have not completed something."""
     if isinstance(io, Missing):
         return Missing(Why.NOT_APPLICABLE, io.detail)
-    takes = {one.driver: one.function for one in io.requests if one.driver is not None}
+    takes = {one.driver: one.function for one in io.bio_disks}
+    takes |= {one.driver: one.function for one in io.requests if one.driver is not None}
     found = []
     for module in [m for m in modules.loaded if m.name in takes and "O" in m.taints]:
         found.append(_Code(session, modules, module).driver(takes[module.name]))
@@ -121,7 +121,12 @@ class _Code:
         :param takes: the function that is handed them
         """
         enders = [name for name, one in self._functions.items() if self._ends(one)]
-        losers = [lost for name in enders for lost in self._lost(name)]
+        concerned = [
+            name
+            for name, one in self._functions.items()
+            if name == takes or self._reaches(one, _DEEPEST)
+        ]
+        losers = [lost for name in concerned for lost in self._lost(name, takes=name == takes)]
         taking = next((one for name, one in self._functions.items() if name == takes), None)
         ends = taking is not None and self._reaches(taking, _DEEPEST)
         return Driver(
@@ -141,34 +146,51 @@ class _Code:
                     return True
         return False
 
-    def _lost(self, name: str) -> list[LostRequest]:
-        """How one loses requests: each function once."""
+    def _lost(self, name: str, *, takes: bool) -> list[LostRequest]:
+        """How one loses requests: each function once.
+
+        :param takes: it is the one that the kernel hands them
+        """
         function = self._functions[name]
+        answers = takes or self._is_asked(function)
         found = []
-        for fate in (one for one in self._fates(function) if one.ended):
-            for at in fate.untied or fate.lost:
+        for fate in self._fates(function):
+            if not (fate.ended or (takes and fate.kept)):
+                continue
+            lost = [at for at in fate.lost if not answers or not fate.is_told(at)]
+            for at in sorted(lost, key=lambda at: at not in fate.untied):
                 place = f"{name}+{at - function.start:#x}"
                 found.append(LostRequest(base_name(name), place, at in fate.untied))
         found.sort(key=lambda one: not one.untied)
         return found[:1]
 
+    def _is_asked(self, function: Function) -> bool:
+        """Whether one of the module's functions looks at what it returns."""
+        return any(
+            direct_target(row) == function.start and is_looked_at(caller, row)
+            for caller in self._functions.values()
+            for row in caller.code.values()
+            if row.mnemonic == "call"
+        )
+
     def _fates(self, function: Function) -> list[Fate]:
         """What becomes of all that the function gets."""
-        found = []
+        found = [given(function, register, self._does) for register in ARGUMENTS]
         for at, row in function.code.items():
             if not brings(row) or at not in function.code or not function.registers(at):
                 continue
-            fate = gotten(function, at, self._does)
+            handed = memory_place(row, function.registers(at)) == _REQUEST
+            fate = gotten(function, at, self._does, stays=handed)
             # What is loaded and not taken off a list is kept where it was.
             if fate is not None and row.mnemonic != "call":
-                fate = fate._replace(lost=fate.untied)
+                fate = fate._replace(lost=fate.silent if handed else fate.untied)
             found.append(fate)
         return [one for one in found if one is not None]
 
     def _ends(self, function: Function) -> bool:
         """Whether it ends requests by itself."""
         return any(
-            self._stacks.names.function_at(target) in _ENDERS
+            self._is_end(target)
             for row in function.code.values()
             if row.mnemonic in ("call", "jmp") and (target := direct_target(row)) is not None
         )
@@ -187,6 +209,10 @@ class _Code:
             reached = reached | nearest
         return any(self._ends(one) for one in reached.values())
 
+    def _is_end(self, target: int | None) -> bool:
+        name = self._stacks.names.function_at(target) if target is not None else None
+        return name is not None and name.lstrip("_") in ENDS_IO
+
     def _own(self, target: int | None) -> Function | None:
         if target is None or not self._module.holds(Address(target)):
             return None
@@ -195,9 +221,11 @@ class _Code:
 
     def _does(self, target: int | None, register: str) -> str:
         name = self._stacks.names.function_at(target) if target is not None else None
-        if name in _ENDERS:
+        if self._is_end(target):
             return ENDS if register == ARGUMENTS[0] else LOOKS
         own = self._own(target)
+        if name is not None and _ADDS.fullmatch(name) and register == ARGUMENTS[0]:
+            return KEEPS
         if own is None:
             return LOOKS if name is not None and _HARMLESS.fullmatch(name) else KEEPS
         key = own.start, register

@@ -365,7 +365,7 @@ def changes_of(
             continue
         if woken is None:
             woken = queues(function)
-        if looked.at.may_be(place, woken):
+        if looked.at.may_be(place, woken, function):
             queue = place.plus(-looked.at.from_queue) if place.base else None
             yield Change(name, function, row.end, at, place, queue)
 

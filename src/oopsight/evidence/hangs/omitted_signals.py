@@ -27,6 +27,7 @@ from oopsight.evidence.hangs.missed_wake import awaited, changes_of, decisive
 from oopsight.evidence.hangs.signallers import KINDS, signallers
 from oopsight.evidence.hangs.stacks import COLD, StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
+from oopsight.evidence.modules.known_calls import HANDS_ON, STARTS
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import start_and_end
 from oopsight.evidence.modules.modules import Module, Modules
@@ -53,16 +54,6 @@ _MOST_MODULES = 8
 _JUMPS = ("je", "jne", "jle", "js")
 _NEAR = 4
 """Instructions from a count to the jump that it decides."""
-_STARTS = (
-    *("queue_work_on", "queue_delayed_work_on", "mod_delayed_work_on", "mod_timer", "add_timer"),
-    *("hrtimer_start_range_ns", "wake_up_process", "__tasklet_schedule", "submit_bio"),
-)
-"""Functions that set going what then may complete it."""
-HANDS_ON = (
-    *_STARTS,
-    *("__list_add_valid", "__list_add_valid_or_report", "skb_queue_tail", "kthread_queue_work"),
-)
-"""Functions that leave the rest to something else."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +212,7 @@ def _begun_anew(reader: StackReader, wait: Wait, signalling: set[int]) -> bool:
         for row in function.code.values()
         if row.mnemonic == "call"
         and (target := direct_target(row)) is not None
-        and (target in signalling or (reader.names.function_at(target) or "") in _STARTS)
+        and (target in signalling or (reader.names.function_at(target) or "") in STARTS)
     ]
     anew = [at for at, row in function.code.items() if _clears(function, row, wait)]
     sites = [at for at, row in function.code.items() if row.end == call.pc]

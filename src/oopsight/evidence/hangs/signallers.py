@@ -19,7 +19,7 @@ from oopsight.kernel.code_ahead import GIVES
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
-KINDS = ("completion", fence.KIND)
+KINDS = ("completion", "semaphore", fence.KIND)
 _MOST_MODULES = 8
 
 

@@ -15,10 +15,10 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.io_in_flight import IoInFlight
 from oopsight.evidence.hangs.module_functions import module_functions
-from oopsight.evidence.hangs.omitted_signals import HANDS_ON, counted_down
+from oopsight.evidence.hangs.omitted_signals import counted_down
 from oopsight.evidence.hangs.stacks import COLD, StackReader
-from oopsight.evidence.hangs.unended_io import ENDS
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
+from oopsight.evidence.modules.known_calls import ENDS_IO, HANDS_ON
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import plain
 from oopsight.evidence.pointers import ModulePointer
@@ -31,14 +31,6 @@ from oopsight.session import Session
 
 _KINDS = ("completion", "event")
 _MOST_MODULES = 8
-_GIVES_OUT = frozenset(
-    (
-        *HANDS_ON,
-        *("submit_bio_noacct", "usb_submit_urb", "call_rcu", "irq_work_queue", "queue_rcu_work"),
-        *("blk_execute_rq_nowait", "smp_call_function_single_async", "smp_call_function_single"),
-        *("__tasklet_hi_schedule", "wake_up_process", "kthread_queue_delayed_work"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -122,7 +114,7 @@ def counts_of(code: dict[str, Function], name_of: Callable[[int], str | None]) -
 def _is_end(row: Instruction, name_of: Callable[[int], str | None]) -> bool:
     target = direct_target(row) if row.mnemonic in ("call", "jmp") else None
     name = name_of(target) if target is not None else None
-    return name is not None and (plain(name) in ENDS or GIVES.get(name) in _KINDS)
+    return name is not None and (plain(name) in ENDS_IO or GIVES.get(name) in _KINDS)
 
 
 def _open(reader: StackReader, count: _Count, waiting: list[Wait]) -> bool:
@@ -151,7 +143,7 @@ def _skipping(
             return True
         name = name_of(target) if target is not None else None
         called = row.mnemonic in ("call", "jmp") and name is not None
-        return called and (target in passing or name in _GIVES_OUT)
+        return called and (target in passing or name in HANDS_ON)
 
     told: set[str] = set()
     for count in counts:
@@ -172,7 +164,7 @@ def _passing(
     gives = {
         start
         for start, called in calls.items()
-        if any((name_of(target) or "") in _GIVES_OUT for target in called)
+        if any((name_of(target) or "") in HANDS_ON for target in called)
     }
     found |= gives
     while True:

@@ -17,6 +17,7 @@ from oopsight.kernel.code_ahead import Gift, ahead, resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.detours import follow
 from oopsight.kernel.held_locks import Held, Place
+from oopsight.kernel.lock_functions import WRAPPERS
 from oopsight.kernel.loops import follows_pointers, loop_at
 from oopsight.kernel.machine_code import SLOT
 from oopsight.kernel.names import Names
@@ -467,8 +468,9 @@ class StackReader:
         return isinstance(self._modules, Modules) and self._modules.owner(address) is not None
 
     def _wrapper_at(self, address: int) -> Function | None:
-        """A module's function that another one calls, if that can take locks for it."""
-        if not self._is_modules(address) or self._depth >= _DEEPEST:
+        """A function that a module's calls, if that can take locks for it."""
+        known = self._is_modules(address) or self.names.function_at(address) in WRAPPERS
+        if not known or self._depth >= _DEEPEST:
             return None
         self._depth += 1
         found = self.function(address)

@@ -9,6 +9,7 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.hangs.io_in_flight import IoInFlight
 from oopsight.evidence.hangs.stacks import COLD
+from oopsight.evidence.modules.known_calls import ENDS_IO
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership, plain
@@ -18,13 +19,6 @@ from oopsight.kernel.machine_code import Expression, Instruction, direct_target
 from oopsight.kernel.omissions import omission
 from oopsight.plumbing import base_name
 from oopsight.session import Session
-
-ENDS = frozenset(
-    (
-        *("bio_endio", "blk_mq_end_request", "blk_mq_complete_request", "blk_update_request"),
-        *("blk_mq_complete_request_remote", "blk_mq_end_request_batch", "bio_io_error"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -58,12 +52,12 @@ def collect(session: Session, io: IoInFlight | Missing, modules: Modules) -> Une
 
 def _of(session: Session, modules: Modules, module: Module) -> UnendedIo:
     try:
-        code = Ownership(session, modules, module, ENDS)
+        code = Ownership(session, modules, module, ENDS_IO)
     except SymbolError:
         return UnendedIo(module.pointer, ())
     found: dict[str, str] = {}
     for one in code.functions:
-        if COLD not in one.name and any(plain(name) in ENDS for name in one.outside):
+        if COLD not in one.name and any(plain(name) in ENDS_IO for name in one.outside):
             at = next(_ways_out(code, one), None)
             if at is not None:
                 found.setdefault(base_name(one.name), f"{base_name(one.name)}+{at - one.start:#x}")
@@ -78,9 +72,6 @@ def _ways_out(code: Ownership, one: ModuleFunction) -> Iterator[int]:
     ends = [at for at, row in function.code.items() if _is_end(code, row)]
     ended = {function.registers(at).get("rdi") for at in ends}
     own = [register for register in ARGUMENTS if Expression(register, 0) in ended]
-    for register in own:
-        known = code.handed(one, register)
-        yield from known.lost[:1] if known is not None else ()
     if own:
         return  # the ways on which it keeps what it is given were looked at
     left = omission(function, ends, code.is_aside)
@@ -89,4 +80,4 @@ def _ways_out(code: Ownership, one: ModuleFunction) -> Iterator[int]:
 
 
 def _is_end(code: Ownership, row: Instruction) -> bool:
-    return row.mnemonic in ("call", "jmp") and code.called(direct_target(row)) in ENDS
+    return row.mnemonic in ("call", "jmp") and code.called(direct_target(row)) in ENDS_IO

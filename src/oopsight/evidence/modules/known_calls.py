@@ -96,6 +96,31 @@ UNLINKS = frozenset(
     )
 )
 """Functions that take one off."""
+ENDS_IO = frozenset(
+    (
+        *("blk_mq_end_request", "blk_mq_complete_request", "blk_mq_complete_request_remote"),
+        *("blk_mq_requeue_request", "blk_update_request", "blk_mq_end_request_batch"),
+        *("blk_execute_rq_nowait", "bio_endio", "bio_io_error"),
+    )
+)
+"""Functions, without leading underscores, that end the request or bio that they are given first."""
+STARTS = frozenset(
+    (
+        *("queue_work_on", "queue_work_node", "queue_delayed_work_on", "mod_delayed_work_on"),
+        *("queue_rcu_work", "kthread_queue_work", "kthread_queue_delayed_work", "mod_timer"),
+        *("kthread_mod_delayed_work", "add_timer", "add_timer_on", "hrtimer_start_range_ns"),
+        *("wake_up_process", "__tasklet_schedule", "__tasklet_hi_schedule", "irq_work_queue"),
+        *("submit_bio", "submit_bio_noacct", "call_rcu", "usb_submit_urb", "spi_async"),
+        *("blk_execute_rq_nowait", "smp_call_function_single", "smp_call_function_single_async"),
+        *("__napi_schedule", "__napi_schedule_irqoff", "task_work_add", "irq_work_queue_on"),
+    )
+)
+"""Functions that set going what does the rest later."""
+HANDS_ON = STARTS | {
+    *LINKS,
+    *("__kfifo_in", "__kfifo_in_r", "ptr_ring_produce"),
+}
+"""Functions that leave the rest to something else: these, and those that put it on a list."""
 FILLS = ("memset", "__memset")
 MOST_SET_UP = 2  # arguments, one of which is to be set up: netif_napi_add(dev, napi)
 

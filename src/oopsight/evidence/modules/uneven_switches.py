@@ -1,7 +1,7 @@
 """Who switches on what it has not switched off, where the kernel found it on already.
 
 ``if (running) napi_disable(napi); …; napi_enable(napi);``: the next to enable it meets the kernel's
-check. Whoever that is need not have done anything wrong.
+check, or one that the module makes before. Whoever that is need not have done anything wrong.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
-from oopsight.evidence.hangs.left_off import SWITCHES, Search
+from oopsight.evidence.hangs.left_off import Search
+from oopsight.evidence.hangs.switches import SWITCHES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions, tables_with
 from oopsight.evidence.modules.modules import Module, Modules
@@ -46,10 +47,13 @@ def collect(
         return nothing
     names = [base_name(frame.function) for frame in backtrace.crash_path[:_NEAR]]
     switches = {name: kind for kind, (_, on) in SWITCHES.items() for name in on}
-    switch = next((name for name in names if name in switches), None)
     caller = next((frame.module for frame in backtrace.blamable if frame.module), None)
     module = next((one for one in modules.loaded if one.name == caller), None)
-    if switch is None or module is None or not module.taints:
+    if module is None or not module.taints:
+        return nothing
+    switch = next((name for name in names if name in switches), None)
+    switch = switch or _own_check(session, backtrace, module, switches)
+    if switch is None:
         return nothing
     search = Search(session, modules, switches[switch], module)
     partly = search.partly()
@@ -62,6 +66,19 @@ def collect(
             return UnevenSwitches(module.name, switch, (alone,), _ALONE)
         return Missing(Why.NOT_APPLICABLE, f"no function of {module.name} does so on some ways")
     return UnevenSwitches(module.name, switch, found[:_MOST])
+
+
+def _own_check(
+    session: Session, backtrace: Backtrace, module: Module, switches: dict[str, str]
+) -> str | None:
+    """What the function of the module switches on whose own check failed."""
+    checking = next((frame for frame in backtrace.crash_path if not frame.inline), None)
+    if checking is None or checking.module != module.name:
+        return None
+    name = base_name(checking.function)
+    own = [one for one in inner_functions(session, module) if base_name(one.name) == name]
+    called = {base_name(name) for one in own for name in one.outside}
+    return next((name for name in switches if name in called), None)
 
 
 def _switching_on_alone(

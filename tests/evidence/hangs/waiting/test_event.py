@@ -41,3 +41,12 @@ def test_without_a_timer_somebody_has_to_wake_it(
     found = find(scan(words, *functions))
     assert found is not None
     assert found.kind == kind
+
+
+@pytest.mark.parametrize(("module", "kind"), [("drv", "event"), (None, None)])
+def test_a_module_that_sleeps_without_a_queue(module: str | None, kind: str | None) -> None:
+    made = scan([1, 2])
+    inside = call(0, "__schedule", module=None), call(1, "schedule", module=None)
+    made.stack = stack(1, *inside, call(2, "drv_scan", module=module))
+    found = find(made)
+    assert (found.kind if found is not None else None) == kind

@@ -1,4 +1,4 @@
-"""A tasklet that is to end, and that is disabled."""
+"""A tasklet that a task waits for."""
 
 from __future__ import annotations
 
@@ -14,34 +14,42 @@ from oopsight.evidence.hangs.waiting import tasklet
 from oopsight.evidence.hangs.waiting.scan import Scan
 from oopsight.evidence.pointers import TaskPointer
 
-TASKLET = BASE + 0x2000
-STACK = BASE + 0x4000
+STACK, TASKLET = BASE + 0x4000, BASE + 0x8000
+FUNCTION = 0xFFFFFFFFC0002160
+SCHEDULED = 1
 
 
-def scan(count: int) -> Scan:
+def scan(word: int, count: int, state: int = SCHEDULED) -> Scan:
     made = Kernel()
-    made.struct("tasklet_struct", next=made.word, state=made.word, count=made.word)
-    made.put(TASKLET + 8, 1)
-    made.put(TASKLET + 16, count)
-    made.put(STACK + 8, TASKLET)
-    waiting = TaskStack(TaskPointer(1, "rmmod", Address(BASE)), 0, "D", ())
-    reader = cast("StackReader", SimpleNamespace(names=SimpleNamespace(data=lambda _: "sorter")))
+    made.struct("atomic_t", counter=made.word)
+    made.struct(
+        "tasklet_struct",
+        next=made.word,
+        state=made.word,
+        count=made.type("atomic_t"),
+        func=made.word,
+    )
+    made.put(TASKLET, 0, state, count, FUNCTION)
+    made.put(STACK, 0, word)
+    waiting = TaskStack(TaskPointer(1, "halt", Address(BASE)), 0, "D", ())
+    names = SimpleNamespace(
+        code=lambda _: ("count_pulses", FUNCTION, 0), data=lambda _: "axis+0x48"
+    )
+    reader = cast("StackReader", SimpleNamespace(names=names))
     return Scan(made.prog, reader, waiting, (STACK, STACK + 0x40), {})
 
 
-@pytest.mark.parametrize(("count", "detail"), [(1, tasklet.DISABLED), (0, None)])
-def test_one_that_is_scheduled(
-    count: int, detail: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_list = SimpleNamespace(value_=lambda: TASKLET)
-    monkeypatch.setattr(tasklet, "scheduled", lambda _: iter([("tasklet_vec", on_list)]))
-    found = tasklet.find(scan(count))
+@pytest.mark.parametrize("word", [TASKLET, TASKLET + 8])
+def test_one_that_is_disabled(word: int) -> None:
+    found = tasklet.find(scan(word, 2))
     assert found is not None
-    assert (found.kind, found.address, found.name) == ("tasklet", TASKLET, "sorter")
-    assert found.detail == detail
-    assert [one.address for one in found.because] == [TASKLET + 16]
+    assert (found.kind, found.address, found.name) == ("tasklet", TASKLET, "axis+0x48")
+    assert found.detail == tasklet.DISABLED
 
 
-def test_of_one_that_is_not_scheduled_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasklet, "scheduled", lambda _: iter([]))
-    assert tasklet.find(scan(1)) is None
+def test_others() -> None:
+    running = tasklet.find(scan(TASKLET, 0))
+    assert running is not None
+    assert running.detail is None
+    assert tasklet.find(scan(TASKLET, 0, state=0)) is None
+    assert tasklet.find(scan(TASKLET, 1 << 40)) is None

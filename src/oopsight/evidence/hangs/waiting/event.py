@@ -40,7 +40,14 @@ def find(scan: Scan) -> Lock | None:
     if scan.stack.inside("schedule_timeout*"):
         # Without a timer of its own it sleeps until somebody wakes it.
         return Lock("time", None, None) if _timed(scan) else Lock("event", None, "without a queue")
+    caller = next((one for one in scan.stack.calls if not _sleeps(one.function)), None)
+    if caller is not None and caller.module is not None:
+        return Lock("event", None, "without a queue")
     return None
+
+
+def _sleeps(function: str) -> bool:
+    return function.lstrip("_").startswith("schedule")
 
 
 def _timed(scan: Scan) -> bool:
