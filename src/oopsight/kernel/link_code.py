@@ -82,6 +82,8 @@ class Reading:
         """By what the values are called that calls return: who returned it."""
         self.used: dict[str, set[tuple[int, int]]] = {}
         """By the pointer: offsets and sizes of what it reads and writes through it."""
+        self.elements: set[tuple[int, int]] = set()
+        """The same of elements of arrays, whatever the pointer."""
         self.compared: list[frozenset[Expression]] = []
         """Pointers, and numbers, that it compares with each other."""
         self._name_of = name_of
@@ -135,13 +137,17 @@ class Reading:
         memory = next((one.mem for one in row.operands if one.type == MEMORY), None)
         if memory is None or not memory.indexed or memory.segment:
             return None
+        if not memory.base:
+            return Expression("", memory.disp & MASK)
         base = self._registers.get(register_of(memory.base) or "")
         return base.plus(memory.disp) if base is not None else None
 
     def _note(self, row: Instruction) -> None:
         """Remember what an instruction accesses, or compares."""
         place, size = memory_place(row, self._registers), accessed_size(row)
-        place = place or (self._element(row) if size is not None else None)
+        if place is None and size is not None:
+            place = self._element(row)
+            self.elements |= {(place.offset, size)} if place is not None else set()
         if place is not None and size is not None and place.base != FRAME:
             self.used.setdefault(place.base, set()).add((place.offset, size))
         if row.mnemonic == "cmp" and row.operands[0].size >= _WORD // 2:

@@ -133,3 +133,15 @@ def test_calls_that_repeat() -> None:
     # The innermost call had not saved all of it yet.
     assert (found.times, found.size, found.sp) == (6, 24, STACK + 32)
     assert repeated(rows[:2]) is None
+
+
+def test_who_puts_an_index_into_an_entry_of_a_table() -> None:
+    table = Ring(CLOCKS, 0, (), size=1, stride=0x40)
+    # mov [rdi],sil; mov byte ptr [rdi+1],1; ret
+    setting = {"set": function("408837 c6470101 c3")}
+    assert setters(setting, table, [{(0, 1), (2, 2)}], NAMES.get) == [Setter("set", compares=False)]
+    # The same of a table at a fixed address: mov [rax*8 + the second entry],sil; ret
+    fixed = (CLOCKS[1] & 0xFFFFFFFF).to_bytes(4, "little").hex()
+    low = table._replace(objects=tuple(one - (0xFFFF8880 << 32) for one in CLOCKS))
+    entry = {"put": function(f"408834c5{fixed} c3")}
+    assert setters(entry, low, [{(0, 1), (2, 2)}], NAMES.get) == [Setter("put", compares=False)]

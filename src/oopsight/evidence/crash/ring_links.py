@@ -31,6 +31,8 @@ class Ring(NamedTuple):
     """Of the next, what the link leads to."""
     size: int = WORD
     """Of the link in bytes; less than a pointer's for a number that the next has, or is at."""
+    stride: int = 0
+    """Of the table of which it is an index."""
 
 
 def linked(objects: tuple[int, ...], read: Callable[[int, int], bytes | None]) -> Iterator[Ring]:
@@ -83,7 +85,8 @@ def _by_index(
                 continue
             first = inner[0] - away // apart * held[0]
             if all(first + away // apart * n == to for n, to in zip(held, inner, strict=True)):
-                yield _ring(objects, [field] * len(objects), contents, size)
+                found = _ring(objects, [field] * len(objects), contents, size)
+                yield found._replace(stride=away // apart)
 
 
 def _fields(contents: Sequence[bytes], wanted: Sequence[int], size: int) -> list[int] | None:

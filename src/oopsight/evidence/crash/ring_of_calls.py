@@ -37,6 +37,7 @@ from oopsight.session import Session
 _MOST_TURNS = 240
 _MOST_LINKS = 4
 _LONGEST_ARRAY = 256
+_LARGEST_TABLE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _told(
 ) -> RingOfCalls | Missing:
     """The ring by a member that the recursing code reads."""
     walkers = [one for name, one in code.items() if base_name(name) in own]
-    readings = [Reading(one, name_of).used for one in walkers]
+    readings = [Reading(one, name_of) for one in walkers]
     for each in rings:
         ring, kinds = _as_read(each, readings)
         found = setters(code, ring, kinds, name_of) if kinds else []
@@ -99,25 +100,19 @@ def _told(
     return Missing(Why.NOT_TOLD, "the calls go round no chain that their code reads")
 
 
-def _as_read(
-    ring: Ring, readings: list[dict[str, set[tuple[int, int]]]]
-) -> tuple[Ring, list[set[tuple[int, int]]]]:
+def _as_read(ring: Ring, readings: list[Reading]) -> tuple[Ring, list[set[tuple[int, int]]]]:
     """The ring by the member as the code reads it, and what else that reads of such objects."""
-    fields = [
+    used = [one for reading in readings for one in reading.used.values()]
+    arrays = (
         field
         for reading in readings
-        for used in reading.values()
-        for field, size in used
+        for field, size in reading.elements
         if size == ring.size and 0 <= ring.field - field < _LONGEST_ARRAY
         if (ring.field - field) % size == 0
-    ]
-    ring = ring._replace(field=max(fields, default=ring.field))
-    kinds = [used for reading in readings for used in reading.values() if _is_read(ring, used)]
-    return ring, kinds
-
-
-def _is_read(ring: Ring, used: set[tuple[int, int]]) -> bool:
-    return (ring.field, ring.size) in used
+    )
+    if not any((ring.field, ring.size) in one for one in used):
+        ring = ring._replace(field=max(arrays, default=ring.field))
+    return ring, [one for one in used if (ring.field, ring.size) in one]
 
 
 def rings_on(found: Repeated, read: Callable[[int, int], bytes | None]) -> Iterator[Ring]:
@@ -204,17 +199,20 @@ def _links(one: Store, ring: Ring, reading: Reading, kinds: list[set[tuple[int, 
     if place.base == value.base or any(name.startswith(ALLOCATES) for name in made):
         return False
     if not place.base:
-        return place.offset in {(at + ring.field) & MASK for at in ring.objects}
+        away = (ring.objects[0] + ring.field - place.offset) & MASK
+        entry = bool(ring.stride) and away < _LARGEST_TABLE and away % ring.stride == 0
+        return entry or place.offset in {(at + ring.field) & MASK for at in ring.objects}
     own = reading.used.get(place.base, set())
-    alike = any(len(own & kind) >= min(2, len(kind)) for kind in kinds)
+    within = ring.stride and len(own) > 1 and all(at < ring.stride for at, _ in own)
+    alike = within or any(len(own & kind) >= min(2, len(kind)) for kind in kinds)
     # On a list, a neighbour of the entry is the head in the other object, and the other way round.
-    entry = ring.field and (value.offset, place.offset - ring.node) in (
+    linked_in = ring.field and (value.offset, place.offset - ring.node) in (
         (ring.field, 0),
         (ring.field, WORD),
     )
     head = place.offset == ring.field + WORD and value.offset == ring.node
-    listed = ring.size == WORD and (entry or (alike and head))
-    return bool(listed) or (alike and place.offset == ring.field)
+    listed = ring.size == WORD and (linked_in or (alike and head))
+    return bool(listed) or bool(alike and place.offset == ring.field)
 
 
 def _compares(one: Store, ring: Ring, reading: Reading) -> bool:
