@@ -37,10 +37,11 @@ How it is decided
 
     Where something is switched off without which the task does not get on (NAPI that it disables
     and that is disabled, a tasklet that it ends and that is disabled, an interrupt of the driver
-    whose signal it waits for, a disk's queue that is frozen, quiesced or stopped), functions of the
-    module that has it come first that can return with it off and switch it on again on another way;
-    of one that polls and has not said that it is complete, this one. All this is asked as well of
-    the task behind which the reported one waits.
+    whose signal it waits for, a timer that starts itself again and wakes whoever waits and is not
+    pending, a disk's queue that is frozen, quiesced or stopped), functions of the module that has
+    it come first that can return with it off and switch it on again on another way; of one that
+    polls and has not said that it is complete, this one. All this is asked as well of the task
+    behind which the reported one waits.
 
 When it is wrong
     The function that waits may be right to wait, and the one that should have woken it be at fault;

@@ -6,6 +6,8 @@ beginning, and the handler gets nothing but that. Not a fact by itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from oopsight.evidence.modules.modules import Module
 from oopsight.kernel.machine_code import MASK
 from oopsight.kernel.slab_objects import slab_object_info
@@ -22,14 +24,20 @@ tasklet; of a hrtimer."""
 
 def handed_to(session: Session, address: int, module: Module) -> HandedTo:
     """The handlers of a module that are named in the object, or variable, that something is in."""
-    start, data = _around(session, address)
     found: dict[int, set[int]] = {}
+    for at, function in handlers_in(session, address, module):
+        away = {(address - at + far) & MASK for far in _HANDLERS}
+        found.setdefault(function, set()).update(away)
+    return {function: frozenset(away) for function, away in found.items()}
+
+
+def handlers_in(session: Session, address: int, module: Module) -> Iterator[tuple[int, int]]:
+    """Where a module's code is named in what holds an address, and what is named."""
+    start, data = _around(session, address)
     for offset in range(0, len(data) - _WORD + 1, _WORD):
         named = int.from_bytes(data[offset : offset + _WORD], "little")
         if module.holds(named):
-            away = {(address - start - offset + far) & MASK for far in _HANDLERS}
-            found.setdefault(named, set()).update(away)
-    return {function: frozenset(away) for function, away in found.items()}
+            yield start + offset, named
 
 
 def _around(session: Session, address: int) -> tuple[int, bytes]:

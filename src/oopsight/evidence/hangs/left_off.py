@@ -18,6 +18,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.io_in_flight import waits_for_io
 from oopsight.evidence.hangs.stacks import StackReader
+from oopsight.evidence.hangs.stopped_timers import stopped_timers
 from oopsight.evidence.hangs.switches import INTERRUPT, SWITCHES
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits, hung, polling, tasklet
 from oopsight.evidence.memory.slab_caches import memory_of
@@ -143,6 +144,9 @@ def _things(session: Session, wait: Wait, modules: Modules) -> Iterator[_Thing]:
         return
     if module is not None and lock is not None and lock.kind in _SLEEPS and not lock.holders:
         yield from _interrupts(prog, module)
+        reader, address = StackReader(session, modules), int(lock.address or 0)
+        for title, because in stopped_timers(session, reader, address, module):
+            yield _Thing("timer", title, module, because)
     entering = wait.stack.inside(*_ENTERS) is not None
     if entering or waits_for_io(wait):
         at = lock.address if entering and lock is not None else None
@@ -294,8 +298,8 @@ class Search:
                 (leaks if ways.back else others).append(one)
         except SymbolError:
             return ()
-        # An interrupt may be off since it was requested.
-        return tuple(leaks or (others if self._kind != INTERRUPT else ()))
+        # An interrupt may be off since it was requested, and a timer be stopped for good.
+        return tuple(leaks or (others if self._kind not in (INTERRUPT, "timer") else ()))
 
     def uneven(self) -> tuple[str, ...]:
         """Functions that switch it off before they switch it on, but not on all ways."""
