@@ -76,9 +76,17 @@ def test_who_was_handed_the_buffer_may_have_gone_too_far() -> None:
     [(False, ["parse", "take_text", "set"]), (True, ["set", "parse", "take_text"])],
 )
 def test_who_hands_the_buffer_on_comes_before_whose_it_is(fills: bool, names: list[str]) -> None:
-    found = filled_by(fills=fills, itself=True, handed_on=(HandedOn("parse", ("take_text",)),))
+    take = Filler("take_text", "mod", room=16, most=None, limited=True)
+    found = filled_by(fills=fills, itself=True, handed_on=(HandedOn("parse", (take,)),))
     assert [one.function for one in found.culprits] == names
     assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+
+
+def test_one_that_was_told_a_limit_that_fits_comes_before_who_told_it() -> None:
+    take = Filler("take_text", "mod", room=16, most=16, limited=True, passed_by=True)
+    found = filled_by(itself=True, handed_on=(HandedOn("parse", (take,)),))
+    assert [one.function for one in found.culprits] == ["take_text", "parse", "set"]
+    assert found.certainty is Certainty.POSSIBLE
 
 
 def test_a_limit_that_is_not_always_looked_at_tells_who_it_was() -> None:

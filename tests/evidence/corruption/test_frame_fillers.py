@@ -128,24 +128,43 @@ def test_what_copies_or_serves_everybody_has_nobody_else_write(
     ("passes", "found"),
     [
         # lea rdi,[rdi+8]; call put; ret
-        ("488d7f08 e8f70f0000 c3", (HandedOn("pass", ("put",)),)),
+        ("488d7f08 e8f70f0000 c3", True),
         # mov rdi,[rdi+8]; call put; ret: what lies there is no part of the frame
-        ("488b7f08 e8f70f0000 c3", ()),
+        ("488b7f08 e8f70f0000 c3", False),
     ],
 )
 def test_a_helper_may_hand_the_frame_on(
-    monkeypatch: pytest.MonkeyPatch, passes: str, found: tuple[HandedOn, ...]
+    monkeypatch: pytest.MonkeyPatch, passes: str, *, found: bool
 ) -> None:
-    code = Code(BEGIN + HANDS, passes, BY_COUNT)
-    code.names = ["show", "pass", "put"]
-    put = ModuleFunction("put", code.start(2), frozenset(), frozenset(), copies=True)
+    put = Filler("put", "trace", room=16, most=None, limited=True)
+    assert handed_on(monkeypatch, passes, BY_COUNT) == (
+        (HandedOn("pass", (put,)),) if found else ()
+    )
+
+
+def test_a_helper_may_hand_it_on_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    # lea rdi,[rdi+8]; mov esi,16; call next; ret
+    first = "488d7f08 be10000000 e8f20f0000 c3"
+    # add rdi,4; mov esi,12; call put; ret
+    (one,) = handed_on(monkeypatch, first, "4883c704 be0c000000 e8f20f0000 c3", BY_COUNT)
+    put = Filler("put", "trace", room=12, most=12, limited=True)
+    assert one == HandedOn("pass1", (put,))
+
+
+def handed_on(monkeypatch: pytest.MonkeyPatch, *functions: str) -> tuple[HandedOn, ...]:
+    """Of functions that call each other, the last of which writes."""
+    code = Code(BEGIN + HANDS, *functions)
+    passing = [f"pass{number or ''}" for number in range(len(functions) - 1)]
+    code.names = ["show", *passing, "put"]
+    start = code.start(len(functions))
+    put = ModuleFunction("put", start, frozenset(), frozenset(), copies=True)
     monkeypatch.setattr(frame_fillers, "SessionReader", lambda _: code)
     monkeypatch.setattr(frame_fillers, "inner_functions", lambda *_: [put])
     at = Address(TEXT + len(code.code[0]))
     frames = (TRACE.frames[0], replace(TRACE.frames[1], pc=at, module="trace"))
     made_of = collect(Machine().session, replace(TRACE, frames=frames), MODULES)
     assert isinstance(made_of, FrameFillers)
-    assert made_of.handed_on == found
+    return made_of.handed_on
 
 
 def test_other_crashes_have_no_damaged_frame() -> None:

@@ -189,3 +189,19 @@ def test_who_is_asked_before_the_writer_is_told(
     assert limit is not None
     checked = [one.most for one in limit.tellers if one.function == "fits"]
     assert checked == ([most] if most is not None else [])
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_what_a_process_tells_is_held_to_numbers_in_memory(
+    monkeypatch: pytest.MonkeyPatch, compared: bool
+) -> None:
+    # sub rsp,16; lea rdi,[rsp]; call _copy_from_user; mov eax,[rbx]; mov esi,[rsp]; cmp eax,esi
+    asks = "4883ec10 488d3c24 e8f30f0000 8b03 8b3424 "
+    asks += "39f0" if compared else "85f6"
+    # jb 2f; xor eax,eax; 1: mov [rbp+rax],cl; inc rax; cmp eax,[rsp]; jb 1b; 2: add rsp,16; ret
+    loop = "720e 31c0 884c0500 48ffc0 3b0424 72f4 4883c410 c3"
+    found = collected(monkeypatch, asks + loop, put="_copy_from_user")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("put")
+    assert limit is not None
+    assert limit.by_memory is compared

@@ -50,7 +50,7 @@ from oopsight.diagnosis.places import culprits, title_of
 from oopsight.diagnosis.returned_astray import as_text, returned_astray
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.bad_return import BadReturn
-from oopsight.evidence.corruption.frame_fillers import CHECK, FrameFillers
+from oopsight.evidence.corruption.frame_fillers import CHECK, Filler, FrameFillers
 from oopsight.evidence.corruption.stack_overrun import StackOverrun
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -134,15 +134,27 @@ def _filled_by(
     after: list[Culprit] = []
     found = fillers.fillers
     for one in found:
-        why = "writes at length to a place in the frame that it is handed"
-        kept = one.most is not None and one.room is not None and one.most <= one.room
-        if kept:
-            why += f", and should stop after {one.most}"
-        if kept and one.passed_by:
-            why += ", but can write on without a look at that"
-        first = kept or not (one.limited or fillers.itself)
-        (before if first else after).append(Culprit(one.module, one.function, None, None, why))
+        first = _kept(one) or not (one.limited or fillers.itself)
+        (before if first else after).append(_writer(one, "it is handed"))
     return before, after, bool(found)
+
+
+def _kept(one: Filler) -> bool:
+    """Whether it was told to write no more than there was room for."""
+    return one.most is not None and one.room is not None and one.most <= one.room
+
+
+def _writer(one: Filler, how: str) -> Culprit:
+    """One that wrote to the frame.
+
+    :param how: it came to the place there
+    """
+    why = f"writes at length to a place in the frame that {how}"
+    if _kept(one):
+        why += f", and should stop after {one.most}"
+    if _kept(one) and one.passed_by:
+        why += ", but can write on without a look at that"
+    return Culprit(one.module, one.function, None, None, why)
 
 
 def _lent_to(fillers: FrameFillers | Missing) -> Step | None:
@@ -177,16 +189,19 @@ def _abroad(fillers: FrameFillers | Missing) -> tuple[list[Culprit], list[Culpri
 def _passed_on(fillers: FrameFillers | Missing) -> tuple[list[Culprit], list[Culprit]]:
     """Who has others of the module write to the frame: those before its owner, and those after.
 
-    How much may be written is for the one to say who hands the address on; then comes who writes.
+    How much may be written is for the one to say who hands the address on; then comes who writes,
+    or before it, where it was told to write no more than there was room for.
     """
     if isinstance(fillers, Missing):
         return [], []
     found: list[Culprit] = []
     for one in fillers.handed_on:
-        why = f"hands a place in the frame on to {', '.join(one.writers)}"
-        found.append(Culprit(fillers.module, one.function, None, None, why))
-        why = f"writes at length to a place in the frame that {one.function} hands it"
-        found += [Culprit(fillers.module, name, None, None, why) for name in one.writers]
+        names = ", ".join(writer.function for writer in one.writers)
+        why = f"hands a place in the frame on to {names}"
+        told = [_writer(w, f"{one.function} hands it") for w in one.writers if _kept(w)]
+        hands = Culprit(fillers.module, one.function, None, None, why)
+        others = [_writer(w, f"{one.function} hands it") for w in one.writers if not _kept(w)]
+        found += [*told, hands, *others]
     return ([], found) if fillers.fills else (found, [])
 
 

@@ -8,11 +8,14 @@ Any other code of the kernel may have handed the address on, to whatever driver 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.corruption.index_limits import operand_sum
 from oopsight.evidence.corruption.own_limits import own_limit
 from oopsight.evidence.corruption.writer_limits import (
+    frame_address,
     limits_of,
     number_at,
     source_of,
@@ -44,10 +47,15 @@ _MOST_PLACES = 64
 _READERS = ("strcmp", "strncmp", "strlen", "strnlen", "memcmp", "strcasecmp", "_printk", "printk")
 _ABOVE = ("ja", "jae", "jg", "jge")
 _THUNK = "x86_indirect_thunk"
+_DEEPEST = 2
+"""Functions that only hand an address on, one to the next."""
 _LARGEST = 1 << 16
 """Bytes of what a function is lent."""
 _CANARY = 0x28
 """In the per-CPU area, arch/x86/include/asm/processor.h; until Linux 6.15."""
+
+Rooms = dict[str, int | None]
+"""Arguments that are addresses in the frame, and how many bytes it is from there to the canary."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class HandedOn:
     """A function of the module that was handed an address in the frame, and hands it on."""
 
     function: str
-    writers: tuple[str, ...]
+    writers: tuple[Filler, ...]
     """Functions of the module that write at length to what they get from it."""
 
 
@@ -134,7 +142,7 @@ def collect(session: Session, backtrace: Backtrace, modules: Modules) -> FrameFi
     for index, row in enumerate(code.instructions):
         one = able.get(row.target or 0)
         if row.is_call and one is not None and one.start != code.start:
-            filler = _filler(calls, code, index, one, module.name)
+            filler = _filler(calls, code, index, one, module.name, _rooms(calls, code, index))
             if filler is not None:
                 found.setdefault(filler.function, filler)
     return FrameFillers(
@@ -157,29 +165,41 @@ def _handed_on(
         target = row.target if row.is_call else None
         if target is None or target in able or not module.holds(Address(target)):
             continue
-        inner = calls.function(target)
-        lent = [name for name in ARGUMENTS if _address(calls, code, name, index)]
-        if inner is None or not lent or inner.start == code.start:
-            continue
-        writers = _given(calls, inner, lent, able)
-        if writers:
-            found.setdefault(inner.name, HandedOn(base_name(inner.name), writers))
+        rooms = _rooms(calls, code, index)
+        inner = calls.function(target) if rooms else None
+        if inner is not None and inner.start != code.start:
+            for one in _given(calls, inner, rooms, able, module):
+                found.setdefault(one.function, one)
     return tuple(found.values())
 
 
 def _given(
-    calls: Calls, code: Function, lent: list[str], able: dict[int, ModuleFunction]
-) -> tuple[str, ...]:
-    """Writers that a function calls with a place in what it was lent."""
-    return tuple(
-        dict.fromkeys(
-            base_name(one.name)
-            for index, row in enumerate(code.instructions)
-            if row.is_call and (one := able.get(row.target or 0)) is not None
-            for name in ARGUMENTS
-            if source_of(calls, code, name, index, _LARGEST) in lent
-        )
-    )
+    calls: Calls,
+    code: Function,
+    lent: Rooms,
+    able: dict[int, ModuleFunction],
+    module: Module,
+    deep: int = _DEEPEST,
+) -> Iterator[HandedOn]:
+    """Who calls writers with a place in what it was lent: a function, or those that it calls.
+
+    :param lent: the registers with addresses in the frame, and how far it is to the canary
+    """
+    writers: dict[str, Filler] = {}
+    for index, row in enumerate(code.instructions):
+        target = row.target if row.is_call else None
+        rooms = _rooms_left(calls, code, index, lent) if target is not None else {}
+        if target is None or not rooms or target == code.start:
+            continue
+        if target in able:
+            one = _filler(calls, code, index, able[target], module.name, rooms)
+            writers |= {one.function: one} if one is not None else {}
+            continue
+        inner = calls.function(target) if deep and module.holds(Address(target)) else None
+        if inner is not None:
+            yield from _given(calls, inner, rooms, able, module, deep - 1)
+    if writers:
+        yield HandedOn(base_name(code.name), tuple(writers.values()))
 
 
 def _receivers(
@@ -195,7 +215,7 @@ def _receivers(
         module = None if row.target is None else modules.owner(row.target)
         if (module is not None and module == home) or (called is not None and _serves(called)):
             continue
-        if not any(_address(calls, code, name, index) for name in ARGUMENTS):
+        if not any(frame_address(calls, code, name, index) for name in ARGUMENTS):
             continue
         at = InstructionPointer(Address(row.address), row.bytes.hex(), row.text)
         one = Receiver(called, None, (), at)
@@ -234,31 +254,49 @@ def _fills(calls: Calls, code: Function) -> bool:
     for index, row in enumerate(code.instructions):
         called = _called(calls, row.target) if row.is_call else None
         to = filled_by(called) if called is not None else ""
-        if called is not None and is_copy(called) and _address(calls, code, to, index):
+        if called is not None and is_copy(called) and frame_address(calls, code, to, index):
             return True
         place = row.operands[0].memory if row.operands and row.operands[0].writes else None
         if place is None or place.index is None or place.base is None:
             continue
-        if place.base in ("rsp", "rbp") or _address(calls, code, place.base, index):
+        if place.base in ("rsp", "rbp") or frame_address(calls, code, place.base, index):
             return True
     return False
 
 
+def _rooms(calls: Calls, code: Function, index: int) -> Rooms:
+    """Arguments of a call that are addresses in the frame, and how far it is to the canary."""
+    canary = _canary(code)
+    given = {name: slot for name in ARGUMENTS if (slot := frame_address(calls, code, name, index))}
+    return {
+        name: canary.offset - slot.offset if canary is not None else None
+        for name, slot in given.items()
+    }
+
+
+def _rooms_left(calls: Calls, code: Function, index: int, lent: Rooms) -> Rooms:
+    """The same, of a function that was lent such addresses itself."""
+    found: Rooms = {}
+    for name in ARGUMENTS:
+        source = source_of(calls, code, name, index, _LARGEST)
+        if isinstance(source, str) and source in lent:
+            room, at = lent[source], operand_sum(calls, code, name, index)
+            found[name] = None if room is None or at is None else room - at[0]
+    return found
+
+
 def _filler(
-    calls: Calls, code: Function, index: int, one: ModuleFunction, module: str
+    calls: Calls, code: Function, index: int, one: ModuleFunction, module: str, rooms: Rooms
 ) -> Filler | None:
     """A call that hands over an address in the frame, and how far it allows to write."""
-    given = {name: slot for name in ARGUMENTS if (slot := _address(calls, code, name, index))}
-    lent = next(iter(given.values()), None)
     inner = calls.function(one.start)
-    if lent is None or inner is None or not _writes_there(calls, inner, set(given)):
+    if not rooms or inner is None or not _writes_there(calls, inner, set(rooms)):
         return None
-    canary = _canary(code)
     taken = limits_of(calls, inner)
     told = {limit.argument for limit in taken if limit.argument is not None}
     numbers = [number_at(calls, code, name, index) for name in told]
     known = [number for number in numbers if number is not None]
-    room = canary.offset - lent.offset if canary is not None else None
+    room = next(iter(rooms.values()))
     own = own_limit(calls, inner, writes(calls, inner), told)
     most = max(known) if known and len(known) == len(numbers) else _allowed(calls, inner, told)
     if most is None and own is not None and not told:
@@ -331,26 +369,6 @@ def _allowed(calls: Calls, code: Function, told: set[str]) -> int | None:
         if source_of(calls, code, whole, index) in told
     ]
     return max((number for number in accepted if number is not None), default=None)
-
-
-def _address(calls: Calls, code: Function, place: Place, at: int) -> Slot | None:
-    """The place in the frame whose address an argument is, if it is one."""
-    found = calls.tracer.definitions(code, place, at)
-    if not found or len(found) > 1 or found[0].effect is None:
-        return None
-    index = found[0].index
-    row = code.instructions[index]
-    second = row.operands[1] if len(row.operands) > 1 else None
-    if second is None:
-        return None
-    if row.mnemonic == "lea" and second.memory is not None:
-        return slot_of(code, index, second.memory)
-    depth = code.depth[index]
-    if row.mnemonic == "mov" and second.register == "rsp" and depth is not None:
-        return Slot(-depth)
-    if row.mnemonic == "mov" and second.register is not None and index != at:
-        return _address(calls, code, second.register, index)
-    return None
 
 
 def _canary(code: Function) -> Slot | None:

@@ -11,12 +11,18 @@ from collections.abc import Iterable, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.corruption.index_limits import IndexLimits, Limits, answered, operand_sum
+from oopsight.evidence.corruption.index_limits import (
+    IndexLimits,
+    Limits,
+    answered,
+    operand_of,
+    operand_sum,
+)
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function, repeated
-from oopsight.evidence.flow.effects import Constant, Copy, Place, Returned, slot_of
+from oopsight.evidence.flow.effects import Constant, Copy, Place, Returned, Slot, slot_of
 from oopsight.evidence.flow.extent import Extent, Origin, Taken, conditions, reached
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.instructions import ARGUMENTS, whole_register
@@ -25,7 +31,7 @@ from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, blamab
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_code import ModuleFunction, filled_by
 from oopsight.evidence.modules.module_roles import (
     holding_variables,
     inner_functions,
@@ -204,7 +210,10 @@ def _limit(
         tellers += _checkers(calls, known, other, one.start, told, starts)
     places = writes(calls, code)
     constant = not taken
-    by_memory = bool(taken) and all(found.origin is Origin.MEMORY for found in taken)
+    held = _held_to_memory(calls, code)
+    by_memory = bool(taken) and all(
+        found.origin is Origin.MEMORY or (held and found.argument is None) for found in taken
+    )
     name = base_name(one.name)
     keys = {key for found in taken if (key := _key(found)) is not None} if by_memory else set()
     # Code that knows the variable has the field by its address.
@@ -219,6 +228,17 @@ def _limit(
         constant=constant,
         shared=constant and bool(places) and _is_shared(calls, inner, one, code, places),
     )
+
+
+def _held_to_memory(calls: Calls, code: Function) -> bool:
+    """Whether what a process, or the like, had put into the frame is compared with memory."""
+    for at, row in enumerate(code.instructions):
+        if row.mnemonic == "cmp" and len(row.operands) == 2:
+            sides = [operand_of(calls, code, at, number) for number in (0, 1)]
+            roots = [{root[0] for root in side[1]} if side is not None else set() for side in sides]
+            if {"slot"} in roots and {"load"} in roots:
+                return True
+    return False
 
 
 def _is_shared(
@@ -339,12 +359,34 @@ def _writes(calls: Calls, code: Function) -> Iterator[int]:
     for index, row in enumerate(code.instructions):
         if row.target is not None and (row.is_call or row.is_jump):
             known = calls.reader.function(row.target)
-            if known is not None and known[1] == row.target and is_copy(known[0]):
+            copies = known is not None and known[1] == row.target and is_copy(known[0])
+            to = filled_by(known[0]) if known is not None else ""
+            if copies and frame_address(calls, code, to, index) is None:
                 yield index
             continue
         memories = [one.memory for one in row.operands if one.memory is not None and one.writes]
         if any(slot_of(code, index, one) is None for one in memories) and repeated(code, index):
             yield index
+
+
+def frame_address(calls: Calls, code: Function, place: Place, at: int) -> Slot | None:
+    """The place in a function's frame whose address an argument is, if it is one."""
+    found = calls.tracer.definitions(code, place, at)
+    if not found or len(found) > 1 or found[0].effect is None:
+        return None
+    index = found[0].index
+    row = code.instructions[index]
+    second = row.operands[1] if len(row.operands) > 1 else None
+    if second is None:
+        return None
+    if row.mnemonic == "lea" and second.memory is not None:
+        return slot_of(code, index, second.memory)
+    depth = code.depth[index]
+    if row.mnemonic == "mov" and second.register == "rsp" and depth is not None:
+        return Slot(-depth)
+    if row.mnemonic == "mov" and second.register is not None and index != at:
+        return frame_address(calls, code, second.register, index)
+    return None
 
 
 def _one_more(calls: Calls, code: Function, at: int, told: set[str]) -> bool:
