@@ -261,7 +261,7 @@ def taken_for_own(taken: TakenForOwn | Missing, steps: list[Step]) -> list[Culpr
     found = [Culprit(taken.module, taken.function, None, None, why)]
     if taken.asked is not None:
         tells = f"{taken.function} goes by its answer, and takes an object of {taken.owner}"
-        found.append(Culprit(taken.module, taken.asked, None, None, tells))
+        found.insert(0, Culprit(taken.module, taken.asked, None, None, tells))
     return found
 
 

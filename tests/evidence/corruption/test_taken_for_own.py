@@ -99,15 +99,36 @@ def test_modules_that_know_each_other_share_objects(monkeypatch: pytest.MonkeyPa
     assert isinstance(collected(flow()), Missing)
 
 
-@pytest.mark.parametrize(("behind", "asked"), [("test", "port_is_ours"), ("mov", None)])
+@pytest.mark.parametrize(
+    ("before", "behind", "asked"),
+    [
+        ((), ("test al, al",), "port_is_ours"),
+        ((), ("mov al, al",), None),
+        (
+            ("mov rbx, rdx", "mov rdi, rbx"),
+            ("mov edx, eax", "xor eax, eax", "test dl, dl"),
+            "port_is_ours",
+        ),
+        (("mov rdi, qword ptr [rdx]",), ("test al, al",), "port_is_ours"),
+        (("mov rdi, qword ptr [rdx + 0x78]",), ("test al, al",), None),  # asks about its own data
+        ((), ("xor eax, eax", "test eax, eax"), None),
+    ],
+)
 def test_the_function_whose_answer_it_went_by(
-    monkeypatch: pytest.MonkeyPatch, behind: str, asked: str | None
+    monkeypatch: pytest.MonkeyPatch,
+    before: tuple[str, ...],
+    behind: tuple[str, ...],
+    asked: str | None,
 ) -> None:
+    code = [
+        *before,
+        f"call {PORT + 0x80:#x}",
+        *behind,
+        f"call {PORT + 0xC0:#x}",
+        "test eax, eax",
+    ]
     rows = [
-        Row(PORT + 0x10, b"", "call", f"{PORT + 0x80:#x}", b""),
-        Row(PORT + 0x15, b"", behind, "al, al", b""),
-        Row(PORT + 0x1B, b"", "call", f"{PORT + 0xC0:#x}", b""),
-        Row(PORT + 0x20, b"", "test", "eax, eax", b""),
+        Row(PORT + 4 * number, b"", *text.split(" ", 1), b"") for number, text in enumerate(code)
     ]
     names = {PORT + 0x80: ("port_is_ours", 0, 0), PORT + 0xC0: ("port_follow", 0, 0)}
     monkeypatch.setattr(taken_for_own, "instructions", lambda *_: rows)

@@ -8,6 +8,7 @@ what it reads there is anything. Whoever had the object from the kernel had to l
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
@@ -15,21 +16,23 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.instructions import whole_register
 from oopsight.evidence.memory.owner import Reference, SlabObject
 from oopsight.evidence.modules.module_code import instructions
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.use_after_free.anothers import acquainted
+from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 if TYPE_CHECKING:
     from oopsight.evidence.flow.ways import Way
+    from oopsight.kernel.disassembler import Row
 
 _MOST_DEEP = 2
 """Of the object that was read from, and the one that led to it."""
-_TESTED_WITHIN = 3
+_TESTED_WITHIN = 6
 """Instructions behind a call."""
-_RESULTS = ("al", "eax", "rax")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class TakenForOwn:
     function: str
     """Of the module, the one that had the object from the kernel and passed it on or used it."""
     asked: str | None
-    """The function of the module that it asked before, and went by the answer."""
+    """The function of the module that it asked about the object before, and went by the answer."""
     owner: str
     """The module whose object it is."""
     object: SlabObject
@@ -91,7 +94,10 @@ def _had_by(way: Way, module: str) -> str | None:
 
 
 def _asked(session: Session, backtrace: Backtrace, mine: Module, function: str) -> str | None:
-    """Of its module, the function last called before the one that a frame is in, if it tested it.
+    """Of its module, the function that was last asked about what the kernel had handed over.
+
+    By one that has a frame and tested the answer.
+
 
     :param function: whose frame is looked for
     """
@@ -103,17 +109,46 @@ def _asked(session: Session, backtrace: Backtrace, mine: Module, function: str) 
         return None
     reader = SessionReader(session)
     rows = [row for row in instructions(reader, int(frame.pc)) if row.address < frame.pc]
+    kernels = set(ARGUMENTS)
+    """Registers that hold what the kernel handed over, or what one of its functions returned."""
     found = None
     for number, row in enumerate(rows):
-        target = int(row.operands, 16) if row.operands.startswith("0x") else None
-        if row.mnemonic != "call" or target is None or not mine.holds(target):
+        first, _, second = row.operands.partition(", ")
+        if row.mnemonic != "call":
+            # A notifier is handed the address of what begins with the object.
+            _moved(kernels, row.mnemonic, first, second.removeprefix("qword ptr [").rstrip("]"))
             continue
-        behind = rows[number + 1 : number + 1 + _TESTED_WITHIN]
-        called = reader.function(target)
-        if called is not None and any(_tests_result(one.mnemonic, one.operands) for one in behind):
-            found = base_name(called[0])
+        target = int(first, 16) if first.startswith("0x") else None
+        own = target is not None and mine.holds(target)
+        asks = own and ARGUMENTS[0] in kernels and _is_tested(rows[number + 1 :][:_TESTED_WITHIN])
+        called = reader.function(target) if asks and target is not None else None
+        found = base_name(called[0]) if called is not None else found
+        kernels -= set(CALLER_SAVED)
+        kernels |= set() if own else {"rax"}
     return found
 
 
-def _tests_result(mnemonic: str, operands: str) -> bool:
-    return mnemonic in ("test", "cmp") and operands.partition(", ")[0] in _RESULTS
+def _moved(holding: set[str], mnemonic: str, target: str, source: str) -> None:
+    """Note what an instruction does to the registers that hold something."""
+    if mnemonic.startswith("mov") and _whole(source) in holding:
+        holding.add(_whole(target))
+    elif mnemonic not in ("test", "cmp", "push"):
+        holding.discard(_whole(target))
+
+
+def _is_tested(rows: Iterable[Row]) -> bool:
+    """Whether the instructions behind a call test what it returned, or a copy of that."""
+    result = {"rax"}
+    for row in rows:
+        first, _, second = row.operands.partition(", ")
+        if row.mnemonic == "call":
+            return False
+        if row.mnemonic in ("test", "cmp") and _whole(first) in result:
+            return True
+        _moved(result, row.mnemonic, first, second)
+    return False
+
+
+def _whole(register: str) -> str:
+    """The register that a part of one belongs to; anything else as it is."""
+    return whole_register(register) or register
