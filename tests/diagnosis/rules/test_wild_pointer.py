@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from handmade_facts import (
     ABSENT,
     backtrace,
@@ -134,7 +135,7 @@ def test_who_took_anothers_object_for_its_own_comes_first() -> None:
     finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 6, taken, *[ABSENT] * 4)
     assert isinstance(finding, Finding)
     named = [one.function for one in finding.culprits][:3]
-    assert named == ["port_event", "port_is_ours", "port_follow"]
+    assert named == ["port_is_ours", "port_event", "port_follow"]
     assert finding.chain[-1].because == (pointer.memory,)
 
 
@@ -175,3 +176,12 @@ def test_whose_access_out_of_bounds_was_reported_before_comes_first() -> None:
     )
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "recall"
+
+
+@pytest.mark.parametrize(("value", "wild"), [(2, True), (0, False)])
+def test_a_small_number_is_no_pointer_either(value: int, wild: bool) -> None:
+    flow = data_flow(
+        way(flow_step("loaded", "strike", value), ended="loaded"), bad=owner(2, "null")
+    )
+    found = wild_pointer(fault(2), backtrace(), flow, *[ABSENT] * 11)
+    assert isinstance(found, Finding) is wild

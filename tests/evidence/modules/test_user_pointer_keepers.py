@@ -72,6 +72,13 @@ def test_who_is_called_by_one_that_copies_comes_before_others(
     assert found == UserPointerKeepers("lbl", ("lbl_submit",))
 
 
+def test_who_puts_a_copy_there_as_well_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = replace(storing(), stores=(*storing().stores, Stored(8, "returned", "memdup_user")))
+    uses = {"lbl_copy": copies, "lbl_keep": storing()}
+    found = collected(monkeypatch, {"lbl": uses, "desk": {}})
+    assert found == UserPointerKeepers("lbl", ("lbl_keep", "lbl_copy"))
+
+
 def test_a_field_that_is_known_for_a_processs(monkeypatch: pytest.MonkeyPatch) -> None:
     uses = {"lbl_submit": storing(), "lbl_status": storing(key=0x40, users=(8,))}
     found = collected(monkeypatch, {"lbl": uses, "desk": {}})

@@ -101,7 +101,7 @@ def wild_pointer(
         return _index(fault, backtrace, flow, bad, modules, index, beyond)
     if flow.subject != "operand" or bad is None:
         return Clear("it was not an access through a pointer to data")
-    if bad.kind not in _NONSENSE:
+    if bad.kind not in _NONSENSE and not _small_number(flow, bad):
         return Clear(f"{bad.address} is {bad.kind}: {bad.detail}")
     steps = [fault_step(fault), *flow_steps(flow)]
     steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
@@ -137,6 +137,13 @@ def wild_pointer(
             "with KASAN, or booted with slub_debug=FZPU, tells who overwrites it.",
         ),
     )
+
+
+def _small_number(flow: DataFlow, bad: Owner) -> bool:
+    """Whether a number other than zero was read where a pointer should be, and is near NULL."""
+    end = flow.first.end
+    loaded = flow.first.ended == "loaded" and end is not None and bool(end.value)
+    return loaded and bad.kind == "null"
 
 
 def _counted_from_another(member: WrongMember | Missing, steps: list[Step]) -> list[Culprit]:

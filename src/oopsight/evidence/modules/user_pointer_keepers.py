@@ -82,12 +82,17 @@ def _keepers(session: Session, module: Module, way: Way, *, known: bool) -> tupl
     given = [name for name, use in uses.items() if _stores_given(use, key_in[name])]
     copying = _copying(inner)
     sure = [name for name in given if name in copying]
-    found = sure or (given if known else [])
+    found = sorted(sure or (given if known else []), key=lambda n: _copied(uses[n], key_in[n]))
     return tuple(found) if 0 < len(found) <= _MOST_KEEPERS else None
 
 
 def _stores_given(use: FieldUse, key: int | None) -> bool:
     return any(one.given and one.key == key for one in use.stores)
+
+
+def _copied(use: FieldUse, key: int | None) -> bool:
+    """Whether a function puts there as well what a call returned: a copy, or memory for one."""
+    return any(one.called is not None and one.key == key for one in use.stores)
 
 
 def _copying(code: list[ModuleFunction]) -> set[str]:
