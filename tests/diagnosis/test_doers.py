@@ -258,6 +258,8 @@ def test_who_can_have_left_a_field_null() -> None:
     assert [one.function for one in who_left_it_null(several, ABSENT)] == [
         "rec_polled", "rec_bind", "rec_clone", "rec_plug", "rec_init",
     ]  # fmt: skip
+    nothing = replace(DOERS, hands_none=("rec_radio",))
+    assert [one.function for one in who_left_it_null(nothing, ABSENT)] == ["rec_radio"]
     # Who has another make it known first.
     after = replace(FIELD, way=0, after=(KeptBy("rec_add", "rec_register", checked=True),))
     (found,) = who_left_it_null(replace(DOERS, fields=(after,)), ABSENT)

@@ -88,6 +88,8 @@ def _never_put_it(doers: Doers, field: FieldDoers) -> Iterator[list[tuple[str, s
         (doers.omits, OMITS),
         (doers.unstored, "makes what is a device's own when that is bound, and nobody stores it as"
          " the device's data"),
+        (doers.hands_none, "tells the kernel NULL for what it hands to callbacks, where others"
+         " tell it something"),
         (doers.unfinished, "has set up what was handed to the kernel, and on some way returns"
          " without"),
         (doers.registers, "registered the callback that met it, with what it is called for"),

@@ -46,7 +46,7 @@ from oopsight.evidence.modules.module_roles import (
     tables_with,
 )
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.modules.never_stored import never_stored
+from oopsight.evidence.modules.never_stored import handing_none, never_stored
 from oopsight.evidence.modules.omitting import omitting
 from oopsight.evidence.modules.ownership import Ownership
 from oopsight.evidence.modules.siblings import siblings
@@ -131,6 +131,8 @@ class Doers:
     unstored: tuple[str, ...] = ()
     """Make what belongs in the device's driver data, which held NULL, when the device is bound;
     but no function ever stores it there."""
+    hands_none: tuple[str, ...] = ()
+    """Tell the kernel NULL for what it hands to callbacks, where others tell it something."""
     silent: tuple[str, ...] = ()
     """Say on some way that all went well, and have not set the field that held NULL in what they
     were given, as on others."""
@@ -232,6 +234,7 @@ def collect(
         unstored=never_stored(session, module, flow.first, backtrace, uses, inner, known)
         if isinstance(backtrace, Backtrace)
         else (),
+        hands_none=handing_none(flow.first, uses, known, module.name),
         silent=keeping_silent(session, modules, module, flow.first, uses, known),
         twice_given=given_twice(session, modules, module, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),

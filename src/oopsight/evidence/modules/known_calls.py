@@ -44,6 +44,13 @@ SIZES = {
     "__kmalloc_cache": "rdx",
     "__kmalloc": "rdi",
 }
+# The same, of those whose size is mostly computed.
+SIZED = {
+    **dict.fromkeys(("__kmalloc", "__kmalloc_node", "kvmalloc_node", "__kvmalloc_node"), "rdi"),
+    **dict.fromkeys(("vmalloc", "vzalloc", "__kmalloc_track_caller"), "rdi"),
+    **dict.fromkeys(("krealloc", "krealloc_node_align", "devm_kmalloc", "devm_krealloc"), "rsi"),
+    **dict.fromkeys(("kvrealloc", "kvrealloc_node_align"), "rsi"),
+}
 LOCKS = re.compile(r"_*(?:raw_|rt_)?(?:spin|read|write|mutex)_(?:try)?lock|down_(?:read|write)")
 """Functions that take a lock, or try to; ``rt_`` with PREEMPT_RT."""
 # Functions that know a pointer for a process's, and the register that it is in.
@@ -122,6 +129,14 @@ HANDS_ON = STARTS | {
 }
 """Functions that leave the rest to something else: these, and those that put it on a list."""
 FILLS = ("memset", "__memset")
+# What the kernel hands back to callbacks, by the argument that a driver tells it in.
+HANDS_DATA = {
+    **dict.fromkeys(("device_create", "device_create_with_groups", "debugfs_create_file"), 3),
+    "proc_create_data": 4,
+    **dict.fromkeys(("single_open", "single_open_size", "hwmon_device_register_with_info"), 2),
+    **dict.fromkeys(("request_threaded_irq", "devm_request_threaded_irq"), 5),
+    **dict.fromkeys(("kthread_create_on_node", "kthread_create_on_cpu"), 1),
+}
 MOST_SET_UP = 2  # arguments, one of which is to be set up: netif_napi_add(dev, napi)
 
 

@@ -10,8 +10,10 @@ import array
 
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.code_values import Value
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import Layout, text_key
+from oopsight.evidence.modules.known_calls import HANDS_DATA
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, named, tables_with
 from oopsight.evidence.modules.modules import Module
@@ -56,6 +58,34 @@ def never_stored(
         name
         for name in named(starts[start] for start in sorted(called))
         if name not in path and _reach(name, code) & makers
+    )
+
+
+def handing_none(
+    way: Way, uses: dict[str, FieldUse], known: Layout, module: str
+) -> tuple[str, ...]:
+    """Who tells the kernel NULL for what callbacks get, where others tell it something.
+
+    Nobody, where the NULL was not read from the kernel's own, or some function stores there.
+    """
+    end = way.end
+    if way.module != module or end is None or end.value != 0 or filling(way, uses, known):
+        return ()
+    if way.ended == "loaded" and text_key(way) not in known.driver_data:
+        return ()
+    told: dict[str, dict[str, bool]] = {}
+    for name, use in uses.items():
+        for call in use.handed:
+            number = None if call.own else HANDS_DATA.get(call.name.removeprefix("devm_"))
+            if number is not None:
+                none = call.arguments[number] == Value("number", 0)
+                told.setdefault(call.name, {})[name] = none
+    return tuple(
+        name
+        for each in told.values()
+        if not all(each.values())
+        for name, none in each.items()
+        if none
     )
 
 
