@@ -168,6 +168,9 @@ def by_a_small_allocation(
     found: list[Culprit] = []
     for one in small.found:
         why = f"allocates {one.allocated} bytes and uses {one.used} of them"
+        if one.user is not None:
+            why = f"reckons with {one.allocated} bytes for each element, and {one.user} with"
+            why += f" {one.used}"
         steps.append(Step(f"{one.function} {why}: the rest is the next object's", (small.module,)))
         made = f"makes the cache that {one.function} uses {one.used} bytes of each object of"
         found += [Culprit(small.module.name, name, None, None, made) for name in one.by]
@@ -176,14 +179,17 @@ def by_a_small_allocation(
     mine = [culprit for culprit in users if culprit.module == small.module.name]
     first = small.found[0]
     user = where(fault.function, fault.module)
+    claim = f"uses {first.used} bytes of objects of {first.allocated}"
+    if first.user is not None:
+        claim = f"reckons with {first.allocated} bytes for each element of a table; {first.user}"
+        claim += f" uses {first.used}"
     return _finding(
         steps,
         merge(found, mine),
         modules,
         title=f"objects of {small.object.cache} that are too small in {small.module.name}",
-        summary=f"{where(first.function, small.module.name)} uses {first.used} bytes of objects of "
-        f"{first.allocated}, and so what lies behind them; {user} then followed a pointer that "
-        "is none.",
+        summary=f"{where(first.function, small.module.name)} {claim}, and so what lies behind "
+        f"them; {user} then followed a pointer that is none.",
         advice=("Allocate as much as the structure takes that is used: sizeof(*pointer).",),
         refines=refines,
     )

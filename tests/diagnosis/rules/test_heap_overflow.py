@@ -345,3 +345,14 @@ def test_who_uses_more_than_it_allocates() -> None:
         assert isinstance(answer, Finding)
         assert answer.culprits[0].function == first
         assert "100 of them" in answer.chain[-1].claim
+
+
+def test_who_reckons_with_smaller_elements_than_others_use() -> None:
+    small = SmallAllocations(
+        BANK, slab_object(), (SmallAllocation("bank_reserve", 8, 24, (), "bank_put"),)
+    )
+    answer = heap_overflow(fault(None), backtrace(), FLOW, *[ABSENT] * 6, *MORE[:7], small)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "bank_reserve"
+    assert "8 bytes for each element" in answer.summary
+    assert answer.certainty is Certainty.POSSIBLE

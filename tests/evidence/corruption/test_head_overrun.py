@@ -62,3 +62,23 @@ def test_others_of_the_slab_have_a_pointer_there(
     monkeypatch.setattr(module, "neighbour", lambda _, __, ___, steps: beside.get(steps))
     overrun = among_others(machine.session, None, ONE, int(ONE.address) + field)
     assert (overrun is not None) is is_one
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_what_is_on_its_list_still_is_alive(monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
+    one = made.slab_object("allocated", size=32, stride=32)
+    like = made.slab_object("allocated", size=32, stride=32, address=ONE.address + 256)
+    head, first, second = int(ONE.address) + 0x400, int(one.address) + 16, int(like.address) + 16
+    machine = Machine()
+    # head -> first -> second, as of a hash chain
+    machine.words(head, first)
+    machine.words(int(one.address) - 32, 5, 6, 7, 8, 0xFFFEDF87, 3, second, head if held else 0)
+    machine.words(int(like.address), int.from_bytes(POINTER, "little"), 7, 0, first)
+    before = made.slab_object(
+        "allocated", size=32, stride=32, address=made.Address(one.address - 32)
+    )
+    monkeypatch.setattr(module, "neighbour", lambda *a: before if a[3] < 0 else None)
+    overrun = among_others(machine.session, None, one, int(one.address), like)
+    assert (overrun is not None) is held
+    if overrun is not None:
+        assert (overrun.before, overrun.end) == (before, one.address + 16)

@@ -91,3 +91,22 @@ def test_a_bit_of_a_bitmap(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (stores.stores[0].index, stores.one_bit) == (128, True)
     assert isinstance(found(monkeypatch, BIT), Missing)
     assert isinstance(found(monkeypatch, CHECKED_BIT, FLIPPED), Missing)
+
+
+@pytest.mark.parametrize(("count", "found_"), [(4, True), (5, False)])
+def test_a_number_in_the_object_with_the_table(
+    monkeypatch: pytest.MonkeyPatch, count: int, found_: bool
+) -> None:
+    # cmp [rdi+4],esi; jb 1f; mov esi,esi; shl rsi,4; mov [rdi+rsi],eax; 1: ret
+    code = "397704 7209 89f6 48c1e604 890437 c3"
+    original = Machine.words
+    monkeypatch.setattr(
+        Machine,
+        "words",
+        lambda self, at, *values: (
+            original(self, at, *values),
+            original(self, AT - 0x40, count << 32) if at == AT else None,
+        ),
+    )
+    stores = found(monkeypatch, code)
+    assert isinstance(stores, NeighbourStores) is found_

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
-from oopsight.evidence.corruption.overrun import covered, run_around, run_within
+from oopsight.evidence import Address
+from oopsight.evidence.corruption import overrun
+from oopsight.evidence.corruption.overrun import covered, overrun_of, run_around, run_within
 
 
 @pytest.mark.parametrize(
@@ -62,3 +66,20 @@ def test_the_zeros_that_end_a_text_go_on_over_a_pointer(
     assert covered(data, run, 24) is covers
     assert covered(data, run, 8)
     assert not covered(data, (0, len(text), "repeated byte"), 24)
+
+
+def test_a_text_begins_in_the_first_of_the_objects_that_it_fills(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = made.slab_object(size=64, stride=64)
+    at = int(one.address)
+    chain = {n: replace(one, address=Address(at - 64 * n)) for n in range(4)}
+    near = {int(o.address): o for o in chain.values()}
+    monkeypatch.setattr(overrun, "neighbour", lambda *a: near.get(a[2].address + 64 * a[3]))
+    machine = Machine()
+    text = b"the quick brown fox jumps over it " * 4
+    # The third before is whole; it begins within the second.
+    machine.memory[at - 192] = bytes(64) + bytes(8) + text[:124] + bytes(60)
+    found = overrun_of(machine.session, None, one, at)
+    assert found is not None
+    assert (found.before, found.start) == (chain[2], at - 128 + 8)

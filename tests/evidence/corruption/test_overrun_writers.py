@@ -9,11 +9,18 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence.corruption import overrun_writers
-from oopsight.evidence.corruption.overrun_writers import able_to_overrun, repeated, writing_modules
+from oopsight.evidence.corruption.overrun_writers import (
+    able_to_overrun,
+    lenders,
+    repeated,
+    writing_modules,
+)
 from oopsight.evidence.corruption.size_tellers import SizeTeller
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
 
@@ -130,3 +137,35 @@ def test_of_numbers_who_writes_text_alone_is_no_suspect() -> None:
     copy = ModuleFunction("copy", BASE, frozenset(["memcpy"]), frozenset(), copies=False)
     ranked = able_to_overrun([text, copy], set(), FILLED)
     assert [one.name for _, one in ranked] == ["copy"]
+
+
+@pytest.mark.parametrize(
+    ("told", "names"), [(0x80, ("probe_read", "probe_add")), (8, ("probe_add", "probe_read"))]
+)
+def test_who_has_another_module_write(
+    monkeypatch: pytest.MonkeyPatch, told: int, names: tuple[str, ...]
+) -> None:
+    code = {
+        "relays": [
+            ModuleFunction(
+                "probe_read", BASE, frozenset({"filter_reset"}), frozenset(), copies=False
+            ),
+            ModuleFunction("probe_add", BASE + 64, frozenset(), frozenset(), copies=False),
+        ],
+        "filters": CODE["filters"],
+    }
+    monkeypatch.setattr(overrun_writers, "inner_functions", lambda _, one, __: code[one.name])
+    arguments = (Value("argument", 0), Value("number", told))
+    handed = FieldUse((), (), counts=False, handed=(Handed(0, "filter_reset", False, arguments),))
+    monkeypatch.setattr(overrun_writers, "uses_of", lambda *_: {"probe_read": handed})
+    makes = (Allocator("probe_add", "probe_add+0x8"),), True
+    monkeypatch.setattr(overrun_writers, "allocating", lambda *_: makes)
+    session = Machine().session
+    foreign = made.modules(*MODULES.loaded[:2])
+    run = replace(made.overrun(), before=made.slab_object(size=32))
+    found = lenders(session, foreign, SessionReader(session), MODULES.loaded[0], run)
+    assert found is not None
+    assert found[1] == names
+    assert "has filter_reset [filters] write" in found[0]
+    code["relays"] = code["relays"][1:]
+    assert lenders(session, foreign, SessionReader(session), MODULES.loaded[0], run) is None

@@ -11,6 +11,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Address
+from oopsight.evidence.corruption import overrun
 from oopsight.evidence.corruption import written_over as tested
 from oopsight.evidence.corruption.written_over import Records, Series, records, series, written_over
 
@@ -73,9 +74,10 @@ def test_entries_begin_in_the_first_of_the_objects_that_they_fill(
         for number in range(5)
     }
     objects = {int(one.address): one for one in chain.values()}
-    monkeypatch.setattr(
-        tested, "neighbour", lambda _, __, one, by: objects.get(one.address + by * size)
-    )
+    for module in (tested, overrun):
+        monkeypatch.setattr(
+            module, "neighbour", lambda _, __, one, by: objects.get(one.address + by * size)
+        )
     machine = Machine()
     begin = int(chain[4].address)
     # The fourth before is whole, the third is where the entries begin.
@@ -99,7 +101,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     size = ONE.stride
     found.memory[int(BEFORE.address)] = bytes(size - 16) + RAN[:32] + bytes(size)
     found.memory[MODULE] = bytes(0x200)
-    monkeypatch.setattr(tested, "neighbour", lambda *_: BEFORE)
+    for module in (tested, overrun):
+        monkeypatch.setattr(module, "neighbour", lambda *a: BEFORE if a[2] is ONE else None)
     return found
 
 

@@ -56,3 +56,13 @@ def test_objects_of_another_kind_that_an_entry_leads_to_are_not_its_own(
 
 def test_who_holds_nothing_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held(monkeypatch, listed()) == []
+
+
+def test_what_the_kernel_has_linked_with_its_own_does_not_hide_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The first variable's list is longer than anybody goes along.
+    monkeypatch.setattr(tested, "_MOST_OBJECTS", 2)
+    machine = listed(other=TARGET)
+    machine.words(DATA, 7, FIRST, OTHER, 0)
+    assert held(monkeypatch, machine) == [("wall", OTHER + 16)]

@@ -2,7 +2,8 @@
 
 Memory that was freed and given to somebody else holds what that one put there, all through. Where
 what lies behind the damage is still that of the object's kind, word for word of the same sort, the
-object is alive, and what was written there came from the one before it.
+object is alive, and what was written there came from the one before it. So it is where the object
+is on its list still.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def head_overrun(
         border = session.read(one.address - _SHOWN, 2 * _SHOWN)
     except FaultError:
         return None
-    end = _alike_from(mine, its)
+    end = _alike_from(mine, its) or _linked_from(session, one, like)
     if end is None or not 0 < end <= min(_MOST_DAMAGED, one.size // 2) or not any(border[:_SHOWN]):
         return None
     return Overrun(
@@ -64,15 +65,20 @@ def head_overrun(
 
 
 def among_others(
-    session: Session, modules: Modules | None, one: SlabObject, field: int
+    session: Session,
+    modules: Modules | None,
+    one: SlabObject,
+    field: int,
+    led: SlabObject | None = None,
 ) -> Overrun | None:
-    """The same, held against others of the object's slab, which have a pointer in that field.
+    """The same, held against others of its kind, which have a pointer in that field.
 
     :param field: address of the pointer in the object that was found wrong
+    :param led: the one that led to it, which may be of its kind; else those of its slab are
     """
-    for steps in _OTHERS:
-        like = neighbour(session, modules, one, steps)
-        if like is None or like.state != "allocated":
+    beside = (neighbour(session, modules, one, steps) for steps in _OTHERS)
+    for like in (led, *beside):
+        if like is None or like.state != "allocated" or like.cache_address != one.cache_address:
             continue
         there = read_word(session, field - int(one.address) + int(like.address))
         found = head_overrun(session, modules, one, like)
@@ -97,6 +103,24 @@ def _alike_from(mine: bytes, its: bytes) -> int | None:
     rest = sorts[first:]
     told = len(rest) >= _LEAST_ALIKE and any(sort != "zero" for sort, _ in rest)
     return first * _WORD if told else None
+
+
+def _linked_from(session: Session, one: SlabObject, like: SlabObject) -> int | None:
+    """Where two objects have an entry at the same place that is on its list still, in bytes."""
+    for at in range(_WORD, min(one.size, like.size) - _WORD, _WORD):
+        if all(_is_linked(session, int(each.address) + at) for each in (one, like)):
+            return at
+    return None
+
+
+def _is_linked(session: Session, entry: int) -> bool:
+    """Whether its neighbours on a list, or on a hash chain, lead back to an entry."""
+    after, before = read_word(session, entry), read_word(session, entry + _WORD)
+    if after is None or not before or entry in (after, before):
+        return False
+    if read_word(session, before) != entry:
+        return False
+    return not after or read_word(session, after + _WORD) == entry
 
 
 def _sort(word: bytes) -> str:

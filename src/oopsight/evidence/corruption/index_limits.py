@@ -297,7 +297,7 @@ def _compared(
             passes = _WITHIN if number is None else number - (jump in _LESS_ONE)
             most = passes if most is None else max(most, passes)
             if number is None and (jump in _LESS_ONE) == (mine is sides[1]):
-                up_to = _read_at(other)
+                up_to = _read_at(other) if other is not None else _reads(row, at)
     return Limits(least, most, up_to=up_to, not_zero=not_zero)
 
 
@@ -321,6 +321,11 @@ def _read_at(side: Sum | None) -> int | None:
     """The instruction that read one side of a comparison from memory."""
     roots = list(side[1]) if side is not None and not side[0] else []
     return int(str(roots[0][1])) if len(roots) == 1 and roots[0][0] == "load" else None
+
+
+def _reads(row: Instruction, at: int) -> int | None:
+    """The same, of a comparison that reads the memory itself."""
+    return at if any(operand.memory is not None for operand in row.operands) else None
 
 
 def _answer(code: Function, at: int) -> str | None:

@@ -7,11 +7,11 @@ objects of the cache are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.corruption.index_limits import IndexLimits
+from oopsight.evidence.corruption.index_limits import IndexLimits, sum_of
 from oopsight.evidence.corruption.indexed_stores import IndexedStore, stores_to
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.calls import Calls
@@ -140,18 +140,21 @@ def _of_module(
     known = IndexLimits(calls, inner)
     for begin, name in inner.items():
         code = calls.function(begin)
-        stores = stores_to(calls, code, known, place, in_object=True) if code is not None else ()
-        for one in stores:
-            how = _how(session, code, one, variables, damaged) if code is not None else None
+        if code is None:
+            continue
+        for one in stores_to(calls, code, known, place, in_object=True):
+            numbers = _told(session, calls, code, one, int(before.address), variables)
+            how = _how(one, numbers, damaged)
             if how is not None:
                 yield NeighbourStore(module.pointer, base_name(name), one.index, how)
                 break
 
 
-def _how(
-    session: Session, code: Function, one: IndexedStore, variables: list[int], damaged: int | None
-) -> str | None:
-    """What lets the index pass; ``None`` where nothing does, or the pointer is not like that."""
+def _how(one: IndexedStore, told: Collection[int], damaged: int | None) -> str | None:
+    """What lets the index pass; ``None`` where nothing does, or the pointer is not like that.
+
+    :param told: numbers in memory that the index may be as large as
+    """
     if one.index <= 0:
         return None
     if not one.size:
@@ -161,28 +164,44 @@ def _how(
     if one.limits.known and one.index == one.limits.most:
         return "one too many"
     if one.limits.up_to is not None:
-        told = [_told(session, code, one, at) for at in variables]
         return "one too many" if one.index in told or (not told and damaged) else None
     return "unchecked" if damaged and one.limits.lets(one.index) else None
 
 
-def _told(session: Session, code: Function, one: IndexedStore, at: int) -> int | None:
-    """What a number beside the pointer to the table holds, which the index may be as large as.
+def _told(
+    session: Session, calls: Calls, code: Function, one: IndexedStore, begin: int, held: list[int]
+) -> list[int]:
+    """What a number beside the table, or beside the pointer to it, holds.
 
-    :param at: where a variable holds that pointer
+    :param begin: of the object with the table
+    :param held: where variables hold a pointer to it
     """
+    if one.table is None or one.limits.up_to is None:
+        return []
+    number = _read(code, one.limits.up_to)
+    if number is None:
+        return []
+    place = sum_of(calls, code, number, one.limits.up_to)
+    if place is not None and place[1] == {one.table: 1}:
+        return _numbers(session, [begin + place[0]], number.size)
+    table = _read(code, int(str(one.table[1]))) if one.table[0] == "load" else None
+    if table is None or table.base != number.base:
+        return []
+    beside = number.displacement - table.displacement
+    return _numbers(session, [at + beside for at in held], number.size)
+
+
+def _numbers(session: Session, places: list[int], size: int) -> list[int]:
+    """What memory holds at some places; nothing of those that are not in the dump."""
     from drgn import FaultError
 
-    if one.table is None or one.table[0] != "load" or one.limits.up_to is None:
-        return None
-    table, number = _read(code, int(str(one.table[1]))), _read(code, one.limits.up_to)
-    if table is None or number is None or table.base != number.base:
-        return None
-    place = Address(at - table.displacement + number.displacement)
-    try:
-        return int.from_bytes(session.read(place, number.size), "little")
-    except (FaultError, OverflowError):
-        return None
+    found = []
+    for place in places:
+        try:
+            found.append(int.from_bytes(session.read(Address(place), size), "little"))
+        except (FaultError, OverflowError):
+            continue
+    return found
 
 
 def _read(code: Function, at: int) -> Memory | None:

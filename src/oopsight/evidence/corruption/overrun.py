@@ -6,7 +6,10 @@ was written by somebody who did not stop at the first one's end.
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address
@@ -16,11 +19,15 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.session import Session
 from oopsight.text import printable
 
+Run = TypeVar("Run")
+
 LEAST = 12
 _LEAST_BEFORE = 4
 _LEAST_AFTER = 4
 _MOST_AFTER = 512
 _WORD = 8
+_MOST_OBJECTS = 16
+"""That it may have run through."""
 _PRINTABLE = frozenset(range(0x20, 0x7F)) | {9, 10, 13}
 # Patterns that the allocator itself writes, and what fresh memory holds: include/linux/poison.h.
 NOT_WRITTEN = frozenset({0x00, 0x6B, 0x5A, 0xA5, 0xBB, 0xCC})
@@ -136,19 +143,59 @@ def overrun_of(
     before = neighbour(session, modules, one, -1)
     if before is None:
         return None
-    begin = int(before.address)
-    length = one.address - begin + min(one.size, _MOST_AFTER)
+    end = int(one.address) + min(one.size, _MOST_AFTER)
+
+    def look(data: bytes) -> tuple[int, int, str] | None:
+        found = run_around(data, len(data) - (end - int(one.address)))
+        return (
+            found if found is not None and covered(data, found, len(data) - end + field) else None
+        )
+
     try:
-        data = session.read(begin, length)
+        data = session.read(before.address, end - before.address)
     except FaultError:
         return None
-    border = one.address - begin
-    found = run_around(data, border)
-    if found is None or not covered(data, found, field - begin):
+    found = look(data)
+    if found is None or found[0] >= one.address - before.address:
         return None
-    if found[0] >= border:
-        return None
-    return _overrun(before, data, found, border)
+    begins = operator.itemgetter(0)
+    first, data, run = further_back(session, modules, before, data, found, look, begins)
+    return _overrun(first, data, run, one.address - first.address)
+
+
+def further_back(
+    session: Session,
+    modules: Modules | None,
+    before: SlabObject,
+    data: bytes,
+    found: Run,
+    look: Callable[[bytes], Run | None],
+    begins: Callable[[Run], int],
+) -> tuple[SlabObject, bytes, Run]:
+    """What fills an object from its beginning may begin in one before that.
+
+    :param data: from the object on
+    :param found: in these
+    :param look: finds it
+    :param begins: offset of its first byte
+    :return: the object in which it begins, the bytes from there on, and what was found
+    """
+    from drgn import FaultError
+
+    for _ in range(_MOST_OBJECTS):
+        further = neighbour(session, modules, before, -1) if begins(found) < _WORD else None
+        if further is None:
+            break
+        gap = before.address - further.address
+        try:
+            longer = session.read(further.address, gap) + data
+        except FaultError:
+            break
+        more = look(longer)
+        if more is None or begins(more) >= gap:
+            break
+        before, data, found = further, longer, more
+    return before, data, found
 
 
 def covered(data: bytes, found: tuple[int, int, str], field: int) -> bool:

@@ -13,6 +13,8 @@ from oopsight.evidence.corruption.size_tellers import SizeTeller, size_tellers
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import SlabObject, neighbour
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction, machine_code
 from oopsight.evidence.modules.module_roles import (
     checked_alone,
@@ -34,6 +36,7 @@ _FIRST, _KNOWS_LIMITS, _LATER = -1, 2, 16
 """Ranks beside :func:`~oopsight.evidence.modules.module_roles.writer_rank`'s."""
 _TRIVIAL = (0x00, 0xFF)
 _WORD = 8
+_LARGEST_SIZE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -164,3 +167,55 @@ def repeated(overrun: Overrun) -> bytes | None:
 def _with_number(reader: SessionReader, module: Module, number: bytes) -> set[str]:
     """Names of the functions that have a number among their instructions."""
     return {base_name(name) for name, _, code in machine_code(reader, module) if number in code}
+
+
+def lenders(
+    session: Session, modules: Modules, reader: SessionReader, module: Module, overrun: Overrun
+) -> tuple[str, tuple[str, ...]] | None:
+    """Of a module that writes nowhere at length, who has another module write, and who made room.
+
+    Whoever hands over a number that the object is too small for comes first; else who makes such
+    objects, as the other may always write that much.
+
+    :return: what binds them, and the functions
+    """
+    code = inner_functions(session, module, reader)
+    others: dict[str, str] = {}
+    for other in [one for one in modules.loaded if one.taints and one.name != module.name]:
+        inner = inner_functions(session, other, reader)
+        able = [one for _, one in able_to_overrun(inner, set(), overrun)]
+        if overrun.source is not None:
+            able = refer_to(session, inner, int(overrun.source.address)) or able
+        others |= {base_name(one.name): other.name for one in able}
+    calling = [one for one in code if one.outside & others.keys()]
+    if not calling:
+        return None
+    uses = uses_of(reader, calling)
+    size = overrun.before.size
+    far = {name for name, use in uses.items() if _tells_more(use, others, size)}
+    lend = sorted(named(calling), key=lambda name: name not in far)
+    cache = overrun.before.cache_address
+    made = tuple(one.function for one in allocating(session, modules, module, cache, size)[0])
+    called = next(name for one in calling for name in sorted(one.outside & others.keys()))
+    why = f"makes such objects, or has {called} [{others[called]}] write to them"
+    return why, tuple(dict.fromkeys((*lend, *made) if far else (*made, *lend)))
+
+
+def refer_to(session: Session, code: list[ModuleFunction], address: int) -> list[ModuleFunction]:
+    """Functions that refer to any place of the variable that holds an address."""
+    try:
+        symbol = session.prog.symbol(address)
+    except LookupError:
+        return [one for one in code if address in one.refers]
+    end = symbol.address + symbol.size
+    return [one for one in code if any(symbol.address <= at < end for at in one.refers)]
+
+
+def _tells_more(use: FieldUse, others: dict[str, str], size: int) -> bool:
+    """Whether a function hands a number to another module that is larger than an object."""
+    return any(
+        value.kind == "number" and size < value.number < _LARGEST_SIZE
+        for call in use.handed
+        if call.name in others
+        for value in call.arguments[1:]
+    )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.corruption.element_sizes import too_small
 from oopsight.evidence.corruption.index_limits import Root, operand_sum, sum_of
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
@@ -21,6 +22,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.instructions import ARGUMENTS, Memory
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject, neighbour
+from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.init_function import init_function
 from oopsight.evidence.modules.module_roles import holding_variables, inner_functions, is_copy
 from oopsight.evidence.modules.modules import Module, Modules
@@ -57,6 +59,8 @@ class SmallAllocation:
     """To the end of the last field that it accesses."""
     by: tuple[str, ...] = ()
     """Where it allocates from a cache: who made that with objects of such a size."""
+    user: str | None = None
+    """Where these are the bytes of one element of a table, one that uses such elements."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,25 @@ def collect(
             if found:
                 return SmallAllocations(module.pointer, one, found)
         field = _field(flow, users)
-        if field is not None:
-            return _written_beyond(session, modules, one, field) or none
+        found_by = _written_beyond(session, modules, one, field) if field is not None else None
+        return found_by or _by_elements(session, users, modules, one) or none
     return none
+
+
+def _by_elements(
+    session: Session, users: ObjectUsers | Missing, modules: Modules, one: SlabObject
+) -> SmallAllocations | None:
+    """Who of the modules that may have run over it has a table made too small."""
+    bound = [use.module for use in users.modules] if isinstance(users, ObjectUsers) else []
+    for module in [m for m in modules.loaded if m.taints and m.name in bound]:
+        reader = SessionReader(session)
+        functions = inner_functions(session, module, reader)
+        inner = {function.start: function for function in functions}
+        elements = too_small(Calls(reader, (), {}), inner, uses_of(reader, functions))
+        found = [SmallAllocation(e.function, e.reckoned, e.taken, (), e.user) for e in elements]
+        if found:
+            return SmallAllocations(module.pointer, one, tuple(dict.fromkeys(found))[:_MOST])
+    return None
 
 
 def _object(flow: DataFlow | Missing, users: ObjectUsers | Missing) -> SlabObject | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address
-from oopsight.evidence.corruption.overrun import NOT_WRITTEN, Overrun
+from oopsight.evidence.corruption.overrun import NOT_WRITTEN, Overrun, further_back
 from oopsight.evidence.memory.owner import Owner, SlabObject, neighbour, owner_of
 from oopsight.evidence.modules.modules import Modules, contents
 from oopsight.evidence.pointers import BytesPointer
@@ -33,8 +33,6 @@ _LEAST_COPY = 8
 """Bytes of the source on each side of the border."""
 _COPY_BEFORE = 16
 _MOST_FILLED = 4096
-_MOST_OBJECTS = 16
-"""That entries may have run through."""
 _NEAR_SLOTS = 4
 """Of the array that holds the object's address, to each side."""
 _LEAST_SIBLINGS = 3
@@ -53,11 +51,12 @@ class Series:
     """Between two of them; ``None`` where they are merely alike."""
 
 
-def series(data: bytes, border: int, field: int) -> Series | None:
+def series(data: bytes, border: int, field: int, most: int = _MOST_BEFORE) -> Series | None:
     """The elements that end just before a border and go on into a field behind it.
 
     :param border: offset of the end of the array
     :param field: offset of the pointer, at or behind the border; the series goes into it at least
+    :param most: elements before the border
 
     >>> import struct
     >>> found = series(struct.pack("<7H", *range(300, 402, 17), 0xFFFF), 10, 10)
@@ -66,7 +65,7 @@ def series(data: bytes, border: int, field: int) -> Series | None:
     """
     best = None
     for width, code in _FORMATS.items():
-        count = min(border // width, _MOST_BEFORE)
+        count = min(border // width, most)
         after = (len(data) - border) // width
         if count < _LEAST_BEFORE or after < 1:
             continue
@@ -226,14 +225,16 @@ def written_over(
     # Numbers that follow each other in equal steps do so at any distance.
     entries = None if found is not None and found.step else records(data, border, inside)
     if entries is not None:
-        first, data, entries = _from_its_begin(session, modules, before, data, entries, field)
+        first, data, entries = _entries_back(session, modules, before, data, entries, field)
         return _of_records(first, data, int(first.address), entries, one.address - first.address)
     source = _copied_from(session, modules, data, border)
     if source is not None:
         return _of_copy(session, before, data, begin, border, source)
     if found is not None:
         own = found.step != 0 or not _filled_by(session, one, data[border:][: found.width])
-        return _of_series(before, one, data, begin, found, border, own=own)
+        first, data, found = _numbers_back(session, modules, before, data, found, border)
+        border = one.address - first.address
+        return _of_series(first, one, data, int(first.address), found, border, own=own)
     return _unlike_others(session, modules, before, one, data, border, field, kept_at)
 
 
@@ -278,7 +279,7 @@ def _of_series(
     )
 
 
-def _from_its_begin(
+def _entries_back(
     session: Session,
     modules: Modules | None,
     before: SlabObject,
@@ -286,26 +287,37 @@ def _from_its_begin(
     found: Records,
     field: int,
 ) -> tuple[SlabObject, bytes, Records]:
-    """Entries that fill the object before from its beginning may begin in one before that.
+    """Where entries begin that fill the object before from its beginning."""
+    end, stride = int(before.address) + len(data), found.stride
 
-    :return: the object in which they begin, the bytes from there on, and the entries
-    """
-    from drgn import FaultError
+    def look(longer: bytes) -> Records | None:
+        begin = end - len(longer)
+        more = records(longer, int(before.address) - begin, field - begin)
+        return more if more is not None and more.stride == stride else None
 
-    for _ in range(_MOST_OBJECTS):
-        further = neighbour(session, modules, before, -1) if found.begin < found.stride else None
-        if further is None:
-            break
-        begin, end = int(further.address), int(before.address) + len(data)
-        try:
-            longer = session.read(begin, end - begin)
-        except FaultError:
-            break
-        more = records(longer, before.address - begin, field - begin)
-        if more is None or more.stride != found.stride:
-            break
-        before, data, found = further, longer, more
-    return before, data, found
+    return further_back(
+        session, modules, before, data, found, look, lambda it: it.begin - it.stride + _WORD
+    )
+
+
+def _numbers_back(
+    session: Session,
+    modules: Modules | None,
+    before: SlabObject,
+    data: bytes,
+    found: Series,
+    border: int,
+) -> tuple[SlabObject, bytes, Series]:
+    """Where numbers begin that fill the object before from its beginning."""
+    behind, same = len(data) - border, (found.width, found.step)
+
+    def look(longer: bytes) -> Series | None:
+        begin = len(longer) - behind
+        more = series(longer, begin, begin, most=begin)
+        return more if more is not None and (more.width, more.step) == same else None
+
+    whole = look(data) or found
+    return further_back(session, modules, before, data, whole, look, lambda it: it.begin)
 
 
 def _of_records(

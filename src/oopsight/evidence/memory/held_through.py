@@ -53,23 +53,27 @@ def held_through(session: Session, modules: Modules, begin: int, end: int) -> li
 
 
 def _of_module(session: Session, module: Module, begin: int, end: int) -> HeldThrough | None:
-    seen: set[int] = set()
-    left = _MOST_LOOKUPS
-    for variable, value in _pointers(session, module):
-        kind, waiting = None, [value]
-        while waiting and left and len(seen) < _MOST_OBJECTS:
-            left -= 1
-            known = _object(session, waiting.pop())
-            if known is None or known[0] in seen or (kind is not None and known[2] != kind):
-                continue
-            address, size, kind = known
-            seen.add(address)
-            for at, word in _words(session, address, size):
-                if begin <= word < end and not begin <= address < end:
-                    memory = BytesPointer(Address(at), word.to_bytes(_WORD, "little").hex())
-                    return HeldThrough(module.name, _name(session, module, variable), memory)
-                if _can_be_object(word):
-                    waiting.append(word)
+    pointers = list(_pointers(session, module))
+    # What the kernel has linked with the module's own may lead far: first its variables' objects.
+    for most in (1, _MOST_OBJECTS):
+        seen: set[int] = set()
+        left = _MOST_LOOKUPS
+        for variable, value in pointers:
+            kind, waiting = None, [value]
+            first = len(seen)
+            while waiting and left and len(seen) < min(first + most, _MOST_OBJECTS):
+                left -= 1
+                known = _object(session, waiting.pop())
+                if known is None or known[0] in seen or (kind is not None and known[2] != kind):
+                    continue
+                address, size, kind = known
+                seen.add(address)
+                for at, word in _words(session, address, size):
+                    if begin <= word < end and not begin <= address < end:
+                        memory = BytesPointer(Address(at), word.to_bytes(_WORD, "little").hex())
+                        return HeldThrough(module.name, _name(session, module, variable), memory)
+                    if _can_be_object(word):
+                        waiting.append(word)
     return None
 
 

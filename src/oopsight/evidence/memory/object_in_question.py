@@ -402,7 +402,9 @@ def _damaged_head(session: Session, modules: Modules, flow: DataFlow | None) -> 
         return None
     if flow.bad is None or flow.bad.is_memory or flow.bad.kind in ("null", "error-pointer"):
         return None
-    found = among_others(session, modules, held.slab, int(held.address))
+    led = flow.ways[1].held_in if len(flow.ways) > 1 else None
+    other = led.slab if led is not None else None
+    found = among_others(session, modules, held.slab, int(held.address), other)
     return None if found is None else (_READ_FROM, held.slab, found)
 
 

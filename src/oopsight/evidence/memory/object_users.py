@@ -13,7 +13,12 @@ from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun
-from oopsight.evidence.corruption.overrun_writers import able_to_overrun, writing_modules
+from oopsight.evidence.corruption.overrun_writers import (
+    able_to_overrun,
+    lenders,
+    refer_to,
+    writing_modules,
+)
 from oopsight.evidence.corruption.set_up_again import set_again
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
@@ -185,7 +190,9 @@ def collect(
     if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
-    if met.overrun is None:
+    if met.overrun is not None:
+        uses = [_lending(session, modules, reader, use, met.overrun) for use in uses]
+    else:
         places = _with_place(met, known_flow, places_met(met.object, known_flow, listed))
         uses = [_with_ends(session, modules, reader, use, met, places) for use in uses]
     return ObjectUsers(
@@ -260,11 +267,8 @@ def _use(
     bases = {_symbol_start(session, at) for at in variables} | {int(at) for at in variables}
     able = able_to_overrun(inner, bases, met.overrun)
     source = met.overrun.source if met.overrun is not None else None
-    copies_it = [
-        function
-        for _, function in able
-        if source is not None and _refers(session, function, int(source.address))
-    ]
+    writers = [function for _, function in able]
+    copies_it = refer_to(session, writers, int(source.address)) if source is not None else []
     return ModuleUse(
         module=name,
         why=why,
@@ -277,6 +281,17 @@ def _use(
         guessed=why.startswith(_HELD_BY),
         lent=lent,
     )
+
+
+def _lending(
+    session: Session, modules: Modules, reader: SessionReader, use: ModuleUse, overrun: Overrun
+) -> ModuleUse:
+    """The same; of a module that cannot have written itself, who may have had another do it."""
+    module = next((m for m in modules.loaded if m.name == use.module and m.taints), None)
+    if module is None or use.writes or use.guessed:
+        return use
+    found = lenders(session, modules, reader, module, overrun)
+    return use if found is None else replace(use, why=f"{use.why}; it {found[0]}", uses=found[1])
 
 
 def _registrants(
@@ -403,16 +418,6 @@ def _makes(
     """Functions of a module that allocate from the object's cache; ``None`` if that is open."""
     found, whole = allocating(session, modules, module, one.cache_address, one.size)
     return found if found or whole else None
-
-
-def _refers(session: Session, function: ModuleFunction, address: int) -> bool:
-    """Whether a function refers to any place of the variable that holds an address."""
-    try:
-        symbol = session.prog.symbol(address)
-    except LookupError:
-        return address in function.refers
-    end = symbol.address + symbol.size
-    return any(symbol.address <= at < end for at in function.refers)
 
 
 def _symbol_start(session: Session, address: int) -> int:
