@@ -10,6 +10,7 @@ from oopsight.diagnosis.doers import said
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.crash.called_before import CalledBefore
+from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.modules.uneven_switches import UnevenSwitches
@@ -134,3 +135,24 @@ def title_of(frame: Frame) -> str:
     """Function, and module in brackets."""
     name = base_name(frame.function)
     return f"{name} [{frame.module}]" if frame.module else name
+
+
+def chosen_by(
+    suspected: list[Culprit],
+    index: IndexWriters | Missing,
+    steps: list[Step],
+    *,
+    beyond: bool = False,
+) -> list[Culprit]:
+    """With who wrote to memory the index by which the pointer was chosen; first if that is wrong.
+
+    :param steps: of the proof, to which that is added
+    :param beyond: whether the index is known to be wrong by what it led to
+    """
+    if isinstance(index, Missing) or not index.state.functions:
+        return suspected
+    steps.append(state_step(index.state))
+    why = f"writes to {index.state.way.name or 'the field'}, which tells the place in the table"
+    found = [Culprit(index.state.module, name, None, None, why) for name in index.state.functions]
+    first = beyond or index.beyond
+    return merge(found, suspected) if first else merge(suspected[:1], found, suspected)

@@ -13,7 +13,8 @@ How it is decided
     and not a table of the program, why it went bad is open, and the whole only *possible*. Where
     the pointer leads to data of the program, those functions of the module come first that write
     it; else they come last. Where it holds text, the functions of its module that copy memory come
-    first; so do those that store by an index which can lead there, as in ``wild_pointer``.
+    first; so do those that store by an index which can lead there, as in ``wild_pointer``. Of a
+    table's entry that was chosen by a number in memory, those that set that come first.
 
 When it is wrong
     Who calls a pointer that was kept in memory need not be to blame for it: that no code is there
@@ -35,7 +36,7 @@ from oopsight.diagnosis import Certainty, Clear, Culprit, Finding, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
 from oopsight.diagnosis.blame import merge, out_of_bounds_first, strays_first, writers_first
 from oopsight.diagnosis.doers import makers_that_omit
-from oopsight.diagnosis.places import state_step
+from oopsight.diagnosis.places import chosen_by, state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
@@ -44,6 +45,7 @@ from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.target_writers import TargetWriters
 
@@ -58,12 +60,20 @@ def bad_function_pointer(
     strays: StrayStores | Missing,
     complaints: Complaints | Missing,
     writers: TargetWriters | Missing,
+    index: IndexWriters | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a call went to where no code is."""
     unset = makers_that_omit(doers)
     outcome = bad_call(fault, backtrace, flow, modules, unset)
     if isinstance(outcome, Finding) and is_null(target_of(fault, flow)):
         return Clear("the function pointer was NULL")
+    if isinstance(outcome, Finding) and isinstance(index, IndexWriters):
+        steps = list(outcome.chain)
+        culprits = chosen_by(list(outcome.culprits), index, steps, beyond=True)
+        if len(steps) > len(outcome.chain):
+            return replace(
+                outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(culprits)
+            )
     if isinstance(outcome, Finding) and isinstance(complaints, Complaints):
         steps = list(outcome.chain)
         warned = out_of_bounds_first(list(outcome.culprits), complaints, steps)

@@ -55,7 +55,7 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.doers import makers_that_omit
 from oopsight.diagnosis.index_overflow import changers_first, table_step
-from oopsight.diagnosis.places import state_step
+from oopsight.diagnosis.places import chosen_by
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.beyond_table import BeyondTable
 from oopsight.evidence.corruption.head_taken import HeadTaken
@@ -106,7 +106,7 @@ def wild_pointer(
     steps = [fault_step(fault), *flow_steps(flow)]
     steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
     found = flow_culprits(flow, backtrace, what="the bad pointer")
-    culprits = _chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
+    culprits = chosen_by(writers_first(owners_first(found, flow, modules), text), index, steps)
     unset = makers_that_omit(doers)
     culprits = casts_first(strays_first(culprits, strays, steps), seq, steps)
     culprits = out_of_bounds_first(culprits, complaints, steps)
@@ -165,21 +165,6 @@ def _counted_from_another(member: WrongMember | Missing, steps: list[Step]) -> l
     return [Culprit(member.module, member.function, None, None, why)]
 
 
-def _chosen_by(
-    culprits: list[Culprit], index: IndexWriters | Missing, steps: list[Step]
-) -> list[Culprit]:
-    """With who wrote to memory the index by which the pointer was chosen; first if that is wrong.
-
-    :param steps: of the proof, to which that is added
-    """
-    if isinstance(index, Missing) or not index.state.functions:
-        return culprits
-    steps.append(state_step(index.state))
-    why = f"writes to {index.state.way.name or 'the field'}, which tells the place in the table"
-    found = [Culprit(index.state.module, name, None, None, why) for name in index.state.functions]
-    return merge(found, culprits) if index.beyond else merge(culprits[:1], found, culprits)
-
-
 def _index(
     fault: Fault,
     backtrace: Backtrace,
@@ -197,7 +182,7 @@ def _index(
     steps.append(Step(f"it led to {bad.address}: {bad.detail}", steps[0].because))
     steps += [table_step(beyond)] if isinstance(beyond, BeyondTable) else []
     used = changers_first(flow_culprits(flow, backtrace, what="the index"), beyond)
-    culprits = _chosen_by(used, index, steps)
+    culprits = chosen_by(used, index, steps)
     given = " It came with the system call." if way.from_user else ""
     return Finding(
         title=f"index out of range in {fault.function}",
