@@ -2,17 +2,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handmade_facts import data_flow, fault, flow_step, module, modules, track, way
+import pytest
+from handmade_facts import backtrace, data_flow, fault, flow_step, module, modules, track, way
 
 from oopsight.diagnosis import Culprit
 from oopsight.diagnosis.blame import (
     blamed_first,
     fault_step,
+    flow_culprits,
     function_first,
     owners_first,
     track_culprits,
 )
 from oopsight.evidence import Address
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.crash.fault import Operand
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.pointers import RegisterPointer
@@ -84,3 +87,23 @@ def test_a_module_without_a_function_is_named_as_a_module() -> None:
     assert blamed_first([one], "somebody") == "pix_scale [pixbuf]"
     nobody = Culprit(None, None, None, None, "called it")
     assert blamed_first([nobody], "somebody") == blamed_first([], "somebody") == "somebody"
+
+
+@pytest.mark.parametrize(
+    ("called", "names"),
+    [
+        ("shelf_reset.isra.0", ["shelf_reset", "shelf_write"]),
+        ("shelf_reset", ["shelf_write", "shelf_reset"]),
+    ],
+)
+def test_what_the_compiler_had_the_caller_read_is_the_callees(
+    called: str, names: list[str]
+) -> None:
+    text = f"shelf_write [shelf] called {called} with 0x6607b0800118 as its argument in rdi"
+    passed = replace(flow_step("passed", "shelf_write", 0x6607B0800118, "shelf"), text=text)
+    loaded = flow_step("loaded", "shelf_write", 0x6607B0800118, "shelf")
+    flow = data_flow(way(passed, loaded, module="shelf", function="shelf_write", ended="loaded"))
+    path = backtrace(shelf_reset=Role.FAULT)
+    path = replace(path, frames=tuple(replace(one, module="shelf") for one in path.frames))
+    found = flow_culprits(flow, path, what="the bad pointer")
+    assert [one.function for one in found] == names

@@ -7,6 +7,7 @@ by setting it, comes before those that it was handed to; code that serves any ca
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from oopsight.diagnosis import Culprit, Innocent, Step
@@ -33,6 +34,8 @@ _OWNED_WAYS = 3
 """Of a bad value, the pointer to it and the pointer to that: further out it is others' memory."""
 # What adds nothing for a reader: the value is where it was, under another name.
 _SILENT = ("copied",)
+_CHANGED = re.compile(r" called (?P<name>\S+?)\.isra\.\d")
+"""The call of a function whose parameters the compiler has changed."""
 
 
 def where(function: str, module: str | None) -> str:
@@ -120,6 +123,7 @@ def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) 
                 "set": f"set {what} itself",
             }
             why = verbs.get(way.ended, f"had {what}")
+            found.extend(_read_for(way, backtrace, why))
             found.append(_culprit(way.end, way.function, way.module, why))
         if way.frame is not None:
             outermost = way.frame.index
@@ -139,6 +143,21 @@ def flow_culprits(flow: DataFlow | Missing, backtrace: Backtrace, *, what: str) 
             for f in outer[:1]
         )  # fmt: skip
     return merge(found, frames)
+
+
+def _read_for(way: Way, backtrace: Backtrace, why: str) -> Iterator[Culprit]:
+    """The function that is handed a field of what it takes in the source.
+
+    The compiler had its caller read that, and changed its parameters.
+    """
+    handed = way.steps[-2] if len(way.steps) > 1 and way.ended == "loaded" else None
+    called = _CHANGED.search(handed.text) if handed is not None and handed.how == "passed" else None
+    if handed is None or called is None or handed.function != way.function:
+        return
+    for frame in backtrace.blamable:
+        if base_name(frame.function) == called["name"] and frame.module == way.module:
+            yield Culprit(frame.module, called["name"], frame.source, None, why)
+            return
 
 
 def _without_frame(flow: DataFlow | Missing, backtrace: Backtrace, what: str) -> Iterator[Culprit]:
