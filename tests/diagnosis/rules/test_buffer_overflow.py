@@ -88,3 +88,11 @@ def test_a_length_that_others_had_leaves_open_who_is_to_blame() -> None:
     answer = decided(REPORT, trace(), replace(kept, state=state))
     assert [one.function for one in answer.culprits[:2]] == ["bcn_resize", "bcn_set"]
     assert answer.certainty is Certainty.POSSIBLE
+
+
+def test_who_makes_what_has_the_length_comes_before_who_went_by_it() -> None:
+    read = way(flow_step("loaded", "bcn_set", 80, "beacon"), name="beacon.length", ended="loaded")
+    state = StateWriters("beacon", read, (), makers=("bcn_make",))
+    answer = decided(REPORT, trace(), BoundsLength("beacon", "bcn_set", read, state))
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits[:2]] == ["bcn_make", "bcn_set"]

@@ -51,6 +51,22 @@ def test_the_module_that_owns_the_first_object_is_blamed() -> None:
     assert "upper-ba" in " ".join(step.claim for step in answer.chain)
 
 
+@pytest.mark.parametrize(("writes", "summary"), [(("mod_copy",), "mod_copy"), ((), "too small")])
+def test_another_module_may_have_been_handed_the_object(
+    writes: tuple[str, ...], summary: str
+) -> None:
+    made = replace(users(slab_object()), question="overrun", overrun=overrun())
+    use = replace(made.modules[0], writes=writes, uses=(), lends=("mod_ask",))
+    made = replace(made, modules=(use,))
+    answer = heap_overflow(
+        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, *MORE
+    )
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    assert [one.function for one in answer.culprits] == [*writes, "mod_ask"]
+    assert summary in answer.summary
+
+
 def test_the_guard_page_of_a_vmalloc_area_is_an_overflow() -> None:
     at = 0xFFFFC90000405000
     flow = data_flow(way(flow_step("loaded", "copy", at)), bad=owner(at, "vmalloc"))

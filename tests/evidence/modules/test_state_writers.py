@@ -125,3 +125,14 @@ def test_a_pointer_at_the_same_distance_is_no_number(monkeypatch: pytest.MonkeyP
     assert isinstance(found(frozenset()), Missing)
     # It stores both.
     assert found(frozenset([8])).functions == ("rec_link",)
+
+
+def test_who_makes_what_has_it_and_sets_it_to_what_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uses = {"rec_make": FieldUse((), (), counts=False, made=frozenset([8])), "rec_reset": CHANGES}
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, CHECKED, MODULES)
+    assert isinstance(found, StateWriters)
+    assert (found.functions, found.makers) == (("rec_reset",), ("rec_make",))

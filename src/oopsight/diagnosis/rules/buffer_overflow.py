@@ -18,8 +18,9 @@ How it is decided
 When it is wrong
     A length that a function's caller in its module made, that lay in memory, or that was not
     followed back may be another's mistake: then only the cause is sure, and who is to blame is
-    *possible*. A "field-spanning write" can be meant, where a structure's further members are
-    filled by the same copy; only with ``panic_on_warn`` does it stop anything.
+    *possible*: who writes to the field that the length was read from, or makes what has that. A
+    "field-spanning write" can be meant, where a structure's further members are filled by the same
+    copy; only with ``panic_on_warn`` does it stop anything.
 
 Example
     ``bcn_set_ssid()`` copies 80 bytes from the user into ``ssid``, which has 32.
@@ -30,7 +31,8 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
+from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
+from oopsight.diagnosis.blame import merge
 from oopsight.diagnosis.places import (
     culprits,
     state_culprits,
@@ -71,7 +73,12 @@ def buffer_overflow(
     state = length.state if isinstance(length, BoundsLength) else None
     if state is not None and wrote_state(state, blamed) is not None:
         steps.append(state_step(state))
-        found = state_culprits(state, found, prints)
+        why = f"makes what has {state.way.name or 'the field'}, and sets that"
+        makers = [Culprit(state.module, name, None, None, why) for name in state.makers]
+        written = state_culprits(state, (), prints)
+        found = tuple(
+            merge(written, makers, found) if state.alone else merge(found, written, makers)
+        )
     return Finding(
         title=f"buffer overflow in {who}, stopped by {report.checker}",
         summary=f"{who} went past the end of a buffer: {report.words}.",

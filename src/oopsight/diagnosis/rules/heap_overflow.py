@@ -32,7 +32,8 @@ How it is decided
     parameter, has a pointer and a size: where the bad pointer lies within that, the kernel was told
     too much, and who told it comes first. Before the writers come functions that use more bytes of
     such objects than they allocate, or fill more of the object before than that has, by numbers in
-    their code; and a text in a module's own data is looked at as one in an object is.
+    their code, and those that reckon with less for each element of a table than its users take; and
+    a text in a module's own data is looked at as one in an object is.
 
     SLUB's report of an overwritten red zone tells whose object was written over from, by its
     record; KFENCE's of an access out of bounds who made that.
@@ -200,7 +201,7 @@ def _writers(users: ObjectUsers, footprints: Footprints | Missing) -> list[Culpr
     for use in users.modules:
         writes = _ordered(use, footprints)
         copies = [name for name in writes if name in use.copies_it]
-        order = dict.fromkeys((*copies, *writes, *use.uses))
+        order = dict.fromkeys((*copies, *writes, *use.uses, *use.lends))
         why = f"copies memory; {use.why}"
         found.extend(
             Culprit(use.module, name, None, None, why if name in use.writes else use.why)
@@ -269,6 +270,8 @@ def _slab(
     blamed = blamed_first(culprits, "somebody")
     if culprits and culprits[0].function in _size_tellers(users):
         blamed = f"{blamed} may have asked for too little memory: somebody"
+    elif not any(use.writes for use in users.modules) and any(u.lends for u in users.modules):
+        blamed = f"what {blamed} made, or handed to another module, was too small: somebody"
     user = where(fault.function, fault.module) if fault.address != fault.pc else "the kernel"
     title, past = _past(users.object, overrun)
     blamable = tuple(culprits or flow_culprits(flow, backtrace, what="the overwritten pointer"))
@@ -323,7 +326,7 @@ def _past(one: SlabObject, overrun: Overrun) -> tuple[str, str]:
 
 def _is_named(users: ObjectUsers, overrun: Overrun) -> bool:
     """Whether something names the writer; the overflow itself is in the memory for all to see."""
-    if any(use.guessed for use in users.modules):
+    if any(use.guessed or use.lends for use in users.modules):
         return False
     able = [name for use in users.modules for name in use.writes]
     if overrun.binary:

@@ -28,7 +28,8 @@ When it is wrong
     only clears it; who does not look at what a call returned; who is handed a new object in place
     of others that set it; who returns with success on some way and has not set it, as it does on
     others; who puts the object in place as it got it, where others set the field then; who makes
-    such an object and leaves the field alone; who returns before it has had the member set up that
+    such an object and leaves the field alone; who tells the kernel NULL for what callbacks get,
+    where others tell it something; who returns before it has had the member set up that
     was handed to the kernel; who registered the callback that met it. Before those that clear it or
     leave it alone goes who followed it, if others of the module compare it with NULL: then it may
     be NULL by right. That is *possible* only. Of a list's head which was never set up, as comparing

@@ -25,7 +25,8 @@ When it is wrong
     everybody, or by a pointer, who wrote is only *possible*: that may have been a driver behind it.
     Where it was a module from outside the kernel's tree, its functions that write at length come
     first, unless the function fills its frame at length itself; so do those of its own module that
-    hand the buffer on to others which write at length, and these. A stray pointer from elsewhere
+    hand the buffer on to others which write at length, and these, or these before those, if they
+    were told to write no more than there was room for. A stray pointer from elsewhere
     can hit a frame as well, which is rare. Several functions' frames may have the same size.
 
 Example

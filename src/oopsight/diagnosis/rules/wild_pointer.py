@@ -10,18 +10,19 @@ Why it happens
 
 How it is decided
     The fault's address is not canonical, or it is one at which nothing is mapped and which belongs
-    to nothing that is known; more special rules have found nothing. Where it was read from, and
-    whether that still holds it, comes from the data flow. Where the pointer is right and an index
-    or bit number leads out of what it points to, the index is followed instead. Who wrote an index
-    to memory that led out of its table comes before who used it; so does who put another table
-    there and left the index as it was, if the module compares that with anything. A callback is
-    blamed whose object has another such member, from which a pointer lies as far as the nonsense
-    lies from its own. Of an object whose operations are another module's, whoever had it from the
-    kernel comes first: it took it for one of its own; so does who takes the head of a list for one
-    of its entries. A function of the module that stores by an index comes first if what it compares
-    that with lets pass a number with which the element lies where the pointer was; and who took a
-    file's ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there.
-    Before these comes of whose access out of bounds the kernel had complained, and lived on.
+    to nothing that is known, or near NULL, of a number other than zero; more special rules have
+    found nothing. Where it was read from, and whether that still holds it, comes from the data
+    flow. Where the pointer is right and an index or bit number leads out of what it points to, the
+    index is followed instead. Who wrote an index to memory that led out of its table comes before
+    who used it; so does who put another table there and left the index as it was, if the module
+    compares that with anything. A callback is blamed whose object has another such member, from
+    which a pointer lies as far as the nonsense lies from its own. Of an object whose operations are
+    another module's, whoever was asked whose it is comes first, then who had it from the kernel and
+    took it for one of its own; so does who takes the head of a list for one of its entries. A
+    function of the module that stores by an index comes first if what it compares that with lets
+    pass a number with which the element lies where the pointer was; and who took a file's
+    ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there. Before
+    these comes of whose access out of bounds the kernel had complained, and lived on.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is

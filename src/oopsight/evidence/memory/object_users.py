@@ -92,6 +92,9 @@ class ModuleUse:
     hurries: tuple[str, ...] = ()
     """Of :attr:`frees`, those that do not wait for what runs for the object's work item or timer,
     where that is how it was used."""
+    lends: tuple[str, ...] = ()
+    """Of one whose object was written past, who makes such objects or has another module write to
+    what they hand over."""
     takes_out: TakingOut | None = None
     """Who of it takes out of others' hands by what these still knew the object, and who not."""
     sets_again: tuple[str, ...] = ()
@@ -286,12 +289,15 @@ def _use(
 def _lending(
     session: Session, modules: Modules, reader: SessionReader, use: ModuleUse, overrun: Overrun
 ) -> ModuleUse:
-    """The same; of a module that cannot have written itself, who may have had another do it."""
+    """The same, with who may have had another module write to the object."""
     module = next((m for m in modules.loaded if m.name == use.module and m.taints), None)
-    if module is None or use.writes or use.guessed:
+    if module is None or use.guessed:
         return use
     found = lenders(session, modules, reader, module, overrun)
-    return use if found is None else replace(use, why=f"{use.why}; it {found[0]}", uses=found[1])
+    if found is None:
+        return use
+    why = use.why if use.writes else f"{use.why}; it {found[0]}"
+    return replace(use, why=why, uses=use.uses if use.writes else (), lends=found[1])
 
 
 def _registrants(

@@ -148,6 +148,8 @@ class Reading:
         """By the keys of what is changed: whether upwards, ``None`` for a store."""
         self.zeroed: set[int] = set()
         self.filled: set[str] = set()
+        self.made: set[int] = set()
+        """Keys in what is new to the function of what it stores that stands not in its code."""
         self.inner: set[int] = set()
         self.locks: set[int] = set()
         self.set_up: set[int] = set()
@@ -368,6 +370,8 @@ class Reading:
         value = Value("number", int(source, 0) & MASK) if number else self._value(source)
         if value == Value("number", 0) and into is None:
             self.zeroed.add(where[0])
+        if value.kind != "number" and into is not None:
+            self.made.add(where[0])
         if value.kind != "number" and place.startswith("qword"):
             self.wide |= {where[0], where[0] + 4}
         size = _BYTES.get(place.partition(" ")[0])

@@ -144,6 +144,8 @@ class FieldUse:
     wipes: tuple[Wiped, ...] = ()
     fills: frozenset[str] = frozenset()
     """Functions that had returned what it stores to."""
+    made: frozenset[int] = frozenset()
+    """Keys of fields of that which it sets to what does not stand in its code."""
     inner: frozenset[int] = frozenset()
     """Distances of the places within objects whose addresses it takes."""
     locks: frozenset[int] = frozenset()
@@ -212,6 +214,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         zeroes=one.zeroes | other.zeroes,
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
+        made=one.made | other.made,
         inner=one.inner | other.inner,
         locks=one.locks | other.locks,
         roots=one.roots | other.roots,
@@ -371,6 +374,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         zeroes=frozenset(reading.zeroed),
         wipes=tuple(dict.fromkeys(_wiped(reading))),
         fills=frozenset(reading.filled),
+        made=frozenset(reading.made),
         inner=frozenset(reading.inner),
         locks=frozenset(reading.locks),
         roots=frozenset(root_of(value).kind for _, value in reading.freed),

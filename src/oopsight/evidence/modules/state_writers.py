@@ -38,6 +38,8 @@ class StateWriters:
     """Whether some of them set it to zero on purpose."""
     harmless: tuple[str, ...] = ()
     """Of them, those that move it away only from what was found wrong."""
+    makers: tuple[str, ...] = ()
+    """Make such objects, and set it to a number that they compute or were given."""
 
 
 def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateWriters | Missing:
@@ -89,7 +91,20 @@ def writers_of(
     harmless = tuple(name for name in found if _mends(uses[name], keys, wrong))
     if not open_:
         return None
-    return StateWriters(module.name, way, found if few else (), alone, zeroes, harmless)
+    makers = tuple(
+        name
+        for name, use in uses.items()
+        if any(key in use.made for key in keys.candidates(use)) and name not in writers
+    )
+    return StateWriters(
+        module.name,
+        way,
+        found if few else (),
+        alone,
+        zeroes,
+        harmless,
+        makers if len(makers) <= _MOST_WRITERS else (),
+    )
 
 
 def _mends(use: FieldUse, keys: FieldKeys, wrong: str) -> bool:
