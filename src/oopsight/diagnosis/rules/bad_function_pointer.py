@@ -67,13 +67,6 @@ def bad_function_pointer(
     outcome = bad_call(fault, backtrace, flow, modules, unset)
     if isinstance(outcome, Finding) and is_null(target_of(fault, flow)):
         return Clear("the function pointer was NULL")
-    if isinstance(outcome, Finding) and isinstance(index, IndexWriters):
-        steps = list(outcome.chain)
-        culprits = chosen_by(list(outcome.culprits), index, steps, beyond=True)
-        if len(steps) > len(outcome.chain):
-            return replace(
-                outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(culprits)
-            )
     if isinstance(outcome, Finding) and isinstance(complaints, Complaints):
         steps = list(outcome.chain)
         warned = out_of_bounds_first(list(outcome.culprits), complaints, steps)
@@ -85,6 +78,13 @@ def bad_function_pointer(
         # Who made the object and left in it what had been there before put no text there.
         culprits = merge(unset, writers_first(list(outcome.culprits), text))
         return replace(outcome, certainty=Certainty.POSSIBLE, culprits=tuple(culprits))
+    if isinstance(outcome, Finding) and isinstance(index, IndexWriters):
+        steps = list(outcome.chain)
+        culprits = chosen_by(list(outcome.culprits), index, steps, beyond=True)
+        if len(steps) > len(outcome.chain):
+            return replace(
+                outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(culprits)
+            )
     if isinstance(outcome, Finding) and isinstance(strays, StrayStores):
         steps = list(outcome.chain)
         culprits = merge(unset, strays_first(list(outcome.culprits), strays, steps))
