@@ -16,6 +16,7 @@ from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.registrants import Registrants
 from oopsight.plumbing import base_name, why_plumbing
 
+_JUMPED = "frees as its last act, by a jump: so it is not in the record, which lacks who freed it"
 _LAST_REFERENCE = re.compile(r"_*(?:\w+_put|put_\w+|\w+_release|sk_free|fput|dput|iput)")
 """Functions of the kernel that free what they are given if nobody else has a reference to it."""
 
@@ -42,6 +43,13 @@ def freers(users: ObjectUsers, one: SlabObject) -> list[Culprit]:
         thing = f"{one.cache} object {one.address}"
         why = f"freed the object: {track.blamable[0].function} called it, after the record"
         return [Culprit(track.by.module, track.by.function, None, thing, why)]
+    jumped = [
+        Culprit(use.module, name, None, f"{one.cache} object {one.address}", _JUMPED)
+        for use in users.modules
+        for name in use.jumps
+    ]
+    if jumped:
+        return jumped
     if track is not None and track.handed_on:
         return track_culprits(track, "called whoever freed the object, after the record", 1)
     recorded = track_culprits(track, "freed the object, after the allocator's record")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from handmade_facts import ABSENT, backtrace, log, module, modules
 from handmade_waits import symptom
 
-from oopsight.diagnosis import Certainty, Clear, Finding
+from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.bad_page_state import bad_page_state
 from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.memory.page_freers import PageFreers
 from oopsight.kinds import Kind
 
 BAD = symptom(Kind.MEMORY_CORRUPTION, "BUG: Bad page state in process proxy  pfn:02b90")
@@ -32,8 +34,35 @@ FREED = replace(
 )
 
 
+def decided(*facts: Any, freers: Any = ABSENT) -> Finding | Clear | Undecided:
+    return bad_page_state(*facts, freers)
+
+
+def test_a_helper_comes_after_who_handed_it_the_page() -> None:
+    trace = replace(
+        FREED, frames=(*FREED.frames, replace(FREED.frames[2], function="cut", index=3))
+    )
+    for shared, first in ((("drain",), "cut"), ((), "drain")):
+        freers = PageFreers("ring", ("drain",), ("drain",), shared)
+        found = decided(BAD, trace, LOG, OWNER, freers=freers)
+        assert isinstance(found, Finding)
+        assert found.certainty is Certainty.POSSIBLE
+        assert {one.function for one in found.culprits} == {"drain", "cut"}
+        assert found.culprits[0].function == first
+
+
+def test_who_gives_pages_back_where_it_was_found_late() -> None:
+    freers = PageFreers("ring", ("ring_put",), (), ())
+    found = decided(
+        BAD, backtrace(), log(*[one.text for one in LOG.lines[::2]]), OWNER, freers=freers
+    )
+    assert isinstance(found, Finding)
+    assert [(one.module, one.function) for one in found.culprits] == [("ring", "ring_put")]
+    assert found.certainty is Certainty.POSSIBLE
+
+
 def test_who_freed_it_and_whom_it_points_to_agree() -> None:
-    found = bad_page_state(BAD, FREED, LOG, OWNER)
+    found = decided(BAD, FREED, LOG, OWNER)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.INFERRED
     assert [(c.module, c.function) for c in found.culprits] == [("ring", "drain")]
@@ -43,10 +72,10 @@ def test_who_freed_it_and_whom_it_points_to_agree() -> None:
 
 def test_where_they_disagree_or_nobody_frees_it_is_only_possible() -> None:
     other = modules(module("other", 0xFFFFFFFFC02E0000, 0xFFFFFFFFC02F0000))
-    found = bad_page_state(BAD, FREED, LOG, other)
+    found = decided(BAD, FREED, LOG, other)
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
-    late = bad_page_state(BAD, backtrace(), LOG, OWNER)
+    late = decided(BAD, backtrace(), LOG, OWNER)
     assert isinstance(late, Finding)
     assert late.certainty is Certainty.POSSIBLE
     assert [(c.module, c.function) for c in late.culprits] == [("ring", None)]
@@ -55,13 +84,13 @@ def test_where_they_disagree_or_nobody_frees_it_is_only_possible() -> None:
 def test_a_page_that_was_freed_more_than_once_is_told_by_its_count() -> None:
     page = "page:00000000f2a87fd3 refcount:-1 mapcount:0 mapping:0000000000000000 index:0x0"
     said = log(LOG.lines[0].text, page, "page dumped because: nonzero _refcount")
-    found = bad_page_state(BAD, backtrace(), said, ABSENT)
+    found = decided(BAD, backtrace(), said, ABSENT)
     assert isinstance(found, Finding)
     assert "freed more than once" in found.summary
     assert found.certainty is Certainty.POSSIBLE
 
 
 def test_clear() -> None:
-    assert isinstance(bad_page_state(symptom(Kind.BUG), FREED, LOG, OWNER), Clear)
-    assert isinstance(bad_page_state(BAD, FREED, log("slab error"), OWNER), Clear)
-    assert isinstance(bad_page_state(BAD, FREED, ABSENT, OWNER), Clear)
+    assert isinstance(decided(symptom(Kind.BUG), FREED, LOG, OWNER), Clear)
+    assert isinstance(decided(BAD, FREED, log("slab error"), OWNER), Clear)
+    assert isinstance(decided(BAD, FREED, ABSENT, OWNER), Clear)

@@ -120,6 +120,17 @@ def test_a_record_of_whoever_called_the_one_that_freed_names_nobody_for_sure() -
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("sink", "sink_event")
 
 
+def test_who_may_have_jumped_on_to_the_allocator_comes_before_who_called_it() -> None:
+    record = replace(track("freed", "unregister_bus"), handed_on=True)
+    freed = users(slab_object("free", poisoned=True, tracks=(record,)))
+    jumping = replace(freed.modules[0], jumps=("mod_disconnect",))
+    answer = judged(users=replace(freed, modules=(jumping,)))
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    assert answer.culprits[0].function == "mod_disconnect"
+    assert "lacks who freed it" in answer.culprits[0].why
+
+
 def test_what_the_kernel_frees_for_a_driver_is_the_drivers_mistake() -> None:
     """devres frees what a driver's probe allocated, with the driver's timer in it."""
     records = (track("allocated", "watch_probe", "watch"), track("freed", "unbind_cleanup"))

@@ -11,7 +11,7 @@ from oopsight.evidence import Address, Missing
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory import object_in_question, object_users
-from oopsight.evidence.memory.object_users import ObjectUsers, collect
+from oopsight.evidence.memory.object_users import ModuleUse, ObjectUsers, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
@@ -228,6 +228,30 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(
             machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
         )
         assert isinstance(answer, Missing)
+
+
+class Tails:
+    """Two functions, one of which ends in a jump to ``kfree()``."""
+
+    def __init__(self) -> None:
+        self.code = {VICTIM: bytes.fromhex("e9fb000000"), VICTIM + 1: bytes.fromhex("c3")}
+
+    def function(self, address: int) -> tuple[str, int, int] | None:
+        if address == VICTIM + 0x100:
+            return "kfree", address, 16
+        return ("cam_close", address, len(self.code[address])) if address in self.code else None
+
+    def read(self, address: int, size: int) -> bytes:
+        return self.code[address][:size]
+
+
+def test_who_frees_by_a_jump(machine: Machine) -> None:
+    inner = code(VICTIM, cam_close="kfree", cam_poll="kfree")
+    use = ModuleUse("cam", "", None, ("cam_close", "cam_poll"), (), ())
+    machine.session.prog.cache["oopsight:functions-of-modules"] = {VICTIM: inner}
+    reader: Any = Tails()
+    found = object_users._jumping(machine.session, MODULES, reader, use)
+    assert found == ("cam_close",)
 
 
 def test_packets_are_freed_by_functions_of_their_own() -> None:

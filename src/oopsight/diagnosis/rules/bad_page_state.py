@@ -12,11 +12,13 @@ How it is decided
     The kernel reported "Bad page state". The function that freed the page is the innermost of a
     module, or else of the kernel, on the stack; what was wrong is in the report. A stale
     ``mapping`` that points into a module's memory names that module; a reference count below zero
-    tells that the page was freed more than once.
+    tells that the page was freed more than once. Before a helper that frees what several functions
+    hand it comes the one that did so; that is *possible* only.
 
 When it is wrong
     The check can come long after the mistake, when the page is handed out again: then who is on the
-    stack is innocent, and the verdict only *possible*.
+    stack is innocent, and the verdict only *possible*: if one module alone gives pages back, its
+    functions that do so are named.
 
 Example
     ``dmar_drain()`` frees pages whose ``mapping`` it never cleared.
@@ -32,12 +34,14 @@ import re
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import culprits, suspects, title_of
 from oopsight.evidence import Missing
-from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.crash.symptom import Symptom
+from oopsight.evidence.memory.page_freers import PageFreers
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import LogPointer, Pointer
 from oopsight.kinds import Kind
+from oopsight.plumbing import base_name
 
 _HEADLINE = "BUG: Bad page state"
 _FREES = (
@@ -59,7 +63,11 @@ _REPORT_LINES = 12
 
 
 def bad_page_state(
-    symptom: Symptom, backtrace: Backtrace, log: Log | Missing, modules: Modules | Missing
+    symptom: Symptom,
+    backtrace: Backtrace,
+    log: Log | Missing,
+    modules: Modules | Missing,
+    freers: PageFreers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide who handed the page back."""
     if symptom.kind is not Kind.MEMORY_CORRUPTION or isinstance(log, Missing):
@@ -90,9 +98,15 @@ def bad_page_state(
     who: tuple[Culprit, ...] = ()
     if blamed:
         steps.append(Step(f"{title_of(blamed[0])} freed it", (blamed[0].pointer,)))
-        who = culprits(blamed, f"freed the page, whose state was bad: {reason}")
+        blamed, helped = _callers_first(blamed, freers)
+        sure = sure and not helped
+        why = f"freed the page, whose state was bad: {reason}"
+        who = culprits(blamed, f"had it freed by a helper: {why}" if helped else why)
     elif owner is not None:
         who = (Culprit(owner.name, None, None, None, "the page still points into it"),)
+    elif isinstance(freers, PageFreers):
+        why = "gives pages back, and the page had been given back once too often, or too early"
+        who = tuple(Culprit(freers.module, one, None, None, why) for one in freers.functions[:3])
     agree = owner is None or not sure or owner.name == blamed[0].module
     return Finding(
         title="bad page state" + (f": freed by {title_of(blamed[0])}" if blamed else ""),
@@ -104,6 +118,16 @@ def bad_page_state(
         culprits=who,
         advice=("Look at how often and by whom the page is freed, and what still uses it.",),
     )
+
+
+def _callers_first(
+    blamed: tuple[Frame, ...], freers: PageFreers | Missing
+) -> tuple[tuple[Frame, ...], bool]:
+    """Before a helper that frees what several hand it, who did so; and whether it is a helper."""
+    name = base_name(blamed[0].function)
+    if isinstance(freers, Missing) or name not in freers.helpers or len(blamed) == 1:
+        return blamed, False
+    return ((*blamed[1:2], blamed[0], *blamed[2:]) if name in freers.shared else blamed), True
 
 
 def _count(report: list[LogPointer]) -> tuple[str, LogPointer] | None:

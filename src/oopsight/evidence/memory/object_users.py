@@ -34,7 +34,7 @@ from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.handing import giving_up, waiting
 from oopsight.evidence.modules.inlined import inlined_callers
 from oopsight.evidence.modules.known_calls import FREES
-from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_code import ModuleFunction, instructions
 from oopsight.evidence.modules.module_roles import (
     freers,
     givers_back,
@@ -83,6 +83,9 @@ class ModuleUse:
     """How suspect each of :attr:`writes` is by its code, 0 the most; none where that is open."""
     guessed: bool = False
     """Whether nothing binds it to the object but what its code can do."""
+    jumps: tuple[str, ...] = ()
+    """Of :attr:`frees`, those whose last act is a jump to what frees: they leave no frame. Only
+    where the allocator's record lacks who freed the object."""
     lent: bool = False
     """Whether it had the object from the kernel: :attr:`frees` let the kernel free it."""
     waits: tuple[str, ...] = ()
@@ -193,6 +196,9 @@ def collect(
     if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
+    gone = met.object.track("freed")
+    if gone is not None and gone.handed_on and gone.by is None:
+        uses = [replace(use, jumps=_jumping(session, modules, reader, use)) for use in uses]
     if met.overrun is not None:
         uses = [_lending(session, modules, reader, use, met.overrun) for use in uses]
     else:
@@ -333,6 +339,26 @@ def _inlined(
         return ()
     code = inner_functions(session, module, reader)
     return inlined_callers(session, [f for f in code if base_name(f.name) in use.frees], FREES)
+
+
+def _jumping(
+    session: Session, modules: Modules, reader: SessionReader, use: ModuleUse
+) -> tuple[str, ...]:
+    """Of those that free, who ends in a jump to the function of the kernel that does so."""
+    module = next((m for m in modules.loaded if m.name == use.module and m.taints), None)
+    code = inner_functions(session, module, reader) if module is not None else []
+    return named(
+        one
+        for one in code
+        if base_name(one.name) in use.frees
+        for row in instructions(reader, one.start)
+        if row.mnemonic == "jmp" and _frees(reader, row.operands)
+    )
+
+
+def _frees(reader: SessionReader, target: str) -> bool:
+    known = reader.function(int(target, 16)) if target.startswith("0x") else None
+    return known is not None and base_name(known[0]).lstrip("_") in FREES
 
 
 def _with_ends(
