@@ -27,7 +27,8 @@ def off_list_finding(
     modules: Modules | Missing,
 ) -> Finding:
     """Something took an entry off a list that had been taken off before, or was never on one."""
-    worked = frame_culprits(backtrace, "took off what is on no list")
+    did = "went on from" if one.walked else "took off"
+    worked = frame_culprits(backtrace, f"{did} what is on no list")
     earlier = [
         *_culprits(one, one.splicers, "moves all entries away and leaves a head leading to them"),
         *_culprits(one, one.unlocked, "changes lists and takes no lock, as others do"),
@@ -41,9 +42,10 @@ def off_list_finding(
     brought = flow_steps(flow) if isinstance(flow, DataFlow) else []
     return Finding(
         title=f"list corruption in {blamed}",
-        summary=f"{fault.function} was to take the entry {one.entry.address} off a list, and it is "
-        f"on none: {met}.",
+        summary=f"{fault.function} {did} the entry {one.entry.address}, which is on no list: "
+        f"{met}.",
         certainty=Certainty.POSSIBLE,  # its memory may have been freed, and be another's
+        cause_certainty=Certainty.SHOWN if one.poisoned else None,
         depth=Depth.MECHANISM,
         chain=(fault_step(fault), *brought, Step(claim, (one.memory, fault.frame))),
         culprits=tuple(culprits),

@@ -291,7 +291,17 @@ def test_a_work_item_that_was_on_its_queue_twice() -> None:
 def test_an_entry_that_is_on_no_list(listed: bool) -> None:
     entry = owner(0xFFFF888003400000, "slab")
     memory = BytesPointer(entry.address, "00" * 8)
-    off = OffList(entry, memory, listed, "port", ("port_collect",), ("port_write",), ("port_get",))
+    names = ("port_collect",), ("port_write",), ("port_get",)
+    off = OffList(
+        entry,
+        memory,
+        poisoned=False,
+        listed=listed,
+        module="port",
+        splicers=names[0],
+        adders=names[1],
+        unlocked=names[2],
+    )
     trace = backtrace(skb_dequeue=Role.FAULT, port_burst=Role.CALLER)
     met = replace(trace.frames[1], module="port")
     trace = replace(trace, frames=(trace.frames[0], met))

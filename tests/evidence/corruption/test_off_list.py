@@ -47,20 +47,25 @@ def found(
     name: str | None = "struct sk_buff_head.next",
     state: str = "allocated",
     value: int = 0,
+    heads: tuple[int, ...] = (),
+    bad: str = "",
+    uses: Any = None,
 ) -> OffList | Missing:
     slab = made.slab_object(state)
     owner = made.owner(ENTRY, "slab", slab=slab)
     monkeypatch.setattr(off_list, "SessionReader", lambda _: Reader(code))
     monkeypatch.setattr(off_list, "owner_of", lambda *_: owner)
     monkeypatch.setattr(off_list, "inner_functions", lambda *_: [])
-    monkeypatch.setattr(off_list, "uses_of", lambda *_: {})
+    monkeypatch.setattr(off_list, "uses_of", lambda *_: uses or {})
     memory = BytesPointer(Address(ENTRY + link), "00" * 8)
     null = made.flow_step("loaded", "skb_dequeue", value, memory=memory)
     head = made.flow_step("loaded", "skb_dequeue", ENTRY)
-    flow = made.data_flow(made.way(null), made.way(head, name=name))
+    poison = made.owner(value, "poison", detail=bad)
+    flow = made.data_flow(made.way(null), made.way(head, name=name), bad=poison)
     trace = made.backtrace(skb_dequeue=Role.FAULT, port_burst=Role.CALLER)
     frames = (trace.frames[0], replace(trace.frames[1], module="port"))
     fault = made.fault(8, pc=Address(pc), access="write")
+    monkeypatch.setattr(off_list, "holding_variables", lambda *_: iter(heads))
     return collect(Machine().session, fault, flow, replace(trace, frames=frames), MODULES)
 
 
@@ -75,6 +80,30 @@ def test_who_had_the_entry_by_a_pointer_of_its_own(monkeypatch: pytest.MonkeyPat
     one = found(monkeypatch, name="struct port.current")
     assert isinstance(one, OffList)
     assert not one.listed
+
+
+def test_what_was_deleted_and_is_the_first_of_a_chain_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deleted = 0xDEAD000000000122
+    changes: Any = {"bad": "LIST_POISON2", "value": deleted, "name": "struct port.current"}
+    one = found(monkeypatch, **changes, heads=(1,))
+    assert isinstance(one, OffList)
+    assert (one.poisoned, one.listed) == (True, True)
+    other = found(monkeypatch, **changes)
+    assert isinstance(other, OffList)
+    assert not other.listed
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+def test_who_goes_along_a_chain(monkeypatch: pytest.MonkeyPatch, deletes: bool) -> None:
+    entry = Value("argument", 1)
+    takes = FieldUse((), (), counts=False, taken_off=((entry, 0),))
+    uses = {"skb_dequeue": takes} if deletes else {}
+    changes: Any = {"bad": "LIST_POISON1", "value": 0xDEAD000000000100, "pc": CODE + 4}
+    one = found(monkeypatch, **changes, uses=uses)
+    assert isinstance(one, OffList) is not deletes
+    assert deletes or (isinstance(one, OffList) and one.walked)
 
 
 @pytest.mark.parametrize(

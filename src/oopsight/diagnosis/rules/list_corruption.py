@@ -23,8 +23,8 @@ How it is decided
     agree, who changes lists and takes no lock, as others of the module do, comes first. So does who
     sets up work items that are there already, where a worker took one off a queue that by its own
     state is on none; and who has a timer set up that may be pending, where the poison is in one. Of
-    other lists (packets, hash chains) the store of a deletion that goes by a NULL link tells: if a
-    list led to that entry, first comes who moves all entries away and leaves a head leading to
+    other lists (packets, hash chains) the store of a deletion tells that goes by a NULL link, or the
+    poison that is in what a chain still leads to: if a list led to that entry, first comes who moves all entries away and leaves a head leading to
     them, who changes lists without the others' lock, who only adds; else who took it off.
 
 When it is wrong
@@ -236,7 +236,7 @@ def list_corruption(
     off: OffList | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
-    if isinstance(off, OffList):
+    if isinstance(off, OffList) and (off.explained or not off.poisoned):
         return off_list_finding(fault, backtrace, flow, off, modules)
     if isinstance(requeued, RequeuedWork):
         return requeued_finding(fault, requeued, modules)
