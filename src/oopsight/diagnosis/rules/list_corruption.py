@@ -23,9 +23,10 @@ How it is decided
     agree, who changes lists and takes no lock, as others of the module do, comes first. So does who
     sets up work items that are there already, where a worker took one off a queue that by its own
     state is on none; and who has a timer set up that may be pending, where the poison is in one. Of
-    other lists (packets, hash chains) the store of a deletion tells that goes by a NULL link, or the
-    poison that is in what a chain still leads to: if a list led to that entry, first comes who moves all entries away and leaves a head leading to
-    them, who changes lists without the others' lock, who only adds; else who took it off.
+    other lists (packets, hash chains) the store of a deletion tells that goes by a NULL link, or
+    the poison that is in what a chain still leads to: if a list led to that entry, first comes who
+    moves all entries away and leaves a head leading to them, who changes lists without the others'
+    lock, who only adds; else who took it off.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
