@@ -10,8 +10,10 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Missing
+from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.modules import state_writers
+from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.state_writers import StateWriters, collect
 
@@ -23,6 +25,8 @@ CHECKED = CheckedValue(
 )
 
 
+PATH = made.backtrace(loopback_xmit=Role.FAULT, rec_transmit=Role.CALLER)
+PATH = replace(PATH, frames=(PATH.frames[0], replace(PATH.frames[1], module="rec")))
 CHANGES = FieldUse((), (), counts=False, changes=frozenset([8]))
 
 
@@ -33,7 +37,7 @@ def collected(monkeypatch: pytest.MonkeyPatch, **changes: int) -> Any:
     }
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
-    return collect(Machine().session, CHECKED, MODULES)
+    return collect(Machine().session, CHECKED, MODULES, PATH)
 
 
 def test_others_that_write_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +70,7 @@ def test_who_changes_one_of_several_that_have_to_agree(monkeypatch: pytest.Monke
     }
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
-    found = collect(Machine().session, both, MODULES)
+    found = collect(Machine().session, both, MODULES, PATH)
     assert isinstance(found, StateWriters)
     assert found.functions == ("rec_resize", "rec_send")
     assert found.way == both.ways[1]
@@ -86,7 +90,7 @@ def test_a_pointer_is_stored_to_another_field_at_that_distance(
     own = FieldUse((), (), counts=False, changes=frozenset([8]))
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: {"rec_probe": use, "rec_stop": own})
-    answer = collect(Machine().session, checked, MODULES)
+    answer = collect(Machine().session, checked, MODULES, PATH)
     assert isinstance(answer, StateWriters) is found
 
 
@@ -95,7 +99,7 @@ def test_zero_on_purpose(monkeypatch: pytest.MonkeyPatch, zeroes: set[int], mean
     use = FieldUse((), (), counts=False, changes=frozenset([8]), zeroes=frozenset(zeroes))
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: {"rec_rest": use})
-    answer = collect(Machine().session, CHECKED, MODULES)
+    answer = collect(Machine().session, CHECKED, MODULES, PATH)
     assert isinstance(answer, StateWriters)
     assert answer.zeroes is meant
 
@@ -109,7 +113,7 @@ def test_who_only_mends_what_was_found_wrong_comes_last(monkeypatch: pytest.Monk
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
     session = Machine().session
     for wrong, first in (("low", "rec_drop"), ("high", "rec_add"), ("", "rec_add")):
-        found = collect(session, replace(CHECKED, wrong=(wrong,)), MODULES)
+        found = collect(session, replace(CHECKED, wrong=(wrong,)), MODULES, PATH)
         assert isinstance(found, StateWriters)
         assert found.functions[0] == first
 
@@ -119,7 +123,7 @@ def test_a_pointer_at_the_same_distance_is_no_number(monkeypatch: pytest.MonkeyP
         wide = {"wide": frozenset([8]), "changes": frozenset([8]), "narrow": narrow}
         uses = {"rec_link": FieldUse((), (), counts=False, **wide), "rec_stop": CHANGES}
         monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
-        return collect(Machine().session, CHECKED, MODULES)
+        return collect(Machine().session, CHECKED, MODULES, PATH)
 
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     assert isinstance(found(frozenset()), Missing)
@@ -133,6 +137,35 @@ def test_who_makes_what_has_it_and_sets_it_to_what_it_was_given(
     uses = {"rec_make": FieldUse((), (), counts=False, made=frozenset([8])), "rec_reset": CHANGES}
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
-    found = collect(Machine().session, CHECKED, MODULES)
+    found = collect(Machine().session, CHECKED, MODULES, PATH)
     assert isinstance(found, StateWriters)
     assert (found.functions, found.makers) == (("rec_reset",), ("rec_make",))
+
+
+def test_who_stored_it_in_what_was_then_handed_to_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packet, other = Value("returned", 1, None, "__alloc_skb"), Value("argument", 1)
+    read = made.flow_step("loaded", "loopback_xmit", 3)
+    text = "cmp qword ptr [rbx + 0x18], 0"
+    step = replace(read, instruction=replace(read.instruction, text=text))
+    way = made.way(step, module=None, function="loopback_xmit", ended="loaded")
+
+    def writing(into: Value, handed_to: str) -> FieldUse:
+        call = Handed(8, handed_to, own=True, arguments=(packet,))
+        return FieldUse((), (), counts=False, written=((0x18, into),), handed=(call,))
+
+    uses = {
+        "rec_mark": writing(packet, "rec_transmit"),
+        "rec_queue": writing(packet, "rec_park"),
+        "rec_send": writing(other, "rec_transmit"),
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert (found.module, found.functions) == ("rec", ("rec_mark",))
+    nobody = {"rec_send": uses["rec_send"]}
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: nobody)
+    found = collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
+    assert isinstance(found, Missing)

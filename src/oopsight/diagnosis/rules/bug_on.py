@@ -19,14 +19,15 @@ How it is decided
 
 When it is wrong
     The state may have been brought about by somebody who is not on the stack: where what was
-    compared was read from memory to which other functions of the module write, these come first;
-    last of them who moves it only in the direction that mends what the check found. Of a timer that
-    the kernel's check finds without a function those come first who make such an object and do not
-    set the timer up. Where it finds on already what it is to switch on, as NAPI, or a module's own
-    check what that goes on to switch on, as a timer, those come first who switch it on always and
-    have switched it off on some ways only, or have a helper do so that switches it off on some ways
-    only, which comes first; else who had it switched on by a helper and never switches it off,
-    where others that call the helper do. A rule that finds how it was damaged goes before this one.
+    compared was read from memory to which other functions of the module write, or which one of them
+    wrote to before it handed that to the kernel, these come first; last of them who moves it only
+    in the direction that mends what the check found. Of a timer that the kernel's check finds
+    without a function those come first who make such an object and do not set the timer up. Where
+    it finds on already what it is to switch on, as NAPI, or a module's own check what that goes on
+    to switch on, as a timer, those come first who switch it on always and have switched it off on
+    some ways only, or have a helper do so that switches it off on some ways only, which comes
+    first; else who had it switched on by a helper and never switches it off, where others that call
+    the helper do. A rule that finds how it was damaged goes before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.
@@ -127,7 +128,7 @@ def bug_on(
         "called the kernel's function whose check failed" if innocent else "its check failed",
         others="called it",
     )
-    state = None if innocent or asked else wrote_state(writers, blamed)
+    state = None if asked else wrote_state(writers, blamed)
     if state is not None:
         steps.append(state_step(state))
         found = state_culprits(state, found, prints)

@@ -6,12 +6,13 @@ from collections import Counter
 
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.checked_value import HIGH, LOW, CheckedValue
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.field_keys import FieldKeys, text_key
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import base_name
@@ -42,11 +43,15 @@ class StateWriters:
     """Make such objects, and set it to a number that they compute or were given."""
 
 
-def collect(session: Session, checked: CheckedValue, modules: Modules) -> StateWriters | Missing:
-    """Read the code of the module that read the number."""
+def collect(
+    session: Session, checked: CheckedValue, modules: Modules, backtrace: Backtrace
+) -> StateWriters | Missing:
+    """Read the code of the module that read the number, or handed the kernel what had it."""
     wrong = checked.wrong or ("",) * len(checked.ways)
     of_each = [
         writers_of(session, way, modules, alone=checked.alone, wrong=how)
+        if way.module is not None
+        else _handing_on(session, way, modules, backtrace)
         for way, how in zip(checked.ways, wrong, strict=True)
     ]
     found = [one for one in of_each if one is not None]
@@ -105,6 +110,32 @@ def writers_of(
         harmless,
         makers if len(makers) <= _MOST_WRITERS else (),
     )
+
+
+def _handing_on(
+    session: Session, way: Way, modules: Modules, backtrace: Backtrace
+) -> StateWriters | None:
+    """Who stored to the field in what it then handed on towards the kernel's check."""
+    # Who jumped on is not on the path itself.
+    frames = (*backtrace.crash_path, *backtrace.blamable)
+    path = {base_name(frame.function) for frame in frames}
+    caller = next((frame.module for frame in backtrace.blamable if frame.module), None)
+    module = next((one for one in modules.loaded if one.name == caller), None)
+    key = text_key(way)
+    if module is None or not module.taints or key is None:
+        return None
+    reader = SessionReader(session)
+    uses = uses_of(reader, inner_functions(session, module, reader))
+    found = tuple(name for name, use in uses.items() if _stores_in_handed(use, key, path))
+    few = found if len(found) <= _MOST_WRITERS else ()
+    return StateWriters(module.name, way, few) if found else None
+
+
+def _stores_in_handed(use: FieldUse, key: int, path: set[str]) -> bool:
+    """Whether a function stores a pointer to a field of what it hands to one of some functions."""
+    calls = [call for call in use.handed if base_name(call.name) in path]
+    handed = {value for call in calls for value in call.arguments}
+    return any(at == key and into in handed for at, into in use.written)
 
 
 def _mends(use: FieldUse, keys: FieldKeys, wrong: str) -> bool:
