@@ -138,7 +138,7 @@ class Awaited(NamedTuple):
 
 def _off_steps(wait: Wait, off: SwitchedOff) -> list[Step]:
     """What is off, and who can have left it so."""
-    state = "switched off" if off.by[0].off_at else "not complete"
+    state = "switched off" if off.by[0].off_at or off.by[0].twice else "not complete"
     return [
         Step(f"{off.title} is {state}, and {who(wait)} hangs by it", off.because),
         *(_left_step(off, one) for one in off.by[:_MOST_ENDERS]),
@@ -146,6 +146,12 @@ def _off_steps(wait: Wait, off: SwitchedOff) -> list[Step]:
 
 
 def _left_step(off: SwitchedOff, one: LeftOff) -> Step:
+    if one.twice:
+        return Step(
+            f"{one.function} [{off.module.name}] switches it off and on again; others of the "
+            "module do one of the two each, as the kernel calls them in turn",
+            (off.module,),
+        )
     if one.off_at is None:
         return Step(
             f"{one.function} [{off.module.name}] polls it: it has returned, and has not said that "
@@ -163,6 +169,9 @@ def _left_step(off: SwitchedOff, one: LeftOff) -> Step:
 def _leaving(off: SwitchedOff | None, one: LeftOff) -> Culprit:
     title = off.title if off is not None else None
     module = off.module.name if off is not None else None
+    if one.twice:
+        why = f"switches {title} off, and does not ask whether it is on"
+        return Culprit(module, one.function, None, title, why)
     if one.off_at is None:
         return Culprit(module, one.function, None, title, "has not said that it is complete")
     why = f"can return at {one.returns_at} with {title} switched off"

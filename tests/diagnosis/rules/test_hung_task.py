@@ -259,6 +259,11 @@ def test_who_left_off_what_is_waited_for_comes_first() -> None:
     found = judged(HUNG, waits(owner, victim), *absent, off=SwitchedOffs((two,)))
     assert isinstance(found, Finding)
     assert found.certainty is Certainty.POSSIBLE
+    turn = replace(off, by=(LeftOff("stop", None, None, back=False, twice=True),))
+    found = judged(HUNG, waits(owner, victim), *absent, off=SwitchedOffs((turn,)))
+    assert isinstance(found, Finding)
+    assert "does not ask whether it is on" in found.culprits[0].why
+    assert found.certainty is Certainty.POSSIBLE
     # With nobody known: who waits is named, and only possible.
     found = judged(HUNG, waits(owner, victim), *absent)
     assert isinstance(found, Finding)

@@ -23,13 +23,17 @@ DRIVER = facts.modules(facts.module("drv", START, START + 0x800, "OE"))
 OFF, ON = "call mutex_lock", "call mutex_unlock"
 KNOWN = {**NAMES, START + 0x1000: "napi_disable", START + 0x1100: "napi_enable"}
 CODE = {
+    "open": ("53", ON, "5b c3"),
+    "resize": ("53", OFF, ON, "5b c3"),
     "change": ("53 4889fb", OFF, "call helper", "85c0 7508 4889df", ON, "5b c3"),
     "pause": ("53", OFF, "5b c3"),
     "stop": ("53", OFF, "5b c3"),
 }
 
 
-def found(monkeypatch: pytest.MonkeyPatch, detail: str, *functions: str) -> SwitchedOffs | Missing:
+def found(
+    monkeypatch: pytest.MonkeyPatch, detail: str, *functions: str, at: str = "stop"
+) -> SwitchedOffs | Missing:
     # Calls are by distance: each is read as if it began at the same place.
     starts = {START + 0x100 * n: name for n, name in enumerate(functions)}
     made = {at: Function(assemble(*CODE[name]), START, KNOWN.get) for at, name in starts.items()}
@@ -39,7 +43,7 @@ def found(monkeypatch: pytest.MonkeyPatch, detail: str, *functions: str) -> Swit
     rows = [(name, at, b"") for at, name in starts.items()]
     monkeypatch.setattr(left_off, "machine_code", lambda *_: rows)
     lock = Lock("polling", LOCK_A, "of cm0", because=(memory(LOCK_A),), detail=detail)
-    waiting = Wait(stack(1, call(3, "napi_disable", None), call(4, "stop")), lock, 9.0)
+    waiting = Wait(stack(1, call(3, "napi_disable", None), call(4, at)), lock, 9.0)
     return collect(Machine().session, HUNG, waits(waiting), DRIVER)
 
 
@@ -60,6 +64,18 @@ def test_else_those_that_never_do_but_the_one_that_waits(monkeypatch: pytest.Mon
     assert isinstance(one, SwitchedOffs)
     assert [(by.function, by.back) for by in one.found[0].by] == [("pause", False)]
     assert found(monkeypatch, polling.DISABLED, "stop") == SwitchedOffs(())
+
+
+def test_who_switches_off_what_is_off_by_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = found(monkeypatch, polling.DISABLED, "open", "stop", "resize", at="resize")
+    assert isinstance(one, SwitchedOffs)
+    assert [(by.function, by.twice) for by in one.found[0].by] == [
+        ("resize", True), ("stop", False),
+    ]  # fmt: skip
+    # Nobody but itself switches on.
+    one = found(monkeypatch, polling.DISABLED, "stop", "pause", at="pause")
+    assert isinstance(one, SwitchedOffs)
+    assert [(by.function, by.twice) for by in one.found[0].by] == [("stop", False)]
 
 
 def test_other_waits_and_crashes() -> None:

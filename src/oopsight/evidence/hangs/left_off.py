@@ -8,6 +8,7 @@ for functions that can return with it off, which they switch on again on another
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -53,6 +54,9 @@ class LeftOff:
     returns_at: str | None
     back: bool
     """Whether it switches it on again on another way."""
+    twice: bool = False
+    """Whether it hangs as it switches off what is off by right: others switch off and on in turn,
+    as the kernel calls them."""
 
 
 @dataclass(frozen=True)
@@ -98,20 +102,20 @@ def collect(
     """Look at what the tasks hang by, and where something is off at the module's code."""
     if isinstance(waits, Missing) or not hung(symptom, waits):
         return Missing(Why.NOT_APPLICABLE, "no task hangs")
-    known: dict[tuple[str, str], tuple[LeftOff, ...]] = {}
+    searches: dict[tuple[str, str], Search] = {}
     found = []
     for wait in waits.waits[:_MOST_WAITS]:
         thing = next(_things(session, wait, modules), None)
         if thing is None:
             continue
-        key = thing.kind, thing.unfinished or thing.module.name
         if thing.unfinished is not None:
-            known[key] = (LeftOff(thing.unfinished, None, None, back=True),)
-        elif key not in known:
-            search = Search(session, modules, thing.kind, thing.module, thing.counted_at)
-            known[key] = search.leaving()
-        own = {call.function for call in wait.stack.calls}
-        by = tuple(one for one in known[key] if one.back or one.function not in own)
+            by: tuple[LeftOff, ...] = (LeftOff(thing.unfinished, None, None, back=True),)
+        else:
+            search = searches.setdefault(
+                (thing.kind, thing.module.name),
+                Search(session, modules, thing.kind, thing.module, thing.counted_at),
+            )
+            by = _left_by(search, [call.function for call in wait.stack.calls])
         if by:
             found.append(
                 SwitchedOff(
@@ -124,6 +128,18 @@ def collect(
                 )
             )
     return SwitchedOffs(tuple(found))
+
+
+def _left_by(search: Search, own: list[str]) -> tuple[LeftOff, ...]:
+    """Who can have left it off, or hangs as it switches off what is off by right.
+
+    :param own: functions on the stack of the task that hangs, innermost first
+    """
+    by = tuple(one for one in search.leaving() if one.back or one.function not in own)
+    if any(one.back for one in by):
+        return by
+    again = (LeftOff(name, None, None, back=False, twice=True) for name in search.in_turn(own))
+    return (*again, *by)
 
 
 def _things(session: Session, wait: Wait, modules: Modules) -> Iterator[_Thing]:
@@ -313,6 +329,25 @@ class Search:
             )
         except SymbolError:
             return ()
+
+    def in_turn(self, own: list[str]) -> tuple[str, ...]:
+        """Which of some functions switches off and on again, where others do one of the two each.
+
+        :param own: on the stack of the task that hangs, innermost first
+        """
+        try:
+            ways = {
+                base_name(name): self._ways(start, 0)
+                for name, start, _ in machine_code(SessionReader(self._session), self._module)
+                if ".cold" not in name
+            }
+        except SymbolError:
+            return ()
+        single = {one.effect for one in ways.values() if one is not None}
+        if not {Switch.ON, Switch.OFF} <= single:
+            return ()
+        both = (name for name in own if (one := ways.get(name)) is not None and one.back)
+        return tuple(itertools.islice(both, 1))
 
     def partly(self) -> tuple[str, ...]:
         """Functions that switch it off on some ways, for others that switch it on again."""
