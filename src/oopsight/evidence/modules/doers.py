@@ -320,7 +320,8 @@ def _registering(
     held = flow.first.held_in
     if isinstance(backtrace, Missing) or end is None or end.value != 0:
         return ()
-    if held is not None and held.kind in ("module", "kernel"):
+    ways = [way.held_in for way in flow.ways]
+    if any(one is not None and one.kind in ("module", "kernel") for one in ways):
         return ()  # it did not come with what was registered
     frames = [frame for frame in backtrace.crash_path if not frame.inline]
     inside = itertools.dropwhile(lambda frame: frame.module != module.name, frames)
