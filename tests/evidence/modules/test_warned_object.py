@@ -97,6 +97,13 @@ def test_who_makes_the_object_and_leaves_out_the_timer(monkeypatch: pytest.Monke
     monkeypatch.setattr(warned_object, "setting_at_times", lambda *_: ("drv_open",))
     one = found(monkeypatch, trace("__mod_timer"), rdi=int(held.address))
     assert (one.setters, "on some ways" in one.why) == (("drv_open",), True)
+    # Not who makes it sets it up, but another.
+    channel = Value("inner", 8, Value("argument", 1))
+    call = Handed(8, "init_timer_key", own=False, arguments=(channel,))
+    later = FieldUse((), (), counts=False, handed=(call,))
+    monkeypatch.setattr(warned_object, "uses_of", lambda *_: {"drv_set_mode": later})
+    one = found(monkeypatch, trace("__mod_timer"), rdi=int(held.address))
+    assert one.setters == ("drv_set_mode",)
 
 
 def test_what_the_call_was_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,23 @@ def _makers(
     if not found:
         found = setting_at_times(session, modules, module, *part, family.size)
         why = "makes such objects, and sets that up on some ways only"
+        setting = _setting_up(family, uses, owner.offset)
+        if setting and not {*found} & {*setting}:
+            found, why = setting, "sets that up, which who makes such objects does not"
     return (found, why) if len(found) <= _MOST else ((), "")
+
+
+def _setting_up(family: _Family, uses: dict[str, FieldUse], offset: int) -> tuple[str, ...]:
+    """Who has the kernel set up what lies there in what it has a pointer to."""
+    return tuple(
+        name
+        for name, use in uses.items()
+        if any(
+            family.sets_up.fullmatch(call.name) and within(call.arguments[0])[1] == offset
+            for call in use.handed
+            if not call.own
+        )
+    )
 
 
 def _argument(session: Session, backtrace: Backtrace, frame: Frame, register: str) -> int | None:
