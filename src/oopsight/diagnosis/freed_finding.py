@@ -143,6 +143,11 @@ def _summary(users: ObjectUsers, ranking: Ranking) -> str:
         )
     if ranking.outlived:
         return f"{blamed} used {thing} after its last counted user had let go of it: {users.role}."
+    if ranking.told:
+        return (
+            f"{thing} was used after it had been freed: {users.role}. {blamed} had been told that "
+            "it goes, and may not have found all that leads to it."
+        )
     if ranking.outside:
         return (
             f"{thing} was used after it had been freed: {users.role}. {blamed} had got it in a "
@@ -195,7 +200,7 @@ def _sure(users: ObjectUsers, ranking: Ranking) -> tuple[bool, bool]:
     unnamed = users.question == "refilled" or (record(users) is not None and not ranking.certain)
     open_ = unnamed or ranking.doubtful or bool(ranking.handed) or ranking.outlived
     helped = ranking.certain and len({one.function for one in ranking.freers}) > 1
-    doubted = ranking.counted or ranking.outside
+    doubted = ranking.counted or ranking.outside or ranking.told
     named = (ranking.certain or ranking.own) and not (open_ or doubted or helped)
     alone = len(ranking.freers) == 1 and ranking.freers[0].function is not None
     guessed = any(use.guessed for use in users.modules)

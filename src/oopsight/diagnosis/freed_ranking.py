@@ -32,6 +32,7 @@ from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.prints import Prints
+from oopsight.evidence.use_after_free.asked_provider import AskedProvider
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.out_of_section import OutOfSection
 from oopsight.evidence.use_after_free.registrants import Registrants
@@ -52,6 +53,7 @@ class Hints:
     prints: Prints | Missing
     copies: SlotCopies | Missing
     section: OutOfSection | Missing
+    asked: AskedProvider | Missing
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Ranking:
     """Whether somebody leaves such in two fields, each of which somebody frees it by."""
     second: bool = False
     """Whether somebody takes such out of one place, and leaves the pointer in another."""
+    told: bool = False
+    """Whether another module that had the pointer had been told that the object goes."""
     outside: bool = False
     """Whether who used it had got it in a read section, and had left that."""
 
@@ -131,7 +135,8 @@ def rank(
         leaving = [] if certain else putters_leaving(hints.doers, one)
         culprits = merge(sharing, left, twice, leaving, second, culprits)
     outside = _out_of_section(hints.section)
-    culprits = merge(outside, culprits)
+    told = _told(hints.asked)
+    culprits = merge(told, outside, culprits)
     if any(freer.module not in (None, users.has_it) for freer in free):
         # Whose the memory is now is a victim.
         culprits = [one for one in culprits if one.module != users.has_it]
@@ -150,6 +155,7 @@ def rank(
         left=bool(left) and not sharing,
         twice=bool(twice) and not sharing and not left,
         second=culprits[:1] == second[:1] and bool(second),
+        told=bool(told),
         outside=bool(outside),
     )
 
@@ -173,6 +179,14 @@ def _out_of_section(section: OutOfSection | Missing) -> list[Culprit]:
     if section.helper:
         why = "returns what it got in a read section, and takes no reference"
     return [Culprit(section.module, section.function, section.source, None, why)]
+
+
+def _told(asked: AskedProvider | Missing) -> list[Culprit]:
+    """Who had been told to forget the object, and whose module still had the pointer to it."""
+    if isinstance(asked, Missing):
+        return []
+    why = f"was told by {asked.client} that the object goes, and its module kept a pointer to it"
+    return [Culprit(asked.module, asked.function, None, None, why)]
 
 
 def _owned_twice(doers: Doers | Missing, users: ObjectUsers, free: list[Culprit]) -> list[Culprit]:

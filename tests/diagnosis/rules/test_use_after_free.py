@@ -29,6 +29,7 @@ from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.second_copy import SecondCopy
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free.asked_provider import AskedProvider
 from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
@@ -65,6 +66,7 @@ def judged(**facts: Any) -> Any:
             "section",
             "log",
             "handed",
+            "asked",
         ),
         ABSENT,
     )
@@ -94,6 +96,16 @@ def test_who_left_the_read_section_comes_before_who_freed_it() -> None:
     assert any("goes on with what it got in a read section" in step.claim for step in answer.chain)
     answer = judged(users=users(one), section=replace(section, helper=True, function="qf_find"))
     assert answer.culprits[0].why.startswith("returns what it got in a read section")
+
+
+def test_who_had_been_told_that_it_goes_comes_first() -> None:
+    one = slab_object("free", poisoned=True, tracks=(track("freed", "zone_drop", "zone"),))
+    asked = AskedProvider("hub", "hub_unsubscribe", "zone_drop")
+    answer = judged(users=users(one), asked=asked)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["hub_unsubscribe", "zone_drop"]
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
+    assert "hub_unsubscribe [hub] had been told" in answer.summary
 
 
 def test_who_met_what_another_had_freed_is_no_culprit() -> None:

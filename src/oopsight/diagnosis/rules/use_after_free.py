@@ -99,6 +99,7 @@ from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
+from oopsight.evidence.use_after_free.asked_provider import AskedProvider
 from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
@@ -141,6 +142,7 @@ def use_after_free(
     section: OutOfSection | Missing,
     log: Log | Missing,
     handed: HandedBack | Missing,
+    asked: AskedProvider | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -167,7 +169,7 @@ def use_after_free(
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = _met(fault, report, flow, pattern)
     followers = flow_culprits(flow, backtrace, what="the pointer to freed memory")
-    hints = Hints(left, doers, registrants, footprints, prints, copies, section)
+    hints = Hints(left, doers, registrants, footprints, prints, copies, section, asked)
     if freed is None:
         return unfound_finding(fault, steps, followers, flow, hints, modules, _REFINED)
     ranking = rank(freed, followers, flow, backtrace, hints)
