@@ -24,12 +24,13 @@ from oopsight.diagnosis.rules.double_free import double_free
 from oopsight.evidence import Address
 from oopsight.evidence.crash.backtrace import Backtrace, Role
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.refused_object import RefusedObject
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.given_twice import GivenTwice
 
-decided = functools.partial(double_free, refused=ABSENT)
+decided = functools.partial(double_free, refused=ABSENT, users=ABSENT)
 STOPPED = fault(None, exception="invalid_op", operand=None)
 
 
@@ -216,7 +217,7 @@ def test_who_leaves_the_object_with_others_that_have_it_freed_again() -> None:
     names = ["up_connect", "up_disconnect"]
     said = log("kernel BUG at mm/slub.c:1")
     args = (STOPPED, trace())
-    answer = double_free(*args, ABSENT, said, ABSENT, ABSENT, ABSENT, refused)
+    answer = double_free(*args, ABSENT, said, ABSENT, ABSENT, ABSENT, refused, ABSENT)
     assert isinstance(answer, Finding)
     assert [one.function for one in answer.culprits[:2]] == names
     assert "hub_unregister" in answer.culprits[0].why
@@ -224,6 +225,26 @@ def test_who_leaves_the_object_with_others_that_have_it_freed_again() -> None:
     assert answer.cause_certainty is Certainty.INFERRED
     assert all(step.because for step in answer.chain)
     # Where the trace is known, it comes first as well.
-    answer = double_free(*args, flow("free"), said, ABSENT, ABSENT, ABSENT, refused)
+    answer = double_free(*args, flow("free"), said, ABSENT, ABSENT, ABSENT, refused, ABSENT)
     assert isinstance(answer, Finding)
     assert answer.culprits[0].function == "up_connect"
+
+
+def test_a_packet_of_which_a_piece_is_free() -> None:
+    path = backtrace(skb_release_data=Role.FAULT, kfree_skb=Role.CALLER, notify=Role.CALLER)
+    frames = tuple(
+        replace(f, module="drv" if f.function == "notify" else None) for f in path.frames
+    )
+    path = replace(path, frames=frames)
+    piece = replace(slab_object("free"), cache="skbuff_small_head")
+    users = ObjectUsers("freed", "by hand", piece, None, ())
+    answer = decided(fault(), path, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, users=users)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "notify"
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    assert "use_after_free" in answer.refines
+    # The kernel was at something else with it.
+    sends = replace(frames[1], function="dev_queue_xmit")
+    other = replace(path, frames=(frames[0], sends, frames[2]))
+    answer = decided(fault(), other, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, users=users)
+    assert isinstance(answer, Clear)

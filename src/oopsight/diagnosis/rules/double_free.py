@@ -14,6 +14,8 @@ How it is decided
     that this object is free. Where what was passed cannot be followed, the check itself compared
     it, and whoever the kernel called through a table, and went on to the allocator by a jump, is
     found by the table to which the object still points. A report tells who freed it first as well.
+    A packet is freed in several pieces: where the kernel stops as it frees one for a module, and a
+    piece of it is free, it was freed before.
 
 When it is wrong
     Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
@@ -38,6 +40,9 @@ Look next
 
 from __future__ import annotations
 
+import itertools
+import re
+
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided, absent
 from oopsight.diagnosis.blame import (
     blamed_first,
@@ -47,6 +52,7 @@ from oopsight.diagnosis.blame import (
     frame_culprits,
     innocent,
     merge,
+    modules_first,
     track_culprits,
     track_step,
 )
@@ -68,16 +74,21 @@ from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.memory_report import MemoryReport, Mistake
+from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.memory.refused_object import RefusedObject
 from oopsight.evidence.memory.slab_tracks import Track, TrackFrame
 from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.known_calls import FREES_PACKETS
+from oopsight.evidence.modules.module_roles import PACKETS
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import Pointer
 from oopsight.plumbing import base_name
 from oopsight.plumbing.mechanisms import ALLOCATOR
 
 _FREES = ("kfree", "kmem_cache_free", "kvfree", "slab_free")
+_PACKET_GOES = re.compile(r"_*(?:kfree_skb\w*|skb_(?:release|free)_\w+|kfree_skbmem)")
+"""What a packet is freed by, within the kernel: net/core/skbuff.c."""
 _SAID = ("Object already free", "double-free", "double free")
 
 
@@ -90,6 +101,7 @@ def double_free(
     modules: Modules | Missing,
     doers: Doers | Missing,
     refused: RefusedObject | Missing,
+    users: ObjectUsers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a free object was freed."""
     if isinstance(report, MemoryReport) and report.mistake is Mistake.DOUBLE_FREE:
@@ -100,6 +112,8 @@ def double_free(
         return absent(backtrace)
     said = log.find(*_SAID) if isinstance(log, Log) else None
     if not _in_allocator(fault, backtrace) and said is None:
+        if isinstance(users, ObjectUsers) and _frees_packet(backtrace, users.object):
+            return _packet_again(fault, backtrace, users.object, flow, modules)
         return Clear("the allocator did not stop at, nor report, an object that was free")
     bug = log.find("kernel BUG at mm/sl") if isinstance(log, Log) else None
     reports = tuple(line for line in (bug, said) if line is not None)
@@ -122,6 +136,51 @@ def _in_allocator(fault: Fault, backtrace: Backtrace) -> bool:
     """Whether a check of the allocator's stopped the machine."""
     inner = next((f for f in backtrace.crash_path if not f.inline), None)
     return fault.exception == INVALID_OPCODE and inner is not None and inner.plumbing == ALLOCATOR
+
+
+def _frees_packet(backtrace: Backtrace, one: SlabObject) -> bool:
+    """Whether a module had a packet freed of which a part is free."""
+    inner = itertools.takewhile(lambda f: f.module is None, backtrace.crash_path)
+    names = [base_name(frame.function) for frame in inner if not frame.inline]
+    called = bool(names) and len(names) < len([f for f in backtrace.crash_path if not f.inline])
+    return called and one.freed and one.cache.startswith(PACKETS) and all(map(_frees_skb, names))
+
+
+def _frees_skb(name: str) -> bool:
+    return name in FREES_PACKETS or _PACKET_GOES.fullmatch(name) is not None
+
+
+def _packet_again(
+    fault: Fault,
+    backtrace: Backtrace,
+    one: SlabObject,
+    flow: DataFlow | Missing,
+    modules: Modules | Missing,
+) -> Finding:
+    """A packet was freed, and its data or itself was free already."""
+    thing = f"{one.cache} object {one.address}"
+    freed = frame_culprits(backtrace, "had the packet freed, which was free already")
+    culprits = modules_first(freed)
+    blamed = blamed_first(culprits, "somebody")
+    met = flow_steps(flow) if isinstance(flow, DataFlow) else []
+    carried: tuple[Pointer, ...] = (one.head,) if one.head is not None else (fault.frame,)
+    return Finding(
+        title=f"double free of a packet by {blamed}",
+        summary=f"{blamed} had a packet freed although its {thing} was free already.",
+        # What it was handed to before may have been wrong to free it.
+        certainty=Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            fault_step(fault),
+            *met,
+            Step(f"it was freeing the packet of which {thing}, which is free, is a part", carried),
+        ),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Find which function takes the packet over, and frees it, also where it fails.",),
+        refines=("use_after_free", "null_dereference", "wild_pointer"),
+    )
 
 
 def _freed_again(

@@ -35,7 +35,7 @@ _MOST_TABLES = 64
 _READ = "oopsight:functions-of-modules"
 _MOVES = ("krealloc", "kvrealloc", "krealloc_node_align")
 """Functions that free memory where it lay, and may not be where it lies then."""
-_PACKETS = ("skbuff_", "skb_")  # beginnings of the names of the caches of socket buffers
+PACKETS = ("skbuff_", "skb_")  # beginnings of the names of the caches of socket buffers
 # Functions that free what is not theirs to call kfree() for.
 _DESTROYS = (
     "free_netdev",
@@ -290,7 +290,7 @@ def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
     :param cache: the slab cache of the memory in question: packets are freed by functions of theirs
     """
     frees: tuple[str, ...] = (*FREES_MEMORY, *_MOVES)
-    if cache.startswith(_PACKETS):
+    if cache.startswith(PACKETS):
         frees = (*FREES_PACKETS,)
     elif cache and "kmalloc" not in cache:
         # What comes from a cache of its own is not given to kfree().
