@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding
@@ -106,3 +108,10 @@ def test_a_module_that_is_suspected_comes_before_the_kernel_where_nothing_is_sur
     modules = loaded(virtio_blk="", mod="OE", other="O")
     allowed = allow_for_out_of_tree("use_after_free", one, TAINTED, modules, NONE_GONE)
     assert [module for module, _ in suspects(allowed)] == ["mod", None, "virtio_blk"]
+
+
+def test_where_no_rule_explains_it_the_only_module_is_named_as_well() -> None:
+    one = replace(finding(certainty=Certainty.UNKNOWN), culprits=())
+    allowed = allow_for_out_of_tree(None, one, TAINTED, loaded(mod="OE"), NONE_GONE)
+    assert suspects(allowed) == [("mod", None)]
+    assert allowed.certainty is Certainty.UNKNOWN

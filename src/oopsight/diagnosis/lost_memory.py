@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from oopsight.diagnosis import Certainty, Culprit, Depth, Finding, Step
-from oopsight.diagnosis.blame import fault_step, flow_culprits, flow_steps, innocent, merge, where
+from oopsight.diagnosis.blame import (
+    fault_step,
+    flow_culprits,
+    flow_steps,
+    frame_culprits,
+    innocent,
+    merge,
+    where,
+)
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.use_after_free.gone_area import GoneArea
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
 
 _FEW = 2
@@ -66,5 +75,33 @@ def lost_memory_finding(
             "Clear every pointer to the memory before it is freed, or count its users.",
             "page_owner=on, on a kernel built with it, and KASAN tell who freed it.",
         ),
+        refines=refines,
+    )
+
+
+def gone_area_finding(
+    fault: Fault,
+    backtrace: Backtrace,
+    area: GoneArea,
+    modules: Modules | Missing,
+    refines: tuple[str, ...],
+) -> Finding:
+    """An area of vmalloc was gone as the kernel was to copy it for a process."""
+    why = "gives areas of vmalloc back"
+    freers = [Culprit(area.module, name, None, None, why) for name in area.frees]
+    culprits = merge(freers, frame_culprits(backtrace, "was to copy the area"))
+    return Finding(
+        title=f"use of memory that was given back in {fault.function}",
+        summary="The kernel was to copy an area of vmalloc for a process, and there is none any "
+        f"more; {area.module} gives such back.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            fault_step(fault),
+            Step(f"the kernel's check of the copy said: {area.line.text}", (area.line,)),
+        ),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Clear every pointer to the area before it is freed, or make it anew in place.",),
         refines=refines,
     )

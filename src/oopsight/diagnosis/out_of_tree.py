@@ -54,7 +54,7 @@ _ALONE = (
 
 
 def allow_for_out_of_tree(
-    cause: str,
+    cause: str | None,
     finding: Finding,
     system: System | Missing,
     modules: Modules | Missing,
@@ -64,10 +64,12 @@ def allow_for_out_of_tree(
 
     Then, and where it was only possible before, suspects from outside the kernel's tree come first;
     where there are none, the only such module that there has been.
+
+    :param cause: ``None`` where no rule explains the crash
     """
     if isinstance(system, Missing) or _OUT_OF_TREE not in system.tainted:
         return finding
-    if cause not in _BROUGHT_ABOUT:
+    if cause is not None and cause not in _BROUGHT_ABOUT:
         return finding
     if finding.certainty in _CONFIDENT:
         if any(one.module is not None for one in finding.culprits):

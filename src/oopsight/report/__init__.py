@@ -88,14 +88,11 @@ def build(evidence: Evidence) -> Report:
     integrity = evidence.get(Integrity)
     outcomes = allow_for_damage(diagnose(evidence), integrity)
     cause, best = verdict(outcomes) or (None, lowered(unknown(evidence), integrity))
+    best = allow_for_out_of_tree(
+        cause, best, evidence.get(System), evidence.get(Modules), evidence.get(UnloadedModules)
+    )
     if cause is not None:
-        best = outcomes[cause] = allow_for_out_of_tree(
-            cause,
-            best,
-            evidence.get(System),
-            evidence.get(Modules),
-            evidence.get(UnloadedModules),
-        )
+        outcomes[cause] = best
     summed_up, chain = _verdict(evidence, cause, best), to_plain(best.chain)
     system = _fact(evidence, System)
     return {

@@ -30,6 +30,7 @@ from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.second_copy import SecondCopy
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.asked_provider import AskedProvider
+from oopsight.evidence.use_after_free.gone_area import GoneArea
 from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
@@ -67,6 +68,7 @@ def judged(**facts: Any) -> Any:
             "log",
             "handed",
             "asked",
+            "area",
         ),
         ABSENT,
     )
@@ -106,6 +108,17 @@ def test_who_had_been_told_that_it_goes_comes_first() -> None:
     assert [c.function for c in answer.culprits[:2]] == ["hub_unsubscribe", "zone_drop"]
     assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.SHOWN)
     assert "hub_unsubscribe [hub] had been told" in answer.summary
+
+
+def test_an_area_of_vmalloc_that_is_gone_as_it_is_copied() -> None:
+    (line,) = log("usercopy: Kernel memory exposure attempt detected from vmalloc 'no area'").lines
+    area = GoneArea(line, "rec", ("rec_resize", "rec_remove"))
+    answer = judged(flow=ABSENT, area=area)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["rec_resize", "rec_remove"]
+    assert answer.certainty is Certainty.POSSIBLE
+    assert line in answer.chain[1].because
+    assert {"buffer_overflow", "bug_on"} <= set(answer.refines)
 
 
 def test_who_met_what_another_had_freed_is_no_culprit() -> None:

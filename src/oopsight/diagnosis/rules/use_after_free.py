@@ -84,7 +84,7 @@ from oopsight.diagnosis.freed_ranking import Hints, rank
 from oopsight.diagnosis.gone_lock import gone_lock_finding
 from oopsight.diagnosis.handed_back import handed_back_finding
 from oopsight.diagnosis.left_on_stack import left_on_stack_finding
-from oopsight.diagnosis.lost_memory import lost_memory_finding
+from oopsight.diagnosis.lost_memory import gone_area_finding, lost_memory_finding
 from oopsight.diagnosis.memory_report import used_freed
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.list_report import ListReport
@@ -100,6 +100,7 @@ from oopsight.evidence.modules.footprints import Footprints
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.use_after_free.asked_provider import AskedProvider
+from oopsight.evidence.use_after_free.gone_area import GoneArea
 from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
@@ -143,6 +144,7 @@ def use_after_free(
     log: Log | Missing,
     handed: HandedBack | Missing,
     asked: AskedProvider | Missing,
+    area: GoneArea | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether freed memory was used."""
     if isinstance(memory, MemoryReport) and memory.mistake in _WHILE_FREE:
@@ -153,6 +155,8 @@ def use_after_free(
         return absent(fault)
     if isinstance(backtrace, Missing):
         return absent(backtrace)
+    if isinstance(area, GoneArea):
+        return gone_area_finding(fault, backtrace, area, modules, (*_REFINED, *_OF_COPIES))
     freed = users if isinstance(users, ObjectUsers) and users.overrun is None else None
     if freed is None and isinstance(lost, LostMemory) and isinstance(flow, DataFlow):
         return lost_memory_finding(fault, backtrace, flow, lost, modules, _REFINED)
@@ -199,3 +203,5 @@ _REFINED = (
     "error_pointer",
     "user_pointer",
 )
+_OF_COPIES = ("buffer_overflow", "bug_on")
+"""Rules that find the kernel's check of a copy as well."""
