@@ -90,7 +90,7 @@ _IDLE = (
     *("sigsuspend", "do_sigtimedwait", "__x64_sys_pause", "__do_sys_pause", "pipe_read"),
 )
 _LENT = ("mutex", "rwsem", "rtmutex", "semaphore", "percpu_rwsem")
-_BROUGHT = ("completion", "event")
+_BROUGHT = ("completion", "event", "fence", "tasklet", "polling")
 """What others bring."""
 _NO_SLEEP = ("spinlock", "grace period")
 """What nobody may hold who waits for anything."""

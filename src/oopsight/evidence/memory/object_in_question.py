@@ -84,12 +84,12 @@ def in_question(
 ) -> InQuestion | None:
     """Find the object that was freed or overwritten; whether a handler was running for it."""
     found = _found(session, modules, flow, report, backtrace, fault, task)
-    if found is not None and found.question == "overrun":
-        return found
     running = _running(session, modules, backtrace, fault, task)
     if found is None or running is None:
         return found or running
     same = running.object.address == found.object.address
+    if same and found.overrun is not None and found.overrun.within:
+        return running  # all that is in it is another's
     return replace(found, running=running.running) if same else found
 
 

@@ -19,6 +19,18 @@ FUNCTION = 0xFFFFFFFFC0002160
 SCHEDULED = 1
 
 
+@pytest.fixture(autouse=True)
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What is on the CPUs' lists."""
+    found: list[int] = []
+
+    def scheduled(_: object) -> list[tuple[str, SimpleNamespace]]:
+        return [("tasklet_vec", SimpleNamespace(value_=lambda at=at: at)) for at in found]
+
+    monkeypatch.setattr(tasklet, "scheduled", scheduled)
+    return found
+
+
 def scan(word: int, count: int, state: int = SCHEDULED) -> Scan:
     made = Kernel()
     made.struct("atomic_t", counter=made.word)
@@ -30,7 +42,8 @@ def scan(word: int, count: int, state: int = SCHEDULED) -> Scan:
         func=made.word,
     )
     made.put(TASKLET, 0, state, count, FUNCTION)
-    made.put(STACK, 0, word)
+    made.put(TASKLET + 0x100, 0, state, count, FUNCTION)
+    made.put(STACK, word, TASKLET + 0x100)
     waiting = TaskStack(TaskPointer(1, "halt", Address(BASE)), 0, "D", ())
     names = SimpleNamespace(
         code=lambda _: ("count_pulses", FUNCTION, 0), data=lambda _: "axis+0x48"
@@ -53,3 +66,13 @@ def test_others() -> None:
     assert running.detail is None
     assert tasklet.find(scan(TASKLET, 0, state=0)) is None
     assert tasklet.find(scan(TASKLET, 1 << 40)) is None
+
+
+def test_one_that_is_on_a_list_comes_first(listed: list[int]) -> None:
+    first = tasklet.find(scan(TASKLET, 1))
+    assert first is not None
+    assert first.address == TASKLET
+    listed.append(TASKLET + 0x100)
+    first = tasklet.find(scan(TASKLET, 1))
+    assert first is not None
+    assert first.address == TASKLET + 0x100

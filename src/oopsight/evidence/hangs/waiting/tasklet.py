@@ -8,6 +8,7 @@ from __future__ import annotations
 from oopsight.evidence import Address
 from oopsight.evidence.hangs.waiting import Lock
 from oopsight.evidence.hangs.waiting.scan import Scan, value
+from oopsight.kernel.tasklets import scheduled
 
 FUNCTIONS = ("tasklet_kill",)
 KIND = "tasklet"
@@ -21,14 +22,17 @@ _MOST_TIMES = 1000
 def find(scan: Scan) -> Lock | None:
     """The ``struct tasklet_struct`` that is scheduled, among what the stack's words lead to.
 
-    They may lead to its state. It is on no list while its list is gone through.
+    They may lead to its state. One on a CPU's list is sure to be one; but none is on a list while
+    that is gone through.
     """
     offset = scan.offset(_TASKLET, "state") or 0
-    for _, word in scan.words():
-        for address in (word, word - offset):
-            found = _tasklet(scan, address) if word >> 63 and not word % 8 else None
-            if found is not None:
-                return found
+    words = [word for _, word in scan.words() if word >> 63 and not word % 8]
+    places = [address for word in words for address in (word, word - offset)]
+    listed = {one.value_() for _, one in scheduled(scan.prog)}
+    for address in sorted(places, key=lambda address: address not in listed):
+        found = _tasklet(scan, address)
+        if found is not None:
+            return found
     return None
 
 

@@ -1,0 +1,4 @@
+boot() {
+	load humidor
+	service /usr/sbin/cabinetd -c /etc/cabinetd.steps
+}
