@@ -28,6 +28,7 @@ from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.refused_object import RefusedObject
 from oopsight.evidence.memory.slab_tracks import TrackFrame
 from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.given_twice import GivenTwice
 
 decided = functools.partial(double_free, refused=ABSENT, users=ABSENT)
@@ -248,3 +249,29 @@ def test_a_packet_of_which_a_piece_is_free() -> None:
     other = replace(path, frames=(frames[0], sends, frames[2]))
     answer = decided(fault(), other, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, users=users)
     assert isinstance(answer, Clear)
+
+
+def test_an_area_of_vmalloc_that_is_there_no_more() -> None:
+    said = log("Trying to vfree() nonexistent vm area (00000000a77379aa)")
+    address = 0xFFFFD0A54045E000
+    step = flow_step("loaded", "up_release", address, "up")
+    hole = owner(address, "vmalloc-hole")
+    given = data_flow(way(step), subject="argument", checker="__vunmap", bad=hole)
+    answer = decided(STOPPED, trace(), given, said, ABSENT, ABSENT, doers=ABSENT)
+    assert isinstance(answer, Finding)
+    assert answer.culprits[0].function == "up_release"
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+    assert "warning" in answer.refines
+    # Who leaves the pointer comes before who frees by it now.
+    field = FieldDoers(0, None, "up", (), (), (), (), at_times=("up_resize",))
+    told = Doers("up", (field,), (), ())
+    answer = decided(STOPPED, trace(), given, said, ABSENT, ABSENT, doers=told)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["up_resize", "up_release"]
+    # Inside an area that is there it is a wrong address, and elsewhere the line is of before.
+    inside = replace(given, bad=owner(address, "vmalloc"))
+    answer = decided(STOPPED, trace(), inside, said, ABSENT, ABSENT, doers=ABSENT)
+    assert not isinstance(answer, Finding)
+    later = backtrace(up_read=Role.FAULT)
+    answer = decided(STOPPED, later, given, said, ABSENT, ABSENT, doers=ABSENT)
+    assert not isinstance(answer, Finding)

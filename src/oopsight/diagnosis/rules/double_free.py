@@ -15,7 +15,8 @@ How it is decided
     it, and whoever the kernel called through a table, and went on to the allocator by a jump, is
     found by the table to which the object still points. A report tells who freed it first as well.
     A packet is freed in several pieces: where the kernel stops as it frees one for a module, and a
-    piece of it is free, it was freed before.
+    piece of it is free, it was freed before. ``vfree()`` or ``vunmap()`` warned of a "nonexistent
+    vm area", and at the address in the vmalloc range nothing is mapped now.
 
 When it is wrong
     Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
@@ -82,7 +83,7 @@ from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.known_calls import FREES_PACKETS
 from oopsight.evidence.modules.module_roles import PACKETS
 from oopsight.evidence.modules.modules import Modules
-from oopsight.evidence.pointers import Pointer
+from oopsight.evidence.pointers import LogPointer, Pointer
 from oopsight.plumbing import base_name
 from oopsight.plumbing.mechanisms import ALLOCATOR
 
@@ -90,6 +91,8 @@ _FREES = ("kfree", "kmem_cache_free", "kvfree", "slab_free")
 _PACKET_GOES = re.compile(r"_*(?:kfree_skb\w*|skb_(?:release|free)_\w+|kfree_skbmem)")
 """What a packet is freed by, within the kernel: net/core/skbuff.c."""
 _SAID = ("Object already free", "double-free", "double free")
+_NO_AREA = ("Trying to vfree() nonexistent", "Trying to vunmap() nonexistent")
+"""mm/vmalloc.c"""
 
 
 def double_free(
@@ -110,6 +113,9 @@ def double_free(
         return absent(fault)
     if isinstance(backtrace, Missing):
         return absent(backtrace)
+    no_area = log.find(*_NO_AREA) if isinstance(log, Log) else None
+    if no_area is not None and isinstance(flow, DataFlow) and _of_no_area(fault, backtrace, flow):
+        return _area_again(fault, backtrace, flow, no_area, modules, doers)
     said = log.find(*_SAID) if isinstance(log, Log) else None
     if not _in_allocator(fault, backtrace) and said is None:
         if isinstance(users, ObjectUsers) and _frees_packet(backtrace, users.object):
@@ -180,6 +186,47 @@ def _packet_again(
         innocent=innocent(modules, culprits),
         advice=("Find which function takes the packet over, and frees it, also where it fails.",),
         refines=("use_after_free", "null_dereference", "wild_pointer"),
+    )
+
+
+def _of_no_area(fault: Fault, backtrace: Backtrace, flow: DataFlow) -> bool:
+    """Whether the allocator stopped over an address where vmalloc() would map, and has nothing."""
+    hole = flow.bad is not None and flow.bad.kind == "vmalloc-hole"
+    return hole and _in_allocator(fault, backtrace)
+
+
+def _area_again(
+    fault: Fault,
+    backtrace: Backtrace,
+    flow: DataFlow,
+    said: LogPointer,
+    modules: Modules | Missing,
+    doers: Doers | Missing,
+) -> Finding:
+    """An area of vmalloc() was freed, and is there no more.
+
+    :param said: what the allocator said of it
+    """
+    second = "freed the area that was free already"
+    now = merge(_checker(flow, backtrace, second), frame_culprits(backtrace, second, 2))
+    blamed = blamed_first(_inlined_last(now, backtrace), "somebody")
+    culprits = _with_first_free(now, flow, backtrace, doers, None)
+    return Finding(
+        title=f"double free of an area of vmalloc() by {blamed}",
+        summary=f"{blamed} freed an area of vmalloc() where there is none any more.",
+        # The pointer may have been damaged; who freed the area first is told by code alone.
+        certainty=Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED,
+        depth=Depth.ROOT_CAUSE,
+        chain=(
+            fault_step(fault),
+            Step("the allocator itself found fault with what it was given", (said,)),
+            *flow_steps(flow),
+        ),
+        culprits=tuple(culprits),
+        innocent=innocent(modules, culprits),
+        advice=("Set the pointer to NULL where the area is freed first.",),
+        refines=("warning",),
     )
 
 
