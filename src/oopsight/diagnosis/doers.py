@@ -342,7 +342,7 @@ def helpers_that_give_back(
     """
     if isinstance(doers, Missing):
         return []
-    why = "gives back what it is handed on some ways, as {} does then too, and on others does not"
+    why = "gives back on some ways what {} gives back then too, and on others does not"
     return [
         Culprit(doers.module, one.helper, None, None, why.format(one.caller))
         for one in doers.twice_given

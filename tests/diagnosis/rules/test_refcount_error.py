@@ -24,6 +24,7 @@ from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.file_givers import FileGivers, GivesFiles
+from oopsight.evidence.modules.given_twice import GivenTwice
 from oopsight.kinds import Kind
 from oopsight.oops.facts import CrashReport, Frame, Stack
 
@@ -162,3 +163,17 @@ def test_who_puts_what_a_variable_holds_comes_before_who_stored_it_there() -> No
     # What ends with its object may keep the pointer until then.
     one = slab_object()
     assert first(owner(int(one.address) + 8, "slab", slab=one)) == "hub_store"
+
+
+def test_a_get_from_zero_may_follow_a_put_too_many_of_a_helper() -> None:
+    doers = Doers("hub", (), (), (), twice_given=(GivenTwice("hub_fill", "hub_run"),))
+    trace = backtrace(refcount_warn_saturate=Role.FAULT, hub_look_up=Role.CALLER)
+    frames = (replace(trace.frames[0], plumbing="counts references"), *trace.frames[1:])
+    trace = replace(trace, frames=frames)
+    lines = log("refcount_t: addition on 0; use-after-free.")
+    answer = refcount_error(
+        SYMPTOM, fault(None), trace, ABSENT, lines, ABSENT, doers=doers, givers=ABSENT
+    )
+    assert isinstance(answer, Finding)
+    assert [one.function for one in answer.culprits] == ["hub_fill", "hub_look_up"]
+    assert answer.certainty is Certainty.POSSIBLE

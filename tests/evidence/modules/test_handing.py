@@ -6,7 +6,13 @@ import pytest
 
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Freed
-from oopsight.evidence.modules.given_twice import GivenTwice, _pairs, given_before, kept_after
+from oopsight.evidence.modules.given_twice import (
+    GivenTwice,
+    _kept_pairs,
+    _pairs,
+    given_before,
+    kept_after,
+)
 from oopsight.evidence.modules.handing import (
     given_back,
     giving_up,
@@ -111,6 +117,23 @@ def test_helpers_that_free_what_their_callers_free_later() -> None:
     assert list(_pairs(uses)) == [("write", "install", 0)]
     uses["write"] = use(handed=handed, freed=((0x8, NEW),))
     assert not list(_pairs(uses))  # that was before
+
+
+def test_helpers_that_give_back_what_they_have_stored_for_their_callers() -> None:
+    got = Value("returned", 7, None, "look_up")
+    stored = {"written": ((0x10, ARGUMENT),), "pointers": ((0x10, got),), "stored_at": (8,)}
+    field = Value("loaded", 0x10, NEW)
+    uses = {
+        "fill": use(put=((0x20, got),), **stored),
+        "run": use(handed=(call("fill", NEW, own=True),), put=((0x40, field),)),
+    }
+    ((pair, kept),) = _kept_pairs(uses)
+    assert pair == GivenTwice("fill", "run")
+    assert (kept.field, kept.stored, kept.back) == ((0x10, 0), 8, 0x20)
+    cleared = use(put=((0x20, got),), cleared=((0x10, 0x28),), **stored)
+    assert not list(_kept_pairs({**uses, "fill": cleared}))
+    other = use(put=((0x20, TAKEN),), **stored)
+    assert not list(_kept_pairs({**uses, "fill": other}))
 
 
 def test_who_has_a_helper_free_what_an_object_holds_and_keeps_that() -> None:

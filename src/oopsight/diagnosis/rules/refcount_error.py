@@ -26,7 +26,7 @@ When it is wrong
     pointer, or store it where it was read, without a reference; then one that takes references on
     some ways and gives back on others, then those that give back a reference to what any other
     field may hold, and leave it there always or on some ways; of a get from zero those that make
-    such objects and do not set the count as others do.
+    such objects and do not set the count as others do, then the first two of an underflow.
 
 Example
     ``refcount_t: underflow; use-after-free.`` from the release of a file whose session was dropped.
@@ -203,11 +203,11 @@ def _by_code(
     :param text: of the kernel's report; empty where the machine lived on after it
     :return: who gives back too much; who takes nothing, or has it taken; and others
     """
+    before = merge(who_gives_back_before(doers), helpers_that_give_back(doers))
     if text.startswith("addition on 0"):
-        return [], [], makers_that_omit(doers)
+        return [], [], merge(makers_that_omit(doers), before)
     if not text.startswith(_TOO_FEW):
         return [], [], []
-    before = merge(who_gives_back_before(doers), helpers_that_give_back(doers))
     sharing = sharers(doers)
     kept = flow.first.held_in if isinstance(flow, DataFlow) else None
     if kept is not None and kept.slab is not None:

@@ -181,6 +181,8 @@ class FieldUse:
     """Keys of the pointers that it stores, and what those fields are in."""
     pointers: tuple[tuple[int, Value], ...] = ()
     """The same keys, and what is stored there."""
+    stored_at: tuple[int, ...] = ()
+    """Of each of these, where: the end of the instruction."""
     cleared: tuple[tuple[int, int], ...] = ()
     """Keys of the pointers that it sets to zero, and where: the end of the instruction."""
     put_in: tuple[tuple[Value, int], ...] = ()
@@ -392,6 +394,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         taken_off=tuple(_taken_off(reading)),
         written=tuple((key, base) for _, key, _, base in reading.stored),
         pointers=tuple((key, value) for _, key, value, _ in reading.stored),
+        stored_at=tuple(end for end, *_ in reading.stored),
         cleared=tuple(
             (key, end) for end, key, value, _ in reading.stored if value == Value("number", 0)
         ),

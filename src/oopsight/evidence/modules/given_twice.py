@@ -2,7 +2,8 @@
 
 The error path of a helper frees what it was handed, or puts its reference, and the caller does so
 when the helper has failed. A helper that fails on other ways without doing so leaves that to its
-caller: the way on which it does not is the odd one out.
+caller: the way on which it does not is the odd one out. So it is where the helper got it by a call
+and has stored it already in what the caller gives back as a whole.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from oopsight.evidence.modules.handing import DEPTH, Place, Uses, given_back
 from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.modules.ownership import Ownership
+from oopsight.evidence.modules.ownership import Ownership, plain
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.machine_code import direct_target
 from oopsight.plumbing import base_name
@@ -34,12 +35,26 @@ class GivenTwice:
     caller: str
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a function got by a call, stored in a field of an argument, and gives back."""
+
+    field: tuple[int, int]
+    """How far from which argument."""
+    stored: int
+    """Where it was stored: behind the instruction."""
+    back: int
+    """Where it is given back: the call, or what follows a count of its own."""
+    called: str
+    """What it called for it."""
+
+
 def given_twice(
     session: Session, modules: Modules, module: Module, uses: Uses
 ) -> tuple[GivenTwice, ...]:
     """Helpers that give back what they are handed on some ways, for callers that do so too."""
-    pairs = dict.fromkeys(_pairs(uses))
-    if not pairs:
+    pairs, kept = dict.fromkeys(_pairs(uses)), dict.fromkeys(_kept_pairs(uses))
+    if not pairs and not kept:
         return ()
     ownership = Ownership(session, modules, module, counted=True)
     by_name = {base_name(f.name): f for f in ownership.functions if ".cold" not in f.name}
@@ -55,6 +70,10 @@ def given_twice(
             at_times = fate is not None and fate.freed and bool(fate.lost)
         if at_times:
             found.append(GivenTwice(helper, caller))
+    for pair, what in itertools.islice(kept, _MOST):
+        one = by_name.get(pair.helper)
+        if one is not None and _leads(ownership, one, what):
+            found.append(pair)
     return tuple(dict.fromkeys(found))
 
 
@@ -158,6 +177,52 @@ def _pairs(uses: Uses) -> Iterator[tuple[str, str, int | None]]:
                 for root, at in back
             ):
                 yield caller, name, None
+
+
+def _kept_pairs(uses: Uses) -> Iterator[tuple[GivenTwice, Kept]]:
+    """Helpers and callers, where the caller gives back later what the helper has kept."""
+    for caller, use in uses.items():
+        back = [(root, at) for root, *_, at in given_back(use, uses) if root.kind == "loaded"]
+        for call in use.handed if back else ():
+            name = base_name(call.name)
+            for what in _kept(uses[name], uses) if call.own and name in uses else ():
+                field = _field(call, *what.field)
+                if any(_place(root) == field and at > call.at for root, at in back):
+                    yield GivenTwice(name, caller), what
+
+
+def _kept(use: FieldUse, uses: Uses) -> Iterator[Kept]:
+    """What a function stores in its arguments, clears nowhere there, and may give back itself."""
+    cleared = {key for key, _ in use.cleared}
+    stored = zip(use.written, use.pointers, use.stored_at, strict=False)
+    back = [(root, at) for root, far, _, at in given_back(use, uses, DEPTH - 1) if not far]
+    for (key, base), (_, value), end in stored:
+        root, far = within(base) if base is not None else (value, 0)
+        number = _number(root)
+        if number is None or key in cleared or value.kind != "returned" or not value.called:
+            continue
+        for given, at in back:
+            if given == value:
+                yield Kept((far + signed(key), number), end, at, value.called)
+
+
+def _leads(ownership: Ownership, one: ModuleFunction, what: Kept) -> bool:
+    """Whether a way leads from the store to where it is given back, before the next is got."""
+    code = ownership.code(one)
+    waiting, seen = [what.stored], {what.stored}
+    while waiting and code is not None:
+        instruction = code.code.get(waiting.pop())
+        if instruction is None:
+            continue
+        if instruction.address == what.back:
+            return True
+        called = instruction.mnemonic == "call"
+        if called and ownership.called(direct_target(instruction)) == plain(what.called):
+            continue
+        onwards = set(code.ways(instruction)) - seen
+        seen |= onwards
+        waiting += onwards
+    return False
 
 
 def _own_arguments(use: FieldUse, uses: Uses) -> list[int]:
