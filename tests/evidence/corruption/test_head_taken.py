@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from handmade_session import Machine
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption import head_taken
 from oopsight.evidence.corruption.head_taken import HeadTaken, collect
+from oopsight.evidence.memory.owner import Owner, SlabObject
 from oopsight.evidence.pointers import BytesPointer
 
 MODULES = made.modules(made.module("desk", 0xFFFFFFFFC0000000, 0xFFFFFFFFC0001000, "O"))
@@ -48,6 +50,44 @@ def test_what_a_loop_has_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found.empty
     # In an object it may be an entry.
     assert isinstance(taken(monkeypatch, ENTRY, ENTRY + 0x40, ENTRY), Missing)
+
+
+def test_a_head_in_an_object_that_is_unlike_its_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, other = ENTRY, ENTRY + 0x40, made.slab_object(cache_address=Address(0x9000))
+
+    def found(holder: SlabObject, *entries: int) -> HeadTaken | Missing:
+        machine = Machine()
+        for at, after in itertools.pairwise((HEAD, *entries, HEAD)):
+            machine.words(at, after)
+        machine.words(HEAD + 8, entries[-1])
+        holders = {HEAD: holder}
+        kept = {at: replace(made.slab_object(), address=Address((at & ~63) - 32)) for at in entries}
+        return collect_at(monkeypatch, machine, entries[-1], kept | holders)
+
+    assert isinstance(found(other, first, second), HeadTaken)
+    assert isinstance(found(made.slab_object(), first, second), Missing)  # it may be an entry
+    assert isinstance(found(other, first), Missing)  # the other may be the head
+    assert isinstance(found(other, first, second + 8), Missing)  # neither are the others alike
+
+
+def collect_at(
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, link: int, holders: dict[int, SlabObject]
+) -> HeadTaken | Missing:
+    """The head's address was read from *link*; all entries are in objects."""
+
+    def owner_of(_: object, __: object, at: int) -> Owner:
+        one = holders[at]
+        return replace(made.owner(at, "slab"), slab=one, offset=at - one.address)
+
+    monkeypatch.setattr(head_taken, "owner_of", owner_of)
+    monkeypatch.setattr(
+        head_taken, "read_word", lambda _, at: int.from_bytes(machine.read(at, 8), "little")
+    )
+    read = made.flow_step("loaded", "desk_call", HEAD, "desk")
+    read = replace(read, memory=BytesPointer(Address(link), HEAD.to_bytes(8, "little").hex()))
+    outer = made.way(read, module="desk", function="desk_call")
+    bad = made.way(made.flow_step("loaded", "desk_call", 0, "desk"))
+    return collect(machine.session, made.data_flow(bad, outer), MODULES)
 
 
 def test_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from oopsight.session import Session, read_word
 
 _LINK = 8
 _MOST_WAYS = 3
+_MOST_ENTRIES = 64
+_LEAST_ALIKE = 2
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,25 @@ def _taken(session: Session, modules: Modules, way: Way) -> HeadTaken | None:
     if not owner.is_memory or after is None or before is None:
         return None
     empty = after == before == head and link in (head, head + _LINK)
-    # An entry is in no variable: where the last one leads there, that is the head.
-    last = owner.kind == "module" and link in (before, after + _LINK) and link != head
+    # An entry is in no variable: where the last one leads there, that is the head. In an object it
+    # is one if all the others are in objects of another kind.
+    last = link in (before, after + _LINK) and link != head
+    if last and owner.kind != "module":
+        last = _is_odd(session, modules, owner)
     if not empty and not last:
         return None
     return HeadTaken(Address(head), owner, end.memory, empty, way.module, way.function)
+
+
+def _is_odd(session: Session, modules: Modules, head: Owner) -> bool:
+    """Whether all others of a list are at one place of objects of one kind, and this is not."""
+    others: set[tuple[int, int | None]] = set()
+    at, count = read_word(session, head.address), 0
+    while at is not None and at != head.address:
+        one = owner_of(session, modules, at)
+        if one.slab is None or count == _MOST_ENTRIES:
+            return False
+        others.add((int(one.slab.cache_address), one.offset))
+        at, count = read_word(session, at), count + 1
+    place = (int(head.slab.cache_address), head.offset) if head.slab is not None else None
+    return at is not None and count >= _LEAST_ALIKE and len(others) == 1 and place not in others
