@@ -13,15 +13,18 @@ from oopsight.evidence.corruption.overrun_writers import (
     able_to_overrun,
     lenders,
     repeated,
+    used_writers,
     writing_modules,
 )
 from oopsight.evidence.corruption.size_tellers import SizeTeller
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.memory.held_through import HeldThrough
 from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
 
 BASE, OTHER = 0xFFFFFFFFC0300000, 0xFFFFFFFFC0400000
@@ -105,6 +108,45 @@ def test_of_text_who_stores_words_comes_last() -> None:
     assert len({rank for rank, _ in ranked}) == 2
     again = able_to_overrun(copies, set(), replace(made.overrun(), kind="repeated byte"))
     assert [one.name for _, one in again] == ["words", "fills", "bytes", "prints"]
+
+
+def test_who_appends_without_a_limit_comes_before_who_has_one() -> None:
+    bounded = replace(writer("prints", BASE), copies=False, calls=frozenset({"scnprintf"}))
+    appends = replace(writer("appends", BASE), copies=False, appends=True)
+    for kind in ("text", "repeated byte"):
+        ranked = able_to_overrun([bounded, appends], set(), replace(made.overrun(), kind=kind))
+        assert [one.name for _, one in ranked] == ["appends", "prints"]
+    # Numbers are not stored byte by byte.
+    more = able_to_overrun([replace(appends, indexed=False)], set(), FILLED)
+    assert not more
+
+
+def test_zeros_leave_nothing_else() -> None:
+    zeroes = replace(writer("zeroes", BASE), zeroes=True)
+    assert not able_to_overrun([zeroes], set(), made.overrun())
+    void = replace(made.overrun(), memory=BytesPointer(made.overrun().start, "00" * 40))
+    assert able_to_overrun([zeroes], set(), void)
+
+
+def test_a_driver_that_the_objects_of_a_module_lead_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = BytesPointer(made.overrun().start, "00" * 8)
+    led = {"relays"}
+
+    def held_through(_: object, modules: Modules, begin: int, end: int) -> list[HeldThrough]:
+        assert (begin, end) == (OTHER, OTHER + 0x1000)
+        found = [one.name for one in modules.loaded if one.name in led]
+        return [HeldThrough(name, "relay_filter", memory) for name in found]
+
+    monkeypatch.setattr(overrun_writers, "held_through", held_through)
+    session = Machine().session
+    asked = session, MODULES, SessionReader(session), "relays", made.overrun()
+    (found,) = used_writers(*asked)
+    assert (found.module, found.writes, found.because) == ("filters", ("filter_reset",), memory)
+    assert "relay_filter" in found.why
+    led.clear()
+    assert not used_writers(*asked)
+    monkeypatch.setitem(CODE, "filters", [])
+    assert not used_writers(*asked)
 
 
 def test_who_told_how_large_the_objects_are_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing
+from oopsight.evidence.corruption.overrun_writers import WriterModule
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory import object_in_question, object_users
@@ -53,6 +54,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(object_in_question, "overrun_of", lambda *_: None)
     monkeypatch.setattr(object_in_question, "among_others", lambda *_: None)
     monkeypatch.setattr(claims, "owner_of", lambda *_: made.owner(0, "unknown"))
+    monkeypatch.setattr(object_users, "used_writers", lambda *_: [])
     return found
 
 
@@ -361,6 +363,14 @@ def test_an_entry_that_was_run_over_is_found_where_its_trace_is_lost(
     assert isinstance(found, ObjectUsers)
     assert found.question == "overrun"
     assert asked == [(["cam"], TEXT)]
+    # Its module writes nowhere at length: before it comes one that it uses, and that does.
+    able = WriterModule("log", "its objects lead to it", ("log_put",), None)
+    monkeypatch.setattr(object_users, "used_writers", lambda *_: [able])
+    again = collect(machine.session, MODULES, lost, made.ABSENT, path, made.ABSENT, made.ABSENT)
+    assert isinstance(again, ObjectUsers)
+    assert again.modules[0].writes == ("log_put",)
+    assert again.modules[0].guessed
+    assert again.modules[1:] == found.modules
 
 
 def test_a_variable_that_was_to_be_freed_was_good_whatever_held_it(machine: Machine) -> None:

@@ -148,3 +148,39 @@ def test_functions_are_looked_for_on_each_page() -> None:
     module = Module("m", Address(START), ((Address(START), Address(START + 0x4000)),), "O")
     assert [one.name for one in functions(text, module)] == ["first", "near", "apart", "elsewhere"]
     assert len(asked) < 200
+
+
+def test_what_is_filled_with_zeros() -> None:
+    text = Text(
+        # xor eax,eax; rep stosq; ret
+        ("zeroes", "31c0 f348ab c3"),
+        # mov eax,0x7d; rep stosq; ret
+        ("fills", "b87d000000 f348ab c3"),
+    )
+    found = functions(
+        text, Module("bus", Address(START), ((Address(START), Address(START + 64)),), "O")
+    )
+    assert [(one.name, one.copies, one.zeroes) for one in found] == [
+        ("zeroes", True, True),
+        ("fills", True, False),
+    ]
+
+
+def test_who_stores_one_byte_behind_the_last() -> None:
+    count, append = "8b02", "8d4801 890a 4088740210 c3"
+    text = Text(
+        # cmp eax,1; mov eax,[rdx]; lea ecx,[rax+1]; mov [rdx],ecx; mov [rdx+rax+0x10],sil; ret
+        ("appends", f"83f801 {count} {append}"),
+        # cmp eax,0xaf after the first
+        ("limited", f"{count} 3daf000000 {append}"),
+        # cmp dword [rdx],0x70 before it
+        ("asked", f"833a70 {count} {append}"),
+        # mov eax,[rdx]; mov [rdx+rax+0x10],sil; ret
+        ("at_a_place", f"{count} 4088740210 c3"),
+        # lea eax,[rcx+1]; mov [rdx+rax+0x10],sil; ret
+        ("computed", "8d4101 4088740210 c3"),
+    )
+    found = functions(
+        text, Module("bus", Address(START), ((Address(START), Address(START + 256)),), "O")
+    )
+    assert [one.name for one in found if one.appends] == ["appends"]

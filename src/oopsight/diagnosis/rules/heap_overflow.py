@@ -42,7 +42,8 @@ When it is wrong
     Binary data that is neither a series of numbers nor a copy of a module's data is only
     *possible*: others of the object's kind hold good pointers there. Text that legitimately fills
     both objects up to their borders would look the same, but would not be a pointer. Which function
-    wrote is chosen by what the module's functions can do; of several alike, by whose calls have
+    wrote is chosen by what the module's functions can do, and one that stores a byte behind those
+    before it, by a count without a limit, is asked as well; of several alike, by whose calls have
     left their return addresses on stacks. A caller that allows it more than was written comes
     before it, and so does a function that it asks whether the number fits; so does who computes the
     size of such objects, where the writer goes as far as fields tell. One whose limits are numbers
@@ -50,13 +51,14 @@ When it is wrong
     if others of the module go as far. All these are *possible*. Where nothing binds a module to the
     object, those that allocate such objects, or whose code has the number that fills it, are
     *possible*; before them goes a driver that the object leads to and that told the kernel how
-    large such objects are to be, if it writes without a limit and they do not. What a store by an
-    index can reach is *possible* as well. Whether an area of vmalloc was too small or an access too
-    long is *possible* as well, if two functions of a module did that, or if the kernel allocated
-    it: by a number that another function of the module may have told. Those in one table of
-    functions with the first that do nothing but return something come next, and before it those
-    that read none of the fields by which it went. So it is where KFENCE's record has nobody of the
-    module on the way to the allocation.
+    large such objects are to be, if it writes without a limit and they do not. Where the module
+    whose object it is writes nowhere at length, a driver that does, and that objects of it lead to,
+    is *possible*. What a store by an index can reach is *possible* as well. Whether an area of
+    vmalloc was too small or an access too long is *possible* as well, if two functions of a module
+    did that, or if the kernel allocated it: by a number that another function of the module may
+    have told. Those in one table of functions with the first that do nothing but return something
+    come next, and before it those that read none of the fields by which it went. So it is where
+    KFENCE's record has nobody of the module on the way to the allocation.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.

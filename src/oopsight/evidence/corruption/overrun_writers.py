@@ -7,11 +7,12 @@ is in its code.
 
 from __future__ import annotations
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.size_tellers import SizeTeller, size_tellers
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.memory.held_through import held_through
 from oopsight.evidence.memory.owner import SlabObject, neighbour
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
@@ -32,7 +33,7 @@ from oopsight.session import Session
 _MOST_MODULES = 16
 _MOST_BEFORE = 3
 _LEAST_WIDTH = 4
-_FIRST, _KNOWS_LIMITS, _LATER = -1, 2, 16
+_FIRST, _KNOWS_LIMITS, _APPENDS, _LATER = -1, 2, 3, 16
 """Ranks beside :func:`~oopsight.evidence.modules.module_roles.writer_rank`'s."""
 _TRIVIAL = (0x00, 0xFF)
 _WORD = 8
@@ -67,9 +68,13 @@ def able_to_overrun(
 
 
 def _rank(one: ModuleFunction, bases: set[int], overrun: Overrun | None) -> int | None:
-    rank = writer_rank(one, bases)
     if overrun is None:
-        return rank
+        return writer_rank(one, bases)
+    if one.zeroes and any(bytes.fromhex(overrun.memory.bytes)):
+        one = replace(one, copies=False)
+    rank = writer_rank(one, bases)
+    if one.appends and not overrun.binary:
+        rank = min(_APPENDS, rank if rank is not None else _APPENDS)
     # An instruction scales by a word at most: larger entries are not stored so.
     if overrun.width and one.indexed and overrun.stride <= _WORD:
         return _FIRST
@@ -78,7 +83,7 @@ def _rank(one: ModuleFunction, bases: set[int], overrun: Overrun | None) -> int 
     if overrun.binary and not overrun.within and checked_alone(one):
         # What runs past the end of a slab object is refused by copy_from_user() itself.
         return None
-    if rank is not None and overrun.kind == "text" and not writes_text(one):
+    if rank is not None and overrun.kind == "text" and not (writes_text(one) or one.appends):
         return rank + _LATER
     return rank
 
@@ -199,6 +204,27 @@ def lenders(
     called = next(name for one in calling for name in sorted(one.outside & others.keys()))
     why = f"makes such objects, or has {called} [{others[called]}] write to them"
     return why, tuple(dict.fromkeys((*lend, *made) if far else (*made, *lend)))
+
+
+def used_writers(
+    session: Session, modules: Modules, reader: SessionReader, name: str, overrun: Overrun
+) -> list[WriterModule]:
+    """Of a module that writes nowhere at length, the others that its objects lead to, and that do.
+
+    What the kernel calls for it belongs to a driver, the algorithm of a transformation, say.
+    """
+    holder = [one for one in modules.loaded if one.name == name]
+    found: list[WriterModule] = []
+    for other in [one for one in modules.loaded if one.taints and one.name != name][:_MOST_MODULES]:
+        code = inner_functions(session, other, reader)
+        able = named(one for _, one in able_to_overrun(code, set(), overrun))
+        for begin, end in other.ranges if able else ():
+            held = held_through(session, replace(modules, loaded=tuple(holder)), begin, end)
+            if held:
+                why = f"an object of {name} that its {held[0].variable} leads to points to it"
+                found.append(WriterModule(other.name, why, able, None, because=held[0].memory))
+                break
+    return found
 
 
 def refer_to(session: Session, code: list[ModuleFunction], address: int) -> list[ModuleFunction]:

@@ -14,9 +14,11 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun
 from oopsight.evidence.corruption.overrun_writers import (
+    WriterModule,
     able_to_overrun,
     lenders,
     refer_to,
+    used_writers,
     writing_modules,
 )
 from oopsight.evidence.corruption.set_up_again import set_again
@@ -201,6 +203,9 @@ def collect(
         uses = [replace(use, jumps=_jumping(session, modules, reader, use)) for use in uses]
     if met.overrun is not None:
         uses = [_lending(session, modules, reader, use, met.overrun) for use in uses]
+        if uses and not any(use.writes or use.lends or use.guessed for use in uses):
+            able = used_writers(session, modules, reader, uses[0].module, met.overrun)
+            uses = [*_guessed(able), *uses]
     else:
         places = _with_place(met, known_flow, places_met(met.object, known_flow, listed))
         uses = [_with_ends(session, modules, reader, use, met, places) for use in uses]
@@ -238,6 +243,11 @@ def _uses(
     if met.overrun is None or found:
         return found
     able = writing_modules(session, modules, reader, met.overrun)[:MOST_SUSPECT_MODULES]
+    return _guessed(able)
+
+
+def _guessed(able: list[WriterModule]) -> list[ModuleUse]:
+    """Modules that nothing binds to an object but what their code can do."""
     return [
         ModuleUse(
             one.module,

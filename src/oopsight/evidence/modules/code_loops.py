@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 2048
 """Instructions of one loop that are read."""
+_MOST_BEFORE = 16
+"""Instructions before a store that are looked at."""
+_APPENDED = re.compile(r"byte ptr \[r\w+ \+ (?P<index>r\w+)(?: [+-] \w+)?\], ")
+_READ = re.compile(r"(?P<to>[re]\w+), (?P<place>(?:[qd]?word|byte) ptr \[(?P<base>r\w+).*\])$")
 _NAME = re.compile(r"[a-z]\w*")
 _COPIES = ("mov", "movzx", "movsx", "movsxd")
 _READ_ONLY = ("cmp", "test", "push", "bt", "nop")
@@ -41,6 +45,40 @@ class _Change(NamedTuple):
     """The registers from which its value is computed; itself, where it is added to."""
     step: bool
     """Whether something is added on the way."""
+
+
+def appends(rows: Sequence[Row]) -> bool:
+    """Whether a byte is stored behind those before it, by a count in memory that has no limit.
+
+    One byte for each call: what calls the function, over and over, is the loop.
+    """
+    return any(
+        _is_appended(rows[max(0, number - _MOST_BEFORE) : number], stored["index"], rows)
+        for number, row in enumerate(rows)
+        if row.mnemonic == "mov" and (stored := _APPENDED.match(row.operands)) is not None
+    )
+
+
+def _is_appended(before: Sequence[Row], index: str, rows: Sequence[Row]) -> bool:
+    """Whether a register was read from memory where it is counted up, and compared with nothing."""
+    place = base = None
+    for row in reversed(before):
+        first = row.operands.partition(", ")[0]
+        met = whole_register(first) == index if place is None else first == place
+        if row.mnemonic in ("cmp", "test") and met:
+            return False
+        if place is not None and whole_register(first) == base and row.mnemonic in _COPIES:
+            break
+        if place is not None or whole_register(first) != index or row.mnemonic in _READ_ONLY:
+            continue
+        read = _READ.match(row.operands) if row.mnemonic in _COPIES else None
+        if read is None:
+            return False
+        place, base = read["place"], read["base"]
+    return place is not None and any(
+        row.mnemonic in ("mov", "add", "inc") and row.operands.partition(", ")[0] == place
+        for row in rows
+    )
 
 
 def written_in_loops(

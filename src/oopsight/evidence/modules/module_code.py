@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow import Reader
-from oopsight.evidence.modules.code_loops import Store, written_in_loops
+from oopsight.evidence.modules.code_loops import Store, appends, written_in_loops
 from oopsight.evidence.modules.modules import Module
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.kernel.calling_convention import CALLER_SAVED
@@ -38,6 +38,7 @@ _STORE = re.compile(
 _WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _STRING = re.compile(r"[qd]?word|byte")
 _LOCAL = re.compile(r"(?P<to>r\w+), (?P<from>r\w+)$|(?P<into>r\w+), \[(?P<base>r\w+).*\]$")
+_ZERO = ("xor", "eax, eax")
 _SET = re.compile(r"(?P<register>[re]\w+)(?:, |$)")
 _MOVES_ON = ("add", "sub", "and", "inc", "dec")
 _LOWER_HALF = {f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")}
@@ -74,6 +75,10 @@ class ModuleFunction:
     runs_on: frozenset[str] = frozenset()
     """Those of :attr:`calls` that it tells the same room each time, as a number, and an address
     that it moves on."""
+    zeroes: bool = False
+    """Whether all that it copies or fills itself becomes zero."""
+    appends: bool = False
+    """Whether it stores a byte behind those before, with no limit: its callers go on and on."""
 
     @property
     def outside(self) -> frozenset[str]:
@@ -129,6 +134,7 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
     loops: dict[int, int] = {}
     stores: dict[int, Store] = {}
     widths: set[int] = set()
+    filling: set[bool] = set()  # with zeros or otherwise, by string instructions
     filled: set[str] = set()
     runs_on: set[str] = set()
     last: dict[str, tuple[str, str]] = {}
@@ -160,6 +166,7 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
             width = _STRING.search(operands)
             if "rdi" not in stack and width is not None:
                 widths.add(_WIDTHS[width[0]])
+                filling.add("stos" in mnemonic and last.get("rax") == _ZERO)
         store = _STORE.match(operands) if mnemonic == "mov" else None
         if store and store["base"] not in stack:
             index = store["index"]
@@ -169,7 +176,8 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
         _follow(stack, mnemonic, operands)
         _keep(last, mnemonic, operands)
         refers.update(_referred(address + len(raw), operands))
-    widths |= written_in_loops(rows, loops, stores)
+    in_loops = written_in_loops(rows, loops, stores)
+    widths |= in_loops
     return ModuleFunction(
         name=name,
         start=start,
@@ -181,6 +189,8 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
         bytewise=1 in widths,
         own=frozenset(own),
         runs_on=frozenset(runs_on),
+        zeroes=filling == {True} and not in_loops,
+        appends=appends(rows),
     )
 
 
