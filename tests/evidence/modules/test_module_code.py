@@ -177,6 +177,8 @@ def test_who_stores_one_byte_behind_the_last() -> None:
         ("asked", f"833a70 {count} {append}"),
         # mov eax,[rdx]; mov [rdx+rax+0x10],sil; ret
         ("at_a_place", f"{count} 4088740210 c3"),
+        # as the first, but on its own stack: mov [rsp+rax+0x10],sil
+        ("on_stack", f"{count} 8d4801 890a 4088740410 c3"),
         # lea eax,[rcx+1]; mov [rdx+rax+0x10],sil; ret
         ("computed", "8d4101 4088740210 c3"),
     )

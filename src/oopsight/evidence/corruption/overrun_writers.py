@@ -73,8 +73,9 @@ def _rank(one: ModuleFunction, bases: set[int], overrun: Overrun | None) -> int 
     if one.zeroes and any(bytes.fromhex(overrun.memory.bytes)):
         one = replace(one, copies=False)
     rank = writer_rank(one, bases)
-    if one.appends and not overrun.binary:
-        rank = min(_APPENDS, rank if rank is not None else _APPENDS)
+    appends = one.appends and not overrun.binary and (rank is None or rank > _APPENDS)
+    if appends:
+        rank = _APPENDS
     # An instruction scales by a word at most: larger entries are not stored so.
     if overrun.width and one.indexed and overrun.stride <= _WORD:
         return _FIRST
@@ -83,7 +84,7 @@ def _rank(one: ModuleFunction, bases: set[int], overrun: Overrun | None) -> int 
     if overrun.binary and not overrun.within and checked_alone(one):
         # What runs past the end of a slab object is refused by copy_from_user() itself.
         return None
-    if rank is not None and overrun.kind == "text" and not (writes_text(one) or one.appends):
+    if rank is not None and overrun.kind == "text" and not (writes_text(one) or appends):
         return rank + _LATER
     return rank
 

@@ -21,7 +21,7 @@ _MOST_ROWS = 2048
 """Instructions of one loop that are read."""
 _MOST_BEFORE = 16
 """Instructions before a store that are looked at."""
-_APPENDED = re.compile(r"byte ptr \[r\w+ \+ (?P<index>r\w+)(?: [+-] \w+)?\], ")
+_APPENDED = re.compile(r"byte ptr \[r(?!sp)\w+ \+ (?P<index>r\w+)(?: [+-] \w+)?\], ")
 _READ = re.compile(r"(?P<to>[re]\w+), (?P<place>(?:[qd]?word|byte) ptr \[(?P<base>r\w+).*\])$")
 _NAME = re.compile(r"[a-z]\w*")
 _COPIES = ("mov", "movzx", "movsx", "movsxd")
