@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import handmade_facts as made
 import pytest
@@ -8,6 +10,7 @@ from handmade_session import Machine
 
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.use_after_free import handler_object
 from oopsight.evidence.use_after_free.handler_object import (
     freed_work,
@@ -77,33 +80,70 @@ def test_what_a_worker_was_to_run_is_no_function_any_more() -> None:
     assert freed_work(Machine().session, modules, operand) is None
 
 
-MODULES = made.modules()
+DRIVER = made.module("drv", 0xFFFFFFFFC0300000, 0xFFFFFFFFC0301000, "O")
+MODULES = made.modules(DRIVER)
+MEASURE, ELSEWHERE = 0xFFFFFFFFC0300040, 0x6E6F2073656E6F73
 RUNS = {"memcpy_orig": Role.FAULT, "measure": Role.CALLER, "process_one_work": Role.CALLER}
 
 
-def running(monkeypatch: pytest.MonkeyPatch, names: str | None, state: str, at: int) -> object:
+def running(
+    monkeypatch: pytest.MonkeyPatch, names: int | None, state: str, *, at: int = TIMER, **code: str
+) -> object:
     trace = made.backtrace(**RUNS)
-    frames = tuple(
-        replace(f, module="drv" if f.function == "measure" else None) for f in trace.frames
-    )
-    one = replace(ONE, state=state)
+    modules = {"measure": "drv"}
+    frames = tuple(replace(f, module=modules.get(f.function)) for f in trace.frames)
+    slab = replace(ONE, state=state) if at == TIMER else None
+    inner = [
+        ModuleFunction(name, MEASURE, frozenset([called]), frozenset(), copies=False)
+        for name, called in code.items()
+    ]
+    monkeypatch.setattr(handler_object, "inner_functions", lambda *_: inner)
     monkeypatch.setattr(handler_object, "_remembered", lambda *_: iter([at]))
-    monkeypatch.setattr(handler_object, "_named_there", lambda *_: names)
-    monkeypatch.setattr(
-        handler_object,
-        "owner_of",
-        lambda *_: made.owner(at, "slab", slab=one if at == TIMER else None),
-    )
+    monkeypatch.setattr(handler_object, "_target", lambda *_: names)
+    monkeypatch.setattr(handler_object, "owner_of", lambda *_: made.owner(at, "slab", slab=slab))
     return running_object(Machine().session, MODULES, replace(trace, frames=frames), 0)
 
 
 def test_what_a_running_function_was_run_for_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = running(monkeypatch, "other", "allocated", TIMER)
+    found = running(monkeypatch, ELSEWHERE, "allocated", unplug="kfree")
     assert isinstance(found, tuple)
     assert found[1:] == (ONE, 16)
     assert "process_one_work was running measure for the work item" in found[0]
     # Free, and still as it was.
-    assert running(monkeypatch, "measure", "free", TIMER) is not None
-    assert running(monkeypatch, "measure", "allocated", TIMER) is None
-    assert running(monkeypatch, None, "allocated", TIMER) is None
-    assert running(monkeypatch, "other", "allocated", TIMER + 4096) is None
+    assert running(monkeypatch, MEASURE, "free") is not None
+
+
+def test_what_still_names_the_module_or_is_not_known_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Another function of the module: the one that was run has jumped on to this.
+    assert running(monkeypatch, MEASURE + 0x80, "allocated") is None
+    assert running(monkeypatch, None, "allocated") is None
+    assert running(monkeypatch, ELSEWHERE, "allocated", at=TIMER + 4096) is None
+
+
+def test_a_handler_may_free_what_it_is_run_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert running(monkeypatch, MEASURE, "free", measure="kfree") is None
+    assert running(monkeypatch, MEASURE, "free", measure="drop", drop="kfree") is None
+
+
+@pytest.mark.parametrize(
+    ("runner", "at"), [("process_one_work", 1), ("call_timer_fn", 2), ("__run_hrtimer", 3)]
+)
+def test_of_a_handlers_kind_alone_is_asked_what_runs(
+    runner: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer's function may have been interrupted by that of a hrtimer."""
+
+    def holding(value: int) -> Any:
+        return SimpleNamespace(value_=lambda: value)
+
+    worker = SimpleNamespace(current_work=holding(1))
+    timers = [SimpleNamespace(running_timer=holding(2)), SimpleNamespace(running_timer=holding(0))]
+    clocks = SimpleNamespace(clock_base=[SimpleNamespace(running=holding(3))])
+    monkeypatch.setattr("drgn.cast", lambda *_: worker)
+    monkeypatch.setattr("drgn.helpers.linux.kthread.kthread_data", lambda _: None)
+    monkeypatch.setattr("drgn.helpers.linux.sched.cpu_curr", lambda *_: None)
+    monkeypatch.setattr("drgn.helpers.linux.percpu.per_cpu", lambda variable, _: variable)
+    prog = {"timer_bases": timers, "hrtimer_bases": clocks}
+    assert list(handler_object._remembered(prog, runner, 0)) == [at]

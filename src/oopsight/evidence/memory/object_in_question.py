@@ -82,26 +82,7 @@ def in_question(
     fault: Fault | Missing,
     task: CrashedTask | Missing,
 ) -> InQuestion | None:
-    """Find the object that was freed or overwritten; whether a handler was running for it."""
-    found = _found(session, modules, flow, report, backtrace, fault, task)
-    running = _running(session, modules, backtrace, fault, task)
-    if found is None or running is None:
-        return found or running
-    same = running.object.address == found.object.address
-    if same and found.overrun is not None and found.overrun.within:
-        return running  # all that is in it is another's
-    return replace(found, running=running.running) if same else found
-
-
-def _found(
-    session: Session,
-    modules: Modules,
-    flow: DataFlow | None,
-    report: ListReport | None,
-    backtrace: Backtrace | Missing,
-    fault: Fault | Missing,
-    task: CrashedTask | Missing,
-) -> InQuestion | None:
+    """Find the object that was freed or overwritten."""
     reused = given_away(session, flow) or read_while_free(session, flow)
     if reused is not None:
         return InQuestion("reused", *reused)
@@ -138,24 +119,33 @@ def _found(
     )
 
 
-def _running(
+def with_handler(
+    found: InQuestion | None,
     session: Session,
     modules: Modules,
     backtrace: Backtrace | Missing,
     fault: Fault | Missing,
     task: CrashedTask | Missing,
 ) -> InQuestion | None:
-    """The object of the handler that is running, gone from under it."""
+    """The same, with whether a handler was running for it; where none is found, that one's."""
     if isinstance(backtrace, Missing) or isinstance(fault, Missing) or isinstance(task, Missing):
-        return None
+        return found
     if fault.exception not in (PAGE_FAULT, GENERAL_PROTECTION):
-        return None
-    found = running_object(session, modules, backtrace, task.cpu)
-    if found is None:
-        return None
-    role, one, place = found
+        return found
+    running = running_object(session, modules, backtrace, task.cpu)
+    if running is None:
+        return found
+    role, one, place = running
     question = "freed" if one.freed else "reused"
-    return InQuestion(question, role, one, place=place, running=place)
+    its = InQuestion(question, role, one, place=place, running=place)
+    if found is None:
+        return its
+    if one.address != found.object.address:
+        return found
+    if found.overrun is not None:
+        # All that is in it is another's, if that began in it.
+        return its if found.overrun.within else found
+    return replace(found, running=place)
 
 
 def _tasklet(role: str, one: SlabObject, place: int, foreign: Anothers | None) -> InQuestion:

@@ -30,7 +30,7 @@ from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.held_through import held_through
-from oopsight.evidence.memory.object_in_question import InQuestion, in_question
+from oopsight.evidence.memory.object_in_question import InQuestion, in_question, with_handler
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.handing import giving_up, waiting
@@ -174,6 +174,7 @@ def collect(
     known_flow = flow if isinstance(flow, DataFlow) else None
     listed = report if isinstance(report, ListReport) else None
     met = in_question(session, modules, known_flow, listed, backtrace, fault, task)
+    met = with_handler(met, session, modules, backtrace, fault, task)
     if met is None:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
     path = backtrace if isinstance(backtrace, Backtrace) else None

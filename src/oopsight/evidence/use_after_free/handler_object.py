@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from oopsight.errors import SymbolError
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import owner_of
+from oopsight.evidence.modules.module_roles import freers, inner_functions, reaching
 from oopsight.plumbing import base_name
 
 if TYPE_CHECKING:
@@ -80,45 +81,52 @@ def freed_work(
 def running_object(
     session: Session, modules: Modules, backtrace: Backtrace, cpu: int
 ) -> tuple[str, SlabObject, int] | None:
-    """What the handler that is running was run for, where it is free or names it no more.
+    """What the handler that is running was run for, where it is free or another's by now.
 
     By what the worker or the CPU's timers remember, wherever in the handler's calls the machine
-    stopped; with it, how far in the object that lies.
+    stopped; with it, how far in the object that lies. Not where the handler may have freed it
+    itself. A handler may have jumped on to another function of its module.
     """
     path = [frame for frame in backtrace.crash_path if not frame.inline]
     at = next((n for n, f in enumerate(path) if base_name(f.function) in _RUNNERS), None)
     handler = path[at - 1] if at else None
-    if at is None or handler is None or handler.module is None:
+    module = next((one for one in modules.loaded if handler and one.name == handler.module), None)
+    if at is None or handler is None or module is None:
         return None
-    runner, function = base_name(path[at].function), base_name(handler.function)
+    code = inner_functions(session, module)
+    own = {base_name(frame.function) for frame in path[:at] if frame.module == module.name}
+    if own & {*reaching({*freers(code)}, code)}:
+        return None
+    runner = base_name(path[at].function)
     kind, member, what = _RUNNERS[runner]
-    for address in _remembered(session.prog, what, cpu):
+    for address in _remembered(session.prog, runner, cpu):
         slab = owner_of(session, modules, address).slab
-        names = _named_there(session, kind, member, address) if slab is not None else None
-        if slab is None or (names in (None, function) and not slab.freed):
+        target = _target(session, kind, member, address)
+        if slab is None or target is None or (module.holds(target) and not slab.freed):
             continue
-        state = "free" if slab.freed else "not that function's any more"
+        state = "free" if slab.freed else f"not {module.name}'s any more"
+        function = base_name(handler.function)
         role = f"{runner} was running {function} for the {what} at {address:#x} in it, and it is "
         return role + state, slab, address - slab.address
     return None
 
 
-def _remembered(prog: Any, what: str, cpu: int) -> Iterator[int]:
-    """The work item that the crashed task, a worker, carries out, or the timers that a CPU does."""
+def _remembered(prog: Any, runner: str, cpu: int) -> Iterator[int]:
+    """What a runner is at: the worker's item, or what the CPU's bases of such timers say."""
     from drgn import FaultError, cast
     from drgn.helpers.linux.kthread import kthread_data
     from drgn.helpers.linux.percpu import per_cpu
     from drgn.helpers.linux.sched import cpu_curr
 
     try:
-        if what == "work item":
+        if runner == "process_one_work":
             worker = cast("struct worker *", kthread_data(cpu_curr(prog, cpu)))
             found = [worker.current_work.value_()] if worker else []
+        elif runner == "call_timer_fn":
+            found = [base.running_timer.value_() for base in per_cpu(prog["timer_bases"], cpu)]
         else:
-            bases = per_cpu(prog["timer_bases"], cpu)
-            found = [base.running_timer.value_() for base in bases]
-            hrtimers = per_cpu(prog["hrtimer_bases"], cpu)
-            found += [base.running.value_() for base in hrtimers.clock_base]
+            bases = per_cpu(prog["hrtimer_bases"], cpu).clock_base
+            found = [base.running.value_() for base in bases]
     except (FaultError, LookupError, AttributeError, SymbolError):
         return
     yield from (address for address in found if address)
@@ -139,14 +147,21 @@ def _handler(inner: str, way: Way) -> tuple[str, str, int] | None:
 
 def _named_there(session: Session, kind: str, member: str, address: int) -> str | None:
     """The function that an object names, empty if what is there is none."""
-    from drgn import FaultError, Object
-
-    try:
-        target = Object(session.prog, kind, address=address).member_(member).value_()
-    except (FaultError, LookupError, AttributeError, SymbolError):
+    target = _target(session, kind, member, address)
+    if target is None:
         return None
     try:
         symbol = session.prog.symbol(target)
     except LookupError:
         return ""
     return base_name(symbol.name) if symbol.address == target else ""
+
+
+def _target(session: Session, kind: str, member: str, address: int) -> int | None:
+    """The address that an object has for a function."""
+    from drgn import FaultError, Object
+
+    try:
+        return int(Object(session.prog, kind, address=address).member_(member).value_())
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return None
