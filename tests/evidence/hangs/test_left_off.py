@@ -142,19 +142,28 @@ def test_a_queue_that_hands_nothing_on(
     assert [one.title for one in idle] == [one for one in titles if one == "queue of d0"]
 
 
-def test_a_helper_that_switches_off_on_some_ways_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    # helper(): if (!rdi) return; OFF   restart(): helper(); ON
-    helper, restart = START, START + 0x800
+HALT, RESUME, RESTART = START, START + 0x400, START + 0x800
+
+
+def partly(monkeypatch: pytest.MonkeyPatch, resume: tuple[str, ...]) -> tuple[str, ...]:
+    """Of restart(), which calls halt() and resume(): halt() may return at once."""
     code = {
-        helper: Function(assemble("4885ff 7405", OFF, "c3"), helper, KNOWN.get),
-        restart: Function(assemble("53 e8faf7ffff", ON, "5b c3"), restart, lambda _: None),
+        HALT: Function(assemble("4885ff 7405", OFF, "c3"), HALT, KNOWN.get),
+        RESUME: Function(assemble(*resume), RESUME, KNOWN.get),
+        RESTART: Function(bytes.fromhex("e8fbf7ffff e8f6fbffff c3"), RESTART, lambda _: None),
     }
-    known = {**KNOWN, restart + 0x1100: "napi_enable"}
+    # Calls are by distance, and assembled as if from START.
+    known = {**KNOWN, RESUME + 0x1100: "napi_enable"}
     names = SimpleNamespace(function_at=known.get)
-    monkeypatch.setattr(
-        left_off, "StackReader", lambda *_: SimpleNamespace(names=names, function=code.get)
-    )
-    rows = [("halt", helper, b""), ("restart", restart, b"")]
+    reader = SimpleNamespace(names=names, function=code.get)
+    monkeypatch.setattr(left_off, "StackReader", lambda *_: reader)
+    rows = [("halt", HALT, b""), ("resume", RESUME, b""), ("restart", RESTART, b"")]
     monkeypatch.setattr(left_off, "machine_code", lambda *_: rows)
     search = left_off.Search(Machine().session, DRIVER, polling.KIND, DRIVER.loaded[0])
-    assert search.partly() == ("halt",)
+    return search.partly()
+
+
+def test_a_helper_that_switches_off_on_some_ways_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert partly(monkeypatch, (ON, "c3")) == ("halt",)
+    # The other one returns at once by the same.
+    assert partly(monkeypatch, ("4885ff 7405", ON, "c3")) == ()

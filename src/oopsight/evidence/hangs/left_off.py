@@ -356,12 +356,12 @@ class Search:
             ways = {start: self._ways(start, 0) for _, start, _ in code}
         except SymbolError:
             return ()
-        called = {
-            target
-            for start, one in ways.items()
-            if one is not None and one.back
-            for target in self._calls(start)
-        }
+        cycling = [start for start, one in ways.items() if one is not None and one.back]
+        called = {target for start in cycling for target in self._calls(start)}
+        known = [one for target in called if (one := ways.get(target)) is not None]
+        # Where what switches on does so on some ways only, too, the two may ask the same.
+        if any(one.effect is Switch.ON and one.untouched for one in known):
+            return ()
         return tuple(
             base_name(name)
             for name, start, _ in code
