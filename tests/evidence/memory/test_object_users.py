@@ -12,7 +12,7 @@ from oopsight.evidence.corruption.overrun_writers import WriterModule
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory import object_in_question, object_users
-from oopsight.evidence.memory.object_users import ModuleUse, ObjectUsers, collect
+from oopsight.evidence.memory.object_users import ObjectUsers, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
@@ -230,44 +230,6 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(
             machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
         )
         assert isinstance(answer, Missing)
-
-
-class Tails:
-    """Two functions, one of which ends in a jump to ``kfree()``."""
-
-    def __init__(self) -> None:
-        self.code = {VICTIM: bytes.fromhex("e9fb000000"), VICTIM + 1: bytes.fromhex("c3")}
-
-    def function(self, address: int) -> tuple[str, int, int] | None:
-        if address == VICTIM + 0x100:
-            return "kfree", address, 16
-        return ("cam_close", address, len(self.code[address])) if address in self.code else None
-
-    def read(self, address: int, size: int) -> bytes:
-        return self.code[address][:size]
-
-
-def test_who_frees_by_a_jump(machine: Machine) -> None:
-    inner = code(VICTIM, cam_close="kfree", cam_poll="kfree")
-    use = ModuleUse("cam", "", None, ("cam_close", "cam_poll"), (), ())
-    machine.session.prog.cache["oopsight:functions-of-modules"] = {VICTIM: inner}
-    reader: Any = Tails()
-    found = object_users._jumping(machine.session, MODULES, reader, use)
-    assert found == ("cam_close",)
-
-
-def test_packets_are_freed_by_functions_of_their_own() -> None:
-    inner = code(VICTIM, nic_close="kfree", nic_drop="kfree_skb_reason", nic_off="free_netdev")
-    assert module_roles.freers(inner, "kmalloc-64") == ("nic_close",)
-    assert module_roles.freers(inner, "skbuff_head_cache") == ("nic_drop",)
-    assert module_roles.freers(inner[1:], "kmalloc-cg-4k") == ("nic_off",)
-
-
-def test_a_size_that_the_compiler_knows_is_not_computed() -> None:
-    inner = code(VICTIM, a="__kmalloc", b="kmalloc_trace", c="__kvmalloc_node_noprof", d="kfree")
-    inner += code(VICTIM, e="__kmalloc_noprof", f="__kmalloc_cache_noprof")
-    chosen = [one.name for one in inner if module_roles.sizes_at_run_time(one)]
-    assert chosen == ["a", "c", "e"]
 
 
 def test_modules_of_the_kernel_itself_hold_what_they_like(machine: Machine) -> None:

@@ -3,40 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from handmade_fields import START, use
 
-from oopsight.evidence.modules.field_code import Freed, Mark, Stored, Wiped, field_use, joined
-
-NAMES = {
-    0x9000: "kfree",
-    0x9100: "kzalloc",
-    0x9200: "crypto_alloc_shash",
-    0x9300: "kmem_cache_free",
-    0x9400: "kmalloc_trace",
-    0x9500: "kmemdup",
-    0x9600: "misc_register",
-    0x9700: "memset",
-    0x9800: "memdup_user",
-    0x9900: "_copy_from_user",
-    0x9A00: "__init_waitqueue_head",
-    0x9B00: "put_device",
-    0x9C00: "kvfree_call_rcu",
-    0x9D00: "sk_skb_reason_drop",
-    0x9E00: "mempool_free",
-    0x9F00: "call_rcu",
-}
-START = 0x1000
-
-
-def use(*lines: str, own: frozenset[str] = frozenset(), **known: frozenset[str]):  # noqa: ANN201
-    rows = []
-    for number, line in enumerate(lines):
-        mnemonic, _, operands = line.partition(" ")
-        if mnemonic in ("lock", "rep"):
-            name, _, operands = operands.partition(" ")
-            mnemonic = f"{mnemonic} {name}"
-        rows.append((START + 4 * number, b"\x90" * 4, mnemonic, operands))
-    end = START + 4 * len(lines)
-    return field_use(rows, lambda address: START <= address < end, NAMES.get, own, **known)
+from oopsight.evidence.modules.field_code import Freed, Mark, Stored, Wiped, joined
 
 
 def test_what_a_field_holds_is_freed_and_left_there() -> None:
@@ -179,51 +148,6 @@ def test_a_copy_of_a_whole_object() -> None:
     assert use("mov rsi, rbx", "call 0x9500").copies == ()
 
 
-POISON = "movabs rax, 0xdead000000000100"
-
-
-def test_what_is_stored_before_the_free() -> None:
-    found = use(
-        "mov rbx, rdi",
-        "mov dword ptr [rbx + 0x10], 7",
-        POISON,
-        "mov qword ptr [rbx + 0x18], rax",
-        "mov qword ptr [r12 + 8], 0",  # another object
-        "mov rdi, rbx",
-        "call 0x9000",
-        "mov dword ptr [rbx + 0x10], 9",  # too late
-    )
-    assert found.marks == ((Mark(0x10, 4, 7), Mark(0x18, 8, 0xDEAD000000000100)),)
-
-
-def test_offsets_are_counted_from_what_is_freed() -> None:
-    # container_of() an argument
-    found = use("lea rbx, [rdi - 0x20]", "mov qword ptr [rdi + 8], 0", "mov rdi, rbx",
-                "call 0x9000")  # fmt: skip
-    assert found.marks == ((Mark(0x28, 8, 0),),)
-
-
-@pytest.mark.parametrize(
-    ("jump", "lines"),
-    [
-        # Past the store, from before it and from behind the call.
-        (f"je {START + 4 * 3:#x}", ()),
-        ("nop ", (f"jmp {START + 4 * 3:#x}",)),
-    ],
-)
-def test_what_is_not_stored_on_every_way_is_no_mark(jump: str, lines: tuple[str, ...]) -> None:
-    found = use("mov rbx, rdi", jump, "mov qword ptr [rbx + 8], 0", "mov rdi, rbx", "call 0x9000",
-                *lines)  # fmt: skip
-    assert found.marks == ((),)
-
-
-def test_a_way_that_joins_behind_the_store_came_through_it() -> None:
-    # list_del(): the check that fails goes past the unlinking, not past the poison.
-    found = use("mov rbx, rdi", "mov qword ptr [rbx + 8], 0", f"je {START + 4 * 4:#x}",
-                "mov dword ptr [r12], 1", "mov rdi, rbx", "call 0x9000")  # fmt: skip
-    assert found.marks == ((Mark(8, 8, 0),),)
-
-
 def test_what_the_module_s_own_functions_are_called_says_nothing() -> None:
     lines = ("call 0x9600", "mov qword ptr [rbx + 0x18], 0", "mov rdi, qword ptr [rbx]")
     found = use(*lines, "call 0x9000")
@@ -270,7 +194,7 @@ def test_what_is_filled_with_zeros(lines: tuple[str, ...], wiped: tuple[Wiped, .
 def test_the_poison_of_a_deleted_entry() -> None:
     found = use("movabs rax, 0xdead000000000122", "mov qword ptr [rbx + 8], rax")
     assert found.unlinks
-    assert not use(POISON, "mov qword ptr [rbx], rax").unlinks
+    assert not use("movabs rax, 0xdead000000000100", "mov qword ptr [rbx], rax").unlinks
 
 
 def test_two_parts_of_a_function() -> None:

@@ -84,3 +84,24 @@ def test_tables_that_hold_a_function() -> None:
 )
 def test_what_makes_things_known(called: str, does: bool) -> None:
     assert publishes(ModuleFunction("f", 0, frozenset([called]), frozenset(), copies=False)) is does
+
+
+def code(**calls: str) -> list[ModuleFunction]:
+    return [
+        ModuleFunction(name, BASE + at, frozenset([called]), frozenset(), copies=False)
+        for at, (name, called) in enumerate(calls.items())
+    ]
+
+
+def test_packets_are_freed_by_functions_of_their_own() -> None:
+    inner = code(nic_close="kfree", nic_drop="kfree_skb_reason", nic_off="free_netdev")
+    assert module_roles.freers(inner, "kmalloc-64") == ("nic_close",)
+    assert module_roles.freers(inner, "skbuff_head_cache") == ("nic_drop",)
+    assert module_roles.freers(inner[1:], "kmalloc-cg-4k") == ("nic_off",)
+
+
+def test_a_size_that_the_compiler_knows_is_not_computed() -> None:
+    inner = code(a="__kmalloc", b="kmalloc_trace", c="__kvmalloc_node_noprof", d="kfree")
+    inner += code(e="__kmalloc_noprof", f="__kmalloc_cache_noprof")
+    chosen = [one.name for one in inner if module_roles.sizes_at_run_time(one)]
+    assert chosen == ["a", "c", "e"]
