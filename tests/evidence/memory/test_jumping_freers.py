@@ -7,8 +7,7 @@ from typing import Any
 import handmade_facts as made
 from handmade_session import Machine
 
-from oopsight.evidence.memory import object_users
-from oopsight.evidence.memory.object_users import ModuleUse
+from oopsight.evidence.memory.jumping_freers import jumping
 from oopsight.evidence.modules.module_code import ModuleFunction
 
 VICTIM = 0xFFFFFFFFC0400000
@@ -36,8 +35,7 @@ def test_who_frees_by_a_jump() -> None:
         ModuleFunction(name, VICTIM + at, frozenset(["kfree"]), frozenset(), copies=False)
         for at, name in enumerate(("cam_close", "cam_poll"))
     ]
-    use = ModuleUse("cam", "", None, ("cam_close", "cam_poll"), (), ())
     machine.session.prog.cache["oopsight:functions-of-modules"] = {VICTIM: inner}
     reader: Any = Tails()
-    found = object_users._jumping(machine.session, MODULES, reader, use)
+    found = jumping(machine.session, MODULES, reader, "cam", ("cam_close", "cam_poll"))
     assert found == ("cam_close",)

@@ -16,7 +16,8 @@ from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules import doers, field_doers, left_in, omitting, stoppers
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.doers import Doers, collect
-from oopsight.evidence.modules.field_code import FieldUse, Freed, Mark, Stored
+from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
+from oopsight.evidence.modules.field_marks import Mark
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
 

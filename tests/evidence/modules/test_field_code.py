@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from handmade_fields import START, use
 
-from oopsight.evidence.modules.field_code import Freed, Mark, Stored, Wiped, joined
+from oopsight.evidence.modules.field_code import Freed, Stored, Wiped, joined
+from oopsight.evidence.modules.field_marks import Mark
 
 
 def test_what_a_field_holds_is_freed_and_left_there() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from handmade_fields import START, use
 
-from oopsight.evidence.modules.field_code import Mark
+from oopsight.evidence.modules.field_marks import Mark
 
 POISON = "movabs rax, 0xdead000000000100"
 

@@ -30,13 +30,14 @@ from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.held_through import held_through
+from oopsight.evidence.memory.jumping_freers import jumping
 from oopsight.evidence.memory.object_in_question import InQuestion, in_question, with_handler
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.handing import giving_up, waiting
 from oopsight.evidence.modules.inlined import inlined_callers
 from oopsight.evidence.modules.known_calls import FREES
-from oopsight.evidence.modules.module_code import ModuleFunction, instructions
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
     freers,
     givers_back,
@@ -201,7 +202,10 @@ def collect(
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
     gone = met.object.track("freed")
     if gone is not None and gone.handed_on and gone.by is None:
-        uses = [replace(use, jumps=_jumping(session, modules, reader, use)) for use in uses]
+        uses = [
+            replace(use, jumps=jumping(session, modules, reader, use.module, use.frees))
+            for use in uses
+        ]
     if met.overrun is not None:
         uses = [_lending(session, modules, reader, use, met.overrun) for use in uses]
         if uses and not any(use.writes or use.lends or use.guessed for use in uses):
@@ -350,26 +354,6 @@ def _inlined(
         return ()
     code = inner_functions(session, module, reader)
     return inlined_callers(session, [f for f in code if base_name(f.name) in use.frees], FREES)
-
-
-def _jumping(
-    session: Session, modules: Modules, reader: SessionReader, use: ModuleUse
-) -> tuple[str, ...]:
-    """Of those that free, who ends in a jump to the function of the kernel that does so."""
-    module = next((m for m in modules.loaded if m.name == use.module and m.taints), None)
-    code = inner_functions(session, module, reader) if module is not None else []
-    return named(
-        one
-        for one in code
-        if base_name(one.name) in use.frees
-        for row in instructions(reader, one.start)
-        if row.mnemonic == "jmp" and _frees(reader, row.operands)
-    )
-
-
-def _frees(reader: SessionReader, target: str) -> bool:
-    known = reader.function(int(target, 16)) if target.startswith("0x") else None
-    return known is not None and base_name(known[0]).lstrip("_") in FREES
 
 
 def _with_ends(

@@ -21,14 +21,17 @@ from oopsight.evidence.modules.code_values import (
     signed,
     within,
 )
-from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.field_marks import (
+    UNLINKED,
+    Mark,
+    addresses_given,
+    marks,
+    on_every_way,
+)
 from oopsight.evidence.modules.stored_kinds import given, kind
 
-_LARGEST_OBJECT = 8192
 _WORD = 8
 _NOWHERE = -1
-_LOWEST_CODE = 0xFFFFFFFF80000000
-_UNLINKED = 0xDEAD000000000122  # LIST_POISON2 on x86-64, of list_del() and hlist_del()
 
 
 _Row = tuple[int, bytes, str, str]
@@ -99,16 +102,6 @@ class Wiped:
     """In bytes, if that is known."""
     into: str | None
     """What had returned it, if that is new to the function."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A number that a function stores in an object on every way to the call that frees it."""
-
-    offset: int
-    size: int
-    """In bytes."""
-    value: int
 
 
 @dataclass(frozen=True)
@@ -366,7 +359,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         frees_more=any(one.kind != "loaded" for _, one in reading.freed),
         copies=tuple(reading.copies),
         starts=reading.starts,
-        marks=tuple(_marks(reading, at, one) for at, one in reading.freed),
+        marks=tuple(marks(reading, at, one) for at, one in reading.freed),
         sets=frozenset(reading.keys),
         changes=frozenset(reading.changed),
         wide=frozenset(reading.wide),
@@ -381,7 +374,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         locks=frozenset(reading.locks),
         roots=frozenset(root_of(value).kind for _, value in reading.freed),
         uncounts=reading.uncounts,
-        unlinks=any(value == Value("number", _UNLINKED) for *_, value, _ in reading.stored),
+        unlinks=any(value == Value("number", UNLINKED) for *_, value, _ in reading.stored),
         checks=frozenset(one.number for one in reading.tested if one.kind == "loaded"),
         set_up=frozenset(reading.set_up),
         inits=frozenset(reading.inits),
@@ -404,7 +397,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             if value.kind in ("inner", "returned")
             and (base is None or within(base)[0] != within(value)[0])
         ),
-        given=tuple(_addresses_given(reading)),
+        given=tuple(addresses_given(reading)),
     )
 
 
@@ -416,34 +409,6 @@ def _taken_off(reading: Reading) -> Iterator[tuple[Value, int]]:
             if value == Value("loaded", first, base.of):
                 root, distance = within(base.of)
                 yield root, distance + signed(first)
-
-
-def _addresses_given(reading: Reading) -> Iterator[Mark]:
-    """Addresses of the kernel's and modules' area, stored in what a call has allocated."""
-    for _, key, size, base, number in reading.numbers:
-        root, distance = within(base)
-        fresh = (root.called or "").lstrip("_").startswith(ALLOCATES)
-        if size == _WORD and fresh and number >= _LOWEST_CODE and number != _UNLINKED:
-            yield Mark(distance + signed(key), size, number)
-
-
-def _marks(reading: Reading, freed_at: int, freed: Value) -> tuple[Mark, ...]:
-    """What is stored in memory before it is freed, however the code came to that call."""
-    root, begin = within(freed)
-    found: dict[int, Mark] = {}
-    for at, key, size, base, number in reading.numbers:
-        other, distance = within(base)
-        offset = signed(key) + distance - begin
-        if at > freed_at or other != root or not 0 <= offset < _LARGEST_OBJECT:
-            continue
-        if _on_every_way(reading, at, freed_at):
-            found[offset] = Mark(offset, size, number & ((1 << 8 * size) - 1))
-    return tuple(found.values())
-
-
-def _on_every_way(reading: Reading, at: int, onwards: int) -> bool:
-    """Whether what stands at a place is carried out on every way to another, further on."""
-    return all(at <= source < onwards or not at <= to <= onwards for source, to in reading.jumps)
 
 
 def _always(reading: Reading, freed_at: int, freed: Value) -> bool:
@@ -479,7 +444,7 @@ def _left(reading: Reading, ways: Ways) -> Iterator[tuple[int, Value]]:
 def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) -> bool:
     """Whether a way from a call leads out of the function past all stores to where that was."""
     before = [at for at, key, _, base in reading.stored if key == freed.number and base == freed.of]
-    if any(_on_every_way(reading, at, freed_at) for at in before if at <= freed_at):
+    if any(on_every_way(reading, at, freed_at) for at in before if at <= freed_at):
         return False
     stores = {
         ways.ends.get(at)

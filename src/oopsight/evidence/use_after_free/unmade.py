@@ -13,7 +13,8 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.code_uses import uses_of
-from oopsight.evidence.modules.field_code import FieldUse, Mark
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_marks import Mark
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
 from oopsight.plumbing import base_name
