@@ -21,8 +21,9 @@ from handmade_facts import (
 )
 
 import oopsight.report
+from oopsight.diagnosis import Certainty, Culprit, Depth, Finding
 from oopsight.evidence import Evidence
-from oopsight.report import SCHEMA, Report, build
+from oopsight.report import SCHEMA, Report, advice, build
 
 TEXT = (Path(oopsight.report.__file__).with_name("schema.json")).read_text(encoding="utf-8")
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(TEXT))
@@ -62,3 +63,21 @@ def test_the_schema_refuses_what_no_report_holds() -> None:
             place = place[key]
         place[path[-1]] = value
         assert not VALIDATOR.is_valid(wrong)
+
+
+def test_who_is_named_by_the_culprit_alone_is_told_where_to_look_first() -> None:
+    found = Finding(
+        title="BUG in napi_enable",
+        summary="nic_start [nic] called it.",
+        certainty=Certainty.POSSIBLE,
+        depth=Depth.SYMPTOM,
+        chain=(),
+        culprits=(Culprit("nic", "nic_quiesce", None, None, "switches off on some ways only"),),
+        advice=("Read the check.",),
+    )
+    first = "Look first at nic_quiesce [nic]: switches off on some ways only."
+    assert advice(found) == [first, "Read the check."]
+    said = Finding(**{**vars(found), "summary": "nic_quiesce left it on."})
+    assert advice(said) == ["Read the check."]
+    nobody = Finding(**{**vars(found), "culprits": ()})
+    assert advice(nobody) == ["Read the check."]

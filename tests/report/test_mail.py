@@ -22,6 +22,11 @@ def verdict(**changes: Any) -> dict[str, Any]:
         "kind": "page-fault",
         "faulting_function": "string",
         "culprit": {"module": "vmsecmod"},
+        "culprits": [
+            {"module": "vmsecmod", "function": "vmsec_exit", "why": "left its cache behind"},
+            {"module": None, "function": "string", "why": "followed the pointer"},
+            {"module": "vmsecmod", "function": None, "why": "owned the memory"},
+        ],
     }
     return made | changes
 
@@ -36,6 +41,18 @@ def test_it_says_what_is_shown_and_nothing_of_the_machine() -> None:
     assert "payroll" not in text
     assert "one conclusion" in text
     assert "your module vmsecmod crashed in string(). vmsecmod was unloaded." in text
+
+
+def test_it_names_the_functions_of_the_module_with_the_reason() -> None:
+    text = mail(verdict(), CHAIN, "6.1.0")
+    assert text is not None
+    assert "To blame:\n- vmsec_exit(): left its cache behind\n\nPlease" in text
+    text = mail(verdict(certainty="possible"), CHAIN, "6.1.0")
+    assert text is not None
+    assert "Suspected, the likeliest first:\n- vmsec_exit(): left" in text
+    text = mail(verdict(culprits=[]), CHAIN, "6.1.0")
+    assert text is not None
+    assert "To blame" not in text
 
 
 def test_a_machine_that_hung_did_not_crash() -> None:

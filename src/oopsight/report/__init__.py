@@ -5,6 +5,7 @@ The schema is versioned; ``schema.json`` beside this file describes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -177,8 +178,22 @@ def _verdict(evidence: Evidence, cause: str | None, found: Finding) -> dict[str,
         "fault_address": str(fault.address) if fault and fault.address is not None else None,
         "file_accessed": accessed.file.path if accessed else None,
         "trigger": _trigger(task, _fact(evidence, Symptom)),
-        "advice": list(found.advice),
+        "advice": advice(found),
     }
+
+
+def advice(found: Finding) -> list[str]:
+    """What the finding advises; before it where to look, if that is told by its culprit alone."""
+    first = found.culprits[0] if found.culprits else None
+    said = " ".join((found.title, found.summary, *found.advice))
+    if (
+        first is None
+        or first.function is None
+        or re.search(rf"\b{re.escape(first.function)}\b", said)
+    ):
+        return list(found.advice)
+    owner = f" [{first.module}]" if first.module else ""
+    return [f"Look first at {first.function}{owner}: {first.why}.", *found.advice]
 
 
 def _trigger(task: CrashedTask | None, symptom: Symptom | None) -> dict[str, Any] | None:

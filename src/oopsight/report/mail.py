@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from oopsight.report.words import blamed_as
+
 _CERTAINTY = {
     "shown": "Every step below is read from the dump.",
     "inferred": "The steps below are read from the dump; one conclusion between them is drawn.",
@@ -40,11 +42,23 @@ def mail(verdict: dict[str, Any], chain: list[dict[str, Any]], release: str | No
         "",
         f"What the crash dump shows. {_CERTAINTY[verdict['certainty']]}",
         *(f"{number}. {claim}" for number, claim in enumerate(steps, 1)),
+        *_suspects(verdict, module),
         "",
         "Please tell us in which version this is mended, and what to do until then. "
         "We keep the dump and can look up more in it.",
     ]
     return "\n".join(lines)
+
+
+def _suspects(verdict: dict[str, Any], module: str) -> list[str]:
+    """The module's functions that are named, the likeliest first, each with the reason."""
+    named = [
+        f"- {culprit['function']}(): {culprit['why']}"
+        for culprit in verdict["culprits"]
+        if culprit["module"] == module and culprit["function"]
+    ]
+    first = "To blame" if blamed_as(verdict) == "to blame" else "Suspected, the likeliest first"
+    return ["", f"{first}:", *named] if named else []
 
 
 def _private(step: dict[str, Any]) -> bool:

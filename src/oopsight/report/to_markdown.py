@@ -10,7 +10,9 @@ from oopsight.report import Report
 from oopsight.report.words import (
     CERTAINTY,
     ago,
+    blamed_as,
     crash_seconds,
+    culprit_text,
     event_text,
     frame_text,
     gaps,
@@ -51,6 +53,10 @@ def _verdict(report: Report) -> Iterator[str]:
         f"Kind: {verdict['kind']}. Cause: {_plain(verdict['cause'] or 'unknown')}."
     )
     yield ""
+    for culprit in verdict["culprits"]:
+        yield f"- {blamed_as(verdict)}: {_plain(culprit_text(culprit))}"
+    if verdict["culprits"]:
+        yield ""
     for problem in (report["dump"] or {}).get("problems", []):
         yield from (f"The dump is not whole: {_plain(problem)}.", "")
     basis = limited_basis(report)

@@ -14,7 +14,9 @@ from oopsight.report import Report
 from oopsight.report.words import (
     CERTAINTY,
     ago,
+    blamed_as,
     crash_seconds,
+    culprit_text,
     event_text,
     frame_text,
     gaps,
@@ -97,10 +99,7 @@ def _verdict(page: _Page, report: Report) -> None:
         row("", f"the cause by itself is {verdict['cause_certainty']}; who is to blame is not")
     row("kind", f"{verdict['kind']}, cause: {verdict['cause'] or 'unknown'}")
     for culprit in verdict["culprits"]:
-        names = [culprit["module"], culprit["function"] and f"{culprit['function']}()"]
-        named = " ".join(name for name in names if name) or culprit["object"] or "unknown"
-        source = f" at {culprit['source']}" if culprit["source"] else ""
-        row("to blame", f"{named}{source}: {culprit['why']}")
+        row(blamed_as(verdict), culprit_text(culprit))
     trigger = verdict["trigger"]
     if trigger:
         row("task", " <- ".join(f"{t['comm']} ({t['pid']})" for t in trigger["ancestry"]))

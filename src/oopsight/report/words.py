@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oopsight.report import Report
+if TYPE_CHECKING:
+    from oopsight.report import Report
 
 CERTAINTY = {
     "shown": "every step is read from the dump",
@@ -13,6 +14,24 @@ CERTAINTY = {
     "possible": "it agrees with the dump, and so may other causes",
     "unknown": "no rule explains this crash",
 }
+
+
+def blamed_as(verdict: dict[str, Any]) -> str:
+    """What whoever is named is: to blame, or suspected where other causes agree with the dump."""
+    return "to blame" if verdict["certainty"] in ("shown", "inferred") else "suspected"
+
+
+def culprit_text(culprit: dict[str, Any]) -> str:
+    """A culprit's module and function, else the object; the source line; and why.
+
+    >>> culprit_text({"module": "nic", "function": "nic_stop", "object": None, "source": None,
+    ...               "why": "left its timer running"})
+    'nic nic_stop(): left its timer running'
+    """
+    names = [culprit["module"], culprit["function"] and f"{culprit['function']}()"]
+    named = " ".join(name for name in names if name) or culprit["object"] or "unknown"
+    source = f" at {culprit['source']}" if culprit["source"] else ""
+    return f"{named}{source}: {culprit['why']}"
 
 
 def ago(seconds: float) -> str:
