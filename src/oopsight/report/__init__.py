@@ -32,6 +32,7 @@ from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.report.mail import mail
+from oopsight.report.sources import with_source
 from oopsight.session import Session
 
 SCHEMA = "oopsight.report/1"
@@ -162,7 +163,7 @@ def _kind(evidence: Evidence, finding: Finding) -> Kind:
 def _verdict(evidence: Evidence, cause: str | None, found: Finding) -> dict[str, Any]:
     fault, task = _fact(evidence, Fault), _fact(evidence, CrashedTask)
     accessed = _fact(evidence, FileAccessed)
-    culprits = to_plain(found.culprits)
+    culprits = to_plain(with_source(found.culprits, evidence.session, _fact(evidence, Modules)))
     keys = ("module", "function", "source", "object")
     return {
         "title": found.title,

@@ -1,0 +1,73 @@
+"""Where the functions that are named stand in the source."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from handmade_facts import module, modules
+
+from oopsight.diagnosis import Culprit
+from oopsight.report import sources
+from oopsight.report.sources import with_source
+
+NIC, CAM = 0xFFFFFFFFC0100000, 0xFFFFFFFFC0200000
+KERNEL = 0xFFFFFFFF81000000
+NAMES = {
+    "nic_stop": [NIC + 0x40],
+    "do_probe": [NIC + 0x80, CAM + 0x80, KERNEL],
+    "reset": [NIC + 0x10, NIC + 0x20],
+    "unlined": [NIC + 0xC0],
+}
+LINES = {
+    NIC + 0x40: ("/usr/src/nic/nic.c", 31),
+    CAM + 0x80: ("/usr/src/cam/cam.c", 7),
+    KERNEL: ("/build/linux-6.1.192/drivers/base/dd.c", 512),
+    NIC + 0x10: ("/usr/src/nic/nic.c", 1),
+    NIC + 0x20: ("/usr/src/nic/nic.c", 2),
+}
+
+
+class Program:
+    def symbols(self, name: str) -> list[Any]:
+        return [SimpleNamespace(address=at) for at in NAMES.get(name, [])]
+
+    def source_location(self, address: int) -> list[Any]:
+        if address not in LINES:
+            raise LookupError(address)
+        name, line = LINES[address]
+        return [SimpleNamespace(filename=name, line=line)]
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(sources, "load_debug_files", lambda _session, _addresses: True)
+    return SimpleNamespace(prog=Program())
+
+
+@pytest.mark.parametrize(
+    ("owner", "function", "source"),
+    [
+        ("nic", "nic_stop", "/usr/src/nic/nic.c:31"),
+        ("cam", "do_probe", "/usr/src/cam/cam.c:7"),
+        (None, "do_probe", "drivers/base/dd.c:512"),
+        ("nic", "reset", None),  # two of the name: which of them is not known
+        ("nic", "unlined", None),
+        ("gone", "nic_stop", None),
+        ("nic", None, None),
+    ],
+)
+def test_a_function_is_placed_where_its_module_has_it(
+    session: Any, owner: str | None, function: str | None, source: str | None
+) -> None:
+    loaded = modules(module("nic", NIC, NIC + 0x1000), module("cam", CAM, CAM + 0x1000))
+    named = (Culprit(owner, function, None, None, "left it on"),)
+    assert [one.source for one in with_source(named, session, loaded)] == [source]
+
+
+def test_what_a_frame_tells_stays_as_it_is(session: Any) -> None:
+    named = (Culprit("nic", "nic_stop", "nic.c:35", None, "left it on"),)
+    loaded = modules(module("nic", NIC, NIC + 0x1000))
+    assert with_source(named, session, loaded) == named
+    assert with_source(named, None, None) == named
