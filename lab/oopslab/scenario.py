@@ -33,9 +33,14 @@ GUEST = LAB / "guest"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DESCRIPTIONS = ("scenario.json", "truth.json")
 _FOR_TESTS = ("summary", "kernels", "captures", "heavy")
-_PASTING = re.compile(r"\b(?:DEFINE_SHOW_ATTRIBUTE|DEVICE_ATTR_(?:RO|RW|WO)|CONTROL_FILE)\((\w+)")
+_PASTING = re.compile(
+    r"\b(?:DEFINE_SHOW_ATTRIBUTE|DEVICE_ATTR_(?:RO|RW|WO)|ATTRIBUTE_GROUPS|CONTROL_FILE)\((\w+)"
+)
 """Macros that paste further names together with the one they are given."""
-_PASTED = ("{}_show", "{}_store", "{}_open", "{}_write", "{}_fops", "{}_file_ops", "dev_attr_{}")
+_PASTED = (
+    *("{}_show", "{}_store", "{}_open", "{}_write", "{}_fops", "{}_file_ops", "dev_attr_{}"),
+    *("{}_attrs", "{}_group", "{}_groups"),
+)
 """Those names, which go on belonging to it under a new one."""
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 

@@ -99,6 +99,11 @@ def test_names_that_a_macro_pastes_together_stay_so_when_renamed() -> None:
     assert attribute != "window"
     for pasted in (f"ssize_t {attribute}_show(", f"&dev_attr_{attribute}.attr"):
         assert pasted in text
+    (text,) = (t for t in load("lockup-seqcount-odd", "seed").texts.values() if "_groups" in t)
+    groups = re.findall(r"ATTRIBUTE_GROUPS\((\w+)\)", text)[0]
+    assert groups != "antclk"
+    for pasted in (f"struct attribute *{groups}_attrs[]", f".dev_groups = {groups}_groups"):
+        assert pasted in text
 
 
 def test_renaming_depends_on_the_seed_alone() -> None:
