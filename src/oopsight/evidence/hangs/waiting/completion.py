@@ -66,6 +66,10 @@ def _meaning(scan: Scan, completion: int, done: Memory) -> Lock:
         barrier = _barrier(scan, completion)
         if barrier is not None:
             return barrier
+    if inside("kthread_flush_work*", "__kthread_cancel_work*"):
+        worker = _kthread_worker(scan, completion)
+        if worker is not None:
+            return worker
     if inside("synchronize_srcu*", "__synchronize_srcu*"):
         return grace_period.of_srcu(scan, completion, done)
     if inside("synchronize_rcu*", "__wait_rcu_gp", "synchronize_net", "rcu_barrier"):
@@ -103,6 +107,30 @@ def _barrier(scan: Scan, completion: int) -> Lock | None:
     memory = scan.memory("struct work_struct", work, "data")
     exact = _carrying_out(scan, barrier.work.entry.address_of_().value_())
     return _queue(scan, pwq, completion, (memory,) if memory else (), exact)
+
+
+def _kthread_worker(scan: Scan, completion: int) -> Lock | None:
+    """The thread that carries out a ``kthread_worker``'s items, this task's own among them."""
+    from drgn import FaultError
+
+    from oopsight.evidence.hangs.stacks import task_pointer
+
+    offset = scan.offset("struct kthread_flush_work", "done")
+    if offset is None:
+        return None
+    work = scan.object("struct kthread_flush_work", completion - offset).work.address_of_()
+    try:
+        holder = Holder(task_pointer(work.worker.task.read_()), alive=True, known_by="worker")
+    except FaultError:
+        return None
+    link = scan.memory("struct kthread_work", work.value_(), "worker")
+    return Lock(
+        "work",
+        Address(completion),
+        f"on kthread_worker {holder.task.comm}",
+        holders=(holder,),
+        because=(link,) if link else (),
+    )
 
 
 def _flushed_queue(scan: Scan, completion: int) -> Lock | None:
