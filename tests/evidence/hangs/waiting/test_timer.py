@@ -31,6 +31,19 @@ def test_a_timers_function_may_wait_for_itself(
 ) -> None:
     cpus = (cpu(0, stack(1, *calls)), cpu(1, stack(2, call(1, "drv_tick"))))
     monkeypatch.setattr(timer, "_running", lambda *_: [(number, number) for number in running])
+    monkeypatch.setattr(timer, "_function", lambda *_: 0)
     monkeypatch.setattr(timer, "memory_of", lambda *_: memory(0xFFFF888000001000))
-    found = timer.of_cpu(None, READER, cpus[0], cpus)
+    found = timer.of_cpu(None, READER, cpus[0], cpus, {}.get)
     assert (found.holders[0].task.pid if found is not None else None) == holder
+
+
+def test_of_several_the_one_of_the_module_that_deletes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other CPU's is the kernel's own tick, in which it panicked."""
+    cpus = (cpu(0, stack(1, *TICK)), cpu(1, stack(2)))
+    monkeypatch.setattr(timer, "_running", lambda *_: [(0, 10), (1, 11)])
+    monkeypatch.setattr(timer, "_function", lambda base, _: base)
+    monkeypatch.setattr(timer, "memory_of", lambda *_: memory(0xFFFF888000001000))
+    found = timer.of_cpu(None, READER, cpus[0], cpus, {10: "drv"}.get)
+    assert found is not None
+    assert found.holders[0].task.pid == 1
+    assert timer.of_cpu(None, READER, cpus[0], cpus, {10: "drv", 11: "drv"}.get) is None

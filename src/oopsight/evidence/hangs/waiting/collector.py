@@ -65,7 +65,7 @@ class Collector:
                 lock = Lock("spinlock", spins.address, spins.name, odd)
                 self.waits[cpu.task.address] = Wait(cpu.stack, self._with_spinner(lock), None)
             else:
-                deleted = timer.of_cpu(self.prog, self.reader, cpu, self.cpus)
+                deleted = timer.of_cpu(self.prog, self.reader, cpu, self.cpus, self._owner)
                 if deleted is not None:
                     self.waits[cpu.task.address] = Wait(cpu.stack, deleted, None)
         for seconds, task in blocked[:MOST_STACKS]:
@@ -135,10 +135,13 @@ class Collector:
             because = (memory_of(worker, "current_func"),)
         except (FaultError, LookupError, AttributeError):
             return None
-        modules = self.modules
-        owner = modules.owner(function) if isinstance(modules, Modules) else None
         name = base_name(self.reader.names.code(function)[0])
-        return WorkItem(name, owner.name if owner is not None else None, because)
+        return WorkItem(name, self._owner(function), because)
+
+    def _owner(self, address: int) -> str | None:
+        """The module that an address lies in."""
+        owner = self.modules.owner(address) if isinstance(self.modules, Modules) else None
+        return owner.name if owner is not None else None
 
     def _lock(self, task: Any, stack: TaskStack) -> Lock | None:
         if not stack.calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from oopsight.evidence import Address
@@ -43,10 +43,19 @@ _KINDS = (
 )
 
 
-def of_cpu(prog: Any, reader: StackReader, cpu: Cpu, cpus: tuple[Cpu, ...]) -> Lock | None:
+def of_cpu(
+    prog: Any,
+    reader: StackReader,
+    cpu: Cpu,
+    cpus: tuple[Cpu, ...],
+    owner: Callable[[int], str | None],
+) -> Lock | None:
     """The timer that a CPU's task deletes, if its function runs on another CPU, or is this task's.
 
-    Which timer it is, the caller's code tells, or the only one whose function runs.
+    Which timer it is, the only one tells whose function runs; of several, the only one whose
+    function is of the module that deletes.
+
+    :param owner: the module that an address lies in
     """
     kind = next((one for one in _KINDS if cpu.stack.inside(*one.deletes) is not None), None)
     if kind is None:
@@ -54,6 +63,9 @@ def of_cpu(prog: Any, reader: StackReader, cpu: Cpu, cpus: tuple[Cpu, ...]) -> L
     running = [
         one for one in _running(prog, kind) if one[0] != cpu.number or _within(cpu.stack, kind)
     ]
+    if len(running) > 1:
+        deleting = next((call.module for call in cpu.stack.blamable if call.module), "")
+        running = [one for one in running if owner(_function(one[1], kind)) == deleting]
     if len(running) != 1:
         return None
     number, base = running[0]
@@ -65,6 +77,20 @@ def of_cpu(prog: Any, reader: StackReader, cpu: Cpu, cpus: tuple[Cpu, ...]) -> L
     holder = Holder(other.task, alive=True, known_by="timer")
     name = reader.names.data(timer)
     return Lock("timer", Address(timer), name, holders=(holder,), because=(memory,))
+
+
+def _function(base: Any, kind: _Kind) -> int:
+    """What the timer calls that a base carries out; 0 where that cannot be read."""
+    from drgn import FaultError
+
+    for member in ("function", "_function"):
+        try:
+            return int(base.member_(kind.running).member_(member).value_())
+        except LookupError:
+            continue
+        except FaultError:
+            break
+    return 0
 
 
 def _within(stack: TaskStack, kind: _Kind) -> bool:
