@@ -98,6 +98,7 @@ def test_an_interrupt_of_the_module_that_waits(
     monkeypatch.setattr("drgn.helpers.linux.irq.for_each_irq_desc", lambda _: [(9, desc)])
     monkeypatch.setattr(left_off, "memory_of", lambda *_: memory(LOCK_A))
     waiting = Wait(stack(1, call(3, "read")), Lock("completion", LOCK_A, "done"), 9.0)
+    monkeypatch.setattr(left_off, "stopped_timers", lambda *_: [])
     things = list(left_off._things(Machine().session, waiting, DRIVER))
     assert [one.title for one in things] == ([title] if title else [])
 

@@ -40,6 +40,8 @@ _DEEPEST = 3
 _COUNTED = {"inc": Switch.OFF, "dec": Switch.ON}
 _ENTERS = ("blk_queue_enter", "__bio_queue_enter", "bio_queue_enter")
 _SLEEPS = ("completion", "event")
+_FOR_GOOD = (INTERRUPT, "timer", "hrtimer", "work")
+"""Off since it was requested, or stopped for good, perhaps."""
 _STOPPED = 1 << 0  # BLK_MQ_S_STOPPED
 
 
@@ -161,8 +163,8 @@ def _things(session: Session, wait: Wait, modules: Modules) -> Iterator[_Thing]:
     if module is not None and lock is not None and lock.kind in _SLEEPS and not lock.holders:
         yield from _interrupts(prog, module)
         reader, address = StackReader(session, modules), int(lock.address or 0)
-        for title, because in stopped_timers(session, reader, address, module):
-            yield _Thing("timer", title, module, because)
+        for one in stopped_timers(session, reader, address, module):
+            yield _Thing(one.kind, one.title, module, one.because)
     entering = wait.stack.inside(*_ENTERS) is not None
     if entering or waits_for_io(wait):
         at = lock.address if entering and lock is not None else None
@@ -314,8 +316,7 @@ class Search:
                 (leaks if ways.back else others).append(one)
         except SymbolError:
             return ()
-        # An interrupt may be off since it was requested, and a timer be stopped for good.
-        return tuple(leaks or (others if self._kind not in (INTERRUPT, "timer") else ()))
+        return tuple(leaks or (others if self._kind not in _FOR_GOOD else ()))
 
     def uneven(self) -> tuple[str, ...]:
         """Functions that switch it off before they switch it on, but not on all ways."""
