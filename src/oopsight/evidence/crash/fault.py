@@ -23,6 +23,8 @@ STACK_SEGMENT = "stack_segment"
 DIVIDE_ERROR = "divide_error"
 INVALID_OPCODE = "invalid_op"
 """Mostly the ``ud2`` of a BUG() or WARN()."""
+_SERVES = ("handle_mm_fault", "__handle_mm_fault")
+"""Functions that bring in what a page fault was for: memory may run out there."""
 # x86 page fault error code, arch/x86/include/asm/trap_pf.h
 _ERROR_WRITE = 1 << 1
 _ERROR_FETCH = 1 << 4
@@ -184,6 +186,11 @@ def collect(session: Session, backtrace: Backtrace, log: Log | Missing) -> Fault
         return Missing(Why.NOT_APPLICABLE, "no exception interrupted kernel code")
     if backtrace.exception in (INTERRUPT, "nmi"):
         return Missing(Why.NOT_APPLICABLE, "an interrupt led to the panic, not an exception")
+    served = any(
+        row.function in _SERVES and row.role is Role.PANIC_PATH for row in backtrace.frames
+    )
+    if backtrace.exception == PAGE_FAULT and served:
+        return Missing(Why.NOT_APPLICABLE, "the panic came as a page fault was served as it should")
     told = logged(log) if isinstance(log, Log) else (None, None)
     exception = backtrace.exception
     address = access = None
