@@ -35,7 +35,7 @@ def kernel_share(use: MemoryUse, deleted: DeletedFiles | Missing) -> Share:
     shares = [Share(c.pages, f"slab cache {c.name}", c) for c in use.caches[:1]]
     shares += [Share(v.pages, f"vmalloc() by {v.function}", v) for v in use.vmalloc[:1]]
     shares += [
-        Share(use.pages.unaccounted, "pages that the kernel took one by one", None),
+        Share(use.pages.unaccounted, "pages that the kernel took outside its caches", None),
         Share(use.pages.kernel_stacks, "kernel stacks", None),
     ]
     if isinstance(deleted, DeletedFiles) and deleted.pages:

@@ -127,6 +127,20 @@ def test_who_frees_the_object_and_not_what_its_field_holds(
     assert names(found(driver)) == []
 
 
+@pytest.mark.parametrize(
+    ("called", "frees"),
+    [
+        (("__alloc_percpu",), ("free_percpu",)),
+        (("alloc_pages",), losers._OF_PAGES),
+        (("devm_kmalloc", "kmalloc_large"), losers._OF_KMALLOC),
+    ],
+)
+def test_what_gives_back_what_comes_from_no_cache(
+    called: tuple[str, ...], frees: tuple[str, ...]
+) -> None:
+    assert losers._frees_of(called) == frees
+
+
 def test_what_stands_in_one_table_undoes_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Driver(open=NOTHING, release=NOTHING)
     driver.table("drv_fops", 0x40, {8: "open", 0x18: "release"})

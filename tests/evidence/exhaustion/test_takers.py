@@ -7,6 +7,7 @@ from typing import Any
 
 import drgn
 import pytest
+from handmade_code import function
 from handmade_exhaustion import CACHE, use
 from handmade_facts import ABSENT, module, modules
 
@@ -90,3 +91,22 @@ def test_deleted_files_are_held_by_whoever_takes_paths() -> None:
     answer = found(use(), DeletedFiles(40, 3000, ()))
     assert isinstance(answer, Takers)
     assert (answer.what, answer.functions) == ("directory entries and inodes", ())
+
+
+@pytest.mark.parametrize(
+    ("code", "called", "large"),
+    [
+        ("be00400000", "devm_kmalloc", True),  # mov esi, 0x4000
+        ("bef0000000", "devm_kmalloc", False),
+        ("bee01f0000", "devm_kmalloc", True),  # with what the kernel adds to it
+        ("bf00200000", "__kmalloc", False),
+        ("89f7", "__kmalloc", True),  # mov edi, esi: it may be
+    ],
+)
+def test_what_comes_from_no_cache_as_it_is_too_large(
+    code: str, called: str, *, large: bool
+) -> None:
+    made = function(code, "call helper", "c3")
+    (site,) = [at for at, row in made.code.items() if row.mnemonic == "call"]
+    reader: Any = SimpleNamespace(function=lambda _: made)
+    assert takers._may_be_large(reader, site, made.start, called) is large

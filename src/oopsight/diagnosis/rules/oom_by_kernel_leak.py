@@ -1,8 +1,8 @@
 """The kernel itself, mostly a driver, has used the memory up.
 
 Finds
-    A slab cache, a caller of ``vmalloc()``, pages taken one by one, or deleted files in memory that
-    nobody has open, which hold most of the memory.
+    A slab cache, a caller of ``vmalloc()``, pages taken outside these, or deleted files in memory
+    that nobody has open, which hold most of the memory.
 
 Why it happens
     Objects are allocated and never freed: a missing free on one path, a queue without a limit.

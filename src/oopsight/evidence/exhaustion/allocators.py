@@ -39,17 +39,21 @@ _FROM_CACHE = (
     "__kmalloc_cache_node_noprof",
 )
 # The first argument is the size.
-_BY_SIZE = (
+BY_SIZE = (
     "__kmalloc",
     "__kmalloc_noprof",
     "__kmalloc_node",
     "__kmalloc_node_noprof",
     "__kmalloc_track_caller",
 )
-# Another one is the size.
-_SIZE_IN = {
-    **dict.fromkeys(("kmemdup", "kmemdup_noprof", "memdup_user"), "rsi"),
-    "__seq_open_private": "rdx",
+_DEVRES = 40
+"""Bytes of ``struct devres``, which lies before what is freed with a device."""
+# Another one is the size, and what is added to it.
+SIZE_IN: dict[str, tuple[str, int]] = {
+    **dict.fromkeys(("kmemdup", "kmemdup_noprof", "memdup_user"), ("rsi", 0)),
+    "__seq_open_private": ("rdx", 0),
+    "devm_kmalloc": ("rsi", _DEVRES),
+    **dict.fromkeys(("devm_kmemdup", "devm_krealloc"), ("rdx", _DEVRES)),
 }
 # The size is their own affair.
 _COPYING = (
@@ -66,7 +70,7 @@ _COPYING = (
     "krealloc_node_align_noprof",
     "kvmalloc_node",
     "__kvmalloc_node_noprof",
-    "devm_kmalloc",
+    *("devm_kstrdup", "devm_kasprintf", "devm_kvasprintf"),
     "__kmalloc_node_track_caller",
     "__kmalloc_node_track_caller_noprof",
 )
@@ -165,7 +169,7 @@ def allocating(
     """
     prog: Any = session.prog
     reader = StackReader(session, modules)
-    known = addresses(prog, (*_FROM_CACHE, *_BY_SIZE, *_SIZE_IN))
+    known = addresses(prog, (*_FROM_CACHE, *BY_SIZE, *SIZE_IN))
     targets = known | addresses(prog, _COPYING)
     found: dict[str, Allocator] = {}
     whole = True
@@ -179,8 +183,9 @@ def allocating(
             name, begin, _ = reader.names.code(site)
             function = reader.function(begin) if begin is not None else None
             place = function.at(site, calling=False) if function is not None else None
-            register = _SIZE_IN.get(targets[target], "rdi")
+            register, more = SIZE_IN.get(targets[target], ("rdi", 0))
             argument = place.registers.get(register) if place is not None else None
+            argument = argument.plus(more) if argument is not None else None
             fits = None
             if argument is not None and target in known:
                 fits = _fits(prog, argument, cache, object_size)

@@ -36,8 +36,9 @@ _VMALLOC = (
 # What gives back what.
 _OF_VMALLOC = ("vfree", "kvfree", "kvfree_call_rcu")
 _OF_KMALLOC = ("kfree", "kvfree", "kfree_sensitive", "kvfree_call_rcu", "call_rcu")
-_OF_CACHE = ("kmem_cache_free", "call_rcu", "mempool_free")
+_OF_CACHE = ("kmem_cache_free", "call_rcu", "mempool_free", "kfree", "kvfree_call_rcu")
 _OF_PAGES = ("free_pages", "free_pages_exact", "put_page", "folio_put", "dma_free_attrs")
+_OF_PERCPU = ("free_percpu",)
 _OF_PACKETS = ("kfree_skb", "kfree_skb_reason", "sk_skb_reason_drop", "consume_skb")
 
 
@@ -104,7 +105,7 @@ def _read(
     sources = code.sources(_sites(session, module, code, asked))
     if not sources:
         return Missing(Why.NOT_APPLICABLE, f"no function of {module.name} is seen to allocate it")
-    signs = LossSigns(session, module, code, sources)
+    signs = LossSigns(session, module, code, sources, asked.frees)
     found = tuple(signs.all(seen.state, seen.called))
     known = {one.function for one in found} | {base_name(one.function.name) for one in sources}
     return Losers(
@@ -189,12 +190,19 @@ def _asked(
         return None
     name = first or modules.pop()
     own = [one for one in takers.functions if one.module.name == name]
-    return _Asked(
-        name,
-        frozenset(one.function for one in own),
-        tuple(one.calls for one in own),
-        _OF_PAGES if takers.what == PAGES else _OF_PACKETS,
-    )
+    called = tuple(one.calls for one in own)
+    frees = _OF_PACKETS if takers.what == PACKETS else _frees_of(called)
+    return _Asked(name, frozenset(one.function for one in own), called, frees)
+
+
+def _frees_of(called: tuple[str, ...]) -> tuple[str, ...]:
+    """What gives back what these take outside the caches."""
+    found: dict[str, None] = {}
+    for name in called:
+        percpu, large = "percpu" in name or "pcpu" in name, "malloc" in name or "memdup" in name
+        by = _OF_PERCPU if percpu else _OF_KMALLOC if large else _OF_PAGES
+        found |= dict.fromkeys(by)
+    return tuple(found)
 
 
 def _sites(session: Session, module: Module, code: Ownership, asked: _Asked) -> list[int]:

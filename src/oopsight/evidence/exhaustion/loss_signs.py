@@ -16,7 +16,13 @@ from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates
 from oopsight.evidence.modules.modules import Module
-from oopsight.evidence.modules.ownership import Ownership, Source, frees, plain
+from oopsight.evidence.modules.ownership import (
+    Ownership,
+    Source,
+    frees,
+    gives_memory_back,
+    plain,
+)
 from oopsight.evidence.modules.teardown import undoers
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_locks import Function
@@ -58,11 +64,20 @@ class Loser:
 
 
 class LossSigns:
-    """Of one module."""
+    """Of one module.
+
+    :param given_by: the functions that give such memory back, by their plain names
+    """
 
     def __init__(
-        self, session: Session, module: Module, code: Ownership, sources: list[Source]
+        self,
+        session: Session,
+        module: Module,
+        code: Ownership,
+        sources: list[Source],
+        given_by: tuple[str, ...],
     ) -> None:
+        self._given_by = given_by
         self._session = session
         self._module = module
         self._code = code
@@ -175,10 +190,11 @@ class LossSigns:
     def _gives(self, one: ModuleFunction) -> bool:
         """Whether it frees anything, or leaves it to others that may."""
         names = {plain(name) for other in self._code.reach(one) for name in other.calls}
-        return self._frees(one) or any(_GIVES.search(name) for name in names)
+        others = {name for name in names if not gives_memory_back(name)}
+        return self._frees(one) or any(_GIVES.search(name) for name in others)
 
     def _frees(self, one: ModuleFunction) -> bool:
-        return any(frees(other) for other in self._code.reach(one))
+        return any(frees(other, self._given_by) for other in self._code.reach(one))
 
     def _overwrites(self) -> Iterator[Loser]:
         """Stores it in a field of what is in use, and does not look at what was there."""

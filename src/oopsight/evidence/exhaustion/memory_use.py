@@ -45,7 +45,9 @@ class Pages:
     page_tables: int
     vmalloc: int
     unaccounted: int
-    """Of the total, in none of the above: taken by the kernel page by page, or for per-CPU data."""
+    """Of the total, in none of the above: taken by the kernel page by page, or for per-CPU data;
+    and what kmalloc() gave that is larger than its caches' objects: the kernel counts it as slabs.
+    """
     because: tuple[Variable, ...] = ()
 
 
@@ -120,10 +122,11 @@ def collect(session: Session, symptom: Symptom, modules: Modules | Missing) -> M
         return Missing(Why.NOT_APPLICABLE, f"{symptom.kind} does not come from exhaustion")
     counter = _Counter(session, modules)
     vmalloc, vmalloc_pages = counter.vmalloc()
+    caches, in_caches = counter.caches()
     return MemoryUse(
-        pages=counter.pages(vmalloc_pages),
+        pages=counter.pages(vmalloc_pages, in_caches),
         processes=counter.processes(),
-        caches=counter.caches(),
+        caches=caches,
         vmalloc=vmalloc,
         page_size=counter.page_size,
     )
@@ -137,8 +140,11 @@ class _Counter:
         self._names = Names(session.prog)
         self.page_size = int(self._prog["PAGE_SIZE"])
 
-    def pages(self, vmalloc: int) -> Pages:
-        """The kernel's counters."""
+    def pages(self, vmalloc: int, in_caches: int | None) -> Pages:
+        """The kernel's counters.
+
+        :param in_caches: pages of all slab caches, if all are known
+        """
         from drgn.helpers.linux.mm import totalram_pages
         from drgn.helpers.linux.vmstat import nr_free_pages
 
@@ -150,7 +156,8 @@ class _Counter:
         file = max(self._count("NR_FILE_PAGES")[0] - shmem, 0)
         stacks = self._count("NR_KERNEL_STACK_KB")[0] * 1024 // self.page_size
         tables = self._count("NR_PAGETABLE")[0]
-        known = free + shmem + anonymous + slab + reclaimable + file + stacks + tables + vmalloc
+        slabs = slab + reclaimable if in_caches is None else min(slab + reclaimable, in_caches)
+        known = free + shmem + anonymous + slabs + file + stacks + tables + vmalloc
         return Pages(
             total=total,
             free=free,
@@ -225,12 +232,16 @@ class _Counter:
         except AttributeError:
             return 0
 
-    def caches(self) -> tuple[CacheUse, ...]:
-        """Slab caches by the pages of their slabs; of the largest, also whose they are."""
+    def caches(self) -> tuple[tuple[CacheUse, ...], int | None]:
+        """Slab caches by the pages of their slabs; of the largest, also whose they are.
+
+        :return: the largest, and the pages of all; ``None`` if some cannot be read
+        """
         from drgn import FaultError
         from drgn.helpers.linux.slab import for_each_slab_cache
 
         found: list[tuple[int, Any, tuple[Memory, ...]]] = []
+        whole = True
         try:
             for number, cache in enumerate(for_each_slab_cache(self._prog)):
                 if number >= MOST_CACHES:
@@ -238,14 +249,15 @@ class _Counter:
                 try:
                     found.append(self._size(cache))
                 except (FaultError, AttributeError):
-                    continue
+                    whole = False
         except FaultError:
-            pass  # those read before stand
+            whole = False  # those read before stand
         found.sort(key=lambda item: -item[0])
-        return tuple(
+        largest = tuple(
             self._cache(pages, cache, because, whose=rank < 2)
             for rank, (pages, cache, because) in enumerate(found[:_TOP])
         )
+        return largest, sum(pages for pages, _, _ in found) if whole and found else None
 
     def _size(self, cache: Any) -> tuple[int, Any, tuple[Memory, ...]]:
         from drgn.helpers.linux.nodemask import for_each_online_node

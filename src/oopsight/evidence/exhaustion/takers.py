@@ -11,13 +11,14 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.exhaustion.allocators import BY_SIZE, SIZE_IN
 from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
 from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse
 from oopsight.evidence.exhaustion.packet_handlers import PacketHandler, packet_handlers
+from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import ModulePointer
 from oopsight.kernel.call_sites import addresses, calls
-from oopsight.kernel.names import Names
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -32,6 +33,8 @@ _NOPROF = "_noprof"  # since Linux 6.10, allocators are macros around functions 
 PACKETS = "packets"
 PAGES = "pages"
 ENTRIES = "directory entries and inodes"
+_LARGEST_OBJECT = 8192
+"""Bytes up to which kmalloc() takes from its caches: KMALLOC_MAX_CACHE_SIZE."""
 _CACHES = {
     "skbuff_head_cache": PACKETS,
     "skbuff_fclone_cache": PACKETS,
@@ -52,6 +55,9 @@ _TAKING = {
         *("get_free_pages", "get_zeroed_page", "alloc_pages_exact", "alloc_pages_current"),
         *("page_frag_alloc_align", "__page_frag_alloc_align", "alloc_pages_bulk"),
         *("__alloc_pages_bulk", "dma_alloc_attrs", "folio_alloc", "__folio_alloc"),
+        *("kmalloc_large", "kmalloc_large_node", "__kmalloc_large", "__kmalloc_large_node"),
+        *("kmalloc_order", "kmalloc_order_trace", "__alloc_percpu", "__alloc_percpu_gfp"),
+        "pcpu_alloc",
     ),
     ENTRIES: (
         *("kern_path", "user_path_at", "user_path_at_empty", "vfs_path_lookup", "path_get"),
@@ -60,6 +66,7 @@ _TAKING = {
         *("filp_open", "dentry_open", "fget", "get_file", "anon_inode_getfile"),
     ),
 }
+_SIZED = tuple(name for name in (*BY_SIZE, *SIZE_IN) if not name.endswith(_NOPROF))
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,10 @@ def collect(
     if what is None or isinstance(modules, Missing):
         return Missing(Why.NOT_APPLICABLE, "the memory is not full of what has no owner")
     prog: Any = session.prog
-    names = Names(prog)
-    wanted = [name + end for name in _TAKING[what] for end in ("", _NOPROF)]
+    reader = StackReader(session, modules)
+    names = reader.names
+    taking = (*_TAKING[what], *(_SIZED if what == PAGES else ()))
+    wanted = [name + end for name in taking for end in ("", _NOPROF)]
     targets = addresses(prog, wanted)
     found: dict[tuple[str, str], Taker] = {}
     outside = [module for module in modules.loaded if module.taints]
@@ -111,10 +120,20 @@ def collect(
                 if begin is None:
                     continue
                 called = targets[target].removesuffix(_NOPROF)
+                if called in _SIZED and not _may_be_large(reader, site, begin, called):
+                    continue
                 key = (module.name, base_name(name))
                 found.setdefault(key, Taker(module.pointer, base_name(name), called))
     handlers = packet_handlers(session, modules) if what == PACKETS else ()
     return Takers(what, tuple(found.values()), handlers)
+
+
+def _may_be_large(reader: StackReader, site: int, begin: int, called: str) -> bool:
+    """Whether a call may ask for so much that it comes from no cache."""
+    register, more = SIZE_IN.get(called, ("rdi", 0))
+    function = reader.function(begin)
+    size = function.registers(site).get(register) if function is not None else None
+    return size is None or bool(size.base) or size.offset + more > _LARGEST_OBJECT
 
 
 def _full_of(use: MemoryUse, deleted: int) -> str | None:

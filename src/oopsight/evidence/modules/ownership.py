@@ -55,7 +55,12 @@ def frees(function: ModuleFunction, what: tuple[str, ...] = ()) -> bool:
     :param what: these alone, by their plain names
     """
     names = [plain(name) for name in function.outside]
-    return any(one in what if what else _FREES.fullmatch(one) for one in names)
+    return any(one in what if what else gives_memory_back(one) for one in names)
+
+
+def gives_memory_back(name: str) -> bool:
+    """Whether a function of the kernel does so, by its plain name."""
+    return _FREES.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
