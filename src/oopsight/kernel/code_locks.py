@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLEE_SAVED, NEVER_RETURN
-from oopsight.kernel.held_locks import Held, Leak, Place
+from oopsight.kernel.held_locks import Held, Leak, Place, still_off
 from oopsight.kernel.lock_functions import (
     ACQUIRES,
     ACQUIRES_IF_ZERO,
@@ -370,7 +370,8 @@ class Function:
         own_lock = registers.get("rsi" if COUNTED.fullmatch(called) else "rdi")
         lock = self._variable(called) if called in VARIABLES else own_lock
         if called in RELEASES:
-            return self._release(state, instruction, (RELEASES[called], lock), released)
+            left = self._release(state, instruction, (RELEASES[called], lock), released)
+            return left._replace(held=still_off(state.held, left.held, called))
         kind = ACQUIRES.get(called)
         if called == BIT_LOCK and registers.get("rcx") == UNINTERRUPTIBLE:
             kind = "bit"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.kernel.calling_convention import CALLEE_SAVED
+from oopsight.kernel.lock_functions import BOTTOM_HALVES
 from oopsight.kernel.machine_code import (
     FRAME,
     MASK,
@@ -15,6 +16,8 @@ from oopsight.kernel.machine_code import (
     Registers,
     at_entry,
 )
+
+_BH = "_bh"
 
 
 class Held(NamedTuple):
@@ -37,6 +40,23 @@ class Held(NamedTuple):
         if self.lock is None or self.lock.base in ("", FRAME):
             return None
         return self.lock.offset
+
+
+def still_off(before: tuple[Held, ...], after: tuple[Held, ...], by: str) -> tuple[Held, ...]:
+    """What is held after an unlock, with what it leaves off that the lock's taking switched off.
+
+    A lock taken with bottom halves off, and given back without them, leaves them off until another
+    is given back with them.
+
+    :param by: the function that unlocked
+    """
+    given = next((one for one in before if one not in after and one.kind == "spinlock"), None)
+    if given is None or given.by.endswith(_BH) == by.endswith(_BH):
+        return after
+    if given.by.endswith(_BH):
+        return (*after, Held(BOTTOM_HALVES, None, given.site, given.by))
+    off = next((one for one in reversed(after) if one.kind == BOTTOM_HALVES), None)
+    return tuple(one for one in after if one is not off)
 
 
 @dataclass(frozen=True)
