@@ -188,10 +188,11 @@ def _changers(state: LoopState) -> tuple[str, ...]:
     """Those that replace something before those that go on from what is there; none of too many.
 
     Where the loop is at zeros, those that fill memory with zeros before others; before these, where
-    the loop keeps its own number within a limit, those that do not; before all, where it goes on by
-    more than one, those that do not go on by that, as others do.
+    the loop keeps its own number within a limit, those that do not; before these, where it goes on
+    by more than one, those that do not go on by that, as others do; before all, those that take
+    from what is below zero.
     """
-    first = (*state.uneven, *state.unlimited, *state.wipes, *state.replaces)
+    first = (*state.lowering, *state.uneven, *state.unlimited, *state.wipes, *state.replaces)
     found = tuple(dict.fromkeys((*first, *state.advances)))
     if len(found) <= _MOST_MAKERS:
         return found

@@ -32,6 +32,7 @@ from oopsight.kernel.machine_code import (
 _MOST_STEPS = 20_000
 _KEEP_FLAGS = (*KEEP_FLAGS, "call")
 _CLEARS = ("xor", "sub")
+_SUBTRACTS = ("sub", "dec", "neg", "not")
 _LIMITS = ("and", "div", "idiv", "mul", "imul", "cmov")
 _EQUALITY = ("je", "jne", "jz", "jnz")
 _LARGEST_STEP = 1 << 16
@@ -63,6 +64,8 @@ class Origin:
     """The constants that are added or taken off on the way, without their sign."""
     given: bool = False
     """Whether an argument of the function is among it, and no pointer."""
+    subtracts: bool = False
+    """Whether something is taken from something else on the way."""
 
 
 class Bound(NamedTuple):
@@ -278,6 +281,7 @@ class _Slicer:
             limited,
             frozenset(added),
             not self._given <= _pointers(self._function),
+            any(self._function.code[at].mnemonic in _SUBTRACTS for at in used),
         )
 
     def goes_by(self, jump: int, makers: frozenset[int]) -> bool:

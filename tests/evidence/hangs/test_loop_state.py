@@ -13,6 +13,7 @@ from oopsight.evidence.hangs.loop_state import (
     changes,
     shape,
     steps_of,
+    takes_away,
 )
 from oopsight.kernel.machine_code import MASK, Expression
 
@@ -69,6 +70,30 @@ def test_who_has_the_object_by_another_pointer() -> None:
 )
 def test_what_keeps_a_number_within_a_limit(code: str, limited: bool) -> None:
     assert _is_limited(function(code), FIELDS[1:2]) is limited
+
+
+@pytest.mark.parametrize(
+    ("code", "raw", "takes"),
+    [
+        ("29770c c3", "feffffff", True),  # sub [rdi+0xc], esi
+        ("29770c c3", "feffff7f", False),  # a large number, but one with no sign
+        ("01770c c3", "feffffff", False),  # add
+        ("8b470c 29f0 89470c c3", "feffffff", True),  # count = count - n
+        ("8b470c 29f0 83e00f 89470c c3", "feffffff", False),  # & 15
+    ],
+)
+def test_who_takes_from_what_is_below_zero(code: str, raw: str, *, takes: bool) -> None:
+    field = FIELDS[1]._replace(raw=bytes.fromhex(raw))
+    assert takes_away(function(code), [field]) is takes
+
+
+def test_two_that_read_the_pointer_from_the_same_variable_have_one_object() -> None:
+    trim = function("488b0500010000 2908 c3")  # mov rax, [rip + 0x100]; sub [rax], ecx
+    (base,) = (one for one in shape(trim) if one.startswith("[0x"))
+    field = FieldAt(NumberAt(RING, Expression(base, 0), 0), 4)
+    assert list(changes(trim, [field], {base: {(0, 4), (8, 8), (16, 8)}}, NAMES.get)) == [True]
+    other = field._replace(at=field.at._replace(where=Expression("rdi", 0)))
+    assert not list(changes(trim, [other], {"rdi": {(0, 4), (8, 8), (16, 8)}}, NAMES.get))
 
 
 def test_who_does_not_go_on_as_the_loop_does() -> None:

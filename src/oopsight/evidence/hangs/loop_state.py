@@ -42,6 +42,7 @@ from oopsight.kernel.machine_code import (
     accessed_size,
     call_that_returned,
     direct_target,
+    lowers,
     memory_place,
     stored_number,
     stores,
@@ -90,6 +91,8 @@ class LoopState:
     """Whether who called the function gave it a number that ends it."""
     remaining: int | None = None
     """Turns that it would still have to take by its own count."""
+    lowering: tuple[str, ...] = ()
+    """Those of them that take from a number which is below zero, if it has a sign."""
     unset: Unset = Unset((), as_others=False)
     """Others that make the object with a field that ends it and is zero, and do not set that."""
 
@@ -139,6 +142,7 @@ def _state(
     ]
     found: dict[bool, dict[str, None]] = {True: {}, False: {}}
     unlimited: list[str] = []
+    lowering: list[str] = []
     steps: dict[str, frozenset[int]] = {}
     if fields:
         try:
@@ -152,6 +156,8 @@ def _state(
             for advances in changes(other, fields, shape(function), reader.names.function_at):
                 found[advances][name] = None
             steps[name] = steps_of(other, fields)
+            if name in (*found[True], *found[False]) and takes_away(other, fields):
+                lowering.append(name)
             if limits and name in found[True] and not _is_limited(other, fields):
                 unlimited.append(name)
     names = (reader.names.data(one.at.address) for one in fields if one.raw is not None)
@@ -171,6 +177,7 @@ def _state(
         replaces=tuple(found[False]),
         advances=tuple(name for name in found[True] if name not in found[False]),
         unlimited=tuple(unlimited),
+        lowering=tuple(lowering),
         zeros=zeros,
         wipes=_wiping(session, module, call) if zeros else (),
         stride=end.stride,
@@ -340,7 +347,8 @@ def changes(
         if not met or made_here(function, place, name_of):
             continue
         own = shape(function) if own is None else own
-        if place.base and not _alike(own[place.base], met, loop):
+        same = place.base.startswith("[0x") and any(place == one.at.where for one in met)
+        if place.base and not same and not _alike(own[place.base], met, loop):
             continue
         yield row.mnemonic in _COUNTS or _from_itself(function, row, place)
 
@@ -378,6 +386,20 @@ def steps_of(function: Function, fields: Iterable[FieldAt]) -> frozenset[int]:
         if place is not None and any(one.at.may_be(place, [], function) for one in fields):
             found |= stored_from(function, at).added
     return frozenset(found)
+
+
+def takes_away(function: Function, fields: Iterable[FieldAt]) -> bool:
+    """Whether a function takes from a field that is below zero, and keeps it within no limit."""
+    below = [one for one in fields if one.raw is not None and one.raw[-1] >> 7]
+    for at, row in function.code.items():
+        place = memory_place(row, function.registers(at)) if stores(row) else None
+        if place is None or not any(one.at.may_be(place, [], function) for one in below):
+            continue
+        made = stored_from(function, at)
+        taken = made.subtracts and any(read.place == place for read in made.reads)
+        if not made.limited and (lowers(row, function.registers(at)) or taken):
+            return True
+    return False
 
 
 def _limits(function: Function, end: LoopEnd) -> bool:
