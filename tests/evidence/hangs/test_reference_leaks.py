@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import handmade_facts as made
 import pytest
 from handmade_machine import TEXT
@@ -11,6 +14,7 @@ from handmade_waits import LOCK_A, lock, stack, symptom, waits
 from handmade_waits import call as frame
 
 from oopsight.evidence import Missing
+from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.hangs import reference_leaks
 from oopsight.evidence.hangs.reference_leaks import ReferenceLeaks, collect
 from oopsight.evidence.hangs.waiting import Wait
@@ -51,3 +55,23 @@ def test_the_module_that_waits_for_a_completion(monkeypatch: pytest.MonkeyPatch)
 def test_a_lock_is_no_matter_of_references(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(monkeypatch, "mutex") == ReferenceLeaks(())
     assert isinstance(collect(Machine().session, symptom(Kind.OOM), made.ABSENT, DRIVER), Missing)
+
+
+# lock inc [rip+count]; call find; test eax,eax; jne 2f; ret; 2: lock dec [rip+count]; ret
+SEND = "f0ff05f91f0000 e8f4ef0000 85c0 7501 c3 f0ff0de81f0000 c3"
+
+
+@pytest.mark.parametrize(
+    ("outside", "silent"),
+    [({"kfree"}, True), ({"kfree", "complete"}, False), ({"__x86_indirect_thunk_rax"}, False)],
+)
+def test_a_count_whose_last_nobody_waits_for(outside: set[str], *, silent: bool) -> None:
+    """``done()`` takes down what ``send()`` raises, and frees the request."""
+    code = Code(SEND, "f0ff0df90f0000 c3")  # the same, but for the first two
+    send, done = (
+        ModuleFunction(name, code.start(at), frozenset(calls), frozenset(), copies=False)
+        for at, (name, calls) in enumerate({"send": {"find"}, "done": outside}.items())
+    )
+    functions = SimpleNamespace(code=lambda start: Calls(code, (), {}).function(start))
+    found = reference_leaks._silent(cast("Any", functions), [send, done])
+    assert bool(found) is silent

@@ -11,16 +11,21 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.instructions import Instruction
 from oopsight.evidence.hangs.kept_references import Does, Kept, does, kept, lowers, raises
 from oopsight.evidence.hangs.waiting import Waits, hung
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import ModulePointer
+from oopsight.kernel.code_ahead import GIVES
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _KINDS = ("completion", "event")
 _MOST_MODULES = 4
+_ANY = "__x86_indirect"
+"""Calls through a pointer, which may lead to what signals."""
 _DEEPEST = 16
 """Functions looked into of which each calls the next."""
 
@@ -117,13 +122,50 @@ def _out(code: Function, target: int | None) -> bool:
 def _search(session: Session, module: Module) -> list[ReferenceLeak]:
     known = _Module(session, module)
     found: dict[str, ReferenceLeak] = {}
-    for one in inner_functions(session, module, SessionReader(session)):
+    functions = inner_functions(session, module, SessionReader(session))
+    silent = _silent(known, functions)
+    for one in functions:
         code = known.code(one.start)
         ways = kept(code, known.does) if code is not None else []
+        ways = [way for way in ways if _place_at(code, way.taken) not in silent]
         if ways:
             way = next((w for w in ways if w.error is not None), ways[0])
             found.setdefault(base_name(one.name), _leak(module, one.name, one.start, way))
     return sorted(found.values(), key=lambda leak: leak.error is None)
+
+
+def _silent(known: _Module, functions: list[ModuleFunction]) -> set[tuple[str, int]]:
+    """Counts that functions take down none of which signals anything, itself or by what it calls.
+
+    Of such a one the last is waited for by nobody.
+    """
+    names = {one.name: one for one in functions}
+    lowered: dict[tuple[str, int], bool] = {}
+    for one in functions:
+        code = known.code(one.start)
+        down = [row for row in code.instructions if lowers(row)] if code is not None else []
+        places = {place for row in down if (place := _place(row)) is not None}
+        called = [names[name] for name in one.calls if name in names]
+        outside = one.outside.union(*(other.outside for other in called))
+        signals = not outside or any(name in GIVES or name.startswith(_ANY) for name in outside)
+        for place in places:
+            lowered[place] = lowered.get(place, False) or signals
+    return {place for place, signals in lowered.items() if not signals}
+
+
+def _place_at(code: Function | None, address: int) -> tuple[str, int] | None:
+    rows = code.instructions if code is not None else ()
+    return next((_place(row) for row in rows if row.address == address), None)
+
+
+def _place(row: Instruction) -> tuple[str, int] | None:
+    """The count that an instruction changes: a variable's address, or how far in an object."""
+    memory = row.operands[0].memory if row.operands else None
+    if row.is_call or memory is None or memory.base is None or memory.segment is not None:
+        return None
+    if memory.base == "rip":
+        return "", row.end + memory.displacement
+    return "object", memory.displacement
 
 
 def _leak(module: Module, name: str, start: int, way: Kept) -> ReferenceLeak:
