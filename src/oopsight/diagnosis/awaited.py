@@ -10,6 +10,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
+from oopsight.evidence.hangs.left_queued import LeftQueued, LeftQueues
 from oopsight.evidence.hangs.lost_completions import LostCompletion, LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
@@ -35,6 +36,7 @@ class Enders(NamedTuple):
     shares: KeptShares | Missing
     lost: LostCompletions | Missing
     unsignalled: UnsignalledWaits | Missing
+    queues: LeftQueues | Missing
 
     def of(self, wait: Wait) -> Awaited:
         """Those of one wait."""
@@ -55,6 +57,7 @@ class Enders(NamedTuple):
             self.shares.of(task)[:_MOST_ENDERS] if isinstance(self.shares, KeptShares) else (),
             self.lost.of(task)[:_MOST_ENDERS] if isinstance(self.lost, LostCompletions) else (),
             signals.of(task) if isinstance(signals, UnsignalledWaits) else None,
+            self.queues.of(task)[:_MOST_ENDERS] if isinstance(self.queues, LeftQueues) else (),
             self.wakers,
         )
 
@@ -79,12 +82,15 @@ class Awaited(NamedTuple):
     """Functions that have completed for but one of several."""
     unsignalled: Unsignalled | None
     """Whose it is to signal it."""
+    queued: tuple[LeftQueued, ...]
+    """Functions that were handed what is to signal it, and may have left it to nobody."""
     wakers: Wakers | Missing
 
     @property
     def alone(self) -> bool:
-        """Whether but one function can have left off what is off."""
-        return self.off is not None and len(self.off.by) == 1 and self.off.by[0].back
+        """Whether but one function can have left off what is off, and what has been on."""
+        off = self.off
+        return off is not None and off.kind != "work" and len(off.by) == 1 and off.by[0].back
 
     @property
     def anothers(self) -> bool:
@@ -105,6 +111,7 @@ class Awaited(NamedTuple):
             *(skipped_step(one) for one in self.skips),
             *(_share_step(one) for one in self.shares),
             *(_lost_step(one) for one in self.lost),
+            *(_queued_step(one) for one in self.queued),
         ]
 
     @property
@@ -123,6 +130,7 @@ class Awaited(NamedTuple):
             *(skipping(one, None) for one in self.skips),
             *(_keeping_share(one) for one in self.shares),
             *(_losing(one) for one in self.lost),
+            *(_leaving_queued(one) for one in self.queued),
             *(drops if given and given.taken_off else ()),
             *(_lowering(count) if count else ()),
             *(_omitting(one) for one in self.silent),
@@ -251,6 +259,20 @@ def _lost_step(one: LostCompletion) -> Step:
 
 def _losing(one: LostCompletion) -> Culprit:
     why = "makes true what is waited for, and completes for but one"
+    return Culprit(one.module.name, one.function, None, None, why)
+
+
+def _queued_step(one: LeftQueued) -> Step:
+    return Step(
+        f"{one.function} [{one.module.name}], which who waits there calls, puts what it is handed "
+        f"where others find it at {one.puts_at}, and can return at {one.returns_at} without "
+        "setting going what works it off, as it does on another way",
+        (one.module,),
+    )
+
+
+def _leaving_queued(one: LeftQueued) -> Culprit:
+    why = f"can return at {one.returns_at} without setting going what it was handed"
     return Culprit(one.module.name, one.function, None, None, why)
 
 

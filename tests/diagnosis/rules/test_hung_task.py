@@ -15,6 +15,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
+from oopsight.evidence.hangs.left_queued import LeftQueued, LeftQueues
 from oopsight.evidence.hangs.lost_completions import LostCompletion, LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
@@ -41,8 +42,9 @@ def judged(
     shares: KeptShares | Missing = ABSENT,
     lost: LostCompletions | Missing = ABSENT,
     given: UnsignalledWaits | Missing = ABSENT,
+    queues: LeftQueues | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return hung_task(what, waiting, *facts, omitted, off, parts, shares, lost, given)
+    return hung_task(what, waiting, *facts, omitted, off, parts, shares, lost, given, queues)
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
@@ -284,6 +286,17 @@ def test_who_can_keep_a_share_of_what_is_waited_for_comes_first() -> None:
     assert [c.function for c in found.culprits] == ["drv_cross", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert "can return at drv_cross+0x86 without giving it back" in found.chain[1].claim
+
+
+def test_who_leaves_what_it_was_handed_to_nobody_comes_first() -> None:
+    module = ModulePointer("fabric", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="completion"), 9.0)
+    one = LeftQueued(waiting.task, module, "post", "post+0x42", "post+0x5c")
+    found = judged(HUNG, waits(waiting), *[ABSENT] * 4, queues=LeftQueues((one,)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["post", "wait_ready", "reset"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "can return at post+0x5c without setting going" in found.chain[1].claim
 
 
 def test_who_completes_for_but_one_comes_first() -> None:

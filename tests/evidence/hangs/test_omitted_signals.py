@@ -17,6 +17,7 @@ from oopsight.evidence.hangs.omitted_signals import (
     _Code,
     _seen,
     _Signal,
+    _threads,
     counted_down,
     with_helpers,
 )
@@ -117,3 +118,11 @@ def test_who_has_another_do_what_is_due_with_the_last_reference() -> None:
                                                         lambda _: False)}  # fmt: skip
     assert found["put"].sites[0] == start
     assert "audit" in found
+
+
+def test_what_a_thread_runs() -> None:
+    # lea rdi, [rip + 0x80]; kthread_create_on_node()
+    start = _Code(MODULE, "start", function("488d3d80000000", "call helper", "c3"))
+    names = {**NAMES, ADDRESSES["helper"]: "kthread_create_on_node"}
+    reader: Any = SimpleNamespace(names=SimpleNamespace(function_at=names.get))
+    assert list(_threads(reader, [start])) == [START + 0x87]

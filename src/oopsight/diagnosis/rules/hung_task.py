@@ -33,14 +33,16 @@ How it is decided
     in whose data it lies or that alone completes any: functions of that one come first, and who
     waits is not blamed where it is another's. Where the entry with what is waited for was taken off
     its list, those come first that take entries off a list and signal nothing, as others do that
-    take them off; of a helper of both, who calls it and does not signal.
+    take them off; of a helper of both, who calls it and does not signal. Before these come
+    functions, of another module as well, that whoever waits calls, which put what they are handed
+    where it is worked off later, and set that going on some ways only.
 
     Where something is switched off without which the task does not get on (NAPI that it disables
     and that is disabled, a tasklet that it ends and that is disabled, an interrupt of the driver
-    whose signal it waits for, a timer that starts itself again and wakes whoever waits and is not
-    pending, a disk's queue that is frozen, quiesced or stopped), functions of the module that has
-    it come first that can return with it off and switch it on again on another way; of one that
-    polls and has not said that it is complete, this one. All this is asked as well of the task
+    whose signal it waits for, a timer or work item that starts itself again and wakes whoever waits
+    and is not pending, a disk's queue that is frozen, quiesced or stopped), functions of the module
+    that has it come first that can return with it off and switch it on again on another way; of one
+    that polls and has not said that it is complete, this one. All this is asked as well of the task
     behind which the reported one waits.
 
 When it is wrong
@@ -77,6 +79,7 @@ from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShares
 from oopsight.evidence.hangs.left_off import SwitchedOffs
+from oopsight.evidence.hangs.left_queued import LeftQueues
 from oopsight.evidence.hangs.lost_completions import LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignals
@@ -103,6 +106,7 @@ def hung_task(
     shares: KeptShares | Missing,
     lost: LostCompletions | Missing,
     unsignalled: UnsignalledWaits | Missing,
+    queues: LeftQueues | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -115,7 +119,8 @@ def hung_task(
     if any(w.lock_unread for w in waits.victims):
         return Undecided("a task waits for a lock that is not in the dump")
     enders = Enders(
-        wakers, counted, missed, references, omitted, switches, parts, shares, lost, unsignalled
+        *(wakers, counted, missed, references, omitted, switches, parts, shares, lost),
+        *(unsignalled, queues),
     )
     chain, closed = waits.chain(wait)
     if len(chain) > 1 and not closed and chain[-1].call is not None:

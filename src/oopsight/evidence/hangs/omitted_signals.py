@@ -27,7 +27,7 @@ from oopsight.evidence.hangs.missed_wake import awaited, changes_of, decisive
 from oopsight.evidence.hangs.signallers import KINDS, signallers
 from oopsight.evidence.hangs.stacks import COLD, StackReader
 from oopsight.evidence.hangs.waiting import Wait, Waits, hung
-from oopsight.evidence.modules.known_calls import HANDS_ON, STARTS
+from oopsight.evidence.modules.known_calls import CREATES_THREADS, HANDS_ON, STARTS
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import start_and_end
 from oopsight.evidence.modules.modules import Module, Modules
@@ -263,16 +263,31 @@ def _omitted(
         return COLD in reader.names.code(target)[0]
 
     exact = any(one.exact for one in signals)
+    threads = set(_threads(reader, code))
     told: set[int] = set()
     for one in with_helpers(code, [one for one in signals if one.exact >= exact], aside):
         away = _handing_on(reader, one.code.function)
         left_out = omission(one.code.function, [*one.sites, *away], aside)
         seen = _seen(session, left_out, one) if left_out is not None else None
+        # Who comes to nothing may be called again; a thread's function is not.
+        if left_out is not None and not left_out.acts and one.code.function.start in threads:
+            seen = ()
         if left_out is None or seen is None or one.code.function.start in told:
             continue
         told.add(one.code.function.start)
         at = f"{one.code.name}+{left_out.returns - one.code.function.start:#x}"
         yield OmittedSignal(wait.task, one.code.module.pointer, one.code.name, at, seen)
+
+
+def _threads(reader: StackReader, code: list[_Code]) -> Iterator[int]:
+    """Where what the threads run begins that functions start."""
+    for here in code:
+        for at, row in here.function.code.items():
+            target = direct_target(row) if row.mnemonic == "call" else None
+            if target is not None and reader.names.function_at(target) in CREATES_THREADS:
+                runs = here.function.registers(at).get("rdi")
+                if runs is not None and not runs.base:
+                    yield runs.offset
 
 
 def _handing_on(reader: StackReader, function: Function) -> Iterator[int]:

@@ -128,6 +128,7 @@ HANDS_ON = STARTS | {
     *("__kfifo_in", "__kfifo_in_r", "ptr_ring_produce"),
 }
 """Functions that leave the rest to something else: these, and those that put it on a list."""
+CREATES_THREADS = ("kthread_create_on_node", "kthread_create_on_cpu", "kthread_run_on_cpu")
 FILLS = ("memset", "__memset")
 # What the kernel hands back to callbacks, by the argument that a driver tells it in.
 HANDS_DATA = {

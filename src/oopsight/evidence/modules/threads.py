@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules.inlined import inlined_callers
+from oopsight.evidence.modules.known_calls import CREATES_THREADS
 from oopsight.evidence.modules.module_code import ModuleFunction, instructions
 from oopsight.evidence.modules.module_roles import thread_starters
 from oopsight.plumbing import base_name
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from oopsight.kernel.disassembler import Row
     from oopsight.session import Session
 
-_CREATES = ("kthread_create_on_node", "kthread_create_on_cpu", "kthread_run_on_cpu")
 _ASKS = ("kthread_should_stop", "kthread_should_stop_or_park", "kthread_freezable_should_stop")
 _STOPS = ("kthread_stop", "kthread_stop_put")
 _KEEP_FLAGS = ("mov", "movzx", "lea", "pop")
@@ -50,8 +50,10 @@ def threads_of(
     """Read it from the code; of a function that was inlined, both names."""
     starting = [n for n in thread_starters(code) if n in uses and not uses[n].counts]
     outer = [one for one in code if base_name(one.name) in starting]
-    inner = [name for _, name in inlined_callers(session, outer, _CREATES)] if outer else []
-    calls = [call for name in starting for call in uses[name].handed if call.name in _CREATES]
+    inner = [name for _, name in inlined_callers(session, outer, CREATES_THREADS)] if outer else []
+    calls = [
+        call for name in starting for call in uses[name].handed if call.name in CREATES_THREADS
+    ]
     run = {call.arguments[0].number for call in calls if call.arguments[0].kind == "number"}
     return Threads(
         starters=tuple(dict.fromkeys((*inner, *starting))),
