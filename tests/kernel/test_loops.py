@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handmade_code import START, function
 
-from oopsight.kernel.loops import Link, follows_pointers, link_of, loop_at
+from oopsight.kernel.loops import Link, follows_pointers, link_of, loop_at, outer_link
 
 # while (helper(lock)) with the return from helper() at 0xb
 CALLS = ("4989fc", "4c89e7", "call helper", "85c0 75f4 c3")
@@ -44,3 +44,11 @@ def test_the_link_that_a_loop_follows() -> None:
     # 1: mov rax, [rbx + 0x18]; lea rbx, [rax - 0x10]; cmp rbx, rdi; jne 1b; ret
     entries = function("488b4318 488d58f0 4839fb 75f3 c3")
     assert link_of(loop_at(entries, START)) == Link("rbx", 0x10, 8)
+
+
+def test_the_link_of_a_loop_around_a_smaller_one() -> None:
+    # 1: mov ecx, 9; 2: sub ecx, 1; jne 2b; mov rbx, [rbx]; cmp rbx, rdi; jne 1b; ret
+    nested = function("b909000000 83e901 75fb 488b1b 4839fb 75ee c3")
+    assert link_of(loop_at(nested, START + 5)) is None
+    assert outer_link(nested, START + 5) == Link("rbx", 0, 0)
+    assert outer_link(function(*TABLE), START) is None

@@ -15,6 +15,7 @@ from oopsight.kernel.machine_code import (
     parsed,
     pointer_read_through,
 )
+from oopsight.kernel.omissions import comes_to
 
 _KEEPS = ("mov", "lea", "add", "sub")
 """What leaves in a register a pointer to the same object as before, or to a part of it."""
@@ -99,4 +100,17 @@ def link_of(loop: Iterable[Instruction]) -> Link | None:
         if inner is not None and inner.base == register:
             node = -value.offset & MASK
             return Link(register, node, (inner.offset - node) & MASK)
+    return None
+
+
+def outer_link(function: Function, address: int) -> Link | None:
+    """The link that a loop around a smaller one follows, in which the code at an address is."""
+    for at, row in function.code.items():
+        if pointer_read_through(row) is None:
+            continue
+        loop = loop_at(function, at)
+        around = comes_to(function, at, address, ()) and comes_to(function, address, at, ())
+        link = link_of(loop) if around and follows_pointers(loop) else None
+        if link is not None:
+            return link
     return None

@@ -26,7 +26,7 @@ from oopsight.evidence.modules.splicing import splicing
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.link_code import linked, links_with_itself, unlinks_argument
-from oopsight.kernel.loops import Link, link_of, loop_at
+from oopsight.kernel.loops import Link, link_of, loop_at, outer_link
 from oopsight.kernel.machine_code import MASK, direct_target
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
@@ -90,7 +90,7 @@ def collect(
 
 def _walker(cpu: Cpu) -> Call | None:
     call = cpu.stack.looping
-    return call if call is not None and call.module and call.follows_pointers else None
+    return call if call is not None and call.module and call.in_loop else None
 
 
 def _ring(
@@ -98,12 +98,19 @@ def _ring(
 ) -> Ring | None:
     module = next((one for one in modules.loaded if one.name == call.module), None)
     function = reader.function(call.pc - call.offset)
-    link = link_of(loop_at(function, call.pc)) if function is not None else None
-    if module is None or link is None:
+    if module is None or function is None:
+        return None
+    link = link_of(loop_at(function, call.pc)) if call.follows_pointers else None
+    outer = outer_link(function, call.pc) if not call.follows_pointers else None
+    link = link or outer
+    if link is None:
         return None
     at = _held(session, reader, cpu, call, link.register)
     went = turn(reader.word, at, link) if at is not None else None
     if went is not None and not went.entries:
+        return None
+    # A list in order has its head as well: only an entry that leads to itself is surely none.
+    if outer is not None and (went is None or went.entries > 1):
         return None
     try:
         code = module_functions(session, reader, module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
+import drgn
 import pytest
 from handmade_memory import BASE, Kernel
 from handmade_waits import call
@@ -24,7 +25,10 @@ def kernel() -> Kernel:
     made = Kernel()
     word = made.word
     made.struct(
-        "task_struct", pid=word, comm=made.prog.array_type(made.prog.int_type("char", 1, True), 16)
+        "task_struct",
+        flags=word,
+        pid=word,
+        comm=made.prog.array_type(made.prog.int_type("char", 1, True), 16),
     )
     made.linked("kthread_worker", task="task_struct *")
     made.struct("swait_queue_head", task_list=made.type("list_head"))
@@ -32,8 +36,8 @@ def kernel() -> Kernel:
     made.struct("swait_queue", task=word, task_list=made.type("list_head"))
     made.linked("kthread_work", func="long", worker="kthread_worker *")
     made.linked("kthread_flush_work", work="kthread_work", done="completion")
-    made.put(THREAD, 77)
-    made.text(THREAD + 8, b"kiln")
+    made.put(THREAD, 0x200000, 77)
+    made.text(THREAD + 16, b"kiln")
     made.put(WORKER, THREAD)
     made.put(FLUSH + 8, WORKER)
     node, head = BASE + 0x3108, DONE + 8
@@ -70,3 +74,19 @@ def test_one_whose_worker_is_not_in_the_dump() -> None:
     found = waited_for(made, "wait_for_completion", "kthread_flush_work")
     assert found is not None
     assert (found.kind, found.holders) == ("completion", ())
+
+
+@pytest.mark.parametrize(("member", "does"), [(0, "kiln to end"), (1, "kiln to park")])
+def test_a_thread_that_is_to_end_or_to_park(
+    monkeypatch: pytest.MonkeyPatch, member: int, does: str
+) -> None:
+    made = kernel()
+    size = drgn.sizeof(made.type("completion"))
+    made.linked("kthread", exited="completion", parked="completion")
+    thread = drgn.Object(made.prog, "struct kthread *", DONE - size * member)
+    task = drgn.Object(made.prog, "struct task_struct *", THREAD)
+    monkeypatch.setattr("drgn.helpers.linux.pid.for_each_task", lambda _: [task])
+    monkeypatch.setattr("drgn.helpers.linux.kthread.to_kthread", lambda _: thread)
+    found = waited_for(made, "wait_for_completion", "kthread_park")
+    assert found is not None
+    assert (found.kind, found.name) == ("thread", does)

@@ -31,6 +31,9 @@ FUNCTIONS = (
     "rcu_barrier",
     "kthread_stop",
 )
+# For what of a thread's they wait, by the member of ``struct kthread``.
+_THREADS = ("kthread_stop", "kthread_park")
+_THREADS_DO = {"exited": "to end", "parked": "to park"}
 _PWQ_FLAGS = 0xFF  # include/linux/workqueue.h: WORK_STRUCT_FLAG_MASK, at most eight bits
 _IS_PWQ = 0x4
 _UNBOUND = 0x2  # WQ_UNBOUND
@@ -81,7 +84,7 @@ def _meaning(scan: Scan, completion: int, done: Memory) -> Lock:
     file = users.of_completion(scan, completion)
     if file is not None:
         return file
-    if inside("kthread_stop"):
+    if inside(*_THREADS):
         thread = _thread(scan, completion)
         if thread is not None:
             return thread
@@ -254,7 +257,7 @@ def busy_workers(prog: Any) -> list[Any]:
 
 
 def _thread(scan: Scan, completion: int) -> Lock | None:
-    """The kernel thread for whose end ``kthread_stop()`` waits."""
+    """The kernel thread for whose end, or parking, one waits."""
     from drgn import FaultError
     from drgn.helpers.linux.kthread import to_kthread
     from drgn.helpers.linux.pid import for_each_task
@@ -267,13 +270,15 @@ def _thread(scan: Scan, completion: int) -> Lock | None:
                 if not task.flags.value_() & 0x200000:  # PF_KTHREAD
                     continue
                 thread = to_kthread(task)
-                if thread and thread.exited.address_of_().value_() == completion:
+                for member, does in _THREADS_DO.items() if thread else ():
+                    if thread.member_(member).address_of_().value_() != completion:
+                        continue
                     found = Holder(task_pointer(task), alive=True, known_by="worker")
-                    link = scan.memory("struct kthread", thread.value_(), "exited")
+                    link = scan.memory("struct kthread", thread.value_(), member)
                     return Lock(
                         "thread",
                         Address(completion),
-                        f"{found.task.comm} to end",
+                        f"{found.task.comm} {does}",
                         holders=(found,),
                         because=(link,) if link else (),
                     )
