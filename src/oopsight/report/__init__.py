@@ -83,8 +83,11 @@ def _collect_beside(evidence: Evidence) -> None:
         evidence.collect_beside(DanglingPointers)
 
 
-def build(evidence: Evidence) -> Report:
-    """Make the report of some evidence."""
+def build(evidence: Evidence, release: str | None = None) -> Report:
+    """Make the report of some evidence.
+
+    :param release: the kernel's, where the evidence itself does not tell it
+    """
     for kind in SHOWN:
         evidence.get(kind)
     integrity = evidence.get(Integrity)
@@ -97,12 +100,14 @@ def build(evidence: Evidence) -> Report:
         outcomes[cause] = best
     summed_up, chain = _verdict(evidence, cause, best), to_plain(best.chain)
     system = _fact(evidence, System)
+    if system is not None:
+        release = system.release
     return {
         "schema": SCHEMA,
         "dump": _dump(evidence),
         "verdict": summed_up,
         "chain": chain,
-        "mail": mail(summed_up, chain, system.release if system else None),
+        "mail": mail(summed_up, chain, release),
         "timeline": _timeline(evidence),
         "findings": [
             {"rule": name, **to_plain(outcome), "kind": _kind(evidence, outcome).value}

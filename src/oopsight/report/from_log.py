@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oopsight.evidence import Evidence, to_plain
 from oopsight.evidence.console import evidence_of
+from oopsight.evidence.crash.symptom import decisive
 from oopsight.kernel.printk_ring import read_log
 from oopsight.oops import decoded, parse
 from oopsight.report import Report, build
@@ -28,15 +29,15 @@ def log_text(missing: NoSymbolsError) -> str:
 
 
 def analyze_log(missing: NoSymbolsError) -> Report:
-    """Judge the first crash report in the log.
+    """Judge the crash report in the log that brought the machine down.
 
     :raises DumpError: if the dump cannot be opened
     :raises SymbolError: if the log cannot be read without symbols
     """
     reports = parse(log_text(missing))
-    evidence = evidence_of(decoded(reports[0])) if reports else Evidence(None)
-    report = build(evidence)
+    evidence = evidence_of(decoded(decisive(reports))) if reports else Evidence(None)
     info = missing.info
+    report = build(evidence, info.release)
     report["dump"] = {
         "format": info.format,
         "release": info.release,

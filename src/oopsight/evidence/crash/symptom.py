@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace, Role
@@ -84,28 +86,31 @@ _LONG_BEFORE = 60.0
 """Seconds."""
 
 
-def _decisive(log: Log) -> CrashReport:
+def decisive(crashes: Sequence[CrashReport]) -> CrashReport:
     """The report that brought the machine down: the first, for what follows comes of it.
 
     A stall that the machine got over is passed over: the last report is of something else, long
     after. So is a complaint that the machine did not panic for: what it then died of tells more.
+
+    :param crashes: of one machine's log, from boot to its end; one at least
     """
-    first, last = log.crashes[0], log.crashes[-1]
-    serious = next((report for report in log.crashes if report.kind not in _HARMLESS), first)
+    first, last = crashes[0], crashes[-1]
+    serious = next((report for report in crashes if report.kind not in _HARMLESS), first)
     if first.kind in _HARMLESS and serious.kind in _PASSING and last.kind in _PASSING:
         return serious
     # Nor does the kernel stop for work that comes back with a lock, but for who then waits for it.
     if first.kind is Kind.LOCK_MISUSE and last.kind in _PASSING:
-        return next(report for report in log.crashes if report.kind in _PASSING)
+        return next(report for report in crashes if report.kind in _PASSING)
     # Who sleeps where he must not may well have brought about what follows.
     if first.kind in (Kind.WARNING, Kind.UBSAN) and serious.kind not in _PASSING:
         return serious
     passed = first.kind in _PASSING and last.kind not in _PASSING
-    return last if passed and _seconds(log, last) - _seconds(log, first) > _LONG_BEFORE else first
+    return last if passed and _seconds(last) - _seconds(first) > _LONG_BEFORE else first
 
 
-def _seconds(log: Log, report: CrashReport) -> float:
-    return log.lines[min(report.first_line, len(log.lines) - 1)].seconds
+def _seconds(report: CrashReport) -> float:
+    """When it began, in seconds since boot."""
+    return report.text[0][0] or 0.0 if report.text else 0.0
 
 
 def collect(
@@ -113,7 +118,7 @@ def collect(
 ) -> Symptom | Missing:
     """Take the log's word where there is one; a dump whose log is lost still has its stack."""
     if isinstance(log, Log) and log.crashes:
-        report = _decisive(log)
+        report = decisive(log.crashes)
         at = report.first_line
         headline = log.lines[at] if at < len(log.lines) else None
         return Symptom(report.kind, report.title, "log", headline, report)
