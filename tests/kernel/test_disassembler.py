@@ -80,3 +80,12 @@ def test_what_is_no_instruction_ends_the_list() -> None:
     assert d.disassemble(b"\x06", 0) == []
     assert [row.mnemonic for row in d.disassemble(bytes.fromhex("90c306"), 0)] == ["nop", "ret"]
     assert d.register_name(0) is None
+
+
+def test_a_lock_prefix_that_a_machine_with_one_processor_lacks_is_put_back() -> None:
+    patched = d.disassemble(bytes.fromhex("3e0fc14724"), 0)
+    assert [row[2:4] for row in patched] == [("lock xadd", "dword ptr [rdi + 0x24], eax")]
+    assert [row[2:4] for row in d.disassemble(bytes.fromhex("f00fc14724"), 0)] == [
+        row[2:4] for row in patched
+    ]
+    assert [row.mnemonic for row in d.disassemble(bytes.fromhex("3effe0"), 0)] == ["notrack jmp"]

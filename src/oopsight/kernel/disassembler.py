@@ -31,6 +31,11 @@ OPERAND = struct.Struct("<I4x24sBB14x")
 MEMORY_OPERAND = struct.Struct("<IIIiq")
 """``x86_op_mem``: segment, base, index, scale, displacement."""
 _MOST_OPERANDS = 8
+_DS = 0x3E
+_LOCKABLE = (
+    *("add", "adc", "and", "btc", "btr", "bts", "cmpxchg", "cmpxchg8b", "cmpxchg16b", "dec"),
+    *("inc", "neg", "not", "or", "sbb", "sub", "xadd", "xchg", "xor"),
+)
 _NUMBERS = tuple(struct.Struct(f"<{count}H") for count in range(21))
 _DETAIL_SIZE = OPERANDS_AT + _MOST_OPERANDS * OPERAND.size
 _OPERANDS = tuple(range(OPERANDS_AT, _DETAIL_SIZE, OPERAND.size))
@@ -112,6 +117,18 @@ def _text(padded: bytes) -> str:
 _mnemonic = functools.lru_cache(maxsize=1 << 10)(_text)
 
 
+def _names(code: bytes, mnemonic: bytes, operands: bytes) -> tuple[str, str]:
+    """Mnemonic and operands, with a lock prefix that the kernel has patched away put back.
+
+    On a machine with one processor it makes each a DS prefix, which does nothing:
+    arch/x86/kernel/alternative.c, alternatives_smp_unlock().
+    """
+    name, text = _mnemonic(mnemonic), _text(operands)
+    if code[0] == _DS and "ds:[" in text and name in _LOCKABLE:
+        return f"lock {name}", text.replace("ds:[", "[")
+    return name, text
+
+
 def disassemble(code: bytes, address: int, most: int = 0, *, detail: bool = False) -> list[Row]:
     """Instructions from the first byte on, up to one that cannot be decoded.
 
@@ -134,8 +151,7 @@ def disassemble(code: bytes, address: int, most: int = 0, *, detail: bool = Fals
             Row(
                 at,
                 raw[:size],
-                _mnemonic(mnemonic),
-                _text(operands),
+                *_names(raw, mnemonic, operands),
                 ctypes.string_at(place, _DETAIL_SIZE) if detail else b"",
             )
             for _, at, size, raw, mnemonic, operands, place in INSTRUCTION.iter_unpack(table)
