@@ -292,6 +292,14 @@ def test_who_freed_it_with_the_last_reference_may_have_been_right() -> None:
     assert uncounted(doers, ONE, []) == uncounted(ABSENT, ONE, BOTH) == (False, [])
 
 
+def test_who_frees_what_others_count_comes_first() -> None:
+    doers = replace(DOERS, uncounts=("rec_close", "rec_drop"), past_count=("rec_drop",))
+    ordered, singled = freers_by_code(CAN, doers, ONE, ABSENT, ABSENT)
+    assert (ordered[0].function, singled) == ("rec_drop", True)
+    assert "outright" in ordered[0].why
+    assert uncounted(doers, ONE, ordered) == (False, [])
+
+
 def test_who_has_printed_something_ran() -> None:
     line = LogPointer(3.5, "recorder: reset of channel 2")
     prints = Prints("recorder", (Printed("rec_reset", line),))

@@ -20,6 +20,7 @@ _LEAVES = "frees what the field holds, and leaves the pointer there"
 _AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
 _PUTS_AT_TIMES = "gives back what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
+_PAST_COUNT = "frees such objects outright, which others give back by their count of references"
 TASKS = "task_struct"
 """The slab cache of the kernel's tasks."""
 OMITS = "makes such objects, and does not set the field that others who make them set"
@@ -37,16 +38,22 @@ def freers_by_code(
 ) -> tuple[list[Culprit], bool]:
     """Those that can have freed an object, most suspect first, and whether one stands out.
 
-    First who frees what the field held and leaves the pointer there, then who does so on some ways,
-    then others that free what it held; who allocates as well comes after these: it frees what has
-    not come to be used. Last come who frees objects of other sizes, who clears the field that still
-    has the pointer, who frees only the object with that field, who stops what then used the object,
-    and who would have left other bytes in this one. Of two alike goes first whose bytes are there,
-    then who is known to have freed something.
+    First who frees outright what others count the users of, then who frees what the field held and
+    leaves the pointer there, then who does so on some ways, then others that free what it held; who
+    allocates as well comes after these: it frees what has not come to be used. Last come who frees
+    objects of other sizes, who clears the field that still has the pointer, who frees only the
+    object with that field, who stops what then used the object, and who would have left other bytes
+    in this one. Of two alike goes first whose bytes are there, then who is known to have freed
+    something.
     """
     if isinstance(doers, Missing):
         return freers, False
     told: _Told = {(doers.module, one.function): one for one in doers.left}
+    past = {(doers.module, name) for name in doers.past_count}
+    freers = [
+        replace(one, why=_PAST_COUNT) if (one.module, one.function) in past else one
+        for one in freers
+    ]
     freers = [_with_what_is_left(freer, told) for freer in freers]
     field = doers.holding(one.address, one.end)
     ranked = _ranked(doers, field)
@@ -54,16 +61,7 @@ def freers_by_code(
     for rank, names in enumerate(ranked):
         for name in names:
             ranks.setdefault((doers.module, name), rank)
-    known = {(freer.module, freer.function) for freer in freers}
-    left = [
-        Culprit(doers.module, name, None, None, why)
-        for names, why in (
-            (field.leaves if field is not None else (), _LEAVES),
-            (field.at_times if field is not None else (), _AT_TIMES),
-        )
-        for name in names
-        if (doers.module, name) not in known
-    ]
+    left = _more_by_code(doers, field, {(freer.module, freer.function) for freer in freers})
     last = 2 * len(ranked)
     others = {
         (doers.module, known.function)
@@ -73,7 +71,7 @@ def freers_by_code(
 
     outer = doers.field(field.way + 1) if field is not None else None
 
-    def place(freer: Culprit) -> tuple[bool, bool, bool, bool, int, bool, int]:
+    def place(freer: Culprit) -> tuple[bool, bool, bool, bool, bool, int, bool, int]:
         who = (freer.module, freer.function)
         one = told.get(who)
         rank = ranks.get(who)
@@ -92,12 +90,29 @@ def freers_by_code(
         clears = field is not None and freer.function in field.clear_by
         # The object with the field is in use still.
         holder = outer is not None and who in {(doers.module, n) for n in outer.frees_only}
-        return lacks, stops, holder, clears, code, one is None or not one.holds, ran
+        counts = who in others or who not in past
+        return lacks, stops, holder, clears, counts, code, one is None or not one.holds, ran
 
     ordered = sorted((*freers, *left), key=place)
     places = [place(freer) for freer in ordered]
     alone = len(places) == 1 or places[:1] < places[1:2]
-    return ordered, bool(places) and places[0] < (*(False,) * 4, last, True, 2) and alone
+    return ordered, bool(places) and places[0] < (*(False,) * 4, True, last, True, 2) and alone
+
+
+def _more_by_code(
+    doers: Doers, field: FieldDoers | None, known: set[tuple[str | None, str | None]]
+) -> list[Culprit]:
+    """Others that can have freed it, which do so by a helper of theirs."""
+    return [
+        Culprit(doers.module, name, None, None, why)
+        for names, why in (
+            (field.leaves if field is not None else (), _LEAVES),
+            (field.at_times if field is not None else (), _AT_TIMES),
+            (doers.past_count, _PAST_COUNT),
+        )
+        for name in names
+        if (doers.module, name) not in known
+    ]
 
 
 def _with_what_is_left(freer: Culprit, told: _Told) -> Culprit:
@@ -188,7 +203,8 @@ def uncounted(
         return True, tasks
     if not freers or freers[0].module != doers.module:
         return False, []
-    if freers[0].function not in doers.uncounts:
+    by_count = freers[0].function in doers.uncounts
+    if not by_count or freers[0].function in doers.past_count:
         return False, []
     field = doers.holding(one.address, one.end)
     why = "stores a pointer to such an object where it was read, and takes no reference"

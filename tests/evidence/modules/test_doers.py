@@ -207,6 +207,13 @@ def test_who_clears_a_field_and_who_puts_another_pointer_there() -> None:
     code += [function("rec_resize", "rec_drop", "rec_fill"), function("rec_exit", "rec_drop")]
     found = of_field(uses, *code)
     assert (found.clears, found.replaces) == (("rec_drop",), ("rec_resize",))
+    # In what it frees then, as the links of an entry: that has not the field.
+    gone = Value("loaded", 0x40)
+    links = {"pointers": ((0x20, Value("number", 0)),), "written": ((0x20, gone),)}
+    frees = use(stored(0x20, "zero"), freed=((8, gone),), **links)
+    assert of_field({**uses, "rec_drop": frees}, *code).clears == ()
+    elsewhere = replace(frees, written=((0x20, Value("argument", 1)),))
+    assert of_field({**uses, "rec_drop": elsewhere}, *code).clears == ("rec_drop",)
     assert found.untested == ("rec_get",)
     assert [(one.function, one.called) for one in found.late] == [("rec_probe", "misc_register")]
 

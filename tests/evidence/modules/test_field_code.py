@@ -362,7 +362,9 @@ def test_references_that_are_given_back() -> None:
     assert [(value.kind, value.number) for _, value in put] == [("loaded", 0x40)]
     inline = use("mov eax, 0xffffffff", "lock xadd dword ptr [rdi + 0x10], eax").put
     assert [value.kind for _, value in inline] == ["argument"]
-    assert not use("mov eax, 1", "lock xadd dword ptr [rdi + 0x10], eax").put
+    taken = use("mov eax, 1", "lock xadd dword ptr [rdi + 0x10], eax")
+    assert (taken.put, [value.kind for value in taken.taken]) == ((), ["argument"])
+    assert use("lock inc dword ptr [rdi + 0x10]").taken == taken.taken
 
 
 def test_what_goes_into_and_out_of_others_hands() -> None:

@@ -100,6 +100,7 @@ class Handed(NamedTuple):
     """With what the compiler has added, of the module's own functions."""
     own: bool
     arguments: tuple[Value, ...]
+    result: Value | None = None
 
 
 class Reading:
@@ -170,6 +171,8 @@ class Reading:
         self.handed: list[Handed] = []
         self.put: list[tuple[int, Value]] = []
         """Where in the code a reference is given back, and to what."""
+        self.taken: list[Value] = []
+        """To what a reference is taken, by an atomic instruction."""
         for register in ARGUMENTS:
             self.registers[register] = self._new("argument")
 
@@ -241,12 +244,10 @@ class Reading:
             self.of_users.add(users.number)
         if PUTS.fullmatch(known):
             self.put.append((at, within(self._value("rdi"))[0]))
-        if called is not None:
-            own = called in self._own
-            if own and called in self._announcing:
-                self._announced.setdefault(within(self._value("rdi"))[0], base_name(called))
-            values = tuple(self._value(register) for register in ARGUMENTS)
-            self.handed.append(Handed(at, called if own else name, own, values))
+        own = called is not None and called in self._own
+        if called is not None and own and called in self._announcing:
+            self._announced.setdefault(within(self._value("rdi"))[0], base_name(called))
+        arguments = tuple(self._value(register) for register in ARGUMENTS)
         length = self._value("rsi") if name == "kmemdup" else None
         if length is not None and length.kind == "number":
             self.copies.append(length.number)
@@ -260,6 +261,8 @@ class Reading:
         if size is not None and size.kind == "number":
             result = result._replace(size=size.number)
         self.registers["rax"] = result
+        if called is not None:
+            self.handed.append(Handed(at, called if own else name, own, arguments, result))
 
     def _freed(self, called: str, register: str) -> Value:
         """What a call frees; what is told by a member for later is what that is in."""
@@ -295,8 +298,12 @@ class Reading:
             self.uncounts = self.uncounts or back
             self._changes(mnemonic, first, second, end)
             counter = self._place(first, end)
-            if back and counter is not None and counter[1] is not None:
-                self.put.append((end, within(counter[1])[0]))
+            if counter is not None and counter[1] is not None:
+                root = within(counter[1])[0]
+                if back:
+                    self.put.append((end, root))
+                elif mnemonic[5:] in _COUNTS:
+                    self.taken.append(root)
             return
         if mnemonic == "cmp" and _NUMBER.fullmatch(second):
             if -int(second, 0) & MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):

@@ -49,6 +49,7 @@ from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.never_stored import handing_none, never_stored
 from oopsight.evidence.modules.omitting import omitting
 from oopsight.evidence.modules.ownership import Ownership
+from oopsight.evidence.modules.past_count import past_count
 from oopsight.evidence.modules.siblings import siblings
 from oopsight.evidence.modules.sizes import FunctionSizes, freed_sizes
 from oopsight.evidence.modules.skipping import filling, keeping_silent, skipping
@@ -117,6 +118,8 @@ class Doers:
     """Take references, and give them back themselves or by what they call."""
     uncounts: tuple[str, ...] = ()
     """Give references back: what they free, they free with the last one."""
+    past_count: tuple[str, ...] = ()
+    """Free without regard to the references what others of the module count."""
     skips: tuple[str, ...] = ()
     """Return with success on some way and have not set the field that held NULL, although they had
     what they put there on others."""
@@ -221,6 +224,7 @@ def collect(
             for name in reaching({name for name, use in uses.items() if use.uncounts}, inner)
             if name in uses and uses[name].counts
         ),
+        past_count=past_count(uses),
         uncounts=tuple(name for name, use in uses.items() if use.uncounts),
         unlinks=tuple(name for name, use in uses.items() if use.unlinks),
         skips=skipping(session, modules, module, flow.first, uses, known),

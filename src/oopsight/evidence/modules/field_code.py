@@ -165,6 +165,8 @@ class FieldUse:
     """Where in the code it frees what."""
     put: tuple[tuple[int, Value], ...] = ()
     """Where it gives a reference back, and to what."""
+    taken: tuple[Value, ...] = ()
+    """To what it takes a reference itself."""
     left_at_times: frozenset[tuple[int, Value]] = frozenset()
     """Of these, and of what it hands to functions of its module, what it leaves in the field that
     it was read from, on some ways only: on others it stores there."""
@@ -224,6 +226,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         handed=one.handed,
         freed=one.freed,
         put=one.put,
+        taken=one.taken,
         left_at_times=one.left_at_times,
         taken_off=one.taken_off,
         put_in=one.put_in,
@@ -383,6 +386,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         handed=tuple(reading.handed),
         freed=tuple(reading.freed),
         put=tuple(reading.put),
+        taken=tuple(reading.taken),
         left_at_times=frozenset(_left(reading, ways)),
         taken_off=tuple(_taken_off(reading)),
         written=tuple((key, base) for _, key, _, base in reading.stored),

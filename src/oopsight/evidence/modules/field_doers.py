@@ -12,7 +12,7 @@ from typing import TypeVar
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.code_values import within
+from oopsight.evidence.modules.code_values import Value, within
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout
 from oopsight.evidence.modules.handing import got, leaving_at_times, putting
@@ -237,6 +237,7 @@ class _Field:
             if one.what == "zero"
             and not is_new(one.into, makers)
             and not any(freed.whole for freed in self._frees[name])
+            and not _in_freed(self._uses[name], one.key)
         }
 
     def cleared_at(self, name: str) -> tuple[int, ...]:
@@ -254,6 +255,17 @@ class _Field:
             for name, use in self._uses.items()
             if name not in writers and self._keys.compared(use)
         )
+
+
+def _in_freed(use: FieldUse, key: int) -> bool:
+    """Whether what a function sets to zero under that key is all in what it frees."""
+    gone = {within(value)[0] for _, value in use.freed}
+    into = [
+        base
+        for (at, value), (_, base) in zip(use.pointers, use.written, strict=True)
+        if at == key and value == Value("number", 0)
+    ]
+    return bool(into) and all(base is not None and within(base)[0] in gone for base in into)
 
 
 def _once(found: Iterable[_One]) -> tuple[_One, ...]:
