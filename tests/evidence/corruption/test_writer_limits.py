@@ -205,3 +205,25 @@ def test_what_a_process_tells_is_held_to_numbers_in_memory(
     limit = found.of("put")
     assert limit is not None
     assert limit.by_memory is compared
+
+
+def test_an_end_that_is_counted_from_the_beginning_is_a_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 1: mov rcx,[rcx]; cmp [rcx+8],esi; jne 1b; lea rax,[rcx+0x18]; lea rdx,[rcx+0x138];
+    # 2: mov [rax],rbx; add rax,8; cmp rax,rdx; jne 2b; ret
+    fill = "488b0f 488b09 397108 75f8 488d4118 488d9138010000 488918 4883c008 4839d0 75f4 c3"
+    # mov edi,0x38; call __kmalloc
+    makes = "bf38000000 e8f6efffff"
+    found = collected(monkeypatch, fill, "c3", makes, bend="f", __kmalloc="f", add="__kmalloc")
+    assert isinstance(found, WriterLimits)
+    limit = found.of("bend")
+    assert limit is not None
+    assert (limit.by_memory, limit.constant) == (False, True)
+    # It asks for a number that stands in its code, and computes none.
+    assert "add" not in found.makers
+    # mov edi,[rsi]; call __kmalloc
+    computes = "8b3e 909090 e8f6efffff"
+    found = collected(monkeypatch, fill, "c3", computes, bend="f", __kmalloc="f", add="__kmalloc")
+    assert isinstance(found, WriterLimits)
+    assert "add" in found.makers

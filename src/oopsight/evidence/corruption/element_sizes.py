@@ -1,9 +1,11 @@
 """Functions that reckon with less for each element of a table than the table's users take.
 
 ``krealloc(points, room * sizeof(points), …)`` for a table of larger elements: the number that is
-multiplied is in the code, and so is how far one element is from the next where they are used.
+multiplied is in the code, and so is how far one element is from the next where they are used. Who
+reckons at all is told as well.
 
-Not a fact by itself: :mod:`~oopsight.evidence.corruption.small_allocations` asks it.
+Not a fact by itself: :mod:`~oopsight.evidence.corruption.small_allocations` asks it, and for the
+last :mod:`~oopsight.evidence.corruption.writer_limits`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from oopsight.evidence.flow.effects import slot_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.known_calls import SIZED
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.module_roles import allocates_by_size
 from oopsight.plumbing import base_name
 
 _DEEPEST = 2
@@ -147,3 +150,17 @@ def _table(code: Function, terms: dict[tuple[str, object], int]) -> Iterator[tup
         if memory is not None and memory.size == _WORD and memory.index is None:
             begin = row.end if memory.base == "rip" else 0
             yield (memory.displacement + begin) & _MASK, others[0]
+
+
+def computes_size(calls: Calls, one: ModuleFunction) -> bool:
+    """Whether it allocates memory of a size that is no number in its code, nor one of several."""
+    if not any(map(allocates_by_size, one.outside)):
+        return False
+    code = calls.function(one.start)
+    sizes = [
+        operand_sum(calls, code, "rdi", at)
+        for at, row in enumerate(code.instructions if code is not None else ())
+        for known in [calls.reader.function(row.target) if row.target is not None else None]
+        if code is not None and known is not None and allocates_by_size(known[0])
+    ]
+    return not sizes or any(size is None or bool(size[1]) for size in sizes)

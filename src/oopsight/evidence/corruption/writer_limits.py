@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.corruption.element_sizes import computes_size
 from oopsight.evidence.corruption.index_limits import (
     IndexLimits,
     Limits,
@@ -36,7 +37,7 @@ from oopsight.evidence.modules.module_roles import (
     holding_variables,
     inner_functions,
     is_copy,
-    sizes_at_run_time,
+    named,
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.plumbing import base_name
@@ -128,7 +129,7 @@ def collect(
     return WriterLimits(
         module.name,
         tuple(one for one in found if one is not None),
-        tuple(dict.fromkeys(base_name(one.name) for one in inner if sizes_at_run_time(one))),
+        named(one for one in inner if computes_size(calls, one)),
         _fixed(session, modules, module, ran, uses) if ran is not None else (),
     )
 

@@ -85,10 +85,12 @@ class Extent:
         """
         length = self._length(context)
         used = () if length is None else (length,)
-        where = Extent(self._values, self._follow)._taken(context, self._where(context), ())  # noqa: SLF001  # of its own kind
+        where = self._taken_of(context, self._where(context))
         begun = _arguments(where) | self._begun_at(context)
+        bases = self._taken_of(context, _bases(context))
+        read = {_read_at(one) for one in bases if one.origin is Origin.MEMORY}
         found = self._taken(context, used, conditions(context.function, context.at))
-        return [one for one in found if one.argument not in begun]
+        return [one for one in found if one.argument not in begun and _read_at(one) not in read]
 
     def _begun_at(self, context: Context) -> set[str]:
         """Arguments that a loop's count begins at, where its end is so much more than that."""
@@ -106,8 +108,13 @@ class Extent:
 
     def _of_register(self, context: Context, name: str | None, at: int) -> list[Taken]:
         """What a register was computed of before an instruction."""
+        return self._taken_of(context, [name] if name is not None else [], at)
+
+    def _taken_of(
+        self, context: Context, names: Iterable[str], at: int | None = None
+    ) -> list[Taken]:
+        """What registers were computed of, by themselves."""
         alone = Extent(self._values, self._follow)
-        names = [name] if name is not None else []
         return alone._taken(context, names, (), at)
 
     def _where(self, context: Context) -> Iterable[str]:
@@ -241,6 +248,17 @@ class Extent:
         value = self._values.entering(context, place)
         if value is None or not in_kernel_half(value):
             yield Taken(Origin.CALL, context, 0, place)
+
+
+def _bases(context: Context) -> list[str]:
+    """Registers that an instruction counts from, where it writes to memory."""
+    row = context.function.instructions[context.at]
+    written = (one.memory for one in row.operands if one.writes and one.memory is not None)
+    return [memory.base for memory in written if memory.base is not None]
+
+
+def _read_at(one: Taken) -> tuple[int, int]:
+    return one.context.function.start, one.index
 
 
 def _arguments(taken: Iterable[Taken]) -> set[str]:

@@ -247,16 +247,11 @@ def moves(function: ModuleFunction) -> bool:
     return _does(function, _MOVES)
 
 
-def sizes_at_run_time(function: ModuleFunction) -> bool:
-    """Whether it allocates memory of a size that its code does not have as a number.
-
-    Where the compiler knows the size, kmalloc() names the cache: include/linux/slab.h.
-    """
-    return any(_SIZED.fullmatch(name) for name in function.outside)
-
-
 def allocates_by_size(called: str) -> bool:
-    """Whether a function of this name allocates as many bytes as its first argument tells."""
+    """Whether a function of this name allocates as many bytes as its first argument tells.
+
+    Where the compiler knows the size, kmalloc() mostly names the cache: include/linux/slab.h.
+    """
     return _SIZED.fullmatch(called) is not None
 
 
