@@ -448,3 +448,20 @@ def test_a_pointer_that_each_pass_of_a_loop_steps_back() -> None:
     moves = trace(machine, "rax", 7, rax=BAD - 0x10, rdx=OBJECT)
     assert ways(moves) == ["computed", "loaded"]
     assert moves[-1].address == first
+
+
+def test_who_saved_its_arguments_before_one_of_several_jumped_on() -> None:
+    # f0: mov rdx,[rdi]; movzx eax,[rdx]     f1: sub rsp,0x18; mov [rsp+8],rsi; call f2
+    # f2: test eax,eax; je f3; jmp f4        f3, f4: jmp f0
+    machine = Machine(
+        "488b17 0fb602",
+        "4883ec18 4889742408 e8f20f0000 90",
+        "85c0 0f84f80f0000 e9f31f0000",
+        "e9fbcfffff",
+        "e9fbbfffff",
+    )
+    # f1 keeps rsi in its own frame.
+    machine.words[STACK + 16] = BAD
+    moves = trace(machine, "rdx", 3, (1, 14, STACK + 8), (1, 14, STACK + 0x28), rdx=BAD)
+    assert ways(moves)[:1] == ["saved"]
+    assert moves[0].context.function.name == "f1"

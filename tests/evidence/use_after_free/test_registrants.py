@@ -15,7 +15,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.use_after_free import registrants
-from oopsight.evidence.use_after_free.callback_registries import registry_of
+from oopsight.evidence.use_after_free.callback_registries import registry_met, registry_of
 from oopsight.evidence.use_after_free.registrants import Registrants, collect
 
 BASE = 0xFFFFFFFFC0400000
@@ -124,6 +124,17 @@ def test_the_kind_of_registry(function: str, name: str | None, what: str) -> Non
     assert found is not None
     assert found.what == what
     assert registry_of(way(flow_step("loaded", "strlen"), function="strlen")) is None
+
+
+def test_an_entry_a_member_of_which_another_function_read() -> None:
+    read = way(
+        flow_step("loaded", "kobject_put"), function="kobject_put", name="struct kobject.name"
+    )
+    handed = way(flow_step("passed", "cdev_put"), flow_step("loaded", "__fput"), function="__fput")
+    found = registry_met((read, handed))
+    assert found is not None
+    assert found.what == "a character device"
+    assert registry_met((read, read)) is None
 
 
 @pytest.mark.parametrize(

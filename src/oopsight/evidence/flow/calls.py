@@ -140,6 +140,7 @@ class Calls:
             segments=self.segments,
         )
         context.caller = functools.cache(lambda: self._caller(context, position))
+        context.beyond = functools.partial(self.context, position + 1)
         return context
 
     def jump_nowhere(self) -> tuple[Context, str | Memory] | None:

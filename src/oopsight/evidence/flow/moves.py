@@ -24,6 +24,8 @@ class Context:
     frame: int
     """Index in the backtrace."""
     caller: Callable[[], Context | None] = lambda: None
+    beyond: Callable[[], Context | None] = lambda: None
+    """The next frame's, even where several functions may have jumped on in between."""
     segments: dict[str, int] = field(default_factory=dict)
     history: dict[int, dict[str, int]] | None = None
     """Of :mod:`~oopsight.evidence.flow.history`, once it was asked for."""

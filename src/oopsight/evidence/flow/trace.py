@@ -286,7 +286,8 @@ class Tracer(Values):
             return None
         outer: Context | None = context
         for _ in range(_VARIADIC_CALLS):
-            outer = outer.caller() if outer is not None else None
+            # Who jumped on in between, as vprintk() does, saved nothing.
+            outer = (outer.caller() or outer.beyond()) if outer is not None else None
             if outer is None or outer.base is None:
                 return None
             code = outer.function

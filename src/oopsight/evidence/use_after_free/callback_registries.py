@@ -6,6 +6,7 @@ Where such lists are, and what hangs there, is told by :mod:`oopsight.evidence.r
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow.ways import Way
@@ -129,8 +130,22 @@ _REGISTRIES = (
 
 def registry_of(way: Way) -> Registry | None:
     """The kind of registry from an entry of which the kernel read a value."""
-    function = base_name(way.function)
-    for one in _REGISTRIES:
-        if (way.name or "").startswith(one.entry) or function.endswith(one.runs):
-            return one
-    return None
+    return _named(way.name or "", base_name(way.function))
+
+
+def registry_met(ways: Sequence[Way]) -> Registry | None:
+    """The same, where the pointer to the entry may have been handed on to read a member of it.
+
+    :param ways: that of what was read, then that of the pointer to what it was read from
+    """
+    known = registry_of(ways[0])
+    handed = (base_name(step.function) for way in ways[1:2] for step in way.steps)
+    by_caller = (_named("", name) for name in handed)
+    return known or next((one for one in by_caller if one is not None), None)
+
+
+def _named(field: str, function: str) -> Registry | None:
+    return next(
+        (one for one in _REGISTRIES if field.startswith(one.entry) or function.endswith(one.runs)),
+        None,
+    )
