@@ -215,6 +215,26 @@ def test_what_a_module_hands_back_to_the_kernel(machine: Machine, code: Code) ->
 
 
 @pytest.mark.usefixtures("jobs_alone")
+@pytest.mark.parametrize(("begin", "field", "gone"), [(0, 0x30, True), (0x20, 0x30, False)])
+def test_zeros_where_the_kernel_takes_it_for_one_of_its_own(
+    machine: Machine, code: Code, begin: int, field: int, gone: bool
+) -> None:
+    """An entry of jobs lies between where the pointer led that book handed over, and what was read.
+
+    Not so where jobs has it beside what the kernel was handed.
+    """
+    held = made.owner(AT + field, "slab", slab=ONE, offset=field)
+    step = made.flow_step("loaded", "tty_wakeup", 0)
+    read = made.way(step, held_in=held, value=0, function="tty_wakeup")
+    led = made.way(
+        made.flow_step("loaded", "book_tick", AT + begin, "book"), value=AT + begin, module="book"
+    )
+    met = made.data_flow(read, led, bad=made.owner(0, "null"))
+    found = anothers(machine.session, MODULES, met)
+    assert (found is not None and found.lent) is gone
+
+
+@pytest.mark.usefixtures("jobs_alone")
 def test_who_keeps_it_and_is_on_the_crash_path(machine: Machine, code: Code) -> None:
     held(machine)
     machine.words(BOOK, 0, AT, *([0] * 6))

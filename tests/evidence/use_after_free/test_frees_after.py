@@ -5,7 +5,8 @@ from __future__ import annotations
 from handmade_machine import Machine
 
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.use_after_free.frees_after import passes_by
+from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.use_after_free.frees_after import CodeWays, passes_by
 
 # test edi,edi; je 1f; call cdev_del; 1: call kfree; ret
 AT_TIMES = "85ff 7405 e8f70f0000 e8f21f0000 c3"
@@ -20,3 +21,19 @@ def test_a_way_past_a_call_to_one_that_frees() -> None:
     assert not passes_by(calls, start, {call}, {call})
     # What is not known to lie there tells nothing.
     assert not passes_by(calls, start, {call + 1}, {free})
+
+
+def test_from_an_instruction_to_one_that_frees() -> None:
+    # call add; test eax,eax; jne 1f; ret; 1: call kfree; ret
+    machine = Machine("e8fb0f0000 85c0 7501 c3 e8f11f0000 c3", "c3", "c3")
+    start = machine.start(0)
+    one = ModuleFunction("attach", start, frozenset(), frozenset(), copies=False)
+    ways = CodeWays(Calls(machine, (), {}), [one])
+    free = start + 10
+    # Only where the call has failed.
+    assert not ways.onwards("attach", start, free, known=True)
+    assert ways.onwards("attach", start + 5, free, known=False)
+    assert not ways.onwards("attach", start + 9, free, known=True)
+    # Of what is not known to lie there it is as is asked for.
+    assert ways.onwards("attach", start + 1, free, known=True)
+    assert not ways.onwards("detach", start, free, known=False)

@@ -13,6 +13,7 @@ from oopsight.evidence.use_after_free.taking_out import (
     TakingOut,
     hurrying,
     leaving_what,
+    new_only,
     places_met,
     taking_out,
 )
@@ -31,6 +32,10 @@ class Ways:
     def after(self, name: str, called: str) -> bool:
         assert called == "attach_cooler"
         return name == self._after
+
+    def onwards(self, name: str, site: int, freed_at: int, *, known: bool) -> bool:
+        assert freed_at == 0x100
+        return name == self._past and known
 
     def past(self, name: str, sites: set[int], frees: set[int]) -> bool:
         assert sites
@@ -159,3 +164,21 @@ def test_who_does_not_wait_for_what_runs_for_a_member() -> None:
     uses = {"unplug": hasty, "close": patient, "stop": other}
     assert hurrying(uses, 0x30) == ("unplug",)
     assert hurrying(uses, 0x30, others=("unplug",)) == ()
+
+
+def test_who_frees_nothing_but_what_nobody_knows_yet() -> None:
+    make = use(("mod_timer", at(0x18, NEW)), freed=NEW)
+    part = use(freed=Value("loaded", 0x28, NEW))
+    uses = {"attach": make, "prepare": part, "detach": use(), "old": use(freed=None)}
+    assert new_only(uses, WAYS) == ("attach", "prepare")
+    # The call, or a store of the pointer, is on the way to where it is freed.
+    assert new_only(uses, Ways(past="attach")) == ("prepare",)
+    table = Value("number", 0xFFFFFFFFC0A02040)
+    stores = {"pointers": ((8, NEW),), "written": ((8, table),), "stored_at": (0x40,)}
+    keeps = {"attach": use(freed=NEW, **stores)}
+    assert new_only(keeps, Ways(past="attach")) == ()
+    assert new_only(keeps, WAYS) == ("attach",)
+    # What sets something up in it, or the pointer to itself, makes it known to nobody.
+    sets_up = {"pointers": ((8, at(8, NEW)),), "written": ((8, NEW),), "stored_at": (0x40,)}
+    alone = {"attach": use(("init_timer_key", at(0x18, NEW)), freed=NEW, **sets_up)}
+    assert new_only(alone, Ways(past="attach")) == ("attach",)

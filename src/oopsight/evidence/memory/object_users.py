@@ -48,10 +48,16 @@ from oopsight.evidence.modules.module_roles import (
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.sizes import freed_sizes
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.use_after_free.callback_registries import registry_of
+from oopsight.evidence.use_after_free.callback_registries import registry_met
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
 from oopsight.evidence.use_after_free.frees_after import CodeWays
-from oopsight.evidence.use_after_free.taking_out import TakingOut, hurrying, places_met, taking_out
+from oopsight.evidence.use_after_free.taking_out import (
+    TakingOut,
+    hurrying,
+    new_only,
+    places_met,
+    taking_out,
+)
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -222,7 +228,7 @@ def collect(
 def _with_place(met: InQuestion, flow: DataFlow | None, places: tuple[int, ...]) -> tuple[int, ...]:
     """The places in the object, and the one that the kernel takes for something registered."""
     known = met.place
-    if known is None and flow is not None and len(flow.ways) > 1 and registry_of(flow.first):
+    if known is None and flow is not None and len(flow.ways) > 1 and registry_met(flow.ways):
         at = flow.ways[1].value
         known = at - met.object.address if at is not None and at >= met.object.address else None
     return places if known is None or known >= met.object.size else (known, *places)
@@ -325,7 +331,7 @@ def _registrants(
     session: Session, modules: Modules, reader: SessionReader, flow: DataFlow, one: SlabObject
 ) -> list[ModuleUse]:
     """Modules from outside the kernel that have entries where the kernel met this one, and free."""
-    registry = registry_of(flow.first)
+    registry = registry_met(flow.ways)
     if registry is None:
         return []
     why = f"its code has to do with such, the kernel took it for {registry.what}"
@@ -372,8 +378,12 @@ def _with_ends(
     uses = uses_of(reader, code)
     waits = tuple(name for name in waiting(uses) if name in use.frees)
     size = met.object.size
-    others = {known.function for known in freed_sizes(uses) if not known.fits(size)}
+    far = max(places, default=0)
+    others = {known.function for known in freed_sizes(uses) if not known.fits(size, far)}
     ways = CodeWays(Calls(reader, (), {}), code)
+    # What nobody has come to know by then, nobody uses.
+    unable = {*new_only(uses, ways), *others} if len(use.frees) > 1 else set()
+    use = replace(use, frees=tuple(n for n in use.frees if n not in unable) or use.frees)
     vain = tuple(name for name in giving_up(uses) if name in use.frees)
     taken = taking_out(uses, places, ways, others)
     again: tuple[str, ...] = ()

@@ -13,9 +13,12 @@ class FunctionSizes:
     function: str
     sizes: tuple[int, ...]
 
-    def fits(self, size: int) -> bool:
-        """Whether one of these can be in an object of the allocator's of a size."""
-        return any(size // 2 < one <= size for one in self.sizes)
+    def fits(self, size: int, place: int = 0) -> bool:
+        """Whether one of these can be in an object of the allocator's of a size.
+
+        :param place: how far from its beginning something of it is known to lie
+        """
+        return any(max(size // 2, place) < one <= size for one in self.sizes)
 
 
 def freed_sizes(uses: dict[str, FieldUse]) -> tuple[FunctionSizes, ...]:

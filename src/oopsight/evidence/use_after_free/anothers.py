@@ -15,7 +15,7 @@ from oopsight.evidence.modules.module_code import ModuleFunction, functions
 from oopsight.evidence.modules.module_roles import holding_variables
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.use_after_free.callback_registries import Registry, registry_of
+from oopsight.evidence.use_after_free.callback_registries import Registry, registry_met
 from oopsight.evidence.use_after_free.claims import Claim, claim_of, held_by
 from oopsight.session import Session
 
@@ -69,7 +69,7 @@ def _met(
     if held is None or one is None or one.freed or not _reached(flow, number, one):
         return None
     name = _user(modules, flow, number)
-    registry = registry_of(way) if name is None else None
+    registry = registry_met(flow.ways[number:]) if name is None else None
     lender = None
     if name is None and not number:
         lender = _had_from_kernel(modules, flow, one) or _keeps(session, modules, one, on_path)
@@ -90,9 +90,23 @@ def _met(
     if registry is not None and (given := _given_away(session, modules, one, claim, registry)):
         return given
     user = name or lender
-    if ordinary or user is None or way.module == user:
+    if user is None or way.module == user or (ordinary and not _within(flow, number, claim, one)):
         return None
     return _lent(session, modules, one, claim, user)
+
+
+def _within(flow: DataFlow, number: int, claim: Claim, one: SlabObject) -> bool:
+    """Whether what is the owner's lies amidst what the kernel takes for one of its own objects.
+
+    Between where the pointer led that it was handed, and what it read by that. An object that a
+    driver has around one of the kernel's has its own things outside it.
+    """
+    outer = flow.ways[number + 1] if len(flow.ways) > number + 1 else None
+    begin = outer.end.value if outer is not None and outer.end is not None else None
+    held = flow.ways[number].held_in
+    if begin is None or held is None or claim.place is None:
+        return False
+    return int(begin) <= one.address + claim.place < int(held.address)
 
 
 def entry_given_away(
@@ -125,7 +139,7 @@ def has_it_now(
     if flow is None or held is None:
         return None
     user = _user(modules, flow, 0) or _had_from_kernel(modules, flow, one)
-    registry = registry_of(flow.first) if user is None else None
+    registry = registry_met(flow.ways) if user is None else None
     users = _users(session, modules, user, registry)
     claim = claim_of(session, modules, one, int(held.address), users) if users else None
     if claim is None:

@@ -11,7 +11,7 @@ import array
 import itertools
 from typing import TYPE_CHECKING
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.flow.frames import SessionReader
@@ -49,6 +49,8 @@ class Claim:
     module: Module
     text: str
     memory: BytesPointer
+    place: int | None = None
+    """Where in the object that lies, of what lies in it."""
 
 
 def claim_of(
@@ -100,7 +102,8 @@ def _named(session: Session, modules: Modules, one: SlabObject) -> Iterator[Clai
         if known is not None and known[1] == reference.value:
             text = f"it names {reference.symbol} of {reference.module}"
             named = (m for m in modules.loaded if m.name == reference.module and m.taints)
-            yield from (Claim(module, text, reference.memory) for module in named)
+            place = reference.memory.address - one.address
+            yield from (Claim(module, text, reference.memory, place) for module in named)
 
 
 def _copied(session: Session, modules: Modules, one: SlabObject, length: int) -> Iterator[Claim]:
@@ -237,7 +240,7 @@ def _heads(session: Session, modules: Modules, one: SlabObject) -> Iterator[Clai
     for offset in range(0, min(one.size, _LARGEST) - 8, 8):
         found = _head(session, modules, one.address + offset)
         if found is not None:
-            yield found
+            yield replace(found, place=offset)
 
 
 def _head(session: Session, modules: Modules, entry: int) -> Claim | None:

@@ -33,6 +33,21 @@ class CodeWays:
             frees_after(self._calls, one, lambda n: base_name(n).removesuffix("_noprof") == called)
         )
 
+    def onwards(self, name: str, site: int, freed_at: int, *, known: bool) -> bool:
+        """Whether a function comes from an instruction to one that frees.
+
+        :param site: its address; of a call, where that succeeded
+        :param known: also of a call whose result is not looked at
+        """
+        one = self._functions.get(name)
+        code = self._calls.function(one.start) if one is not None else None
+        at, free = (code.index(site), code.index(freed_at)) if code is not None else (None, None)
+        if code is None or at is None or free is None:
+            return known
+        begin = _succeeded(code, at) if code.instructions[at].is_call else at
+        begin = at if begin is None and known else begin
+        return begin is not None and (begin == free or leads_to(code, begin, free))
+
     def past(self, name: str, sites: set[int], frees: set[int]) -> bool:
         """Whether it comes past all of some calls to one of those that free, by their addresses."""
         one = self._functions.get(name)

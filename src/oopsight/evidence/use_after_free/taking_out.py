@@ -16,10 +16,11 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.flow.data_flow import DataFlow, Way
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.code_values import Value, signed, within
+from oopsight.evidence.modules.code_values import Value, root_of, signed, within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handing import DEPTH, Done, Place, Uses, by_helpers, calls, freed
-from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.known_calls import ALLOCATES, HANDS_ON
+from oopsight.evidence.modules.publishing import PUBLISHES
 
 _ENDS = re.compile(
     r"(?:^|_)(?:del|delete|destroy|cancel|remove|unregister|deregister|detach|erase|kill|shutdown"
@@ -62,6 +63,12 @@ class Code(Protocol):
 
     def after(self, name: str, called: str) -> bool:
         """Whether a function frees after a call that succeeded."""
+
+    def onwards(self, name: str, site: int, freed_at: int, *, known: bool) -> bool:
+        """Whether it comes from an instruction, of a call where that succeeded, to one that frees.
+
+        :param known: also of a call whose result is not looked at
+        """
 
     def past(self, name: str, sites: set[int], frees: set[int]) -> bool:
         """Whether it comes past all of some calls to one of those that free, by their addresses."""
@@ -131,6 +138,39 @@ def taking_out(
             return TakingOut(begin, always, (*used, *at_times))
         taken = taken or TakingOut(begin, always, ())
     return taken
+
+
+def new_only(uses: Uses, code: Code) -> tuple[str, ...]:
+    """Who frees nothing but what it has allocated, and has not made known before it does so."""
+    return tuple(
+        name
+        for name, use in uses.items()
+        if use.freed
+        and all(
+            _is_new(root_of(within(value)[0])) and not _handed_out(code, name, use, at, value)
+            for at, value in use.freed
+        )
+    )
+
+
+def _handed_out(code: Code, name: str, use: FieldUse, freed_at: int, freed: Value) -> bool:
+    """Whether a pointer to something new was stored elsewhere, or handed on, before it is freed."""
+    root = root_of(freed)
+    stores = [
+        end
+        for end, (_, value), (_, base) in zip(
+            use.stored_at, use.pointers, use.written, strict=False
+        )
+        if root_of(value) == root and (base is None or root_of(base) != root)
+    ]
+    if any(code.onwards(name, end, freed_at, known=True) for end in stores):
+        return True
+    handed = [c for c in use.handed if root in [within(value)[0] for value in c.arguments[:3]]]
+    return any(
+        code.onwards(name, call.at, freed_at, known=not call.own)
+        for call in handed
+        if call.own or call.name in HANDS_ON or PUBLISHES.match(call.name)
+    )
 
 
 def hurrying(uses: Uses, place: int, others: Collection[str] = ()) -> tuple[str, ...]:
@@ -245,7 +285,8 @@ def _is_new(root: Value) -> bool:
 def _was_in(code: Code, name: str, use: FieldUse, freed: Value, begin: int) -> bool:
     """Whether an object's member was made known before it is freed: what is new may not yet be."""
     root, at = within(freed)
-    if not _is_new(root):
+    # What is read back from something new was put there as well by now.
+    if not _is_new(root_of(root)):
         return True
     if at + begin in [far for base, far in use.put_in if base == root]:
         return True
