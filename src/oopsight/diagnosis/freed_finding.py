@@ -14,7 +14,7 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.doers import TASKS, freers_unseen, traces_of
 from oopsight.diagnosis.freed_by import leavers, record
-from oopsight.diagnosis.freed_ranking import AGAIN, Hints, Ranking
+from oopsight.diagnosis.freed_ranking import AGAIN, Hints, Ranking, Story
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -79,7 +79,7 @@ def object_finding(
     if not ranking.certain and culprits:
         steps += traces_of(culprits[0], hints.doers, hints.footprints, hints.prints)
     established = Certainty.INFERRED
-    if (pattern or one.poisoned) and not ranking.lent:
+    if (pattern or one.poisoned) and ranking.story is not Story.LENT:
         established = Certainty.SHOWN
     named, plain = _sure(users, ranking)
     return Finding(
@@ -133,62 +133,59 @@ def _thing(users: ObjectUsers) -> str:
     return f"{users.object.cache} object {users.object.address}"
 
 
+_STORIES = {
+    Story.OUTLIVED: "{blamed} used {thing} after its last counted user had let go of it: {role}.",
+    Story.TOLD: "{used}: {role}. {blamed} had been told that it goes, and may not have found all "
+    "that leads to it.",
+    Story.OUTSIDE: "{used}: {role}. {blamed} had got it in a read section, which does not hold it "
+    "any longer than that lasts.",
+    Story.SHARED: "{thing} was used after its last reference had been given back: {role}. {blamed} "
+    "may have taken none.",
+    Story.TWO_PLACES: "{used}: {role}. {blamed} leaves such in two places of a table, and who "
+    "frees them takes them out of one.",
+    Story.TWO_FIELDS: "{used}: {role}. {blamed} leaves the pointer in two fields, each of which "
+    "somebody frees it by.",
+    Story.SECOND_COPY: "{used}: {role}. {blamed} takes such out of one place and leaves the "
+    "pointer in the one that it was read from.",
+    Story.USED: "{blamed} used {thing} after it had been freed: {role}.",
+}
+_THREAD = (
+    "{thing} was used after the thread had ended whose task it was: {role}. Nobody had a reference "
+    "to it; {blamed} is to blame for that, or another."
+)
+_TAKEN_BACK = "{thing} was used after {freer} had freed it: {role}. {blamed} left it in use."
+_RECORDED = "{blamed} freed {thing} while it was still in use: {role}."
+_SET_AGAIN = (
+    "{used}: {role}. {blamed} sets up what others may have already, and who frees it takes it from "
+    "them once."
+)
+_CAN_HAVE = "{used}: {role}. {blamed} can have freed it."
+
+
 def _summary(users: ObjectUsers, ranking: Ranking) -> str:
-    culprits, thing = ranking.culprits, _thing(users)
-    blamed = blamed_first(culprits, "somebody")
-    if ranking.lent:
-        return (
-            f"{thing} was used after {ranking.freers[0].function} had freed it: {users.role}. "
-            f"{blamed} left it in use."
-        )
-    if ranking.outlived:
-        return f"{blamed} used {thing} after its last counted user had let go of it: {users.role}."
-    if ranking.told:
-        return (
-            f"{thing} was used after it had been freed: {users.role}. {blamed} had been told that "
-            "it goes, and may not have found all that leads to it."
-        )
-    if ranking.outside:
-        return (
-            f"{thing} was used after it had been freed: {users.role}. {blamed} had got it in a "
-            "read section, which does not hold it any longer than that lasts."
-        )
-    if ranking.shared and users.object.cache == TASKS:
-        return (
-            f"{thing} was used after the thread had ended whose task it was: {users.role}. Nobody "
-            f"had a reference to it; {blamed} is to blame for that, or another."
-        )
-    if ranking.shared:
-        return (
-            f"{thing} was used after its last reference had been given back: {users.role}. "
-            f"{blamed} may have taken none."
-        )
-    if ranking.left:
-        return (
-            f"{thing} was used after it had been freed: {users.role}. {blamed} leaves such in two "
-            "places of a table, and who frees them takes them out of one."
-        )
-    if ranking.twice:
-        return (
-            f"{thing} was used after it had been freed: {users.role}. {blamed} leaves the pointer "
-            "in two fields, each of which somebody frees it by."
-        )
-    if ranking.second:
-        return (
-            f"{thing} was used after it had been freed: {users.role}. {blamed} takes such out of "
-            "one place and leaves the pointer in the one that it was read from."
-        )
+    thing = _thing(users)
+    freer = ranking.freers[0].function if ranking.freers else None
+    return _words(users, ranking).format(
+        thing=thing,
+        used=f"{thing} was used after it had been freed",
+        role=users.role,
+        blamed=blamed_first(ranking.culprits, "somebody"),
+        freer=freer,
+    )
+
+
+def _words(users: ObjectUsers, ranking: Ranking) -> str:
+    if ranking.story is Story.LENT:
+        return _TAKEN_BACK
+    if ranking.story is Story.SHARED and users.object.cache == TASKS:
+        return _THREAD
+    if ranking.story in _STORIES:
+        return _STORIES[ranking.story]
     if ranking.certain:
-        return f"{blamed} freed {thing} while it was still in use: {users.role}."
-    if ranking.users_first:
-        return f"{blamed} used {thing} after it had been freed: {users.role}."
-    first = culprits[0].function if culprits else None
-    if any(first in use.sets_again for use in users.modules):
-        return (
-            f"{thing} was used after it had been freed: {users.role}. {blamed} sets up what others "
-            "may have already, and who frees it takes it from them once."
-        )
-    return f"{thing} was used after it had been freed: {users.role}. {blamed} can have freed it."
+        return _RECORDED
+    first = ranking.culprits[0].function if ranking.culprits else None
+    again = any(first in use.sets_again for use in users.modules)
+    return _SET_AGAIN if again else _CAN_HAVE
 
 
 def _sure(users: ObjectUsers, ranking: Ranking) -> tuple[bool, bool]:
@@ -198,9 +195,10 @@ def _sure(users: ObjectUsers, ranking: Ranking) -> tuple[bool, bool]:
     Of a helper and the function that called it, by the record, either may have freed too early.
     """
     unnamed = users.question == "refilled" or (record(users) is not None and not ranking.certain)
-    open_ = unnamed or ranking.doubtful or bool(ranking.handed) or ranking.outlived
+    outlived = ranking.story is Story.OUTLIVED
+    open_ = unnamed or ranking.doubtful or bool(ranking.handed) or outlived
     helped = ranking.certain and len({one.function for one in ranking.freers}) > 1
-    doubted = ranking.counted or ranking.outside or ranking.told
+    doubted = ranking.counted or ranking.story in (Story.OUTSIDE, Story.TOLD)
     named = (ranking.certain or ranking.own) and not (open_ or doubted or helped)
     alone = len(ranking.freers) == 1 and ranking.freers[0].function is not None
     guessed = any(use.guessed for use in users.modules)

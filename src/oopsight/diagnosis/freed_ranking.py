@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from oopsight.cheap import dataclass
 from oopsight.diagnosis import Culprit
 from oopsight.diagnosis.blame import function_first, merge
@@ -56,6 +58,21 @@ class Hints:
     asked: AskedProvider | Missing
 
 
+class Story(Enum):
+    """What seems to have happened to a freed object; of several the one of whom it names first."""
+
+    TOLD = "another module that had the pointer had been told that the object goes"
+    OUTSIDE = "who used it had got it in a read section, and had left that"
+    LENT = "the kernel took back what a module had had from it"
+    OUTLIVED = "its owner gave back the last reference while another used it"
+    SHARED = "somebody shares it without a reference"
+    TWO_PLACES = "somebody leaves such in two places of a table"
+    TWO_FIELDS = "somebody leaves such in two fields, each of which somebody frees it by"
+    SECOND_COPY = "somebody takes such out of one place, and leaves the pointer in another"
+    USED = "who used it comes before who can have freed it"
+    FREED = "somebody freed it"
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Who is to blame for a freed object, and how that was found."""
@@ -63,34 +80,17 @@ class Ranking:
     culprits: list[Culprit]
     freers: list[Culprit]
     """Who freed it, or can have."""
+    story: Story
     certain: bool
     """Whether the allocator's record names who freed it."""
     doubtful: bool
     """Whether those were passed over who are at work on the object."""
     handed: set[str]
     """Modules that make no such objects, if another does."""
-    users_first: bool
-    """Whether who used it comes before who can have freed it."""
     own: bool
     """Whether the function that used it had allocated it."""
-    lent: bool
-    """Whether the kernel took back what a module had had from it."""
-    outlived: bool
-    """Whether its owner gave back the last reference while another used it."""
     counted: bool
     """Whether its users are counted."""
-    shared: bool
-    """Whether somebody shares it without a reference."""
-    left: bool
-    """Whether somebody leaves such in two places of a table."""
-    twice: bool
-    """Whether somebody leaves such in two fields, each of which somebody frees it by."""
-    second: bool = False
-    """Whether somebody takes such out of one place, and leaves the pointer in another."""
-    told: bool = False
-    """Whether another module that had the pointer had been told that the object goes."""
-    outside: bool = False
-    """Whether who used it had got it in a read section, and had left that."""
 
 
 def rank(
@@ -140,23 +140,26 @@ def rank(
     if any(freer.module not in (None, users.has_it) for freer in free):
         # Whose the memory is now is a victim.
         culprits = [one for one in culprits if one.module != users.has_it]
+    told_of = {
+        Story.TOLD: told,
+        Story.OUTSIDE: outside,
+        Story.LENT: borrowed,
+        Story.OUTLIVED: kept,
+        Story.SHARED: sharing,
+        Story.TWO_PLACES: left,
+        Story.TWO_FIELDS: twice,
+        Story.SECOND_COPY: second if culprits[:1] == second[:1] else [],
+        Story.USED: culprits if users_first else [],
+    }
     return Ranking(
         culprits=_in_order(culprits, users, hints, certain=certain),
         freers=free,
+        story=next((story for story, found in told_of.items() if found), Story.FREED),
         certain=certain,
         doubtful=doubtful,
         handed=handed,
-        users_first=users_first,
         own=bool(own),
-        lent=bool(borrowed),
-        outlived=bool(kept),
         counted=bool(counted),
-        shared=bool(sharing),
-        left=bool(left) and not sharing,
-        twice=bool(twice) and not sharing and not left,
-        second=culprits[:1] == second[:1] and bool(second),
-        told=bool(told),
-        outside=bool(outside),
     )
 
 
