@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import handmade_facts as made
 import pytest
 from handmade_session import Machine
@@ -50,5 +52,21 @@ def test_helpers_free_what_they_are_handed(monkeypatch: pytest.MonkeyPatch, both
     if both:
         assert isinstance(found, Missing)
         return
-    expected = ("reel_drop", "reel_one", "reel_free")
+    expected = ("reel_free", "reel_drop", "reel_one")
     assert found == PageFreers("reel", expected, ("reel_drop", "reel_one"), ("reel_drop",))
+
+
+def test_who_leaves_what_it_frees_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"sets": frozenset([0x10]), "changes": frozenset([0x10])}
+    uses = {
+        "reel_drain": replace(use(freed=HELD), **counts),
+        "reel_drop": use(freed=PAGE),
+        "reel_close": replace(use(freed=HELD), freed=((4, HELD), (8, PAGE))),
+        "reel_shrink": use(freed=HELD),
+    }
+    code = [ModuleFunction(n, START, frozenset(["__free_pages"]), frozenset(), False) for n in uses]
+    monkeypatch.setattr(page_freers, "inner_functions", lambda *_: code)
+    monkeypatch.setattr(page_freers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, made.modules(REEL), made.ABSENT)
+    assert isinstance(found, PageFreers)
+    assert found.functions == ("reel_shrink", "reel_drain", "reel_drop", "reel_close")

@@ -18,7 +18,7 @@ How it is decided
 When it is wrong
     The check can come long after the mistake, when the page is handed out again: then who is on the
     stack is innocent, and the verdict only *possible*: if one module alone gives pages back, its
-    functions that do so are named.
+    functions that do so are named, those first that leave the pointer and every number as it was.
 
 Example
     ``dmar_drain()`` frees pages whose ``mapping`` it never cleared.

@@ -1,6 +1,8 @@
 """Which functions of a module give pages back, and which of them do so for others of it.
 
-What a helper frees it was handed: whether that was fit to be freed is its callers' doing.
+What a helper frees it was handed: whether that was fit to be freed is its callers' doing. Who frees
+what a field or table holds, and changes neither that nor any number beside it, leaves it to be
+freed again.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class PageFreers:
 
     module: str
     functions: tuple[str, ...]
+    """Those first that leave what they free where it was."""
     helpers: tuple[str, ...]
     """Of these, those that free only what they are handed, for others of the module."""
     shared: tuple[str, ...]
@@ -53,7 +56,16 @@ def collect(
     if len(found) != 1:
         return Missing(Why.NOT_APPLICABLE, "no one module is known to free pages")
     name, code, freeing = found[0]
-    return PageFreers(name, freeing, *serving(freeing, uses_of(reader, code)))
+    uses = uses_of(reader, code)
+    freeing = tuple(sorted(freeing, key=lambda one: one not in uses or not _leaves(uses[one])))
+    return PageFreers(name, freeing, *serving(freeing, uses))
+
+
+def _leaves(use: FieldUse) -> bool:
+    """Whether all that has what a function frees stays, and stays as it was."""
+    roots = {value for _, value in (*use.freed, *use.put)}
+    held = {root for root in roots if root.kind == "loaded"}
+    return bool(held) and not use.sets and not use.changes and not {one.of for one in held} & roots
 
 
 def serving(freeing: tuple[str, ...], uses: Uses) -> tuple[tuple[str, ...], tuple[str, ...]]:
