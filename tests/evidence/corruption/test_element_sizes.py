@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from handmade_machine import Machine as Code
 
-from oopsight.evidence.corruption.element_sizes import Elements, too_small
+from oopsight.evidence.corruption.element_sizes import Elements, counts_to_memory, too_small
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.modules.field_code import FieldUse, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -53,3 +53,22 @@ def test_a_helper_that_only_allocates() -> None:
     names = ("chart_grow", "chart_put", "chart_reserve")
     one = found(JUMPS, USES, "c3", names=names, kept={"chart_reserve": "chart_grow"})
     assert [each.function for each in one] == ["chart_reserve"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        # mov eax,[rdi+4]; cmp eax,[rdi]; jae 1f; mov [rsi+rax],cl; inc eax; mov [rdi+4],eax; 1: ret
+        ("8b4704 3b07 7309 880c06 83c001 894704 c3", True),
+        # The same with ja: one more than it is told.
+        ("8b4704 3b07 7709 880c06 83c001 894704 c3", False),
+        # mov eax,[rdi+4]; cmp [rdi],eax; jbe 1f; mov [rsi+rax],cl; inc dword ptr [rdi+4]; 1: ret
+        ("8b4704 3907 7607 880c06 83470401 c3", True),
+        # With mov eax,edx in place of the load.
+        ("89d0 3b07 7307 880c06 83470401 c3", False),
+    ],
+)
+def test_a_count_in_memory_that_comes_up_to_a_number_there(text: str, told: bool) -> None:
+    code = Calls(Code(text), (), {}).function(Code(text).start(0))
+    assert code is not None
+    assert counts_to_memory(code) is told

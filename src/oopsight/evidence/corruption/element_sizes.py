@@ -10,6 +10,7 @@ last :mod:`~oopsight.evidence.corruption.writer_limits`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
@@ -17,6 +18,7 @@ from oopsight.evidence.corruption.index_limits import operand_sum, sum_of
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import slot_of
+from oopsight.evidence.flow.instructions import Instruction, whole_register
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.known_calls import SIZED
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -27,6 +29,11 @@ _DEEPEST = 2
 """Functions that hand on the size, or what was allocated."""
 _WORD = 8
 _LEAST = 2
+_BELOW = {
+    **dict.fromkeys(("jb", "jae", "jl", "jge"), True),
+    **dict.fromkeys(("ja", "jbe", "jg", "jle"), False),
+}
+"""Jumps that tell a count from its limit, and whether the count is compared with that."""
 _LARGEST = 1 << 12
 _MASK = (1 << 64) - 1
 _FOR_ONE_CALLER = ".constprop"
@@ -164,3 +171,32 @@ def computes_size(calls: Calls, one: ModuleFunction) -> bool:
         if code is not None and known is not None and allocates_by_size(known[0])
     ]
     return not sizes or any(size is None or bool(size[1]) for size in sizes)
+
+
+def counts_to_memory(code: Function) -> bool:
+    """Whether a function keeps a count in memory, and lets it come up to another number there.
+
+    Whatever else it is told, it goes no further than that.
+    """
+    rows = code.instructions
+    changed = {at for row in rows for at in _fields(row, written=True)}
+    for row, following in itertools.pairwise(rows):
+        below = _BELOW.get(following.mnemonic) if row.mnemonic == "cmp" else None
+        if below is None or len(row.operands) != 2:
+            continue
+        count, limit = row.operands if below else row.operands[::-1]
+        name = whole_register(count.register or "")
+        if limit.memory is None or name is None or not changed.isdisjoint(_fields(row)):
+            continue
+        kept = (other for other in rows if name in other.written)
+        if any(not changed.isdisjoint(_fields(other)) for other in kept):
+            return True
+    return False
+
+
+def _fields(row: Instruction, *, written: bool = False) -> Iterator[tuple[str | None, int]]:
+    """What an instruction reads or writes of objects: the register that leads there, how far."""
+    for one in row.operands:
+        memory = one.memory if one.writes is written else None
+        if memory is not None and memory.base != "rsp" and memory.index is None:
+            yield memory.base, memory.displacement

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.corruption.element_sizes import computes_size
+from oopsight.evidence.corruption.element_sizes import computes_size, counts_to_memory
 from oopsight.evidence.corruption.index_limits import (
     IndexLimits,
     Limits,
@@ -212,8 +212,9 @@ def _limit(
     places = writes(calls, code)
     constant = not taken
     held = _held_to_memory(calls, code)
-    by_memory = bool(taken) and all(
-        found.origin is Origin.MEMORY or (held and found.argument is None) for found in taken
+    by_memory = bool(taken) and (
+        counts_to_memory(code)
+        or all(found.origin is Origin.MEMORY or (held and not found.argument) for found in taken)
     )
     name = base_name(one.name)
     keys = {key for found in taken if (key := _key(found)) is not None} if by_memory else set()
