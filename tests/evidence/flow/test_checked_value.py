@@ -117,3 +117,22 @@ def test_on_which_side_of_it_the_number_is_wrong(
 ) -> None:
     found = collected(monkeypatch, code, at, rbx=OBJECT, rsi=5)
     assert found.wrong == (wrong,)
+
+
+def test_a_caller_may_have_computed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of a remainder, what was divided by is its limit.
+    # cmp edx,[rdi+16]; jae 1f; ret; 1: ud2
+    # mov eax,[rbx+12]; xor edx,edx; div dword [rbx+8]; call f0; ret
+    machine = Code("3b5710 7301 c3 0f0b", "8b430c 31d2 f77308 e8f3efffff c3")
+    machine.words = {OBJECT + 8: 12, OBJECT + 0x10: 8}
+    frames = [
+        PhysicalFrame(0, TEXT + 6, STACK, {"rdi": OBJECT, "rdx": 8, "rbx": OBJECT}, faulted=True),
+        PhysicalFrame(1, machine.start(1) + 13, STACK + 8, {"rbx": OBJECT}, faulted=False),
+    ]
+    monkeypatch.setattr(checked_value, "calls", lambda *_: Calls(machine, frames, {}))
+    monkeypatch.setattr(follower, "owner_of", lambda *_: made.owner(OBJECT + 8, "slab"))
+    fault = made.fault(None, exception="invalid_op", function="rec_put", module="rec")
+    found = collect(Machine().session, fault, made.backtrace(), MODULES)
+    assert isinstance(found, CheckedValue)
+    assert [int(way.value or 0) for way in found.ways] == [12, 8]
+    assert found.alone

@@ -38,6 +38,12 @@ def test_an_area_behind_an_outer_object() -> None:
     assert keys.of(use(8)) == 8
 
 
+def test_no_area_begins_with_a_lock_that_is_taken() -> None:
+    reader = use(inner=frozenset([0x980]), locks=frozenset([0x980]))
+    keys = FieldKeys(PLAIN, {"rec_read": reader, "rec_drop": use(8)})
+    assert 8 not in keys.candidates(use(8))
+
+
 @pytest.mark.parametrize("key", [0x48, 0x60, 0xFFFFFFFFC0300060, 0xFFFFFFFFC0300048])
 def test_a_variable_is_named_by_address_or_through_a_pointer(key: int) -> None:
     held = made.owner(0xFFFFFFFFC0300060, "module", module="rec", offset=0x60)

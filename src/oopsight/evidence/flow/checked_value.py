@@ -128,15 +128,7 @@ def operand_ways(
     Where one was computed of several numbers, those of these, which have none.
     """
     tracer = follower.calls.tracer
-    row = context.function.instructions[at]
-    operands = row.operands
-    if row.is_call:
-        return
-    if row.mnemonic == "lea":
-        place = operands[1].memory
-        names = [place.base, place.index] if place is not None else []
-        operands = tuple(Operand(register=name) for name in names if name is not None)
-    for number, operand in enumerate(operands):
+    for number, operand in enumerate(_operands(context.function.instructions[at])):
         register = whole_register(operand.register or "")
         if operand.memory is not None:
             for way in follower.ways(context, operand.memory, None, at)[:1]:
@@ -144,14 +136,37 @@ def operand_ways(
         elif register is not None:
             value = tracer.value(context, register, at)
             way = follower.ways(context, register, value, at)[0]
-            inner = context.function.index(int(way.end.instruction.address)) if way.end else None
             parts: list[Way] = []
-            if way.ended == "lost" and deep and inner is not None and inner != at:
-                parts = [part for part, _ in operand_ways(follower, context, inner, deep - 1)]
+            if way.ended == "lost" and deep:
+                made = _made_at(context, way)
+                if made is not None and made != (context, at):
+                    parts = [part for part, _ in operand_ways(follower, *made, deep - 1)]
             if not parts:
                 yield way, number
             for part in parts:
                 yield part, _NO_OPERAND
+
+
+def _operands(row: Instruction) -> tuple[Operand, ...]:
+    """What an instruction compares, or computes of: of a remainder the divisor, its limit."""
+    if row.is_call:
+        return ()
+    if row.mnemonic != "lea":
+        return row.operands
+    place = row.operands[1].memory
+    names = [place.base, place.index] if place is not None else []
+    return tuple(Operand(register=name) for name in names if name is not None)
+
+
+def _made_at(context: Context, way: Way) -> tuple[Context, int] | None:
+    """Where a value was computed whose trace ends there: in the function, or one that called it."""
+    if way.end is None:
+        return None
+    caller: Context | None = context
+    while caller is not None and caller.frame != way.end.frame:
+        caller = caller.caller()
+    at = None if caller is None else caller.function.index(int(way.end.instruction.address))
+    return None if caller is None or at is None else (caller, at)
 
 
 def is_kept(way: Way) -> bool:

@@ -155,13 +155,13 @@ def _private(
 ) -> list[int]:
     """Keys from where what is the driver's own begins, behind what is the kernel's.
 
-    Any function of the module may tell how far that is.
+    Any function of the module may tell how far that is. A lock whose address one takes is a member.
     """
     held = way.held_in
     offset = held.offset if held is not None and held.kind == "slab" else text
     if offset is None or offset >= _LARGEST_OBJECT:
         return []
-    starts = heads.union(*(use.inner for use in uses.values()))
+    starts = heads.union(*(use.inner - use.locks for use in uses.values()))
     return [offset - far for far in sorted(starts) if _PRIVATE <= far <= offset]
 
 
@@ -190,5 +190,5 @@ def _known(way: Way, text: int | None, reader: FieldUse | None) -> list[int]:
             # The same field of an array's first element, from which a loop goes on.
             found.append(int(held.address) - held.offset + text)
     if text is not None and text < _LARGEST_OBJECT and reader is not None:
-        found += [text - far for far in sorted(reader.inner) if _AREA <= far <= text]
+        found += [text - far for far in sorted(reader.inner - reader.locks) if _AREA <= far <= text]
     return [key for key in dict.fromkeys(found) if key is not None]
