@@ -339,6 +339,20 @@ def test_in_which_direction_a_number_is_changed() -> None:
     assert found.narrow == {8, 0x18, 0x20, 0x28, 0x30}
 
 
+@pytest.mark.parametrize(("number", "up"), [("1", True), ("0xffffffff", False)])
+def test_in_which_direction_a_reference_is_counted(number: str, up: bool) -> None:
+    found = use(f"mov eax, {number}", "lock xadd dword ptr [rbx + 8], eax")
+    assert (found.raises, found.lowers) == (({8}, set()) if up else (set(), {8}))
+
+
+def test_a_field_that_is_set_to_what_the_function_is_given() -> None:
+    given = use("mov ebx, esi", "call 0x9400", "mov dword ptr [rdi + 8], ebx")
+    assert given.passed == {(8, "rsi")}
+    # One that computes it, tells it itself; a division leaves its results in two registers.
+    assert not use("shr esi, 2", "mov dword ptr [rdi + 8], esi").passed
+    assert not use("mov rax, rsi", "div ecx", "mov dword ptr [rdi + 8], eax").passed
+
+
 def test_what_made_it_known_returns_what_is_kept_of_that() -> None:
     keeps = ("mov rbx, rdi", "call 0x9600", "mov qword ptr [rbx + 8], rax")
     assert [one.late for one in use(*keeps).stores] == [None]

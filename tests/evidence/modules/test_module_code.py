@@ -99,6 +99,17 @@ def test_what_is_stored_to_by_a_moved_pointer() -> None:
     assert [one.indexed for one in functions(text, module)] == [True, True, False, False]
 
 
+def test_a_bit_of_a_bitmap_by_its_number() -> None:
+    text = Text(
+        ("mark", "480fab07 c3"),  # bts [rdi],rax; ret
+        ("drop", "f0480fb337 c3"),  # lock btr [rdi],rsi; ret
+        ("first", "480fba2f05 c3"),  # bts [rdi],5; ret
+        ("local", "480fab0424 c3"),  # bts [rsp],rax; ret
+    )
+    module = Module("m", Address(START), ((Address(START), Address(START + 64)),), "O")
+    assert [one.indexed for one in functions(text, module)] == [True, True, False, False]
+
+
 class Copies(Text):
     def function(self, address: int) -> tuple[str, int, int] | None:
         names = {KFREE: "snprintf", KFREE + 64: "sscanf"}

@@ -142,6 +142,49 @@ def test_who_makes_what_has_it_and_sets_it_to_what_it_was_given(
     assert (found.functions, found.makers) == (("rec_reset",), ("rec_make",))
 
 
+@pytest.mark.parametrize(
+    ("value", "first"),
+    [
+        (Value("computed", 9), "rec_tune"),
+        (Value("number", 3), "rec_tune"),  # what was found wrong
+        (Value("number", 4), "rec_store"),
+        (Value("argument", 2), "rec_store"),  # whoever checks, it is not that one
+    ],
+)
+def test_who_made_the_number_that_another_stores(
+    monkeypatch: pytest.MonkeyPatch, value: Value, first: str
+) -> None:
+    given = (Value("argument", 1), value, *[Value("unknown", 7)] * 4)
+    call = Handed(8, "rec_store.constprop.0", own=True, arguments=given)
+    uses = {
+        "rec_store": replace(CHANGES, passed=frozenset([(8, "rsi")])),
+        "rec_tune": FieldUse((), (), counts=False, handed=(call,)),
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, CHECKED, MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert found.functions[0] == first
+    assert "rec_store" in found.functions
+
+
+def test_who_counts_in_what_the_kernel_finds_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = made.flow_step("loaded", "pskb_expand_head", 2)
+    text = "mov eax, dword ptr [rdi + 0xdc]"
+    step = replace(read, instruction=replace(read.instruction, text=text))
+    way = made.way(step, module=None, function="pskb_expand_head", ended="loaded")
+    at = frozenset([0xDC])
+    uses = {
+        "rec_tap": FieldUse((), (), counts=True, raises=at, narrow=at),
+        "rec_tally": FieldUse((), (), counts=False, raises=at, narrow=at),
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert found.functions == ("rec_tap",)
+
+
 def test_who_stored_it_in_what_was_then_handed_to_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -18,7 +18,6 @@ from oopsight.evidence.flow.instructions import Instruction, Operand, whole_regi
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.ways import Namer, Way
 from oopsight.evidence.modules.modules import Modules
-from oopsight.plumbing import why_plumbing
 from oopsight.session import Session
 
 _COMPARES = ("cmp", "test", "bt")
@@ -56,8 +55,6 @@ def collect(
     """Follow the operands of the comparison that led to the trap, or the divisor."""
     if fault.exception not in (INVALID_OPCODE, DIVIDE_ERROR):
         return Missing(Why.NOT_APPLICABLE, "no check failed, and nothing was divided by zero")
-    if why_plumbing(fault.function, None, fault.module) is not None:
-        return Missing(Why.NOT_APPLICABLE, "the check serves any caller")
     found = calls(session, backtrace, None)
     context = found.context(0)
     at = None if context is None else tested_before(context)

@@ -46,7 +46,10 @@ _IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl"
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
 _BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
-_NO_TARGET = ("cmp", "test", "push", "bt", "nop", "mul", "div", "idiv")
+_NO_TARGET = ("cmp", "test", "push", "bt", "nop")
+_IN_PAIR = ("mul", "div", "idiv")
+"""Their results are in ``rax`` and ``rdx``."""
+_COMPUTES = ("add", "sub", "or", "and", "xor", "neg", "not", "shl", "shr", "sar", "imul", "lea")
 _MOST_STEPS = 64
 """From value to value; compilers make far fewer. What is nested deeper is compared slowly."""
 _MINUS_ONE = 0xFFFFFFFF  # of 32 bits
@@ -59,7 +62,8 @@ class Value(NamedTuple):
 
     kind: str
     """``loaded``, ``returned``, ``number``, ``argument``, ``inner`` (an address within what another
-    value points to), ``stack`` (an address on the function's own) or ``unknown``."""
+    value points to), ``stack`` (an address on the function's own), ``computed`` (of other numbers)
+    or ``unknown``."""
     number: int
     """Of ``loaded`` the field's key, of ``inner`` the distance, of ``number`` itself; else what
     tells it from others."""
@@ -148,6 +152,8 @@ class Reading:
         self.moved: dict[int, set[bool | None]] = {}
         """By the keys of what is changed: whether upwards, ``None`` for a store."""
         self.zeroed: set[int] = set()
+        self.passed: set[tuple[int, str]] = set()
+        """Keys of what is set to an argument as it came, and its register."""
         self.filled: set[str] = set()
         self.made: set[int] = set()
         """Keys in what is new to the function of what it stores that stands not in its code."""
@@ -329,6 +335,9 @@ class Reading:
             elif mnemonic in _IN_PLACE:
                 self._changes(mnemonic, first, second, end)
             return
+        if mnemonic in _IN_PAIR:
+            self.registers |= {name: self._new("computed") for name in ("rax", "rdx")}
+            return
         register = _WHOLE.get(first, first)
         if not register.startswith("r") or mnemonic in _NO_TARGET:
             return
@@ -348,8 +357,9 @@ class Reading:
         if not place.startswith("qword"):
             self.narrow.add(where[0])
         name = mnemonic.removeprefix("lock ")
-        up = {"inc": True, "add": True, "dec": False, "sub": False}.get(name)
-        if up is not None and by.startswith("-"):
+        up = {"inc": True, "add": True, "xadd": True, "dec": False, "sub": False}.get(name)
+        less = by.startswith("-") or self._value(by) == Value("number", _MINUS_ONE)
+        if up is not None and less:
             up = not up
         self.moved.setdefault(where[0], set()).add(up)
 
@@ -379,6 +389,8 @@ class Reading:
             self.zeroed.add(where[0])
         if value.kind != "number" and into is not None:
             self.made.add(where[0])
+        if value.kind == "argument" and into is None:
+            self.passed.add((where[0], ARGUMENTS[value.number - 1]))
         if value.kind != "number" and place.startswith("qword"):
             self.wide |= {where[0], where[0] + 4}
         size = _BYTES.get(place.partition(" ")[0])
@@ -417,7 +429,7 @@ class Reading:
             mnemonic, second = "lea", f"[{first} + {second}]"
         where = self._place(second, end) if mnemonic in ("mov", "lea") else None
         if where is None:
-            return self._new("unknown")
+            return self._new("computed" if mnemonic in _COMPUTES else "unknown")
         key, base = where
         if base is not None and _steps_to(base) >= _MOST_STEPS:
             return self._new("unknown")

@@ -139,6 +139,8 @@ class FieldUse:
     """Functions that had returned what it stores to."""
     made: frozenset[int] = frozenset()
     """Keys of fields of that which it sets to what does not stand in its code."""
+    passed: frozenset[tuple[int, str]] = frozenset()
+    """Keys of those that it changes to an argument as that came, and the register."""
     inner: frozenset[int] = frozenset()
     """Distances of the places within objects whose addresses it takes."""
     locks: frozenset[int] = frozenset()
@@ -212,6 +214,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
         made=one.made | other.made,
+        passed=one.passed | other.passed,
         inner=one.inner | other.inner,
         locks=one.locks | other.locks,
         roots=one.roots | other.roots,
@@ -373,6 +376,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         wipes=tuple(dict.fromkeys(_wiped(reading))),
         fills=frozenset(reading.filled),
         made=frozenset(reading.made),
+        passed=frozenset(reading.passed),
         inner=frozenset(reading.inner),
         locks=frozenset(reading.locks),
         roots=frozenset(root_of(value).kind for _, value in reading.freed),

@@ -35,6 +35,9 @@ _RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+)\]")
 _STORE = re.compile(
     r"(?P<width>byte|word|dword|qword) ptr \[(?P<base>r(?!ip)\w+)(?P<index> \+ r\w+)?.*\], "
 )
+_OF_BITS = ("bts", "btr", "btc")
+_BIT = re.compile(r"\w+ ptr \[(?P<base>r\w+).*\], r")
+"""One of a bitmap, by its number in a register, however far that is."""
 _WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _STRING = re.compile(r"[qd]?word|byte")
 _LOCAL = re.compile(r"(?P<to>r\w+), (?P<from>r\w+)$|(?P<into>r\w+), \[(?P<base>r\w+).*\]$")
@@ -173,6 +176,8 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
             used = {store["base"], *((index.removeprefix(" + "),) if index else ())}
             stores[address] = Store(frozenset(used), _WIDTHS[store["width"]])
             indexed = indexed or index is not None or _is_moved(*last.get(store["base"], ("", "")))
+        bit = _BIT.match(operands) if mnemonic.removeprefix("lock ") in _OF_BITS else None
+        indexed = indexed or (bit is not None and bit["base"] not in stack)
         _follow(stack, mnemonic, operands)
         _keep(last, mnemonic, operands)
         refers.update(_referred(address + len(raw), operands))

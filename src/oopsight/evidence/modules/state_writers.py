@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from oopsight.cheap import dataclass, replace
 from oopsight.evidence import Missing, Why
@@ -11,10 +12,12 @@ from oopsight.evidence.flow.checked_value import HIGH, LOW, CheckedValue
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.code_values import Handed
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys, text_key
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
+from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -94,6 +97,7 @@ def writers_of(
     open_ = bool(found) or not writers
     zeroes = any(_sets_zero(use, keys.of(use)) for use in uses.values())
     harmless = tuple(name for name in found if _mends(uses[name], keys, wrong))
+    found = tuple(_with_tellers(found, uses, keys, way)) if few else ()
     if not open_:
         return None
     makers = tuple(
@@ -104,11 +108,36 @@ def writers_of(
     return StateWriters(
         module.name,
         way,
-        found if few else (),
+        found,
         alone,
         zeroes,
         harmless,
         makers if len(makers) <= _MOST_WRITERS else (),
+    )
+
+
+def _with_tellers(
+    found: tuple[str, ...], uses: dict[str, FieldUse], keys: FieldKeys, way: Way
+) -> Iterator[str]:
+    """Before who stores what it is told, who computes that or has the wrong number in its code."""
+    for name in found:
+        candidates = keys.candidates(uses[name])
+        told = {register for key, register in uses[name].passed if key in candidates}
+        yield from (
+            other
+            for other, use in uses.items()
+            if other not in found
+            if any(_tells(call, told, way) for call in use.handed if base_name(call.name) == name)
+        )
+        yield name
+
+
+def _tells(call: Handed, told: set[str], way: Way) -> bool:
+    """Whether a call brings in one of some registers what the caller has made itself."""
+    given = [call.arguments[ARGUMENTS.index(register)] for register in told if call.own]
+    return any(
+        one.kind == "computed" or (one.kind == "number" and one.number == way.value)
+        for one in given
     )
 
 
@@ -126,7 +155,11 @@ def _handing_on(
         return None
     reader = SessionReader(session)
     uses = uses_of(reader, inner_functions(session, module, reader))
-    found = tuple(name for name, use in uses.items() if _stores_in_handed(use, key, path))
+    found = tuple(
+        name
+        for name, use in uses.items()
+        if _stores_in_handed(use, key, path) or _counts_at(use, key)
+    )
     few = found if len(found) <= _MOST_WRITERS else ()
     return StateWriters(module.name, way, few) if found else None
 
@@ -136,6 +169,11 @@ def _stores_in_handed(use: FieldUse, key: int, path: set[str]) -> bool:
     calls = [call for call in use.handed if base_name(call.name) in path]
     handed = {value for call in calls for value in call.arguments}
     return any(at == key and into in handed for at, into in use.written)
+
+
+def _counts_at(use: FieldUse, key: int) -> bool:
+    """Whether a function takes a reference by the count that the kernel has there."""
+    return use.counts and key in use.raises & use.narrow
 
 
 def _mends(use: FieldUse, keys: FieldKeys, wrong: str) -> bool:

@@ -19,7 +19,7 @@ def given(key: int, value: Value, base: Value | None) -> bool:
     root = root_of(value)
     if root.kind == "returned":
         return of_users(root.called or "") is not None
-    return root.kind in ("argument", "stack", "unknown")
+    return root.kind in ("argument", "stack", "computed", "unknown")
 
 
 def kind(key: int, value: Value, base: Value | None) -> str:
