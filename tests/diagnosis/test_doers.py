@@ -127,6 +127,14 @@ def test_who_clears_it_while_its_user_runs_comes_first() -> None:
     assert null_by_right(doers, {"rec_tick"}) == ()
 
 
+def test_who_clears_it_and_called_what_met_it_had_another_command() -> None:
+    field = replace(FIELD, way=0, clears=("rec_ioctl", "rec_off"), replaces=("rec_ioctl",))
+    doers = replace(DOERS, fields=(field,), silent=("rec_ioctl",))
+    found = who_left_it_null(doers, ABSENT, {"rec_ioctl"})
+    assert [one.function for one in found] == ["rec_off"]
+    assert who_left_it_null(doers, ABSENT)[0].function == "rec_ioctl"
+
+
 def test_of_an_object_that_is_not_known_only_one_that_frees_is_named() -> None:
     assert [one.function for one in freers_unseen(DOERS)] == ["rec_close"]
     assert freers_unseen(replace(DOERS, frees=("a", "b"))) == []

@@ -138,6 +138,18 @@ def test_success_is_told_without_the_pointer_that_others_ways_put_there() -> Non
     assert quiet(refuse, "4885f6 7506 895728 31c0 c3", PUT) == ()
 
 
+def test_a_number_is_left_as_it_was_on_some_way() -> None:
+    def left(*parts: str) -> tuple[int, ...]:
+        return silent(function(*parts), 0x24, does, number=True)
+
+    cold = "837f3014 7703 31c0 c3"  # if (dword [rdi + 0x30] <= 20) return 0
+    put = "c7472400000000 31c0 c3"  # dword [rdi + 0x24] = 0; return 0
+    assert len(left(cold, put)) == 1
+    assert len(left(cold, "48897720 31c0 c3")) == 1  # eight bytes are two numbers
+    assert left("837f3014 7706 b8f4ffffff c3", put) == ()  # it fails
+    assert left(put) == ()
+
+
 def empty(*parts: str) -> tuple[int, ...]:
     return hollow(function("53 4889fb", *parts), 0x20, does)
 

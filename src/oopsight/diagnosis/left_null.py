@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from oopsight.diagnosis import Culprit
 from oopsight.diagnosis.blame import merge
@@ -17,7 +17,9 @@ _MOST_CLEAR = 3
 """More than so many functions that store zero at an offset have to do with other objects, too."""
 
 
-def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[Culprit]:
+def who_left_it_null(
+    doers: Doers | Missing, prints: Prints | Missing, callers: Collection[str] = ()
+) -> list[Culprit]:
     """Who can have left the field NULL that a pointer was read from, most suspect first.
 
     Who clears it and goes on with what meets the pointer, where others stop that first; who does
@@ -29,6 +31,9 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
     the field then; who has another make the object known first; who makes such an object and
     leaves the field alone that others set, or nobody; who returns before it has set up what was
     handed to the kernel.
+
+    :param callers: of who met it: what they do with it for another command, those have to expect
+        whom they call for this one
     """
     if isinstance(doers, Missing):
         return []
@@ -37,7 +42,10 @@ def who_left_it_null(doers: Doers | Missing, prints: Prints | Missing) -> list[C
         return []
     groups = [
         [Culprit(doers.module, name, None, None, why) for name, why in reasons]
-        for reasons in (*_took_it_away(doers, field), *_never_put_it(doers, field))
+        for reasons in (
+            *_took_it_away(doers, field, callers),
+            *_never_put_it(doers, field, callers),
+        )
     ]
     return merge(*(sorted(group, key=lambda one: said(one, prints) is None) for group in groups))
 
@@ -50,11 +58,14 @@ def _called_first(kept: Iterable[KeptBy]) -> list[tuple[str, str]]:
     return [(one.function, f"calls {one.called} before it sets the field") for one in kept]
 
 
-def _took_it_away(doers: Doers, field: FieldDoers) -> Iterator[list[tuple[str, str]]]:
+def _took_it_away(
+    doers: Doers, field: FieldDoers, callers: Collection[str]
+) -> Iterator[list[tuple[str, str]]]:
     # Whoever has it stopped takes the pointer away in good faith.
     trusting = set(doers.stops) & {*field.clears, *field.clear_by, *field.replaces}
     running = doers.stops_for_others if trusting else ()
-    itself = [name for name in field.replaces if name in field.clears]
+    clears = [name for name in field.clears if name not in callers]
+    itself = [name for name in field.replaces if name in clears]
     through = [name for name in field.replaces if name not in field.clears]
     yield _each(
         doers.unstopped,
@@ -63,11 +74,14 @@ def _took_it_away(doers: Doers, field: FieldDoers) -> Iterator[list[tuple[str, s
     yield _each(running, "stops on some ways only what then met the pointer, and others rely on it")
     yield _each(itself, "clears the field before it has another pointer for it")
     yield _called_first(field.late)
-    yield _each(field.clears, "clears the field")
+    yield _each(clears, "clears the field")
     yield _each(through, "has the field cleared by one function, and set by another")
 
 
-def _never_put_it(doers: Doers, field: FieldDoers) -> Iterator[list[tuple[str, str]]]:
+def _never_put_it(
+    doers: Doers, field: FieldDoers, callers: Collection[str]
+) -> Iterator[list[tuple[str, str]]]:
+    silent = [name for name in doers.silent if name not in callers]
     for names, why in (
         (field.untested, "stores in the field what a call returned, and does not compare it with"
          " NULL"),
@@ -75,7 +89,7 @@ def _never_put_it(doers: Doers, field: FieldDoers) -> Iterator[list[tuple[str, s
          " not"),
         (doers.skips, "returns with success on some way and has not set the field, although it has"
          " what it puts there on others"),
-        (doers.silent, "returns with success on some way and has not set the field of what it was"
+        (silent, "returns with success on some way and has not set the field of what it was"
          " given, as it does on others"),
         (doers.installs, "puts such an object in place and does not set its field, where others who"
          " do so set it"),

@@ -118,17 +118,18 @@ def hollow(function: Function, key: int, does: Does) -> tuple[int, ...]:
     return _Hollow(function, key, does).walk()
 
 
-def silent(function: Function, key: int, does: Does) -> tuple[int, ...]:
+def silent(function: Function, key: int, does: Does, *, number: bool = False) -> tuple[int, ...]:
     """Where it says that all went well, and has not put a pointer into the field of what it has.
 
     Of a function that on other ways puts it there, and on others says that it has failed.
 
     :param key: the field's offset as the code has it, or the variable's address
+    :param number: whether it is a number that it stores there; then it need not fail at all
     :return: none as well where there are too many ways
     """
-    walk = _Silent(function, key, does)
+    walk = _Silent(function, key, does, number=number)
     found = walk.walk()
-    return found if walk.fails else ()
+    return found if walk.fails or number else ()
 
 
 class _Walk:
@@ -386,7 +387,8 @@ class _Silent(_Walk):
 
     fails = False
 
-    def __init__(self, function: Function, key: int, does: Does) -> None:
+    def __init__(self, function: Function, key: int, does: Does, *, number: bool) -> None:
+        self._number = number
         super().__init__(function, key, does)
         code = function.code.items()
         puts = [at for at, one in code if self._puts(one, function.registers(at))]
@@ -396,9 +398,15 @@ class _Silent(_Walk):
         return False  # how it says that it failed, one that has stored may tell
 
     def _puts(self, instruction: Instruction, registers: Registers) -> bool:
-        puts = instruction.mnemonic == "mov" and super()._stores(instruction, registers)
+        puts = instruction.mnemonic == "mov" and self._is_field(instruction, registers)
         place = memory_place(instruction, registers) if puts else None
         return place is not None and place.base not in ("", FRAME) and not is_result(place)
+
+    def _is_field(self, instruction: Instruction, registers: Registers) -> bool:
+        if not self._number or not stores(instruction):
+            return super()._stores(instruction, registers)
+        operand = instruction.operands[0]
+        return 0 <= self._key - (operand.mem.disp & MASK) < operand.size
 
     def _belongs(self, instruction: Instruction, registers: Registers) -> set[str]:
         return {_GIVEN} if self._puts(instruction, registers) else set()

@@ -30,6 +30,11 @@ PATH = replace(PATH, frames=(PATH.frames[0], replace(PATH.frames[1], module="rec
 CHANGES = FieldUse((), (), counts=False, changes=frozenset([8]))
 
 
+@pytest.fixture(autouse=True)
+def _on_all_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_writers, "leaving_number", lambda *_: ())
+
+
 def collected(monkeypatch: pytest.MonkeyPatch, **changes: int) -> Any:
     uses = {
         name: FieldUse((), (), counts=False, changes=frozenset([key]))
@@ -140,6 +145,12 @@ def test_who_makes_what_has_it_and_sets_it_to_what_it_was_given(
     found = collect(Machine().session, CHECKED, MODULES, PATH)
     assert isinstance(found, StateWriters)
     assert (found.functions, found.makers) == (("rec_reset",), ("rec_make",))
+
+
+def test_who_sets_it_on_some_ways_only_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_writers, "leaving_number", lambda *_: ("rec_abort",))
+    found = collected(monkeypatch, rec_finish=8, rec_abort=8)
+    assert found.functions == ("rec_abort", "rec_finish")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ When it is wrong
     where others tell it something; who returns before it has had the member set up that
     was handed to the kernel; who registered the callback that met it. Before those that clear it or
     leave it alone goes who followed it, if others of the module compare it with NULL: then it may
-    be NULL by right. That is *possible* only. Of a list's head which was never set up, as comparing
+    be NULL by right; so it goes before its caller that clears it for another command. That is
+    *possible* only. Of a list's head which was never set up, as comparing
     with it tells, or of what has one, as a wait queue, those come first that make such an object
     and do not set it up, then those that set up such, or the module's initialisation. Of an object
     whose operations are another module's, first of all whoever had it from the kernel: it took it
@@ -279,7 +280,9 @@ def _left_open(
     """Who can have left a pointer NULL that was kept in memory, most suspect first."""
     if isinstance(flow, Missing) or not _kept(flow):
         return []
-    return merge(_registering(backtrace), who_left_it_null(doers, prints))
+    met = base_name(flow.first.function)
+    callers = {base_name(frame.function) for frame in backtrace.crash_path} - {met}
+    return merge(_registering(backtrace), who_left_it_null(doers, prints, callers))
 
 
 def _knowing(backtrace: Backtrace, doers: Doers | Missing) -> tuple[str, ...]:

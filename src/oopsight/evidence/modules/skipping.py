@@ -82,6 +82,24 @@ def keeping_silent(
     return tuple(dict.fromkeys(found))
 
 
+def leaving_number(
+    session: Session, modules: Modules, module: Module, keys: dict[str, int]
+) -> tuple[str, ...]:
+    """Who says on some way that all went well, and has not set a number that it sets on others.
+
+    :param keys: of functions, by which they have the field
+    """
+    code = Ownership(session, modules, module)
+    found = []
+    for one in code.functions:
+        name = base_name(one.name)
+        function = code.code(one) if COLD not in one.name and name in keys else None
+        does = _doing(code, {})
+        if function is not None and silent(function, keys[name], does, number=True):
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
 def _doing(code: Ownership, setting: dict[str, int]) -> skipped_store.Does:
     """What the functions do that a way comes to."""
 

@@ -17,6 +17,7 @@ from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys, text_key
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.modules.skipping import leaving_number
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -34,8 +35,9 @@ class StateWriters:
     way: Way
     """Of the number that was read from it."""
     functions: tuple[str, ...]
-    """Other than the one that read it; those that make such objects and initialise them are not
-    among them. Empty where there are too many to tell, or it is not seen how they come to it."""
+    """Other than the one that read it, first those that set it on some ways and on others say that
+    all went well as well; those that make such objects and initialise them are not among them.
+    Empty where there are too many to tell, or it is not seen how they come to it."""
     alone: bool = True
     """Whether the number was not compared with one that the call brought with it."""
     zeroes: bool = False
@@ -86,17 +88,20 @@ def writers_of(
     reader = SessionReader(session)
     uses = uses_of(reader, inner_functions(session, module, reader))
     keys = FieldKeys(way, uses)
-    writers = [
-        name
+    known = {
+        name: [key for key in keys.candidates(use) if _writes(use, key, way)]
         for name, use in uses.items()
-        if any(_writes(use, key, way) for key in keys.candidates(use))
-    ]
+    }
+    writers = {name: by[0] for name, by in known.items() if by}
     found = tuple(name for name in writers if name != base_name(way.function))
     few = len(found) <= _MOST_WRITERS
     # A field that nobody at all writes to is reached in a way that is not seen through.
     open_ = bool(found) or not writers
     zeroes = any(_sets_zero(use, keys.of(use)) for use in uses.values())
     harmless = tuple(name for name in found if _mends(uses[name], keys, wrong))
+    if 1 < len(found) <= _MOST_WRITERS:
+        at_times = leaving_number(session, modules, module, {one: writers[one] for one in found})
+        found = tuple(sorted(found, key=lambda name: name not in at_times))
     found = tuple(_with_tellers(found, uses, keys, way)) if few else ()
     if not open_:
         return None
