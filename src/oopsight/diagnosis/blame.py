@@ -327,18 +327,22 @@ def use_steps(users: ObjectUsers, one: SlabObject) -> list[Step]:
 def casts_first(
     culprits: list[Culprit], taken: SeqFileTaken | Missing, steps: list[Step]
 ) -> list[Culprit]:
-    """Before those who met what a ``seq_file`` holds, who took that for an object of its module.
+    """Before those who met what a file's data hold, who took these for an object of its module.
 
     :param steps: of the proof, to which that is added
     """
     if isinstance(taken, Missing):
         return culprits
-    claim = (
-        f"{taken.object.address} is a seq_file, which seq_open() or single_open() had put into "
-        f"file->private_data; {taken.function} took it for an object of {taken.module}"
-    )
+    whose = f"of a file whose operations are {taken.operations}"
+    claim = f"{taken.object.address} is "
+    if taken.operations is not None:
+        claim += f"what file->private_data holds {whose}, which a descriptor had named"
+    else:
+        claim += "a seq_file, which seq_open() or single_open() had put into file->private_data"
+    claim += f"; {taken.function} took it for an object of {taken.module}"
     steps.append(Step(claim, (taken.memory,) if taken.memory is not None else ()))
-    why = "took file->private_data, a seq_file, for its own object"
+    what = "a seq_file" if taken.operations is None else whose
+    why = f"took file->private_data, {what}, for its own object"
     return merge([Culprit(taken.module, taken.function, None, None, why)], culprits)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from handmade_facts import (
     ABSENT,
@@ -146,6 +148,10 @@ def test_who_took_a_seq_file_for_its_own_object_comes_first() -> None:
     finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 7, taken, *[ABSENT] * 3)
     assert isinstance(finding, Finding)
     assert [c.function for c in finding.culprits][:2] == ["mux_write", "mux_set"]
+    other = dataclasses.replace(taken, operations="timerfd_fops")
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 7, other, *[ABSENT] * 3)
+    assert isinstance(finding, Finding)
+    assert "of a file whose operations are timerfd_fops" in finding.chain[-1].claim
 
 
 def test_who_took_the_head_of_a_list_for_an_entry_comes_first() -> None:

@@ -51,3 +51,23 @@ def test_who_took_it(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_anything_else(other: DataFlow) -> None:
     assert isinstance(collect(Machine().session, other, MODULES), Missing)
+
+
+@pytest.mark.parametrize("got", ["fget", "fdget"])
+def test_what_another_has_in_a_file_that_a_descriptor_named(
+    monkeypatch: pytest.MonkeyPatch, got: str
+) -> None:
+    first, kept = flow(one=replace(SEQ_FILE, cache="kmalloc-256")).ways
+    file = made.flow_step("returned", "mux_write", 0x2000, "mux")
+    by = made.way(file, module="mux", ended="returned", returned_by=got)
+    found = made.data_flow(first, kept, by, bad=made.owner(0x1000, "user"))
+    monkeypatch.setattr(seq_file_taken, "_operations", lambda *_: "timerfd_fops")
+    taken = collect(Machine().session, found, MODULES)
+    assert isinstance(taken, SeqFileTaken)
+    assert (taken.function, taken.operations) == ("mux_write", "timerfd_fops")
+    monkeypatch.setattr(seq_file_taken, "_operations", lambda *_: None)
+    assert isinstance(collect(Machine().session, found, MODULES), Missing)
+    # The kernel handed it the file of which the call is.
+    monkeypatch.setattr(seq_file_taken, "_operations", lambda *_: "proc_reg_file_ops")
+    own = made.data_flow(first, kept, bad=made.owner(0x1000, "user"))
+    assert isinstance(collect(Machine().session, own, MODULES), Missing)

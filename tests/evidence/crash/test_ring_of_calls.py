@@ -95,6 +95,15 @@ def test_who_sets_the_link(code: tuple[str, ...], found: list[Setter]) -> None:
     assert setters({"set": function(*code)}, RING, KINDS, NAMES.get) == found
 
 
+def test_where_nothing_else_is_read_of_them_the_link_has_to_do() -> None:
+    # Of its kind only another member is used than by the code that goes along.
+    other = "48c7472800000000 48897708 c3"  # clk->rate = 0; clk->parent = parent
+    assert setters({"set": function(other)}, RING, KINDS, NAMES.get) == []
+    found = setters({"set": function(other)}, RING, None, NAMES.get)
+    assert found == [Setter("set", compares=False)]
+    assert setters({"set": function("48897708 c3")}, RING, None, NAMES.get) == []
+
+
 def test_who_links_an_entry_into_anothers_list() -> None:
     children = Ring(CLOCKS, 0x10, ())
     found = setters({"move": function(LISTED)}, children, [{(0x10, 8), (0x20, 4)}], NAMES.get)

@@ -37,9 +37,9 @@ When it is wrong
     with it tells, or of what has one, as a wait queue, those come first that make such an object
     and do not set it up, then those that set up such, or the module's initialisation. Of an object
     whose operations are another module's, first of all whoever had it from the kernel: it took it
-    for one of its own. So does who takes the head of a list for one of its entries. Where a
-    function set
-    NULL itself and handed it to another, either may be to blame. Of a NULL that a function had put
+    for one of its own. So does who takes the head of a list for one of its entries, and who had a
+    file by its descriptor and took what another has in it for its own. Where a function set NULL
+    itself and handed it to another, either may be to blame. Of a NULL that a function had put
     in a variable of its own before another was to fill that, the other comes first if on some way
     it returns as if it had: that is *possible* only, too. So is who is to blame where the kernel
     itself called what a module's table lacks: first comes whoever hands the kernel that function of
@@ -61,6 +61,7 @@ from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, 
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
 from oopsight.diagnosis.blame import (
     blamed_first,
+    casts_first,
     fault_step,
     flow_culprits,
     flow_steps,
@@ -79,6 +80,7 @@ from oopsight.evidence import Missing, Why
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.head_taken import HeadTaken
+from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -128,6 +130,7 @@ def null_dereference(
     unfilled: Unfilled | Missing,
     chosen: ChosenHandler | Missing,
     entry: HeadTaken | Missing,
+    data: SeqFileTaken | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -173,7 +176,7 @@ def null_dereference(
         steps += never_set_up(head)
         culprits = merge(should_have_set_up(head), culprits)
     culprits = merge(taken_for_own(taken, steps), head_taken(entry, steps), culprits)
-    culprits = warned_first(culprits, complaints, steps)
+    culprits = warned_first(casts_first(culprits, data, steps), complaints, steps)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)
     return Finding(

@@ -46,7 +46,7 @@ _DESCRIPTOR = {
 }
 _USER_CS, _USER_SS = 0x33, 0x2B  # arch/x86/include/asm/segment.h
 # What is open but has no name in the file system.
-_NAMELESS = ("socket:", "pipe:", "anon_inode:", "[sockfs]", "[pipefs]", "/[")
+_NAMELESS = ("socket:", "pipe:", "anon_inode:", "[sockfs]", "[pipefs]", "[anon_inodefs]", "/[")
 
 
 @dataclass(frozen=True)

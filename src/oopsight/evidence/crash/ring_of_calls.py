@@ -88,6 +88,7 @@ def _told(
     for each in rings:
         ring, kinds = _as_read(each, readings)
         found = setters(code, ring, kinds, name_of) if kinds else []
+        found = found or (setters(code, ring, None, name_of) if kinds else [])
         # Small numbers are found in many places.
         if found or (kinds and ring.size == WORD):
             return RingOfCalls(
@@ -161,10 +162,14 @@ class Setter(NamedTuple):
 def setters(
     code: dict[str, Function],
     ring: Ring,
-    kinds: list[set[tuple[int, int]]],
+    kinds: list[set[tuple[int, int]]] | None,
     name_of: Callable[[int], str | None],
 ) -> list[Setter]:
-    """Who does so; last who goes along the chain before."""
+    """Who does so; last who goes along the chain before.
+
+    :param kinds: what is read of such objects beside the link, which tells them from others;
+        ``None`` where the link alone has to do
+    """
     walks = {one.start for one in code.values() if _goes_along(one, ring.field)}
     found: dict[str, tuple[bool, bool]] = {}
     handed: set[int] = set()
@@ -188,7 +193,9 @@ def _called(function: Function) -> set[int | None]:
     return {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
 
 
-def _links(one: Store, ring: Ring, reading: Reading, kinds: list[set[tuple[int, int]]]) -> bool:
+def _links(
+    one: Store, ring: Ring, reading: Reading, kinds: list[set[tuple[int, int]]] | None
+) -> bool:
     """Whether a store links two objects that were there before."""
     place, value = one.place, one.value
     if place is None or one.size != ring.size or not value.base:
@@ -203,6 +210,9 @@ def _links(one: Store, ring: Ring, reading: Reading, kinds: list[set[tuple[int, 
         entry = bool(ring.stride) and away < _LARGEST_TABLE and away % ring.stride == 0
         return entry or place.offset in {(at + ring.field) & MASK for at in ring.objects}
     own = reading.used.get(place.base, set())
+    if kinds is None:
+        linked_by = (place.offset, one.size, value.offset) == (ring.field, WORD, ring.node)
+        return linked_by and len(own) > 1
     within = ring.stride and len(own) > 1 and all(at < ring.stride for at, _ in own)
     alike = within or any(len(own & kind) >= min(2, len(kind)) for kind in kinds)
     # On a list, a neighbour of the entry is the head in the other object, and the other way round.
