@@ -117,7 +117,7 @@ class Server:
     def _tail(self) -> str:
         return "\n".join(self.console.splitlines()[-25:])
 
-    def log_in(self, timeout: float = 480) -> str:
+    def log_in(self, timeout: float = 240) -> str:
         """Wait for root's prompt, and make the terminal a quiet one.
 
         :return: what the login showed, the message of the day with it
