@@ -19,6 +19,7 @@ NAMES = {
     "do_probe": [NIC + 0x80, CAM + 0x80, KERNEL],
     "reset": [NIC + 0x10, NIC + 0x20],
     "unlined": [NIC + 0xC0],
+    "nic_find.constprop.0": [NIC + 0x40],
 }
 LINES = {
     NIC + 0x40: ("/usr/src/nic/nic.c", 31),
@@ -50,6 +51,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Any:
     ("owner", "function", "source"),
     [
         ("nic", "nic_stop", "/usr/src/nic/nic.c:31"),
+        ("nic", "nic_find", "/usr/src/nic/nic.c:31"),
         ("cam", "do_probe", "/usr/src/cam/cam.c:7"),
         (None, "do_probe", "drivers/base/dd.c:512"),
         ("nic", "reset", None),  # two of the name: which of them is not known

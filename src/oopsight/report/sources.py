@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from oopsight.evidence.modules.modules import Module, Modules
     from oopsight.session import Session
 
+_SUFFIXES = ("", ".isra.0", ".constprop.0")
+"""What GCC puts behind the name of a function whose parameters it has changed."""
+
 
 def with_source(
     culprits: tuple[Culprit, ...], session: Session | None, modules: Modules | None
@@ -34,7 +37,8 @@ def _placed(one: Culprit, session: Session, modules: Modules | None) -> Culprit:
     try:
         starts = {
             symbol.address
-            for symbol in session.prog.symbols(one.function)
+            for suffix in _SUFFIXES
+            for symbol in session.prog.symbols(one.function + suffix)
             if _name(modules.owner(symbol.address)) == one.module
         }
         if len(starts) != 1:
