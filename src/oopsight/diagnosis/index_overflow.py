@@ -235,6 +235,9 @@ def by_a_terminator(
             (ends.memory,),
         )
     )
+    if ends.back is not None:
+        text = f"the entry at {ends.back.address - 8:#x}, but for that byte, still leads back to it"
+        steps.append(Step(text, (ends.back,)))
     why = "stores a zero right behind what it has allocated"
     steps.extend(Step(f"{one.function} {why}", (one.module,)) for one in ends.writers)
     first = ends.writers[0]

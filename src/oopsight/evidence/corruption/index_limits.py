@@ -24,6 +24,7 @@ from oopsight.evidence.flow.effects import (
     slot_of,
 )
 from oopsight.evidence.flow.instructions import Instruction, Memory, whole_register
+from oopsight.evidence.modules.known_calls import GIVES_BACK
 
 _MASK = (1 << 64) - 1
 _MOST_STEPS = 24
@@ -146,6 +147,10 @@ def _effect(
     if isinstance(what, Load):
         return 0, {("load", at): factor}
     if isinstance(what, Returned):
+        target = code.instructions[at].target
+        known = calls.reader.function(target) if target is not None else None
+        if known is not None and GIVES_BACK.fullmatch(known[0]):
+            return _of(calls, code, "rdi", at, factor, left)
         return 0, {("returned", at): factor}
     if not isinstance(what, Operation) or len(what.inputs) != 2:
         return None

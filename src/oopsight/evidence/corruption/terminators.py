@@ -2,6 +2,7 @@
 
 ``text = kmalloc(count); ... text[count] = 0``. Where the memory is as large as an object of the
 cache, that is the first byte of the next one: the lowest of the pointer that this begins with.
+Where that leads along a list, the entry that it led to before leads back still.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oopsight.cheap import dataclass
-from oopsight.evidence import Missing, Why
+from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.corruption.index_limits import Sum, operand_sum, sum_of
+from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.writers import Writer
-from oopsight.evidence.exhaustion.allocators import allocating
+from oopsight.evidence.exhaustion.allocators import SIZE_IN, allocating
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.data_flow import DataFlow
@@ -28,6 +30,7 @@ _MOST_MODULES = 16
 _MOST_WAYS = 3
 _MOST = 3
 _BYTE = 0xFF
+_WORD = 8
 _NEAR = (1, -1, 2, -2, 3, -3, 4, -4)
 """Places in the slab."""
 _LEAST_LIKE = 2
@@ -42,12 +45,16 @@ class Terminators:
     memory: BytesPointer
     writers: tuple[Writer, ...]
     """Functions that store a zero where what they have allocated ends."""
+    back: BytesPointer | None = None
+    """The pointer back from the entry of a list that the pointer led to before."""
 
 
-def collect(session: Session, flow: DataFlow, modules: Modules) -> Terminators | Missing:
+def collect(
+    session: Session, flow: DataFlow, modules: Modules, report: ListReport | Missing
+) -> Terminators | Missing:
     """Look at the objects on the way to the bad value, and at who may have the one before."""
     none = Missing(Why.NOT_APPLICABLE, "no pointer that begins an object ends in a zero byte")
-    found = _cut(session, modules, flow)
+    found = _cut(session, modules, flow, report)
     if found is None:
         return none
     one, before, memory = found
@@ -56,24 +63,43 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> Terminators |
         made, whole = allocating(session, modules, module, before.cache_address, before.size)
         if made or not whole:
             writers += _writers(session, module)
-    return Terminators(one, before, memory, tuple(writers[:_MOST])) if writers else none
+    if not writers:
+        return none
+    return Terminators(one, before, memory, tuple(writers[:_MOST]), _back(session, one))
 
 
 def _cut(
-    session: Session, modules: Modules, flow: DataFlow
+    session: Session, modules: Modules, flow: DataFlow, report: ListReport | Missing
 ) -> tuple[SlabObject, SlabObject, BytesPointer] | None:
     """An object that begins with a pointer which ends in zero, unlike those of others."""
-    for way in flow.ways[:_MOST_WAYS] if flow.of_a_pointer else ():
-        one = way.held_in.slab if way.held_in is not None else None
-        if one is None or way.held_in is None or way.held_in.offset or one.freed:
-            continue
+    for one in _met(flow, report):
         value = read_word(session, int(one.address))
         before = neighbour(session, modules, one, -1)
-        if not value or value & _BYTE or before is None or value >> 63 == 0:
+        if one.freed or not value or value & _BYTE or before is None or value >> 63 == 0:
             continue
-        if _others_do_not(session, modules, one):
+        if _back(session, one) is not None or _others_do_not(session, modules, one):
             memory = BytesPointer(one.address, value.to_bytes(8, "little").hex())
             return one, before, memory
+    return None
+
+
+def _met(flow: DataFlow, report: ListReport | Missing) -> Iterator[SlabObject]:
+    """Objects at whose beginning the bad value was read, and entries that the list check names."""
+    ways = flow.ways[:_MOST_WAYS] if flow.of_a_pointer else ()
+    entries = report.entries if isinstance(report, ListReport) else ()
+    owners = [*(way.held_in for way in ways), *(entry.owner for entry in entries)]
+    for owner in owners:
+        if owner is not None and owner.slab is not None and not owner.offset:
+            yield owner.slab
+
+
+def _back(session: Session, one: SlabObject) -> BytesPointer | None:
+    """The pointer back from an entry whose address differs by the lowest byte alone."""
+    at = int(one.address)
+    value = read_word(session, at) or 0
+    for entry in range(value + _WORD, value + _BYTE, _WORD):
+        if read_word(session, entry + _WORD) == at:
+            return BytesPointer(Address(entry + _WORD), at.to_bytes(8, "little").hex())
     return None
 
 
@@ -101,8 +127,9 @@ def _one_too_late(calls: Calls, code: Function) -> bool:
     sizes: dict[int, Sum] = {}
     for at, row in enumerate(code.instructions):
         known = calls.reader.function(row.target) if row.is_call and row.target else None
-        if known is not None and allocates_by_size(known[0]):
-            size = operand_sum(calls, code, "rdi", at)
+        register = _size_in(known[0]) if known is not None else None
+        if register is not None:
+            size = operand_sum(calls, code, register, at)
             if size is not None and size[1]:
                 sizes[at] = size
     return any(
@@ -110,6 +137,11 @@ def _one_too_late(calls: Calls, code: Function) -> bool:
         for call, size in sizes.items()
         for at in range(len(code.instructions))
     )
+
+
+def _size_in(called: str) -> str | None:
+    """The argument that tells an allocator how many bytes."""
+    return "rdi" if allocates_by_size(called) else SIZE_IN.get(called, (None, 0))[0]
 
 
 def _stores_at(calls: Calls, code: Function, at: int, call: int, size: Sum) -> bool:

@@ -51,6 +51,8 @@ SIZED = {
     **dict.fromkeys(("krealloc", "krealloc_node_align", "devm_kmalloc", "devm_krealloc"), "rsi"),
     **dict.fromkeys(("kvrealloc", "kvrealloc_node_align"), "rsi"),
 }
+GIVES_BACK = re.compile(r"_*(?:memcpy|memmove|memset|strcpy|strncpy|strcat)(?:_orig|_erms)?")
+"""Functions that return their first argument."""
 LOCKS = re.compile(r"_*(?:raw_|rt_)?(?:spin|read|write|mutex)_(?:try)?lock|down_(?:read|write)")
 """Functions that take a lock, or try to; ``rt_`` with PREEMPT_RT."""
 # Functions that know a pointer for a process's, and the register that it is in.
