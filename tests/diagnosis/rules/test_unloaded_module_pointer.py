@@ -10,6 +10,7 @@ from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.unloaded_module_pointer import WORD_SEARCH, unloaded_module_pointer
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.fault import Fault
+from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.dangling import Dangling, DanglingPointers
 from oopsight.evidence.modules.former_owner import FormerOwner
 from oopsight.evidence.modules.modules import Module, Modules
@@ -118,12 +119,18 @@ def test_without_a_registry_the_unloaded_module_is_only_possible() -> None:
     assert [culprit.module for culprit in finding.culprits] == ["beta"]
 
 
-def test_data_flow_stands_in_for_a_registry_that_is_not_searched() -> None:
+NOTHING = DanglingPointers((), ())
+
+
+def read_from_memory() -> DataFlow:
     memory = BytesPointer(Address(OBJECT + 8), BAD.to_bytes(8, "little").hex())
     step = flow_step("loaded", "vfs_read", BAD, agrees=True, memory=memory)
-    flow = data_flow(way(step, name="struct file.f_op"))
-    nothing = DanglingPointers((), ())
-    assert "struct file.f_op" in decide(held=nothing, flow=flow).summary
+    return data_flow(way(step, name="struct file.f_op"))
+
+
+def test_data_flow_stands_in_for_a_registry_that_is_not_searched() -> None:
+    flow = read_from_memory()
+    assert "struct file.f_op" in decide(held=NOTHING, flow=flow).summary
     # A word found by searching all of the kernel's data is no better than what was read.
     guess = dataclasses.replace(HELD.found[0], registry=WORD_SEARCH, label="x")
     assert "'x'" not in decide(held=DanglingPointers((guess,), ()), flow=flow).summary
@@ -150,12 +157,13 @@ def owned(
     held: Any = HELD,
     modules: Modules = MODULES,
     keeper: PointerKeeper | Missing = NONE,
+    flow: DataFlow | Missing = NONE,
     **changes: Any,
 ) -> Any:
     owner = dataclasses.replace(OWNER, **changes)
     unloaded = collect(modules, NONE)
     return unloaded_module_pointer(
-        fault, modules, held, NONE, NONE, NONE, owner, unloaded, NONE, NONE, keeper
+        fault, modules, held, NONE, NONE, NONE, owner, unloaded, flow, NONE, keeper
     )
 
 
@@ -243,6 +251,18 @@ def test_one_that_failed_to_load_is_to_blame_for_its_initialisation() -> None:
     assert any(never in step.because for step in finding.chain)
     assert "beta_init()" in finding.advice[1]
     assert finding.certainty is Certainty.POSSIBLE
+
+
+def test_what_was_read_leads_to_one_that_failed_to_load() -> None:
+    never = BytesPointer(Address(0xFFFFFFFF82000000), "00" * 8)
+    empty = dataclasses.replace(MODULES, last_unloaded=None)
+    told = {"modules": empty, "exit": None, "init": "beta_init", "never": never}
+    finding = owned(held=NOTHING, flow=read_from_memory(), **told)
+    assert finding.culprits[0].function == "beta_init"
+    assert "struct file.f_op" in finding.summary
+    assert isinstance(owned(held=NOTHING, **told), Undecided)
+    unplaced = owned(held=NOTHING, flow=read_from_memory(), placed=False, **told)
+    assert isinstance(unplaced, Undecided)
 
 
 def test_another_module_that_kept_the_pointer_may_not_have_taken_all_back() -> None:

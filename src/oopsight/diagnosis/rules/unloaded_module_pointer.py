@@ -136,7 +136,8 @@ def unloaded_module_pointer(
     if read and holder and holder.registry == WORD_SEARCH:
         # What was read is shown; a word found elsewhere may be a copy of it.
         holder = None
-    if holder is None and modules.last_unloaded is None:
+    lay_there = isinstance(former_owner, FormerOwner) and former_owner.placed
+    if holder is None and modules.last_unloaded is None and not (read and lay_there):
         return Undecided(
             f"{fault.address} is in the module area where no module is, but no registry that was "
             "searched holds a pointer to it, nor is any module known to have been unloaded"
