@@ -100,6 +100,10 @@ def test_who_stops_its_user_on_some_ways_only_may_have_freed_it() -> None:
     at_times = replace(freed, stops_at_times=("rec_reset",))
     ordered, singled = freers_by_code(CAN, at_times, ONE, ABSENT, ABSENT)
     assert (ordered[0].function, singled) == ("rec_reset", True)
+    in_vain = replace(freed, stops_in_vain=("rec_reset",))
+    ordered, singled = freers_by_code(CAN, in_vain, ONE, ABSENT, ABSENT)
+    assert (ordered[0].function, singled) == ("rec_reset", True)
+    assert "may start that again" in ordered[0].why
 
 
 def test_who_does_not_always_stop_it_comes_before_who_relied_on_that() -> None:

@@ -20,6 +20,7 @@ _LEAVES = "frees what the field holds, and leaves the pointer there"
 _AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
 _PUTS_AT_TIMES = "gives back what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
+_IN_VAIN = "ends what calls it before what may start that again"
 _PAST_COUNT = "frees such objects outright, which others give back by their count of references"
 TASKS = "task_struct"
 """The slab cache of the kernel's tasks."""
@@ -54,6 +55,11 @@ def freers_by_code(
         replace(one, why=_PAST_COUNT) if (one.module, one.function) in past else one
         for one in freers
     ]
+    vain = {(doers.module, name) for name in doers.stops_in_vain}
+    freers = [
+        replace(one, why=f"{one.why}; {_IN_VAIN}") if (one.module, one.function) in vain else one
+        for one in freers
+    ]
     freers = [_with_what_is_left(freer, told) for freer in freers]
     field = doers.holding(one.address, one.end)
     ranked = _ranked(doers, field)
@@ -84,8 +90,8 @@ def freers_by_code(
         ran = _no_trace(made is not None, made is not None and made.function == freer.function)
         ran = min(ran, _no_trace(said(freer, prints) is not None))
         lacks = one is not None and one.lacks is not None
-        # Who stops it on some ways only may have freed on another.
-        always = set(doers.stops) - set(doers.stops_at_times)
+        # Who stops it on some ways only may have freed on another; or it had started again.
+        always = set(doers.stops) - {*doers.stops_at_times, *doers.stops_in_vain}
         stops = freer.module == doers.module and freer.function in always
         clears = field is not None and freer.function in field.clear_by
         # The object with the field is in use still.

@@ -63,10 +63,10 @@ When it is wrong
     function that is called before. That an object was given to somebody else is also told by what
     it lacks: functions and variables whose addresses all who make such objects put into them. A
     function that stores something in what it frees is less suspect if the freed object holds other
-    bytes there, and so is one that stops the timer, work or thread that then used the object, and
-    one that frees only what had the pointer to it, and still has; of two alike comes first whose
-    bytes are there, then whose call still has its return address on some stack, or who has printed
-    something.
+    bytes there, and so is one that stops the timer, work or thread that then used the object,
+    unless it does so before it stops what starts that again, and one that frees only what had the
+    pointer to it, and still has; of two alike comes first whose bytes are there, then whose call
+    still has its return address on some stack, or who has printed something.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds

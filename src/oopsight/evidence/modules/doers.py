@@ -53,7 +53,7 @@ from oopsight.evidence.modules.past_count import past_count
 from oopsight.evidence.modules.siblings import siblings
 from oopsight.evidence.modules.sizes import FunctionSizes, freed_sizes
 from oopsight.evidence.modules.skipping import filling, keeping_silent, skipping
-from oopsight.evidence.modules.stoppers import stopping, stopping_at_times
+from oopsight.evidence.modules.stoppers import stopping, stopping_at_times, stopping_in_vain
 from oopsight.evidence.modules.teardown import unbinding
 from oopsight.evidence.modules.threads import Threads, threads_of
 from oopsight.evidence.modules.unstopped import clearing_unstopped
@@ -101,6 +101,8 @@ class Doers:
     work, its thread; themselves or by a function that they call."""
     stops_at_times: tuple[str, ...] = ()
     """Of these, those that themselves do so on some ways only."""
+    stops_in_vain: tuple[str, ...] = ()
+    """Of these, those that do so before, or after, what starts it again, or what it starts."""
     stops_for_others: tuple[str, ...] = ()
     """Of these again, those that others of the module call."""
     unstopped: tuple[str, ...] = ()
@@ -211,6 +213,7 @@ def collect(
         registers=_registering(session, module, flow, backtrace, inner),
         stops=stops,
         stops_at_times=at_times,
+        stops_in_vain=stopping_in_vain(reader, backtrace, inner, _callbacks(users, module)),
         unstopped=_unstopped(reader, backtrace, fields, inner),
         stops_for_others=tuple(name for name in at_times if name in _called(inner)),
         managed=named(managed),
@@ -243,6 +246,12 @@ def collect(
         twice_given=given_twice(session, modules, module, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
+
+
+def _callbacks(users: ObjectUsers | Missing, module: Module) -> tuple[str, ...]:
+    """Functions of a module to which the object in question has pointers."""
+    refers = users.object.refers if isinstance(users, ObjectUsers) else ()
+    return tuple(base_name(one.symbol) for one in refers if one.module == module.name)
 
 
 def _unstopped(

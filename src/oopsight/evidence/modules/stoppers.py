@@ -6,11 +6,13 @@ away, has not left it to them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow import Reader
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.flow.code import MOST_VISITED, Function
+from oopsight.evidence.flow.code import MOST_VISITED, Function, leads_to
 from oopsight.evidence.modules.known_calls import FREES_MEMORY
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import named, reaching
@@ -66,6 +68,15 @@ _ASYNCHRONOUS = (
     (("kthread",), ("kthread_stop",)),
 )
 """What calls a module's functions of its own accord, and with which functions a module ends it."""
+_STARTED = (
+    (("mod_timer", "add_timer", "timer_reduce"), _ASYNCHRONOUS[0][1]),
+    (("hrtimer_start",), _ASYNCHRONOUS[1][1]),
+    (("queue_work", "queue_delayed_work", "mod_delayed_work"), _ASYNCHRONOUS[2][1]),
+    (("__tasklet_schedule", "__tasklet_hi_schedule"), _ASYNCHRONOUS[3][1]),
+)
+"""Which functions start some of that, each time anew, and which end it."""
+_FOR_GOOD = ("timer_shutdown", "disable_work", "disable_delayed_work", "destroy_workqueue")
+"""What is ended with these does not start again."""
 
 
 def stopping(backtrace: Backtrace | Missing, code: list[ModuleFunction]) -> tuple[str, ...]:
@@ -83,6 +94,47 @@ def stopping_at_times(
     ends = ending(backtrace)
     calls = Calls(reader, (), {})
     return named(one for one in direct(ends, code) if _passes_by(calls, one, ends))
+
+
+def stopping_in_vain(
+    reader: Reader,
+    backtrace: Backtrace | Missing,
+    code: list[ModuleFunction],
+    callbacks: Iterable[str],
+) -> tuple[str, ...]:
+    """Who ends something, and only then what may have started it again meanwhile.
+
+    :param callbacks: functions that the object in question has pointers to
+    """
+    own = ending(backtrace)
+    path = backtrace.crash_path if isinstance(backtrace, Backtrace) else ()
+    ran = {base_name(frame.function) for frame in path}
+    others = set(callbacks) - ran
+    orders: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+    for starts, ends in _STARTED:
+        starters = reaching({base_name(one.name) for one in direct(starts, code)}, code)
+        if own and ends != own and ran.intersection(starters):
+            orders.append((ends, own))
+        if own and ends == own and others.intersection(starters):
+            orders += [(own, later) for _, later in _STARTED if later != own]
+    calls = Calls(reader, (), {})
+    vain = [one for one in code if any(_starts_again(calls, one, *order) for order in orders)]
+    return reaching({base_name(one.name) for one in vain}, code) if vain else ()
+
+
+def _starts_again(
+    calls: Calls, one: ModuleFunction, first: tuple[str, ...], then: tuple[str, ...]
+) -> bool:
+    """Whether a function ends something of the one kind, and then of the other, and no more."""
+    if not direct(first, [one]) or not direct(then, [one]) or direct(_FOR_GOOD, [one]):
+        return False
+    code = calls.function(one.start)
+    if code is None:
+        return False
+    before, behind = calling(calls, code, first), calling(calls, code, then)
+    return any(leads_to(code, a, b) for a in before for b in behind) and not any(
+        leads_to(code, b, a) for a in before for b in behind
+    )
 
 
 def ending(backtrace: Backtrace | Missing) -> tuple[str, ...]:
