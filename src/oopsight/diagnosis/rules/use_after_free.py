@@ -38,9 +38,10 @@ How it is decided
     handed to the kernel and is none of those that this knows. So do a lock that somebody waits for
     in a free object, and a lock or queue entry on the stack of a task that is in another function
     now: to blame is who puts entries of its own frame on a list and can return without taking them
-    off. Of several modules, one that makes no such objects was only handed it; of several functions
-    that free, those that do not take out of an IDR or XArray what a lookup or walk there gave come
-    first.
+    off. Where the allocator stumbles over a free object's link that is none, it is whose pending
+    timer has, beside it, a pointer into memory there which is another module's by now. Of several
+    modules, one that makes no such objects was only handed it; of several functions that free,
+    those that do not take out of an IDR or XArray what a lookup or walk there gave come first.
 
 When it is wrong
     The object may have been freed after the value was read: without the pattern the verdict is

@@ -33,6 +33,23 @@ def freelist_overrun(
     """
     from drgn import FaultError
 
+    found = _stumbled_over(session, fault, cpu)
+    try:
+        return _run(session, modules, *found) if found is not None else None
+    except (FaultError, LookupError, AttributeError, SymbolError):
+        return None
+
+
+def slab_in_question(session: Session, fault: Fault, cpu: int) -> tuple[int, int] | None:
+    """Address and size of the slab in which the allocator stumbled over a link."""
+    found = _stumbled_over(session, fault, cpu)
+    return found[1:] if found is not None else None
+
+
+def _stumbled_over(session: Session, fault: Fault, cpu: int) -> tuple[Any, int, int] | None:
+    """The cache, and address and size of the slab, of which the next object is the bad one."""
+    from drgn import FaultError
+
     value = fault.operand.base_value if fault.operand is not None else None
     if value is None:
         return None
@@ -40,7 +57,7 @@ def freelist_overrun(
         for cache in slab_caches(session.prog, MOST_CACHES):
             handed = _handed_out(cache, int(value), cpu)
             if handed is not None:
-                return _run(session, modules, cache, *handed)
+                return cache, *handed
     except (FaultError, LookupError, AttributeError, SymbolError):
         return None
     return None

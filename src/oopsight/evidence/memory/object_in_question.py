@@ -24,6 +24,7 @@ from oopsight.evidence.memory.owner import Owner, SlabObject, owner_of
 from oopsight.evidence.modules.field_keys import field_key
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.use_after_free.anothers import Anothers, anothers, has_it_now
+from oopsight.evidence.use_after_free.armed_writer import armed_writer
 from oopsight.evidence.use_after_free.claims import owner_of_object
 from oopsight.evidence.use_after_free.dead_workqueue import is_dead
 from oopsight.evidence.use_after_free.ended_thread import ended_thread
@@ -99,6 +100,9 @@ def in_question(
     if ran is None and _in_allocator(backtrace) and not isinstance(fault, Missing):
         cpu = 0 if isinstance(task, Missing) else task.cpu
         ran = freelist_overrun(session, modules, fault, cpu)
+        armed = armed_writer(session, modules, fault, cpu) if ran is None else None
+        if armed is not None:
+            return _refilled(armed)
     if ran is None and report is not None:
         ran = _overran_list(session, modules, report)
     path = backtrace.blamable if isinstance(backtrace, Backtrace) else ()
@@ -155,6 +159,13 @@ def _tasklet(role: str, one: SlabObject, place: int, foreign: Anothers | None) -
     return InQuestion("refilled", role, one, foreign=foreign, has_it=foreign.owner, place=place)
 
 
+def _refilled(foreign: Anothers) -> InQuestion:
+    """An object that is another module's by now."""
+    return InQuestion(
+        "refilled", foreign.role, foreign.object, foreign=foreign, has_it=foreign.owner
+    )
+
+
 def _unmade(
     session: Session, modules: Modules, flow: DataFlow | None, backtrace: Backtrace | Missing
 ) -> InQuestion | None:
@@ -183,9 +194,7 @@ def _anothers(
         or ran[2].within
         or owner_of_object(session, modules, ran[2].before) == foreign.owner
     ):
-        return InQuestion(
-            "refilled", foreign.role, foreign.object, foreign=foreign, has_it=foreign.owner
-        )
+        return _refilled(foreign)
     if ran is not None and not _from_the_beginning(ran):
         return None
     refilled = refilled_object(session, flow)
