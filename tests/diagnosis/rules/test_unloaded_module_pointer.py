@@ -253,6 +253,14 @@ def test_one_that_failed_to_load_is_to_blame_for_its_initialisation() -> None:
     assert finding.certainty is Certainty.POSSIBLE
 
 
+def test_the_name_that_all_initialisations_have_is_none_to_blame() -> None:
+    never = BytesPointer(Address(0xFFFFFFFF82000000), "00" * 8)
+    empty = dataclasses.replace(MODULES, last_unloaded=None)
+    finding = owned(modules=empty, exit=None, init="init_module", never=never)
+    assert (finding.culprits[0].module, finding.culprits[0].function) == ("beta", None)
+    assert "its initialisation failed" in finding.culprits[0].why
+
+
 def test_what_was_read_leads_to_one_that_failed_to_load() -> None:
     never = BytesPointer(Address(0xFFFFFFFF82000000), "00" * 8)
     empty = dataclasses.replace(MODULES, last_unloaded=None)

@@ -153,9 +153,9 @@ def null_dereference(
     of_cause: Certainty | None = established
     steps, source = _met(fault, flow, modules), _came_from(flow)
     sure = False
-    if isinstance(flow, DataFlow) and flow.first.ended == "lost":
+    if isinstance(flow, Missing) or flow.first.ended == "lost":
         of_cause = None  # where it came from is not known
-    elif isinstance(flow, DataFlow) and _kept(flow):
+    elif _kept(flow):
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
         culprits, said, told = _kept_null(flow, backtrace, culprits, doers, prints)
         steps, source = steps + said, source + told
@@ -164,8 +164,7 @@ def null_dereference(
         source += f" {unfilled.function} was called to put another pointer there."
     else:
         # Who is called with NULL on purpose may be the one who should have looked.
-        way = flow.first if isinstance(flow, DataFlow) else None
-        sure = way is None or way.ended != "set" or not way.passed_by
+        sure = flow.first.ended != "set" or not flow.first.passed_by
     if isinstance(zeroed, ZeroedObject):
         sure, of_cause = False, None
         source += " All of that object is zero: it may have been freed and allocated anew since."

@@ -67,6 +67,7 @@ from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.dangling import Dangling, DanglingPointers
 from oopsight.evidence.modules.former_owner import FormerOwner
+from oopsight.evidence.modules.init_function import EVERY_INIT
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.pointer_keeper import PointerKeeper
 from oopsight.evidence.modules.taken_over import TakenOver
@@ -317,6 +318,8 @@ def _culprits(
         left += f" ({owner.symbol})"
     leave, symbol = (owner.exit or owner.init, owner.symbol) if owner else (None, None)
     function = leave or (symbol if owner and owner.function else None)
+    if leave == EVERY_INIT:
+        function = None  # the name that all modules' have, not its own
     why = f"was unloaded without taking back {left}"
     if owner and owner.init:
         why = f"its initialisation failed and did not take back {left}"

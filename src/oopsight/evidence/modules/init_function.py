@@ -12,7 +12,7 @@ from oopsight.symbols.module_places import find
 from oopsight.text import printable
 
 _MOST_FILES = 4
-ALIAS = "init_module"
+EVERY_INIT = "init_module"
 """The name by which the loader knows it."""
 
 
@@ -25,4 +25,4 @@ def init_function(session: Session, module: str) -> str:
             continue
         if file.init and file.release in (None, session.info.release):
             return printable(file.init)
-    return ALIAS
+    return EVERY_INIT
