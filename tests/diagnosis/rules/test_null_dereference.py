@@ -110,6 +110,16 @@ def test_a_pointer_that_was_not_zero_at_its_origin_is_not_null() -> None:
     assert isinstance(decided(FAULT, TRACE, flow, NONE, NONE), Clear)
 
 
+def test_who_is_to_blame_for_what_the_modules_own_lookup_did_not_find_is_only_possible() -> None:
+    got = way(flow_step("returned", "f", 0), returned_by="find", ended="returned")
+    of_kernel = decided(FAULT, TRACE, data_flow(got), NONE, NONE)
+    own = dataclasses.replace(got, returner_module="nic")
+    of_module = decided(FAULT, TRACE, data_flow(own), NONE, NONE)
+    assert isinstance(of_kernel, Finding) and of_kernel.certainty is Certainty.SHOWN
+    assert isinstance(of_module, Finding) and of_module.certainty is Certainty.POSSIBLE
+    assert of_module.cause_certainty is Certainty.SHOWN
+
+
 KERNEL = dataclasses.replace(FRAME, module=None, function="netif_rx_one")
 IN_KERNEL = dataclasses.replace(FAULT, function="netif_rx_one", module=None)
 PATH = dataclasses.replace(TRACE, frames=(KERNEL,))

@@ -33,7 +33,8 @@ When it is wrong
     was handed to the kernel; who registered the callback that met it. Before those that clear it or
     leave it alone goes who followed it, if others of the module compare it with NULL: then it may
     be NULL by right; so it goes before its caller that clears it for another command. That is
-    *possible* only. Of a list's head which was never set up, as comparing
+    *possible* only. So is who is to blame where a function of a module returned the NULL: a lookup
+    may find nothing because a key was changed while the object was in the tree. Of a list's head which was never set up, as comparing
     with it tells, or of what has one, as a wait queue, those come first that make such an object
     and do not set it up, then those that set up such, or the module's initialisation. Of an object
     whose operations are another module's, first of all whoever had it from the kernel: it took it
@@ -163,8 +164,10 @@ def null_dereference(
         culprits = merge([_left_unfilled(unfilled)], culprits)
         source += f" {unfilled.function} was called to put another pointer there."
     else:
-        # Who is called with NULL on purpose may be the one who should have looked.
-        sure = flow.first.ended != "set" or not flow.first.passed_by
+        # Who is called with NULL on purpose may be the one who should have looked. A lookup of the
+        # module's own may have been right to expect to find it: a key was changed, or an entry lost.
+        sure = flow.first.returner_module is None
+        sure = sure and (flow.first.ended != "set" or not flow.first.passed_by)
     if isinstance(zeroed, ZeroedObject):
         sure, of_cause = False, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
