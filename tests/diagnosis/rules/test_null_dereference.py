@@ -115,8 +115,10 @@ def test_who_is_to_blame_for_what_the_modules_own_lookup_did_not_find_is_only_po
     of_kernel = decided(FAULT, TRACE, data_flow(got), NONE, NONE)
     own = dataclasses.replace(got, returner_module="nic")
     of_module = decided(FAULT, TRACE, data_flow(own), NONE, NONE)
-    assert isinstance(of_kernel, Finding) and of_kernel.certainty is Certainty.SHOWN
-    assert isinstance(of_module, Finding) and of_module.certainty is Certainty.POSSIBLE
+    assert isinstance(of_kernel, Finding)
+    assert of_kernel.certainty is Certainty.SHOWN
+    assert isinstance(of_module, Finding)
+    assert of_module.certainty is Certainty.POSSIBLE
     assert of_module.cause_certainty is Certainty.SHOWN
 
 

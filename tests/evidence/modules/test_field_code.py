@@ -371,6 +371,13 @@ def test_a_table_of_pointers_has_the_key_of_its_first_entry() -> None:
     assert use("mov qword ptr [rbp*8 - 0x3fb97bf8], rbx").tables == {0xFFFFFFFFC0468408}
 
 
+def test_a_pointer_of_an_entry_told_by_an_index_is_compared_by_its_key_in_the_entry() -> None:
+    load = "mov rdi, qword ptr [rdx + rbp + 0x50]"
+    assert use("mov rdx, rsi", "shl rdx, 5", load, "test rdi, rdi", "ret ").checks == {0x50}
+    assert use("cmp qword ptr [rdx + rax*4 + 0x18], 0", "ret ").checks == {0x18}
+    assert not use(load, "mov rsi, rdi", "ret ").checks
+
+
 def test_references_that_are_given_back() -> None:
     put = use("mov rbx, rdi", "mov rdi, qword ptr [rbx + 0x40]", "call 0x9b00").put
     assert [(value.kind, value.number) for _, value in put] == [("loaded", 0x40)]

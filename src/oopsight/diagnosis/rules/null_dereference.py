@@ -34,17 +34,18 @@ When it is wrong
     leave it alone goes who followed it, if others of the module compare it with NULL: then it may
     be NULL by right; so it goes before its caller that clears it for another command. That is
     *possible* only. So is who is to blame where a function of a module returned the NULL: a lookup
-    may find nothing because a key was changed while the object was in the tree. Of a list's head which was never set up, as comparing
-    with it tells, or of what has one, as a wait queue, those come first that make such an object
-    and do not set it up, then those that set up such, or the module's initialisation. Of an object
-    whose operations are another module's, first of all whoever had it from the kernel: it took it
-    for one of its own. So does who takes the head of a list for one of its entries, and who had a
-    file by its descriptor and took what another has in it for its own. Where a function set NULL
-    itself and handed it to another, either may be to blame. Of a NULL that a function had put
-    in a variable of its own before another was to fill that, the other comes first if on some way
-    it returns as if it had: that is *possible* only, too. So is who is to blame where the kernel
-    itself called what a module's table lacks: first comes whoever hands the kernel that function of
-    its own, as a driver chooses how an interrupt is handled.
+    may find nothing because a key was changed while the object was in the tree. Of a list's head
+    which was never set up, as comparing with it tells, or of what has one, as a wait queue, those
+    come first that make such an object and do not set it up, then those that set up such, or the
+    module's initialisation. Of an object whose operations are another module's, first of all
+    whoever had it from the kernel: it took it for one of its own. So does who takes the head of a
+    list for one of its entries, and who had a file by its descriptor and took what another has in
+    it for its own. Where a function set NULL itself and handed it to another, either may be to
+    blame. Of a NULL that a function had put in a variable of its own before another was to fill
+    that, the other comes first if on some way it returns as if it had: that is *possible* only,
+    too. So is who is to blame where the kernel itself called what a module's table lacks: first
+    comes whoever hands the kernel that function of its own, as a driver chooses how an interrupt is
+    handled.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -164,8 +165,8 @@ def null_dereference(
         culprits = merge([_left_unfilled(unfilled)], culprits)
         source += f" {unfilled.function} was called to put another pointer there."
     else:
-        # Who is called with NULL on purpose may be the one who should have looked. A lookup of the
-        # module's own may have been right to expect to find it: a key was changed, or an entry lost.
+        # Who is called with NULL on purpose may be the one who should have looked; who asked a
+        # lookup of the module's own may be right to expect it: a key was changed, an entry lost.
         sure = flow.first.returner_module is None
         sure = sure and (flow.first.ended != "set" or not flow.first.passed_by)
     if isinstance(zeroed, ZeroedObject):

@@ -23,6 +23,7 @@ from oopsight.evidence.modules.known_calls import (
     of_users,
 )
 from oopsight.evidence.modules.publishing import PUBLISHES
+from oopsight.evidence.modules.table_entries import entry_key
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
 
@@ -145,6 +146,8 @@ class Reading:
         self.after: list[str | None] = []  # the function of the module that made the object known
         self.checked: set[Value] = set()
         self.tested: set[Value] = set()
+        self.indexed: dict[Value, int] = {}
+        """Pointers read from entries of tables of structures, and their keys within these."""
         self.keys: set[int] = set()
         self.changed: set[int] = set()
         self.wide: set[int] = set()
@@ -346,7 +349,9 @@ class Reading:
     def _compared(self, operand: str, end: int) -> Value:
         """What an instruction compares, in a register or in memory."""
         where = self._place(operand, end) if operand.startswith("qword") else None
-        return Value("loaded", *where) if where is not None else self._value(operand)
+        if where is not None:
+            return Value("loaded", *where)
+        return self._entry(operand) if operand.endswith("]") else self._value(operand)
 
     def _changes(self, mnemonic: str, place: str, by: str, end: int) -> None:
         """An instruction that reads memory and writes it."""
@@ -429,7 +434,8 @@ class Reading:
             mnemonic, second = "lea", f"[{first} + {second}]"
         where = self._place(second, end) if mnemonic in ("mov", "lea") else None
         if where is None:
-            return self._new("computed" if mnemonic in _COMPUTES else "unknown")
+            other = "computed" if mnemonic in _COMPUTES else "unknown"
+            return self._entry(second) if mnemonic == "mov" else self._new(other)
         key, base = where
         if base is not None and _steps_to(base) >= _MOST_STEPS:
             return self._new("unknown")
@@ -440,12 +446,17 @@ class Reading:
         self.inner.add(key)
         return Value("inner", key, base)
 
+    def _entry(self, operand: str) -> Value:
+        """What is read where no single register leads to."""
+        value, key = self._new("unknown"), entry_key(operand)
+        if key is not None:
+            self.indexed[value] = key
+        return value
+
     @staticmethod
     def _extended(number: str, register: str) -> int:
-        value = int(number, 0)
-        return value & (
-            MASK if register.startswith("r") and not register.endswith("d") else 0xFFFFFFFF
-        )
+        whole = register.startswith("r") and not register.endswith("d")
+        return int(number, 0) & (MASK if whole else 0xFFFFFFFF)
 
 
 def _other_than_zero(value: Value) -> bool:

@@ -382,7 +382,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         roots=frozenset(root_of(value).kind for _, value in reading.freed),
         uncounts=reading.uncounts,
         unlinks=any(value == Value("number", UNLINKED) for *_, value, _ in reading.stored),
-        checks=frozenset(one.number for one in reading.tested if one.kind == "loaded"),
+        checks=_compared(reading),
         set_up=frozenset(reading.set_up),
         inits=frozenset(reading.inits),
         of_users=frozenset(reading.of_users),
@@ -470,3 +470,11 @@ def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) ->
             return True
         left += ways.onwards[at]
     return False
+
+
+def _compared(reading: Reading) -> frozenset[int]:
+    """Keys of the fields whose pointers a function compares with NULL."""
+    direct = {one.number for one in reading.tested if one.kind == "loaded"}
+    return frozenset(
+        direct | {reading.indexed[one] for one in reading.tested & reading.indexed.keys()}
+    )
