@@ -465,3 +465,22 @@ def test_a_function_of_the_module_that_makes_the_object_known_first() -> None:
     # It was another object.
     other = ("mov rbx, rsi", "call 0x9200", *fill)
     assert use(*other, own=own, announcing=own).stores[0].after is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("mov qword ptr gs:[rip + 0x33000], 0",),
+        # per_cpu(): of any CPU.
+        ("mov rbp, 0x34004", "mov qword ptr [rdx + rbp], 0"),
+        ("mov rbp, 0x34004", "mov qword ptr [rbp + rdx], 0"),
+    ],
+)
+def test_a_per_cpu_variable_has_one_key(lines: tuple[str, ...]) -> None:
+    assert 0x33000 + START + 4 == 0x34004
+    assert 0x34004 in use(*lines, "ret ").zeroes
+
+
+def test_neither_the_stacks_canary_nor_two_pointers_have_a_key() -> None:
+    found = use("mov qword ptr gs:[0x28], 0", "mov qword ptr [rdx + rbp], 0", "ret ")
+    assert not found.zeroes

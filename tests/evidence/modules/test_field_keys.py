@@ -32,6 +32,15 @@ def test_the_key_of_the_code_is_the_first_choice() -> None:
     assert field_key(PLAIN) == 0x988
 
 
+@pytest.mark.parametrize(("sign", "far"), [("+", 0x33000), ("-", -0x33000)])
+def test_a_per_cpu_variable_is_as_far_from_the_area_for_all(sign: str, far: int) -> None:
+    way = read(f"mov rax, qword ptr gs:[rip {sign} 0x33000]")
+    instruction = way.end.instruction if way.end is not None else None
+    assert instruction is not None
+    end = int(instruction.address) + len(instruction.bytes) // 2
+    assert field_key(way) == (end + far) & (1 << 64) - 1
+
+
 def test_an_area_behind_an_outer_object() -> None:
     reader = use(inner=frozenset([0x980]))
     keys = FieldKeys(PLAIN, {"rec_read": reader, "rec_drop": use(8)})

@@ -29,7 +29,7 @@ from oopsight.plumbing import base_name
 
 MASK = (1 << 64) - 1
 PLACE = re.compile(
-    r"(?:(?P<size>[qd]?word|byte) ptr )?"
+    r"(?:(?P<size>[qd]?word|byte) ptr )?(?:gs:(?=\[(?:rip|0x[0-9a-f]{4})))?"
     r"\[(?:(?P<base>r\w+)(?: (?P<sign>[+-]) )?)?(?P<offset>0x[0-9a-f]+|\d+)?\]$"
 )
 _IN_TABLE = re.compile(
@@ -38,6 +38,7 @@ _IN_TABLE = re.compile(
 """An entry of a table of pointers, by its index; of the table in a variable without a base."""
 _THROUGH = re.compile(r" ptr \[(?P<base>r(?!ip|sp)\w+)[ \]]")
 """The register through which memory is read or written."""
+_OF_TWO = re.compile(r"qword ptr \[(r\w+) \+ (r\w+)\]")
 _NUMBER = re.compile(r"-?(?:0x[0-9a-f]+|\d+)$")
 _WHOLE = {
     **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
@@ -197,7 +198,7 @@ class Reading:
         """Key, and the pointer that it is reached through."""
         found = PLACE.fullmatch(text) or _IN_TABLE.fullmatch(text)
         if found is None or found["base"] == "rsp":
-            return None
+            return self._beside_number(text)
         offset = int(found["offset"] or "0", 0)
         offset = -offset if found["sign"] == "-" else offset
         if found["base"] == "rip":
@@ -208,6 +209,13 @@ class Reading:
         if in_table(text):
             self.tables.add(offset & MASK)
         return offset & MASK, base
+
+    def _beside_number(self, text: str) -> tuple[int, None] | None:
+        """The key of a place so far from a number in the code, as of some CPU's variable."""
+        found = _OF_TWO.fullmatch(text)
+        values = [self._value(name) for name in found.groups()] if found is not None else []
+        numbers = [one.number for one in values if one.kind == "number"]
+        return (numbers[0] & MASK, None) if len(numbers) == 1 else None
 
     def jump(self, at: int, to: int) -> None:
         """A jump within the function."""

@@ -2,9 +2,10 @@
 
 The code names a field by its distance from a pointer. A function may have come to the object from
 an outer one that it is part of, or from a member of it, as ``container_of()`` does; a variable is
-named by its address, or as what an argument points to. So a field has several keys: by all of them
-it is looked for, and where a function takes a lock beside it, by its distance from the lock. All
-entries of a table have the key of the first.
+named by its address, or as what an argument points to; a per-CPU variable by how far it is from
+where the CPU's area begins. So a field has several keys: by all of them it is looked for, and where
+a function takes a lock beside it, by its distance from the lock. All entries of a table have the
+key of the first.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.code_values import in_table, key_of
+from oopsight.evidence.modules.code_values import PLACE, in_table, key_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.plumbing import base_name
 
@@ -133,11 +134,17 @@ def field_key(way: Way) -> int | None:
 
 
 def text_key(way: Way) -> int | None:
-    """How far from the pointer it was read through a way's value was."""
+    """How far from the pointer it was read through a way's value was; or from the CPU's area."""
     if way.ended != "loaded" or way.end is None:
         return None
-    operands = way.end.instruction.text.partition(" ")[2].split(", ")
-    return key_of(next((one for one in operands[::-1] if one.endswith("]")), ""))
+    read = way.end.instruction
+    operands = read.text.partition(" ")[2].split(", ")
+    place = next((one for one in operands[::-1] if one.endswith("]")), "")
+    found = PLACE.fullmatch(place)
+    if found is None or found["base"] != "rip" or "gs:" not in place:
+        return key_of(place)
+    offset = int((found["sign"] or "") + (found["offset"] or "0"), 0)
+    return (int(read.address) + len(read.bytes) // 2 + offset) & _MASK
 
 
 def _by_kernel(way: Way, text: int | None) -> bool:
