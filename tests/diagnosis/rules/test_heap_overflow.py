@@ -31,6 +31,7 @@ from oopsight.evidence.corruption.told_sizes import Told, ToldSizes
 from oopsight.evidence.corruption.writer_limits import Teller, WriterLimit, WriterLimits
 from oopsight.evidence.corruption.writers import Writer
 from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.footprints import Footprint, Footprints
 from oopsight.evidence.pointers import BytesPointer, InstructionPointer, ModulePointer
 
@@ -77,12 +78,15 @@ def test_the_guard_page_of_a_vmalloc_area_is_an_overflow() -> None:
     assert answer.culprits[0].function == "f"
 
 
-def past_an_area(maker: str | None, module: str | None, *, told: bool = True) -> Finding:
+def past_an_area(
+    maker: str | None, module: str | None, *, told: bool = True, one: SlabObject | None = None
+) -> Finding:
     at = 0xFFFFC90000405000
     flow = data_flow(way(flow_step("loaded", "fill", at)), bad=owner(at, "vmalloc"))
     trace = replace(backtrace(), frames=(frame(0, "fb_fill", Role.FAULT, "fb"),))
     read = InstructionPointer(Address(0xFFFFFFFFC0400010), "8b4708", "mov eax, dword ptr [rdi + 8]")
     past = PastArea(maker, module, "fb_fill", "fb", Bound("fb_fill", read) if told else None)
+    past = replace(past, object=one)
     answer = heap_overflow(
         fault(at), trace, flow, ABSENT, ABSENT, ABSENT, ABSENT, past, ABSENT, *MORE
     )
@@ -117,6 +121,14 @@ def test_an_area_may_be_too_small_for_what_fields_tell(
     assert answer.certainty is certainty
     assert answer.cause_certainty in (None, Certainty.SHOWN)
     assert ("from memory alone" in answer.chain[-2].claim + answer.chain[-1].claim) is told
+
+
+def test_an_object_may_be_too_small_for_what_fields_tell() -> None:
+    answer = past_an_area("fb_resize", "fb", one=slab_object())
+    assert answer.culprits[0].function == "fb_resize"
+    assert answer.title.startswith("access past the end of an object of ")
+    assert (answer.certainty, answer.cause_certainty) == (Certainty.POSSIBLE, None)
+    assert past_an_area(None, None, told=False, one=slab_object()).certainty is Certainty.POSSIBLE
 
 
 def test_who_told_the_kernel_a_number_comes_next() -> None:

@@ -11,12 +11,14 @@ from handmade_machine import OBJECT, STACK, TEXT
 from handmade_machine import Machine as Code
 from handmade_session import Machine
 
-from oopsight.evidence import Missing
+from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption import past_area
 from oopsight.evidence.corruption.past_area import PastArea, collect, tells_a_number, unaware
+from oopsight.evidence.crash.fault import Operand
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
 from oopsight.evidence.flow.extent import Extent
 from oopsight.evidence.flow.moves import Context
+from oopsight.evidence.modules.field_code import FieldUse, Stored
 
 AREA = 0xFFFFC90000400000
 GUARD = made.owner(AREA + 0x2000, "vmalloc")
@@ -36,7 +38,7 @@ def collected(monkeypatch: pytest.MonkeyPatch, caller: int | None, **bad: Any) -
     monkeypatch.setattr(past_area, "area_caller", lambda *_: caller)
     step = made.flow_step("loaded", "fb_fill", AREA)
     flow = made.data_flow(made.way(step), bad=replace(GUARD, **bad))
-    return collect(Machine().session, flow, made.backtrace(), MODULES, made.ABSENT)
+    return collect(Machine().session, flow, made.backtrace(), MODULES, made.ABSENT, made.ABSENT)
 
 
 def test_the_maker_and_what_told_how_far_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +61,45 @@ def test_a_maker_that_is_gone_is_not_known(monkeypatch: pytest.MonkeyPatch) -> N
 def test_memory_that_can_be_read_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(collected(monkeypatch, TEXT + 0x1000, mapped=True), Missing)
     assert isinstance(collected(monkeypatch, TEXT + 0x1000, kind="slab"), Missing)
+
+
+@pytest.mark.parametrize(
+    ("address", "freed", "key", "maker"),
+    [
+        (0x400, False, 8, "fb_resize"),
+        (0x400, False, 0x10, None),
+        (0x20, False, 8, "none at all"),
+        (0x400, True, 8, "none at all"),
+    ],
+)
+def test_an_index_that_led_out_of_an_object(
+    monkeypatch: pytest.MonkeyPatch, address: int, freed: bool, key: int, maker: str | None
+) -> None:
+    one = made.slab_object(size=0x40, state="free" if freed else "allocated")
+    begin = int(one.address)
+    code = Code("488b3b 8b4b08 88040f c3", "c3", "c3")
+    code.names = ["fb_fill", "fb_resize", "pool_get"]
+    frame = PhysicalFrame(0, TEXT + 6, STACK, {"rbx": OBJECT, "rcx": 0x2000}, faulted=True)
+    monkeypatch.setattr(past_area, "calls", lambda *_: Calls(code, [frame], {}))
+    monkeypatch.setattr(
+        past_area, "owner_of", lambda *_: made.owner(begin, "slab", slab=one, offset=0)
+    )
+    monkeypatch.setattr(past_area, "inner_functions", lambda *_: [])
+    fresh = Stored(key, "fresh", "kmalloc")
+    uses = {"fb_resize": FieldUse((), (fresh,), counts=False)}
+    monkeypatch.setattr(past_area, "uses_of", lambda *_: uses)
+    step = made.flow_step("loaded", "fb_fill", begin, "fb")
+    row = replace(step.instruction, text="mov rdi, qword ptr [rbx + 8]")
+    way = replace(made.way(replace(step, instruction=row), ended="loaded"), value=Address(begin))
+    flow = made.data_flow(way, bad=made.owner(begin + address, "unknown"))
+    operand = Operand("rdi", Address(begin), "rcx", 0, Address(begin + address))
+    fault = made.fault(begin + address, operand=operand)
+    found = collect(Machine().session, flow, made.backtrace(), MODULES, made.ABSENT, fault)
+    if maker == "none at all":
+        assert isinstance(found, Missing)
+        return
+    assert isinstance(found, PastArea)
+    assert (found.object, found.maker, found.runner) == (one, maker, "fb_fill")
 
 
 @pytest.mark.parametrize(

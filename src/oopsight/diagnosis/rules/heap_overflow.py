@@ -3,7 +3,7 @@
 Finds
     The bad pointer lies in an object of the slab allocator whose beginning, up to and over the
     pointer, is the continuation of what was written into the object before it; or code ran past
-    the end of an area of vmalloc.
+    the end of an area of vmalloc, or by an index out of an object to where nothing can be accessed.
 
 Why it happens
     A copy is longer than the memory it goes to: a length taken from a user, a string without its
@@ -179,6 +179,8 @@ def heap_overflow(
     if isinstance(beyond, BeyondTable) and fault.access == "write" and not beyond.ran_on:
         return out_of_a_table(fault, backtrace, flow, beyond, modules, _REFINED)
     bad = flow.bad
+    if isinstance(past_area, PastArea) and past_area.object is not None:
+        return _vmalloc(fault, backtrace, flow, modules, past_area)
     if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
         if not bad.mapped:
             return _vmalloc(fault, backtrace, flow, modules, past_area)
@@ -344,7 +346,7 @@ def _made_too_small(past: PastArea | Missing) -> list[Culprit]:
         return []
     if (past.maker, past.maker_module) == (past.runner, past.runner_module):
         return []
-    why = "allocated the area, which may be too small"
+    why = "allocated the memory, which may be too small"
     return [Culprit(past.maker_module, past.maker, None, None, why)]
 
 
@@ -369,6 +371,23 @@ def _size_told(past: PastArea | Missing) -> list[Culprit]:
     return [Culprit(past.runner_module, name, None, None, why) for name in past.tellers]
 
 
+def _behind(fault: Fault, flow: DataFlow, one: SlabObject | None) -> tuple[str, str, Step]:
+    """The kind of memory that an access was behind, the memory itself, and what shows it."""
+    bad = flow.bad
+    because: list[Pointer] = [fault.frame]
+    if fault.unmapped is not None:
+        because.append(fault.unmapped)
+    if one is not None:
+        because += [one.head] if one.head is not None else []
+        name = f"the {one.cache} object {one.address}"
+        text = f"the address is {(fault.address or 0) - one.end:#x} bytes behind {name}"
+        went = f"{name}, to where nothing can be accessed"
+        return (f"an object of {one.cache}", went, Step(text, tuple(because)))
+    detail = bad.detail if bad is not None else ""
+    text = f"the address is behind the last page of {detail}: its guard page"
+    return "a vmalloc area", f"{detail} into its guard page", Step(text, tuple(because))
+
+
 def _vmalloc(
     fault: Fault,
     backtrace: Backtrace,
@@ -376,17 +395,10 @@ def _vmalloc(
     modules: Modules | Missing,
     past: PastArea | Missing,
 ) -> Finding:
-    bad = flow.bad
-    because: list[Pointer] = [fault.frame]
-    if fault.unmapped is not None:
-        because.append(fault.unmapped)
-    detail = bad.detail if bad is not None else ""
-    steps = [
-        fault_step(fault),
-        Step(f"the address is behind the last page of {detail}: its guard page", tuple(because)),
-        *flow_steps(flow, 1),
-    ]
-    runners = frame_culprits(backtrace, "ran past the end of the area")
+    one = past.object if isinstance(past, PastArea) else None
+    kind, went, step = _behind(fault, flow, one)
+    steps = [fault_step(fault), step, *flow_steps(flow, 1)]
+    runners = frame_culprits(backtrace, "ran past the end of it")
     makers = _made_too_small(past)
     culprits = merge(
         _unaware(past),
@@ -397,8 +409,8 @@ def _vmalloc(
         flow_culprits(flow, backtrace, what="the pointer"),
     )
     ran = blamed_first(runners or culprits, fault.function)
-    summary = f"{ran} ran past the end of {detail} into its guard page"
-    open_ = bool(makers) or _made_by_kernel(past)
+    summary = f"{ran} ran past the end of {went}"
+    open_ = one is not None or bool(makers) or _made_by_kernel(past)
     if isinstance(past, PastArea) and past.bound is not None:
         read = past.bound.instruction
         text = f"how far to go {past.bound.function} took from memory alone: {read.text}"
@@ -408,10 +420,10 @@ def _vmalloc(
             culprits = merge(makers, culprits)
             summary += f"; {blamed_first(makers, ran)} may have made it too small"
     return Finding(
-        title=f"access past the end of a vmalloc area in {ran}",
+        title=f"access past the end of {kind} in {ran}",
         summary=f"{summary}.",
         certainty=Certainty.POSSIBLE if open_ else Certainty.SHOWN,
-        cause_certainty=Certainty.SHOWN if open_ else None,
+        cause_certainty=Certainty.SHOWN if open_ and one is None else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -1,7 +1,9 @@
 """An access past the end of an area of vmalloc: who made the area, and what told how far to go.
 
-The kernel keeps an address of the caller with each area. Where the function that ran past the end
-went as far as numbers in memory told it, the area may as well be too small for them.
+The kernel keeps an address of the caller with each area. Of an object of the slab allocator, behind
+which an index led to where nothing can be accessed, the code tells who puts such in the field that
+the pointer was read from. Where the function that ran past the end went as far as numbers in memory
+told it, the area may as well be too small for them.
 """
 
 from __future__ import annotations
@@ -12,16 +14,20 @@ from collections.abc import Callable, Iterable, Iterator
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.extent import Extent, Origin, Taken
-from oopsight.evidence.flow.frames import calls
+from oopsight.evidence.flow.frames import SessionReader, calls
 from oopsight.evidence.flow.instructions import Instruction, Memory
 from oopsight.evidence.flow.moves import Context
-from oopsight.evidence.memory.owner import area_caller
-from oopsight.evidence.modules.module_roles import tables_with
+from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.memory.owner import SlabObject, area_caller, owner_of
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.module_roles import inner_functions, tables_with
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import InstructionPointer
 from oopsight.plumbing import base_name
@@ -60,6 +66,8 @@ class PastArea:
     return a number, by which the kernel may have."""
     unaware: tuple[str, ...] = ()
     """Of them, those that read none of the fields that told the runner how far to go."""
+    object: SlabObject | None = None
+    """What it went past the end of instead of an area."""
 
 
 def collect(
@@ -68,10 +76,12 @@ def collect(
     backtrace: Backtrace,
     modules: Modules,
     task: CrashedTask | Missing,
+    fault: Fault | Missing,
 ) -> PastArea | Missing:
-    """Look where the bad address is in the guard page behind an area."""
+    """Look where the bad address is in the guard page behind an area, or far behind an object."""
     bad = flow.bad
-    if bad is None or bad.kind != "vmalloc" or bad.mapped:
+    one = None if isinstance(fault, Missing) else _before(session, modules, fault, flow)
+    if one is None and (bad is None or bad.kind != "vmalloc" or bad.mapped):
         return Missing(Why.NOT_APPLICABLE, "no access was past the end of an area of vmalloc")
     found = calls(session, backtrace, None if isinstance(task, Missing) else task.cpu)
     contexts = (found.context(position) for position in range(len(found.frames)))
@@ -85,7 +95,9 @@ def collect(
             owner = modules.owner(outer.function.start)
             return owner is not None and owner.name == name
 
-        caller = area_caller(session, int(bad.address))
+        if one is not None:
+            return _past_object(session, module, (found, context), one, flow.first, of_module)
+        caller = area_caller(session, int(bad.address)) if bad is not None else None
         made = None if caller is None else found.reader.function(caller)
         owner = None if caller is None else modules.owner(caller)
         by_kernel = made is not None and owner is None
@@ -102,6 +114,48 @@ def collect(
             unaware=names_of(unaware(tellers, limits)),
         )
     return Missing(Why.NOT_APPLICABLE, "no module from outside the kernel's tree is on the path")
+
+
+def _before(session: Session, modules: Modules, fault: Fault, flow: DataFlow) -> SlabObject | None:
+    """The object in use from which an index led to a bad address behind it."""
+    value, operand = flow.first.value, fault.operand
+    if fault.exception != PAGE_FAULT or fault.address is None or flow.subject != "operand":
+        return None
+    if value is None or operand is None or operand.index is None:
+        return None
+    one = owner_of(session, modules, int(value)).slab
+    begins = one is not None and not one.freed and one.address == value
+    return one if one is not None and begins and fault.address >= one.end else None
+
+
+def _past_object(
+    session: Session,
+    module: Module,
+    at: tuple[Calls, Context],
+    one: SlabObject,
+    way: Way,
+    of_module: Callable[[Context], bool],
+) -> PastArea:
+    """Who puts what it allocates where the pointer to the object was read, and how far to go."""
+    found, context = at
+    reader = SessionReader(session)
+    uses = uses_of(reader, inner_functions(session, module, reader))
+    keys = FieldKeys(way, uses)
+    makers = (
+        name
+        for name, use in uses.items()
+        for stored in use.stores
+        if stored.what == "fresh" and stored.key in keys.candidates(use)
+    )
+    maker = next(makers, None)
+    return PastArea(
+        maker=maker,
+        maker_module=module.name if maker is not None else None,
+        runner=base_name(context.function.name),
+        runner_module=module.name,
+        bound=_bound(Extent(found.tracer, of_module).taken(context)),
+        object=one,
+    )
 
 
 def _entry(context: Context, of_module: Callable[[Context], bool]) -> Context:
