@@ -53,7 +53,7 @@ def test_what_setup_reserves_suffices_and_64_less_does_not(
 ) -> None:
     estimated = int(plan.make(Host(Root(tree))).crashkernel.removesuffix("M"))
     code, enough = rehearse(tree, server, capsys, estimated)
-    assert (code, enough["outcome"]) == (0, "saved")
+    assert (code, enough["outcome"]) == (0, "saved"), enough
     assert enough["suffices"] is True
     assert 32 * MiB < enough["used"] < estimated * MiB
     code, scarce = rehearse(tree, server, capsys, estimated - TOO_SMALL_BY)
