@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from handmade_facts import module, modules
 
-from oopsight.diagnosis import Culprit
+from oopsight.evidence import Missing, Why
 from oopsight.report import sources
-from oopsight.report.sources import with_source
+from oopsight.report.sources import add_sources
 
 NIC, CAM = 0xFFFFFFFFC0100000, 0xFFFFFFFFC0200000
 KERNEL = 0xFFFFFFFF81000000
@@ -41,6 +41,11 @@ class Program:
         return [SimpleNamespace(filename=name, line=line)]
 
 
+def verdict(owner: str | None, function: str | None, source: str | None = None) -> dict[str, Any]:
+    culprit = {"module": owner, "function": function, "source": source, "object": None}
+    return {"culprit": dict(culprit), "culprits": [culprit | {"why": "left it on"}]}
+
+
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(sources, "load_debug_files", lambda _session, _addresses: True)
@@ -64,12 +69,21 @@ def test_a_function_is_placed_where_its_module_has_it(
     session: Any, owner: str | None, function: str | None, source: str | None
 ) -> None:
     loaded = modules(module("nic", NIC, NIC + 0x1000), module("cam", CAM, CAM + 0x1000))
-    named = (Culprit(owner, function, None, None, "left it on"),)
-    assert [one.source for one in with_source(named, session, loaded)] == [source]
+    told = verdict(owner, function)
+    add_sources(told, session, loaded)
+    assert [told["culprits"][0]["source"], told["culprit"]["source"]] == [source, source]
 
 
 def test_what_a_frame_tells_stays_as_it_is(session: Any) -> None:
-    named = (Culprit("nic", "nic_stop", "nic.c:35", None, "left it on"),)
-    loaded = modules(module("nic", NIC, NIC + 0x1000))
-    assert with_source(named, session, loaded) == named
-    assert with_source(named, None, None) == named
+    told = verdict("nic", "nic_stop", "nic.c:35")
+    add_sources(told, session, modules(module("nic", NIC, NIC + 0x1000)))
+    assert told == verdict("nic", "nic_stop", "nic.c:35")
+
+
+def test_nobody_is_placed_where_none_is_named_or_modules_are_unread(session: Any) -> None:
+    nobody = {"culprit": None, "culprits": []}
+    add_sources(nobody, session, modules())
+    assert nobody == {"culprit": None, "culprits": []}
+    told = verdict("nic", "nic_stop")
+    add_sources(told, session, Missing(Why.UNREADABLE, "no list"))
+    assert told == verdict("nic", "nic_stop")

@@ -32,7 +32,7 @@ from oopsight.evidence.modules.unloaded_modules import UnloadedModules
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.report.mail import mail
-from oopsight.report.sources import with_source
+from oopsight.report.sources import add_sources
 from oopsight.session import Session
 
 SCHEMA = "oopsight.report/1"
@@ -71,7 +71,17 @@ def analyze(session: Session, *, alone: bool = False) -> Report:
     evidence = Evidence(session)
     if alone:
         _collect_beside(evidence)
-    return build(evidence)
+    return report_on(evidence, session)
+
+
+def report_on(evidence: Evidence, session: Session) -> Report:
+    """Make the report on an open dump: with the source lines of the functions that are named.
+
+    These are no fact, for which functions are named comes of the facts.
+    """
+    report = build(evidence)
+    add_sources(report["verdict"], session, evidence.get(Modules))
+    return report
 
 
 def _collect_beside(evidence: Evidence) -> None:
@@ -168,7 +178,7 @@ def _kind(evidence: Evidence, finding: Finding) -> Kind:
 def _verdict(evidence: Evidence, cause: str | None, found: Finding) -> dict[str, Any]:
     fault, task = _fact(evidence, Fault), _fact(evidence, CrashedTask)
     accessed = _fact(evidence, FileAccessed)
-    culprits = to_plain(with_source(found.culprits, evidence.session, _fact(evidence, Modules)))
+    culprits = to_plain(found.culprits)
     keys = ("module", "function", "source", "object")
     return {
         "title": found.title,

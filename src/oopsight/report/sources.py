@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oopsight.errors import SymbolError
+from oopsight.evidence import Missing
 from oopsight.evidence.crash.code import in_tree
 from oopsight.evidence.modules.module_files import load_debug_files
 from oopsight.text import printable
 
 if TYPE_CHECKING:
-    from oopsight.diagnosis import Culprit
     from oopsight.evidence.modules.modules import Module, Modules
     from oopsight.session import Session
 
@@ -19,35 +18,36 @@ _SUFFIXES = ("", ".isra.0", ".constprop.0")
 """What GCC puts behind the name of a function whose parameters it has changed."""
 
 
-def with_source(
-    culprits: tuple[Culprit, ...], session: Session | None, modules: Modules | None
-) -> tuple[Culprit, ...]:
+def add_sources(verdict: dict[str, Any], session: Session, modules: Modules | Missing) -> None:
     """Give each culprit without one the ``file:line`` at which its function begins.
 
-    :returns: unchanged where debug information is not at hand or more functions have the name
+    :param verdict: of a report; unchanged where debug information is not at hand or more functions
+        have the name
     """
-    if session is None:
-        return culprits
-    return tuple(_placed(one, session, modules) for one in culprits)
+    if isinstance(modules, Missing):
+        return
+    for culprit in verdict["culprits"]:
+        if culprit["source"] is None and culprit["function"] is not None:
+            culprit["source"] = _begin(culprit, session, modules)
+    if verdict["culprit"] is not None:
+        verdict["culprit"]["source"] = verdict["culprits"][0]["source"]
 
 
-def _placed(one: Culprit, session: Session, modules: Modules | None) -> Culprit:
-    if one.source is not None or one.function is None or modules is None:
-        return one
+def _begin(culprit: dict[str, Any], session: Session, modules: Modules) -> str | None:
     try:
         starts = {
             symbol.address
             for suffix in _SUFFIXES
-            for symbol in session.prog.symbols(one.function + suffix)
-            if _name(modules.owner(symbol.address)) == one.module
+            for symbol in session.prog.symbols(culprit["function"] + suffix)
+            if _name(modules.owner(symbol.address)) == culprit["module"]
         }
         if len(starts) != 1:
-            return one
+            return None
         load_debug_files(session, starts)
         begins = session.prog.source_location(starts.pop())[-1]
     except (LookupError, ValueError, SymbolError):
-        return one
-    return replace(one, source=f"{printable(in_tree(begins.filename))}:{begins.line}")
+        return None
+    return f"{printable(in_tree(begins.filename))}:{begins.line}"
 
 
 def _name(module: Module | None) -> str | None:

@@ -26,9 +26,9 @@ MOST_COMMANDS = 20
 def report_of(shell: Shell) -> Report:
     """The dump's report, made once."""
     if "report" not in shell.cache:
-        from oopsight.report import build
+        from oopsight.report import report_on
 
-        shell.cache["report"] = build(shell.evidence)
+        shell.cache["report"] = report_on(shell.evidence, shell.session)
     found: Report = shell.cache["report"]
     return found
 
