@@ -58,9 +58,6 @@ def waits_step(wait: Wait) -> Step:
     because: list[Pointer] = [wait.task]
     where = f" in {wait.place}" if wait.place is not None else ""
     because += place_of(wait)
-    if wait.file is not None:
-        where += f", in a system call on {wait.file.path}"
-        because.append(wait.file)
     if wait.lock is None:
         return Step(f"{who(wait)} does not get on{where}", tuple(because))
     because += wait.lock.because

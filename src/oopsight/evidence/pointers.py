@@ -144,7 +144,7 @@ class TaskFrame:
 
 @dataclass(frozen=True)
 class FileReference:
-    """An open file of a task."""
+    """An open file of the crashed task."""
 
     TYPE: ClassVar[str] = "file"
     path: str

@@ -10,7 +10,7 @@ from handmade_waits import LOCK_A, LOCK_B, call, lock, memory, stack, symptom, w
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
 from oopsight.diagnosis.rules.hung_task import hung_task
-from oopsight.evidence import Address, Missing
+from oopsight.evidence import Missing
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
@@ -24,7 +24,7 @@ from oopsight.evidence.hangs.skipped_parts import SkippedPart, SkippedParts
 from oopsight.evidence.hangs.unsignalled import Unsignalled, UnsignalledWaits
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Waker, Wakers
-from oopsight.evidence.pointers import BytesPointer, FileReference, ModulePointer
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
 from oopsight.kinds import Kind
 
 LONGEST = Wait(stack(1, call(3, "other")), None, 90.0)
@@ -336,12 +336,3 @@ def test_what_is_anothers_to_signal_is_no_fault_of_who_waits() -> None:
     found = judged(HUNG, waits(waiting), *none, given=own)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["abort", "wait_ready", "reset"]
-
-
-def test_the_file_that_the_waiting_task_works_on_is_named() -> None:
-    file = FileReference("/dev/crane", 5, Address(0xFFFF888000001000))
-    hung = replace(NAMED, file=file)
-    found = judged(HUNG, waits(LONGEST, hung), ABSENT, ABSENT, ABSENT, ABSENT)
-    assert isinstance(found, Finding)
-    assert "in a system call on /dev/crane" in found.chain[0].claim
-    assert file in found.chain[0].because

@@ -13,7 +13,6 @@ from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role, crashed_trace
-from oopsight.evidence.crash.descriptor import DESCRIPTOR, NAMELESS, registers_of
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.crash.task import CrashedTask, file_path
 from oopsight.evidence.flow.calls import MOST_TAIL_CALLS, Calls
@@ -34,6 +33,20 @@ _ROUTES: dict[str, tuple[str, ...]] = {
     "struct vm_fault *": ("vma", "vm_file"),
     "struct vm_area_struct *": ("vm_file",),
 }
+# x86-64 system calls that take a file descriptor, and in which register the task gave it
+# (arch/x86/entry/syscalls/syscall_64.tbl).
+_DESCRIPTOR = {
+    **dict.fromkeys((0, 1, 3, 5, 8, 16, 17, 18, 19, 20, 32, 33, 72, 73, 74, 75, 77, 78), "rdi"),
+    **dict.fromkeys(
+        (81, 91, 93, 187, 189, 190, 196, 217, 221, 277, 285, 292, 295, 296, 306), "rdi"
+    ),
+    9: "r8",
+    327: "rdi",
+    328: "rdi",
+}
+_USER_CS, _USER_SS = 0x33, 0x2B  # arch/x86/include/asm/segment.h
+# What is open but has no name in the file system.
+_NAMELESS = ("socket:", "pipe:", "anon_inode:", "[sockfs]", "[pipefs]", "[anon_inodefs]", "/[")
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,7 @@ def _reference(
 
 
 def _named(file: FileReference | None) -> bool:
-    return file is not None and not any(word in file.path for word in NAMELESS)
+    return file is not None and not any(word in file.path for word in _NAMELESS)
 
 
 def _from_system_call(
@@ -149,7 +162,7 @@ def _from_system_call(
     registers = _system_call(session)
     if registers is None:
         return None
-    register = DESCRIPTOR.get(registers["orig_ax"])
+    register = _DESCRIPTOR.get(registers["orig_ax"])
     if register is None:
         return None
     chosen = next((f for f in files.values() if f.fd == registers[register]), None)
@@ -159,14 +172,33 @@ def _from_system_call(
 
 
 def _system_call(session: Session) -> dict[str, int] | None:
-    """The registers with which the crashed task entered the kernel for a system call."""
-    from drgn import FaultError
+    """The registers with which the crashed task entered the kernel for a system call.
+
+    They lie on top of its stack, since Linux 6.9 below some padding where CONFIG_X86_FRED is set
+    (TOP_OF_KERNEL_STACK_PADDING). A task that entered by an exception has -1 in ``orig_ax``.
+    """
+    from drgn import FaultError, Object
     from drgn.helpers.linux.panic import panic_task
 
+    prog = session.prog
     try:
-        return registers_of(panic_task(session.prog), stack_size(session))
+        task = panic_task(prog)
+        size = prog.type("struct pt_regs").size or 0
+        top = task.stack.value_() + stack_size(session)
+        if not task.mm:
+            return None
+        for padding in (0, 16, 8):
+            saved = Object(prog, "struct pt_regs", address=top - padding - size)
+            user = saved.cs.value_() & 0xFFFF == _USER_CS and saved.ss.value_() & 0xFFFF == _USER_SS
+            if user and saved.ip.value_() < 1 << 47 and saved.sp.value_() < 1 << 47:
+                return {
+                    "orig_ax": saved.orig_ax.value_(),
+                    "rdi": saved.di.value_(),
+                    "r8": saved.r8.value_(),
+                }
     except (FaultError, LookupError, AttributeError, SymbolError):
         return None
+    return None
 
 
 _TAKES_DOWN = ("exit_mmap", "unmap_region", "unmap_vmas")

@@ -20,7 +20,7 @@ from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import Call, HeldLock, TaskStack, task_pointer
 from oopsight.evidence.hangs.waiting.scan import Scan
 from oopsight.evidence.modules.modules import Modules
-from oopsight.evidence.pointers import FileReference, Memory, TaskPointer
+from oopsight.evidence.pointers import Memory, TaskPointer
 from oopsight.kinds import Kind
 from oopsight.session import Session
 
@@ -147,8 +147,6 @@ class Wait:
     """Blocked or spinning; ``False`` for one that is here only because it holds something."""
     work: WorkItem | None = None
     """What it carries out, if it is a worker."""
-    file: FileReference | None = None
-    """What the system call works on that it is in."""
 
     @property
     def task(self) -> TaskPointer:

@@ -8,7 +8,6 @@ from typing import Any
 
 from oopsight.cheap import replace
 from oopsight.evidence import Address, Missing
-from oopsight.evidence.crash.descriptor import file_of
 from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import StackReader, TaskStack
 from oopsight.evidence.hangs.waiting import (
@@ -30,7 +29,7 @@ from oopsight.evidence.hangs.waiting.givers import SIGNALS, UNOWNED, gives, slee
 from oopsight.evidence.hangs.waiting.scan import Scan, stack_size
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.modules.modules import Modules
-from oopsight.evidence.pointers import FileReference, TaskPointer
+from oopsight.evidence.pointers import TaskPointer
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -64,11 +63,11 @@ class Collector:
                 spins = cpu.spins_on
                 odd = None if spins.sound else f"with {spins.value:#x} in it, as no spinlock has"
                 lock = Lock("spinlock", spins.address, spins.name, odd)
-                self.waits[cpu.task.address] = self._running(cpu.stack, self._with_spinner(lock))
+                self.waits[cpu.task.address] = Wait(cpu.stack, self._with_spinner(lock), None)
             else:
                 deleted = timer.of_cpu(self.prog, self.reader, cpu, self.cpus, self._owner)
                 if deleted is not None:
-                    self.waits[cpu.task.address] = self._running(cpu.stack, deleted)
+                    self.waits[cpu.task.address] = Wait(cpu.stack, deleted, None)
         for seconds, task in blocked[:MOST_STACKS]:
             if task.value_() not in running:
                 self._add(task, seconds, victim=True)
@@ -117,20 +116,9 @@ class Collector:
             lock = self._lock(task, stack)
         except FaultError:
             return None
-        wait = Wait(stack, lock, seconds, victim, self._work(task), self._file(stack))
+        wait = Wait(stack, lock, seconds, victim, self._work(task))
         self.waits[stack.task.address] = wait
         return wait
-
-    def _running(self, stack: TaskStack, lock: Lock) -> Wait:
-        """The wait of one that runs, and does not get on."""
-        return Wait(stack, lock, None, file=self._file(stack))
-
-    def _file(self, stack: TaskStack) -> FileReference | None:
-        """What the task's system call works on."""
-        from drgn import Object
-
-        task = Object(self.prog, "struct task_struct *", int(stack.task.address))
-        return file_of(task, stack_size(self.prog))
 
     def _work(self, task: Any) -> WorkItem | None:
         """The work item that a worker thread carries out."""
