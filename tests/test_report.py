@@ -50,7 +50,7 @@ def test_the_schema_is_one_and_of_this_version() -> None:
 
 @pytest.mark.parametrize("made", [full(), build(evidence()), build(Evidence(None))])
 def test_reports_follow_the_schema(made: Report) -> None:
-    VALIDATOR.validate(json.loads(json.dumps(made)))
+    assert list(VALIDATOR.iter_errors(json.loads(json.dumps(made)))) == []
 
 
 def test_the_schema_refuses_what_no_report_holds() -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from drgn import FaultError
 from handmade_facts import module, modules
 
 from oopsight.evidence import Missing, Why
@@ -32,6 +33,8 @@ LINES = {
 
 class Program:
     def symbols(self, name: str) -> list[Any]:
+        if name == "not_in_dump":
+            raise FaultError("not in the dump", NIC)
         return [SimpleNamespace(address=at) for at in NAMES.get(name, [])]
 
     def source_location(self, address: int) -> list[Any]:
@@ -62,6 +65,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Any:
         ("nic", "reset", None),  # two of the name: which of them is not known
         ("nic", "unlined", None),
         ("gone", "nic_stop", None),
+        ("nic", "not_in_dump", None),
         ("nic", None, None),
     ],
 )

@@ -34,6 +34,8 @@ def add_sources(verdict: dict[str, Any], session: Session, modules: Modules | Mi
 
 
 def _begin(culprit: dict[str, Any], session: Session, modules: Modules) -> str | None:
+    from drgn import FaultError
+
     try:
         starts = {
             symbol.address
@@ -45,7 +47,7 @@ def _begin(culprit: dict[str, Any], session: Session, modules: Modules) -> str |
             return None
         load_debug_files(session, starts)
         begins = session.prog.source_location(starts.pop())[-1]
-    except (LookupError, ValueError, SymbolError):
+    except (FaultError, LookupError, ValueError, SymbolError):
         return None
     return f"{printable(in_tree(begins.filename))}:{begins.line}"
 

@@ -98,3 +98,13 @@ def test_whose_the_cache_may_be() -> None:
     assert allocators._named(few, asking) == (None, ["udptap", "drv"])
     others = replace(path, frames=frames[1:])
     assert allocators._named(replace(cache, hint=None), others) == (None, [])
+
+
+@pytest.mark.parametrize("size", [24, 40])
+def test_what_lies_before_what_is_freed_with_a_device_tells_the_kernel(size: int) -> None:
+    program = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
+    assert allocators.lies_before(program, "devm_kmalloc") == 40
+    head = program.struct_type("devres", size, ())
+    program.register_type_finder("made", lambda *_: head, enable_index=0)
+    assert allocators.lies_before(program, "devm_kmalloc") == size
+    assert allocators.lies_before(program, "__kmalloc") == 0

@@ -109,4 +109,4 @@ def test_what_comes_from_no_cache_as_it_is_too_large(
     made = function(code, "call helper", "c3")
     (site,) = [at for at, row in made.code.items() if row.mnemonic == "call"]
     reader: Any = SimpleNamespace(function=lambda _: made)
-    assert takers._may_be_large(reader, site, made.start, called) is large
+    assert takers._may_be_large(drgn.Program(), reader, site, made.start, called) is large

@@ -180,10 +180,10 @@ def heap_overflow(
         return out_of_a_table(fault, backtrace, flow, beyond, modules, _REFINED)
     bad = flow.bad
     if isinstance(past_area, PastArea) and past_area.object is not None:
-        return _vmalloc(fault, backtrace, flow, modules, past_area)
+        return _past_the_end(fault, backtrace, flow, modules, past_area)
     if fault.exception == PAGE_FAULT and bad is not None and bad.kind == "vmalloc":
         if not bad.mapped:
-            return _vmalloc(fault, backtrace, flow, modules, past_area)
+            return _past_the_end(fault, backtrace, flow, modules, past_area)
         return Clear(f"{bad.address} is mapped")
     return Clear("the bad pointer's object does not continue what was written before it")
 
@@ -388,7 +388,7 @@ def _behind(fault: Fault, flow: DataFlow, one: SlabObject | None) -> tuple[str, 
     return "a vmalloc area", f"{detail} into its guard page", Step(text, tuple(because))
 
 
-def _vmalloc(
+def _past_the_end(
     fault: Fault,
     backtrace: Backtrace,
     flow: DataFlow,

@@ -141,7 +141,7 @@ def _one_too_late(calls: Calls, code: Function) -> bool:
 
 def _size_in(called: str) -> str | None:
     """The argument that tells an allocator how many bytes."""
-    return "rdi" if allocates_by_size(called) else SIZE_IN.get(called, (None, 0))[0]
+    return "rdi" if allocates_by_size(called) else SIZE_IN.get(called)
 
 
 def _stores_at(calls: Calls, code: Function, at: int, call: int, size: Sum) -> bool:

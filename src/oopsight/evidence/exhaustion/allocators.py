@@ -47,13 +47,12 @@ BY_SIZE = (
     "__kmalloc_track_caller",
 )
 _DEVRES = 40
-"""Bytes of ``struct devres``, which lies before what is freed with a device."""
-# Another one is the size, and what is added to it.
-SIZE_IN: dict[str, tuple[str, int]] = {
-    **dict.fromkeys(("kmemdup", "kmemdup_noprof", "memdup_user"), ("rsi", 0)),
-    "__seq_open_private": ("rdx", 0),
-    "devm_kmalloc": ("rsi", _DEVRES),
-    **dict.fromkeys(("devm_kmemdup", "devm_krealloc"), ("rdx", _DEVRES)),
+"""Bytes of ``struct devres`` where no type tells it."""
+_MANAGED = "devm_"
+# Another one is the size; of what is freed with a device, without what lies before it.
+SIZE_IN = {
+    **dict.fromkeys(("kmemdup", "kmemdup_noprof", "memdup_user", "devm_kmalloc"), "rsi"),
+    **dict.fromkeys(("__seq_open_private", "devm_kmemdup", "devm_krealloc"), "rdx"),
 }
 # The size is their own affair.
 _COPYING = (
@@ -157,6 +156,18 @@ def _named(cache: CacheUse, backtrace: Backtrace | Missing) -> tuple[str | None,
     return None, likely
 
 
+def lies_before(prog: Any, called: str) -> int:
+    """Bytes that an allocator takes beside those that it is asked for, before them."""
+    from drgn import sizeof
+
+    if not called.startswith(_MANAGED):
+        return 0
+    try:
+        return int(sizeof(prog.type("struct devres")))
+    except LookupError:
+        return _DEVRES
+
+
 def allocating(
     session: Session, modules: Modules, module: Module, cache: int, object_size: int
 ) -> tuple[tuple[Allocator, ...], bool]:
@@ -183,9 +194,10 @@ def allocating(
             name, begin, _ = reader.names.code(site)
             function = reader.function(begin) if begin is not None else None
             place = function.at(site, calling=False) if function is not None else None
-            register, more = SIZE_IN.get(targets[target], ("rdi", 0))
+            register = SIZE_IN.get(targets[target], "rdi")
             argument = place.registers.get(register) if place is not None else None
-            argument = argument.plus(more) if argument is not None else None
+            if argument is not None:
+                argument = argument.plus(lies_before(prog, targets[target]))
             fits = None
             if argument is not None and target in known:
                 fits = _fits(prog, argument, cache, object_size)

@@ -11,7 +11,7 @@ from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
-from oopsight.evidence.exhaustion.allocators import BY_SIZE, SIZE_IN
+from oopsight.evidence.exhaustion.allocators import BY_SIZE, SIZE_IN, lies_before
 from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
 from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse
 from oopsight.evidence.exhaustion.packet_handlers import PacketHandler, packet_handlers
@@ -120,7 +120,7 @@ def collect(
                 if begin is None:
                     continue
                 called = targets[target].removesuffix(_NOPROF)
-                if called in _SIZED and not _may_be_large(reader, site, begin, called):
+                if called in _SIZED and not _may_be_large(prog, reader, site, begin, called):
                     continue
                 key = (module.name, base_name(name))
                 found.setdefault(key, Taker(module.pointer, base_name(name), called))
@@ -128,12 +128,13 @@ def collect(
     return Takers(what, tuple(found.values()), handlers)
 
 
-def _may_be_large(reader: StackReader, site: int, begin: int, called: str) -> bool:
+def _may_be_large(prog: Any, reader: StackReader, site: int, begin: int, called: str) -> bool:
     """Whether a call may ask for so much that it comes from no cache."""
-    register, more = SIZE_IN.get(called, ("rdi", 0))
     function = reader.function(begin)
+    register = SIZE_IN.get(called, "rdi")
     size = function.registers(site).get(register) if function is not None else None
-    return size is None or bool(size.base) or size.offset + more > _LARGEST_OBJECT
+    most = _LARGEST_OBJECT - lies_before(prog, called)
+    return size is None or bool(size.base) or size.offset > most
 
 
 def _full_of(use: MemoryUse, deleted: int) -> str | None:

@@ -22,20 +22,18 @@ from oopsight.evidence.modules.known_calls import (
     SIZES,
     of_users,
 )
+from oopsight.evidence.modules.operand_keys import (
+    IN_TABLE,
+    MASK,
+    PLACE,
+    displacement,
+    entry_key,
+    in_table,
+)
 from oopsight.evidence.modules.publishing import PUBLISHES
-from oopsight.evidence.modules.table_entries import entry_key
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
 
-MASK = (1 << 64) - 1
-PLACE = re.compile(
-    r"(?:(?P<size>[qd]?word|byte) ptr )?(?:gs:(?=\[(?:rip|0x[0-9a-f]{4})))?"
-    r"\[(?:(?P<base>r\w+)(?: (?P<sign>[+-]) )?)?(?P<offset>0x[0-9a-f]+|\d+)?\]$"
-)
-_IN_TABLE = re.compile(
-    r"qword ptr \[(?:(?P<base>r\w+) \+ )?r\w+\*8(?: (?P<sign>[+-]) (?P<offset>0x[0-9a-f]+|\d+))?\]"
-)
-"""An entry of a table of pointers, by its index; of the table in a variable without a base."""
 _THROUGH = re.compile(r" ptr \[(?P<base>r(?!ip|sp)\w+)[ \]]")
 """The register through which memory is read or written."""
 _OF_TWO = re.compile(r"qword ptr \[(r\w+) \+ (r\w+)\]")
@@ -74,28 +72,6 @@ class Value(NamedTuple):
     called: str | None = None
     size: int | None = None
     """Of ``returned``, how many bytes were allocated."""
-
-
-def in_table(place: str) -> bool:
-    """Whether a memory operand is an entry of a table of pointers, told by an index."""
-    return _IN_TABLE.fullmatch(place) is not None
-
-
-def key_of(place: str) -> int | None:
-    """The key of a memory operand: its displacement; without a base register, its address.
-
-    Of a table of pointers it is that of its first entry.
-
-    >>> key_of("qword ptr [rbx + 0x18]"), key_of("qword ptr [r12]"), key_of("qword ptr [rsp + 8]")
-    (24, 0, None)
-    >>> key_of("qword ptr [rbx + rax*8 + 0x18]")
-    24
-    """
-    found = PLACE.fullmatch(place) or _IN_TABLE.fullmatch(place)
-    if found is None or found["base"] in ("rsp", "rip"):
-        return None
-    offset = int(found["offset"] or "0", 0)
-    return (-offset if found["sign"] == "-" else offset) & MASK
 
 
 class Handed(NamedTuple):
@@ -196,11 +172,10 @@ class Reading:
 
     def _place(self, text: str, end: int) -> tuple[int, Value | None] | None:
         """Key, and the pointer that it is reached through."""
-        found = PLACE.fullmatch(text) or _IN_TABLE.fullmatch(text)
+        found = PLACE.fullmatch(text) or IN_TABLE.fullmatch(text)
         if found is None or found["base"] == "rsp":
             return self._beside_number(text)
-        offset = int(found["offset"] or "0", 0)
-        offset = -offset if found["sign"] == "-" else offset
+        offset = displacement(found)
         if found["base"] == "rip":
             return (end + offset) & MASK, None
         base = self._value(found["base"]) if found["base"] else None

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules.code_values import (
-    MASK,
     Handed,
     Reading,
     Value,
@@ -28,6 +27,7 @@ from oopsight.evidence.modules.field_marks import (
     marks,
     on_every_way,
 )
+from oopsight.evidence.modules.operand_keys import MASK
 from oopsight.evidence.modules.stored_kinds import given, kind
 
 _WORD = 8

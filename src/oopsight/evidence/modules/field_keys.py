@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.code_values import PLACE, in_table, key_of
 from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.operand_keys import MASK, PLACE, displacement, in_table, key_of
 from oopsight.plumbing import base_name
 
 _LARGEST_OBJECT = 1 << 16
@@ -30,7 +30,6 @@ _DEVICES = {
     **dict.fromkeys(("virtio_device", "usb_interface", "auxiliary_device", "hid_device"), "dev."),
 }
 """Devices of the buses, and how to get to the ``struct device`` in them."""
-_MASK = (1 << 64) - 1
 
 
 class Layout(NamedTuple):
@@ -93,7 +92,7 @@ class FieldKeys:
         if self._reader is None or self._text is None:
             return []
         return [
-            (self._text - mine + its) & _MASK
+            (self._text - mine + its) & MASK
             for mine in sorted(self._reader.locks)
             for its in sorted(use.locks)
         ]
@@ -143,8 +142,7 @@ def text_key(way: Way) -> int | None:
     found = PLACE.fullmatch(place)
     if found is None or found["base"] != "rip" or "gs:" not in place:
         return key_of(place)
-    offset = int((found["sign"] or "") + (found["offset"] or "0"), 0)
-    return (int(read.address) + len(read.bytes) // 2 + offset) & _MASK
+    return (int(read.address) + len(read.bytes) // 2 + displacement(found)) & MASK
 
 
 def _by_kernel(way: Way, text: int | None) -> bool:

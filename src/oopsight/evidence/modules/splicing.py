@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oopsight.evidence.modules.code_values import MASK, Value, root_of, within
+from oopsight.evidence.modules.code_values import Value, root_of, within
 from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.operand_keys import MASK
 
 _NEXT, _PREV = 0, 8  # offsets in struct list_head
 _SHORT_LIVED = ("stack", "returned")

@@ -1,4 +1,4 @@
-from oopsight.evidence.modules.table_entries import entry_key
+from oopsight.evidence.modules.operand_keys import entry_key
 
 
 def test_the_key_of_a_pointer_in_an_entry_is_its_displacement() -> None:
