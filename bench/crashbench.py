@@ -36,8 +36,6 @@ LIMIT = 300  # seconds for one analysis
 SYMBOLS = {"debuginfo": "auto", "dump": "dump"}
 """Ways to symbols by their name in the table: a debug package and the files of the modules, which
 the lab keeps beside each dump, or only what the dump holds."""
-WITHOUT_OWN = ("5.10",)
-"""Series whose dumps do not tell where their own symbols are; VMCOREINFO does since 6.0."""
 ANSWERS = {
     "kind": "kind of crash",
     "cause": "cause",
@@ -282,8 +280,7 @@ def main() -> int:
         parser.error("no dump to analyse")
     with ThreadPoolExecutor(args.jobs) as pool:
         for name, outcomes in results.items():
-            able = [case for case in chosen if name != "dump" or case.kernel not in WITHOUT_OWN]
-            outcomes.extend(pool.map(lambda case, name=name: analyzed(case, name), able))
+            outcomes.extend(pool.map(lambda case, name=name: analyzed(case, name), chosen))
     if args.misses:
         for name, outcomes in results.items():
             print(f"symbols: {name}", *misses(outcomes), sep="\n")

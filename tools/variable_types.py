@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the table of global variables' types, which BTF does not hold, from debug vmlinuxes.
+"""Make the table of variables' types, which BTF does not hold, from debug vmlinuxes.
 
 ``tools/variable_types.py VMLINUX...`` rewrites ``src/oopsight/symbols/pack/variables.txt``. Each
 vmlinux stands for its release series (6.1, 6.12 ...): the table is believed only between series
@@ -117,7 +117,7 @@ def labels(prog: drgn.Program) -> set[str]:
             functions.add(symbol.name)
         elif symbol.address < end:
             found.add(symbol.name)
-    return {name for name in found - functions if re.fullmatch(r"[\w.]+", name)}
+    return {name for name in found - functions if re.fullmatch(r"(?!\.L)[\w.]+", name)}
 
 
 def variables(vmlinux: Path) -> tuple[str, dict[str, str], set[str]]:
@@ -130,11 +130,12 @@ def variables(vmlinux: Path) -> tuple[str, dict[str, str], set[str]]:
         sys.exit(f"{vmlinux}: no Linux version")
     addresses: dict[str, list[int]] = defaultdict(list)
     every = prog.symbols()
-    # BTF has the per-CPU variables itself; since Linux 6.15 they lie among the others.
+    # The per-CPU variables are in BTF as well, but not in that of every kernel; before Linux 6.15
+    # they lie from address 0 on.
     marks = {s.name: s.address for s in every if s.name in ("__per_cpu_start", "__per_cpu_end")}
     per_cpu = range(marks["__per_cpu_start"], marks["__per_cpu_end"])
     for symbol in every:
-        kernel = symbol.address >= 1 << 63 and symbol.address not in per_cpu
+        kernel = symbol.address >= 1 << 63 or symbol.address in per_cpu
         if symbol.kind == SymbolKind.OBJECT and kernel:
             addresses[symbol.name].append(symbol.address)
     found, keep = {}, looked_up()

@@ -17,10 +17,9 @@ from lab_dumps import Maker, Subject
 from oopsight.errors import SymbolError, WrongBuildError
 from oopsight.report import analyze
 from oopsight.report.from_log import analyze_log, log_text
-from oopsight.session import NoSymbolsError, Session, open_session
+from oopsight.session import NoSymbolsError, Session, dump_memory, open_session
 from oopsight.symbols.pack.btf import STRUCT, UNION, parse_btf
-from oopsight.symbols.pack.build import Table, contents
-from oopsight.symbols.pack.kallsyms import read_kallsyms
+from oopsight.symbols.pack.build import contents, kernel_table
 from oopsight.symbols.sources import dump as dump_source
 from oopsight.text import printable
 
@@ -92,6 +91,7 @@ def calls(report: dict[str, Any]) -> list[tuple[str, str, str | None, str]]:
 
 
 CASES = {
+    "5.10": ("bug-on-state", "5.10", "qmp"),
     "6.1": ("null-deref", "6.1", "kdump"),
     "6.12": ("null-deref", "6.12", "kdump"),
     "7.2": ("bug-on-state", "7.2", "qmp"),
@@ -119,9 +119,9 @@ def layout(kind: drgn.Type) -> tuple[Any, ...]:
 
 def test_structs_have_the_same_members_at_the_same_places(pair: tuple[Session, Session]) -> None:
     full, own = pair
-    info = full.info.vmcoreinfo
-    table = Table(read_kallsyms(full.read, info.symbol), info.kaslr_offset or 0)
-    types = parse_btf(contents(full.read, table, "BTF"))
+    memory = dump_memory(full.prog, full.info)
+    table = kernel_table(memory.read, memory.vmcoreinfo)
+    types = parse_btf(contents(memory.read, table, "BTF"))
     names: dict[str, int] = {}
     for row in types.rows(STRUCT, UNION).tolist():
         if types.name_at[row]:
@@ -165,7 +165,10 @@ def test_variables_lie_at_the_same_places_and_have_the_same_types(
 
 def test_functions_have_the_same_prototypes(pair: tuple[Session, Session]) -> None:
     full, own = pair
-    for name in ("schedule", "vfs_read", "kmem_cache_free", "seq_printf", "vmemmap_populate"):
+    names = ["schedule", "vfs_read", "kmem_cache_free", "seq_printf"]
+    if not own.info.release.startswith("5."):
+        names.append("vmemmap_populate")  # older BTF has no functions that ftrace cannot trace
+    for name in names:
         expected, found = full.prog.function(name), own.prog.function(name)
         if expected.address_ is None:
             continue  # its place is told by another entry than its name

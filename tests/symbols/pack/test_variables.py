@@ -140,10 +140,11 @@ def test_what_the_kernel_has_but_cannot_be_believed_is_named(
     types = parse_btf(maker.data())
     monkeypatch.setattr(variables, "variable_types", lambda: parse_table(TABLE))
     symbols = Symbols(modules=(AT, 16), caches=(AT + 64, 8), new=(AT + 128, 8))
-    assert add_variables(Writer(types), types, symbols, "6.1.0") == ["caches", "new"]
+    assert add_variables(Writer(types), types, symbols, "6.1.0", set()) == ["caches", "new"]
     symbols = Symbols(modules=(AT, 68))
-    assert add_variables(Writer(types), types, symbols, "6.1.0") == []
-    assert add_variables(Writer(types), types, symbols, "6.6.0") == ["modules"]
+    assert add_variables(Writer(types), types, symbols, "6.1.0", set()) == []
+    assert add_variables(Writer(types), types, symbols, "6.6.0", set()) == ["modules"]
+    assert add_variables(Writer(types), types, symbols, "6.6.0", {AT}) == []
 
 
 def test_the_seal_knows_the_table() -> None:

@@ -9,11 +9,13 @@ from oopsight.symbols.pack.assemble import functions, image, landmarks, per_cpu_
 from oopsight.symbols.pack.btf import parse_btf
 from oopsight.symbols.pack.dwarf import Writer
 from oopsight.symbols.pack.elf_image import SHF_ALLOC, Part
-from oopsight.symbols.pack.kallsyms import Read, read_kallsyms
+from oopsight.symbols.pack.kallsyms import NoKallsymsError, Read, named_places, read_kallsyms
+from oopsight.symbols.pack.kallsyms_search import search
 from oopsight.symbols.pack.symbols import Table, symbol_parts
 from oopsight.symbols.pack.variables import add_variables
 
 _LARGEST_SECTION = 128 << 20
+_NAMED_IN_BOTH = ("_stext", "init_uts_ns")
 
 
 class NoTypesError(SymbolError):
@@ -28,12 +30,12 @@ def build_pack(read: Read, info: VmcoreInfo) -> bytes:
     """
     if not info.build_id:
         raise SymbolError("VMCOREINFO has no build ID, as kernels have since 5.9")
-    table = Table(read_kallsyms(read, info.symbol), info.kaslr_offset or 0)
+    table = kernel_table(read, info)
     types = parse_btf(contents(read, table, "BTF"))
     writer = Writer(types)
-    per_cpu_variables(writer, types, table)
+    listed = per_cpu_variables(writer, types, table)
     functions(writer, types, table)
-    untyped = add_variables(writer, types, table, info.get("OSRELEASE"))
+    untyped = add_variables(writer, types, table, info.get("OSRELEASE"), listed)
     dwarf = writer.sections()
     parts = [
         *landmarks(table, info.build_id),
@@ -43,6 +45,27 @@ def build_pack(read: Read, info: VmcoreInfo) -> bytes:
         Part(lookup.UNTYPED, "\n".join(untyped).encode()),
     ]
     return image(table, parts)
+
+
+def kernel_table(read: Read, info: VmcoreInfo) -> Table:
+    """Read the kernel's symbols from where VMCOREINFO names them, else from where they are found.
+
+    :raises SymbolError: if they are not found or make no sense
+    """
+    named = named_places(info.symbol)
+    kallsyms = read_kallsyms(read, named or search(read, info.symbol))
+    table = Table(kallsyms, info.kaslr_offset or 0)
+    if named is None:
+        _compare(table, info)
+    return table
+
+
+def _compare(table: Table, info: VmcoreInfo) -> None:
+    """Hold symbols that were searched for against those that VMCOREINFO names."""
+    for name in _NAMED_IN_BOTH:
+        told = info.symbol(name)
+        if told is not None and table.run_time(name) != told:
+            raise NoKallsymsError(f"kallsyms was searched for, and has another {name}")
 
 
 def contents(read: Read, table: Table, section: str) -> bytes:

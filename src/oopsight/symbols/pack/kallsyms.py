@@ -16,6 +16,10 @@ from oopsight.errors import SymbolError
 
 Read = Callable[[int, int], bytes]
 """Reads kernel memory: virtual address, bytes; raises ``SymbolError``."""
+Symbol = Callable[[str], "int | None"]
+"""Run-time address of a symbol that VMCOREINFO names."""
+Places = Mapping[str, int]
+"""Run-time addresses of the tables by name, without ``kallsyms_``."""
 
 Array = np.ndarray[Any, Any]
 
@@ -28,10 +32,12 @@ _LONGEST_NAME = 1 << 15
 _LONGEST_TOKEN_TABLE = 1 << 16
 _NUL = 256
 _NEEDED = ("num_syms", "names", "token_table", "token_index", "offsets")
+_RELATIVE_BASE = "relative_base"
+"""Gone from kernels whose offsets are relative to their own places."""
 
 
 class NoKallsymsError(SymbolError):
-    """The dump does not tell where its symbol table is, or the table makes no sense."""
+    """The dump's symbol table is not found, or makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -53,34 +59,31 @@ class Kallsyms:
         return self.strings[start : self.strings.index(b"\0", start)].decode("ascii", "replace")
 
 
-def read_kallsyms(read: Read, symbol: Callable[[str], int | None]) -> Kallsyms:
+def named_places(symbol: Symbol) -> Places | None:
+    """Where VMCOREINFO says that the tables are, as it does since Linux 6.0."""
+    where = {name: symbol(f"kallsyms_{name}") for name in (*_NEEDED, _RELATIVE_BASE)}
+    found = {name: address for name, address in where.items() if address is not None}
+    return found if all(name in found for name in _NEEDED) else None
+
+
+def read_kallsyms(read: Read, places: Places) -> Kallsyms:
     """Read and expand the table.
 
-    :param symbol: run-time address of a symbol named in VMCOREINFO
-    :raises NoKallsymsError: if VMCOREINFO does not name the tables (before Linux 6.0), or they are
-        damaged
+    :raises NoKallsymsError: if the tables are damaged
     :raises SymbolError: if a page of them is not in the dump
     """
-    where = {name: symbol(f"kallsyms_{name}") for name in _NEEDED}
-    absent = [name for name, address in where.items() if address is None]
-    if absent:
-        raise NoKallsymsError(
-            "VMCOREINFO does not tell where kallsyms is, as kernels do since 6.0 "
-            "(with CONFIG_KALLSYMS)"
-        )
-    found = {name: address for name, address in where.items() if address is not None}
-    count = int.from_bytes(read(found["num_syms"], 4), "little")
+    count = int.from_bytes(read(places["num_syms"], 4), "little")
     if not 0 < count <= _MOST_SYMBOLS:
         raise NoKallsymsError(f"kallsyms_num_syms is {count}")
-    tokens = _tokens(read, found)
-    codes, lengths = _codes(read, found["names"], count)
+    tokens = _tokens(read, places)
+    codes, lengths = _codes(read, places["names"], count)
     strings, starts = _expand(codes, lengths, tokens)
-    addresses = _addresses(read, found["offsets"], symbol("kallsyms_relative_base"), count)
+    addresses = _addresses(read, places["offsets"], places.get(_RELATIVE_BASE), count)
     types = np.frombuffer(strings, np.uint8)[starts]
     return Kallsyms(addresses, types, strings, starts + 1)
 
 
-def _tokens(read: Read, where: Mapping[str, int]) -> list[bytes]:
+def _tokens(read: Read, where: Places) -> list[bytes]:
     index = np.frombuffer(read(where["token_index"], 512), "<u2")
     # The last token's end is known only by its NUL.
     end = int(index.max())

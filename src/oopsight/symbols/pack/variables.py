@@ -1,4 +1,4 @@
-"""The types of global variables, which BTF does not hold, from a table that is checked in.
+"""The types of variables that BTF does not hold, from a table that is checked in.
 
 ``variables.txt`` is made by ``tools/variable_types.py`` from kernels with debug information. Lines
 ``TYPE: NAME NAME ...`` stand under ``@ SERIES ...``, the release series in which the variables have
@@ -21,6 +21,7 @@ one that was checked; or the entry is dropped.
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -29,7 +30,6 @@ from typing import Protocol
 
 import numpy as np
 
-from oopsight.symbols.lookup import KERNEL_IMAGE
 from oopsight.symbols.pack import btf as b
 from oopsight.symbols.pack.btf import Btf
 from oopsight.symbols.pack.dwarf import Writer
@@ -275,9 +275,13 @@ def fits(size: int, address: int, room: int, *, open_ended: bool = False) -> boo
     return 0 < size <= room and room - size < alignment
 
 
-def add_variables(writer: Writer, types: Btf, symbols: Symbols, release: str | None) -> list[str]:
+def add_variables(
+    writer: Writer, types: Btf, symbols: Symbols, release: str | None, listed: AbstractSet[int]
+) -> list[str]:
     """Write the variables that can be believed.
 
+    :param listed: link-time addresses of those that BTF has told: the per-CPU variables, which
+        kernels before 6.0 may leave out
     :return: names of variables that the kernel has and the table knows, but whose type cannot be
         believed of this kernel
     """
@@ -287,8 +291,8 @@ def add_variables(writer: Writer, types: Btf, symbols: Symbols, release: str | N
     names, places, at, untyped = [], [], [], []
     for name in table.types:
         symbol = symbols.find(name)
-        if symbol is None or symbol[0] < KERNEL_IMAGE:
-            continue  # a per-CPU variable in this kernel: BTF has it
+        if symbol is None or symbol[0] in listed:
+            continue
         text = believed.get(name)
         place = resolver.of_variable(text, *symbol, checked=checked) if text else None
         if place is None:
