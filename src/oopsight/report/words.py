@@ -114,11 +114,24 @@ def machine(report: Report) -> str | None:
     return ", ".join(parts)
 
 
+_TRACEBACK = "Traceback (most recent call last)"
+
+
+def _in_one_line(why: str) -> str:
+    """Of a failure's traceback, which the JSON report has whole, what failed and with which error.
+
+    >>> _in_one_line("Fault: Traceback (most recent call last):\\n  File x\\nKeyError: 'a'\\n")
+    "Fault: KeyError: 'a'"
+    """
+    before, _, traceback = why.strip().partition(_TRACEBACK)
+    return before + traceback.splitlines()[-1].strip() if traceback else before
+
+
 def gaps(report: Report) -> list[tuple[str, str]]:
     """What could not be checked, and why."""
-    found = [(item["rule"], item["why"]) for item in report["undecided"]]
+    found = [(item["rule"], _in_one_line(item["why"])) for item in report["undecided"]]
     for name, fact in report["evidence"].items():
         if "missing" in fact and fact["missing"]["why"] not in ("not-applicable", "not-told"):
-            found.append((name, fact["missing"]["detail"].strip().splitlines()[-1]))
+            found.append((name, _in_one_line(fact["missing"]["detail"])))
         found += [(name, why) for why in fact.get("unchecked") or ()]
     return found
