@@ -39,7 +39,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 # The kernel's ORC is undefined where __crash_kexec() saved its registers; the frame pointer, which
 # is what is left, leads past panic() to its caller.
-WITHOUT_PANIC = [("sysrq", "6.1", "kdump")]
+WITHOUT_PANIC = [("sysrq", "5.10", "kdump"), ("sysrq", "6.1", "kdump")]
 
 
 def test_the_report_is_the_same_but_for_inlined_calls_and_source_lines(
