@@ -120,7 +120,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 def _in_one_line(why: str) -> str:
     r"""Of a failure's traceback, which the JSON report has whole, what failed and with which error.
 
-    >>> _in_one_line("Fault: Traceback (most recent call last):\\n  File x\\nKeyError: 'a'\\n")
+    >>> _in_one_line("Fault: Traceback (most recent call last):\n  File x\nKeyError: 'a'\n")
     "Fault: KeyError: 'a'"
     """
     before, _, traceback = why.strip().partition(_TRACEBACK)
