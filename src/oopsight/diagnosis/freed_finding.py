@@ -160,6 +160,7 @@ _SET_AGAIN = (
     "them once."
 )
 _CAN_HAVE = "{used}: {role}. {blamed} can have freed it."
+_UNKNOWN = "{used}: {role}. Who freed it, the dump does not tell."
 
 
 def _summary(users: ObjectUsers, ranking: Ranking) -> str:
@@ -183,7 +184,9 @@ def _words(users: ObjectUsers, ranking: Ranking) -> str:
         return _STORIES[ranking.story]
     if ranking.certain:
         return _RECORDED
-    first = ranking.culprits[0].function if ranking.culprits else None
+    if not ranking.culprits:
+        return _UNKNOWN
+    first = ranking.culprits[0].function
     again = any(first in use.sets_again for use in users.modules)
     return _SET_AGAIN if again else _CAN_HAVE
 
