@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from oopsight.symbols.lookup import KERNEL_IMAGE
 from oopsight.symbols.pack.kallsyms import Array, NoKallsymsError, Places, Read, Symbol
 
 _LARGEST_IMAGE = 256 << 20
+_MOST_CANDIDATES = 1000
+"""A kernel has one token index, and some tables of numbers that look like it."""
 _PIECE = 1 << 20
 _PAGE = 4096
 _ALIGN = 8
@@ -45,7 +48,7 @@ def search(read: Read, symbol: Symbol) -> Places:
     """
     start, stop = _extent(symbol)
     image = _image(read, start, stop)
-    for index_at in _token_indexes(image):
+    for index_at in islice(_token_indexes(image), _MOST_CANDIDATES):
         for tokens_at in _token_tables(image, index_at):
             for markers_at, markers in _markers(image, tokens_at):
                 found = _names(image, markers_at, markers)
