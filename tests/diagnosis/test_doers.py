@@ -253,6 +253,13 @@ def test_who_can_have_left_a_field_null() -> None:
     ]  # fmt: skip
     assert "misc_register" in found[1].why
     assert [one.function for one in makers_that_omit(doers)] == ["rec_clone"]
+    # Last who leaves more in the object than is there.
+    belied = replace(FIELD, way=0, clears=("rec_stop",), belied=("rec_stop",))
+    belied = replace(belied, half_tested=("rec_find",), replaces=("rec_command",))
+    deaf = replace(doers, fields=(belied,), deaf=("rec_setup",))
+    assert [one.function for one in who_left_it_null(deaf, ABSENT)] == [
+        "rec_setup", "rec_find", "rec_clone", "rec_stop",
+    ]  # fmt: skip
     # Who only has it cleared by one function and set by another comes after who clears it.
     through = replace(field, late=(), clears=("rec_stop",), replaces=("rec_command",))
     found = who_left_it_null(replace(doers, fields=(through,)), ABSENT)

@@ -138,6 +138,14 @@ def test_success_is_told_without_the_pointer_that_others_ways_put_there() -> Non
     assert quiet(refuse, "4885f6 7506 895728 31c0 c3", PUT) == ()
 
 
+def test_the_error_of_no_error_is_success() -> None:
+    # rbx = rdi; p = helper(); if (!p || IS_ERR(p)) return PTR_ERR(p)
+    looks = ("53 4889fb", "call helper", "4885c0 740e 483d00f0ffff 7706")
+    assert quiet(*looks, "48894320 31c0 5b c3")
+    # It returns the pointer: NULL is no success.
+    assert quiet(*looks, "48894320 9090 5b c3") == ()
+
+
 def test_a_number_is_left_as_it_was_on_some_way() -> None:
     def left(*parts: str) -> tuple[int, ...]:
         return silent(function(*parts), 0x24, does, number=True)

@@ -26,11 +26,12 @@ def who_left_it_null(
     not always stop that, where who takes the pointer away relies on it; who
     takes it away and puts another there, which may fail in between; who fills it after it has made
     the object known; who only takes it away; who stores what a call returned without a look at it;
-    who is handed a new object in place of those that set it; who returns with success and has not
-    set it, as it does on other ways; who puts the object in place as it got it, where others set
-    the field then; who has another make the object known first; who makes such an object and
-    leaves the field alone that others set, or nobody; who returns before it has set up what was
-    handed to the kernel.
+    who has another set it and does not look whether it could; who is handed a new object in place
+    of those that set it; who returns with success and has not set it, as it does on other ways; who
+    puts the object in place as it got it, where others set the field then; who has another make the
+    object known first; who makes such an object and leaves the field alone that others set, or
+    nobody; who returns before it has set up what was handed to the kernel. Last who clears it where
+    the object does not hold what that one stores beside it.
 
     :param callers: of who met it: what they do with it for another command, those have to expect
         whom they call for this one
@@ -45,6 +46,9 @@ def who_left_it_null(
         for reasons in (
             *_took_it_away(doers, field, callers),
             *_never_put_it(doers, field, callers),
+            _each(
+                field.belied, "clears the field, and stores something else beside it than is there"
+            ),
         )
     ]
     return merge(*(sorted(group, key=lambda one: said(one, prints) is None) for group in groups))
@@ -64,9 +68,9 @@ def _took_it_away(
     # Whoever has it stopped takes the pointer away in good faith.
     trusting = set(doers.stops) & {*field.clears, *field.clear_by, *field.replaces}
     running = doers.stops_for_others if trusting else ()
-    clears = [name for name in field.clears if name not in callers]
+    clears = [name for name in field.clears if name not in callers and name not in field.belied]
     itself = [name for name in field.replaces if name in clears]
-    through = [name for name in field.replaces if name not in field.clears]
+    through = [name for name in field.replaces if clears and name not in field.clears]
     yield _each(
         doers.unstopped,
         "clears the field, and does not first stop what then met it, as others do that clear it",
@@ -85,6 +89,7 @@ def _never_put_it(
     for names, why in (
         (field.untested, "stores in the field what a call returned, and does not compare it with"
          " NULL"),
+        (doers.deaf, "has another set the field, which may fail, and does not look whether it has"),
         (doers.siblings, "is handed such an object in place of those that set the field, and does"
          " not"),
         (doers.skips, "returns with success on some way and has not set the field, although it has"
@@ -97,6 +102,8 @@ def _never_put_it(
         yield _each(names, why)
     yield _called_first(field.after)
     for names, why in (
+        (field.half_tested, "stores in the field what a call returned, and compares that with the"
+         " error codes, but not with NULL"),
         (field.handed_on, "stores in the field what it read elsewhere, and does not compare it with"
          " NULL"),
         (doers.omits, OMITS),

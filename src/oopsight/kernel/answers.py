@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import REGISTER
+from oopsight.kernel.disassembler import IMMEDIATE, REGISTER
 from oopsight.kernel.machine_code import (
     Expression,
     Instruction,
+    Operand,
     Registers,
     assign,
     register_of,
 )
 
 _BYTE, _INT = 0xFF, 0xFFFFFFFF
+_MOST_ERRORS = 4095
 _RESULT = "rax"
 
 
@@ -44,6 +48,35 @@ def answer_in(registers: Registers) -> int | None:
 
 def is_looked_at(function: Function, call: Instruction) -> bool:
     """Whether some way behind a call reads what it has returned."""
+    return any(_RESULT in row.read and not is_zeroing(row) for row in _meeting(function, call))
+
+
+def is_lost(function: Function, call: Instruction) -> bool:
+    """Whether no way behind a call reads what it has returned, nor returns it in turn."""
+    return not any(
+        row.mnemonic in ("ret", "jmp") or (_RESULT in row.read and not is_zeroing(row))
+        for row in _meeting(function, call)
+    )
+
+
+def can_fail(function: Function) -> bool:
+    """Whether it has the number of an error to return."""
+    return any(
+        row.mnemonic == "mov" and len(row.operands) == 2 and _is_error(row.operands[1])
+        for row in function.code.values()
+        if row.operands and row.operands[0].type == REGISTER
+    )
+
+
+def _is_error(operand: Operand) -> bool:
+    return operand.type == IMMEDIATE and (operand.imm & _INT) > _INT - _MOST_ERRORS
+
+
+def _meeting(function: Function, call: Instruction) -> Iterator[Instruction]:
+    """Instructions behind a call that read what it has returned, or end its life.
+
+    These are others that set the register, calls, and what leaves the function.
+    """
     waiting, seen = list(function.ways(call)), set()
     while waiting:
         at = waiting.pop()
@@ -51,8 +84,8 @@ def is_looked_at(function: Function, call: Instruction) -> bool:
         if row is None or at in seen:
             continue
         seen.add(at)
-        if _RESULT in row.read and not is_zeroing(row):
-            return True
-        if _RESULT not in row.written and row.mnemonic != "call":
-            waiting += function.ways(row)
-    return False
+        ways = function.ways(row)
+        if _RESULT in row.read or _RESULT in row.written or row.mnemonic == "call" or not ways:
+            yield row
+        else:
+            waiting += ways

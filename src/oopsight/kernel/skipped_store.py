@@ -129,6 +129,8 @@ def silent(function: Function, key: int, does: Does, *, number: bool = False) ->
     """
     walk = _Silent(function, key, does, number=number)
     found = walk.walk()
+    # One that returns pointers has failed where it returns NULL.
+    found = tuple(at for at in found if walk.well or at not in walk.empty)
     return found if walk.fails or number else ()
 
 
@@ -386,9 +388,13 @@ class _Silent(_Walk):
     """
 
     fails = False
+    well = False
+    """Whether it says zero where it has stored the pointer."""
 
     def __init__(self, function: Function, key: int, does: Does, *, number: bool) -> None:
         self._number = number
+        self.empty: set[int] = set()
+        """Where it returns what a call returned that is NULL, as PTR_ERR() makes it success."""
         super().__init__(function, key, does)
         code = function.code.items()
         puts = [at for at, one in code if self._puts(one, function.registers(at))]
@@ -425,7 +431,12 @@ class _Silent(_Walk):
         known = {what for base, what in state.known if base == result.base}
         negative = not result.base and result.offset & _NEGATIVE_INT
         self.fails = self.fails or bool(negative or known & {SET, ERROR, NEGATIVE})
-        return not state.stored and not result.base and not result.offset & _MASK_INT
+        zero = not result.base and not result.offset & _MASK_INT
+        self.well = self.well or (state.stored and zero)
+        if is_result(result) and not result.offset and ZERO in known:
+            self.empty.add(instruction.address)
+            zero = True
+        return not state.stored and zero
 
 
 def results(registers: Registers) -> frozenset[tuple[str, Expression]]:

@@ -28,6 +28,7 @@ from oopsight.evidence.corruption.off_list import OffList
 from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.stale_head import StaleHead
+from oopsight.evidence.corruption.taken_off_before import TakenOffBefore
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.unlocked import Unlocked
 from oopsight.evidence.crash.backtrace import Role
@@ -46,8 +47,9 @@ def decided(
     head: Any = ABSENT,
     stale: Any = ABSENT,
     off: Any = ABSENT,
+    before: Any = ABSENT,
 ) -> Finding | Clear:
-    return list_corruption(*facts, doers, unlocked, again, head, ABSENT, stale, off)
+    return list_corruption(*facts, doers, unlocked, again, head, ABSENT, stale, off, before)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,26 @@ def test_the_kernel_s_report_is_understood(text: str, depth: Depth, words: str) 
     assert isinstance(answer, Finding)
     assert answer.depth is depth
     assert words in answer.summary
+
+
+def test_who_left_an_entry_as_it_is_had_taken_it_off_first() -> None:
+    text = "list_del corruption, ffff888003400000->next is LIST_POISON1 (dead000000000100)"
+    own = frame(0, "recorder_close", Role.FAULT, "recorder")
+    path = replace(backtrace(), frames=(own,))
+    said = TakenOffBefore(
+        Address(0xFFFF888003400000), "recorder", ("recorder_cancel",), ("recorder_close", "rec_end")
+    )
+
+    def first(before: TakenOffBefore) -> str | None:
+        answer = decided(STOPPED, path, ABSENT, list_report(text), ABSENT, ABSENT, before=before)
+        assert isinstance(answer, Finding)
+        assert answer.certainty is Certainty.POSSIBLE
+        return answer.culprits[0].function
+
+    assert first(said) == "recorder_cancel"
+    # It may have been the same before.
+    both = replace(said, functions=("recorder_cancel", "recorder_close"), belied=("rec_end",))
+    assert first(both) == "recorder_close"
 
 
 @pytest.mark.parametrize(("only", "certainty"), [(True, "inferred"), (False, "possible")])
@@ -277,12 +299,12 @@ def test_a_work_item_that_was_on_its_queue_twice() -> None:
     memory = BytesPointer(work.address, "a0")
     requeued = RequeuedWork(work, memory, "gw_send", "gw", ("gw_prepare",))
     absent = (ABSENT,) * 8
-    answer = list_corruption(fault(0x8), backtrace(), *absent, requeued, ABSENT, ABSENT)
+    answer = list_corruption(fault(0x8), backtrace(), *absent, requeued, *absent[:3])
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].function, answer.certainty) == ("gw_prepare", Certainty.POSSIBLE)
     assert "null_dereference" in answer.refines
     nobody = replace(requeued, functions=())
-    answer = list_corruption(fault(0x8), backtrace(), *absent, nobody, ABSENT, ABSENT)
+    answer = list_corruption(fault(0x8), backtrace(), *absent, nobody, *absent[:3])
     assert isinstance(answer, Finding)
     assert (answer.culprits[0].module, answer.culprits[0].function) == ("gw", None)
 

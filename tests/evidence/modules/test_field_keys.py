@@ -53,6 +53,21 @@ def test_no_area_begins_with_a_lock_that_is_taken() -> None:
     assert 8 not in keys.candidates(use(8))
 
 
+def test_a_field_before_a_member_of_what_a_variable_has() -> None:
+    # A callback of the third chamber was handed its timer, 0x10 in it.
+    held = made.owner(0xFFFFFFFFC0300188, "module", module="rec", offset=0x188)
+    way = read("mov rax, qword ptr [rdi - 8]", held_in=held)
+    starts = use(8, inner=frozenset([0x10]))
+    keys = FieldKeys(way, {"rec_heat": use(), "rec_start": starts, "rec_load": use(8)})
+    assert keys.of(starts) == keys.of(use(8)) == 8
+    # One that names another member has it as far from that.
+    assert keys.of(use(8, 0x18, inner=frozenset([0x20]))) == 0x18
+    # How far it is from the beginning of an object on the heap is known.
+    slab = made.owner(0xFFFF888003400188, "slab", slab=made.slab_object(), offset=0x188)
+    keys = FieldKeys(replace(way, held_in=slab), {"rec_heat": use(), "rec_start": starts})
+    assert 8 not in keys.candidates(starts)
+
+
 @pytest.mark.parametrize("key", [0x48, 0x60, 0xFFFFFFFFC0300060, 0xFFFFFFFFC0300048])
 def test_a_variable_is_named_by_address_or_through_a_pointer(key: int) -> None:
     held = made.owner(0xFFFFFFFFC0300060, "module", module="rec", offset=0x60)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from handmade_fields import START, use
 
-from oopsight.evidence.modules.field_marks import Mark
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_marks import Mark, marks_beside
 
 POISON = "movabs rax, 0xdead000000000100"
 
@@ -50,3 +51,41 @@ def test_a_way_that_joins_behind_the_store_came_through_it() -> None:
     found = use("mov rbx, rdi", "mov qword ptr [rbx + 8], 0", f"je {START + 4 * 4:#x}",
                 "mov dword ptr [r12], 1", "mov rdi, rbx", "call 0x9000")  # fmt: skip
     assert found.marks == ((Mark(8, 8, 0),),)
+
+
+def test_some_of_the_bits_are_known() -> None:
+    found = use("mov rbx, rdi", "and word ptr [rbx + 0x10], 0xfffe", "or dword ptr [rbx + 8], 4",
+                "mov dword ptr [rbx + 0x20], 8", "or dword ptr [rbx + 0x20], 1",
+                "mov dword ptr [rbx + 0x28], 8", "mov dword ptr [rbx + 0x28], eax",
+                "mov rdi, rbx", "call 0x9000")  # fmt: skip
+    assert found.marks == ((Mark(0x10, 2, 0, 1), Mark(8, 4, 4, 4), Mark(0x20, 4, 9)),)
+    assert Mark(8, 4, 4, 4).is_in(bytes([7, 0, 0, 0]))
+    assert not Mark(8, 4, 4, 4).is_in(bytes([3, 0, 0, 0]))
+    assert not Mark(8, 4, 4).is_in(bytes([4, 0]))
+
+
+def beside(found: FieldUse) -> tuple[Mark, ...]:
+    """Of the store to the field at 0x20."""
+    (end,) = {end for end, (key, _) in zip(found.stored_at, found.written, strict=True)
+              if key == 0x20}  # fmt: skip
+    base = next(base for key, base in found.written if key == 0x20)
+    return marks_beside(found.trail, end, 0x20, base)
+
+
+def test_what_is_stored_beside_a_field() -> None:
+    clear = "mov qword ptr [rdi + 0x20], 0"
+    assert beside(use("mov byte ptr [rdi + 8], 0", clear)) == (Mark(-0x18, 1, 0),)
+    assert beside(use(clear, "mov byte ptr [rdi + 8], 0")) == (Mark(-0x18, 1, 0),)
+    assert beside(use("xor edx, edx", clear, "mov word ptr [rdi + 8], dx")) == (Mark(-0x18, 2, 0),)
+    # Not before what it calls in between has returned; nor on one way alone.
+    after = use("mov rbx, rdi", "mov qword ptr [rbx + 0x20], 0", "call 0x9000",
+                "mov byte ptr [rbx + 8], 0")  # fmt: skip
+    assert beside(after) == ()
+    jump = f"je {START + 4 * 4:#x}"
+    assert beside(use(clear, "test esi, esi", jump, "mov byte ptr [rdi + 8], 0", "ret ")) == ()
+    # It sets it again.
+    again = (clear, "mov byte ptr [rdi + 8], 0", "call 0x9000", "mov byte ptr [rdi + 8], 1")
+    assert beside(use(*again)) == (Mark(-0x18, 1, 0),)  # rdi is another since
+    again = ("mov rbx, rdi", "mov byte ptr [rbx + 8], 0", "mov qword ptr [rbx + 0x20], 0",
+             "call 0x9000", "mov byte ptr [rbx + 8], al")  # fmt: skip
+    assert beside(use(*again)) == ()

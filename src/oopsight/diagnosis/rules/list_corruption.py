@@ -32,12 +32,13 @@ When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken
     elsewhere. Only where the entry had been deleted or added before is the mistake itself shown;
     else the verdict is *possible*. Which of two deletions is one too many stays open unless only
-    one function of the module deletes, and no other of it had called that; which of two additions
-    always. An entry whose pointer is NULL was wiped: who fills memory in use with zeros comes
-    first. Where the list leads to the same place of another such object, that was copied with its
-    list's head. A head with NULL for a pointer was never set up: of the functions that make what
-    has it, those come first that do not, then who sets up such. An entry that is on two lists may
-    also have been freed while it was on the first, and allocated again.
+    one function of the module deletes, and no other of it had called that; but where the object has
+    not the state that this one leaves, those come first that take off and leave it so; which of two
+    additions always. An entry whose pointer is NULL was wiped: who fills memory in use with zeros
+    comes first. Where the list leads to the same place of another such object, that was copied with
+    its list's head. A head with NULL for a pointer was never set up: of the functions that make
+    what has it, those come first that do not, then who sets up such. An entry that is on two lists
+    may also have been freed while it was on the first, and allocated again.
 
 Example
     ``list_del corruption, ffff888003400000->next is LIST_POISON1``: deleted twice.
@@ -71,6 +72,7 @@ from oopsight.evidence.corruption.off_list import OffList
 from oopsight.evidence.corruption.requeued_work import RequeuedWork
 from oopsight.evidence.corruption.set_up_again import SetUpAgain
 from oopsight.evidence.corruption.stale_head import StaleHead
+from oopsight.evidence.corruption.taken_off_before import TakenOffBefore
 from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.unlocked import Unlocked
 from oopsight.evidence.crash.backtrace import Backtrace
@@ -79,6 +81,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.plumbing import base_name
 
 _POISON = "LIST_POISON"
 
@@ -149,6 +152,22 @@ def _owners(report: ListReport | Missing, modules: Modules | Missing) -> list[Cu
         why = f"the entry {entry.owner.address} is its own"
         found.extend(Culprit(name, None, None, None, why) for name in names if name in foreign)
     return merge(found)
+
+
+def _took_off_before(before: TakenOffBefore | Missing, backtrace: Backtrace) -> list[Culprit]:
+    """Who had taken the entry off, where it cannot have been the one that did so again.
+
+    That one has gone by what the object says, and this is what the first has left there.
+    """
+    if isinstance(before, Missing):
+        return []
+    own = (frame for frame in backtrace.blamable if frame.module == before.module)
+    worked = {base_name(frame.function) for frame in own}
+    if not worked & {*before.belied}:
+        return []
+    why = "takes such entries off, and leaves the object as it is: for the other still on the list"
+    names = [name for name in before.functions if name not in worked]
+    return [Culprit(before.module, name, None, None, why) for name in names]
 
 
 def _wipers(report: ListReport | Missing, doers: Doers | Missing) -> list[Culprit]:
@@ -235,6 +254,7 @@ def list_corruption(
     requeued: RequeuedWork | Missing,
     stale: StaleHead | Missing,
     off: OffList | Missing,
+    before: TakenOffBefore | Missing,
 ) -> Finding | Clear:
     """Decide whether a list is broken."""
     if isinstance(off, OffList) and (off.explained or not off.poisoned):
@@ -266,6 +286,7 @@ def list_corruption(
         _head_copiers(report, doers),
         _set_up_again(again),
         without,
+        _took_off_before(before, backtrace),
         *((brought, worked) if twice_there else (worked, brought)),
     )
     own = any(culprit.module for culprit in culprits)

@@ -31,21 +31,26 @@ from oopsight.evidence.modules.operand_keys import (
     in_table,
 )
 from oopsight.evidence.modules.publishing import PUBLISHES
+from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER, Put, changed, put
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
 
 _THROUGH = re.compile(r" ptr \[(?P<base>r(?!ip|sp)\w+)[ \]]")
 """The register through which memory is read or written."""
 _OF_TWO = re.compile(r"qword ptr \[(r\w+) \+ (r\w+)\]")
-_NUMBER = re.compile(r"-?(?:0x[0-9a-f]+|\d+)$")
 _WHOLE = {
     **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
     **{f"r{number}d": f"r{number}" for number in range(8, 16)},
 }
+_PARTS = {
+    **{f"{name}{end}": f"r{name}x" for name in "abcd" for end in "xl"},
+    **{f"{name}{end}": f"r{name}" for name in ("si", "di", "bp") for end in ("", "l")},
+    **{f"r{number}{end}": f"r{number}" for number in range(8, 16) for end in "wb"},
+}
+"""Of the registers, what 16 and 8 bits of them are called."""
 _IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
-_BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _NO_TARGET = ("cmp", "test", "push", "bt", "nop")
 _IN_PAIR = ("mul", "div", "idiv")
 """Their results are in ``rax`` and ``rdx``."""
@@ -108,12 +113,12 @@ class Reading:
         self._count = 0
         self.registers: dict[str, Value] = {}
         self.freed: list[tuple[int, Value]] = []
-        self.numbers: list[tuple[int, int, int, Value, int]] = []
-        """Stores of numbers: where in the code, key, size in bytes, the pointer, the number."""
+        self.numbers: list[Put] = []
         self.jumps: list[tuple[int, int]] = []
         """Within the function, from and to."""
         self.ends: list[int] = []
         """Where the function is left."""
+        self.calls: list[int] = []
         self._carried: dict[int, tuple[dict[str, Value], str | None]] = {}
         """The registers at the first jump to a place, and what had been called by then."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
@@ -170,6 +175,11 @@ class Reading:
         name = _WHOLE.get(register, register)
         return self.registers.setdefault(name, self._new("unknown"))
 
+    def _source(self, register: str) -> Value:
+        """What a store takes from a register, or a part of one."""
+        whole = self._value(_PARTS[register]) if register in _PARTS else None
+        return whole if whole is not None and whole.kind == "number" else self._value(register)
+
     def _place(self, text: str, end: int) -> tuple[int, Value | None] | None:
         """Key, and the pointer that it is reached through."""
         found = PLACE.fullmatch(text) or IN_TABLE.fullmatch(text)
@@ -211,6 +221,7 @@ class Reading:
 
     def call(self, at: int, target: str) -> None:
         """A call, or a jump out of the function."""
+        self.calls.append(at)
         called = self._name_of(int(target, 16)) if target.startswith("0x") else None
         name = base_name(called or "").removesuffix("_noprof")
         known = "" if called in self._own else name
@@ -297,7 +308,7 @@ class Reading:
                 elif mnemonic[5:] in _COUNTS:
                     self.taken.append(root)
             return
-        if mnemonic == "cmp" and _NUMBER.fullmatch(second):
+        if mnemonic == "cmp" and NUMBER.fullmatch(second):
             if -int(second, 0) & MASK in (_LOWEST_ERROR, _LOWEST_ERROR - 1):
                 self.checked.add(self._value(first))
             elif int(second, 0) == 0:
@@ -308,7 +319,7 @@ class Reading:
             self.tested.add(self._value(first))
         if mnemonic.startswith("rep stos") and not _other_than_zero(self._value("rax")):
             words = self._value("rcx")
-            width = _BYTES[first.partition(" ")[0]]
+            width = BYTES[first.partition(" ")[0]]
             size = words._replace(number=words.number * width) if words.kind == "number" else words
             self.wiped.append((self._value("rdi"), size))
             return
@@ -350,6 +361,7 @@ class Reading:
         if up is not None and less:
             up = not up
         self.moved.setdefault(where[0], set()).add(up)
+        self.numbers += changed(end, where, place, name, by)
 
     def _exchange(self, place: str, register: str, end: int) -> None:
         """A store that brings back what was there before."""
@@ -371,8 +383,8 @@ class Reading:
             self.moved.setdefault(where[0], set()).add(None)
         else:
             self.filled.add(into)
-        number = _NUMBER.fullmatch(source)
-        value = Value("number", int(source, 0) & MASK) if number else self._value(source)
+        number = NUMBER.fullmatch(source)
+        value = Value("number", int(source, 0) & MASK) if number else self._source(source)
         if value == Value("number", 0) and into is None:
             self.zeroed.add(where[0])
         if value.kind != "number" and into is not None:
@@ -381,9 +393,8 @@ class Reading:
             self.passed.add((where[0], ARGUMENTS[value.number - 1]))
         if value.kind != "number" and place.startswith("qword"):
             self.wide |= {where[0], where[0] + 4}
-        size = _BYTES.get(place.partition(" ")[0])
-        if size is not None and value.kind == "number" and where[1] is not None:
-            self.numbers.append((end, where[0], size, where[1], value.number))
+        known = value.number if value.kind == "number" else None
+        self.numbers += put(end, where, place, known)
         if not place.startswith("qword"):
             return
         self._keep(end, where[0], value, where[1])
@@ -404,15 +415,18 @@ class Reading:
         if mnemonic == "xor" and first == second:
             return Value("number", 0)
         if mnemonic in ("mov", "movabs"):
-            if _NUMBER.fullmatch(second):
+            if NUMBER.fullmatch(second):
                 return Value("number", self._extended(second, first))
             if second == "rsp":
                 return self._new("stack")
             if not second.endswith("]"):
                 return self._value(second)
+        before = self._value(first)
+        if mnemonic == "add" and before.kind == "number" and NUMBER.fullmatch(second):
+            return Value("number", before.number + int(second, 0) & MASK)
         if mnemonic == "lea" and second.startswith("[rsp"):
             return self._new("stack")
-        if mnemonic == "add" and first in ARGUMENTS and _NUMBER.fullmatch(second):
+        if mnemonic == "add" and first in ARGUMENTS and NUMBER.fullmatch(second):
             # A member of what was in the register, which is handed on.
             mnemonic, second = "lea", f"[{first} + {second}]"
         where = self._place(second, end) if mnemonic in ("mov", "lea") else None

@@ -52,7 +52,7 @@ from oopsight.evidence.modules.ownership import Ownership
 from oopsight.evidence.modules.past_count import past_count
 from oopsight.evidence.modules.siblings import siblings
 from oopsight.evidence.modules.sizes import FunctionSizes, freed_sizes
-from oopsight.evidence.modules.skipping import filling, keeping_silent, skipping
+from oopsight.evidence.modules.skipping import filling, keeping_silent, not_listening, skipping
 from oopsight.evidence.modules.stoppers import stopping, stopping_at_times, stopping_in_vain
 from oopsight.evidence.modules.teardown import unbinding
 from oopsight.evidence.modules.threads import Threads, threads_of
@@ -146,6 +146,9 @@ class Doers:
     return without that."""
     siblings: tuple[str, ...] = ()
     """Are handed the object in place of those that set the field that held NULL."""
+    deaf: tuple[str, ...] = ()
+    """Have a function of the module set the field that held NULL, which may fail, and do not look
+    whether it has."""
     twice_given: tuple[GivenTwice, ...] = ()
     """Give back on some ways what they are handed, where their callers do so then as well."""
     given_before: tuple[GivenTwice, ...] = ()
@@ -196,7 +199,8 @@ def collect(
     fields = tuple(
         found
         for number, way in enumerate(flow.ways[:_MOST_WAYS])
-        if (found := field_doers(module, number, flow.ways, uses, inner, known)) is not None
+        if (found := field_doers(module, number, flow.ways, uses, inner, known, reader.read))
+        is not None
     )
     return Doers(
         module=module.name,
@@ -243,6 +247,7 @@ def collect(
         else (),
         hands_none=handing_none(flow.first, uses, known, module.name),
         silent=keeping_silent(session, modules, module, flow.first, uses, known),
+        deaf=not_listening(session, modules, module, flow.first, uses, known),
         twice_given=given_twice(session, modules, module, uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
@@ -334,7 +339,7 @@ def _registering(
     if isinstance(backtrace, Missing) or end is None or end.value != 0:
         return ()
     ways = [way.held_in for way in flow.ways]
-    if any(one is not None and one.kind in ("module", "kernel") for one in ways):
+    if any(one is not None and one.kind in ("module", "kernel", "per-cpu") for one in ways):
         return ()  # it did not come with what was registered
     frames = [frame for frame in backtrace.crash_path if not frame.inline]
     inside = itertools.dropwhile(lambda frame: frame.module != module.name, frames)

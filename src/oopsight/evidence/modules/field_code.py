@@ -23,6 +23,7 @@ from oopsight.evidence.modules.code_values import (
 from oopsight.evidence.modules.field_marks import (
     UNLINKED,
     Mark,
+    Trail,
     addresses_given,
     marks,
     on_every_way,
@@ -187,6 +188,8 @@ class FieldUse:
     beginning."""
     given: tuple[Mark, ...] = ()
     """Addresses that it stores in what it has allocated: of functions, variables, texts."""
+    trail: Trail = Trail()
+    """All numbers that it stores in objects."""
 
     @property
     def touches(self) -> frozenset[int]:
@@ -236,6 +239,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         written=one.written,
         pointers=one.pointers,
         cleared=one.cleared,
+        trail=one.trail,
         given=one.given + other.given,
     )
 
@@ -406,6 +410,12 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             and (base is None or within(base)[0] != within(value)[0])
         ),
         given=tuple(addresses_given(reading)),
+        trail=Trail(
+            tuple(reading.numbers),
+            tuple(reading.jumps),
+            tuple(reading.ends),
+            tuple(reading.calls),
+        ),
     )
 
 

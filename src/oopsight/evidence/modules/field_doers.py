@@ -22,6 +22,7 @@ from oopsight.evidence.modules.module_roles import allocates, reaching
 from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
 from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
+from oopsight.evidence.modules.traces_beside import Read, belied, counted
 from oopsight.plumbing import base_name
 
 _GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
@@ -58,6 +59,8 @@ class FieldDoers:
     """Store zero there, in what is in use and stays so."""
     cleared_at: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Of each of these, where: behind the instructions."""
+    belied: tuple[str, ...] = ()
+    """Of these, those that store something else beside the field than is there."""
     clear_by: tuple[str, ...] = ()
     """The same, or call those that do."""
     replaces: tuple[str, ...] = ()
@@ -70,6 +73,8 @@ class FieldDoers:
     known."""
     untested: tuple[str, ...] = ()
     """Store there what was allocated or returned, and do not compare it with zero."""
+    half_tested: tuple[str, ...] = ()
+    """Store there what was returned, and compare it with the error codes, and not with zero."""
     handed_on: tuple[str, ...] = ()
     """Store there what they read elsewhere, and do not compare it with zero."""
     checks: tuple[str, ...] = ()
@@ -97,12 +102,14 @@ def field_doers(
     uses: dict[str, FieldUse],
     code: list[ModuleFunction],
     known: Layout = UNKNOWN,
+    read: Read = lambda _at, _size: None,
 ) -> FieldDoers | None:
     """Ask all functions of a module about the field that a way's value was read from.
 
     :param number: of the way; the next one tells how the code came to what has the field
     :param uses: what the functions do with fields, by their names
     :param known: of the kernel's structures
+    :param read: of the dump's memory
     :return: ``None`` where it was read from no field, or no function knows it
     """
     way = ways[number]
@@ -141,6 +148,7 @@ def field_doers(
         puts_at_times=field.putting_at_times(),
         clears=tuple(sorted(clears)),
         cleared_at=tuple((name, field.cleared_at(name)) for name in sorted(clears)),
+        belied=field.belied(read, sorted(clears)),
         clear_by=reaching(clears, code),
         replaces=_replacing(clears, fills, code),
         late=_once(
@@ -155,6 +163,9 @@ def field_doers(
         ),
         untested=field.storing(
             lambda _, one: one.what in ("fresh", "returned") and not one.tested and not one.checked
+        ),
+        half_tested=field.storing(
+            lambda _, one: one.what == "returned" and not one.tested and one.checked
         ),
         handed_on=field.storing(lambda _, one: one.what == "value" and one.loaded),
         frees_only=field.freeing_only(),
@@ -171,6 +182,7 @@ class _Field:
         self, way: Way, outer: Way | None, uses: dict[str, FieldUse], known: Layout
     ) -> None:
         self._uses = uses
+        self._held = way.held_in
         self._keys = FieldKeys(way, uses, known)
         self._outer = FieldKeys(outer, uses, known) if outer is not None else None
         key_in = {name: self._keys.of(use) for name, use in uses.items()}
@@ -245,6 +257,18 @@ class _Field:
         use = self._uses[name]
         key = self._keys.of(use)
         return tuple(end for at, end in use.cleared if at == key)
+
+    def belied(self, read: Read, clears: Iterable[str]) -> tuple[str, ...]:
+        """Of functions that clear it, those whose other stores are not in memory."""
+        if self._held is None:
+            return ()
+        at = int(self._held.address)
+        moved = counted(self._uses)
+        return tuple(
+            name
+            for name in clears
+            if belied(read, self._uses[name], self.cleared_at(name), at, moved)
+        )
 
     def checking(self, but: set[str]) -> tuple[str, ...]:
         """Functions that compare what it holds with NULL, and neither store nor free it."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.code_values import signed
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.operand_keys import MASK, PLACE, displacement, in_table, key_of
 from oopsight.plumbing import base_name
@@ -51,6 +52,8 @@ class FieldKeys:
         self._text = text_key(way)
         self._reader = uses.get(base_name(way.function))
         self._table = _table(way)
+        self._named = frozenset[int]().union(*(use.inner for use in uses.values()))
+        self._in_variable = way.held_in is not None and way.held_in.kind == "module"
         private = _private(way, self._text, uses, known.heads)
         self._read_by = {field_key(way), self._text, *private} - {None}
         self._known = [*_known(way, self._text, self._reader), *private]
@@ -70,7 +73,7 @@ class FieldKeys:
 
     def candidates(self, use: FieldUse) -> tuple[int, ...]:
         """All keys by which a function may have it, the likeliest first."""
-        beside = self._beside_lock(use)
+        beside = [*self._beside_lock(use), *self._beside_member(use)]
         apart = self._reader is not None and not self._reader.locks & use.locks
         # Where their locks are at other distances, so is everything else.
         return (*beside, *self._known) if apart else (*self._known, *beside)
@@ -96,6 +99,18 @@ class FieldKeys:
             for mine in sorted(self._reader.locks)
             for its in sorted(use.locks)
         ]
+
+    def _beside_member(self, use: FieldUse) -> list[int]:
+        """Keys that are as far before a member which a function names as before the reader's.
+
+        That had a pointer to the member alone, as a callback has. Where what it is in is one of a
+        variable's, how far the field is from its beginning is not known otherwise. Of a function
+        that names none, any member may be it that others name.
+        """
+        if not self._in_variable or self._text is None or signed(self._text) >= 0:
+            return []
+        far = (one + signed(self._text) for one in sorted(use.inner or self._named))
+        return [one for one in far if 0 <= one < _LARGEST_OBJECT]
 
 
 def layout(prog: Any) -> Layout:

@@ -60,7 +60,7 @@ def _left_by(name: str, one: SlabObject, data: bytes, link: int, use: FieldUse) 
                 continue
             is_there = data[mark.offset : end]
             memory = BytesPointer(Address(one.address + mark.offset), is_there.hex())
-            if is_there != mark.value.to_bytes(mark.size, "little"):
+            if not mark.is_in(is_there):
                 lacks[-1] = memory if is_there else one.head
                 break
             if mark.value:

@@ -10,12 +10,19 @@ from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership
 from oopsight.kernel import skipped_store
+from oopsight.kernel.answers import can_fail, is_lost
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.machine_code import direct_target
+from oopsight.kernel.omissions import omission
 from oopsight.kernel.pointer_fate import FREES, RETURNS
 from oopsight.kernel.skipped_store import hollow, silent, skipped
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _FAIL = ("dev_err_probe",)
+_CHANGED = ".isra."
+_NESTED = 2
+"""Calls through which an error is handed on."""
 _NO_POINTER = ("zero", "number", "itself")
 
 
@@ -82,6 +89,26 @@ def keeping_silent(
     return tuple(dict.fromkeys(found))
 
 
+def not_listening(
+    session: Session,
+    modules: Modules,
+    module: Module,
+    way: Way,
+    uses: dict[str, FieldUse],
+    known: Layout,
+) -> tuple[str, ...]:
+    """Who has a function of the module fill the field, which may fail, and does not look whether.
+
+    :param uses: what the module's functions do with fields, by their names
+    :param known: of the kernel's structures
+    """
+    if way.ended != "loaded" or way.end is None or way.end.value != 0:
+        return ()
+    setting = filling(way, uses, known)
+    code = Ownership(session, modules, module) if setting else None
+    return _not_listening(code, setting, uses) if code is not None else ()
+
+
 def leaving_number(
     session: Session, modules: Modules, module: Module, keys: dict[str, int]
 ) -> tuple[str, ...]:
@@ -98,6 +125,42 @@ def leaving_number(
         if function is not None and silent(function, keys[name], does, number=True):
             found.append(name)
     return tuple(dict.fromkeys(found))
+
+
+def _not_listening(
+    code: Ownership, setting: dict[str, int], uses: dict[str, FieldUse]
+) -> tuple[str, ...]:
+    each = [(base_name(one.name), one, code.code(one)) for one in code.functions]
+    known = [(name, one, function) for name, one, function in each if function is not None]
+    failing = {
+        one.start
+        for name, one, function in known
+        if name in setting
+        # Of one that nobody listens to, the compiler has taken out what it would return.
+        and (
+            can_fail(function)
+            or (_CHANGED in one.name and _leaves(function, uses[name], setting[name]))
+        )
+    }
+    found: list[str] = []
+    for _ in range(_NESTED):
+        # Who hands on what it was told fails with it.
+        telling: set[int] = set()
+        for name, one, function in known:
+            calls = [row for row in function.code.values() if direct_target(row) in failing]
+            if any(row.mnemonic == "call" and is_lost(function, row) for row in calls):
+                found.append(name)
+            elif calls:
+                telling.add(one.start)
+        failing = telling
+    return tuple(dict.fromkeys(found))
+
+
+def _leaves(function: Function, use: FieldUse, key: int) -> bool:
+    """Whether a function comes to its end on some way without a store to the field."""
+    ends = {end for end, (at, _) in zip(use.stored_at, use.pointers, strict=True) if at == key}
+    sites = [at for at, row in function.code.items() if row.end in ends]
+    return omission(function, sites, lambda _: False) is not None
 
 
 def _doing(code: Ownership, setting: dict[str, int]) -> skipped_store.Does:

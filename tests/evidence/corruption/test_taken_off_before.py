@@ -1,0 +1,67 @@
+"""Who had taken an entry off its list before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import handmade_facts as made
+import pytest
+from handmade_fields import use
+from handmade_session import Machine
+
+from oopsight.evidence import Address, Missing
+from oopsight.evidence.corruption import taken_off_before
+from oopsight.evidence.corruption.taken_off_before import TakenOffBefore, collect
+from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.modules.field_marks import UNLINKED
+from oopsight.evidence.pointers import BytesPointer
+
+OBJECT = 0xFFFF888003400000
+MODULE = 0xFFFFFFFFC0300000
+MODULES = made.modules(made.module("lift", MODULE, MODULE + 0x1000, "O"))
+POISON = ("movabs rax, 0xdead000000000100", "mov qword ptr [rdi + 8], rax", "add rax, 0x22",
+          "mov qword ptr [rdi + 0x10], rax")  # fmt: skip
+USES = {
+    "lift_serve": use(*POISON, "and word ptr [rdi + 4], 0xfffc"),
+    "lift_cancel": use(*POISON, "and word ptr [rdi + 4], 0xfffd"),
+    "lift_press": use("or word ptr [rdi + 4], 3"),
+}
+REPORT = "list_del corruption, ffff888003400008->next is LIST_POISON1 (dead000000000100)"
+
+
+def found(
+    monkeypatch: pytest.MonkeyPatch, flags: int, report: Any, flow: Any = made.ABSENT
+) -> TakenOffBefore | Missing:
+    machine = Machine()
+    machine.memory[OBJECT] = b"".join(
+        (
+            bytes(4),
+            flags.to_bytes(4, "little"),
+            (UNLINKED - 0x22).to_bytes(8, "little"),
+            bytes(4080),
+        )
+    )
+    own = made.frame(0, "lift_reset", Role.FAULT, "lift")
+    path = replace(made.backtrace(), frames=(own,))
+    monkeypatch.setattr(taken_off_before, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(taken_off_before, "uses_of", lambda *_: USES)
+    return collect(machine.session, report, flow, path, MODULES)
+
+
+def test_the_object_says_who_was_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = found(monkeypatch, 1, made.list_report(REPORT))
+    assert isinstance(one, TakenOffBefore)
+    assert (one.functions, one.belied) == (("lift_cancel",), ("lift_serve",))
+    assert one.entry == OBJECT + 8
+    # What all of them can have left tells nothing.
+    assert isinstance(found(monkeypatch, 0, made.list_report(REPORT)), Missing)
+
+
+def test_the_poison_that_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = BytesPointer(Address(OBJECT + 0x10), "00" * 8)
+    step = made.flow_step("loaded", "lift_serve", 0xDEAD000000000122, "lift", memory=memory)
+    flow = made.data_flow(made.way(step, ended="loaded", value=0xDEAD000000000122))
+    one = found(monkeypatch, 1, made.ABSENT, flow)
+    assert isinstance(one, TakenOffBefore)
+    assert isinstance(found(monkeypatch, 1, made.ABSENT), Missing)
