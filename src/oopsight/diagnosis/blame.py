@@ -17,6 +17,7 @@ from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.text_writers import TextWriters
+from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.complaints import Complaints
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, STACK_SEGMENT, Fault
@@ -282,6 +283,36 @@ def taken_for_own(taken: TakenForOwn | Missing, steps: list[Step]) -> list[Culpr
         tells = f"{taken.function} goes by its answer, and takes an object of {taken.owner}"
         found.insert(0, Culprit(taken.module, taken.asked, None, None, tells))
     return found
+
+
+def taken_for_another(member: WrongMember | Missing, steps: list[Step]) -> list[Culprit]:
+    """The callback that takes the member which it is handed for another, or who hands it that.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(member, Missing):
+        return []
+    claim = (
+        f"{member.function} was handed {member.given}, which names it, and read {member.read}; as "
+        f"far from {member.other} in the same object, which names {member.other_function}, lies a "
+        "pointer"
+    )
+    why = f"counts from the member for {member.other_function} and was handed its own"
+    if member.givers and member.given == member.other:
+        claim = (
+            f"{member.function} was handed {member.given}; others have it called with a member "
+            "that is elsewhere in their objects"
+        )
+        why = f"has {member.function} called with the member of another kind of object"
+    elif member.givers:
+        claim = (
+            f"{member.function} was handed {member.given} and read {member.read}; as far from the "
+            f"beginning of that object, {member.other}, lies a pointer"
+        )
+        why = f"gives {member.function} a place within an object in place of the object"
+    steps.append(Step(claim, (member.memory,)))
+    names = member.givers or (member.function,)
+    return [Culprit(member.module, name, None, None, why) for name in names]
 
 
 def head_taken(taken: HeadTaken | Missing, steps: list[Step]) -> list[Culprit]:

@@ -49,7 +49,9 @@ TRACE = Backtrace((FRAME,), (("rdi", Address(0)),), interrupted=True, exception=
 def decided(
     *facts: Any, head: Any = NONE, doers: Any = NONE, unfilled: Any = NONE, entry: Any = NONE
 ) -> Any:
-    return null_dereference(*facts, head, doers, NONE, NONE, NONE, unfilled, NONE, entry, NONE)
+    return null_dereference(
+        *facts, head, doers, NONE, NONE, NONE, unfilled, NONE, entry, NONE, NONE
+    )
 
 
 def test_a_zero_base_register_is_a_null_pointer() -> None:

@@ -109,6 +109,12 @@ def test_a_callback_that_counts_from_another_member() -> None:
     assert finding.culprits[0].function == "tx_work"
     assert "rx_work" in finding.culprits[0].why
     assert finding.chain[-1].because == (memory,)
+    for other in (at, Address(at - 8)):
+        member = dataclasses.replace(member, givers=("rx_probe",), other=other)
+        finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 4, member, *[ABSENT] * 6)
+        assert isinstance(finding, Finding)
+        assert finding.culprits[0].function == "rx_probe"
+        assert "tx_work" in finding.culprits[0].why
 
 
 STRAY = StrayStores(

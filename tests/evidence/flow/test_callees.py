@@ -72,6 +72,18 @@ def test_a_zero_that_a_function_had_no_choice_but_to_return() -> None:
     assert ways(trace(machine, "rax", 9, rax=0, rbx=OBJECT)) == ["returned"]
 
 
+def test_what_a_function_added_to_null() -> None:
+    # f1: call f2; lea rax,[rax+1]; ret
+    machine = Machine("53 4889df e8f70f0000 8b08", "e8fb0f0000 488d4001 c3", "c3")
+    moves = trace(machine, "rax", 9, rax=1, rbx=OBJECT)
+    assert ways(moves) == ["returned", "computed", "returned"]
+    assert moves[-1].value == 0
+    # f1: mov rax,[rdi+8]; add rax,1; ret
+    machine = Machine("53 4889df e8f70f0000 8b08", "488b4708 4883c001 c3")
+    machine.words[OBJECT + 8] = 0x30
+    assert ways(trace(machine, "rax", 9, rax=0x31, rbx=OBJECT)) == ["returned"]
+
+
 def test_what_was_returned_is_known_by_its_copy() -> None:
     # f0: push rbx; call f1; mov rbx,rax; mov rdi,[rax+8]; xor eax,eax; mov ecx,[rdi]
     machine = Machine("53 e8fa0f0000 4889c3 488b7808 31c0 8b0f", "c3")

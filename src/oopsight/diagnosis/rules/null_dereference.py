@@ -71,6 +71,7 @@ from oopsight.diagnosis.blame import (
     innocent,
     merge,
     owners_first,
+    taken_for_another,
     taken_for_own,
     warned_first,
     where,
@@ -84,6 +85,7 @@ from oopsight.evidence.corruption.empty_head import EmptyHead
 from oopsight.evidence.corruption.head_taken import HeadTaken
 from oopsight.evidence.corruption.seq_file_taken import SeqFileTaken
 from oopsight.evidence.corruption.taken_for_own import TakenForOwn
+from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.complaints import Complaints
@@ -133,6 +135,7 @@ def null_dereference(
     chosen: ChosenHandler | Missing,
     entry: HeadTaken | Missing,
     data: SeqFileTaken | Missing,
+    member: WrongMember | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -169,6 +172,8 @@ def null_dereference(
         # lookup of the module's own may be right to expect it: a key was changed, an entry lost.
         sure = flow.first.returner_module is None
         sure = sure and (flow.first.ended != "set" or not flow.first.passed_by)
+        # So it is of what one of the module's own computed from NULL, and returned.
+        sure = sure and all(step.how != "returned" for step in flow.first.steps[:-1])
     if isinstance(zeroed, ZeroedObject):
         sure, of_cause = False, None
         source += " All of that object is zero: it may have been freed and allocated anew since."
@@ -178,7 +183,10 @@ def null_dereference(
         source += " It is that of a list's head which was never set up."
         steps += never_set_up(head)
         culprits = merge(should_have_set_up(head), culprits)
-    culprits = merge(taken_for_own(taken, steps), head_taken(entry, steps), culprits)
+    mistaken = merge(
+        taken_for_another(member, steps), taken_for_own(taken, steps), head_taken(entry, steps)
+    )
+    culprits = merge(mistaken, culprits)
     culprits = warned_first(casts_first(culprits, data, steps), complaints, steps)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)

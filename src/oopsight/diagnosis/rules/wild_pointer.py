@@ -16,13 +16,15 @@ How it is decided
     index is followed instead. Who wrote an index to memory that led out of its table comes before
     who used it; so does who put another table there and left the index as it was, if the module
     compares that with anything. A callback is blamed whose object has another such member, from
-    which a pointer lies as far as the nonsense lies from its own. Of an object whose operations are
-    another module's, whoever was asked whose it is comes first, then who had it from the kernel and
-    took it for one of its own; so does who takes the head of a list for one of its entries. A
-    function of the module that stores by an index comes first if what it compares that with lets
-    pass a number with which the element lies where the pointer was; and who took a file's
-    ``private_data`` for its own object where ``seq_open()`` had put a ``seq_file`` there. Before
-    these comes of whose access out of bounds the kernel had complained, and lived on.
+    which a pointer lies as far as the nonsense lies from its own; and who gave a callback a place
+    within an object, where a pointer lies as far from the beginning of that, or the member of
+    another kind of object than others give it. Of an object whose operations are another module's,
+    whoever was asked whose it is comes first, then who had it from the kernel and took it for one
+    of its own; so does who takes the head of a list for one of its entries. A function of the
+    module that stores by an index comes first if what it compares that with lets pass a number with
+    which the element lies where the pointer was; and who took a file's ``private_data`` for its own
+    object where ``seq_open()`` had put a ``seq_file`` there. Before these comes of whose access out
+    of bounds the kernel had complained, and lived on.
 
 When it is wrong
     That the pointer is bad is shown; why is not, so the verdict is *possible*, unless the value is
@@ -38,7 +40,7 @@ Look next
 
 from __future__ import annotations
 
-from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step
+from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step
 from oopsight.diagnosis.blame import (
     casts_first,
     fault_step,
@@ -50,6 +52,7 @@ from oopsight.diagnosis.blame import (
     out_of_bounds_first,
     owners_first,
     strays_first,
+    taken_for_another,
     taken_for_own,
     where,
     writers_first,
@@ -112,7 +115,7 @@ def wild_pointer(
     culprits = casts_first(strays_first(culprits, strays, steps), seq, steps)
     culprits = out_of_bounds_first(culprits, complaints, steps)
     mistaken = merge(
-        _counted_from_another(member, steps), taken_for_own(taken, steps), head_taken(entry, steps)
+        taken_for_another(member, steps), taken_for_own(taken, steps), head_taken(entry, steps)
     )
     culprits = merge(mistaken, unset, culprits)
     way = flow.first
@@ -145,25 +148,6 @@ def _small_number(flow: DataFlow, bad: Owner) -> bool:
     end = flow.first.end
     loaded = flow.first.ended == "loaded" and end is not None and bool(end.value)
     return loaded and bad.kind == "null"
-
-
-def _counted_from_another(member: WrongMember | Missing, steps: list[Step]) -> list[Culprit]:
-    """The callback that takes the member of an object which it is handed for another.
-
-    :param steps: of the proof, to which that is added
-    """
-    if isinstance(member, Missing):
-        return []
-    steps.append(
-        Step(
-            f"{member.function} was handed {member.given}, which names it, and read {member.read}; "
-            f"as far from {member.other} in the same object, which names {member.other_function}, "
-            "lies a pointer",
-            (member.memory,),
-        )
-    )
-    why = f"counts from the member for {member.other_function} and was handed its own"
-    return [Culprit(member.module, member.function, None, None, why)]
 
 
 def _index(

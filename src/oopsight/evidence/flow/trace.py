@@ -26,6 +26,7 @@ from oopsight.evidence.flow.values import PROLOGUE, Values
 MOST_STEPS = 64
 FARTHEST_WALK = 1 << 20
 # seq_printf, seq_vprintf, vsnprintf: so many calls carry a list of arguments.
+_FIRST_PAGE = 4096
 _VARIADIC_CALLS = 4
 _NESTED_CALLS = 4
 """Between a function that reads a variable through a pointer and the one whose variable it is."""
@@ -245,11 +246,17 @@ class Tracer(Values):
     def _inside(self, move: Move) -> list[Move]:
         """Where a function that was called read what it returned; empty where that is not clear."""
         value = move.value
-        if move.how is not How.RETURNED or value is None or (value and not value >> 32):
+        if move.how is not How.RETURNED or value is None:
             return []
         ends = self.callees(move.context, move.index)
+        if value and min(value, -value & MASK) < _FIRST_PAGE and len(ends) == 1:
+            # strchr() + 1, or container_of(): what it had was NULL.
+            way = self.trace(ends[0], "rax", ends[0].at, value)
+            return way if way[-1].value == 0 and all(step.certain for step in way) else []
+        if value and not value >> 32:
+            return []
         # Zero and error codes are what a function has decided to return, if it has a choice.
-        if (value == 0 and len(ends) != 1) or 0 < -value & MASK < 4096:
+        if (value == 0 and len(ends) != 1) or 0 < -value & MASK < _FIRST_PAGE:
             return []
         ways = [
             way
