@@ -107,6 +107,8 @@ def test_who_left_an_entry_as_it_is_had_taken_it_off_first() -> None:
         return answer.culprits[0].function
 
     assert first(said) == "recorder_cancel"
+    # It sets what it takes off up anew, and leaves no poison.
+    assert first(replace(said, belied=())) == "recorder_cancel"
     # It may have been the same before.
     both = replace(said, functions=("recorder_cancel", "recorder_close"), belied=("rec_end",))
     assert first(both) == "recorder_close"

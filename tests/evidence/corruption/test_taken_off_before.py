@@ -54,8 +54,11 @@ def test_the_object_says_who_was_the_last(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(one, TakenOffBefore)
     assert (one.functions, one.belied) == (("lift_cancel",), ("lift_serve",))
     assert one.entry == OBJECT + 8
-    # What all of them can have left tells nothing.
-    assert isinstance(found(monkeypatch, 0, made.list_report(REPORT)), Missing)
+    one = found(monkeypatch, 0, made.list_report(REPORT))
+    assert isinstance(one, TakenOffBefore)
+    assert one.functions == ("lift_serve", "lift_cancel")
+    # As none of them leaves it.
+    assert isinstance(found(monkeypatch, 3, made.list_report(REPORT)), Missing)
 
 
 def test_the_poison_that_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,19 +155,15 @@ def _owners(report: ListReport | Missing, modules: Modules | Missing) -> list[Cu
 
 
 def _took_off_before(before: TakenOffBefore | Missing, backtrace: Backtrace) -> list[Culprit]:
-    """Who had taken the entry off, where it cannot have been the one that did so again.
-
-    That one has gone by what the object says, and this is what the first has left there.
-    """
+    """Who can have left the entry as it is, where the one that took it off again cannot."""
     if isinstance(before, Missing):
         return []
     own = (frame for frame in backtrace.blamable if frame.module == before.module)
     worked = {base_name(frame.function) for frame in own}
-    if not worked & {*before.belied}:
+    if worked & {*before.functions}:
         return []
-    why = "takes such entries off, and leaves the object as it is: for the other still on the list"
-    names = [name for name in before.functions if name not in worked]
-    return [Culprit(before.module, name, None, None, why) for name in names]
+    why = "takes such entries off, and leaves the object as it is"
+    return [Culprit(before.module, name, None, None, why) for name in before.functions]
 
 
 def _wipers(report: ListReport | Missing, doers: Doers | Missing) -> list[Culprit]:

@@ -1,7 +1,8 @@
 """Who had taken an entry off its list that was to be taken off once more.
 
-Each of a module's functions that take entries off stores the poison in them, and some store more in
-the object then: a state. Those whose state is not there have not been the last.
+Each of a module's functions that take entries off stores the poison in them, but for those that set
+them up anew, as list_del_init() does; and some store more in the object then: a state. Those whose
+state is not there have not been the last.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def collect(
         places = _takes_off(use)
         if places:
             found[belied(reader.read, use, places, entry + _PREV, counts)].append(one)
-    if not found[True]:
+    if not found[False]:
         return none
     return TakenOffBefore(Address(entry), module.name, tuple(found[False]), tuple(found[True]))
 
