@@ -332,7 +332,7 @@ def _count_step(wait: Wait, count: CountedWait) -> Step:
     names = " and ".join(f"{name}()" for name in count.lowers)
     return Step(
         f"{who(wait)} looks at {place} before it goes on, and that is {count.count}: in "
-        f"{count.module.name}, {names} can take it down",
+        f"{count.module.name}, {names} can {'raise it' if count.rises else 'take it down'}",
         (count.memory, count.module),
     )
 
@@ -344,10 +344,13 @@ def _lowering(count: CountedWait) -> list[Culprit]:
     one that raises it and hands on nothing.
     """
     place = count.name or str(count.counter)
-    not_down = f"frees entries of a list, as others do that take {place} down, and does not"
-    why = f"takes {place} down, which the task waits for; it stands at {count.count}"
+    take, down, keep = ("take", " down", "raises")
+    if count.rises:
+        take, down, keep = ("raise", "", "takes down")
+    not_down = f"frees entries of a list, as others do that {take} {place}{down}, and does not"
+    why = f"{take}s {place}{down}, which the task waits for; it stands at {count.count}"
     aside = f"moves entries to a list that has as many as {place} counts, and leaves that alone"
-    keeps = f"raises {place}, and can return with nobody to take it down"
+    keeps = f"{keep} {place}, and can return with nobody to make that good"
     named = [(name, not_down) for name in count.drops] + [(name, aside) for name in count.parks]
     named += [(name, keeps) for name in count.keeps]
     named += [(name, why) for name in count.lowers]

@@ -197,7 +197,9 @@ def leak_step(leak: LockLeak) -> Step:
     if leak.given_by is not None:
         handed = f"; it may hand it on, as {leak.given_by} gives back one that it has not taken"
     if leak.again_at is not None:
-        handed = f"; on the way it releases another one twice, at {leak.again_at} again{handed}"
+        handed = (
+            f"; on the way it releases another one, which it has not, at {leak.again_at}{handed}"
+        )
     return Step(
         f"{leak.function} [{leak.module.name}] takes {what} at {leak.taken_at} and can "
         f"return at {leak.returns_at} without releasing it, which its other paths do{handed}",

@@ -45,7 +45,7 @@ from oopsight.kernel.machine_code import (
 
 MOST_STATES = 4000
 _MOST_HELD = 8
-_ONCE = ("spinlock", "mutex", "rwsem", "rtmutex")
+ONCE = ("spinlock", "mutex", "rwsem", "rtmutex")
 """Kinds of locks that are given back but once for each time they were taken."""
 
 RETURN_THUNKS = (
@@ -422,7 +422,7 @@ class Function:
         left.remove(match)
         released.add(match.site)
         back = state.back
-        if lock is not None and kind in _ONCE and not lock.base.startswith("["):
+        if lock is not None and kind in ONCE and not lock.base.startswith("["):
             back |= {(kind, lock)}
         kinds = {held.kind for held in left}
         back = frozenset(one for one in back if one[0] in kinds)

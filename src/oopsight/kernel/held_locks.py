@@ -113,4 +113,4 @@ class Leak:
     acts: bool = False
     """Whether it stores to memory, other than the own stack, on the way; where that was asked."""
     again: int | None = None
-    """Address of a call on the way that gives back another such lock for the second time."""
+    """Address of a call on the way that gives back another such lock, which is not held."""

@@ -10,8 +10,8 @@ from handmade_code import function
 from handmade_driver import DRIVER, MODULES, Driver
 
 from oopsight.evidence.hangs import counted_wait, module_functions
-from oopsight.evidence.hangs.conditions import NumberAt
-from oopsight.evidence.hangs.counted_wait import _dropping, _taken_down
+from oopsight.evidence.hangs.conditions import Looked, NumberAt
+from oopsight.evidence.hangs.counted_wait import _changed, _dropping
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -33,7 +33,7 @@ from oopsight.kernel.machine_code import Expression
 )
 def test_what_takes_a_number_down(code: str, down: bool) -> None:
     count = NumberAt(0x1050, Expression("rdi", 0x38), 0x18)
-    places = _taken_down(function("53 4889fb", code, "5b c3"))
+    places = _changed(function("53 4889fb", code, "5b c3"), down=True)
     assert any(count.may_be(place, []) for place in places) is down
 
 
@@ -82,3 +82,33 @@ def test_who_raises_it_and_hands_on_on_some_ways_only(
     count = NumberAt(0x1050, Expression("rdi", 0x38), 0x18)
     reader = StackReader(driver.session, MODULES)
     assert list(counted_wait._keeping(driver.session, reader, DRIVER, count)) == kept
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "rises"),
+    [
+        ("83bf8000000008 7401", 5, True),  # cmp dword ptr [rdi + 0x80], 8; je
+        ("83bf8000000008 7401", 0, True),
+        ("83bf8000000008 7201", 9, False),  # jb
+        ("83bf8000000000 7401", 5, False),
+        ("833f08 7401", 1 << 21, False),  # by no number near
+    ],
+)
+def test_a_count_that_is_to_rise(code: str, number: int, rises: bool) -> None:
+    looking = function(code, "90 c3")
+    at = NumberAt(0x1050, Expression("rdi", 0x38), 0x18)
+    looked = Looked(looking.code[looking.start], at, number.to_bytes(4, "little"))
+    assert counted_wait._is_to_rise(looking, looked) is rises
+
+
+def test_who_empties_a_queue_of_packets_and_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = {"sent": "consume_skb", "tick": "skb_dequeue sent", "flush": "skb_queue_purge_reason"}
+    code = [
+        ModuleFunction(name, 0, frozenset(called.split()), frozenset(), copies=False)
+        for name, called in calls.items()
+    ]
+    monkeypatch.setattr(counted_wait, "SessionReader", lambda _: None)
+    monkeypatch.setattr(counted_wait, "inner_functions", lambda *_: code)
+    uses = {name: FieldUse((), (), counts=False) for name in calls}
+    monkeypatch.setattr(counted_wait, "uses_of", lambda *_: uses)
+    assert _dropping(cast("Any", None), DRIVER, ("sent",)) == ("flush",)

@@ -14,7 +14,8 @@ How it is decided
     Where the function that waits looks at a number in memory as it wakes, and that stands above
     zero, the functions of its module that take it down come first; before these, one that takes
     entries off a list and frees them as those do, and does not count, or moves them to a list that
-    has as many as are counted. Where it is already what the task waits for, nobody woke it: the
+    has as many as are counted. So it is, the other way round, with a number that is waited for to
+    rise, as of credits. Where it is already what the task waits for, nobody woke it: the
     functions that make it so come first, those before the others that wake nobody after that, or
     not so that an uninterruptible sleep ends. So it is with a bit that is waited for to be clear.
 

@@ -14,21 +14,22 @@ How it is decided
     only passes the blame on. Where the owner has exited, has left the code that took the lock, or
     no CPU holds a spinlock that is locked, the functions of the module are followed for a path that
     returns with such a lock held while another path releases it; of two locks that it has taken one
-    is left where the other is released twice. A lock in an object of the kernel's own, as of an
-    inode or an address space, is known by where in the object it lies: there the modules from
-    outside the kernel's tree are searched. Where ``start`` of a ``seq_file`` keeps the lock, the
-    paths are those of ``stop``. Where a function of the module returns with the lock for others of
-    it to give back, these are looked through for a way that does not: one that has changed memory
-    before it returns is more suspect than one that finds nothing to do; then whom the owner's stack
-    or the log shows to have run. A lock that the kernel itself took around a module's function, as
-    the RTNL around those of a network device, is not to blame for what hangs in there; nor is any
-    that a task holds which hangs by something that is switched off. Where no such path is found for
-    a spinlock that no CPU's code holds, the other functions of the module that take a lock at that
-    place are named: it is *possible* that one has kept it. A CPU that waits in ``read_seqbegin()``
-    for an even number, while no CPU's code holds the spinlock behind it, waits for a writer that
-    returned within ``write_seqlock()``. Who waits until it can set a bit, as by
-    ``test_and_set_bit()``, waits for a lock of the driver's own: if nobody is in code that has set
-    it, those come first that set it and can return without clearing it, as they do on another way.
+    is left where the other is released twice, or another was released in its place. A lock in an
+    object of the kernel's own, as of an inode or an address space, is known by where in the object
+    it lies: there the modules from outside the kernel's tree are searched. Where ``start`` of a
+    ``seq_file`` keeps the lock, the paths are those of ``stop``. Where a function of the module
+    returns with the lock for others of it to give back, these are looked through for a way that
+    does not: one that has changed memory before it returns is more suspect than one that finds
+    nothing to do; then whom the owner's stack or the log shows to have run. A lock that the kernel
+    itself took around a module's function, as the RTNL around those of a network device, is not to
+    blame for what hangs in there; nor is any that a task holds which hangs by something that is
+    switched off. Where no such path is found for a spinlock that no CPU's code holds, the other
+    functions of the module that take a lock at that place are named: it is *possible* that one has
+    kept it. A CPU that waits in ``read_seqbegin()`` for an even number, while no CPU's code holds
+    the spinlock behind it, waits for a writer that returned within ``write_seqlock()``. Who waits
+    until it can set a bit, as by ``test_and_set_bit()``, waits for a lock of the driver's own: if
+    nobody is in code that has set it, those come first that set it and can return without clearing
+    it, as they do on another way.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. If it waits

@@ -2,7 +2,8 @@
 
 ``wait_event(queue, !atomic_read(&inflight))``: whoever waits is right to wait. That the count
 stands above zero, with nobody under way, is the doing of a function that had to take it down and,
-on some path, did not.
+on some path, did not. A count of what is free, as of credits, is waited for to rise: there it is
+those that raise it.
 """
 
 from __future__ import annotations
@@ -14,17 +15,24 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.frames import SessionReader
-from oopsight.evidence.hangs.conditions import Condition, NumberAt, conditions, woken_queues
+from oopsight.evidence.hangs.conditions import (
+    Condition,
+    Looked,
+    NumberAt,
+    conditions,
+    woken_queues,
+)
 from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.set_aside import full_heads
 from oopsight.evidence.hangs.stacks import StackReader
 from oopsight.evidence.hangs.waiting import Waits, hung
 from oopsight.evidence.modules.code_uses import uses_of
-from oopsight.evidence.modules.known_calls import HANDS_ON
+from oopsight.evidence.modules.known_calls import HANDS_ON, LIST_DELETES, PURGES, UNLINKS
 from oopsight.evidence.modules.module_code import machine_code
-from oopsight.evidence.modules.module_roles import freers, inner_functions, reaching
+from oopsight.evidence.modules.module_roles import PACKETS, freers, inner_functions, reaching
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
+from oopsight.kernel.branches import branch
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import (
     MASK,
@@ -40,10 +48,12 @@ from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_COUNT = 1 << 20
+_MOST_MISSING = 1 << 10
+"""By which a count of what is free is looked for to rise."""
 _SIZES = (4, 8)
 _CHANGES = ("inc", "dec", "add", "sub", "xadd")
 _WAKES = ("__wake_up", "swake_up", "complete")
-_UNLINKS = frozenset(("__list_del_entry_valid", "__list_del_entry_valid_or_report"))
+_UNLINKS = frozenset(LIST_DELETES)
 
 
 @dataclass(frozen=True)
@@ -57,14 +67,17 @@ class CountedWait:
     memory: BytesPointer
     module: ModulePointer
     lowers: tuple[str, ...]
-    """Functions of the module, the one that waits left out."""
+    """Functions of the module that take it down, the one that waits left out; or raise it, if it is
+    waited for to rise."""
     drops: tuple[str, ...] = ()
-    """Others that take entries off a list and free them, as those do which take the count down."""
+    """Others that take entries off a list and free them, as those do, and leave the count alone."""
     parks: tuple[str, ...] = ()
     """Others that move entries to a list beside the count which has as many as it counts."""
     keeps: tuple[str, ...] = ()
     """Others that raise the count and can return with nobody to take it down, to whom they hand on
     the rest on another way."""
+    rises: bool = False
+    """Whether it is waited for to rise: then all this is the other way round."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +103,19 @@ def collect(
 
 
 def _counted(session: Session, reader: StackReader, condition: Condition) -> CountedWait | None:
+    module, waiting = condition.module, condition.call.function
     for looked in condition.looks:
         count = int.from_bytes(looked.raw, "little", signed=True)
-        if looked.size not in _SIZES or not 0 < count < _MOST_COUNT:
+        rises = _is_to_rise(condition.function, looked)
+        if looked.size not in _SIZES or not (count > 0 or (rises and not count)):
             continue
-        lowering = _lowering(session, reader, condition.module, looked.at)
-        lowering = tuple(name for name in lowering if name != condition.call.function)
-        if lowering:
-            module = condition.module
-            waiting = condition.call.function
-            drops = _dropping(session, module, lowering)
-            parks = _parking(session, module, lowering, looked.at, count)
+        if count >= _MOST_COUNT:
+            continue
+        changing = _changing(session, reader, module, looked.at, down=not rises)
+        changing = tuple(name for name in changing if name != waiting)
+        if changing:
+            drops = _dropping(session, module, changing)
+            parks = () if rises else _parking(session, module, changing, looked.at, count)
             return CountedWait(
                 task=condition.wait.task,
                 counter=Address(looked.at.address),
@@ -108,24 +123,37 @@ def _counted(session: Session, reader: StackReader, condition: Condition) -> Cou
                 count=count,
                 memory=BytesPointer(Address(looked.at.address), looked.raw.hex()),
                 module=module.pointer,
-                lowers=lowering,
+                lowers=changing,
                 drops=tuple(name for name in drops if name != waiting),
                 parks=tuple(name for name in parks if name != waiting),
-                keeps=tuple(_keeping(session, reader, module, looked.at)),
+                keeps=tuple(_keeping(session, reader, module, looked.at, rises=rises)),
+                rises=rises,
             )
     return None
 
 
-def _dropping(session: Session, module: Module, lowering: tuple[str, ...]) -> tuple[str, ...]:
+def _is_to_rise(function: Function, looked: Looked) -> bool:
+    """Whether the task would go on by a greater number, and not by none."""
+    now = branch(function, looked.row, looked.number)
+    more = range(looked.number + 1, looked.number + _MOST_MISSING)
+    if now is None or branch(function, looked.row, 0) != now:
+        return False
+    return any(branch(function, looked.row, number) != now for number in more)
+
+
+def _dropping(session: Session, module: Module, counting: tuple[str, ...]) -> tuple[str, ...]:
     """Functions that free what is counted, for what their code tells, and leave the count alone."""
     reader = SessionReader(session)
     code = inner_functions(session, module, reader)
-    counting = set(reaching(set(lowering), code))
-    free = set(freers(code))
-    if not counting & free:
+    counts = set(reaching(set(counting), code))
+    calls = {base_name(one.name): set(map(base_name, one.outside)) for one in code}
+    purging = {name for name, called in calls.items() if called & PURGES}
+    free = {*freers(code), *freers(code, PACKETS[0]), *purging}
+    if not counts & free:
         return ()
     uses = uses_of(reader, code)
-    return tuple(n for n, use in uses.items() if use.unlinks and n in free and n not in counting)
+    taking = {n for n, use in uses.items() if use.unlinks or calls.get(n, set()) & UNLINKS}
+    return tuple(n for n in uses if n in free & (taking | purging) and n not in counts)
 
 
 def _parking(
@@ -158,9 +186,12 @@ def _parking(
 
 
 def _keeping(
-    session: Session, reader: StackReader, module: Module, count: NumberAt
+    session: Session, reader: StackReader, module: Module, count: NumberAt, *, rises: bool = False
 ) -> Iterator[str]:
-    """Functions that raise the count, and on some way neither hand on the rest nor lower it."""
+    """Functions that raise the count, and on some way neither hand on the rest nor lower it.
+
+    :param rises: the other way round
+    """
     name_of = reader.names.function_at
 
     def changing(function: Function, *, down: bool) -> Iterator[Instruction]:
@@ -172,11 +203,11 @@ def _keeping(
                 yield from (row,) if count.may_be(place, woken, function) else ()
 
     def takes(function: Function) -> set[int]:
-        return {at for row in changing(function, down=False) for at in function.ways(row)}
+        return {at for row in changing(function, down=rises) for at in function.ways(row)}
 
     def gives(function: Function) -> set[int]:
         calls = {at for at, row in function.code.items() if _hands_on(row, name_of)}
-        return calls | {row.address for row in changing(function, down=True)}
+        return calls | {row.address for row in changing(function, down=not rises)}
 
     try:
         code = module_functions(session, reader, module)
@@ -195,31 +226,33 @@ def _hands_on(row: Instruction, name_of: Callable[[int], str | None]) -> bool:
     return name is not None and (name in HANDS_ON or name.startswith(_WAKES))
 
 
-def _lowering(
-    session: Session, reader: StackReader, module: Module, count: NumberAt
+def _changing(
+    session: Session, reader: StackReader, module: Module, count: NumberAt, *, down: bool
 ) -> tuple[str, ...]:
-    """Functions of a module that take the count down."""
+    """Functions of a module that take the count down, or raise it."""
     found: dict[str, None] = {}
     try:
         for name, start, _ in machine_code(SessionReader(session), module):
             function = reader.function(start)
-            down = _taken_down(function) if function is not None else []
-            if function is None or not down:
+            changed = _changed(function, down=down) if function is not None else []
+            if function is None or not changed:
                 continue
             woken = woken_queues(function, reader.names.function_at)
-            if any(count.may_be(place, woken, function) for place in down):
+            if any(count.may_be(place, woken, function) for place in changed):
                 found[base_name(name)] = None
     except SymbolError:
         return ()
     return tuple(found)
 
 
-def _taken_down(function: Function) -> list[Expression]:
-    """The numbers in memory that a function takes down."""
+def _changed(function: Function, *, down: bool) -> list[Expression]:
+    """The numbers in memory that a function takes down, or raises."""
     found = []
     for at, row in function.code.items():
         registers = function.registers(at)
-        place = memory_place(row, registers) if lowers(row, registers) else None
+        lower = lowers(row, registers)
+        changes = lower if down else row.mnemonic in _CHANGES and stores(row) and not lower
+        place = memory_place(row, registers) if changes else None
         if place is not None:
             found.append(place)
     return found

@@ -31,6 +31,7 @@ from oopsight.kernel.held_locks import Held, Leak
 from oopsight.kernel.holes import read_with_holes
 from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES, WRAPPERS
 from oopsight.kernel.machine_code import Expression, direct_target
+from oopsight.kernel.other_unlocks import others_unlocked
 from oopsight.kinds import Kind
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -82,7 +83,7 @@ class LockLeak:
     """A function of the module that gives such a lock back without having taken it: the one that
     returns with the lock may hand it on."""
     again_at: str | None = None
-    """A call on the way that gives back another such lock for the second time."""
+    """A call on the way that gives back another such lock, which is not held, or no longer."""
     acts: bool = False
     """Whether it is known to store to memory before it returns."""
     ran: Footprint | None = None
@@ -314,7 +315,8 @@ class _Search:
             kept = {held.site for held in function.taken}
             self.both += [one for site, one in down if function.followed and site not in kept]
             taken += [((name, begin), held) for held in sorted(function.taken, key=str)]
-            for leak in function.leaks:
+            others = others_unlocked(function, self._reader.names.function_at)
+            for leak in (*function.leaks, *others):
                 giver = self._giver(module, leak.held)
                 self.leaks.append(self._leak(module, (name, begin), (name, begin), leak, giver))
             if function.kept:

@@ -26,6 +26,8 @@ FREES_PACKETS = {
     "sk_skb_reason_drop": "rsi",
 }
 """The same, of socket buffers."""
+PURGES = frozenset(("skb_queue_purge", "skb_queue_purge_reason", "skb_rbtree_purge"))
+"""Functions that take all packets off a queue and free them."""
 FREES = {
     **FREES_MEMORY,
     **FREES_PACKETS,

@@ -5,7 +5,7 @@ A field may be set by the kernel as well, which is told to set up a timer or a w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.memory.owner import SlabObject
@@ -16,6 +16,9 @@ from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership, plain
 from oopsight.kernel import skipped_store
+from oopsight.kernel.calling_convention import ARGUMENTS
+from oopsight.kernel.code_locks import Function
+from oopsight.kernel.machine_code import call_that_returned, direct_target, memory_place, stores
 from oopsight.kernel.pointer_fate import FREES, RETURNS
 from oopsight.plumbing import base_name
 from oopsight.session import Session
@@ -67,6 +70,8 @@ def setting_at_times(
 ) -> tuple[str, ...]:
     """Who makes objects as this one, and on some ways does not set what lies there.
 
+    Where a helper that is handed the new object sets that, this one, if it does so at times.
+
     :param offset: of the field, in the object
     :param size: of the field, in bytes
     """
@@ -85,13 +90,48 @@ def setting_at_times(
         done = code.does(target, register)
         return {FREES: skipped_store.FREES, RETURNS: skipped_store.RETURNS}.get(done)
 
-    makers = (one for one in code.functions if base_name(one.name) in names)
-    found = [(one, code.code(one)) for one in makers]
-    return tuple(
-        base_name(one.name)
-        for one, function in found
-        if function is not None and skipped_store.left_out(function, offset, size, does)
+    found: dict[str, None] = {}
+    for one in code.functions:
+        function = code.code(one) if base_name(one.name) in names else None
+        if function is None or not skipped_store.left_out(function, offset, size, does):
+            continue
+        helpers = [
+            (base_name(helper.name), inner, part)
+            for helper, register, away in _handed_new(code, function, does)
+            if (inner := code.code(helper)) is not None
+            and _stores(inner, register, part := range(offset - away, offset - away + size))
+        ]
+        at_times = [
+            n for n, inner, part in helpers if skipped_store.unfinished(inner, part, 0, does)
+        ]
+        found |= dict.fromkeys(at_times if helpers else [base_name(one.name)])
+    return tuple(found)
+
+
+def _handed_new(
+    code: Ownership, function: Function, does: skipped_store.Does
+) -> Iterator[tuple[ModuleFunction, str, int]]:
+    """Functions that are handed what this one has allocated, in which register, and how far in."""
+    for at, row in function.code.items():
+        helper = code.by_start.get(direct_target(row) or 0)
+        for name in ARGUMENTS if helper is not None else ():
+            value = function.registers(at).get(name)
+            site = call_that_returned(value) if value is not None else None
+            made = function.code.get(site) if site is not None else None
+            if made is None or value is None or helper is None:
+                continue
+            if does(direct_target(made), "") == skipped_store.ALLOCATES:
+                yield helper, name, value.offset
+
+
+def _stores(function: Function, register: str, part: range) -> bool:
+    """Whether a function stores to a part of what it is handed."""
+    places = (
+        memory_place(row, function.registers(at))
+        for at, row in function.code.items()
+        if stores(row)
     )
+    return any(one is not None and one.base == register and one.offset in part for one in places)
 
 
 def _sets(use: FieldUse, offset: int, size: int) -> bool:
