@@ -121,3 +121,8 @@ def test_who_leaves_the_field_unset_that_it_ends_by_comes_first() -> None:
     assert names(replace(unset, replaces=("shrink",)))[0] == "account"
     unlike = replace(STATE, fields=(zero,), unset=Unset(("ft_resize",), as_others=True))
     assert names(unlike) == ["ft_resize", "shrink", "put", "account"]
+
+
+def test_who_leaves_a_bit_set_that_the_loop_looks_for() -> None:
+    kept = replace(STATE, keeps=("sample",), stands_still=True)
+    assert names(kept) == ["sample", "account", "shrink", "put"]

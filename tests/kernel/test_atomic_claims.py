@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from handmade_code import START, function
 
-from oopsight.kernel.atomic_claims import Claimed, Kept, always_keeps, claims, frees, kept
+from oopsight.kernel.atomic_claims import (
+    Claimed,
+    Kept,
+    always_keeps,
+    claims,
+    frees,
+    kept,
+    looked_for,
+    sets,
+)
 from oopsight.kernel.machine_code import Expression
 
 BIT_9 = Claimed(Expression("rdi", 0x11), 2)
@@ -57,3 +66,32 @@ def test_a_way_that_keeps_it() -> None:
     # All that it does is to claim it.
     assert kept(code, claim.got, set()) is None
     assert always_keeps(code, claim.got, set())
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("f390 488b4710 f6c402 75f4 c3", [BIT_9]),  # test ah, 2; jne
+        ("f390 488b4710 a802 75f6 c3", [Claimed(Expression("rdi", 0x10), 2)]),
+        ("f390 f6471102 75f8 c3", [BIT_9]),  # test byte ptr [rdi + 0x11], 2; jne
+        ("f390 480fba671009 72f7 c3", [BIT_9]),  # bt qword ptr [rdi + 0x10], 9; jb
+        ("f390 f6471103 75f8 c3", []),  # either of two
+        ("f390 837f1000 75f8 c3", []),  # cmp
+    ],
+)
+def test_a_bit_that_a_loop_looks_for(code: str, what: list[Claimed]) -> None:
+    loop = function(code)
+    assert list(looked_for(loop, [at for at in loop.code if at != START])) == what
+
+
+@pytest.mark.parametrize(
+    ("code", "at"),
+    [
+        ("f0804f1102 c3", {5}),  # lock or byte ptr [rdi + 0x11], 2
+        ("f0480fba6f1009 7310 c3", {7}),  # lock bts qword ptr [rdi + 0x10], 9
+        ("f0804f1101 c3", set()),
+        ("f0806711fd c3", set()),
+    ],
+)
+def test_where_a_bit_is_set(code: str, at: set[int]) -> None:
+    assert sets(function(code), BIT_9) == {START + one for one in at}

@@ -61,6 +61,7 @@ def caught_in(
         steps=tuple(step for step in steps if step is not None),
         culprits=(
             *(_leaving_unset(state) if state else ()),
+            *(_keeping(state) if state else ()),
             *(_asking(call, caller) if caller is not None else ()),
             *((itself, *makers) if state and _at_fault(state) else (*makers, itself)),
         ),
@@ -160,6 +161,13 @@ def _leaving_unset(state: LoopState) -> list[Culprit]:
     why = f"makes such an object, and does not set the field that {state.function} ends by"
     sure = state.unset.as_others or (state.stands_still and not _changers(state))
     names = state.unset.by if sure and len(state.unset.by) <= _MOST_MAKERS else ()
+    return [Culprit(state.module.name, name, None, None, why) for name in names]
+
+
+def _keeping(state: LoopState) -> list[Culprit]:
+    """Those that leave a bit set."""
+    why = f"can return and leave set what {state.function} waits to be clear, as it does not else"
+    names = state.keeps[:_MOST_MAKERS]
     return [Culprit(state.module.name, name, None, None, why) for name in names]
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from oopsight.kernel.branches import SECOND_BYTES
 from oopsight.kernel.code_locks import Function
-from oopsight.kernel.disassembler import IMMEDIATE, MEMORY
+from oopsight.kernel.disassembler import IMMEDIATE, MEMORY, register_name
 from oopsight.kernel.machine_code import (
     FRAME,
     Expression,
@@ -28,6 +29,7 @@ _NEAR = 6
 _CLEAR = {"jae": True, "jnc": True, "jb": False, "jc": False}
 """Jumps behind a ``bts``: whether they are taken if the bit was clear."""
 _ZERO = {"je": True, "jz": True, "jne": False, "jnz": False}
+_LOADS = ("mov", "movzx")
 _SET_IF_CLEAR = {"setae": True, "setb": False, "sete": True, "setne": False}
 
 
@@ -70,6 +72,54 @@ def claims(function: Function) -> Iterator[Claim]:
             got = _got(function, row)
             if got:
                 yield Claim(at, what, frozenset(got))
+
+
+def looked_for(function: Function, loop: Iterable[int]) -> Iterator[Claimed]:
+    """The bits that a loop looks at, each by itself, and does not set.
+
+    :param loop: addresses of its instructions
+    """
+    for at in loop:
+        row = function.code[at]
+        place, operands = _byte(function, row), row.operands
+        if place is None or len(operands) != 2 or stores(row):
+            continue
+        mask = _mask(row)
+        following = function.code.get(row.end)
+        if row.mnemonic in _LOADS and following is not None and following.mnemonic == "test":
+            mask = _mask(following) if set(following.read) & set(row.written) else None
+            if mask is not None and register_name(following.operands[0].reg) in SECOND_BYTES:
+                mask <<= 8
+        if mask is not None and mask & (mask - 1) == 0:
+            number = mask.bit_length() - 1
+            yield Claimed(place.plus(number // 8), 1 << number % 8)
+
+
+def _mask(row: Instruction) -> int | None:
+    """The bits that an instruction tests, by a number in the code."""
+    last = row.operands[-1] if row.operands else None
+    if last is None or last.type != IMMEDIATE or row.mnemonic not in ("test", "bt"):
+        return None
+    number = int(last.imm)
+    return number if row.mnemonic == "test" and number > 0 else 1 << number if number >= 0 else None
+
+
+def sets(function: Function, what: Claimed) -> set[int]:
+    """Where a function goes on once it has set a bit, if it was set or not."""
+    found: set[int] = set()
+    for row in function.code.values():
+        place = _byte(function, row) if stores(row) or row.mnemonic == "bts" else None
+        last = row.operands[-1] if row.operands else None
+        if place is None or last is None or last.type != IMMEDIATE:
+            continue
+        number = int(last.imm)
+        if row.mnemonic == "or" and number > 0 and number & (number - 1) == 0:
+            number = number.bit_length() - 1
+        elif row.mnemonic != "bts":
+            continue
+        if what.may_be(Claimed(place.plus(number // 8), 1 << number % 8)):
+            found.add(row.end)
+    return found
 
 
 def frees(function: Function, what: Claimed) -> set[int]:

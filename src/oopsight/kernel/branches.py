@@ -14,7 +14,7 @@ _SIGNED = ("movsxd", "movsx")
 _READS = ("mov", "movzx", *_SIGNED)
 _KEEP_FLAGS = (*KEEP_FLAGS, "jmp")
 _COMPARES = ("cmp", "test")
-_SECOND_BYTES = ("ah", "bh", "ch", "dh")
+SECOND_BYTES = ("ah", "bh", "ch", "dh")
 """Not the lowest bits of their registers."""
 
 
@@ -119,7 +119,7 @@ def _compared(
     first, second = row.operands
     if in_memory != (first.type == MEMORY):
         return None
-    if not in_memory and (row.read != (register,) or register_name(first.reg) in _SECOND_BYTES):
+    if not in_memory and (row.read != (register,) or register_name(first.reg) in SECOND_BYTES):
         return None
     size = 8 * int(first.size)
     mask = (1 << size) - 1

@@ -62,6 +62,21 @@ def test_who_can_have_closed_the_ring_comes_before_who_goes_along_it() -> None:
     assert [c.function for c in found.culprits] == ["find"]
 
 
+def test_another_that_loops_where_the_one_that_was_reported_does_not() -> None:
+    timers = call(3, "tmigr_handle_remote", None)
+    looping = cpu(0, stack(1, DRIVER, CALLER, state="R"), panicking=True)
+    found = soft_lockup(STUCK, cpus(looping, cpu(1, stack(9, timers))), ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["find", "write"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "CPU 0 ran" in found.chain[0].claim
+    assert "the one that was reported is in no loop" in found.chain[0].claim
+    # The one that was reported is in a module's code itself.
+    found = soft_lockup(STUCK, cpus(looping, cpu(1, stack(9, CALLER))), ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["write"]
+
+
 def test_clear_and_undecided() -> None:
     assert isinstance(soft_lockup(symptom(Kind.OOM), ABSENT, ABSENT, ABSENT), Clear)
     assert isinstance(soft_lockup(STUCK, ABSENT, ABSENT, ABSENT), Undecided)

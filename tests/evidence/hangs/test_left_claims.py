@@ -46,3 +46,11 @@ def test_who_makes_it_free_for_others_and_does_not() -> None:
     stop = "85f6 7409; 83471801; c3; 90 90 90 90; f0806710fe c3"
     (found,) = leaks(claim=CLAIM, stop=stop)
     assert (found.function, found.taken_at) == ("stop", None)
+
+
+def test_who_sets_a_bit_that_is_looked_for() -> None:
+    # set_bit(); if (error) return; clear_bit()
+    start = "f0804f1001; 85f6 7405; f0806710fe; c3"
+    (found,) = leaks_of(holders_of(code(run=start), BUSY, looked_for=True), lambda _: False)
+    assert found == ClaimLeak("run", "run+0xe", "run+0x5")
+    assert not leaks(run=start)

@@ -10,7 +10,8 @@ Why it happens
 How it is decided
     For each blocked task the lock it waits for is read from its own entry on the lock's list, and
     the holder from the lock. Who takes a file of /proc, sysfs or debugfs away waits for those in
-    its functions; one that is called from such a function waits for itself. A spinlock names no
+    its functions; one that is called from such a function waits for itself, and so does one that
+    waits for the readers of an SRCU domain within a read section of its own. A spinlock names no
     holder: there the code of the functions on each CPU's stack is followed, and one that has taken
     that very address and not given it back holds it. A CPU that deletes a timer waits for its
     function, be it on another CPU or the one that deletes. The circle closes. Of a task that waits

@@ -8,9 +8,12 @@ Why it happens
     without a free slot; or a loop over too much without ``cond_resched()``.
 
 How it is decided
-    The kernel's watchdog reported a soft lockup. On the stack of the CPU that it names, the code
-    of each function is followed; the innermost one which can come back to where it was caught is
-    the loop. A loop in a module goes before one in the kernel's own code, which serves it.
+    The kernel's watchdog reported a soft lockup. On the stack of the CPU that it names, the code of
+    each function is followed; the innermost one which can come back to where it was caught is the
+    loop. A loop in a module goes before one in the kernel's own code, which serves it. Where the
+    loop looks for a bit to be clear, those come before it that set it and can return without
+    clearing it, as they do on another way. Where the CPU that was reported is in no loop and no
+    module, and one other loops in a module, that one is taken: it is *possible* only.
 
     Where it goes from object to object, these are followed. If they run in a ring, the functions of
     the module come first that link in what they have neither made nor taken out before; if the ring
@@ -72,11 +75,14 @@ def soft_lockup(
     cpu = _stuck(symptom, cpus)
     if cpu is None:
         return Undecided("the stack of the CPU that is stuck cannot be read")
+    reported = _STUCK.search(symptom.headline.text) if symptom.headline is not None else None
+    another = reported is not None and int(reported[1]) != cpu.number
     call = cpu.stack.looping
     because: list[Pointer] = [symptom.headline] if symptom.headline is not None else []
     steps = [
         Step(
-            f"CPU {cpu.number} ran {cpu.task.comm} (pid {cpu.task.pid}) without end",
+            f"CPU {cpu.number} ran {cpu.task.comm} (pid {cpu.task.pid}) without end"
+            f"{', and the one that was reported is in no loop' if another else ''}",
             (*because, cpu.task),
         )
     ]
@@ -90,7 +96,7 @@ def soft_lockup(
     loop = caught_in(cpu.stack, call, rings, states)
     steps += loop.steps
     others = [c for c in cpu.stack.blamable if c is not call and c.module == call.module]
-    sure = loop.sure and cpu.spins_on is None
+    sure = loop.sure and cpu.spins_on is None and not another
     return Finding(
         title=f"soft lockup in {call.name}",
         summary=f"CPU {cpu.number} did not get out of {call.name}.",
@@ -109,6 +115,17 @@ def soft_lockup(
 
 
 def _stuck(symptom: Symptom, cpus: Cpus) -> Cpu | None:
+    """The CPU that was reported; another that loops in a module, where it is in no loop itself."""
     match = _STUCK.search(symptom.headline.text) if symptom.headline is not None else None
     cpu = cpus.number(int(match[1])) if match else cpus.panicking
-    return cpu if cpu is not None and cpu.stack.calls else None
+    if cpu is None or not cpu.stack.calls:
+        return None
+    waits = not _loops(cpu) and not any(call.module for call in cpu.stack.calls)
+    others = [one for one in cpus.cpus if waits and _loops(one) and not one.in_user]
+    return others[0] if len(others) == 1 else cpu
+
+
+def _loops(cpu: Cpu) -> bool:
+    """Whether it was caught in a loop of a module."""
+    call = cpu.stack.looping
+    return call is not None and bool(call.in_loop) and call.module is not None

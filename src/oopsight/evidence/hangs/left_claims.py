@@ -24,7 +24,9 @@ from oopsight.kernel.atomic_claims import (
     Claimed,
     claims,
     frees,
+    looked_for,
     reached_from,
+    sets,
 )
 from oopsight.kernel.code_ahead import resolve
 from oopsight.kernel.code_locks import Function
@@ -176,12 +178,19 @@ def _is_claimed(
     return BytesPointer(Address(address), raw.hex()) if number & claim.what.mask else None
 
 
-def holders_of(code: dict[str, Function], what: Claimed) -> dict[str, Moves]:
-    """Where each function has what is claimed, and makes it free, itself or by one it calls."""
+def holders_of(
+    code: dict[str, Function], what: Claimed, *, looked_for: bool = False
+) -> dict[str, Moves]:
+    """Where each function has what is claimed, and makes it free, itself or by one it calls.
+
+    :param looked_for: whoever sets it has it, whether it was set before or not
+    """
 
     def takes(function: Function) -> set[int]:
-        got = [claim.got for claim in claims(function) if claim.what.may_be(what)]
-        return set().union(*got)
+        claimed = [claim for claim in claims(function) if claim.what.may_be(what)]
+        got = set().union(*(claim.got for claim in claimed))
+        tried = {function.code[claim.at].end for claim in claimed}
+        return got | (sets(function, what) - tried if looked_for else set())
 
     return spread(code, takes, lambda function: frees(function, what))
 
@@ -199,6 +208,23 @@ def leaks_of(known: dict[str, Moves], aside: Callable[[int], bool]) -> list[Clai
             at = f"{base_name(name)}+{left.returns - one.function.start:#x}"
             found.setdefault(base_name(name), ClaimLeak(base_name(name), at, None))
     return list(found.values())
+
+
+def keeping_bits(
+    reader: StackReader, code: dict[str, Function], function: Function, loop: frozenset[int]
+) -> tuple[str, ...]:
+    """Who can return and leave a bit set that a loop looks for to be clear, as it does else.
+
+    :param code: the functions of the module
+    :param loop: addresses of the loop's instructions
+    """
+    whole = {name: one for name, one in code.items() if COLD not in name}
+    found: dict[str, None] = {}
+    for what in looked_for(function, loop):
+        known = holders_of(whole, what, looked_for=True)
+        leaks = leaks_of(known, lambda target: COLD in reader.names.code(target)[0])
+        found |= dict.fromkeys(leak.function for leak in leaks if leak.taken_at is not None)
+    return tuple(found)
 
 
 def _has_it(stack: TaskStack, known: dict[str, Moves]) -> bool:

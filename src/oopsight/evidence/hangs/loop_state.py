@@ -18,6 +18,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.handed_to import handed_to
+from oopsight.evidence.hangs.left_claims import keeping_bits
 from oopsight.evidence.hangs.stacks import Call, StackReader, register
 from oopsight.evidence.hangs.unset_ends import Unset, leaving_unset
 from oopsight.evidence.modules.code_uses import uses_of
@@ -31,7 +32,7 @@ from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_ahead import resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Place
-from oopsight.kernel.loop_ends import LoopEnd, loop_end, stored_from
+from oopsight.kernel.loop_ends import LoopEnd, inner_loop, loop_end, stored_from
 from oopsight.kernel.loops import loop_at
 from oopsight.kernel.machine_code import (
     FRAME,
@@ -93,6 +94,8 @@ class LoopState:
     """Turns that it would still have to take by its own count."""
     lowering: tuple[str, ...] = ()
     """Those of them that take from a number which is below zero, if it has a sign."""
+    keeps: tuple[str, ...] = ()
+    """Others that can return and leave a bit set that the loop looks for to be clear."""
     unset: Unset = Unset((), as_others=False)
     """Others that make the object with a field that ends it and is zero, and do not set that."""
 
@@ -144,11 +147,13 @@ def _state(
     unlimited: list[str] = []
     lowering: list[str] = []
     steps: dict[str, frozenset[int]] = {}
+    keeps: tuple[str, ...] = ()
     if fields:
         try:
             code = list(_others(session, reader, module, function))
         except SymbolError:
             code = []
+        keeps = keeping_bits(reader, dict(code), function, inner_loop(function, call.pc))
         # What it calls on each turn is a part of it.
         called = {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
         limits = _limits(function, end)
@@ -183,6 +188,7 @@ def _state(
         stride=end.stride,
         uneven=tuple(_uneven(end.stride, steps)),
         given=end.given,
+        keeps=keeps,
         remaining=_remaining(session, reader, cpu, call, end),
         unset=leaving_unset(
             session,

@@ -25,7 +25,14 @@ from oopsight.evidence.hangs.waiting import (
     task_state,
     timer,
 )
-from oopsight.evidence.hangs.waiting.givers import SIGNALS, UNOWNED, gives, sleepers
+from oopsight.evidence.hangs.waiting.givers import (
+    NOT_BY_ONESELF,
+    SIGNALS,
+    UNOWNED,
+    gives,
+    holds,
+    sleepers,
+)
 from oopsight.evidence.hangs.waiting.scan import Scan, stack_size
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.modules.modules import Modules
@@ -246,6 +253,8 @@ class Collector:
         own = wait.lock.key if wait is not None and wait.lock is not None else None
         # Whoever takes the file away in whose function it is waits for itself.
         own = None if own is not None and own[0] == "users" else own
+        if own is not None and own[0] in NOT_BY_ONESELF and own in holds(stack):
+            own = None
         task = Object(self.prog, "struct task_struct *", stack.task.address)
         for key in gives(self.reader, task, stack) & wanted - {own}:
             if key[0].partition(" ")[0] in kinds:

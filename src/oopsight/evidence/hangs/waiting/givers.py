@@ -30,6 +30,8 @@ UNOWNED = (
 )
 SIGNALS = ("completion", "event", "fence")
 """Nobody holds these: somebody is to signal them."""
+NOT_BY_ONESELF = ("srcu", "percpu_rwsem", "page", "socket")
+"""Who has one of these and waits for it as well waits for itself."""
 _MOST_SLEEPERS = 20_000
 _MOST_STACKS = 200
 _MOST_WORDS = 512
@@ -48,18 +50,23 @@ def gives(reader: StackReader, task: Any, stack: TaskStack) -> set[tuple[str, in
     """
     from oopsight.evidence.hangs.waiting.users import used
 
-    found = {("users", address) for address in used(reader.prog, task, stack)}
-    disowned = stack.inside(*_DISOWNING) is not None
+    found = {("users", address) for address in used(reader.prog, task, stack)} | holds(stack)
     for call in stack.blamable:
-        found |= {
-            (h.kind, int(h.address))
-            for h in call.holds
-            if h.address is not None and not (h.kind == "socket" and disowned)
-        }
         for kind, by, address in reader.ahead(task, call):
             inside = _writer(reader) if by == "rcuwait_wake_up" else 0
             found.add((kind, address - inside))
     return found
+
+
+def holds(stack: TaskStack) -> set[tuple[str, int]]:
+    """What the functions on a stack hold, by kind and address."""
+    disowned = stack.inside(*_DISOWNING) is not None
+    return {
+        (h.kind, int(h.address))
+        for call in stack.blamable
+        for h in call.holds
+        if h.address is not None and not (h.kind == "socket" and disowned)
+    }
 
 
 def _writer(reader: StackReader) -> int:
