@@ -88,10 +88,39 @@ def state_culprits(
 
     What the call itself brought with it may as well be what is wrong: then they come last.
     """
-    why = f"writes to {state.way.name or 'the field'} that was found wrong"
-    writers = [Culprit(state.module, name, None, None, why) for name in state.functions]
-    writers.sort(key=lambda one: said(one, prints) is None)
+    why = f"writes to {_field(state)} that was found wrong"
+    writers = state_writers(state, why)
+    unlikely = {*state.unlikely} - {*state.leaving}
+    writers.sort(
+        key=lambda one: (
+            one.function not in state.undoing,
+            one.function in unlikely,
+            said(one, prints) is None and one.function not in state.leaving,
+        )
+    )
     return tuple(merge(writers, found) if state.alone else merge(found, writers))
+
+
+def _field(state: StateWriters) -> str:
+    return state.way.name or "the field"
+
+
+def state_writers(state: StateWriters, why: str) -> list[Culprit]:
+    """Who can have written what was found wrong, or should have.
+
+    :param why: what to say of those that write to it
+    """
+    field = _field(state)
+    reasons = {
+        **dict.fromkeys(state.leaving, f"leaves {field} alone, and else does as who sets it"),
+        **dict.fromkeys(state.unset, f"makes such objects, leaves {field} alone, which others set"),
+        **dict.fromkeys(
+            state.undoing, f"leaves {field} alone, and undoes what else who set it did"
+        ),
+    }
+    return [
+        Culprit(state.module, name, None, None, reasons.get(name, why)) for name in state.functions
+    ]
 
 
 def set_up_by(warned: WarnedObject | Missing, who: tuple[Culprit, ...]) -> tuple[Culprit, ...]:
@@ -152,7 +181,7 @@ def chosen_by(
     if isinstance(index, Missing) or not index.state.functions:
         return suspected
     steps.append(state_step(index.state))
-    why = f"writes to {index.state.way.name or 'the field'}, which tells the place in the table"
-    found = [Culprit(index.state.module, name, None, None, why) for name in index.state.functions]
+    why = f"writes to {_field(index.state)}, which tells the place in the table"
+    found = state_writers(index.state, why)
     first = beyond or index.beyond
     return merge(found, suspected) if first else merge(suspected[:1], found, suspected)

@@ -14,6 +14,9 @@ from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.fault import Fault, Operand
 from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules.guard_writers import GuardWriters
+from oopsight.evidence.modules.index_writers import IndexWriters
+from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.modules.unfilled import Unfilled
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Unmapped
 
@@ -47,11 +50,16 @@ TRACE = Backtrace((FRAME,), (("rdi", Address(0)),), interrupted=True, exception=
 
 
 def decided(
-    *facts: Any, head: Any = NONE, doers: Any = NONE, unfilled: Any = NONE, entry: Any = NONE
+    *facts: Any,
+    head: Any = NONE,
+    doers: Any = NONE,
+    unfilled: Any = NONE,
+    entry: Any = NONE,
+    index: Any = NONE,
+    guard: Any = NONE,
 ) -> Any:
-    return null_dereference(
-        *facts, head, doers, NONE, NONE, NONE, unfilled, NONE, entry, NONE, NONE
-    )
+    late = unfilled, NONE, entry, NONE, NONE, index, guard
+    return null_dereference(*facts, head, doers, NONE, NONE, NONE, *late)
 
 
 def test_a_zero_base_register_is_a_null_pointer() -> None:
@@ -210,3 +218,37 @@ def test_who_read_it_in_a_header_s_function_and_jumped_on_has_no_frame() -> None
     flow = data_flow(way(step, held_in=owner(0xFFFF888000001000, "slab"), function="post"))
     finding = decided(FAULT, TRACE, flow, NONE, NONE)
     assert [c.function for c in finding.culprits][:2] == ["post", "set_rate"]
+
+
+def test_who_says_alone_that_the_pointer_may_be_followed_comes_first() -> None:
+    kind = way(flow_step("loaded", "set_rate", value=2), name="struct gamma.kind")
+    guard = GuardWriters("gamma", kind, ("gamma_copy",), ("gamma_prepare",))
+    flow = data_flow(
+        way(
+            flow_step("loaded", "set_rate", value=0),
+            held_in=owner(0xFFFF888000001000, "slab"),
+            function="set_rate",
+        )
+    )
+    finding = decided(FAULT, TRACE, flow, NONE, NONE, guard=guard)
+    assert isinstance(finding, Finding)
+    assert [one.function for one in finding.culprits][:2] == ["gamma_copy", "set_rate"]
+    assert finding.certainty is Certainty.POSSIBLE
+    assert all(step.because for step in finding.chain)
+
+
+def test_who_told_the_place_in_the_table_comes_first() -> None:
+    place = way(flow_step("loaded", "set_rate", value=4), name="struct gamma.pos")
+    state = StateWriters("gamma", place, ("gamma_cut",), leaving=("gamma_cut",))
+    index = IndexWriters(state, beyond=False)
+    flow = data_flow(
+        way(
+            flow_step("loaded", "set_rate", value=0),
+            held_in=owner(0xFFFF888000001000, "slab"),
+            function="set_rate",
+        )
+    )
+    finding = decided(FAULT, TRACE, flow, NONE, NONE, index=index)
+    assert isinstance(finding, Finding)
+    assert finding.culprits[0].function == "gamma_cut"
+    assert "leaves struct gamma.pos alone" in finding.culprits[0].why

@@ -13,6 +13,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.flow.checked_value import CheckedValue
 from oopsight.evidence.modules import state_writers
+from oopsight.evidence.modules.able_writers import Ability
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.state_writers import StateWriters, collect
@@ -223,3 +224,68 @@ def test_who_stored_it_in_what_was_then_handed_to_the_kernel(
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: nobody)
     found = collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
     assert isinstance(found, Missing)
+
+
+def test_who_can_have_stored_it_before_who_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    able = {"rec_clear": Ability.UNABLE, "rec_tune": Ability.UNCHECKED, "rec_take": Ability.MOVES}
+    monkeypatch.setattr(state_writers, "abilities", lambda *_: able)
+    monkeypatch.setattr(state_writers, "leaving_alone", lambda *_: ("rec_abort",))
+    found = collected(monkeypatch, rec_clear=8, rec_take=8, rec_tune=8, rec_abort=0x10)
+    assert found.functions == ("rec_tune", "rec_abort", "rec_take")
+    assert (found.leaving, found.harmless) == (("rec_abort",), ("rec_clear",))
+    assert set(found.unlikely) == {"rec_take", "rec_clear"}
+
+
+def test_of_many_that_write_there_those_that_can_have_stored_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    able = {**dict.fromkeys("abc", Ability.UNABLE), "d": Ability.UNCHECKED}
+    monkeypatch.setattr(state_writers, "abilities", lambda *_: able)
+    assert collected(monkeypatch, a=8, b=8, c=8, d=8).functions[0] == "d"
+
+
+def test_who_undoes_what_else_the_one_did_that_had_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_writers, "abilities", lambda *_: {"rec_off": Ability.SETS})
+    monkeypatch.setattr(state_writers, "undoing", lambda *_: ("rec_on",))
+    found = collected(monkeypatch, rec_off=8, rec_on=0x10)
+    assert (found.functions, found.undoing) == (("rec_on", "rec_off"), ("rec_on",))
+
+
+def test_what_was_copied_with_all_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    uses = {
+        "rec_select": FieldUse((), (), counts=False, copied=frozenset([(0, 0x40, 16)])),
+        "rec_define": FieldUse((), (), counts=False, changes=frozenset([0x48])),
+        "rec_name": FieldUse((), (), counts=False, changes=frozenset([0x40])),
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, CHECKED, MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert found.functions == ("rec_define", "rec_select")
+
+
+def test_who_makes_such_objects_and_leaves_zero_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = made.owner(0xFFFF888003400008, "slab", slab=made.slab_object(), offset=8)
+    step = replace(STEP, value=0)
+    way = made.way(step, module="rec", function="rec_stop", ended="loaded", held_in=held)
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: {"rec_parse": CHANGES})
+    monkeypatch.setattr(state_writers, "omitting", lambda *_, **__: ("rec_import",))
+    found = collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert found.unset == ("rec_import",)
+    assert set(found.functions) == {"rec_import", "rec_parse"}
+
+
+def test_who_writes_to_another_that_has_to_agree_does_not_leave_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = CHECKED.ways[0]
+    one = StateWriters("rec", way, ("rec_store", "rec_open"), leaving=("rec_open",))
+    other = StateWriters("rec", way, ("rec_open", "rec_send"))
+    both = iter([one, other])
+    monkeypatch.setattr(state_writers, "writers_of", lambda *_, **__: next(both))
+    found = collect(Machine().session, replace(CHECKED, ways=(way, way)), MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert found.functions == ("rec_store", "rec_open", "rec_send")
+    assert found.leaving == ()

@@ -45,7 +45,9 @@ When it is wrong
     that, the other comes first if on some way it returns as if it had: that is *possible* only,
     too. So is who is to blame where the kernel itself called what a module's table lacks: first
     comes whoever hands the kernel that function of its own, as a driver chooses how an interrupt is
-    handled.
+    handled. Where a number in the same object was compared before the pointer was followed, as a
+    kind, first of all comes who sets that alone, if others set both. Of an entry of a table that
+    nobody cleared, who set the number by which it was chosen comes before who followed it.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -79,6 +81,7 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import said_steps
 from oopsight.diagnosis.left_null import null_by_right, who_left_it_null
 from oopsight.diagnosis.never_set_up import never_set_up, should_have_set_up
+from oopsight.diagnosis.places import chosen_by
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
@@ -93,6 +96,8 @@ from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.chosen_handlers import ChosenHandler
 from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.guard_writers import GuardWriters
+from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.publishing import PUBLISHES
@@ -136,6 +141,8 @@ def null_dereference(
     entry: HeadTaken | Missing,
     data: SeqFileTaken | Missing,
     member: WrongMember | Missing,
+    index: IndexWriters | Missing,
+    guard: GuardWriters | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -162,7 +169,11 @@ def null_dereference(
         of_cause = None  # where it came from is not known
     elif _kept(flow):
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
+        left = _left_open(flow, backtrace, doers, prints)
+        culprits = chosen_by(culprits, index, steps, beyond=not left)
         culprits, said, told = _kept_null(flow, backtrace, culprits, doers, prints)
+        if not told:
+            culprits = _guard_first(culprits, guard, steps)
         steps, source = steps + said, source + told
     elif isinstance(unfilled, Unfilled):
         culprits = merge([_left_unfilled(unfilled)], culprits)
@@ -321,6 +332,25 @@ def _registering(backtrace: Backtrace) -> list[Culprit]:
             why = f"was in its call of {called} when the callback came"
             return [Culprit(frame.module, base_name(frame.function), frame.source, None, why)]
     return []
+
+
+def _guard_first(
+    found: list[Culprit], guard: GuardWriters | Missing, steps: list[Step]
+) -> list[Culprit]:
+    """With who said that the pointer may be followed, and did not set it, as others do.
+
+    Then those that clear or set both are last but for who followed it.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(guard, Missing) or guard.way.end is None:
+        return found
+    end = guard.way.end
+    carried = (end.instruction, *((end.memory,) if end.memory is not None else ()))
+    steps.append(Step(f"before that, {end.text}, and went by it", carried))
+    why = f"sets {guard.way.name or 'that'} alone, where others set the pointer as well"
+    alone = [Culprit(guard.module, name, None, None, why) for name in guard.functions]
+    return merge(alone, sorted(found, key=lambda one: one.function in guard.both))
 
 
 def _left_unfilled(one: Unfilled) -> Culprit:

@@ -183,7 +183,7 @@ def tested_before(context: Context) -> int | None:
     if row.mnemonic in ("div", "idiv"):
         return at
     jump = _jump_to(code, at)
-    return None if jump is None else _comparison(code, jump)
+    return None if jump is None else comparison_before(code, jump)
 
 
 def _jump_to(code: Function, at: int) -> int | None:
@@ -193,12 +193,12 @@ def _jump_to(code: Function, at: int) -> int | None:
         if len(before) != 1:
             return None
         (at,) = before
-        if _is_conditional(code.instructions[at]):
+        if is_conditional(code.instructions[at]):
             return at
     return None
 
 
-def _comparison(code: Function, at: int) -> int | None:
+def comparison_before(code: Function, at: int) -> int | None:
     """What set the flags for a jump."""
     for _ in range(_MOST_BACK):
         before = code.before[at]
@@ -213,5 +213,6 @@ def _comparison(code: Function, at: int) -> int | None:
     return None
 
 
-def _is_conditional(row: Instruction) -> bool:
+def is_conditional(row: Instruction) -> bool:
+    """Whether it jumps on a condition."""
     return row.is_jump and row.mnemonic != "jmp"

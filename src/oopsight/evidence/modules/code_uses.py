@@ -7,7 +7,7 @@ import re
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.field_code import FieldUse, field_use, joined
 from oopsight.evidence.modules.module_code import ModuleFunction
-from oopsight.evidence.modules.module_roles import publishes
+from oopsight.evidence.modules.module_roles import allocates, publishes
 from oopsight.plumbing import base_name, is_part
 
 _LARGEST_FUNCTION = 1 << 16
@@ -28,13 +28,14 @@ def uses_of(reader: SessionReader, code: list[ModuleFunction]) -> dict[str, Fiel
     left = _MOST_CODE
     apart = [one for one in code if ".cold" in one.name]
     announcing = frozenset(one.name for one in code if publishes(one))
+    finding = frozenset(one.name for one in code if not allocates(one))
     for one in code:
         if one in apart and any(is_part(one.name, whole.name) for whole in code):
             continue
         parts = [part for part in apart if is_part(part.name, one.name)]
         known = [reader.code_symbol(part.start) for part in (one, *parts)]
         left -= sum(row[2] for row in known if row is not None)
-        use = _use(reader, one, parts, announcing) if left >= 0 else None
+        use = _use(reader, one, parts, announcing, finding) if left >= 0 else None
         if use is not None:
             name = base_name(one.name)
             found[name] = joined(found[name], use) if name in found else use
@@ -46,6 +47,7 @@ def _use(
     one: ModuleFunction,
     parts: list[ModuleFunction],
     announcing: frozenset[str],
+    finding: frozenset[str],
 ) -> FieldUse | None:
     rows, size = _rows(reader, one.start)
     if not rows:
@@ -64,7 +66,9 @@ def _use(
         return function[0] if function is not None and function[1] == address else None
 
     own = one.own.union(*(part.own for part in parts))
-    return field_use(rows, lambda address: one.start <= address < end, name_of, own, announcing)
+    return field_use(
+        rows, lambda address: one.start <= address < end, name_of, own, announcing, finding
+    )
 
 
 def _rows(reader: SessionReader, start: int) -> tuple[list[_Row], int]:

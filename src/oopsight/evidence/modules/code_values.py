@@ -9,9 +9,13 @@ import re
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from oopsight.evidence.modules import counting
+from oopsight.evidence.modules.counting import HALVES, PARTS, counted
 from oopsight.evidence.modules.known_calls import (
     AFTER_READERS,
+    COPIES,
     FILLS,
+    FINDS,
     FREES,
     INITS,
     LOCKS,
@@ -23,6 +27,7 @@ from oopsight.evidence.modules.known_calls import (
     of_users,
 )
 from oopsight.evidence.modules.operand_keys import (
+    ENTRY,
     IN_TABLE,
     MASK,
     PLACE,
@@ -38,28 +43,12 @@ from oopsight.plumbing import base_name
 _THROUGH = re.compile(r" ptr \[(?P<base>r(?!ip|sp)\w+)[ \]]")
 """The register through which memory is read or written."""
 _OF_TWO = re.compile(r"qword ptr \[(r\w+) \+ (r\w+)\]")
-_WHOLE = {
-    **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
-    **{f"r{number}d": f"r{number}" for number in range(8, 16)},
-}
-_PARTS = {
-    **{f"{name}{end}": f"r{name}x" for name in "abcd" for end in "xl"},
-    **{f"{name}{end}": f"r{name}" for name in ("si", "di", "bp") for end in ("", "l")},
-    **{f"r{number}{end}": f"r{number}" for number in range(8, 16) for end in "wb"},
-}
-"""Of the registers, what 16 and 8 bits of them are called."""
-_IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl", "shr", "xadd")
 _COUNTS = ("xadd", "inc")  # with a lock prefix: a reference is taken
 _UNCOUNTS = ("dec", "sub")
 _NO_TARGET = ("cmp", "test", "push", "bt", "nop")
-_IN_PAIR = ("mul", "div", "idiv")
-"""Their results are in ``rax`` and ``rdx``."""
-_COMPUTES = ("add", "sub", "or", "and", "xor", "neg", "not", "shl", "shr", "sar", "imul", "lea")
-_MOST_STEPS = 64
-"""From value to value; compilers make far fewer. What is nested deeper is compared slowly."""
+_MOST_STEPS = 64  # from value to value; compilers make far fewer, and deeper is compared slowly
 _MINUS_ONE = 0xFFFFFFFF  # of 32 bits
-_LOWEST_ERROR = 0x1000
-"""``IS_ERR()`` compares with the negative of it."""
+_LOWEST_ERROR = 0x1000  # IS_ERR() compares with the negative of it
 
 
 class Value(NamedTuple):
@@ -98,33 +87,33 @@ class Reading:
         name_of: Callable[[int], str | None],
         own: frozenset[str] = frozenset(),
         announcing: frozenset[str] = frozenset(),
+        finding: frozenset[str] = frozenset(),
     ) -> None:
         """Begin a function.
 
         :param name_of: names the function at an address
         :param own: the names of its module's own functions, which say nothing of what these do
         :param announcing: those of them that make things known to the kernel
+        :param finding: those of them that allocate nothing: what they return there was before
         """
         self._name_of = name_of
         self._own = own
         self._announcing = announcing
+        self._finding = {base_name(name).removesuffix("_noprof") for name in finding}
         self._announced: dict[Value, str] = {}
         """What one of these was handed."""
         self._count = 0
         self.registers: dict[str, Value] = {}
         self.freed: list[tuple[int, Value]] = []
         self.numbers: list[Put] = []
-        self.jumps: list[tuple[int, int]] = []
-        """Within the function, from and to."""
-        self.ends: list[int] = []
-        """Where the function is left."""
+        self.jumps: list[tuple[int, int]] = []  # within the function, from and to
+        self.ends: list[int] = []  # where the function is left
         self.calls: list[int] = []
         self._carried: dict[int, tuple[dict[str, Value], str | None]] = {}
         """The registers at the first jump to a place, and what had been called by then."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
         self.published: str | None = None
-        self.late: list[str | None] = []
-        """Of each of :attr:`stored`."""
+        self.late: list[str | None] = []  # of each of "stored"
         self.after: list[str | None] = []  # the function of the module that made the object known
         self.checked: set[Value] = set()
         self.tested: set[Value] = set()
@@ -136,7 +125,9 @@ class Reading:
         self.narrow: set[int] = set()
         self.moved: dict[int, set[bool | None]] = {}
         """By the keys of what is changed: whether upwards, ``None`` for a store."""
-        self.zeroed: set[int] = set()
+        self.stepped: dict[Value, tuple[Value, bool]] = {}  # counted from others, and whether up
+        self.constants: set[tuple[int, int, int]] = set()
+        """Keys of what is not new, sizes in bytes, and numbers of the code that it is set to."""
         self.passed: set[tuple[int, str]] = set()
         """Keys of what is set to an argument as it came, and its register."""
         self.filled: set[str] = set()
@@ -158,6 +149,7 @@ class Reading:
         self.uncounts = False
         self.starts = False
         self.copies: list[int] = []
+        self.copied: list[tuple[Value, Value, int]] = []  # where to, where from, how many bytes
         self.tables: set[int] = set()
         self.handed: list[Handed] = []
         self.put: list[tuple[int, Value]] = []
@@ -172,12 +164,12 @@ class Reading:
         return Value(kind, self._count, None, called)
 
     def _value(self, register: str) -> Value:
-        name = _WHOLE.get(register, register)
+        name = HALVES.get(register, register)
         return self.registers.setdefault(name, self._new("unknown"))
 
     def _source(self, register: str) -> Value:
         """What a store takes from a register, or a part of one."""
-        whole = self._value(_PARTS[register]) if register in _PARTS else None
+        whole = self._value(PARTS[register]) if register in PARTS else None
         return whole if whole is not None and whole.kind == "number" else self._value(register)
 
     def _place(self, text: str, end: int) -> tuple[int, Value | None] | None:
@@ -254,6 +246,9 @@ class Reading:
         length = self._value("rsi") if name == "kmemdup" else None
         if length is not None and length.kind == "number":
             self.copies.append(length.number)
+        length = self._value("rdx")
+        if COPIES.fullmatch(name) and length.kind == "number":
+            self.copied.append((self._value("rdi"), self._value("rsi"), length.number))
         if name in FILLS and self._value("rsi") == Value("number", 0):
             self.wiped.append((self._value("rdi"), self._value("rdx")))
         given = next((r for begin, r in SIZES.items() if name.startswith(begin)), None)
@@ -314,14 +309,21 @@ class Reading:
             elif int(second, 0) == 0:
                 self.tested.add(self._compared(first, end))
             return
-        if mnemonic == "test" and first == second and first not in _WHOLE:
+        if mnemonic == "test" and first == second and first not in HALVES:
             # Half a register is a number, and no pointer.
             self.tested.add(self._value(first))
-        if mnemonic.startswith("rep stos") and not _other_than_zero(self._value("rax")):
+        filler = self._value("rax") if mnemonic.startswith("rep stos") else None
+        if filler is not None and (filler.kind != "number" or filler.number == 0):
             words = self._value("rcx")
             width = BYTES[first.partition(" ")[0]]
             size = words._replace(number=words.number * width) if words.kind == "number" else words
             self.wiped.append((self._value("rdi"), size))
+            return
+        if mnemonic.startswith("rep movs"):
+            words, each = self._value("rcx"), BYTES[first.partition(" ")[0]]
+            if words.kind == "number":
+                places = self._value("rdi"), self._value("rsi")
+                self.copied.append((*places, words.number * each))
             return
         if first.endswith("]"):
             if mnemonic == "mov":
@@ -329,16 +331,20 @@ class Reading:
                 self._store(first, second, end)
             elif mnemonic == "xchg":
                 self._exchange(first, second, end)
-            elif mnemonic in _IN_PLACE:
+            elif mnemonic in counting.IN_PLACE:
                 self._changes(mnemonic, first, second, end)
             return
-        if mnemonic in _IN_PAIR:
+        if mnemonic in counting.IN_PAIR:
             self.registers |= {name: self._new("computed") for name in ("rax", "rdx")}
             return
-        register = _WHOLE.get(first, first)
+        register = HALVES.get(first, first)
         if not register.startswith("r") or mnemonic in _NO_TARGET:
             return
+        counts = counted(mnemonic, first, second)
+        before = self._value(counts[0]) if counts is not None else None
         self.registers[register] = self._result(mnemonic, first, second, end)
+        if counts is not None and before is not None and before.kind == "loaded":
+            self.stepped[self.registers[register]] = before, counts[1]
 
     def _compared(self, operand: str, end: int) -> Value:
         """What an instruction compares, in a register or in memory."""
@@ -368,7 +374,7 @@ class Reading:
         where = self._place(place, end)
         self._store(place, register, end)
         before = Value("loaded", *where) if where is not None else self._new("unknown")
-        self.registers[_WHOLE.get(register, register)] = before
+        self.registers[HALVES.get(register, register)] = before
 
     def _store(self, place: str, source: str, end: int) -> None:
         where = self._place(place, end)
@@ -376,17 +382,21 @@ class Reading:
             return
         self.keys.add(where[0])
         into = into_what(where[1])
+        into = None if into in self._finding or FINDS.match(into or "") else into
         if into is None:
             # Two fields side by side are set at once.
             self.changed |= {where[0], where[0] + 4} if place.startswith("qword") else {where[0]}
             self.narrow |= set() if place.startswith("qword") else {where[0]}
-            self.moved.setdefault(where[0], set()).add(None)
+            before, up = self.stepped.get(self._value(source), (None, None))
+            same = before == Value("loaded", *where)
+            self.moved.setdefault(where[0], set()).add(up if same else None)
         else:
             self.filled.add(into)
         number = NUMBER.fullmatch(source)
         value = Value("number", int(source, 0) & MASK) if number else self._source(source)
-        if value == Value("number", 0) and into is None:
-            self.zeroed.add(where[0])
+        size = BYTES.get(place.partition(" ")[0])
+        if size is not None and value.kind == "number" and into is None:
+            self.constants.add((where[0], size, value.number & ((1 << 8 * size) - 1)))
         if value.kind != "number" and into is not None:
             self.made.add(where[0])
         if value.kind == "argument" and into is None:
@@ -416,7 +426,7 @@ class Reading:
             return Value("number", 0)
         if mnemonic in ("mov", "movabs"):
             if NUMBER.fullmatch(second):
-                return Value("number", self._extended(second, first))
+                return Value("number", counting.extended(second, first))
             if second == "rsp":
                 return self._new("stack")
             if not second.endswith("]"):
@@ -430,8 +440,11 @@ class Reading:
             # A member of what was in the register, which is handed on.
             mnemonic, second = "lea", f"[{first} + {second}]"
         where = self._place(second, end) if mnemonic in ("mov", "lea") else None
+        entry = ENTRY.fullmatch(second) if where is None and mnemonic == "lea" else None
+        if entry is not None:
+            where = displacement(entry) & MASK, self._value(entry["base"])
         if where is None:
-            other = "computed" if mnemonic in _COMPUTES else "unknown"
+            other = "computed" if mnemonic in counting.COMPUTES else "unknown"
             return self._entry(second) if mnemonic == "mov" else self._new(other)
         key, base = where
         if base is not None and _steps_to(base) >= _MOST_STEPS:
@@ -449,16 +462,6 @@ class Reading:
         if key is not None:
             self.indexed[value] = key
         return value
-
-    @staticmethod
-    def _extended(number: str, register: str) -> int:
-        whole = register.startswith("r") and not register.endswith("d")
-        return int(number, 0) & (MASK if whole else 0xFFFFFFFF)
-
-
-def _other_than_zero(value: Value) -> bool:
-    """Whether a value is known to be no zero."""
-    return value.kind == "number" and value.number != 0
 
 
 def into_what(value: Value | None) -> str | None:

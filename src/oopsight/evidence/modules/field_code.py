@@ -20,6 +20,7 @@ from oopsight.evidence.modules.code_values import (
     signed,
     within,
 )
+from oopsight.evidence.modules.counting import copied_within
 from oopsight.evidence.modules.field_marks import (
     UNLINKED,
     Mark,
@@ -43,8 +44,7 @@ class Ways(NamedTuple):
 
     onwards: dict[int, list[int]]
     """By the address of an instruction; nowhere where the function is left."""
-    ends: dict[int, int]
-    """By where an instruction ends, where it begins."""
+    ends: dict[int, int]  # by where an instruction ends, where it begins
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ class Stored:
     what: str
     """``zero``, ``number``, ``fresh`` (allocated), ``returned``, ``itself`` (the field's own
     address) or ``value``."""
-    called: str | None
-    """What had returned it."""
+    called: str | None  # what had returned it
     checked: bool = False
     """Whether it is compared with the error codes anywhere in the function."""
     size: int | None = None
@@ -135,6 +134,10 @@ class FieldUse:
     """Keys of those of them that it only takes from."""
     zeroes: frozenset[int] = frozenset()
     """Keys of those of them that it sets to zero, by a number that stands in the code."""
+    constants: frozenset[tuple[int, int, int]] = frozenset()
+    """Keys of those that it sets to a number of the code's own, its size in bytes, the number."""
+    copied: frozenset[tuple[int, int, int]] = frozenset()
+    """What it copies within an object or variables: the keys of where to and where from, bytes."""
     wipes: tuple[Wiped, ...] = ()
     fills: frozenset[str] = frozenset()
     """Functions that had returned what it stores to."""
@@ -214,6 +217,8 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         raises=(one.raises - other.changes) | (other.raises - one.changes),
         lowers=(one.lowers - other.changes) | (other.lowers - one.changes),
         zeroes=one.zeroes | other.zeroes,
+        constants=one.constants | other.constants,
+        copied=one.copied | other.copied,
         wipes=one.wipes + other.wipes,
         fills=one.fills | other.fills,
         made=one.made | other.made,
@@ -250,6 +255,7 @@ def field_use(
     name_of: Callable[[int], str | None],
     own: frozenset[str] = frozenset(),
     announcing: frozenset[str] = frozenset(),
+    finding: frozenset[str] = frozenset(),
 ) -> FieldUse:
     """Read one function.
 
@@ -258,8 +264,9 @@ def field_use(
     :param name_of: names the function at an address
     :param own: the names of its module's own functions
     :param announcing: those of them that make things known to the kernel
+    :param finding: those of them that allocate nothing
     """
-    reading = Reading(name_of, own, announcing)
+    reading = Reading(name_of, own, announcing, finding)
     ways = Ways({}, {})
     code = {row[0]: row for row in rows}
     left = dict.fromkeys(sorted(code))
@@ -376,7 +383,9 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         narrow=frozenset(reading.narrow),
         raises=frozenset(key for key, how in reading.moved.items() if how == {True}),
         lowers=frozenset(key for key, how in reading.moved.items() if how == {False}),
-        zeroes=frozenset(reading.zeroed),
+        zeroes=frozenset(key for key, _, number in reading.constants if not number),
+        constants=frozenset(reading.constants),
+        copied=frozenset(copied_within((one[1:] for one in reading.stored), reading.copied)),
         wipes=tuple(dict.fromkeys(_wiped(reading))),
         fills=frozenset(reading.filled),
         made=frozenset(reading.made),

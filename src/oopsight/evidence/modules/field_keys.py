@@ -10,6 +10,7 @@ key of the first.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from oopsight.evidence.flow.ways import Way
@@ -25,6 +26,8 @@ _PRIVATE = 0x400
 """No smaller is what the kernel has in front of a driver's own, in one object."""
 _ALIGNED = 32
 """A network device's own begins at a multiple of this: include/linux/netdevice.h."""
+_SIZE = re.compile(r"\b(byte|word|dword|qword) ptr ")
+_SIZES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _DEVICES = {
     "device": "",
     **dict.fromkeys(("platform_device", "pci_dev", "i2c_client", "spi_device"), "dev."),
@@ -158,6 +161,14 @@ def text_key(way: Way) -> int | None:
     if found is None or found["base"] != "rip" or "gs:" not in place:
         return key_of(place)
     return (int(read.address) + len(read.bytes) // 2 + displacement(found)) & MASK
+
+
+def size_read(way: Way) -> int | None:
+    """How many bytes a way's value was read from."""
+    if way.ended != "loaded" or way.end is None:
+        return None
+    found = _SIZE.search(way.end.instruction.text)
+    return _SIZES[found[1]] if found is not None else None
 
 
 def _by_kernel(way: Way, text: int | None) -> bool:

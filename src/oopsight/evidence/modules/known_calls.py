@@ -53,6 +53,12 @@ SIZED = {
     **dict.fromkeys(("krealloc", "krealloc_node_align", "devm_kmalloc", "devm_krealloc"), "rsi"),
     **dict.fromkeys(("kvrealloc", "kvrealloc_node_align"), "rsi"),
 }
+FINDS = re.compile(
+    r"_*(?:xa|xas|idr|radix_tree|mtree|mas|rb|llist|klist|rhashtable)_\w*(?:load|find|lookup|first|next)"
+    r"|_*(?:xa_load|idr_get_next\w*|rb_prev|dev_get_drvdata)$"
+)
+"""Functions that return what is there already."""
+COPIES = re.compile(r"_*(?:memcpy|memmove)(?:_orig|_erms)?")
 GIVES_BACK = re.compile(r"_*(?:memcpy|memmove|memset|strcpy|strncpy|strcat)(?:_orig|_erms)?")
 """Functions that return their first argument."""
 LOCKS = re.compile(r"_*(?:raw_|rt_)?(?:spin|read|write|mutex)_(?:try)?lock|down_(?:read|write)")

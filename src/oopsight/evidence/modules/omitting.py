@@ -135,8 +135,11 @@ def _stores(function: Function, register: str, part: range) -> bool:
 
 
 def _sets(use: FieldUse, offset: int, size: int) -> bool:
-    """Whether a function sets anything of a field, or has the kernel set up what it is part of."""
-    return any(offset <= key < offset + size for key in use.sets)
+    """Whether a function sets anything of a field, or has the kernel set up what it is part of.
+
+    Or takes its address, as for what reads numbers from a text.
+    """
+    return any(offset <= key < offset + size for key in (*use.sets, *(use.inner if offset else ())))
 
 
 def makers(

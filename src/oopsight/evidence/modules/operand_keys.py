@@ -17,6 +17,8 @@ PLACE = re.compile(
 """Of one register, or of none."""
 IN_TABLE = re.compile(rf"qword ptr \[(?:(?P<base>r\w+) \+ )?r\w+\*8(?: {_OFFSET})?\]")
 """An entry of a table of pointers, by its index; of the table in a variable without a base."""
+ENTRY = re.compile(rf"\[(?P<base>r(?!sp|ip)\w+) \+ r\w+(?: {_OFFSET})?\]")
+"""A place in an entry of such a table, of which the address is taken."""
 _IN_ENTRY = re.compile(rf"qword ptr \[(?!rsp)r\w+ \+ (?!rsp)r\w+(?:\*[124])?(?: {_OFFSET})?\]")
 """A pointer in an entry of a table of structures, by an index that is scaled before."""
 
