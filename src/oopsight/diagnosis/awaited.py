@@ -11,6 +11,7 @@ from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.left_queued import LeftQueued, LeftQueues
+from oopsight.evidence.hangs.left_states import LeftState, LeftStates
 from oopsight.evidence.hangs.lost_completions import LostCompletion, LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
@@ -37,6 +38,7 @@ class Enders(NamedTuple):
     lost: LostCompletions | Missing
     unsignalled: UnsignalledWaits | Missing
     queues: LeftQueues | Missing
+    states: LeftStates | Missing
 
     def of(self, wait: Wait) -> Awaited:
         """Those of one wait."""
@@ -58,6 +60,7 @@ class Enders(NamedTuple):
             self.lost.of(task)[:_MOST_ENDERS] if isinstance(self.lost, LostCompletions) else (),
             signals.of(task) if isinstance(signals, UnsignalledWaits) else None,
             self.queues.of(task)[:_MOST_ENDERS] if isinstance(self.queues, LeftQueues) else (),
+            _state(self.states, task),
             self.wakers,
         )
 
@@ -84,6 +87,8 @@ class Awaited(NamedTuple):
     """Whose it is to signal it."""
     queued: tuple[LeftQueued, ...]
     """Functions that were handed what is to signal it, and may have left it to nobody."""
+    state: LeftState | None
+    """In which what the task waits for was left."""
     wakers: Wakers | Missing
 
     @property
@@ -112,6 +117,7 @@ class Awaited(NamedTuple):
             *(_share_step(one) for one in self.shares),
             *(_lost_step(one) for one in self.lost),
             *(_queued_step(one) for one in self.queued),
+            *((_state_step(self.wait, self.state),) if self.state else ()),
         ]
 
     @property
@@ -141,6 +147,7 @@ class Awaited(NamedTuple):
                 else ()
             ),
             *(_not_waking(asleep) if asleep else ()),
+            *(_leaving_state(self.state) if self.state and not asleep else ()),
         ]
 
 
@@ -274,6 +281,27 @@ def _queued_step(one: LeftQueued) -> Step:
 def _leaving_queued(one: LeftQueued) -> Culprit:
     why = f"can return at {one.returns_at} without setting going what it was handed"
     return Culprit(one.module.name, one.function, None, None, why)
+
+
+def _state(states: LeftStates | Missing, task: int) -> LeftState | None:
+    found = states.of(task) if isinstance(states, LeftStates) else None
+    return found if found is not None and len(found.sets) <= _MOST_ENDERS else None
+
+
+def _state_step(wait: Wait, state: LeftState) -> Step:
+    names = " and ".join(f"{name}()" for name in state.sets)
+    return Step(
+        f"{who(wait)} looks at {state.name or state.memory.address} before it goes on, and that is "
+        f"{state.number}: in {state.module.name}, {names} can set it so",
+        (state.memory, state.module),
+    )
+
+
+def _leaving_state(state: LeftState) -> list[Culprit]:
+    """Who set it, and has not set it back."""
+    place = state.name or str(state.memory.address)
+    why = f"sets {place} to {state.number}, as it was left"
+    return [Culprit(state.module.name, name, None, state.name, why) for name in state.sets]
 
 
 def _silent_step(one: OmittedSignal) -> Step:

@@ -8,7 +8,7 @@ from oopsight.diagnosis.stalls import distinct
 from oopsight.evidence import Missing
 from oopsight.evidence.hangs.lock_leaks import LockLeak, LockLeaks, LockTaker
 from oopsight.evidence.hangs.waiting import Lock, Wait
-from oopsight.kernel.lock_functions import BOTTOM_HALVES
+from oopsight.kernel.lock_functions import BOTTOM_HALVES, FROZEN
 
 _RCU = "rcu"
 _OFF = ("preemption", "interrupts", BOTTOM_HALVES)
@@ -52,6 +52,8 @@ def leaking(lock: Lock, first: Wait, leaks: LockLeaks | Missing) -> list[LockLea
         return []
     if lock.kind == "grace period":
         return within_rcu(leaks)
+    if lock.kind == FROZEN:
+        return _each(list(leaks.of(FROZEN, None)))
     found = leaks.of(lock.key[0], _address(lock))
     aimed = leaks.aimed(lock.key[0], first.places, _modes(lock))
     return _each(_closest(found, first) or list(aimed))

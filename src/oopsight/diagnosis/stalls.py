@@ -6,13 +6,14 @@ from oopsight.diagnosis import Culprit, Step
 from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.pointers import Pointer
+from oopsight.kernel.lock_functions import FROZEN
 
 _MOST_VICTIMS = 4
 OTHERS_END = ("grace period", "thread", "work", "timer")
 """Kinds of what is waited for that somebody does not hold but keeps from ending."""
 LOCKS = (
     *("mutex", "rwsem", "semaphore", "rtmutex", "spinlock", "page", "bit", "srcu"),
-    *("percpu_rwsem", "grace period", "users", "socket"),
+    *("percpu_rwsem", "grace period", "users", "socket", FROZEN),
 )
 """Kinds of what somebody takes, and has to give back."""
 BY_QUEUE = ("queue", "pool")

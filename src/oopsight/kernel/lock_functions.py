@@ -33,6 +33,8 @@ ACQUIRES: dict[str, str] = {
 }
 BOTTOM_HALVES = "bottom halves"
 """Off rather than held."""
+FROZEN = "frozen file system"
+"""Whoever froze it has to thaw it, as one gives a lock back."""
 BIT_LOCK = "out_of_line_wait_on_bit_lock"
 UNINTERRUPTIBLE = Expression("", 2)
 """As its fourth argument: then it always takes the bit."""
@@ -50,6 +52,7 @@ ACQUIRES_IF_ZERO: dict[str, str] = {
     "down_read_killable": "rwsem",
     "down_write_killable": "rwsem",
     BIT_LOCK: "bit",
+    **dict.fromkeys(("freeze_super", "freeze_bdev"), FROZEN),
     "__folio_lock_killable": "page",
     "__lock_page_killable": "page",
 }
@@ -102,6 +105,7 @@ RELEASES: dict[str, str] = {
     "__srcu_read_unlock_nmisafe": "srcu",
     "percpu_up_write": "percpu_rwsem",
     "release_sock": "socket",
+    **dict.fromkeys(("thaw_super", "thaw_bdev"), FROZEN),
 }
 # Functions without an argument for the lock, which is the only one of its name: the kind, the
 # variable, and how they are called to take and to give back. A read section of RCU has no variable.

@@ -37,6 +37,8 @@ SLOT = "@"
 KEEP_FLAGS = ("mov", "movabs", "movzx", "movsx", "movsxd", "lea", "push", "pop", "nop", "leave")
 """Instructions between a comparison and its jump that leave the flags as they are."""
 _RESULT = "result of "
+_SETS_ALL = 4
+"""Bytes of a register that are set with the rest of it."""
 BELOW_ERRORS = -4096 & MASK
 """What ``IS_ERR()`` compares with: the error codes, 4095 of them, are the numbers above it."""
 
@@ -206,6 +208,8 @@ def assign(instruction: Instruction, registers: Registers) -> None:
             value = known.plus(change) if known is not None else None
         elif name == "mov" and operands[1].type == IMMEDIATE:
             value = Expression("", operands[1].imm & 0xFFFFFFFF)
+        elif name == "xor" and operands[1].type == REGISTER and operands[0].reg == operands[1].reg:
+            value = Expression("", 0) if operands[0].size >= _SETS_ALL else None
     for register in instruction.written:
         registers.pop(register, None)
     if value is not None and destination is not None:

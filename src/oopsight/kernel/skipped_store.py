@@ -452,13 +452,11 @@ def is_result(value: Expression) -> bool:
 
 
 def assign_all(instruction: Instruction, registers: Registers) -> None:
-    """As :func:`assign`; numbers of 32 bits and zeros are kept as well."""
+    """As :func:`assign`; copies of 32 bits are kept as well."""
     operands = instruction.operands
     value = None
     both = len(operands) == 2 and operands[0].type == operands[1].type == REGISTER
-    if both and instruction.mnemonic == "xor" and operands[0].reg == operands[1].reg:
-        value = Expression("", 0)
-    elif both and instruction.mnemonic in ("mov", "movsxd"):
+    if both and instruction.mnemonic in ("mov", "movsxd"):
         value = registers.get(register_of(operands[1].reg) or "")
     assign(instruction, registers)
     name = register_of(operands[0].reg) if both else None

@@ -16,6 +16,7 @@ from oopsight.evidence.hangs.counted_wait import CountedWait, CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShare, KeptShares
 from oopsight.evidence.hangs.left_off import LeftOff, SwitchedOff, SwitchedOffs
 from oopsight.evidence.hangs.left_queued import LeftQueued, LeftQueues
+from oopsight.evidence.hangs.left_states import LeftState, LeftStates
 from oopsight.evidence.hangs.lost_completions import LostCompletion, LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWake, MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignal, OmittedSignals
@@ -43,8 +44,11 @@ def judged(
     lost: LostCompletions | Missing = ABSENT,
     given: UnsignalledWaits | Missing = ABSENT,
     queues: LeftQueues | Missing = ABSENT,
+    states: LeftStates | Missing = ABSENT,
 ) -> Finding | Clear | Undecided:
-    return hung_task(what, waiting, *facts, omitted, off, parts, shares, lost, given, queues)
+    return hung_task(
+        what, waiting, *facts, omitted, off, parts, shares, lost, given, queues, states
+    )
 
 
 def test_the_task_that_was_reported_is_taken() -> None:
@@ -297,6 +301,24 @@ def test_who_leaves_what_it_was_handed_to_nobody_comes_first() -> None:
     assert [c.function for c in found.culprits] == ["post", "wait_ready", "reset"]
     assert found.certainty is Certainty.POSSIBLE
     assert "can return at post+0x5c without setting going" in found.chain[1].claim
+
+
+def test_who_set_the_state_that_it_waits_to_be_left_comes_first() -> None:
+    module = ModulePointer("gate", loaded=True, base=LOCK_A)
+    waiting = Wait(NAMED.stack, lock(LOCK_A, kind="event"), 9.0)
+    memory = BytesPointer(LOCK_A, "01000000")
+    one = LeftState(waiting.task, "gate+0x4", 1, memory, module, ("open_gate",))
+    found = judged(HUNG, waits(waiting), *[ABSENT] * 4, states=LeftStates((one,)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["open_gate", "wait_ready", "reset"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "that is 1: in gate, open_gate() can set it so" in found.chain[1].claim
+    assert memory in found.chain[1].because
+    # Many may begin what another ends.
+    many = replace(one, sets=("a", "b", "c", "d"))
+    found = judged(HUNG, waits(waiting), *[ABSENT] * 4, states=LeftStates((many,)))
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "wait_ready"
 
 
 def test_who_completes_for_but_one_comes_first() -> None:

@@ -33,6 +33,7 @@ from oopsight.evidence.hangs.unended import Unended
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait
 from oopsight.evidence.modules.footprints import Footprint
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
+from oopsight.kernel.lock_functions import FROZEN
 from oopsight.kinds import Kind
 
 
@@ -140,6 +141,16 @@ def test_a_reader_that_rcu_lists_holds_the_grace_period_up() -> None:
     assert found.culprits[0].function == "look_up"
     assert "is held up by worker1" in found.title
     assert "RCU's read lock" in found.summary
+
+
+def test_a_file_system_that_a_module_froze_and_did_not_thaw() -> None:
+    frozen = lock(LOCK_A, kind=FROZEN)
+    writer = Wait(stack(3, call(3, "mnt_want_write", None)), frozen, 9.0)
+    found = lock_held(HUNG, waits(writer), leaks(leak("snap", FROZEN)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["snap"]
+    # A program can have frozen it.
+    assert isinstance(lock_held(HUNG, waits(writer), leaks()), Clear)
 
 
 def test_what_is_locked_by_code_alone_is_inferred() -> None:

@@ -189,3 +189,22 @@ def test_who_is_called_before_the_kernel_frees_what_a_probe_has(
     probe = [one for one in code if one.name == "probe"]
     assert teardown.unbinding(driver.session, DRIVER, probe, code, ()) == ("remove",)
     assert teardown.unbinding(driver.session, DRIVER, probe, code, ("remove",)) == ()
+
+
+@pytest.mark.parametrize(
+    ("order", "given", "lost"),
+    [
+        ("be02000000", "31f6", ["drop"]),  # four pages; xor esi, esi: one
+        ("89fe", "31f6", ["drop"]),  # as many as it is told
+        ("be02000000", "be02000000", []),
+        ("be02000000", "8b7708", []),  # as many as the object tells
+        ("31f6", "31f6", []),
+    ],
+)
+def test_who_gives_back_fewer_pages(order: str, given: str, lost: list[str]) -> None:
+    take = (f"53 4889fb {order}", "call __get_free_pages", "48894320 5b c3")
+    driver = Driver(take=take, drop=(f"{given} 488b7f20", "jmp free_pages"))
+    code = driver.ownership()
+    sources = code.sources([driver.site("take", "__get_free_pages")])
+    signs = loss_signs.LossSigns(driver.session, DRIVER, code, sources, ("free_pages",))
+    assert [one.function for one in signs._fewer_pages()] == lost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from handmade_code import NAMES, function
+from handmade_code import NAMES, START, function, linked
 
 from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.loop_state import (
@@ -11,6 +11,8 @@ from oopsight.evidence.hangs.loop_state import (
     _is_limited,
     _uneven,
     changes,
+    handed_alike,
+    sets_other_numbers,
     shape,
     steps_of,
     takes_away,
@@ -104,3 +106,31 @@ def test_who_does_not_go_on_as_the_loop_does() -> None:
     # Where all go on by one, the loop does otherwise.
     assert not list(_uneven(2, {"put": one}))
     assert not list(_uneven(None, {"put": one, "burst": two}))
+
+
+def test_a_function_that_is_handed_the_same_object() -> None:
+    # rdi = rbx; call hold; rdi = rbx; call set_hold; rdi = rsi; call other
+    starts = {name: START + 0x100 * n for n, name in enumerate(("ioctl", "hold", "set", "other"))}
+    ioctl = "53 4889fb; call hold; 4889df; call set; 488b7b08; call other; 5b c3"
+    code = linked(starts, ioctl=ioctl, hold="c3", set="c3", other="c3").values()
+    assert handed_alike(code, starts["hold"], starts["set"])
+    assert not handed_alike(code, starts["hold"], starts["other"])
+    # Then one field of it is enough.
+    store = function("c7470c00000000 c3")
+    assert list(changes(store, FIELDS, LOOP, NAMES.get, told=True)) == [False]
+    assert not list(changes(function("c7471c00000000 c3"), FIELDS, LOOP, NAMES.get, told=True))
+
+
+@pytest.mark.parametrize(
+    ("code", "others"),
+    [
+        ("c7470c02000000 c3", True),  # mov dword ptr [rdi + 0xc], 2
+        ("c7470c07000000 c3", False),  # what is there
+        ("89770c c3", False),  # what it is told
+        ("c7470c02000000 89770c c3", False),
+        ("c7470402000000 c3", False),  # to no field of these
+    ],
+)
+def test_who_sets_numbers_that_are_not_there(code: str, others: bool) -> None:
+    there = [one._replace(raw=b"\x07\0\0\0") for one in FIELDS]
+    assert sets_other_numbers(function(code), there) is others

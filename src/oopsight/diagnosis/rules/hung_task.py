@@ -17,7 +17,9 @@ How it is decided
     has as many as are counted. So it is, the other way round, with a number that is waited for to
     rise, as of credits. Where it is already what the task waits for, nobody woke it: the
     functions that make it so come first, those before the others that wake nobody after that, or
-    not so that an uninterruptible sleep ends. So it is with a bit that is waited for to be clear.
+    not so that an uninterruptible sleep ends. So it is with a bit that is waited for to be clear. Where
+    it is a state that the functions of the module set by a number, those come before who waits that
+    have set what is there, and of several those that never set it back themselves.
 
     Of a completion or event, functions of the module come first that can return with a reference
     which they took and give back, or a count which they raised and take down, on another way; then
@@ -81,6 +83,7 @@ from oopsight.evidence.hangs.counted_wait import CountedWaits
 from oopsight.evidence.hangs.kept_shares import KeptShares
 from oopsight.evidence.hangs.left_off import SwitchedOffs
 from oopsight.evidence.hangs.left_queued import LeftQueues
+from oopsight.evidence.hangs.left_states import LeftStates
 from oopsight.evidence.hangs.lost_completions import LostCompletions
 from oopsight.evidence.hangs.missed_wake import MissedWakes
 from oopsight.evidence.hangs.omitted_signals import OmittedSignals
@@ -89,6 +92,7 @@ from oopsight.evidence.hangs.skipped_parts import SkippedParts
 from oopsight.evidence.hangs.unsignalled import UnsignalledWaits
 from oopsight.evidence.hangs.waiting import Lock, Wait, Waits
 from oopsight.evidence.hangs.wakers import Wakers
+from oopsight.kernel.lock_functions import FROZEN
 from oopsight.kinds import Kind
 
 _PROVEN = ("owner", "reader", "code", "signals", *BY_QUEUE)
@@ -108,6 +112,7 @@ def hung_task(
     lost: LostCompletions | Missing,
     unsignalled: UnsignalledWaits | Missing,
     queues: LeftQueues | Missing,
+    states: LeftStates | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide what the reported task waits for."""
     if symptom.kind is not Kind.HUNG_TASK:
@@ -121,12 +126,12 @@ def hung_task(
         return Undecided("a task waits for a lock that is not in the dump")
     enders = Enders(
         *(wakers, counted, missed, references, omitted, switches, parts, shares, lost),
-        *(unsignalled, queues),
+        *(unsignalled, queues, states),
     )
     chain, closed = waits.chain(wait)
     if len(chain) > 1 and not closed and chain[-1].call is not None:
         return _behind_another(enders.of(chain[-1]), chain, waits)
-    if wait.lock is not None and wait.lock.kind == "frozen file system":
+    if wait.lock is not None and wait.lock.kind == FROZEN:
         return _frozen(wait, wait.lock, waits)
     what = wait.lock.title if wait.lock is not None else "something unknown"
     where = f" in {wait.call.name}" if wait.call is not None else ""

@@ -26,10 +26,11 @@ How it is decided
     switched off. Where no such path is found for a spinlock that no CPU's code holds, the other
     functions of the module that take a lock at that place are named: it is *possible* that one has
     kept it. A CPU that waits in ``read_seqbegin()`` for an even number, while no CPU's code holds
-    the spinlock behind it, waits for a writer that returned within ``write_seqlock()``. Who waits
-    until it can set a bit, as by ``test_and_set_bit()``, waits for a lock of the driver's own: if
-    nobody is in code that has set it, those come first that set it and can return without clearing
-    it, as they do on another way.
+    the spinlock behind it, waits for a writer that returned within ``write_seqlock()``. So it is
+    with a file system that a module has frozen and can return without thawing. Who waits until it
+    can set a bit, as by ``test_and_set_bit()``, waits for a lock of the driver's own: if nobody is
+    in code that has set it, those come first that set it and can return without clearing it, as
+    they do on another way.
 
 When it is wrong
     The holder may be slow rather than stuck; then its wait is short, see the seconds. If it waits

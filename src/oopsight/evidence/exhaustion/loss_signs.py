@@ -49,6 +49,9 @@ _GIVES = re.compile(
     r"put(?:_|$)|free|destroy|unregister|unref|transaction_release|queue_\w*work|call_rcu|wake_up"
 )
 """Functions of the kernel that may have something freed, now or later."""
+_TAKES_PAGES = ("alloc_pages", "get_free_pages", "folio_alloc")
+_GIVES_PAGES = ("free_pages",)
+"""Functions whose second argument tells how many."""
 _UNLINKS = ("list_del_entry_valid", "list_del_entry_valid_or_report")
 
 
@@ -101,7 +104,7 @@ class LossSigns:
         """
         seen: set[str] = set()
         signs = [self._forgets(), self._passed_on(), self._of_callback(called)]
-        signs += [self._not_undone()]
+        signs += [self._not_undone(), self._fewer_pages()]
         signs += [self._overwrites(), self._miscounts(), self._drops_container()]
         if state == UNLINKED:
             # Who lost it before it was on a list has nothing to do with that.
@@ -179,6 +182,25 @@ class LossSigns:
                 elif undoer is not None and not self._gives(undoer):
                     how = f"undoes what {name} does, which allocates, and frees nothing"
                     yield Loser(base_name(undoer.name), how, always=True)
+
+    def _fewer_pages(self) -> Iterator[Loser]:
+        """Gives back fewer pages than are taken at once."""
+        making = {one.function.start: one.function for one in self._sources}
+        taken = [order for one in making.values() for order in self._orders(one, _TAKES_PAGES)]
+        for one in self._code.functions if taken else ():
+            for order in self._orders(one, _GIVES_PAGES):
+                if order is not None and all(more is None or more > order for more in taken):
+                    how = f"gives back {1 << order} of the pages, of which more are taken at once"
+                    yield Loser(base_name(one.name), how)
+
+    def _orders(self, one: ModuleFunction, names: tuple[str, ...]) -> Iterator[int | None]:
+        """How many pages a function asks some others for, or gives them, as a power of two."""
+        code = self._code.code(one)
+        for at, row in code.code.items() if code is not None else ():
+            called = row.mnemonic in ("call", "jmp") and self._code.called(direct_target(row))
+            if code is not None and called in names:
+                order = code.registers(at).get("rsi")
+                yield order.offset if order is not None and not order.base else None
 
     def _opening(self) -> Iterator[tuple[ModuleFunction, bool]]:
         """Functions that another one undoes, and whether they come to allocate the memory."""

@@ -22,6 +22,7 @@ from oopsight.evidence.hangs.conditions import (
     conditions,
     woken_queues,
 )
+from oopsight.evidence.hangs.missed_wake import decisive
 from oopsight.evidence.hangs.module_functions import module_functions
 from oopsight.evidence.hangs.set_aside import full_heads
 from oopsight.evidence.hangs.stacks import StackReader
@@ -104,9 +105,10 @@ def collect(
 
 def _counted(session: Session, reader: StackReader, condition: Condition) -> CountedWait | None:
     module, waiting = condition.module, condition.call.function
+    waits = decisive(condition, reader.names.function_at) is None
     for looked in condition.looks:
         count = int.from_bytes(looked.raw, "little", signed=True)
-        rises = _is_to_rise(condition.function, looked)
+        rises = waits and _is_to_rise(condition.function, looked)
         if looked.size not in _SIZES or not (count > 0 or (rises and not count)):
             continue
         if count >= _MOST_COUNT:

@@ -29,7 +29,13 @@ from oopsight.kernel.call_sites import addresses, call_sites
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Held, Leak
 from oopsight.kernel.holes import read_with_holes
-from oopsight.kernel.lock_functions import ALL_ACQUIRES, PACKET, RELEASES, WRAPPERS
+from oopsight.kernel.lock_functions import (
+    ALL_ACQUIRES,
+    FROZEN,
+    PACKET,
+    RELEASES,
+    WRAPPERS,
+)
 from oopsight.kernel.machine_code import Expression, direct_target
 from oopsight.kernel.other_unlocks import others_unlocked
 from oopsight.kinds import Kind
@@ -44,7 +50,7 @@ _MOST_TABLES = 16
 _MOST_OWNERS = 4
 _LEFT = (
     *("mutex", "rwsem", "rtmutex", "semaphore", "page", "bit", "srcu", "percpu_rwsem", "socket"),
-    "grace period",
+    *("grace period", FROZEN),
 )
 """Kinds of locks that a function can return with."""
 _SPINLOCK = "spinlock"

@@ -56,6 +56,7 @@ from oopsight.session import Session
 _KINDS = (Kind.SOFT_LOCKUP, Kind.RCU_STALL)
 _MOST_LOOPS = 4
 _MOST_FIELDS = 16
+_FIRST = "rdi"
 _COUNTS = ("inc", "dec", "add", "sub", "xadd")
 
 
@@ -148,6 +149,7 @@ def _state(
     lowering: list[str] = []
     steps: dict[str, frozenset[int]] = {}
     keeps: tuple[str, ...] = ()
+    elsewise: list[str] = []
     if fields:
         try:
             code = list(_others(session, reader, module, function))
@@ -158,8 +160,12 @@ def _state(
         called = {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
         limits = _limits(function, end)
         for name, other in sorted(code, key=lambda one: one[1].start in called):
-            for advances in changes(other, fields, shape(function), reader.names.function_at):
+            told = handed_alike([one for _, one in code], function.start, other.start)
+            names_of = reader.names.function_at
+            for advances in changes(other, fields, shape(function), names_of, told=told):
                 found[advances][name] = None
+            if sets_other_numbers(other, fields):
+                elsewise.append(name)
             steps[name] = steps_of(other, fields)
             if name in (*found[True], *found[False]) and takes_away(other, fields):
                 lowering.append(name)
@@ -179,7 +185,7 @@ def _state(
             if one.raw is not None
         ),
         names=tuple(dict.fromkeys(name for name in names if name is not None)),
-        replaces=tuple(found[False]),
+        replaces=tuple(sorted(found[False], key=lambda name: name in elsewise)),
         advances=tuple(name for name in found[True] if name not in found[False]),
         unlimited=tuple(unlimited),
         lowering=tuple(lowering),
@@ -334,6 +340,8 @@ def changes(
     fields: Iterable[FieldAt],
     loop: dict[str, set[tuple[int, int]]],
     name_of: Callable[[int], str | None],
+    *,
+    told: bool = False,
 ) -> Iterator[bool]:
     """The stores of a function to fields: whether each only makes the next number of the last.
 
@@ -342,6 +350,7 @@ def changes(
 
     :param loop: :func:`shape` of the loop's function
     :param name_of: names the function at an address
+    :param told: whether it is handed the object that the loop's function is handed
     """
     own: dict[str, set[tuple[int, int]]] | None = None
     for at, row in function.code.items():
@@ -354,9 +363,40 @@ def changes(
             continue
         own = shape(function) if own is None else own
         same = place.base.startswith("[0x") and any(place == one.at.where for one in met)
+        same = same or (told and place.base == _FIRST and place in {one.at.where for one in met})
         if place.base and not same and not _alike(own[place.base], met, loop):
             continue
         yield row.mnemonic in _COUNTS or _from_itself(function, row, place)
+
+
+def handed_alike(code: Iterable[Function], one: int, other: int) -> bool:
+    """Whether some function calls two others with the same object first.
+
+    :param one: where the one begins
+    """
+    for function in code:
+        handed: dict[int, set[Expression]] = {one: set(), other: set()}
+        for at, row in function.code.items():
+            target = direct_target(row) if row.mnemonic == "call" else None
+            first = function.registers(at).get(_FIRST) if target in handed else None
+            if target is not None and first is not None:
+                handed[target].add(first)
+        if handed[one] & handed[other]:
+            return True
+    return False
+
+
+def sets_other_numbers(function: Function, fields: Iterable[FieldAt]) -> bool:
+    """Whether all that a function puts into a field are numbers of its own, which are not there."""
+    put = []
+    for at, row in function.code.items():
+        registers = function.registers(at)
+        place = memory_place(row, registers) if stores(row) else None
+        met = [one for one in fields if place and one.raw and one.at.may_be(place, [], function)]
+        number = stored_number(row, registers) if met and row.mnemonic == "mov" else None
+        there = [int.from_bytes(one.raw or b"", "little") for one in met]
+        put += [number is not None and number & MASK != value for value in there]
+    return bool(put) and all(put)
 
 
 def shape(function: Function) -> dict[str, set[tuple[int, int]]]:

@@ -13,6 +13,7 @@ from oopsight.evidence.hangs.waiting import Lock
 from oopsight.evidence.hangs.waiting.scan import Scan, held_by_readers
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.pointers import Memory
+from oopsight.kernel.lock_functions import FROZEN
 from oopsight.text import c_string, printable
 
 FUNCTIONS = ("percpu_rwsem_wait", "percpu_down_write", "__percpu_down_read")
@@ -32,7 +33,7 @@ def find(scan: Scan) -> Lock | None:
     because = (block,) if block is not None else ()
     frozen = _frozen(scan, address)
     if frozen is not None:
-        return Lock("frozen file system", Address(address), frozen[0], because=(frozen[1],))
+        return Lock(FROZEN, Address(address), frozen[0], because=(frozen[1],))
     write = scan.stack.inside("percpu_down_write") is not None
     readers = _readers(scan.prog, address) if write else None
     return Lock(
