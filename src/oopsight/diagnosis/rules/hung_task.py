@@ -15,11 +15,11 @@ How it is decided
     zero, the functions of its module that take it down come first; before these, one that takes
     entries off a list and frees them as those do, and does not count, or moves them to a list that
     has as many as are counted. So it is, the other way round, with a number that is waited for to
-    rise, as of credits. Where it is already what the task waits for, nobody woke it: the
-    functions that make it so come first, those before the others that wake nobody after that, or
-    not so that an uninterruptible sleep ends. So it is with a bit that is waited for to be clear. Where
-    it is a state that the functions of the module set by a number, those come before who waits that
-    have set what is there, and of several those that never set it back themselves.
+    rise, as of credits. Where it is already what the task waits for, nobody woke it: the functions
+    that make it so come first, those before the others that wake nobody after that, or not so that
+    an uninterruptible sleep ends. So it is with a bit that is waited for to be clear. Where it is a
+    state that the functions of the module set by a number, those come before who waits that have
+    set what is there, and of several those that never set it back themselves.
 
     Of a completion or event, functions of the module come first that can return with a reference
     which they took and give back, or a count which they raised and take down, on another way; then

@@ -24,9 +24,9 @@ How it is decided
     handed it by its maker and keeps it on some ways only; the callback that frees its object on
     some ways only; the ``release`` that stands beside the allocating ``open`` and frees nothing;
     who stores it over a field without a look at what was there; who frees an array's entries by
-    another count than the one they were entered by; who frees an object and not what its field
-    holds. Where most objects are on a list still, they are not lost but too many, and who allocates
-    them comes first.
+    another count than the one they were entered by; who gives back fewer pages than are taken at
+    once; who frees an object and not what its field holds. Where most objects are on a list still,
+    they are not lost but too many, and who allocates them comes first.
 
 When it is wrong
     A large cache can be in use rather than leaked. Pages that the kernel took one by one have no
