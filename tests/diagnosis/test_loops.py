@@ -126,3 +126,7 @@ def test_who_leaves_the_field_unset_that_it_ends_by_comes_first() -> None:
 def test_who_leaves_a_bit_set_that_the_loop_looks_for() -> None:
     kept = replace(STATE, keeps=("sample",), stands_still=True)
     assert names(kept) == ["sample", "account", "shrink", "put"]
+
+
+def test_who_fills_what_the_loop_has_found_and_does_not_count() -> None:
+    assert names(replace(STATE, fills=("import",)))[:2] == ["import", "shrink"]

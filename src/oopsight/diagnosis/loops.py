@@ -62,6 +62,7 @@ def caught_in(
         culprits=(
             *(_leaving_unset(state) if state else ()),
             *(_keeping(state) if state else ()),
+            *(_filling(state) if state else ()),
             *(_asking(call, caller) if caller is not None else ()),
             *((itself, *makers) if state and _at_fault(state) else (*makers, itself)),
         ),
@@ -168,6 +169,13 @@ def _keeping(state: LoopState) -> list[Culprit]:
     """Those that leave a bit set."""
     why = f"can return and leave set what {state.function} waits to be clear, as it does not else"
     names = state.keeps[:_MOST_MAKERS]
+    return [Culprit(state.module.name, name, None, None, why) for name in names]
+
+
+def _filling(state: LoopState) -> list[Culprit]:
+    """Those that fill what the loop looks for."""
+    why = f"fills the place that {state.function} has found, and does not count it, as others do"
+    names = state.fills[:_MOST_MAKERS]
     return [Culprit(state.module.name, name, None, None, why) for name in names]
 
 

@@ -5,16 +5,44 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handmade_facts import ABSENT
-from handmade_waits import LOCK_A, LOCK_B, call, held, leak, leaks, lock, memory, stack, waits
+from handmade_waits import (
+    LOCK_A,
+    LOCK_B,
+    call,
+    cpu,
+    cpus,
+    held,
+    leak,
+    leaks,
+    lock,
+    memory,
+    stack,
+    waits,
+)
 
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding
-from oopsight.diagnosis.rules.deadlock import deadlock
-from oopsight.evidence.hangs.waiting import Wait, WorkItem
+from oopsight.diagnosis.rules.deadlock import deadlock as rule
+from oopsight.evidence import Missing
+from oopsight.evidence.hangs.cpus import Cpus
+from oopsight.evidence.hangs.lock_leaks import LockLeaks
+from oopsight.evidence.hangs.loop_state import LoopState, LoopStates
+from oopsight.evidence.hangs.waiting import Wait, Waits, WorkItem
 from oopsight.evidence.modules.dependencies import Dependencies
+from oopsight.evidence.pointers import BytesPointer, ModulePointer
 
 ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
 TWO = Wait(stack(2, call(3, "g", holds=(held(LOCK_A),))), lock(LOCK_B, 1), 8.0)
 VICTIM = Wait(stack(3, call(3, "h")), lock(LOCK_A, 2), 7.0)
+
+
+def deadlock(
+    waiting: Waits,
+    found: LockLeaks | Missing,
+    needs: Dependencies | Missing,
+    machine: Cpus | Missing = ABSENT,
+    states: LoopStates | Missing = ABSENT,
+) -> Finding | Clear:
+    return rule(waiting, found, needs, machine, states)
 
 
 def test_two_orders_of_two_locks() -> None:
@@ -148,3 +176,45 @@ def test_a_module_that_is_called_back_with_anothers_lock_held_is_only_possible()
         ("drv", "drv_done"), ("hub", "hub_thread"),
     ]  # fmt: skip
     assert (found.certainty, found.cause_certainty) == (Certainty.POSSIBLE, Certainty.INFERRED)
+
+
+def test_a_loop_in_an_interrupt_of_who_is_to_change_what_it_waits_for() -> None:
+    loop = call(3, "read_level", in_loop=True)
+    delay = replace(call(5, "delay_tsc", None), interrupted=True)
+    writer = call(6, "set_scale")
+    spinning = cpu(1, stack(9, loop, call(4, "show"), delay, writer, state="R"))
+    module = ModulePointer("drv", loaded=True, base=LOCK_A)
+    state = LoopState(
+        spinning.task,
+        "read_level",
+        module,
+        by_itself=False,
+        stands_still=True,
+        fields=(BytesPointer(LOCK_A, "01000000"),),
+        names=("level",),
+        replaces=(),
+        advances=("set_offset", "set_scale"),
+    )
+    found = deadlock(waits(), leaks(), ABSENT, cpus(spinning), LoopStates((state,)))
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits] == ["set_scale", "read_level"]
+    assert found.certainty is Certainty.POSSIBLE
+    assert "soft_lockup" in found.refines
+    # One that was not interrupted has called it; another that was changes nothing of that.
+    plain = cpu(1, stack(9, loop, call(5, "delay_tsc", None), writer, state="R"))
+    assert isinstance(deadlock(waits(), leaks(), ABSENT, cpus(plain), LoopStates((state,))), Clear)
+    other = cpu(1, stack(9, loop, delay, call(6, "write"), state="R"))
+    assert isinstance(deadlock(waits(), leaks(), ABSENT, cpus(other), LoopStates((state,))), Clear)
+    moving = replace(state, stands_still=False)
+    found = deadlock(waits(), leaks(), ABSENT, cpus(spinning), LoopStates((moving,)))
+    assert isinstance(found, Clear)
+
+
+def test_who_waits_for_a_work_item_comes_before_what_that_waits_in() -> None:
+    work = Wait(stack(1, call(3, "update")), lock(LOCK_A, 2), 7.0)
+    flush = lock(LOCK_B, 1, kind="work", known_by="worker")
+    taker = call(5, "ioctl", None, holds=(held(LOCK_A),))
+    event = Wait(stack(2, call(3, "settle"), call(4, "event"), taker), flush, 6.0)
+    found = deadlock(waits(work, event), leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits][:2] == ["settle", "update"]

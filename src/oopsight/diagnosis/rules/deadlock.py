@@ -16,7 +16,9 @@ How it is decided
     that very address and not given it back holds it. A CPU that deletes a timer waits for its
     function, be it on another CPU or the one that deletes. The circle closes. Of a task that waits
     for itself either its own code has taken the lock, or none that is known can have returned with
-    it: else the lock was left locked before.
+    it: else the lock was left locked before. A loop that waits for numbers to change, in an
+    interrupt, waits for the function that it has interrupted if that is one of those that change
+    them: it is *possible* that this is what it waits for.
 
 When it is wrong
     A semaphore or a spinlock taken by one task and meant to be given back by another is no
@@ -44,6 +46,7 @@ from oopsight.diagnosis import (
     Step,
 )
 from oopsight.diagnosis.blame import modules_first
+from oopsight.diagnosis.interrupted import interrupted
 from oopsight.diagnosis.leaked import left_to_itself
 from oopsight.diagnosis.stalls import (
     OTHERS_END,
@@ -57,7 +60,9 @@ from oopsight.diagnosis.stalls import (
     who,
 )
 from oopsight.evidence import Missing
+from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.lock_leaks import LockLeaks
+from oopsight.evidence.hangs.loop_state import LoopStates
 from oopsight.evidence.hangs.stacks import Call
 from oopsight.evidence.hangs.waiting import Holder, Lock, Wait, Waits
 from oopsight.evidence.modules.dependencies import Dependencies
@@ -71,12 +76,18 @@ _ENDED = (*OTHERS_END, "completion", "event", "fence", "users")
 
 
 def deadlock(
-    waits: Waits, leaks: LockLeaks | Missing, needs: Dependencies | Missing
+    waits: Waits,
+    leaks: LockLeaks | Missing,
+    needs: Dependencies | Missing,
+    cpus: Cpus | Missing,
+    states: LoopStates | Missing,
 ) -> Finding | Clear:
     """Decide whether tasks wait in a circle."""
     cycles = waits.cycles()
     if not cycles:
-        return Clear(f"none of {len(waits.victims)} waiting tasks waits in a circle")
+        return interrupted(cpus, states, _GENERAL) or Clear(
+            f"none of {len(waits.victims)} waiting tasks waits in a circle"
+        )
     circle = max(cycles, key=len)
     if left_to_itself(circle, leaks):
         return Clear(f"{who(circle[0])} waits for a lock that was left locked before")
@@ -93,7 +104,8 @@ def deadlock(
         if taker is not None:
             what = "it took" if owner is wait else "it holds"
             culprits.append(blame(taker, f"{what} {lock.title} and waits for more", lock.name))
-    for wait, lock, _, _ in links:
+    # Who waits for others to end should not have what they may need.
+    for wait, lock, _, _ in sorted(links, key=lambda one: one[1].kind not in OTHERS_END):
         # Another module, called by the one that the kernel calls back, does what it was asked for.
         if not called or wait.call is None or wait.call.module in (None, called[0].module):
             culprits += blamed(wait, f"waits for {lock.title}", lock.name)

@@ -7,8 +7,8 @@ others made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
@@ -19,11 +19,11 @@ from oopsight.evidence.hangs.conditions import NumberAt
 from oopsight.evidence.hangs.cpus import Cpu, Cpus
 from oopsight.evidence.hangs.handed_to import handed_to
 from oopsight.evidence.hangs.left_claims import keeping_bits
-from oopsight.evidence.hangs.stacks import Call, StackReader, register
+from oopsight.evidence.hangs.loop_changers import Changers, FieldAt, changers, uncounted
+from oopsight.evidence.hangs.stacks import COLD, Call, StackReader, register
 from oopsight.evidence.hangs.unset_ends import Unset, leaving_unset
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.doers import wiping
-from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import allocates, inner_functions, start_and_end
 from oopsight.evidence.modules.modules import Module, Modules
@@ -32,21 +32,12 @@ from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.code_ahead import resolve
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.held_locks import Place
-from oopsight.kernel.loop_ends import LoopEnd, inner_loop, loop_end, stored_from
+from oopsight.kernel.loop_ends import LoopEnd, inner_loop, loop_end
 from oopsight.kernel.loops import loop_at
 from oopsight.kernel.machine_code import (
-    FRAME,
     MASK,
     REGISTERS,
-    Expression,
-    Instruction,
     accessed_size,
-    call_that_returned,
-    direct_target,
-    lowers,
-    memory_place,
-    stored_number,
-    stores,
 )
 from oopsight.kernel.run_on import reads_ahead
 from oopsight.kinds import Kind
@@ -56,8 +47,6 @@ from oopsight.session import Session
 _KINDS = (Kind.SOFT_LOCKUP, Kind.RCU_STALL)
 _MOST_LOOPS = 4
 _MOST_FIELDS = 16
-_FIRST = "rdi"
-_COUNTS = ("inc", "dec", "add", "sub", "xadd")
 
 
 @dataclass(frozen=True)
@@ -97,6 +86,9 @@ class LoopState:
     """Those of them that take from a number which is below zero, if it has a sign."""
     keeps: tuple[str, ...] = ()
     """Others that can return and leave a bit set that the loop looks for to be clear."""
+    fills: tuple[str, ...] = ()
+    """Others that put something into what the loop has found for them, and count nothing, as some
+    do."""
     unset: Unset = Unset((), as_others=False)
     """Others that make the object with a field that ends it and is zero, and do not set that."""
 
@@ -144,33 +136,20 @@ def _state(
         one._replace(at=one.at._replace(handlers=handed_to(session, one.at.address, module)))
         for one in _fields(session, reader, function, cpu, call, end)
     ]
-    found: dict[bool, dict[str, None]] = {True: {}, False: {}}
-    unlimited: list[str] = []
-    lowering: list[str] = []
-    steps: dict[str, frozenset[int]] = {}
     keeps: tuple[str, ...] = ()
-    elsewise: list[str] = []
+    fills: tuple[str, ...] = ()
+    made = Changers()
     if fields:
         try:
-            code = list(_others(session, reader, module, function))
+            code = dict(_others(session, reader, module, function))
         except SymbolError:
-            code = []
-        keeps = keeping_bits(reader, dict(code), function, inner_loop(function, call.pc))
-        # What it calls on each turn is a part of it.
-        called = {direct_target(row) for row in function.code.values() if row.mnemonic == "call"}
-        limits = _limits(function, end)
-        for name, other in sorted(code, key=lambda one: one[1].start in called):
-            told = handed_alike([one for _, one in code], function.start, other.start)
-            names_of = reader.names.function_at
-            for advances in changes(other, fields, shape(function), names_of, told=told):
-                found[advances][name] = None
-            if sets_other_numbers(other, fields):
-                elsewise.append(name)
-            steps[name] = steps_of(other, fields)
-            if name in (*found[True], *found[False]) and takes_away(other, fields):
-                lowering.append(name)
-            if limits and name in found[True] and not _is_limited(other, fields):
-                unlimited.append(name)
+            code = {}
+        keeps = keeping_bits(reader, code, function, inner_loop(function, call.pc))
+        if end.elsewhere:
+            memory = SessionReader(session)
+            uses = uses_of(memory, inner_functions(session, module, memory))
+            fills = uncounted(uses, code, call.function)
+        made = changers(code, function, fields, end, reader.names.function_at)
     names = (reader.names.data(one.at.address) for one in fields if one.raw is not None)
     zeros = tuple(_zeros(session, reader, function, cpu, call, end))
     return LoopState(
@@ -185,14 +164,15 @@ def _state(
             if one.raw is not None
         ),
         names=tuple(dict.fromkeys(name for name in names if name is not None)),
-        replaces=tuple(sorted(found[False], key=lambda name: name in elsewise)),
-        advances=tuple(name for name in found[True] if name not in found[False]),
-        unlimited=tuple(unlimited),
-        lowering=tuple(lowering),
+        replaces=made.replaces,
+        advances=made.advances,
+        unlimited=made.unlimited,
+        lowering=made.lowering,
         zeros=zeros,
         wipes=_wiping(session, module, call) if zeros else (),
+        fills=fills,
         stride=end.stride,
-        uneven=tuple(_uneven(end.stride, steps)),
+        uneven=made.uneven,
         given=end.given,
         keeps=keeps,
         remaining=_remaining(session, reader, cpu, call, end),
@@ -265,14 +245,6 @@ def _wiping(session: Session, module: Module, call: Call) -> tuple[str, ...]:
     return tuple(name for name in wiping(uses, makers) if name != call.function)
 
 
-class FieldAt(NamedTuple):
-    """A number that ends the loop."""
-
-    at: NumberAt
-    size: int
-    raw: bytes | None = None
-
-
 def _fields(
     session: Session,
     reader: StackReader,
@@ -331,167 +303,6 @@ def _others(
     edges = start_and_end(session, module.name)
     for name, start, _ in machine_code(SessionReader(session), module):
         other = reader.function(start)
-        if other is not None and start not in edges and start != function.start:
+        counts = COLD not in name and start not in edges and start != function.start
+        if other is not None and counts:
             yield base_name(name), other
-
-
-def changes(
-    function: Function,
-    fields: Iterable[FieldAt],
-    loop: dict[str, set[tuple[int, int]]],
-    name_of: Callable[[int], str | None],
-    *,
-    told: bool = False,
-) -> Iterator[bool]:
-    """The stores of a function to fields: whether each only makes the next number of the last.
-
-    Those to an object that the function has just made are left out, and those to an object in
-    which it does not use what the loop's function uses too.
-
-    :param loop: :func:`shape` of the loop's function
-    :param name_of: names the function at an address
-    :param told: whether it is handed the object that the loop's function is handed
-    """
-    own: dict[str, set[tuple[int, int]]] | None = None
-    for at, row in function.code.items():
-        place = memory_place(row, function.registers(at)) if stores(row) else None
-        if place is None or place.base == FRAME:
-            continue
-        size = accessed_size(row)
-        met = [one for one in fields if one.size == size and one.at.may_be(place, [], function)]
-        if not met or made_here(function, place, name_of):
-            continue
-        own = shape(function) if own is None else own
-        same = place.base.startswith("[0x") and any(place == one.at.where for one in met)
-        same = same or (told and place.base == _FIRST and place in {one.at.where for one in met})
-        if place.base and not same and not _alike(own[place.base], met, loop):
-            continue
-        yield row.mnemonic in _COUNTS or _from_itself(function, row, place)
-
-
-def handed_alike(code: Iterable[Function], one: int, other: int) -> bool:
-    """Whether some function calls two others with the same object first.
-
-    :param one: where the one begins
-    """
-    for function in code:
-        handed: dict[int, set[Expression]] = {one: set(), other: set()}
-        for at, row in function.code.items():
-            target = direct_target(row) if row.mnemonic == "call" else None
-            first = function.registers(at).get(_FIRST) if target in handed else None
-            if target is not None and first is not None:
-                handed[target].add(first)
-        if handed[one] & handed[other]:
-            return True
-    return False
-
-
-def sets_other_numbers(function: Function, fields: Iterable[FieldAt]) -> bool:
-    """Whether all that a function puts into a field are numbers of its own, which are not there."""
-    put = []
-    for at, row in function.code.items():
-        registers = function.registers(at)
-        place = memory_place(row, registers) if stores(row) else None
-        met = [one for one in fields if place and one.raw and one.at.may_be(place, [], function)]
-        number = stored_number(row, registers) if met and row.mnemonic == "mov" else None
-        there = [int.from_bytes(one.raw or b"", "little") for one in met]
-        put += [number is not None and number & MASK != value for value in there]
-    return bool(put) and all(put)
-
-
-def shape(function: Function) -> dict[str, set[tuple[int, int]]]:
-    """Where in memory a function reads and writes, by the pointer: offsets and sizes.
-
-    What it calls others with, as a lock within the object, has no size.
-    """
-    found: dict[str, set[tuple[int, int]]] = {}
-    for at, row in function.code.items():
-        handed = function.registers(at).get("rdi") if row.mnemonic == "call" else None
-        if handed is not None and handed.base not in ("", FRAME) and handed.offset:
-            found.setdefault(handed.base, set()).add((handed.offset, 0))
-        size = accessed_size(row)
-        place = memory_place(row, function.registers(at)) if size is not None else None
-        if place is not None and size is not None and place.base != FRAME:
-            found.setdefault(place.base, set()).add((place.offset, size))
-    return found
-
-
-def _uneven(stride: int | None, steps: dict[str, frozenset[int]]) -> Iterator[str]:
-    """Who goes on by a number that the loop's does not divide, where another keeps to that."""
-    by = {name: one for name, one in steps.items() if one}
-    uneven = [name for name, one in by.items() if stride and any(step % stride for step in one)]
-    if len(uneven) < len(by):
-        yield from uneven
-
-
-def steps_of(function: Function, fields: Iterable[FieldAt]) -> frozenset[int]:
-    """The constants by which a function goes on in what it makes of a field."""
-    found: set[int] = set()
-    for at, row in function.code.items():
-        place = memory_place(row, function.registers(at)) if stores(row) else None
-        if place is not None and any(one.at.may_be(place, [], function) for one in fields):
-            found |= stored_from(function, at).added
-    return frozenset(found)
-
-
-def takes_away(function: Function, fields: Iterable[FieldAt]) -> bool:
-    """Whether a function takes from a field that is below zero, and keeps it within no limit."""
-    below = [one for one in fields if one.raw is not None and one.raw[-1] >> 7]
-    for at, row in function.code.items():
-        place = memory_place(row, function.registers(at)) if stores(row) else None
-        if place is None or not any(one.at.may_be(place, [], function) for one in below):
-            continue
-        made = stored_from(function, at)
-        taken = made.subtracts and any(read.place == place for read in made.reads)
-        if not made.limited and (lowers(row, function.registers(at)) or taken):
-            return True
-    return False
-
-
-def _limits(function: Function, end: LoopEnd) -> bool:
-    """Whether a loop keeps within a limit what it counts in memory of what ends it."""
-    places = {read.place for read in end.reads if read.place is not None}
-    return any(
-        stores(row)
-        and memory_place(row, function.registers(at)) in places
-        and stored_from(function, at).limited
-        for at, row in function.code.items()
-    )
-
-
-def _is_limited(function: Function, fields: Iterable[FieldAt]) -> bool:
-    """Whether a function keeps within a limit what it makes of a field, or begins it anew."""
-    for at, row in function.code.items():
-        place = memory_place(row, function.registers(at)) if stores(row) else None
-        if place is None or not any(one.at.may_be(place, [], function) for one in fields):
-            continue
-        number = stored_number(row, function.registers(at)) if row.mnemonic == "mov" else None
-        if number is not None or stored_from(function, at).limited:
-            return True
-    return False
-
-
-def _alike(
-    own: set[tuple[int, int]], met: list[FieldAt], loop: dict[str, set[tuple[int, int]]]
-) -> bool:
-    """Whether an object is used as the loop's function uses the one with the field."""
-    for one in met:
-        there = loop.get(one.at.where.base, set())
-        inside = one.at.inside if one.at.inside is not None else one.at.where.offset
-        for away in {0, inside - one.at.where.offset}:
-            moved = {((offset + away) & MASK, size) for offset, size in there}
-            if len(own & moved) >= min(2, len(moved)):
-                return True
-    return False
-
-
-def made_here(function: Function, place: Expression, name_of: Callable[[int], str | None]) -> bool:
-    """Whether memory is of an object that the function has just allocated."""
-    site = call_that_returned(place)
-    row = function.code.get(site) if site is not None else None
-    target = direct_target(row) if row is not None else None
-    return target is not None and (name_of(target) or "").lstrip("_").startswith(ALLOCATES)
-
-
-def _from_itself(function: Function, row: Instruction, place: Expression) -> bool:
-    return any(read.place == place for read in stored_from(function, row.address).reads)

@@ -96,7 +96,8 @@ class Collector:
         found: list[tuple[float, Any]] = []
         try:
             for task in for_each_task(self.prog):
-                self.alive.add(task.value_())
+                if not _has_ended(task):
+                    self.alive.add(task.value_())
                 if len(self.alive) >= MOST_TASKS:
                     break
                 state = task_state(task)
@@ -353,3 +354,14 @@ def waits_for(graph: Waits, holder: Holder, wait: Wait) -> bool:
     first = graph.of(holder.task.address)
     chain = graph.chain(first)[0] if first is not None else []
     return any(one.task.address == wait.task.address for one in chain)
+
+
+def _has_ended(task: Any) -> bool:
+    """Whether a task only waits to be reaped: its parent is to read how it ended.
+
+    :param task: ``struct task_struct *``
+    """
+    try:
+        return bool(task.exit_state.value_())
+    except AttributeError:
+        return False

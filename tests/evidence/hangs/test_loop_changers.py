@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from handmade_code import NAMES, START, function, linked
 
+from oopsight.cheap import replace
 from oopsight.evidence.hangs.conditions import NumberAt
-from oopsight.evidence.hangs.loop_state import (
+from oopsight.evidence.hangs.loop_changers import (
     FieldAt,
     _is_limited,
     _uneven,
@@ -16,7 +17,9 @@ from oopsight.evidence.hangs.loop_state import (
     shape,
     steps_of,
     takes_away,
+    uncounted,
 )
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.kernel.machine_code import MASK, Expression
 
 RING = 0xFFFF888000001000
@@ -134,3 +137,20 @@ def test_a_function_that_is_handed_the_same_object() -> None:
 def test_who_sets_numbers_that_are_not_there(code: str, others: bool) -> None:
     there = [one._replace(raw=b"\x07\0\0\0") for one in FIELDS]
     assert sets_other_numbers(function(code), there) is others
+
+
+def test_who_fills_a_place_and_does_not_look_how_many_are_in_use() -> None:
+    use = FieldUse((), (), counts=False, fills=frozenset(["slot"]))
+    uses = {
+        "add": replace(use, raises=frozenset([0x20])),
+        "import": replace(use, raises=frozenset([0x24])),
+        "find": FieldUse((), (), counts=False),
+    }
+    # if (table->used > 14) return; helper(table)
+    limited = function("837f200e 7705", "call helper", "c3")
+    loaded = function("8b4720 83f80e 7705", "call helper", "c3")
+    for code in (limited, loaded):
+        assert uncounted(uses, {"add": code, "import": function("c3")}, "slot") == ("import",)
+    # Nobody has a limit.
+    assert not uncounted(uses, {"add": function("c3"), "import": function("c3")}, "slot")
+    assert not uncounted(uses, {"add": limited}, "other")
