@@ -218,3 +218,8 @@ def test_who_waits_for_a_work_item_comes_before_what_that_waits_in() -> None:
     found = deadlock(waits(work, event), leaks(), ABSENT)
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits][:2] == ["settle", "update"]
+    # Another module's function need not know of what it calls.
+    other = replace(event, stack=stack(2, call(3, "release", "user"), taker))
+    found = deadlock(waits(work, other), leaks(), ABSENT)
+    assert isinstance(found, Finding)
+    assert [c.function for c in found.culprits][:2] == ["update", "release"]

@@ -104,8 +104,7 @@ def deadlock(
         if taker is not None:
             what = "it took" if owner is wait else "it holds"
             culprits.append(blame(taker, f"{what} {lock.title} and waits for more", lock.name))
-    # Who waits for others to end should not have what they may need.
-    for wait, lock, _, _ in sorted(links, key=lambda one: one[1].kind not in OTHERS_END):
+    for wait, lock in _ends_first([(wait, lock) for wait, lock, _, _ in links]):
         # Another module, called by the one that the kernel calls back, does what it was asked for.
         if not called or wait.call is None or wait.call.module in (None, called[0].module):
             culprits += blamed(wait, f"waits for {lock.title}", lock.name)
@@ -147,6 +146,17 @@ def deadlock(
         else (_advice(links[0][1]),),
         refines=_GENERAL,
     )
+
+
+def _ends_first(links: list[tuple[Wait, Lock]]) -> list[tuple[Wait, Lock]]:
+    """With those first, of one module, that wait for others to end.
+
+    They should not have what these may need.
+    """
+    modules = {wait.call.module for wait, _ in links if wait.call is not None} - {None}
+    if len(modules) > 1:
+        return links
+    return sorted(links, key=lambda one: one[1].kind not in OTHERS_END)
 
 
 def _users_first(
