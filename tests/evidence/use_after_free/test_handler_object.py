@@ -98,7 +98,7 @@ def running(
         for name, called in code.items()
     ]
     monkeypatch.setattr(handler_object, "inner_functions", lambda *_: inner)
-    monkeypatch.setattr(handler_object, "_remembered", lambda *_: iter([at]))
+    monkeypatch.setattr(handler_object, "remembered", lambda *_: iter([at]))
     monkeypatch.setattr(handler_object, "_target", lambda *_: names)
     monkeypatch.setattr(handler_object, "owner_of", lambda *_: made.owner(at, "slab", slab=slab))
     return running_object(Machine().session, MODULES, replace(trace, frames=frames), 0)
@@ -146,4 +146,4 @@ def test_of_a_handlers_kind_alone_is_asked_what_runs(
     monkeypatch.setattr("drgn.helpers.linux.sched.cpu_curr", lambda *_: None)
     monkeypatch.setattr("drgn.helpers.linux.percpu.per_cpu", lambda variable, _: variable)
     prog = {"timer_bases": timers, "hrtimer_bases": clocks}
-    assert list(handler_object._remembered(prog, runner, 0)) == [at]
+    assert list(handler_object.remembered(prog, runner, 0)) == [at]

@@ -26,7 +26,7 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.use_after_free.anothers import Anothers, anothers, has_it_now
 from oopsight.evidence.use_after_free.armed_writer import armed_writer
 from oopsight.evidence.use_after_free.claims import owner_of_object
-from oopsight.evidence.use_after_free.dead_workqueue import is_dead
+from oopsight.evidence.use_after_free.dead_workqueue import delayed_on, is_dead
 from oopsight.evidence.use_after_free.ended_thread import ended_thread
 from oopsight.evidence.use_after_free.free_link import read_while_free, still_linked
 from oopsight.evidence.use_after_free.fresh_entry import fresh_on_list
@@ -42,6 +42,7 @@ from oopsight.session import Session
 
 _READ_FROM = "the bad pointer was read from it"
 _WORD = 8
+_DESTROYS = ("destroy_workqueue",)
 _Ran = tuple[str, SlabObject, Overrun]
 """What an object is to the crash, the object, and what ran over it."""
 
@@ -138,7 +139,7 @@ def with_handler(
         return found
     running = running_object(session, modules, backtrace, task.cpu)
     if running is None:
-        return found
+        return found or _delayed_work(session, modules, backtrace, task.cpu)
     role, one, place = running
     question = "freed" if one.freed else "reused"
     its = InQuestion(question, role, one, place=place, running=place)
@@ -235,7 +236,20 @@ def _dead_workqueue(session: Session, flow: DataFlow | None) -> InQuestion | Non
     if not is_dead(session, flow.checker, int(flow.bad.address)):
         return None
     role = f"{flow.checker} was handed it as a workqueue, and it had been destroyed"
-    return InQuestion("freed", role, slab, freed_by=("destroy_workqueue",))
+    return InQuestion("freed", role, slab, freed_by=_DESTROYS)
+
+
+def _delayed_work(
+    session: Session, modules: Modules, backtrace: Backtrace, cpu: int
+) -> InQuestion | None:
+    """A workqueue that was destroyed before the timer of a delayed work for it had expired."""
+    queue = delayed_on(session, backtrace, cpu)
+    slab = owner_of(session, modules, queue).slab if queue is not None else None
+    if slab is None:
+        return None
+    role = "a delayed work's timer was to queue it on this workqueue, which had been destroyed"
+    question = "freed" if slab.freed else "refilled"
+    return InQuestion(question, role, slab, freed_by=_DESTROYS)
 
 
 def _by_place(session: Session, modules: Modules, flow: DataFlow | None) -> InQuestion | None:

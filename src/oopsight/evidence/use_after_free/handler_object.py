@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.errors import SymbolError
-from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.memory.owner import owner_of
 from oopsight.evidence.modules.module_roles import freers, inner_functions, reaching
 from oopsight.plumbing import base_name
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from oopsight.evidence.crash.backtrace import Backtrace
+    from oopsight.evidence.flow.data_flow import DataFlow
     from oopsight.evidence.flow.ways import Way
     from oopsight.evidence.memory.owner import SlabObject
     from oopsight.evidence.modules.modules import Modules
@@ -99,7 +99,7 @@ def running_object(
         return None
     runner = base_name(path[at].function)
     kind, member, what = _RUNNERS[runner]
-    for address in _remembered(session.prog, runner, cpu):
+    for address in remembered(session.prog, runner, cpu):
         slab = owner_of(session, modules, address).slab
         target = _target(session, kind, member, address)
         if slab is None or target is None or (module.holds(target) and not slab.freed):
@@ -111,7 +111,7 @@ def running_object(
     return None
 
 
-def _remembered(prog: Any, runner: str, cpu: int) -> Iterator[int]:
+def remembered(prog: Any, runner: str, cpu: int) -> Iterator[int]:
     """What a runner is at: the worker's item, or what the CPU's bases of such timers say."""
     from drgn import FaultError, cast
     from drgn.helpers.linux.kthread import kthread_data
