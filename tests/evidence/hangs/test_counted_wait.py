@@ -29,6 +29,8 @@ from oopsight.kernel.machine_code import Expression
         ("b8ffffffff f00fc14338", True),  # mov eax, -1; lock xadd [rbx + 0x38], eax
         ("b801000000 f00fc14338", False),
         ("836c243801", False),  # of the own stack
+        ("8b4338 83e801 894338", True),  # eax = [rbx + 0x38]; eax -= 1; [rbx + 0x38] = eax
+        ("8b4338 83c001 894338", False),
     ],
 )
 def test_what_takes_a_number_down(code: str, down: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from handmade_code import NAMES, START, function, linked
+from handmade_code import ADDRESSES, NAMES, START, function, linked
 
 from oopsight.cheap import replace
 from oopsight.evidence.hangs.conditions import NumberAt
@@ -140,17 +140,20 @@ def test_who_sets_numbers_that_are_not_there(code: str, others: bool) -> None:
 
 
 def test_who_fills_a_place_and_does_not_look_how_many_are_in_use() -> None:
-    use = FieldUse((), (), counts=False, fills=frozenset(["slot"]))
+    use = FieldUse((), (), counts=False)
     uses = {
         "add": replace(use, raises=frozenset([0x20])),
         "import": replace(use, raises=frozenset([0x24])),
-        "find": FieldUse((), (), counts=False),
+        "find": use,
     }
-    # if (table->used > 14) return; helper(table)
-    limited = function("837f200e 7705", "call helper", "c3")
-    loaded = function("8b4720 83f80e 7705", "call helper", "c3")
-    for code in (limited, loaded):
-        assert uncounted(uses, {"add": code, "import": function("c3")}, "slot") == ("import",)
-    # Nobody has a limit.
-    assert not uncounted(uses, {"add": function("c3"), "import": function("c3")}, "slot")
-    assert not uncounted(uses, {"add": limited}, "other")
+    helper = ADDRESSES["helper"]
+    # *helper(table) = 0; whether that is not zero
+    fill, find = function("call helper", "c70000000000 c3"), function("call helper", "833800 c3")
+    # if (table->used > 14) return; then the same
+    limited = function("837f200e 770b", "call helper", "c70000000000 c3")
+    loaded = function("8b4720 83f80e 770b", "call helper", "c70000000000 c3")
+    for add in (limited, loaded):
+        assert uncounted(uses, {"add": add, "import": fill, "find": find}, helper) == ("import",)
+    # Nobody has a limit; another function has found it.
+    assert not uncounted(uses, {"add": fill, "import": fill}, helper)
+    assert not uncounted(uses, {"add": limited, "import": fill}, helper + 0x100)

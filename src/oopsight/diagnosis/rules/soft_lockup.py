@@ -27,8 +27,10 @@ How it is decided
     unless one of several others does not go on by that number. Where it counts how far its caller
     told it, and that is so far away yet that nobody means it, the caller comes first. Where it goes
     from place to place and the number there is zero in memory, those that fill memory in use with
-    zeros come before the rest. Where it changes nothing itself and a field is zero that nobody sets
-    any more, those that make such objects and leave it so come first.
+    zeros come before the rest. Where it looks for a free place in a table, those come first that
+    fill one and do not compare how many are in use with a limit, as others do. Where it changes
+    nothing itself and a field is zero that nobody sets any more, those that make such objects and
+    leave it so come first.
 
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from

@@ -33,6 +33,7 @@ from oopsight.evidence.modules.module_code import machine_code
 from oopsight.evidence.modules.module_roles import PACKETS, freers, inner_functions, reaching
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.pointers import BytesPointer, ModulePointer, TaskPointer
+from oopsight.kernel import count_changes
 from oopsight.kernel.branches import branch
 from oopsight.kernel.code_locks import Function
 from oopsight.kernel.machine_code import (
@@ -249,12 +250,13 @@ def _changing(
 
 def _changed(function: Function, *, down: bool) -> list[Expression]:
     """The numbers in memory that a function takes down, or raises."""
-    found = []
+    # Read, less one, and written again.
+    found = [one.place for one in count_changes.changes(function) if (one.by < 0) == down]
     for at, row in function.code.items():
         registers = function.registers(at)
         lower = lowers(row, registers)
         changes = lower if down else row.mnemonic in _CHANGES and stores(row) and not lower
         place = memory_place(row, registers) if changes else None
-        if place is not None:
+        if place is not None and place not in found:
             found.append(place)
     return found

@@ -120,7 +120,7 @@ def changes(
 
 
 def uncounted(
-    uses: Mapping[str, FieldUse], code: Mapping[str, Function], function: str
+    uses: Mapping[str, FieldUse], code: Mapping[str, Function], start: int
 ) -> tuple[str, ...]:
     """Who fills the place that a function has found, and does not look how many are in use.
 
@@ -128,14 +128,25 @@ def uncounted(
 
     :param uses: of all functions of the module
     :param code: their code
+    :param start: where the function begins
     """
-    fills = {name: use.raises for name, use in uses.items() if function in use.fills}
+    fills = {
+        name: use.raises for name, use in uses.items() if name in code and _fills(code[name], start)
+    }
     counting = {
-        name
-        for name, raises in fills.items()
-        if name in code and any(_compares(code[name], key) for key in raises)
+        name for name, raises in fills.items() if any(_compares(code[name], key) for key in raises)
     }
     return tuple(name for name in fills if name not in counting) if counting else ()
+
+
+def _fills(function: Function, start: int) -> bool:
+    """Whether a function stores to what another has returned."""
+    for at, row in function.code.items():
+        place = memory_place(row, function.registers(at)) if stores(row) else None
+        site = call_that_returned(place) if place is not None else None
+        if site is not None and direct_target(function.code[site]) == start:
+            return True
+    return False
 
 
 def _compares(function: Function, key: int) -> bool:

@@ -148,7 +148,7 @@ def _state(
         if end.elsewhere:
             memory = SessionReader(session)
             uses = uses_of(memory, inner_functions(session, module, memory))
-            fills = uncounted(uses, code, call.function)
+            fills = uncounted(uses, code, function.start)
         made = changers(code, function, fields, end, reader.names.function_at)
     names = (reader.names.data(one.at.address) for one in fields if one.raw is not None)
     zeros = tuple(_zeros(session, reader, function, cpu, call, end))
