@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Undecided
 from oopsight.diagnosis.blame import (
     blamed_first,
@@ -13,11 +14,13 @@ from oopsight.diagnosis.blame import (
     owners_first,
     where,
 )
+from oopsight.diagnosis.places import chosen_by
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.modules.chosen_handlers import ChosenHandler
+from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.modules import Modules
 
 FIRST_PAGE = 4096
@@ -129,4 +132,18 @@ def bad_call(
             else "Find what the memory that held the pointer was meant for, and who wrote to it.",
         ),
         refines=("wild_pointer",),
+    )
+
+
+def with_index(outcome: Finding, index: IndexWriters | Missing, *, beyond: bool) -> Finding:
+    """With who told the place in the table from which the function pointer was taken.
+
+    :param beyond: whether that place is known to be wrong
+    """
+    steps = list(outcome.chain)
+    culprits = chosen_by(list(outcome.culprits), index, steps, beyond=beyond)
+    if len(steps) == len(outcome.chain):
+        return outcome
+    return replace(
+        outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(culprits)
     )

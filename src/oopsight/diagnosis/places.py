@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from oopsight.cheap import replace
 from oopsight.diagnosis import Culprit, Step
 from oopsight.diagnosis.blame import merge, where
 from oopsight.diagnosis.doers import said
@@ -98,6 +99,13 @@ def state_culprits(
             said(one, prints) is None and one.function not in state.leaving,
         )
     )
+    if state.counted_too_far and len(found) > 1:
+        once = f"called {found[0].function}, which counts for others as well, once too often"
+        return tuple(merge([replace(found[1], why=once)], found, writers))
+    if state.sets_it_itself:
+        # Between the two times nobody set it back: who called it then, or it should have.
+        itself = [one for one in found[1:2] if any(one.function == w.function for w in writers)]
+        return tuple(merge(itself, found, writers))
     return tuple(merge(writers, found) if state.alone else merge(found, writers))
 
 

@@ -35,7 +35,7 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     step = flow_step("loaded", "refresh", 0, "panel")
     flow = data_flow(way(step, name="segm_ops+0x8", held_in=held), subject="target")
     assert isinstance(bad_function_pointer(NULL, backtrace(), flow, *[ABSENT] * 7), Clear)
-    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 14)
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 16)
     assert isinstance(finding, Finding)
     assert [c.module for c in finding.culprits][:1] == ["panel"]
     assert "segment" in [c.module for c in finding.culprits]
@@ -47,13 +47,13 @@ def test_who_chose_the_kernel_s_function_comes_before_who_had_it_called() -> Non
     step = flow_step("loaded", "handle_edge", 0)
     flow = data_flow(way(step, name="irq_chip.irq_ack", held_in=held), subject="target")
     chosen = ChosenHandler("handle_edge", "exp", ("exp_set_type",))
-    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8, chosen, *[ABSENT] * 5)
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8, chosen, *[ABSENT] * 7)
     assert isinstance(finding, Finding)
     assert (finding.culprits[0].module, finding.culprits[0].function) == ("exp", "exp_set_type")
     assert finding.certainty is Certainty.POSSIBLE
     assert finding.cause_certainty is Certainty.SHOWN
     nobody = ChosenHandler("handle_edge", "exp", ())
-    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8, nobody, *[ABSENT] * 5)
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 8, nobody, *[ABSENT] * 7)
     assert isinstance(finding, Finding)
     assert finding.certainty is Certainty.POSSIBLE
 
@@ -137,4 +137,16 @@ def test_who_set_the_number_of_a_tables_entry_comes_first() -> None:
     finding = bad_function_pointer(wild, backtrace(), flow, *[ABSENT] * 6, given)
     assert isinstance(finding, Finding)
     assert [one.function for one in finding.culprits[:2]] == ["lamp_set_mode", "lamp_run"]
+    assert finding.certainty is Certainty.POSSIBLE
+
+
+def test_who_told_the_place_in_a_table_that_has_nothing_there() -> None:
+    held = owner(0xFFFFFFFFC0001028, "module", module="segment")
+    step = flow_step("loaded", "refresh", 0, "panel")
+    flow = data_flow(way(step, name="segm_ops.[5]", held_in=held), subject="target")
+    place = way(flow_step("loaded", "refresh", value=5), name="struct panel.state")
+    index = IndexWriters(StateWriters("panel", place, ("panel_skip",)), beyond=False)
+    finding = null_dereference(NULL, backtrace(), flow, *[ABSENT] * 12, index, *[ABSENT] * 3)
+    assert isinstance(finding, Finding)
+    assert finding.culprits[0].function == "panel_skip"
     assert finding.certainty is Certainty.POSSIBLE

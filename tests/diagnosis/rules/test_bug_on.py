@@ -119,6 +119,37 @@ def test_who_writes_what_was_checked_comes_before_who_checks() -> None:
     assert found.certainty is Certainty.POSSIBLE
 
 
+def test_who_called_what_counts_for_others_once_too_often() -> None:
+    made = backtrace(drop=Role.FAULT, cancel=Role.CALLER)
+    frames = tuple(replace(frame, module="drv") for frame in made.frames)
+    path = replace(made, frames=frames, exception="invalid_op")
+    trap = replace(TRAP, frame=replace(TRAP.frame, index=frames[0].index))
+    count = way(flow_step("loaded", "drop", -1, "drv"))
+    writers = StateWriters("drv", count, ("begin",), counted_too_far=True)
+    found = decided(trap, path, BUG, SITE, ABSENT, writers=writers)
+    assert isinstance(found, Finding)
+    assert [one.function for one in found.culprits] == ["cancel", "drop", "begin"]
+    assert "once too often" in found.culprits[0].why
+    assert found.certainty is Certainty.POSSIBLE
+
+
+def test_who_sets_what_it_checks_comes_before_who_cannot_have() -> None:
+    made = backtrace(claim=Role.FAULT, fire=Role.CALLER)
+    frames = tuple(replace(frame, module="drv") for frame in made.frames)
+    path = replace(made, frames=frames, exception="invalid_op")
+    trap = replace(TRAP, frame=replace(TRAP.frame, index=frames[0].index))
+    flags = way(flow_step("loaded", "claim", 8, "drv"))
+    writers = StateWriters("drv", flags, ("done", "fire"), sets_it_itself=True)
+    found = decided(trap, path, BUG, SITE, ABSENT, writers=writers)
+    assert isinstance(found, Finding)
+    assert [one.function for one in found.culprits] == ["fire", "claim", "done"]
+    # Its caller does nothing with that.
+    writers = replace(writers, functions=("done",))
+    found = decided(trap, path, BUG, SITE, ABSENT, writers=writers)
+    assert isinstance(found, Finding)
+    assert [one.function for one in found.culprits] == ["claim", "fire", "done"]
+
+
 def test_who_should_have_set_up_what_the_kernel_checks_comes_first() -> None:
     warned = WarnedObject("drv", None, ("open",), "makes objects and initialises no timer")
     found = decided(TRAP, DRIVER, BUG, ABSENT, ABSENT, warned=warned)

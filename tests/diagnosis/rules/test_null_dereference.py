@@ -16,6 +16,8 @@ from oopsight.evidence.crash.fault import Fault, Operand
 from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules.guard_writers import GuardWriters
 from oopsight.evidence.modules.index_writers import IndexWriters
+from oopsight.evidence.modules.limit_writers import LimitWriters
+from oopsight.evidence.modules.lookup_keys import LookupKey
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.modules.unfilled import Unfilled
 from oopsight.evidence.pointers import BytesPointer, FramePointer, Unmapped
@@ -57,8 +59,10 @@ def decided(
     entry: Any = NONE,
     index: Any = NONE,
     guard: Any = NONE,
+    key: Any = NONE,
+    limit: Any = NONE,
 ) -> Any:
-    late = unfilled, NONE, entry, NONE, NONE, index, guard
+    late = unfilled, NONE, entry, NONE, NONE, index, guard, key, limit
     return null_dereference(*facts, head, doers, NONE, NONE, NONE, *late)
 
 
@@ -252,3 +256,38 @@ def test_who_told_the_place_in_the_table_comes_first() -> None:
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "gamma_cut"
     assert "leaves struct gamma.pos alone" in finding.culprits[0].why
+
+
+def test_who_left_the_number_by_which_nothing_was_found() -> None:
+    number = way(flow_step("loaded", "set_rate", value=6), name="struct gamma.current")
+    state = StateWriters(
+        "gamma", number, ("gamma_select", "gamma_remove"), leaving=("gamma_remove",)
+    )
+    flow = data_flow(
+        way(flow_step("returned", "set_rate", value=0), returned_by="xa_load", function="set_rate")
+    )
+    alone = decided(FAULT, TRACE, flow, NONE, NONE)
+    assert isinstance(alone, Finding)
+    assert alone.certainty is not Certainty.POSSIBLE
+    finding = decided(FAULT, TRACE, flow, NONE, NONE, key=LookupKey("xa_load", state))
+    assert isinstance(finding, Finding)
+    names = [one.function for one in finding.culprits]
+    assert (names[0], names[-1]) == ("gamma_remove", "gamma_select")
+    assert finding.certainty is Certainty.POSSIBLE
+
+
+def test_who_raises_the_number_of_entries_in_vain_comes_first() -> None:
+    number = way(flow_step("loaded", "set_rate", value=3), name="struct gamma.nr")
+    flow = data_flow(
+        way(
+            flow_step("loaded", "set_rate", value=0),
+            held_in=owner(0xFFFF888000001000, "slab"),
+            function="set_rate",
+        )
+    )
+    for names, first in ((("gamma_let",), "gamma_let"), (("a", "b"), "set_rate")):
+        limit = LimitWriters("gamma", number, names)
+        finding = decided(FAULT, TRACE, flow, NONE, NONE, limit=limit)
+        assert isinstance(finding, Finding)
+        assert finding.culprits[0].function == first
+        assert finding.certainty is Certainty.POSSIBLE

@@ -136,3 +136,37 @@ def test_a_caller_may_have_computed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(found, CheckedValue)
     assert [int(way.value or 0) for way in found.ways] == [12, 8]
     assert found.alone
+
+
+def test_a_count_of_what_a_list_should_have_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    # mov eax,[rbx+0x20]; test eax,eax; je 1f; mov rdx,[rbx+8]; lea rax,[rbx+8]; cmp rdx,rax;
+    # je 2f; 1: ret; 2: ud2
+    code = "8b4320 85c0 740d 488b5308 488d4308 4839c2 7401 c3 0f0b"
+    head = OBJECT + 8
+    for value, count, found in ((head, 5, [head, 5]), (head + 64, 5, None)):
+        machine = Code(code)
+        machine.words = {head: value, OBJECT + 0x20: count}
+        registers = {"rbx": OBJECT, "rdx": value, "rax": head}
+        frame = PhysicalFrame(0, TEXT + 21, STACK, registers, faulted=True)
+        trace = Calls(machine, [frame], {})
+        monkeypatch.setattr(checked_value, "calls", lambda *_, trace=trace: trace)
+        monkeypatch.setattr(follower, "owner_of", lambda *_: made.owner(head, "slab"))
+        fault = made.fault(None, exception="invalid_op", function="rec_stop", module="rec")
+        answer = collect(Machine().session, fault, made.backtrace(), MODULES)
+        assert isinstance(answer, CheckedValue)
+        if found is not None:
+            assert [way.value for way in answer.ways] == found
+            assert answer.wrong[-1] == "high"
+        else:
+            assert len(answer.ways) == 1
+
+
+def test_a_count_that_went_below_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    # mov eax,-1; lock xadd [rbx+8],eax; sub eax,1; js 1f; ret; 1: ud2
+    code = "b8ffffffff f00fc14308 83e801 7801 c3 0f0b"
+    found = collected(monkeypatch, code, 16, rbx=OBJECT)
+    assert isinstance(found, CheckedValue)
+    assert ([way.value for way in found.ways], found.wrong) == ([3], ("low",))
+    # With jne, and with a number that was kept nowhere.
+    assert isinstance(collected(monkeypatch, code.replace("7801", "7501"), 16, rbx=OBJECT), Missing)
+    assert isinstance(collected(monkeypatch, "83e801 7801 c3 0f0b", 6, rbx=OBJECT), Missing)

@@ -69,3 +69,22 @@ def test_what_led_out_of_memory_itself() -> None:
     flow = made.data_flow(index, subject="index", bad=made.owner(BAD, "unknown"))
     found = collect(Machine().session, flow, made.backtrace(), MODULES)
     assert found == TableIndex(index, beyond=True)
+
+
+def test_a_member_of_an_entry_that_an_index_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = made.way(
+        made.flow_step("index", "f0", ELEMENT),
+        made.flow_step("loaded", "f0", 7),
+        held_in=made.owner(OBJECT + 8, "slab"),
+    )
+    pointer = made.way(made.flow_step("loaded", "f0", 0))
+    # mov rsi,[rax+8]; nop: how the code came to the entry is told by its pointer's way
+    machine = Code("488b7008 90")
+    monkeypatch.setattr(table_index, "calls", lambda *_: Calls(machine, [], {}))
+    flow = made.data_flow(pointer, index)
+    found = collect(Machine().session, flow, made.backtrace(), MODULES)
+    assert isinstance(found, Missing)  # the step has no memory
+    step = made.flow_step("loaded", "f0", 0, memory=BytesPointer(Address(ELEMENT), "00" * 8))
+    flow = made.data_flow(made.way(step), index)
+    found = collect(Machine().session, flow, made.backtrace(), MODULES)
+    assert found == TableIndex(index, beyond=False)

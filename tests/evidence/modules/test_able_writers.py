@@ -6,7 +6,9 @@ import pytest
 from handmade_machine import Machine as Code
 
 from oopsight.evidence.flow.calls import Calls
-from oopsight.evidence.modules.able_writers import Ability, AbleWriters, Number
+from oopsight.evidence.modules import able_writers
+from oopsight.evidence.modules.able_writers import Ability, AbleWriters
+from oopsight.evidence.modules.number_sources import Number
 
 BELOW_ZERO = 0xFFFFFFFE
 NO_ENTRY = BELOW_ZERO
@@ -105,3 +107,111 @@ def test_the_same_field_of_another_object() -> None:
 
 def test_who_stores_there_in_a_way_that_is_not_seen() -> None:
     assert ability(9, "c3") is Ability.UNCHECKED
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        # Looked at in memory: cmp [rdi+12],esi; jb
+        f"39770c 7203 {STORE}",
+        # Read before: mov eax,[rdi+12]; cmp esi,eax; ja
+        f"8b470c 39c6 7703 {STORE}",
+    ],
+)
+def test_a_number_that_has_to_agree_with_another(code: str) -> None:
+    machine = Code(code)
+    asked = AbleWriters(Calls(machine, (), {}), [machine.start(0)])
+    for limit, found in ((100, Ability.UNABLE), (200, Ability.UNCHECKED)):
+        number = Number(8, 150, 4, ((12, limit, 4),))
+        assert asked.ability(machine.start(0), number) is found
+    assert asked.ability(machine.start(0), Number(8, 150, 4)) is Ability.UNCHECKED
+
+
+def asked(code: str) -> tuple[AbleWriters, int]:
+    machine = Code(code)
+    return AbleWriters(Calls(machine, (), {}), [machine.start(0)]), machine.start(0)
+
+
+def test_who_sets_it_on_the_way_and_leaves_it_so_at_times() -> None:
+    # mov dword ptr [rdi+8],1; test esi,esi; jne 1f; mov dword ptr [rdi+8],2; 1: ret
+    writers, start = asked("c7470801000000 85f6 7507 c7470802000000 c3")
+    assert writers.leaves(start, Number(8, 1, 4))
+    assert not writers.leaves(start, Number(8, 2, 4))
+    # On all ways; and never.
+    for code in ("c7470801000000 c7470802000000 c3", "c7470801000000 c3"):
+        writers, start = asked(code)
+        assert not writers.leaves(start, Number(8, 1, 4))
+
+
+def test_who_looks_at_what_has_to_agree() -> None:
+    # cmp [rdi+12],esi; je; add dword ptr [rdi+8],1; and without the first two
+    for code, found in (("39770c 7404 83470801 c3", True), ("83470801 c3", False)):
+        writers, start = asked(code)
+        assert writers.looks(start, Number(8, 5, 4, ((12, 3, 4),))) is found
+
+
+def test_what_has_to_agree_is_taken_over() -> None:
+    # mov eax,[rdi+12]; mov [rdi+8],eax: it cannot differ then
+    writers, start = asked("8b470c 894708 c3")
+    assert writers.ability(start, Number(8, 5, 4, ((12, 3, 4),))) is Ability.UNABLE
+    assert writers.ability(start, Number(8, 3, 4, ((12, 3, 4),))) is Ability.UNCHECKED
+
+
+def test_a_pointer_of_another_object_at_that_distance() -> None:
+    # Of eight bytes: mov [rdi+8],rsi
+    assert ability(5, "48897708 c3") is Ability.MOVES
+
+
+def test_bits() -> None:
+    # or dword ptr [rdi+8],8; and dword ptr [rdi+8],~8
+    assert ability(0x28, "834f0808 c3") is Ability.SETS
+    assert ability(0x20, "834f0808 c3") is Ability.UNABLE
+    assert ability(0x20, "836708f7 c3") is Ability.UNABLE
+    assert ability(0, "836708f7 c3") is Ability.SETS
+    # The same in a register: mov eax,[rdi+8]; or eax,8, and eax,~8; mov [rdi+8],eax
+    assert ability(0x28, "8b4708 83c808 894708 c3") is Ability.SETS
+    assert ability(0x20, "8b4708 83c808 894708 c3") is Ability.UNABLE
+    assert ability(0x20, "8b4708 83e0f7 894708 c3") is Ability.MOVES
+    assert ability(8, "8b4708 83e0f7 894708 c3") is Ability.UNABLE
+
+
+def test_a_count_that_has_not_run_over() -> None:
+    # add dword ptr [rdi+8],1; sub dword ptr [rdi+8],1
+    assert ability(0, "83470801 c3") is Ability.UNABLE
+    assert ability(0, "836f0801 c3") is Ability.COUNTS
+    assert ability(0xFFFFFFFF, "836f0801 c3") is Ability.COUNTS
+
+
+def test_who_asks_whether_it_is_zero() -> None:
+    for code, found in (
+        ("837f0800 7401 90 c3", True),  # cmp dword ptr [rdi+8],0
+        ("8b4708 85c0 7401 90 c3", True),  # mov eax,[rdi+8]; test eax,eax
+        ("837f0801 7401 90 c3", False),
+        ("8b470c 85c0 7401 90 c3", False),
+    ):
+        writers, start = asked(code)
+        assert writers.asks(start, Number(8, 0, 4)) is found
+
+
+def test_a_function_too_long_to_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(able_writers, "_MOST_CODE", 1)
+    assert ability(1, "c7470803000000 c3") is Ability.UNCHECKED
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        # mov ebp,[rdi+8]; lea eax,[rbp+1]; mov [rdi+8],eax; cmp esi,30; ja 1f;
+        # mov [rdi+rbp*8+0x10],rdx; 1: ret
+        ("8b6f08 8d4501 894708 83fe1e 7705 488954ef10 c3", True),
+        # add dword ptr [rdi+8],1; cmp esi,30; ja 1f; mov [rdi+0x10],rdx; 1: ret
+        ("83470801 83fe1e 7704 48895710 c3", True),
+        # It takes that back: 1: sub dword ptr [rdi+8],1; ret
+        ("83470801 83fe1e 7705 48895710 c3 836f0801 c3", False),
+        # It always puts something there.
+        ("83470801 48895710 c3", False),
+    ],
+)
+def test_who_raises_a_number_in_vain(code: str, found: bool) -> None:
+    writers, start = asked(code)
+    assert writers.raises_in_vain(start, Number(8, 4, 4)) is found

@@ -79,3 +79,13 @@ def test_who_undoes_the_rest() -> None:
     assert (found, asked) == (("on",), [(4, 4, 0)])
     # Memory does not hold what it would have left.
     assert undoing(uses, "off", 8, {"off", "restart"}, {}, lambda *_: False) == ()
+
+
+def test_who_takes_entries_off_and_leaves_their_count() -> None:
+    down = {"lowers": frozenset([8]), "taken_off": ((POINTER, 0),)}
+    uses = {
+        "take": FieldUse((), (), counts=False, changes=frozenset([8]), **down),
+        "trim": FieldUse((), (), counts=False, taken_off=((POINTER, 0),)),
+        "show": use(),
+    }
+    assert leaving_alone(uses, {"take": (8,)}, {"take"}, {}) == ("trim",)

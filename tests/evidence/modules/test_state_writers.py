@@ -9,14 +9,17 @@ import handmade_facts as made
 import pytest
 from handmade_session import Machine
 
-from oopsight.evidence import Missing
+from oopsight.evidence import Address, Missing
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.flow.checked_value import CheckedValue
-from oopsight.evidence.modules import state_writers
-from oopsight.evidence.modules.able_writers import Ability
+from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules import field_writers, state_writers
+from oopsight.evidence.modules.able_writers import Ability, AbleWriters
 from oopsight.evidence.modules.code_values import Handed, Value
-from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_code import FieldUse, Wiped
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.state_writers import StateWriters, collect
+from oopsight.evidence.pointers import BytesPointer
 
 MODULES = made.modules(made.module("rec", 0xFFFFFFFFC0300000, 0xFFFFFFFFC0301000, "O"))
 LOADED = made.flow_step("loaded", "rec_stop", 3, "rec")
@@ -33,7 +36,7 @@ CHANGES = FieldUse((), (), counts=False, changes=frozenset([8]))
 
 @pytest.fixture(autouse=True)
 def _on_all_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_writers, "leaving_number", lambda *_: ())
+    monkeypatch.setattr(field_writers, "leaving_number", lambda *_: ())
 
 
 def collected(monkeypatch: pytest.MonkeyPatch, **changes: int) -> Any:
@@ -149,7 +152,7 @@ def test_who_makes_what_has_it_and_sets_it_to_what_it_was_given(
 
 
 def test_who_sets_it_on_some_ways_only_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_writers, "leaving_number", lambda *_: ("rec_abort",))
+    monkeypatch.setattr(field_writers, "leaving_number", lambda *_: ("rec_abort",))
     found = collected(monkeypatch, rec_finish=8, rec_abort=8)
     assert found.functions == ("rec_abort", "rec_finish")
 
@@ -228,8 +231,8 @@ def test_who_stored_it_in_what_was_then_handed_to_the_kernel(
 
 def test_who_can_have_stored_it_before_who_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     able = {"rec_clear": Ability.UNABLE, "rec_tune": Ability.UNCHECKED, "rec_take": Ability.MOVES}
-    monkeypatch.setattr(state_writers, "abilities", lambda *_: able)
-    monkeypatch.setattr(state_writers, "leaving_alone", lambda *_: ("rec_abort",))
+    monkeypatch.setattr(field_writers, "abilities", lambda *_: able)
+    monkeypatch.setattr(field_writers, "leaving_alone", lambda *_: ("rec_abort",))
     found = collected(monkeypatch, rec_clear=8, rec_take=8, rec_tune=8, rec_abort=0x10)
     assert found.functions == ("rec_tune", "rec_abort", "rec_take")
     assert (found.leaving, found.harmless) == (("rec_abort",), ("rec_clear",))
@@ -240,13 +243,13 @@ def test_of_many_that_write_there_those_that_can_have_stored_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     able = {**dict.fromkeys("abc", Ability.UNABLE), "d": Ability.UNCHECKED}
-    monkeypatch.setattr(state_writers, "abilities", lambda *_: able)
+    monkeypatch.setattr(field_writers, "abilities", lambda *_: able)
     assert collected(monkeypatch, a=8, b=8, c=8, d=8).functions[0] == "d"
 
 
 def test_who_undoes_what_else_the_one_did_that_had_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_writers, "abilities", lambda *_: {"rec_off": Ability.SETS})
-    monkeypatch.setattr(state_writers, "undoing", lambda *_: ("rec_on",))
+    monkeypatch.setattr(field_writers, "abilities", lambda *_: {"rec_off": Ability.SETS})
+    monkeypatch.setattr(field_writers, "undoing", lambda *_: ("rec_on",))
     found = collected(monkeypatch, rec_off=8, rec_on=0x10)
     assert (found.functions, found.undoing) == (("rec_on", "rec_off"), ("rec_on",))
 
@@ -270,11 +273,37 @@ def test_who_makes_such_objects_and_leaves_zero_there(monkeypatch: pytest.Monkey
     way = made.way(step, module="rec", function="rec_stop", ended="loaded", held_in=held)
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: {"rec_parse": CHANGES})
-    monkeypatch.setattr(state_writers, "omitting", lambda *_, **__: ("rec_import",))
+    monkeypatch.setattr(field_writers, "omitting", lambda *_, **__: ("rec_import",))
     found = collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
     assert isinstance(found, StateWriters)
     assert found.unset == ("rec_import",)
     assert set(found.functions) == {"rec_import", "rec_parse"}
+
+
+@pytest.mark.parametrize(
+    ("wiped", "found"),
+    [
+        (Wiped(16, None, 0), True),
+        (Wiped(16, None, 0x10), False),
+        (Wiped(16, "kmalloc_trace", 0), False),
+        # Its last word is set by itself.
+        (Wiped(None, None, 4), True),
+    ],
+)
+def test_who_fills_all_around_it_with_zeros(
+    monkeypatch: pytest.MonkeyPatch, wiped: Wiped, found: bool
+) -> None:
+    way = made.way(replace(STEP, value=0), module="rec", function="rec_stop", ended="loaded")
+    last = frozenset([(0x18, 8, 0)])
+    uses = {
+        "rec_clear": FieldUse((), (), counts=False, wipes=(wiped,), constants=last),
+        "rec_tune": CHANGES,
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    answer = collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
+    assert isinstance(answer, StateWriters)
+    assert ("rec_clear" in answer.functions) is found
 
 
 def test_who_writes_to_another_that_has_to_agree_does_not_leave_it_alone(
@@ -289,3 +318,64 @@ def test_who_writes_to_another_that_has_to_agree_does_not_leave_it_alone(
     assert isinstance(found, StateWriters)
     assert found.functions == ("rec_store", "rec_open", "rec_send")
     assert found.leaving == ()
+
+
+def test_who_has_what_keeps_a_count_called_once_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = FieldUse((), (), counts=False, changes=frozenset([8]), lowers=frozenset([8]))
+    up = FieldUse((), (), counts=False, changes=frozenset([8]), raises=frozenset([8]))
+    call = Handed(8, "rec_stop", own=True, arguments=(Value("argument", 1),))
+    calling = FieldUse((), (), counts=False, handed=(call,))
+    uses = {"rec_stop": down, "rec_start": up, "rec_end": calling, "rec_abort": calling}
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    low = replace(CHECKED, wrong=("low",))
+    found = collect(Machine().session, low, MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert found.counted_too_far
+    # Another takes from it as well; it is too high; nobody else calls it.
+    for change, checked in (
+        ({"rec_drop": down}, low),
+        ({}, replace(CHECKED, wrong=("high",))),
+        ({"rec_abort": up}, low),
+    ):
+        monkeypatch.setattr(state_writers, "uses_of", lambda *_, more=change: {**uses, **more})
+        found = collect(Machine().session, checked, MODULES, PATH)
+        assert isinstance(found, StateWriters)
+        assert not found.counted_too_far
+
+
+def test_who_alone_can_have_set_it_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = collected(monkeypatch, rec_stop=8, rec_done=8)
+    assert not found.sets_it_itself
+    monkeypatch.setattr(field_writers, "abilities", lambda *_: {"rec_done": Ability.UNABLE})
+    monkeypatch.setattr(AbleWriters, "ability", lambda *_: Ability.SETS)
+    code = [ModuleFunction("rec_stop", 0xFFFFFFFFC0300000, frozenset(), frozenset(), copies=False)]
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: code)
+    uses = {"rec_stop": CHANGES, "rec_done": CHANGES}
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    found = collect(Machine().session, CHECKED, MODULES, PATH)
+    assert isinstance(found, StateWriters)
+    assert found.sets_it_itself
+
+
+def test_how_far_in_the_object_lies_what_a_callback_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    refers = Reference(24 + 0x30, Address(0), "rec_done", "rec", BytesPointer(Address(0), "00" * 8))
+    one = made.slab_object(refers=(refers,))
+    held = made.owner(0xFFFF888003400008, "slab", slab=one, offset=8)
+    way = made.way(STEP, module="rec", function="rec_stop", ended="loaded", held_in=held)
+    at = (8 - 0x30) & ((1 << 64) - 1)
+    uses = {
+        "rec_done": FieldUse((), (), counts=False, changes=frozenset([at, 8])),
+        "rec_reset": CHANGES,
+    }
+    monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
+    asked: dict[str, int] = {}
+
+    def able(_: object, __: object, keys: dict[str, int], *___: object) -> dict[str, Ability]:
+        asked.update(keys)
+        return dict.fromkeys(keys, Ability.UNCHECKED)
+
+    monkeypatch.setattr(field_writers, "abilities", able)
+    collect(Machine().session, replace(CHECKED, ways=(way,)), MODULES, PATH)
+    assert asked == {"rec_done": at, "rec_reset": 8}

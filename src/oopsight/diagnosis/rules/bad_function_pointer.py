@@ -33,10 +33,10 @@ from __future__ import annotations
 
 from oopsight.cheap import replace
 from oopsight.diagnosis import Certainty, Clear, Culprit, Finding, Undecided
-from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
+from oopsight.diagnosis.bad_call import bad_call, is_null, target_of, with_index
 from oopsight.diagnosis.blame import merge, out_of_bounds_first, strays_first, writers_first
 from oopsight.diagnosis.doers import makers_that_omit
-from oopsight.diagnosis.places import chosen_by, state_step
+from oopsight.diagnosis.places import state_step
 from oopsight.evidence import Missing
 from oopsight.evidence.corruption.stray_stores import StrayStores
 from oopsight.evidence.corruption.text_writers import TextWriters
@@ -79,12 +79,9 @@ def bad_function_pointer(
         culprits = merge(unset, writers_first(list(outcome.culprits), text))
         return replace(outcome, certainty=Certainty.POSSIBLE, culprits=tuple(culprits))
     if isinstance(outcome, Finding) and isinstance(index, IndexWriters):
-        steps = list(outcome.chain)
-        culprits = chosen_by(list(outcome.culprits), index, steps, beyond=True)
-        if len(steps) > len(outcome.chain):
-            return replace(
-                outcome, certainty=Certainty.POSSIBLE, chain=tuple(steps), culprits=tuple(culprits)
-            )
+        told = with_index(outcome, index, beyond=True)
+        if told is not outcome:
+            return told
     if isinstance(outcome, Finding) and isinstance(strays, StrayStores):
         steps = list(outcome.chain)
         culprits = merge(unset, strays_first(list(outcome.culprits), strays, steps))

@@ -22,14 +22,15 @@ When it is wrong
     compared was read from memory to which other functions of the module write, or which one of them
     wrote to before it handed that to the kernel, these come first; last of them who moves it only
     in the direction that mends what the check found, or cannot have stored what it found, by its
-    own code or that of its callers. Where nobody else can have, first comes who leaves it alone
-    and else does as those do that set it. Of a timer that the kernel's check finds
-    without a function those come first who make such an object and do not set the timer up. Where
-    it finds on already what it is to switch on, as NAPI, or a module's own check what that goes on
-    to switch on, as a timer, those come first who switch it on always and have switched it off on
-    some ways only, or have a helper do so that switches it off on some ways only, which comes
-    first; else who had it switched on by a helper and never switches it off, where others that call
-    the helper do. A rule that finds how it was damaged goes before this one.
+    own code or that of its callers. Where nobody else can have, first comes who leaves it alone and
+    else does as those do that set it. Who keeps a count for several comes behind who called it. Of
+    a timer that the kernel's check finds without a function those come first who make such an
+    object and do not set the timer up. Where it finds on already what it is to switch on, as NAPI,
+    or a module's own check what that goes on to switch on, as a timer, those come first who switch
+    it on always and have switched it off on some ways only, or have a helper do so that switches it
+    off on some ways only, which comes first; else who had it switched on by a helper and never
+    switches it off, where others that call the helper do. A rule that finds how it was damaged goes
+    before this one.
 
 Example
     ``skb_put()`` finds that ``tlmx_append()`` puts 900 bytes into a buffer of 256.

@@ -16,11 +16,11 @@ When it is wrong
     named after it. Where it read the divisor from memory to which other functions of the module
     write, these come first: one of them let the zero in. Who refuses zero comes last of them; so
     does who sets another number, behind who leaves the divisor alone and else does as that one
-    does, or makes such an object without it. Where one of them sets zero on purpose, or the divisor
-    is the difference of two numbers, who divides stays first; but not before who undoes what else
-    was done as it was set to zero. In each of these cases,
-    and wherever the divisor lay in memory, only the cause is shown, and who is to blame is
-    *possible*.
+    does, or makes such an object without it. Where one of them sets zero on purpose, others that do
+    not set it ask whether it is zero, or the divisor is the difference of two numbers, who divides
+    stays first; but not before who undoes what else was done as it was set to zero. In each of
+    these cases, and wherever the divisor lay in memory, only the cause is shown, and who is to
+    blame is *possible*.
 
 Example
     ``div ecx`` with ``rcx`` = 0 in ``shape_per_second()``, called by the timer's ``shape_tick()``.
@@ -93,7 +93,7 @@ def divide_error(
     if state is not None:
         steps.append(state_step(state))
         # Where zero is a value like others, who divides has to look out for it.
-        usual = (state.zeroes and not state.undoing) or (
+        usual = ((state.zeroes or state.asked) and not state.undoing) or (
             isinstance(checked, CheckedValue) and checked.difference
         )
         found = state_culprits(replace(state, alone=state.alone and not usual), found, prints)

@@ -47,7 +47,10 @@ When it is wrong
     comes whoever hands the kernel that function of its own, as a driver chooses how an interrupt is
     handled. Where a number in the same object was compared before the pointer was followed, as a
     kind, first of all comes who sets that alone, if others set both. Of an entry of a table that
-    nobody cleared, who set the number by which it was chosen comes before who followed it.
+    nobody cleared, who set the number by which it was chosen comes before who followed it. Where
+    something was looked up by a number that was kept in memory, who took it away and left that, as
+    others do not, may be to blame. In a loop over a table whose number of entries is kept in
+    memory, so may who raises that and on some ways puts none there.
 
 Example
     ``cmp dword ptr [rdi + 0x38], esi`` with ``rdi`` = 0: the member at offset 56, the pointer read
@@ -62,7 +65,7 @@ from __future__ import annotations
 import itertools
 
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
-from oopsight.diagnosis.bad_call import bad_call, is_null, target_of
+from oopsight.diagnosis.bad_call import bad_call, is_null, target_of, with_index
 from oopsight.diagnosis.blame import (
     blamed_first,
     casts_first,
@@ -81,7 +84,7 @@ from oopsight.diagnosis.blame import (
 from oopsight.diagnosis.doers import said_steps
 from oopsight.diagnosis.left_null import null_by_right, who_left_it_null
 from oopsight.diagnosis.never_set_up import never_set_up, should_have_set_up
-from oopsight.diagnosis.places import chosen_by
+from oopsight.diagnosis.places import chosen_by, state_step, state_writers
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.empty_head import EmptyHead
@@ -98,6 +101,8 @@ from oopsight.evidence.modules.chosen_handlers import ChosenHandler
 from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.guard_writers import GuardWriters
 from oopsight.evidence.modules.index_writers import IndexWriters
+from oopsight.evidence.modules.limit_writers import LimitWriters
+from oopsight.evidence.modules.lookup_keys import LookupKey
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.modules.publishing import PUBLISHES
@@ -143,6 +148,8 @@ def null_dereference(
     member: WrongMember | Missing,
     index: IndexWriters | Missing,
     guard: GuardWriters | Missing,
+    key: LookupKey | Missing,
+    limit: LimitWriters | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether a NULL pointer was followed."""
     other = _other_than_null(fault)
@@ -151,7 +158,10 @@ def null_dereference(
     if fault.access == "execute" or fault.address == fault.pc:
         if is_null(target_of(fault, flow)):
             left_by = _left_open(flow, backtrace, doers, prints)
-            return bad_call(fault, backtrace, flow, modules, left_by, chosen)
+            outcome = bad_call(fault, backtrace, flow, modules, left_by, chosen)
+            if isinstance(outcome, Finding):
+                return with_index(outcome, index, beyond=not left_by or _in_data(flow))
+            return outcome
         return Clear("a call went astray, and not to NULL")
     if isinstance(entry, HeadTaken):
         doers = Missing(Why.NOT_APPLICABLE, "what was read there is no field of an entry")
@@ -169,9 +179,10 @@ def null_dereference(
         of_cause = None  # where it came from is not known
     elif _kept(flow):
         # Who should have set it, or has cleared it, may be to blame as well as who did not check.
-        left = _left_open(flow, backtrace, doers, prints)
-        culprits = chosen_by(culprits, index, steps, beyond=not left)
         culprits, said, told = _kept_null(flow, backtrace, culprits, doers, prints)
+        left = _left_open(flow, backtrace, doers, prints)
+        culprits = chosen_by(culprits, index, steps, beyond=not left or _index_is_wrong(index))
+        culprits = _limit_first(culprits, limit, steps)
         if not told:
             culprits = _guard_first(culprits, guard, steps)
         steps, source = steps + said, source + told
@@ -183,6 +194,10 @@ def null_dereference(
         # lookup of the module's own may be right to expect it: a key was changed, an entry lost.
         sure = flow.first.returner_module is None
         sure = sure and (flow.first.ended != "set" or not flow.first.passed_by)
+        if isinstance(key, LookupKey):
+            # What it meant may have been taken away meanwhile, and the number left.
+            sure = False
+            culprits = _with_key(culprits, key, steps)
         # So it is of what one of the module's own computed from NULL, and returned.
         sure = sure and all(step.how != "returned" for step in flow.first.steps[:-1])
     if isinstance(zeroed, ZeroedObject):
@@ -332,6 +347,47 @@ def _registering(backtrace: Backtrace) -> list[Culprit]:
             why = f"was in its call of {called} when the callback came"
             return [Culprit(frame.module, base_name(frame.function), frame.source, None, why)]
     return []
+
+
+def _limit_first(
+    found: list[Culprit], limit: LimitWriters | Missing, steps: list[Step]
+) -> list[Culprit]:
+    """With who raises the number of entries, and on some ways puts none there, if it is one.
+
+    :param steps: of the proof, to which that is added
+    """
+    if isinstance(limit, Missing) or len(limit.functions) != 1 or limit.way.end is None:
+        return found
+    end = limit.way.end
+    carried = (end.instruction, *((end.memory,) if end.memory is not None else ()))
+    steps.append(Step(f"the loop goes on by the number that {end.text}", carried))
+    why = f"raises {limit.way.name or 'that number'}, and on some ways puts nothing in place"
+    return merge([Culprit(limit.module, limit.functions[0], None, None, why)], found)
+
+
+def _with_key(found: list[Culprit], key: LookupKey, steps: list[Step]) -> list[Culprit]:
+    """With who left the number as it was by which something was looked up, as others do not.
+
+    :param steps: of the proof, to which that is added
+    """
+    steps.append(state_step(key.state))
+    field = key.state.way.name or "the number"
+    writers = state_writers(key.state, f"writes to {field}, by which {key.called} was called")
+    leaving = [one for one in writers if one.function in key.state.leaving]
+    return merge(leaving, found, writers)
+
+
+def _in_data(flow: DataFlow | Missing) -> bool:
+    """Whether the pointer was in a table of a module's or the kernel's data."""
+    held = flow.first.held_in if isinstance(flow, DataFlow) else None
+    return held is not None and held.kind in ("module", "kernel")
+
+
+def _index_is_wrong(index: IndexWriters | Missing) -> bool:
+    """Whether the number by which an entry of a table was chosen is itself what is wrong."""
+    if isinstance(index, Missing):
+        return False
+    return index.beyond or bool(index.state.errors)
 
 
 def _guard_first(

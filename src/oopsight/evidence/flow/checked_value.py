@@ -24,8 +24,10 @@ _COMPARES = ("cmp", "test", "bt")
 LOW, HIGH = "low", "high"
 _BELOW = ("jb", "jbe", "jl", "jle", "js")
 _ABOVE = ("ja", "jae", "jg", "jge", "jns")
+_MOST_COUNTED = 1 << 31
 _NO_OPERAND = -1
 _MOST_BACK = 48
+_NEAR = 3
 _DEEPEST = 2
 """Computations that are looked into, one in another."""
 _KEPT = ("slab", "module", "per-cpu", "page", "vmalloc", "kernel")
@@ -58,9 +60,10 @@ def collect(
     found = calls(session, backtrace, None)
     context = found.context(0)
     at = None if context is None else tested_before(context)
-    if context is None or at is None:
-        return Missing(Why.NOT_APPLICABLE, "what led there is not one comparison")
     follower = Follower(session, Namer(session, modules, backtrace), found)
+    if context is None or at is None:
+        counted = _counted_below(follower, context) if context is not None else None
+        return counted or Missing(Why.NOT_APPLICABLE, "what led there is not one comparison")
     operands = dict(operand_ways(follower, context, at, _DEEPEST))
     ways = list(operands)
     kept = [way for way in ways if way.ended == "loaded" and is_kept(way)]
@@ -69,12 +72,54 @@ def collect(
         return Missing(Why.NOT_APPLICABLE, "what was compared was not kept in memory")
     brought = any(_is_of_call(way) for way in ways if way not in kept)
     wrong = _wrong(context.function, context.at, at)
+    heads = [way for way in kept if is_empty_head(way)]
+    kept = heads or kept
+    counts = _counted(follower, context, at) if heads else []
     return CheckedValue(
-        ways=tuple(kept),
+        ways=(*kept, *counts),
         alone=not brought,
-        wrong=tuple(wrong.get(operands[way], "") for way in kept),
+        wrong=(*(wrong.get(operands[way], "") for way in kept), *(HIGH for _ in counts)),
         difference=_is_difference(follower, context, at),
     )
+
+
+def _counted_below(follower: Follower, context: Context) -> CheckedValue | None:
+    """What was taken from in memory, where its sign alone then decided."""
+    code = context.function
+    at = _jump_to(code, context.at)
+    if at is None or code.instructions[at].mnemonic not in ("js", "jns"):
+        return None
+    for _ in range(_NEAR):
+        before = code.before[at]
+        if len(before) != 1:
+            return None
+        (at,) = before
+        row = code.instructions[at]
+        memory = row.operands[0].memory if row.operands and row.operands[0].writes else None
+        if memory is None and row.mnemonic in ("sub", "dec", "add"):
+            continue
+        counts = row.mnemonic.removeprefix("lock ") in ("xadd", "sub", "dec", "add")
+        way = follower.ways(context, memory, None, at)[0] if memory is not None and counts else None
+        known = way is not None and way.ended == "loaded" and is_kept(way)
+        return CheckedValue((way,), alone=True, wrong=(LOW,)) if way is not None and known else None
+    return None
+
+
+def is_empty_head(way: Way) -> bool:
+    """Whether a number is that of a list's head which leads to itself."""
+    end = way.end
+    return end is not None and end.memory is not None and end.value == end.memory.address
+
+
+def _counted(follower: Follower, context: Context, at: int) -> list[Way]:
+    """The number that was compared before, by which a list should not have been empty."""
+    jump = _jump_to(context.function, at)
+    before = None if jump is None else comparison_before(context.function, jump)
+    for way, _ in operand_ways(follower, context, before, 0) if before is not None else ():
+        small = way.value is not None and 0 < way.value < _MOST_COUNTED
+        if way.ended == "loaded" and is_kept(way) and small:
+            return [way]
+    return []
 
 
 def _is_difference(follower: Follower, context: Context, at: int) -> bool:
@@ -134,7 +179,7 @@ def operand_ways(
             value = tracer.value(context, register, at)
             way = follower.ways(context, register, value, at)[0]
             parts: list[Way] = []
-            if way.ended == "lost" and deep:
+            if way.ended == "lost" and deep and "was entered" not in way.why:
                 made = _made_at(context, way)
                 if made is not None and made != (context, at):
                     parts = [part for part, _ in operand_ways(follower, *made, deep - 1)]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from oopsight.errors import SymbolError
 from oopsight.evidence.crash.backtrace import Backtrace, Role, crashed_trace
 from oopsight.evidence.flow.calls import Calls, PhysicalFrame
 from oopsight.session import Session
 from oopsight.text import printable
+
+if TYPE_CHECKING:
+    from oopsight.evidence.flow.moves import Context
+    from oopsight.evidence.flow.ways import FlowStep
 
 _CHUNK = 4096
 _ASSEMBLY_SIZE = 512
@@ -118,3 +124,11 @@ def calls(
     functions = session.prog.cache.setdefault(_DECODED, {})
     bases = {} if cpu is None else segments(session, cpu)
     return Calls(SessionReader(session), physical, bases, functions)
+
+
+def place_of(found: Calls, step: FlowStep) -> tuple[Context, int] | None:
+    """The function in which a step of the data flow was made, and the instruction in it."""
+    contexts = (found.context(position) for position in range(len(found.frames)))
+    context = next((one for one in contexts if one is not None and one.frame == step.frame), None)
+    at = context.function.index(int(step.instruction.address)) if context is not None else None
+    return (context, at) if context is not None and at is not None else None

@@ -13,7 +13,7 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.checked_value import is_kept
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.follower import Follower
-from oopsight.evidence.flow.frames import calls
+from oopsight.evidence.flow.frames import calls, place_of
 from oopsight.evidence.flow.instructions import Memory
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.ways import Namer, Way
@@ -43,12 +43,10 @@ def collect(
     if not flow.of_a_pointer or end is None or end.how != "loaded" or end.memory is None:
         return Missing(Why.NOT_APPLICABLE, "the bad pointer was read from no table")
     found = calls(session, backtrace, None)
-    contexts = (found.context(position) for position in range(len(found.frames)))
-    context = next((one for one in contexts if one is not None and one.frame == end.frame), None)
-    at = None if context is None else context.function.index(int(end.instruction.address))
-    memory = None if context is None or at is None else _indexed(context, at)
-    if context is None or at is None or memory is None or memory.index is None:
-        return Missing(Why.NOT_APPLICABLE, "the bad pointer was chosen by no index")
+    context, at = place_of(found, end) or (None, 0)
+    memory = indexed(context, at) if context is not None else None
+    if context is None or memory is None or memory.index is None:
+        return _of_entry(flow) or Missing(Why.NOT_APPLICABLE, "it was chosen by no index")
     follower = Follower(session, Namer(session, modules, backtrace), found)
     value = found.tracer.value(context, memory.index, at)
     ways = follower.ways(context, memory.index, value, at)[:1]
@@ -64,7 +62,16 @@ def collect(
     return TableIndex(ways[0], beyond=_differ(*names))
 
 
-def _indexed(context: Context, at: int) -> Memory | None:
+def _of_entry(flow: DataFlow) -> TableIndex | None:
+    """The index by which an entry was chosen whose member the bad pointer was."""
+    way = flow.ways[1] if len(flow.ways) > 1 else None
+    if way is None or way.index is None or way.ended != "loaded" or not is_kept(way):
+        return None
+    return TableIndex(way, beyond=False)
+
+
+def indexed(context: Context, at: int) -> Memory | None:
+    """What an instruction accesses by an index."""
     row = context.function.instructions[at]
     memories = (operand.memory for operand in row.operands if operand.memory is not None)
     return next((memory for memory in memories if memory.index is not None), None)

@@ -9,37 +9,42 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
 
 from oopsight.evidence.address import error_number
-from oopsight.evidence.corruption.index_limits import Root, Sum, operand_of, operand_sum
+from oopsight.evidence.corruption.index_limits import Root, operand_of
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import (
-    Constant,
     Copy,
-    Effect,
-    Either,
-    Load,
-    Operation,
-    Place,
-    Returned,
-    Slot,
     signed,
     slot_of,
 )
-from oopsight.evidence.flow.instructions import Instruction, Memory, Operand, whole_register
+from oopsight.evidence.flow.instructions import Instruction, Memory
+from oopsight.evidence.modules.number_sources import (
+    FIELD,
+    MOST_STEPS,
+    WRAPPED,
+    Number,
+    Source,
+    compared_before,
+    is_below_zero,
+    is_field,
+    known,
+    other_number,
+    read_by,
+    single,
+    sources,
+    taken,
+)
 
 _MASK = (1 << 64) - 1
-_MOST_STEPS = 16
+_POINTER = 8
+_MOST_CODE = 3000
+"""Instructions of a function that is followed."""
 _DEEPEST = 2
 """Callers of callers."""
 _ENDBR = 4  # a direct call may skip the landing pad of indirect ones
-_LARGEST_VARIABLE = 64
-_WRAPPED = "wrapped"
-_FIELD: Root = ("field", 0)
 _COUNTS = {"inc": 1, "add": 1, "dec": -1, "sub": -1}
-_NO_FLAGS = ("mov", "lea", "push", "pop", "nop", "set", "cmov", "j")
 
 
 class Ability(enum.IntEnum):
@@ -59,25 +64,6 @@ class Ability(enum.IntEnum):
     """All that it stores there is other numbers."""
 
 
-class Number(NamedTuple):
-    """What was found."""
-
-    key: int
-    """Of the field, as a function has it."""
-    value: int
-    size: int
-    """In bytes."""
-
-
-class _Source(NamedTuple):
-    """One of the numbers that may be stored, and what it must have been."""
-
-    root: Root
-    number: int
-    decided: tuple[tuple[int, str, bool], ...] = ()
-    """Comparisons, conditions, and whether they must have held."""
-
-
 class AbleWriters:
     """Asks about the functions of one module."""
 
@@ -90,20 +76,96 @@ class AbleWriters:
         self._starts = tuple(starts)
         self._found_sites: dict[int, list[tuple[Function, int]]] | None = None
 
+    def _function(self, start: int) -> Function | None:
+        """Its code; none of what would take too long to follow."""
+        code = self._calls.function(start)
+        return code if code is not None and len(code.instructions) <= _MOST_CODE else None
+
     def ability(self, start: int, number: Number) -> Ability:
         """How the function that begins at an address can have stored a number.
 
         One whose stores are not seen may have done so.
         """
-        code = self._calls.function(start)
+        code = self._function(start)
         sites = list(_stores(code, number)) if code is not None else []
         if code is None or not sites:
             return Ability.UNCHECKED
         return min(self._of_store(code, at, number) for at in sites)
 
+    def leaves(self, start: int, number: Number) -> bool:
+        """Whether a function sets a number of its code's on the way, and leaves it on some ways.
+
+        On others it sets another one after that, as where it has come to the end.
+        """
+        code = self._function(start)
+        sites = list(_stores(code, number)) if code is not None else []
+        if code is None:
+            return False
+        able = {at: self._of_store(code, at, number) for at in sites}
+        return any(
+            self._left(code, at, {other for other in sites if able[other] is Ability.UNABLE})
+            for at in sites
+            if able[at] is Ability.SETS
+        )
+
+    def raises_in_vain(self, start: int, number: Number) -> bool:
+        """Whether a function counts the field up, and stores nothing more on some ways only."""
+        code = self._function(start)
+        if code is None:
+            return False
+        others = set(_pointers_stored(code)) | set(_stores(code, number))
+        return any(self._left(code, at, others - {at}) for at in _raises(self._calls, code, number))
+
+    def _left(self, code: Function, at: int, others: set[int]) -> bool:
+        """Whether some ways on from a store come by one of others, and some end without."""
+        seen, waiting, met, ended = {at}, list(code.after[at]), False, False
+        while waiting:
+            here = waiting.pop()
+            met = met or here in others
+            if here in seen or here in others:
+                continue
+            seen.add(here)
+            ended = ended or self._ends(code, here)
+            waiting += code.after[here]
+        return met and ended
+
+    def _ends(self, code: Function, at: int) -> bool:
+        """Whether the function returns there."""
+        row = code.instructions[at]
+        if row.mnemonic != "jmp" or code.after[at]:
+            return row.mnemonic == "ret"
+        known = self._calls.reader.function(row.target) if row.target is not None else None
+        return known is not None and "return_thunk" in known[0]
+
+    def asks(self, start: int, number: Number) -> bool:
+        """Whether a function compares the field with zero."""
+        code = self._function(start)
+        zero = Source(FIELD, 0)
+        for at, row in enumerate(code.instructions if code is not None else ()):
+            if code is not None and row.mnemonic in ("cmp", "test") and len(row.operands) == 2:
+                sides = [_side(self._calls, code, at, place, zero, number) for place in (0, 1)]
+                same = row.operands[0] == row.operands[1]
+                reads = any(_is_of(self._calls, code, at, place, number) for place in (0, 1))
+                if reads and None not in sides and (row.mnemonic == "cmp" or same):
+                    return sides == [0, 0]
+        return False
+
+    def looks(self, start: int, number: Number) -> bool:
+        """Whether a function reads one of the numbers that have to agree with the field."""
+        code = self._function(start)
+        return code is not None and any(
+            operand.reads and operand.memory is not None
+            for at, row in enumerate(code.instructions)
+            for operand in row.operands
+            if operand.memory is not None
+            and other_number(code, at, operand.memory, number) is not None
+        )
+
     def _of_store(self, code: Function, at: int, number: Number) -> Ability:
         row = code.instructions[at]
         values = {number.value, signed(number.value, 8 * number.size) & _MASK}
+        if row.mnemonic in ("and", "or") and row.operands[1].immediate is not None:
+            return _of_bits(row, number)
         if row.mnemonic != "mov":
             if row.mnemonic in _COUNTS and not self._counted(code, at, number, values):
                 return Ability.UNABLE
@@ -113,10 +175,10 @@ class AbleWriters:
             return _of_wide(row, number)
         found: list[Ability] = []
         for value in values:
-            sources = _sources(self._calls, code, _taken(source), at, value, number, _MOST_STEPS)
+            before = sources(self._calls, code, taken(source), at, value, number, MOST_STEPS)
             found += [
                 _kind(one, number)
-                for one in sources
+                for one in before
                 if self._reached(code, at, one, number, _DEEPEST)
             ]
         return min(found, default=Ability.UNABLE)
@@ -127,15 +189,17 @@ class AbleWriters:
         by = row.operands[1].immediate if len(row.operands) > 1 else 1
         if by is None:
             other = operand_of(self._calls, code, at, 1)
-            root = _single(other)
-            wrapped = row.mnemonic == "sub" and root is not None and _is_below_zero(number)
-            one = _Source((_WRAPPED, (_FIELD, root)), number.value)
+            root = single(other)
+            wrapped = row.mnemonic == "sub" and root is not None and is_below_zero(number)
+            one = Source((WRAPPED, (FIELD, root)), number.value)
             return not wrapped or self._reached(code, at, one, number, 0)
         far = _COUNTS[row.mnemonic] * by
-        before = (_Source(_FIELD, (value - far) & _MASK) for value in values)
-        return any(self._reached(code, at, one, number, 0) for one in before)
+        before = (Source(FIELD, (value - far) & _MASK) for value in values)
+        return not _wraps(number, far) and any(
+            self._reached(code, at, one, number, 0) for one in before
+        )
 
-    def _reached(self, code: Function, at: int, source: _Source, number: Number, deep: int) -> bool:
+    def _reached(self, code: Function, at: int, source: Source, number: Number, deep: int) -> bool:
         """Whether a place can be reached where what is stored there is a number."""
         for compared, condition, held in source.decided:
             told = self._decides(code, compared, condition, source, number)
@@ -150,8 +214,8 @@ class AbleWriters:
         return not sites or any(
             self._reached(other, site, one, number, deep - 1)
             for other, site in sites
-            for one in _sources(
-                self._calls, other, Copy(register), site, source.number, number, _MOST_STEPS
+            for one in sources(
+                self._calls, other, Copy(register), site, source.number, number, MOST_STEPS
             )
         )
 
@@ -169,7 +233,7 @@ class AbleWriters:
                         self._found_sites.setdefault(target, []).append((code, at))
         return self._found_sites
 
-    def _leads(self, code: Function, to: int, source: _Source, number: Number) -> bool:
+    def _leads(self, code: Function, to: int, source: Source, number: Number) -> bool:
         """Whether a way leads from the entry to a place past what a number decides."""
         seen, waiting = set(), [0]
         while waiting:
@@ -182,11 +246,11 @@ class AbleWriters:
             waiting += self._onwards(code, at, source, number)
         return False
 
-    def _onwards(self, code: Function, at: int, source: _Source, number: Number) -> tuple[int, ...]:
+    def _onwards(self, code: Function, at: int, source: Source, number: Number) -> tuple[int, ...]:
         row, ways = code.instructions[at], code.after[at]
         if not row.is_jump or row.mnemonic == "jmp" or len(ways) < 2:
             return ways
-        compared = _compared_before(code, at)
+        compared = compared_before(code, at)
         told = None
         if compared is not None:
             told = self._decides(code, compared, row.mnemonic[1:], source, number)
@@ -196,11 +260,11 @@ class AbleWriters:
         return tuple(way for way in ways if (way == taken) == told)
 
     def _decides(
-        self, code: Function, at: int, condition: str, source: _Source, number: Number
+        self, code: Function, at: int, condition: str, source: Source, number: Number
     ) -> bool | None:
         """Whether a condition holds behind a comparison of a number with a constant."""
         row = code.instructions[at]
-        if source.root[0] == _WRAPPED:
+        if source.root[0] == WRAPPED:
             return _decides_wrapped(self._calls, code, at, condition, source, number)
         sides = [_side(self._calls, code, at, place, source, number) for place in (0, 1)]
         if row.mnemonic not in ("cmp", "test") or None in sides:
@@ -210,36 +274,16 @@ class AbleWriters:
         return _holds(condition, row.mnemonic, first, second, bits)
 
 
-def _is_below_zero(number: Number) -> bool:
-    """Whether a number looks like one that was taken from, and had not as much."""
-    return bool(number.value >> 8 * number.size - 1)
-
-
-def _single(side: Sum | None) -> Root | None:
-    """What a number is, where nothing was added to it."""
-    roots = list(side[1].items()) if side is not None and not side[0] else []
-    return roots[0][0] if len(roots) == 1 and roots[0][1] == 1 else None
-
-
-def _root_of(calls: Calls, code: Function, what: Effect, at: int, number: Number) -> Root | None:
-    """What was taken, or taken from."""
-    if isinstance(what, Copy) and isinstance(what.source, str) and not what.delta:
-        return _known(code, _single(operand_sum(calls, code, what.source, at)), number)
-    if isinstance(what, Load) and _is_field(code, at, what.memory, number):
-        return _FIELD
-    return None
-
-
-def _known(code: Function, root: Root | None, number: Number) -> Root | None:
-    """The same; the field for what was read from it."""
-    if root is None or root[0] != "load" or not isinstance(root[1], int):
-        return root
-    read = next((one.memory for one in code.instructions[root[1]].operands if one.memory), None)
-    return _FIELD if read is not None and _is_field(code, root[1], read, number) else root
+def _is_of(calls: Calls, code: Function, at: int, place: int, number: Number) -> bool:
+    """Whether an operand is what was read from the field."""
+    memory = code.instructions[at].operands[place].memory
+    if memory is not None and slot_of(code, at, memory) is None:
+        return is_field(code, at, memory, number)
+    return known(code, single(operand_of(calls, code, at, place)), number) == FIELD
 
 
 def _decides_wrapped(
-    calls: Calls, code: Function, at: int, condition: str, source: _Source, number: Number
+    calls: Calls, code: Function, at: int, condition: str, source: Source, number: Number
 ) -> bool | None:
     """Whether a condition holds behind a comparison of what is less with what is taken from it."""
     row = code.instructions[at]
@@ -247,9 +291,9 @@ def _decides_wrapped(
     for place, operand in enumerate(row.operands[:2]):
         memory = operand.memory
         if memory is not None and slot_of(code, at, memory) is None:
-            sides.append(_FIELD if _is_field(code, at, memory, number) else None)
+            sides.append(FIELD if is_field(code, at, memory, number) else None)
         else:
-            sides.append(_known(code, _single(operand_of(calls, code, at, place)), number))
+            sides.append(known(code, single(operand_of(calls, code, at, place)), number))
     if row.mnemonic != "cmp" or None in sides:
         return None
     orders = {tuple(sides): (0, 1), tuple(reversed(sides)): (1, 0)}
@@ -267,158 +311,88 @@ def _stores(code: Function, number: Number) -> Iterator[int]:
             yield at
 
 
+def _raises(calls: Calls, code: Function, number: Number) -> Iterator[int]:
+    """Where a function counts the field up by one."""
+    before = (number.value - 1) & _MASK
+    for at in _stores(code, number):
+        row = code.instructions[at]
+        by = row.operands[1].immediate if len(row.operands) > 1 else 1
+        if row.mnemonic in ("inc", "add") and by == 1:
+            yield at
+        elif row.mnemonic == "mov" and row.operands[0].size == number.size:
+            came = sources(
+                calls, code, taken(row.operands[1]), at, number.value, number, MOST_STEPS
+            )
+            if any((one.root, one.number) == (FIELD, before) for one in came):
+                yield at
+
+
+def _pointers_stored(code: Function) -> Iterator[int]:
+    """Where a function stores eight bytes elsewhere than in its frame."""
+    for at, row in enumerate(code.instructions):
+        memory = row.operands[0].memory if row.mnemonic == "mov" and row.operands else None
+        wide = memory is not None and memory.size == _POINTER and memory.base != "rsp"
+        if memory is not None and wide and slot_of(code, at, memory) is None:
+            yield at
+
+
 def _distance(row: Instruction, memory: Memory, number: Number) -> int:
     """How far behind what an instruction accesses the field begins."""
     begin = memory.displacement + (row.end if memory.base == "rip" else 0)
     return signed((number.key - begin) & _MASK)
 
 
-def _taken(operand: Operand) -> Effect:
-    """What a store takes from a register, or has as a constant."""
-    register = whole_register(operand.register or "")
-    return Copy(register) if register is not None else Constant((operand.immediate or 0) & _MASK)
+def _wraps(number: Number, far: int) -> bool:
+    """Whether only a number that has run over could have been counted there from."""
+    whole = 1 << 8 * number.size
+    before = number.value - far
+    return not 0 <= before < whole and not (far < 0 and is_below_zero(number))
+
+
+def _of_bits(row: Instruction, number: Number) -> Ability:
+    """Of bits that are set or cleared in place, by a constant."""
+    mask = (1 << 8 * number.size) - 1
+    bits = (row.operands[1].immediate or 0) & mask
+    if row.mnemonic == "or":
+        return Ability.SETS if bits & number.value == bits else Ability.UNABLE
+    # What only clears bits has set none.
+    return Ability.UNABLE if number.value else Ability.SETS
 
 
 def _of_wide(row: Instruction, number: Number) -> Ability:
     """Of a store of more than the field, or of a part of it: only constants tell."""
     memory, what = row.operands[0].memory, row.operands[1].immediate
     if memory is None or what is None:
-        return Ability.UNCHECKED
+        # What is wider is most often a pointer in an object of another kind.
+        wider = memory is not None and memory.size > number.size
+        return Ability.MOVES if wider else Ability.UNCHECKED
     distance = _distance(row, memory, number)
     part, whole = (what & _MASK) >> 8 * max(distance, 0), number.value >> 8 * max(-distance, 0)
     mask = (1 << 8 * min(number.size, memory.size)) - 1
     return Ability.SETS if (part ^ whole) & mask == 0 else Ability.UNABLE
 
 
-def _sources(
-    calls: Calls, code: Function, what: Effect, at: int, wanted: int, number: Number, left: int
-) -> Iterator[_Source]:
-    """Where a number can have come from, and what it was there; nothing where it cannot be."""
-    mask = (1 << 8 * number.size) - 1
-    wanted &= _MASK
-    if isinstance(what, Constant):
-        if (what.value - wanted) & mask == 0:
-            yield _Source(("constant", at), wanted)
-    elif isinstance(what, Copy):
-        if what.bits < 8 * number.size and not what.signed and (wanted & mask) >> what.bits:
-            return
-        yield from _of_place(
-            calls, code, what.source, at, (wanted - what.delta) & _MASK, number, left
-        )
-    elif isinstance(what, Load):
-        same = _is_field(code, at, what.memory, number)
-        yield _Source(_FIELD if same else ("load", at), wanted)
-    elif isinstance(what, Returned):
-        yield _Source(("returned", at), wanted)
-    elif isinstance(what, Either):
-        yield from _of_either(calls, code, what, at, wanted, number, left)
-    elif isinstance(what, Operation) and len(what.inputs) == 2:
-        yield from _of_operation(calls, code, what, at, wanted, number, left)
-    else:
-        yield _Source(("computed", at), wanted)
-
-
-def _of_either(
-    calls: Calls, code: Function, what: Either, at: int, wanted: int, number: Number, left: int
-) -> Iterator[_Source]:
-    """Of one of two numbers, with what must have been decided."""
-    row = code.instructions[at]
-    compared = _compared_before(code, at) if row.mnemonic.startswith("cmov") else None
-    for taken, held in ((what.first, False), (what.second, True)):
-        for one in _sources(calls, code, taken, at, wanted, number, left):
-            if compared is None:
-                yield one
-            else:
-                decided = (compared, row.mnemonic.removeprefix("cmov"), held)
-                yield one._replace(decided=(*one.decided, decided))
-
-
-def _of_operation(
-    calls: Calls, code: Function, what: Operation, at: int, wanted: int, number: Number, left: int
-) -> Iterator[_Source]:
-    """Of a number that was computed of another and a constant."""
-    first, second = what.inputs
-    by = second.value if isinstance(second, Constant) else None
-    if by is not None and what.name in ("add", "sub"):
-        before = wanted - by if what.name == "add" else wanted + by
-        yield from _sources(calls, code, first, at, before, number, left)
-    elif what.name == "sub" and _is_below_zero(number):
-        roots = tuple(_root_of(calls, code, one, at, number) for one in what.inputs)
-        known = None not in roots
-        yield _Source((_WRAPPED, roots) if known else ("computed", at), wanted)
-    elif by is not None and what.name == "and" and wanted & ~by & (1 << 8 * number.size) - 1:
-        return
-    else:
-        yield _Source(("computed", at), wanted)
-
-
-def _of_place(
-    calls: Calls, code: Function, place: Place, at: int, wanted: int, number: Number, left: int
-) -> Iterator[_Source]:
-    """Of what a register or a slot of the frame holds before an instruction."""
-    found = calls.tracer.definitions(code, place, at)
-    if isinstance(place, Slot) and (not found or _is_lent(code, place)):
-        yield _Source(("slot", place.offset), wanted)
-    elif not found or not left:
-        yield _Source(("computed", at), wanted)
-    else:
-        for one in found:
-            if one.effect is None:
-                yield _Source(("entered", place), wanted)
-            else:
-                yield from _sources(calls, code, one.effect, one.index, wanted, number, left - 1)
-
-
-def _is_lent(code: Function, slot: Slot) -> bool:
-    """Whether others have the address of a slot of the frame, as those that read a text."""
-    for at, row in enumerate(code.instructions):
-        memory = row.operands[1].memory if row.mnemonic == "lea" else None
-        begin = slot_of(code, at, memory) if memory is not None else None
-        if begin is not None and 0 <= slot.offset - begin.offset < _LARGEST_VARIABLE:
-            return True
-    return False
-
-
-def _is_field(code: Function, at: int, memory: Memory, number: Number) -> bool:
-    """Whether an instruction reads the field."""
-    row = code.instructions[at]
-    # Of a variable the address is told already.
-    begin = memory.displacement + (row.end if memory.base == "rip" else 0)
-    return (begin - number.key) & _MASK == 0 and memory.size == number.size
-
-
 def _side(
-    calls: Calls, code: Function, at: int, place: int, source: _Source, number: Number
+    calls: Calls, code: Function, at: int, place: int, source: Source, number: Number
 ) -> int | None:
     """One side of a comparison, as a number: where that is a constant, or of what was stored."""
     operands = code.instructions[at].operands
     memory = operands[place].memory if place < len(operands) else None
     if memory is not None and slot_of(code, at, memory) is None:
-        same = source.root == _FIELD and _is_field(code, at, memory, number)
-        return source.number if same else None
+        same = source.root == FIELD and is_field(code, at, memory, number)
+        return source.number if same else other_number(code, at, memory, number)
     side = operand_of(calls, code, at, place) if place < len(operands) else None
     if side is None:
         return None
     if not side[1]:
         return side[0] & _MASK
-    root = _known(code, next(iter(side[1])), number)
+    root = known(code, next(iter(side[1])), number)
+    read = read_by(code, root)
+    other = None if read is None else other_number(code, *read, number)
+    if other is not None and list(side[1].values()) == [1]:
+        return (other + side[0]) & _MASK
     if root == source.root and list(side[1].values()) == [1]:
         return (source.number + side[0]) & _MASK
-    return None
-
-
-def _compared_before(code: Function, at: int) -> int | None:
-    """The comparison that set the flags for an instruction."""
-    for _ in range(_MOST_STEPS):
-        before = code.before[at]
-        if len(before) != 1:
-            return None
-        (at,) = before
-        row = code.instructions[at]
-        if row.mnemonic in ("cmp", "test"):
-            return at
-        if row.is_call or not row.mnemonic.startswith(_NO_FLAGS):
-            return None
     return None
 
 
@@ -441,13 +415,13 @@ def _holds(condition: str, name: str, first: int, second: int, bits: int) -> boo
     return told.get(condition)
 
 
-def _kind(source: _Source, number: Number) -> Ability:
+def _kind(source: Source, number: Number) -> Ability:
     """How suspect a store of a number from somewhere is."""
     code_of_error = error_number(signed(number.value, 8 * number.size) & _MASK)
     if source.root[0] == "returned" and code_of_error is not None:
         return Ability.ERROR
     if source.root[0] == "constant":
         return Ability.SETS
-    if source.root == _FIELD:
+    if source.root == FIELD:
         return Ability.COUNTS if source.number != number.value else Ability.MOVES
     return Ability.UNCHECKED

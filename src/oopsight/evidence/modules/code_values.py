@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from oopsight.evidence.modules import counting
-from oopsight.evidence.modules.counting import HALVES, PARTS, counted
+from oopsight.evidence.modules.counting import HALVES, PARTS, counted, taken_over
 from oopsight.evidence.modules.known_calls import (
     AFTER_READERS,
     COPIES,
@@ -137,14 +137,12 @@ class Reading:
         self.locks: set[int] = set()
         self.set_up: set[int] = set()
         """Distances of the members that the kernel is told to set up; addresses of variables."""
-        self.followed: set[Value] = set()
-        """Pointers through which memory is read or written."""
+        self.followed: set[Value] = set()  # pointers through which memory is read or written
         self.inits: set[tuple[str, int]] = set()
         """Functions that set members up, and the keys of these."""
         self.of_users: set[int] = set()
         """Keys of the fields whose pointers go to functions that know them for a process's."""
-        self.wiped: list[tuple[Value, Value]] = []
-        """Memory filled with zeros, and how many bytes."""
+        self.wiped: list[tuple[Value, Value]] = []  # memory filled with zeros, and how many bytes
         self.counts = False
         self.uncounts = False
         self.starts = False
@@ -314,8 +312,7 @@ class Reading:
             self.tested.add(self._value(first))
         filler = self._value("rax") if mnemonic.startswith("rep stos") else None
         if filler is not None and (filler.kind != "number" or filler.number == 0):
-            words = self._value("rcx")
-            width = BYTES[first.partition(" ")[0]]
+            words, width = self._value("rcx"), BYTES[first.partition(" ")[0]]
             size = words._replace(number=words.number * width) if words.kind == "number" else words
             self.wiped.append((self._value("rdi"), size))
             return
@@ -406,6 +403,7 @@ class Reading:
         known = value.number if value.kind == "number" else None
         self.numbers += put(end, where, place, known)
         if not place.startswith("qword"):
+            self.copied += taken_over(where[0], value, where[1], place)
             return
         self._keep(end, where[0], value, where[1])
         if where[1] is not None and where[1].kind == "inner":
@@ -424,6 +422,8 @@ class Reading:
     def _result(self, mnemonic: str, first: str, second: str, end: int) -> Value:
         if mnemonic == "xor" and first == second:
             return Value("number", 0)
+        if mnemonic == "and" and second == "0xfffffffffffffff8":  # on to where words begin
+            return self._value(first)
         if mnemonic in ("mov", "movabs"):
             if NUMBER.fullmatch(second):
                 return Value("number", counting.extended(second, first))

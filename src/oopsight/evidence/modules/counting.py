@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from oopsight.evidence.modules.operand_keys import MASK, PLACE, displacement
-from oopsight.evidence.modules.stored_numbers import NUMBER
+from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER
 
 if TYPE_CHECKING:
     from oopsight.evidence.modules.code_values import Value
 
+_WORD = 8
 HALVES = {
     **{f"e{name}": f"r{name}" for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")},
     **{f"r{number}d": f"r{number}" for number in range(8, 16)},
@@ -58,10 +59,27 @@ def counted(mnemonic: str, first: str, second: str) -> tuple[str, bool] | None:
     return (place["base"] if place is not None else first), up
 
 
+def taken_over(
+    key: int, value: Value, base: Value | None, place: str
+) -> list[tuple[Value, Value, int]]:
+    """What is stored of fewer than eight bytes, where it was read from a field.
+
+    :return: as :attr:`Reading.copied` has it
+    """
+    from oopsight.evidence.modules.code_values import Value
+
+    size = BYTES.get(place.partition(" ")[0])
+    if size is None or base is None or value.kind != "loaded" or value.of is None:
+        return []
+    if (value.of, value.number) == (base, key):
+        return []
+    return [(Value("inner", key, base), Value("inner", value.number, value.of), size)]
+
+
 def copied_within(
     words: Iterable[tuple[int, Value, Value | None]], copies: Iterable[tuple[Value, Value, int]]
 ) -> Iterator[tuple[int, int, int]]:
-    """Copies from one place to another in an object, or from variable to variable.
+    """Copies from one place to another in an object, and of more than a word from any other.
 
     :param words: that are stored: the key, the value, and the pointer to what has the field
     :param copies: where to, where from, and how many bytes
@@ -69,13 +87,27 @@ def copied_within(
     """
     from oopsight.evidence.modules.code_values import root_of, within
 
+    runs: dict[tuple[Value | None, Value, int], list[int]] = {}
     for key, value, base in words:
-        alike = base is not None and value.kind == "loaded" and root_of(value) == root_of(base)
-        if alike and (value.of, value.number) != (base, key):
-            yield key, value.number, 8
+        if base is None or value.kind != "loaded" or (value.of, value.number) == (base, key):
+            continue
+        if root_of(value) == root_of(base):
+            yield key, value.number, _WORD
+        else:
+            runs.setdefault((value.of, base, key - value.number), []).append(key)
+    for (_, _, far), keys in runs.items():
+        # One word by itself is a pointer, or a number, that is taken over.
+        if len(keys) > 1:
+            yield min(keys), min(keys) - far & MASK, max(keys) + _WORD - min(keys)
     for to, taken, size in copies:
-        (root, key), (other, its) = within(to), within(taken)
-        if root == other:
-            yield key & MASK, its & MASK, size
-        elif root.kind == other.kind == "number":
-            yield (root.number + key) & MASK, (other.number + its) & MASK, size
+        root, other = within(to)[0], within(taken)[0]
+        if not {root.kind, other.kind} & {"stack", "unknown"}:
+            yield place_of(to), place_of(taken), size
+
+
+def place_of(value: Value) -> int:
+    """The key of what a value is the address of."""
+    from oopsight.evidence.modules.code_values import within
+
+    root, distance = within(value)
+    return (distance + (root.number if root.kind == "number" else 0)) & MASK

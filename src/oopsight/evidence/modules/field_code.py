@@ -20,7 +20,7 @@ from oopsight.evidence.modules.code_values import (
     signed,
     within,
 )
-from oopsight.evidence.modules.counting import copied_within
+from oopsight.evidence.modules.counting import copied_within, place_of
 from oopsight.evidence.modules.field_marks import (
     UNLINKED,
     Mark,
@@ -75,8 +75,7 @@ class Stored:
     called: str | None  # what had returned it
     checked: bool = False
     """Whether it is compared with the error codes anywhere in the function."""
-    size: int | None = None
-    """Of what was allocated."""
+    size: int | None = None  # of what was allocated
     tested: bool = False
     """Whether it is compared with zero, or followed, anywhere in the function."""
     into: str | None = None
@@ -102,6 +101,8 @@ class Wiped:
     """In bytes, if that is known."""
     into: str | None
     """What had returned it, if that is new to the function."""
+    key: int = 0
+    """How far it begins from a pointer, or its address."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ class FieldUse:
     stores: tuple[Stored, ...]
     counts: bool
     """Whether it takes a reference to anything, by an atomic instruction."""
-    frees_more: bool = False
-    """Whether it frees what is not known to have been read from a field, too."""
+    frees_more: bool = False  # whether it frees what is not known to have been read from a field
     copies: tuple[int, ...] = ()
     """Sizes in bytes of the objects that it copies as a whole, with all pointers in them."""
     starts: bool = False
@@ -361,7 +361,7 @@ def _stored(reading: Reading) -> list[Stored]:
 def _wiped(reading: Reading) -> list[Wiped]:
     """What is filled with zeros, other than on the stack."""
     return [
-        Wiped(size.number if size.kind == "number" else None, into_what(value))
+        Wiped(size.number if size.kind == "number" else None, into_what(value), place_of(value))
         for value, size in reading.wiped
         if within(value)[0].kind != "stack"
     ]

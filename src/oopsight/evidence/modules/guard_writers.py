@@ -14,16 +14,16 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.checked_value import comparison_before, is_conditional, operand_ways
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.follower import Follower
-from oopsight.evidence.flow.frames import SessionReader, calls
+from oopsight.evidence.flow.frames import SessionReader, calls, place_of
 from oopsight.evidence.flow.moves import Context
 from oopsight.evidence.flow.ways import Namer, Way
 from oopsight.evidence.modules.able_writers import Ability
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.field_writers import abilities, writes
 from oopsight.evidence.modules.module_roles import inner_functions
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.modules.state_writers import abilities, writes
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -69,16 +69,10 @@ def _guards(
     """Numbers of the same object that were compared on the way to where the pointer was read."""
     found = calls(session, backtrace, None)
     end = pointer.end
-    contexts = (found.context(position) for position in range(len(found.frames)))
-    context = (
-        next((one for one in contexts if one is not None and one.frame == end.frame), None)
-        if end
-        else None
-    )
-    at = context.function.index(int(end.instruction.address)) if context and end else None
+    place = place_of(found, end) if end is not None else None
     follower = Follower(session, Namer(session, modules, backtrace), found)
     left = _MOST_GUARDS
-    for where, compared in _compared_before(context, at) if context and at is not None else ():
+    for where, compared in _compared_before(*place) if place is not None else ():
         for way, _ in operand_ways(follower, where, compared, 0):
             if left and _same_object(way, pointer):
                 left -= 1
@@ -127,7 +121,7 @@ def _setting_alone(session: Session, module: Module, pointer: Way, way: Way) -> 
         if any(set(others.candidates(uses[one])) & uses[one].changes for one in reach[name])
     )
     alone = {name: key for name, key in setting.items() if name not in both}
-    able = abilities(reader, inner, alone, way)
+    able = abilities(reader, inner, alone, way, uses)
     found = tuple(name for name in alone if able[name] < Ability.UNABLE)
     if not found or not both or len(found) > _MOST:
         return None

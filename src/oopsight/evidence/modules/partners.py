@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Mapping
 
 from oopsight.evidence.modules.code_values import signed, within
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.known_calls import LOCKS
+from oopsight.evidence.modules.known_calls import LOCKS, UNLINKS
 from oopsight.evidence.modules.operand_keys import MASK
 from oopsight.plumbing import base_name
 
 _MOST = 2
 """Of more that do as much alike none stands out."""
 _DEEPEST = 3
+_UNLINKS = "takes an entry off"
 _LESS = "sets, or takes from"
 _WEIGHT = 2
 """Of what is the very same in two functions."""
@@ -121,6 +122,8 @@ def _acts(uses: dict[str, FieldUse], name: str) -> set[_Act]:
     whole = use.wide | {key + 4 for key, size, _ in use.constants if size == _WORD}
     halves = {key for key in whole if (key - 4) & MASK in use.changes}
     found |= {(_LESS, key) for key in (use.changes & use.sets - use.raises - halves) | use.lowers}
+    if use.unlinks or use.taken_off or any(call.name in UNLINKS for call in use.handed):
+        found.add((_UNLINKS, ""))
     for call in use.handed:
         called = base_name(call.name)
         if call.own:
@@ -128,7 +131,9 @@ def _acts(uses: dict[str, FieldUse], name: str) -> set[_Act]:
             if other is not None and (other.changes or other.freed):
                 found.add(("calls", called))
             continue
-        _, distance = within(call.arguments[0])
+        root, distance = within(call.arguments[0])
+        if root.kind == "number":
+            distance += root.number
         if distance and not LOCKS.match(called) and "unlock" not in called:
             found.add((called, distance & MASK))
     return found
