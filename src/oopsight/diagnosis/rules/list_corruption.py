@@ -17,16 +17,16 @@ How it is decided
     adds there and neither takes off nor allocates, of several the one that does so on all of its
     ways, whatever the entry says. Where neither the first nor the last entry leads back to the head
     to which something was added, who moves all entries of a list away and does not empty its head
-    comes first. An entry that leads to itself while its neighbours lead to it was
-    set up again: who does that to what it has not made comes first; so does who sets up a wait
-    queue or lock again whose head is empty while an entry leads to it. Where neighbours do not
-    agree, who changes lists and takes no lock, as others of the module do, comes first. So does who
-    sets up work items that are there already, where a worker took one off a queue that by its own
-    state is on none; and who has a timer set up that may be pending, where the poison is in one. Of
-    other lists (packets, hash chains) the store of a deletion tells that goes by a NULL link, or
-    the poison that is in what a chain still leads to: if a list led to that entry, first comes who
-    moves all entries away and leaves a head leading to them, who changes lists without the others'
-    lock, who only adds; else who took it off.
+    comes first. An entry that leads to itself while its neighbours lead to it was set up again: who
+    does that to what it has not made comes first; so does who sets up a wait queue or lock again
+    whose head is empty while an entry leads to it. Where neighbours do not agree, who changes lists
+    and takes no lock, as others of the module do, comes first. So does who sets up work items that
+    are there already, where a worker took one off a queue that by its own state is on none, or the
+    check found such an item wrong; and who has a timer set up that may be pending, where the poison
+    is in one. Of other lists (packets, hash chains) the store of a deletion tells that goes by a
+    NULL link, or the poison that is in what a chain still leads to: if a list led to that entry,
+    first comes who moves all entries away and leaves a head leading to them, who changes lists
+    without the others' lock, who only adds; else who took it off.
 
 When it is wrong
     The function on the stack found the list broken; a list broken by overwriting was broken

@@ -1,7 +1,8 @@
 """A work item that a worker took off a queue although its own state says that it is on none.
 
 ``INIT_WORK()`` clears that state. Of an item that waits its turn nobody knows it any more then, and
-it is queued a second time: the worker that comes to it again finds no queue to which it belongs.
+it is queued a second time: the worker that comes to it again finds no queue to which it belongs, or
+the list check that its neighbours do not lead to it any more.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import Any
 from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
+from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.set_up_again import setting_up
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
-from oopsight.evidence.flow.frames import calls
+from oopsight.evidence.flow.frames import SessionReader, calls
 from oopsight.evidence.memory.owner import Owner, owner_of
 from oopsight.evidence.modules.module_roles import inner_functions, named
 from oopsight.evidence.modules.modules import Modules
@@ -41,12 +43,21 @@ class RequeuedWork:
     module: str
     functions: tuple[str, ...]
     """Of the handler's module: those that set such work items up, in what is there already."""
+    listed: bool = False
+    """Whether it is on a queue again, and the list check found that wrong."""
 
 
 def collect(
-    session: Session, fault: Fault, backtrace: Backtrace, modules: Modules
+    session: Session,
+    fault: Fault,
+    backtrace: Backtrace,
+    modules: Modules,
+    report: ListReport | Missing,
 ) -> RequeuedWork | Missing:
-    """Look at the work item of the worker that met NULL."""
+    """Look at the work item of the worker that met NULL, or at that on a list found broken."""
+    if isinstance(report, ListReport):
+        none = Missing(Why.NOT_APPLICABLE, "no work item on the list was set up again")
+        return _on_broken_list(session, modules, report) or none
     none = Missing(Why.NOT_APPLICABLE, "no worker met NULL for the queue of a work item")
     near = fault.address is not None and fault.address < _FIRST_PAGE
     inner = next((f for f in backtrace.crash_path if not f.inline), None)
@@ -69,6 +80,35 @@ def collect(
     memory = BytesPointer(Address(at), data.to_bytes(8, "little").hex())
     owner = owner_of(session, modules, at)
     return RequeuedWork(owner, memory, base_name(name[0]), module.name, functions)
+
+
+def _on_broken_list(session: Session, modules: Modules, report: ListReport) -> RequeuedWork | None:
+    """The neighbour that was found wrong, if it is a work item that somebody sets up again."""
+    from drgn import offsetof
+
+    role = (report.field or "").partition("->")[0]
+    entry = report.entry(role) if role in ("prev", "next") else None
+    if entry is None:
+        return None
+    try:
+        before = offsetof(session.prog.type("struct work_struct"), "entry")
+    except LookupError:
+        return None
+    at = int(entry.owner.address) - before
+    known = _work(session, at)
+    if known is None:
+        return None
+    data, function, place = known
+    module = modules.owner(function)
+    name = SessionReader(session).code_symbol(function)
+    if module is None or not module.taints or name is None or name[1] != function:
+        return None
+    functions = _setting_up(session, modules, module.name, function, place)
+    if not functions:
+        return None
+    memory = BytesPointer(Address(at), data.to_bytes(8, "little", signed=data < 0).hex())
+    owner = owner_of(session, modules, at)
+    return RequeuedWork(owner, memory, base_name(name[0]), module.name, functions, listed=True)
 
 
 def _work(session: Session, at: int) -> tuple[int, int, int] | None:
