@@ -25,6 +25,10 @@ _PAST_COUNT = "frees such objects outright, which others give back by their coun
 TASKS = "task_struct"
 """The slab cache of the kernel's tasks."""
 OMITS = "makes such objects, and does not set the field that others who make them set"
+_NUMBER = 40
+"""Numbers that are computed have mostly no more bits; what was written over a pointer has."""
+_MOST_NUMBERS = 2
+"""More than so many that store numbers at an offset have to do with other objects."""
 _MOST_UNTAKEN = 2
 """Of more, their module has a way of its own to take references."""
 _Told = dict[tuple[str | None, str | None], LeftIn]
@@ -401,6 +405,18 @@ def makers_that_omit(doers: Doers | Missing) -> list[Culprit]:
     if isinstance(doers, Missing):
         return []
     return [Culprit(doers.module, name, None, None, OMITS) for name in doers.omits]
+
+
+def storers_of_numbers(doers: Doers | Missing, bad: int) -> list[Culprit]:
+    """Who stores a number where a pointer was read, as a union lets it.
+
+    :param bad: the pointer
+    """
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    if field is None or bad >> _NUMBER or len(field.numbers) > _MOST_NUMBERS:
+        return []
+    why = "stores a number that it computes where others store a pointer"
+    return [Culprit(field.module, name, None, None, why) for name in field.numbers]
 
 
 def who_takes_and_gives_back(doers: Doers | Missing, on_stack: set[str]) -> list[Culprit]:

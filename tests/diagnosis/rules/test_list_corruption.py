@@ -294,6 +294,14 @@ def test_a_head_that_was_never_set_up(known: bool) -> None:
     assert answer.certainty is Certainty.POSSIBLE
     assert "never set up" in answer.summary
     assert any(str(at) in step.claim for step in answer.chain) is known
+    # It was filled with zeros since, where nobody is known who makes such.
+    doers = Doers("relay", (), (), (), wipes=("relay_reset",))
+    for functions, first in (((), "relay_reset"), (("relay_repeat",), "relay_repeat")):
+        head = replace(head, functions=functions)
+        facts = (STOPPED, backtrace(), ABSENT, report, ABSENT, ABSENT)
+        answer = decided(*facts, head=head, doers=doers)
+        assert isinstance(answer, Finding)
+        assert answer.culprits[0].function == first
 
 
 def test_a_work_item_that_was_on_its_queue_twice() -> None:

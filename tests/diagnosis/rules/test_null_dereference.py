@@ -14,6 +14,8 @@ from oopsight.evidence.corruption.zeroed_object import ZeroedObject
 from oopsight.evidence.crash.backtrace import Backtrace, Frame, Role
 from oopsight.evidence.crash.fault import Fault, Operand
 from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.guard_writers import GuardWriters
 from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.limit_writers import LimitWriters
@@ -190,6 +192,13 @@ def test_who_is_registering_the_callback_has_not_set_it_up_yet() -> None:
     assert isinstance(finding, Finding)
     assert finding.culprits[0].function == "ledger_init"
     assert finding.certainty is Certainty.POSSIBLE
+    # Where others set the field, as open() does, it had not to.
+    field = FieldDoers(0, None, "ledger", (), (), (), (), fill_by=("ledger_open",))
+    doers = Doers("ledger", (field,), (), ())
+    finding = decided(
+        FAULT, dataclasses.replace(TRACE, frames=frames), flow, NONE, NONE, doers=doers
+    )
+    assert finding.culprits[0].function == "note_event"
     # Another call out of the module further out registers nothing.
     frames = (*frames[:2], dataclasses.replace(frames[2], function="vfs_read"), frames[3])
     finding = decided(FAULT, dataclasses.replace(TRACE, frames=frames), flow, NONE, NONE)

@@ -25,6 +25,8 @@ from oopsight.evidence.corruption.taken_for_own import TakenForOwn
 from oopsight.evidence.corruption.wrong_member import WrongMember
 from oopsight.evidence.crash.complaints import Complaint, Complaints
 from oopsight.evidence.memory.owner import Reference
+from oopsight.evidence.modules.doers import Doers
+from oopsight.evidence.modules.field_doers import FieldDoers
 from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.state_writers import StateWriters
 from oopsight.evidence.pointers import BytesPointer, ModulePointer
@@ -47,6 +49,21 @@ def test_what_is_no_address_is_wild_and_says_where_it_was_kept() -> None:
 def test_memory_that_is_there_is_not() -> None:
     flow = data_flow(way(flow_step("loaded", "f", 1)), bad=owner(0xFFFF888000000000, "slab"))
     assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 11), Clear)
+
+
+def test_who_stores_a_number_where_others_store_a_pointer() -> None:
+    field = FieldDoers(0, None, "desk", (), (), (), (), numbers=("desk_dial",))
+    doers = Doers("desk", (field,), (), ())
+    flow = data_flow(way(flow_step("loaded", "f", 0x19B019B)), bad=owner(0x19B019B, "other-user"))
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 3, doers, *[ABSENT] * 7)
+    assert isinstance(finding, Finding)
+    assert finding.culprits[0].function == "desk_dial"
+    assert isinstance(wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 11), Clear)
+    # What has more bits is no such number.
+    flow = data_flow(way(flow_step("loaded", "f", TEXT)), bad=owner(TEXT, "non-canonical"))
+    finding = wild_pointer(FAULT, backtrace(), flow, *[ABSENT] * 3, doers, *[ABSENT] * 7)
+    assert isinstance(finding, Finding)
+    assert finding.culprits[0].function == "f"
 
 
 def test_other_exceptions_are_not() -> None:

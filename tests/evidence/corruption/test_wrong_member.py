@@ -159,3 +159,14 @@ def test_who_gives_the_member_of_another_kind_of_object(
         (), (), counts=False, pointers=((0x58, callback),), written=((0x58, ARGUMENT),)
     )
     assert isinstance(collect(machine.session, asked, MODULES), WrongMember)
+    # One that names it in both members of its objects has mistaken it in one.
+    both = ((0x38, callback), (0x58, callback))
+    uses = {
+        "dualq_add": FieldUse(
+            (), (), counts=False, pointers=both, written=((0x38, ARGUMENT), (0x58, ARGUMENT))
+        )
+    }
+    monkeypatch.setattr(wrong_member, "uses_of", lambda *_: uses)
+    found = collect(machine.session, asked, MODULES)
+    assert isinstance(found, WrongMember)
+    assert found.givers == ("dualq_add",)

@@ -17,8 +17,10 @@ from oopsight.evidence.modules import doers, field_doers, left_in, omitting, sto
 from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.doers import Doers, collect
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
-from oopsight.evidence.modules.field_marks import Mark
+from oopsight.evidence.modules.field_keys import UNKNOWN
+from oopsight.evidence.modules.field_marks import Mark, Trail
 from oopsight.evidence.modules.module_code import ModuleFunction
+from oopsight.evidence.modules.stored_numbers import Put
 from oopsight.evidence.pointers import BytesPointer
 
 MODULE = 0xFFFFFFFFC0300000
@@ -216,6 +218,39 @@ def test_who_clears_a_field_and_who_puts_another_pointer_there() -> None:
     assert of_field({**uses, "rec_drop": elsewhere}, *code).clears == ("rec_drop",)
     assert found.untested == ("rec_get",)
     assert [(one.function, one.called) for one in found.late] == [("rec_probe", "misc_register")]
+
+
+def test_who_stores_numbers_where_others_store_a_pointer() -> None:
+    at = int(MADE.address) + 0x20
+    held = made.owner(at, "slab", slab=MADE, offset=0x20)
+    kind, base = 0x18, Value("argument", 1)
+
+    def puts(value: Value, number: int) -> FieldUse:
+        numbers = (Put(0x10, kind, 4, base, number),)
+        stores = {"pointers": ((0x20, value),), "written": ((0x20, base),), "stored_at": (0x14,)}
+        return use(stored(0x20, "value"), trail=Trail(numbers), **stores)
+
+    computed = Value("computed", 7)
+    uses = {
+        "rec_key": puts(Value("inner", 0x40, base), 0),
+        "rec_fader": puts(computed, 1),
+        "rec_dial": puts(computed, 0),
+    }
+
+    def found(uses: dict[str, FieldUse]) -> tuple[str, ...]:
+        instruction = replace(STEP.instruction, text="mov rax, qword ptr [rbx + 0x20]")
+        step = replace(STEP, instruction=instruction)
+        way = made.way(step, module="recorder", ended="loaded", held_in=held)
+        module = MODULES.loaded[0]
+        one = field_doers.field_doers(
+            module, 0, (way,), uses, [], UNKNOWN, lambda place, size: bytes(size) * (place < at)
+        )
+        assert one is not None
+        return one.numbers
+
+    assert found(uses) == ("rec_dial",)  # memory has the kind 0
+    del uses["rec_key"]
+    assert found(uses) == ()  # it is a number for all
 
 
 def test_the_object_with_the_field_is_freed_by_the_same_key() -> None:

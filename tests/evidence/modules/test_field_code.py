@@ -484,3 +484,12 @@ def test_a_per_cpu_variable_has_one_key(lines: tuple[str, ...]) -> None:
 def test_neither_the_stacks_canary_nor_two_pointers_have_a_key() -> None:
     found = use("mov qword ptr gs:[0x28], 0", "mov qword ptr [rdx + rbp], 0", "ret ")
     assert not found.zeroes
+
+
+def test_the_entry_of_a_table_is_reckoned_by_an_addition() -> None:
+    # rbx = &table[i & 3], whose entries have 16 bytes
+    found = use("shl rbx, 4", "add rbx, -0x3fa6bfe0", "mov qword ptr [rdi + 8], rbx",
+                "shl rcx, 4", "add rcx, 0x10", "mov qword ptr [rdi + 0x10], rcx")  # fmt: skip
+    assert [value.kind for _, value in found.pointers] == ["inner", "inner"]
+    found = use("shl rbx, 4", "add rbx, 0x10", "mov qword ptr [rdi + 8], rbx")
+    assert [value.kind for _, value in found.pointers] == ["computed"]

@@ -147,3 +147,11 @@ def test_entries_of_a_table_have_one_key() -> None:
     slab = made.owner(0x1048, "slab", offset=0x48)
     way = read("mov rax, qword ptr [rdi + rdx*8 + 0x40]", held_in=slab)
     assert FieldKeys(way, {}).of(use(tables=frozenset([0x40, 0x60]))) == 0x40
+
+
+def test_a_loop_has_a_pointer_to_each_entry_of_a_table() -> None:
+    slab = made.owner(0xFFFF888003400048, "slab", slab=made.slab_object(), offset=0x48)
+    way = read("mov rax, qword ptr [rdx]", held_in=slab)
+    keys = FieldKeys(way, {"rec_weigh": use()})
+    assert keys.of(use(0x30, tables=frozenset([0x30, 0x50]))) == 0x30
+    assert keys.of(use(0x48)) == 0x48

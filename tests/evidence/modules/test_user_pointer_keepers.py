@@ -11,6 +11,7 @@ from handmade_session import Machine
 
 from oopsight.evidence import Missing
 from oopsight.evidence.modules import user_pointer_keepers
+from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.field_code import FieldUse, Stored
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.user_pointer_keepers import UserPointerKeepers, collect
@@ -111,3 +112,20 @@ def test_of_a_copy_of_what_a_process_had_all_is_the_process_s(
     flow = replace(FLOW, ways=(replace(WAY, held_in=held),))
     found = collected(monkeypatch, {"lbl": {"lbl_submit": storing()}}, flow=flow)
     assert found == UserPointerKeepers("lbl", ())
+
+
+@pytest.mark.parametrize(
+    ("size", "begin", "keeps"), [(16, 0, True), (8, 0, False), (16, 16, False)]
+)
+def test_who_copies_a_structure_with_the_pointer_in_it(
+    monkeypatch: pytest.MonkeyPatch, size: int, begin: int, keeps: bool
+) -> None:
+    to = Value("inner", begin, Value("returned", 1, None, "kmalloc"))
+    arguments = (to, Value("argument", 1), Value("number", size))
+    copies = Handed(0, "_copy_from_user", own=False, arguments=arguments)
+    uses = {
+        "lbl_queue": FieldUse((), (), counts=False, handed=(copies,)),
+        "lbl_render": FieldUse((), (), False),
+    }
+    found = collected(monkeypatch, {"lbl": uses, "desk": {}}, function("lbl_queue"))
+    assert isinstance(found, UserPointerKeepers) is keeps

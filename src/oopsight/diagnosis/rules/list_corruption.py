@@ -277,7 +277,7 @@ def list_corruption(
     twice_there = isinstance(report, ListReport) and report.double_add
     culprits = merge(
         spliced or added,
-        should_have_set_up(head),
+        should_have_set_up(head, doers),
         _wipers(report, doers),
         _head_copiers(report, doers),
         _set_up_again(again),
@@ -369,8 +369,8 @@ def _does(
         return "added an entry to a list while it was on another, or elsewhere on the same"
     if spliced:
         return "can have moved the entries away, and left the list's head leading to them"
-    if should_have_set_up(head):
-        return "makes what has a list's head, or sets up such"
+    if isinstance(head, EmptyHead):
+        return "makes what has a list's head, sets up such or fills it with zeros"
     if isinstance(again, SetUpAgain):
         what = "a list's head that was in use" if again.head else "an entry that was on a list"
         what = "what was pending" if again.pending else what

@@ -110,6 +110,7 @@ from oopsight.evidence.modules.unfilled import Unfilled
 from oopsight.plumbing import base_name
 
 _FIRST_PAGE = 4096
+_NONE_GIVEN = Missing(Why.NOT_APPLICABLE, "no callback was given another object")
 
 
 def _zero(fault: Fault, flow: DataFlow | Missing) -> str | None:
@@ -208,9 +209,11 @@ def null_dereference(
         sure = False
         source += " It is that of a list's head which was never set up."
         steps += never_set_up(head)
-        culprits = merge(should_have_set_up(head), culprits)
+        culprits = merge(should_have_set_up(head, doers), culprits)
+    # That NULL lies where a callback looks, and a pointer elsewhere, is no sign by itself.
+    given = member if isinstance(member, WrongMember) and member.givers else _NONE_GIVEN
     mistaken = merge(
-        taken_for_another(member, steps), taken_for_own(taken, steps), head_taken(entry, steps)
+        taken_for_another(given, steps), taken_for_own(taken, steps), head_taken(entry, steps)
     )
     culprits = merge(mistaken, culprits)
     culprits = warned_first(casts_first(culprits, data, steps), complaints, steps)
@@ -304,7 +307,7 @@ def _kept_null(
     """Culprits of a NULL pointer that was kept in memory, steps on the first, and a sentence."""
     left_by = _left_open(flow, backtrace, doers, prints)
     said = [step for one in left_by[:1] for step in said_steps(one, prints)]
-    knowing = () if _registering(backtrace) else _knowing(backtrace, doers)
+    knowing = () if _registering(backtrace, doers) else _knowing(backtrace, doers)
     if not knowing:
         return merge(left_by, culprits), said, ""
     told = f" Others, as {knowing[0]}, compare it with NULL before they use it."
@@ -322,7 +325,7 @@ def _left_open(
         return []
     met = base_name(flow.first.function)
     callers = {base_name(frame.function) for frame in backtrace.crash_path} - {met}
-    return merge(_registering(backtrace), who_left_it_null(doers, prints, callers))
+    return merge(_registering(backtrace, doers), who_left_it_null(doers, prints, callers))
 
 
 def _knowing(backtrace: Backtrace, doers: Doers | Missing) -> tuple[str, ...]:
@@ -330,11 +333,13 @@ def _knowing(backtrace: Backtrace, doers: Doers | Missing) -> tuple[str, ...]:
     return null_by_right(doers, {base_name(frame.function) for frame in backtrace.crash_path})
 
 
-def _registering(backtrace: Backtrace) -> list[Culprit]:
+def _registering(backtrace: Backtrace, doers: Doers | Missing) -> list[Culprit]:
     """The function of the module further out that is registering what it was called back for.
 
-    What the callback needs it has not set up yet.
+    What the callback needs it has not set up yet; unless that is for others to set up, later.
     """
+    field = doers.field(0) if isinstance(doers, Doers) else None
+    setting = field.fill_by if field is not None else ()
     path = [frame for frame in backtrace.crash_path if not frame.inline]
     inside = [number for number, frame in enumerate(path) if frame.module is not None]
     for inner, outer in itertools.pairwise(inside):
@@ -343,9 +348,10 @@ def _registering(backtrace: Backtrace) -> list[Culprit]:
         if not between or frame.module != path[inner].module:
             continue
         called = base_name(between[-1].function)
-        if PUBLISHES.match(called):
+        name = base_name(frame.function)
+        if PUBLISHES.match(called) and (not setting or name in setting):
             why = f"was in its call of {called} when the callback came"
-            return [Culprit(frame.module, base_name(frame.function), frame.source, None, why)]
+            return [Culprit(frame.module, name, frame.source, None, why)]
     return []
 
 

@@ -18,7 +18,8 @@ How it is decided
 
 When it is wrong
     A pointer overwritten by chance can look like a user address; one that the task does not map,
-    and that did not come with the system call, is left to other rules. What a thread of the kernel
+    and that did not come with the system call, is left to other rules, as is one where the module
+    stores numbers that it computes. What a thread of the kernel
     met is only *possible*, and so is who stored a pointer that was kept.
 
 Example
@@ -40,11 +41,13 @@ from oopsight.diagnosis.blame import (
     innocent,
     merge,
 )
+from oopsight.diagnosis.doers import storers_of_numbers
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import PAGE_FAULT, Fault
 from oopsight.evidence.crash.task import CrashedTask
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.modules.doers import Doers
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.user_pointer_keepers import UserPointerKeepers
 
@@ -56,6 +59,7 @@ def user_pointer(
     modules: Modules | Missing,
     task: CrashedTask | Missing,
     keepers: UserPointerKeepers | Missing,
+    doers: Doers | Missing,
 ) -> Finding | Clear:
     """Decide whether a process's pointer was followed."""
     if fault.exception != PAGE_FAULT or flow.subject != "operand" or flow.bad is None:
@@ -69,6 +73,8 @@ def user_pointer(
             f"{flow.bad.address} looks like an address of user space, but the task has no memory "
             "there, nor is it known to have come with the system call"
         )
+    if others and storers_of_numbers(doers, int(flow.bad.address)):
+        return Clear(f"{flow.bad.address} may be one of the numbers that are stored there")
     steps = [fault_step(fault), *flow_steps(flow, 1)]
     who = f"{task.comm} (pid {task.pid})" if isinstance(task, CrashedTask) else "the task"
     who = "a process" if others else who

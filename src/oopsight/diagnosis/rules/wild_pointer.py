@@ -57,7 +57,7 @@ from oopsight.diagnosis.blame import (
     where,
     writers_first,
 )
-from oopsight.diagnosis.doers import makers_that_omit
+from oopsight.diagnosis.doers import makers_that_omit, storers_of_numbers
 from oopsight.diagnosis.index_overflow import changers_first, table_step
 from oopsight.diagnosis.places import chosen_by
 from oopsight.evidence import Missing
@@ -105,7 +105,9 @@ def wild_pointer(
         return _index(fault, backtrace, flow, bad, modules, index, beyond)
     if flow.subject != "operand" or bad is None:
         return Clear("it was not an access through a pointer to data")
-    if bad.kind not in _NONSENSE and not _small_number(flow, bad):
+    numbers = storers_of_numbers(doers, int(bad.address))
+    known = bad.kind in _NONSENSE or (bad.kind == "other-user" and numbers)
+    if not known and not _small_number(flow, bad):
         return Clear(f"{bad.address} is {bad.kind}: {bad.detail}")
     steps = [fault_step(fault), *flow_steps(flow)]
     steps.append(Step(f"{bad.address} is no pointer: {bad.detail}", steps[0].because))
@@ -117,7 +119,7 @@ def wild_pointer(
     mistaken = merge(
         taken_for_another(member, steps), taken_for_own(taken, steps), head_taken(entry, steps)
     )
-    culprits = merge(mistaken, unset, culprits)
+    culprits = merge(mistaken, numbers, unset, culprits)
     way = flow.first
     changed = ""
     if way.changed:

@@ -142,11 +142,10 @@ class _Giving:
         memory = flow.first.end.memory if flow.first.end is not None else None
         for name, given in _handed(flow.first.function, flow.ways[1]):
             start = next((f.start for f in self._code if base_name(f.name) == name), None)
-            ref = next((r for r in one.refers if int(r.value) == start), None)
-            if start is None or ref is None or memory is None:
-                continue
             far = given - int(one.address)
-            if not 0 <= ref.offset - far < _FARTHEST:
+            near = (r for r in one.refers if 0 <= r.offset - far < _FARTHEST)
+            ref = next((r for r in near if int(r.value) == start), None)
+            if start is None or ref is None or memory is None:
                 continue
             right, wrong = self._naming(start, far, ref.offset)
             if right and wrong:
@@ -184,7 +183,7 @@ class _Giving:
             }
             if any(at == wanted for at, wanted in places):
                 wrong.append(name)
-            elif any(at is not None for at, _ in places):
+            if any(at not in (None, wanted) for at, wanted in places):
                 right.append(name)
         return tuple(right), tuple(wrong)
 

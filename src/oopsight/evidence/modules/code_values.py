@@ -37,6 +37,7 @@ from oopsight.evidence.modules.operand_keys import (
 )
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER, Put, changed, put
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
 
@@ -436,9 +437,10 @@ class Reading:
             return Value("number", before.number + int(second, 0) & MASK)
         if mnemonic == "lea" and second.startswith("[rsp"):
             return self._new("stack")
-        if mnemonic == "add" and first in ARGUMENTS and NUMBER.fullmatch(second):
-            # A member of what was in the register, which is handed on.
-            mnemonic, second = "lea", f"[{first} + {second}]"
+        added = int(second, 0) if mnemonic == "add" and NUMBER.fullmatch(second) else None
+        if added is not None and (first in ARGUMENTS or in_kernel_half(added & MASK)):
+            # A member of what was in the register, which is handed on; or an entry of a table.
+            mnemonic, second = "lea", f"[{first} {'-' if added < 0 else '+'} {abs(added):#x}]"
         where = self._place(second, end) if mnemonic in ("mov", "lea") else None
         entry = ENTRY.fullmatch(second) if where is None and mnemonic == "lea" else None
         if entry is not None:

@@ -23,6 +23,7 @@ from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
 from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
 from oopsight.evidence.modules.traces_beside import Read, belied, counted
+from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 
 _GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
@@ -63,6 +64,8 @@ class FieldDoers:
     """Of these, those that store something else beside the field than is there."""
     clear_by: tuple[str, ...] = ()
     """The same, or call those that do."""
+    fill_by: tuple[str, ...] = ()
+    """Store a pointer there, or call those that do."""
     replaces: tuple[str, ...] = ()
     """Clear it, and store another pointer there, themselves or by what they call: where there is
     none to be had, the zero stays."""
@@ -75,6 +78,9 @@ class FieldDoers:
     """Store there what was allocated or returned, and do not compare it with zero."""
     half_tested: tuple[str, ...] = ()
     """Store there what was returned, and compare it with the error codes, and not with zero."""
+    numbers: tuple[str, ...] = ()
+    """Store there a number that they compute, and beside it what is there, where others store a
+    pointer."""
     handed_on: tuple[str, ...] = ()
     """Store there what they read elsewhere, and do not compare it with zero."""
     checks: tuple[str, ...] = ()
@@ -148,6 +154,7 @@ def field_doers(
         puts_at_times=field.putting_at_times(),
         clears=tuple(sorted(clears)),
         cleared_at=tuple((name, field.cleared_at(name)) for name in sorted(clears)),
+        fill_by=reaching(fills, code),
         belied=field.belied(read, sorted(clears)),
         clear_by=reaching(clears, code),
         replaces=_replacing(clears, fills, code),
@@ -167,6 +174,7 @@ def field_doers(
         half_tested=field.storing(
             lambda _, one: one.what == "returned" and not one.tested and one.checked
         ),
+        numbers=field.storing_numbers(read),
         handed_on=field.storing(lambda _, one: one.what == "value" and one.loaded),
         frees_only=field.freeing_only(),
         checks=field.checking(_giving_up(code)),
@@ -270,6 +278,25 @@ class _Field:
             if belied(read, self._uses[name], self.cleared_at(name), at, moved)
         )
 
+    def storing_numbers(self, read: Read) -> tuple[str, ...]:
+        """Functions that store a number in it, where others store a pointer; as memory agrees."""
+        places: dict[str, list[int]] = {}
+        pointers = False
+        for name, use in self._uses.items():
+            keys = self._keys.all_of(use)
+            for end, (key, value) in zip(use.stored_at, use.pointers, strict=False):
+                if key in keys and value.kind == "computed":
+                    places.setdefault(name, []).append(end)
+                pointers = pointers or (key in keys and _is_pointer(value))
+        if self._held is None or not pointers:
+            return ()
+        at, counts = int(self._held.address), counted(self._uses)
+        return tuple(
+            name
+            for name, ends in places.items()
+            if not belied(read, self._uses[name], ends, at, counts)
+        )
+
     def checking(self, but: set[str]) -> tuple[str, ...]:
         """Functions that compare what it holds with NULL, and neither store nor free it."""
         writers = but | {name for name, *_ in self.stores}
@@ -290,6 +317,13 @@ def _in_freed(use: FieldUse, key: int) -> bool:
         if at == key and value == Value("number", 0)
     ]
     return bool(into) and all(base is not None and within(base)[0] in gone for base in into)
+
+
+def _is_pointer(value: Value) -> bool:
+    """Whether what is stored is known to be a pointer."""
+    if value.kind == "number":
+        return in_kernel_half(value.number)
+    return value.kind in ("inner", "returned", "loaded")
 
 
 def _once(found: Iterable[_One]) -> tuple[_One, ...]:

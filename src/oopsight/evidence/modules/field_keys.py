@@ -199,12 +199,13 @@ def _private(
 def _table(way: Way) -> tuple[int, int] | None:
     """Keys between which a table begins from an entry of which a way's value was read.
 
-    From that of what the table is in to that of the entry.
+    From that of what the table is in to that of the entry. A loop has a pointer to each entry.
     """
     held = way.held_in
     if way.end is None or held is None or held.offset is None:
         return None
-    if not in_table(way.end.instruction.text.partition(", ")[2]):
+    stepping = text_key(way) == 0 < held.offset
+    if not stepping and not in_table(way.end.instruction.text.partition(", ")[2]):
         return None
     if held.kind == "module":
         return int(held.address) - held.offset, int(held.address)

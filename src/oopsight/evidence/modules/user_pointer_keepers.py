@@ -2,13 +2,15 @@
 
 Whoever follows it, in a work item say, does not see that it is a process's. Looked for is who
 stores in the field what its caller may have brought, and copies from user space itself or is called
-by one that does. A field from which any function copies as from user space is known for a
-process's: then whoever follows it directly should have known.
+by one that does; or copies from there a whole structure with the field in it. A field from which
+any function copies as from user space is known for a process's: then whoever follows it directly
+should have known.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
@@ -17,6 +19,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.code_values import within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_keys import FieldKeys
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -29,6 +32,8 @@ _FROM_USER = re.compile(r"_*(?:raw_)?(?:copy_from_(?:user|iter)|get_user|v?memdu
 _KEPT = ("slab", "module", "per-cpu", "page", "vmalloc")
 _COPIES = "memdup_user"
 """Since Linux 6.11 what is copied from user space as a whole has caches of its own."""
+_SIZE = 2
+"""Which argument of copy_from_user() tells how much."""
 _MOST_CALLS = 3
 _MOST_KEEPERS = 3
 """More than so many that store something at an offset have to do with other objects, too."""
@@ -82,12 +87,26 @@ def _keepers(session: Session, module: Module, way: Way, *, known: bool) -> tupl
     given = [name for name, use in uses.items() if _stores_given(use, key_in[name])]
     copying = _copying(inner)
     sure = [name for name in given if name in copying]
+    sure += [name for name, use in uses.items() if _copies_over(use, keys.candidates(use))]
     found = sorted(sure or (given if known else []), key=lambda n: _copied(uses[n], key_in[n]))
     return tuple(found) if 0 < len(found) <= _MOST_KEEPERS else None
 
 
 def _stores_given(use: FieldUse, key: int | None) -> bool:
     return any(one.given and one.key == key for one in use.stores)
+
+
+def _copies_over(use: FieldUse, keys: Collection[int]) -> bool:
+    """Whether a function copies from user space what has the field in it, as a whole."""
+    for call in use.handed:
+        if call.own or not _FROM_USER.match(call.name) or len(call.arguments) < _SIZE + 1:
+            continue
+        (root, begin), size = within(call.arguments[0]), call.arguments[_SIZE]
+        if root.kind != "stack" and size.kind == "number":
+            begin += root.number if root.kind == "number" else 0
+            if any(key in range(begin, begin + size.number - 7) for key in keys):
+                return True
+    return False
 
 
 def _copied(use: FieldUse, key: int | None) -> bool:
