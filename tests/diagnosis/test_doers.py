@@ -260,6 +260,10 @@ def test_who_can_have_left_a_field_null() -> None:
     assert [one.function for one in who_left_it_null(deaf, ABSENT)] == [
         "rec_setup", "rec_find", "rec_clone", "rec_stop",
     ]  # fmt: skip
+    # Who copies what is NULL there comes before who clears it.
+    copied = replace(field, replaces=(), late=(), copies_null=("rec_default",))
+    found = who_left_it_null(replace(doers, fields=(copied,)), ABSENT)
+    assert [one.function for one in found[:2]] == ["rec_default", "rec_stop"]
     # Who only has it cleared by one function and set by another comes after who clears it.
     through = replace(field, late=(), clears=("rec_stop",), replaces=("rec_command",))
     found = who_left_it_null(replace(doers, fields=(through,)), ABSENT)

@@ -21,6 +21,7 @@ NAMES = {
     0x9D00: "sk_skb_reason_drop",
     0x9E00: "mempool_free",
     0x9F00: "call_rcu",
+    0xA000: "memcpy",
 }
 START = 0x1000
 

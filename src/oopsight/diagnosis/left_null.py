@@ -78,6 +78,7 @@ def _took_it_away(
     yield _each(running, "stops on some ways only what then met the pointer, and others rely on it")
     yield _each(itself, "clears the field before it has another pointer for it")
     yield _called_first(field.late)
+    yield _each(field.copies_null, "copies to the field what a variable holds, which is NULL")
     yield _each(clears, "clears the field")
     yield _each(through, "has the field cleared by one function, and set by another")
 

@@ -18,7 +18,7 @@ from oopsight.evidence.modules.code_values import Handed, Value
 from oopsight.evidence.modules.doers import Doers, collect
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import UNKNOWN
-from oopsight.evidence.modules.field_marks import Mark, Trail
+from oopsight.evidence.modules.field_marks import Mark, Trail, Wiped
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.stored_numbers import Put
 from oopsight.evidence.pointers import BytesPointer
@@ -251,6 +251,32 @@ def test_who_stores_numbers_where_others_store_a_pointer() -> None:
     assert found(uses) == ("rec_dial",)  # memory has the kind 0
     del uses["rec_key"]
     assert found(uses) == ()  # it is a number for all
+
+
+def test_who_fills_the_field_with_all_around_it() -> None:
+    variable = 0xFFFFFFFFC0301000
+    uses = {
+        "rec_reset": use(wipes=(Wiped(0x30, None, 0x10),)),
+        "rec_short": use(wipes=(Wiped(0x10, None, 0x10),)),
+        "rec_new": use(wipes=(Wiped(0x30, "kzalloc", 0x10),)),
+        "rec_default": use(copied_over=(Wiped(0x30, None, 0x10, variable),)),
+        "rec_other": use(copied_over=(Wiped(0x30, None, 0x10, variable + 0x80),)),
+        "rec_import": use(copied_over=(Wiped(0x30, None, 0x10),)),
+        "rec_move": use(
+            stored(0x20, "value", loaded=True),
+            pointers=((0x20, Value("loaded", variable + 0x10)),),
+        ),
+    }
+
+    def read(at: int, size: int) -> bytes:
+        return bytes(size) if at < variable + 0x80 else b"\1" * size
+
+    instruction = replace(STEP.instruction, text="mov rax, qword ptr [rbx + 0x20]")
+    way = made.way(replace(STEP, instruction=instruction), module="recorder", ended="loaded")
+    found = field_doers.field_doers(MODULES.loaded[0], 0, (way,), uses, [], UNKNOWN, read)
+    assert found is not None
+    assert found.clears == ("rec_reset",)
+    assert found.copies_null == ("rec_default", "rec_move")
 
 
 def test_the_object_with_the_field_is_freed_by_the_same_key() -> None:

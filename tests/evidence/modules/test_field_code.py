@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from handmade_fields import START, use
 
-from oopsight.evidence.modules.field_code import Freed, Stored, Wiped, joined
-from oopsight.evidence.modules.field_marks import Mark
+from oopsight.evidence.modules.field_code import Freed, Stored, joined
+from oopsight.evidence.modules.field_marks import Mark, Wiped
 
 
 def test_what_a_field_holds_is_freed_and_left_there() -> None:
@@ -493,3 +493,23 @@ def test_the_entry_of_a_table_is_reckoned_by_an_addition() -> None:
     assert [value.kind for _, value in found.pointers] == ["inner", "inner"]
     found = use("shl rbx, 4", "add rbx, 0x10", "mov qword ptr [rdi + 8], rbx")
     assert [value.kind for _, value in found.pointers] == ["computed"]
+
+
+def test_what_is_copied_over_as_a_whole() -> None:
+    copies = use("lea rdi, [rdi + 0x10]", "mov rsi, 0xffffffffc0301000", "mov ecx, 5",
+                 "rep movsq qword ptr [rdi], qword ptr [rsi]")  # fmt: skip
+    assert copies.copied_over == (Wiped(40, None, 0x10, 0xFFFFFFFFC0301000),)
+    assert copies.wipes == ()
+    calls = use("mov rdi, 0xffffffffc0302000", "mov rsi, r12", "mov edx, 0x18", "call 0xa000")
+    assert calls.copied_over == (Wiped(0x18, None, 0xFFFFFFFFC0302000),)
+
+
+def test_what_is_kept_on_the_stack_over_a_call() -> None:
+    keeps = ("call 0x9200", "mov qword ptr [rsp + 8], rax", "call 0x9000",
+             "mov rax, qword ptr [rsp + 8]", "mov qword ptr [rbx + 0x18], rax")  # fmt: skip
+    (one,) = use(*keeps).stores
+    assert (one.what, one.called) == ("returned", "crypto_alloc_shash")
+    # Another may have written there, or it is another slot.
+    for between in ("lea rdi, [rsp + 8]", "push rdi"):
+        (one,) = use(*keeps[:2], between, *keeps[2:]).stores
+        assert one.what == "value"

@@ -41,6 +41,8 @@ def test_who_leaves_the_field_of_what_it_puts_in_place() -> None:
         "pool_free": use(places="zero"),
     }
     assert installing((LABEL, OPTIONS), uses, CODE) == ("pool_remount",)
+    on_stack = replace(OPTIONS, held_in=made.owner(0xFFFFC90000003E10, "stack"))
+    assert installing((LABEL, on_stack), uses, CODE) == ()
     uses["pool_remount"] = use(places="value", sets=(8,))
     assert installing((LABEL, OPTIONS), uses, CODE) == ()
 

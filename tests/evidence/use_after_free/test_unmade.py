@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from oopsight.evidence.modules.field_code import FieldUse, Wiped
-from oopsight.evidence.modules.field_marks import Mark
+from oopsight.evidence.modules.field_code import FieldUse
+from oopsight.evidence.modules.field_marks import Mark, Wiped
 from oopsight.evidence.use_after_free.unmade import clears, lacks
 
 DONE, BANK = Mark(0x58, 8, 0xFFFFFFFFC0466320), Mark(0x30, 8, 0xFFFFFFFFC0468400)

@@ -36,6 +36,7 @@ from oopsight.evidence.modules.operand_keys import (
     in_table,
 )
 from oopsight.evidence.modules.publishing import PUBLISHES
+from oopsight.evidence.modules.stack_slots import Slots
 from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER, Put, changed, put
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
@@ -101,12 +102,12 @@ class Reading:
         self._own = own
         self._announcing = announcing
         self._finding = {base_name(name).removesuffix("_noprof") for name in finding}
-        self._announced: dict[Value, str] = {}
-        """What one of these was handed."""
+        self._announced: dict[Value, str] = {}  # what one of these was handed
         self._count = 0
         self.registers: dict[str, Value] = {}
         self.freed: list[tuple[int, Value]] = []
         self.numbers: list[Put] = []
+        self.slots = Slots()
         self.jumps: list[tuple[int, int]] = []  # within the function, from and to
         self.ends: list[int] = []  # where the function is left
         self.calls: list[int] = []
@@ -129,20 +130,16 @@ class Reading:
         self.stepped: dict[Value, tuple[Value, bool]] = {}  # counted from others, and whether up
         self.constants: set[tuple[int, int, int]] = set()
         """Keys of what is not new, sizes in bytes, and numbers of the code that it is set to."""
-        self.passed: set[tuple[int, str]] = set()
-        """Keys of what is set to an argument as it came, and its register."""
+        self.passed: set[tuple[int, str]] = set()  # keys of what is set to an argument, and which
         self.filled: set[str] = set()
         self.made: set[int] = set()
         """Keys in what is new to the function of what it stores that stands not in its code."""
         self.inner: set[int] = set()
         self.locks: set[int] = set()
-        self.set_up: set[int] = set()
-        """Distances of the members that the kernel is told to set up; addresses of variables."""
+        self.set_up: set[int] = set()  # distances of members set up; addresses of variables
         self.followed: set[Value] = set()  # pointers through which memory is read or written
-        self.inits: set[tuple[str, int]] = set()
-        """Functions that set members up, and the keys of these."""
-        self.of_users: set[int] = set()
-        """Keys of the fields whose pointers go to functions that know them for a process's."""
+        self.inits: set[tuple[str, int]] = set()  # who sets members up, and their keys
+        self.of_users: set[int] = set()  # keys of pointers known for a process's
         self.wiped: list[tuple[Value, Value]] = []  # memory filled with zeros, and how many bytes
         self.counts = False
         self.uncounts = False
@@ -151,10 +148,8 @@ class Reading:
         self.copied: list[tuple[Value, Value, int]] = []  # where to, where from, how many bytes
         self.tables: set[int] = set()
         self.handed: list[Handed] = []
-        self.put: list[tuple[int, Value]] = []
-        """Where in the code a reference is given back, and to what."""
-        self.taken: list[Value] = []
-        """To what a reference is taken, by an atomic instruction."""
+        self.put: list[tuple[int, Value]] = []  # where a reference is given back, and to what
+        self.taken: list[Value] = []  # to what a reference is taken, by an atomic instruction
         for register in ARGUMENTS:
             self.registers[register] = self._new("argument")
 
@@ -284,6 +279,7 @@ class Reading:
     def step(self, mnemonic: str, operands: str, end: int) -> None:
         """Any other instruction."""
         first, _, second = operands.partition(", ")
+        self.slots.step(mnemonic, operands)
         through = _THROUGH.search(operands)
         if through is not None:
             self.followed.add(self._value(through["base"]))
@@ -377,6 +373,7 @@ class Reading:
     def _store(self, place: str, source: str, end: int) -> None:
         where = self._place(place, end)
         if where is None:
+            self.slots.put(place, self._source(source))
             return
         self.keys.add(where[0])
         into = into_what(where[1])
@@ -430,8 +427,9 @@ class Reading:
                 return Value("number", counting.extended(second, first))
             if second == "rsp":
                 return self._new("stack")
-            if not second.endswith("]"):
-                return self._value(second)
+            kept = self._value(second) if not second.endswith("]") else self.slots.get(second)
+            if kept is not None:
+                return kept
         before = self._value(first)
         if mnemonic == "add" and before.kind == "number" and NUMBER.fullmatch(second):
             return Value("number", before.number + int(second, 0) & MASK)

@@ -20,12 +20,14 @@ from oopsight.evidence.modules.code_values import (
     signed,
     within,
 )
-from oopsight.evidence.modules.counting import copied_within, place_of
+from oopsight.evidence.modules.counting import copied_within
 from oopsight.evidence.modules.field_marks import (
     UNLINKED,
     Mark,
     Trail,
+    Wiped,
     addresses_given,
+    filled,
     marks,
     on_every_way,
 )
@@ -94,18 +96,6 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Wiped:
-    """Memory that is filled with zeros."""
-
-    size: int | None
-    """In bytes, if that is known."""
-    into: str | None
-    """What had returned it, if that is new to the function."""
-    key: int = 0
-    """How far it begins from a pointer, or its address."""
-
-
-@dataclass(frozen=True)
 class FieldUse:
     """What one function does. The key of a field is its offset, or of a variable its address."""
 
@@ -139,6 +129,8 @@ class FieldUse:
     copied: frozenset[tuple[int, int, int]] = frozenset()
     """What it copies within an object or variables: the keys of where to and where from, bytes."""
     wipes: tuple[Wiped, ...] = ()
+    copied_over: tuple[Wiped, ...] = ()
+    """What it copies other memory over as a whole."""
     fills: frozenset[str] = frozenset()
     """Functions that had returned what it stores to."""
     made: frozenset[int] = frozenset()
@@ -220,6 +212,7 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         constants=one.constants | other.constants,
         copied=one.copied | other.copied,
         wipes=one.wipes + other.wipes,
+        copied_over=one.copied_over + other.copied_over,
         fills=one.fills | other.fills,
         made=one.made | other.made,
         passed=one.passed | other.passed,
@@ -358,15 +351,6 @@ def _stored(reading: Reading) -> list[Stored]:
     ]
 
 
-def _wiped(reading: Reading) -> list[Wiped]:
-    """What is filled with zeros, other than on the stack."""
-    return [
-        Wiped(size.number if size.kind == "number" else None, into_what(value), place_of(value))
-        for value, size in reading.wiped
-        if within(value)[0].kind != "stack"
-    ]
-
-
 def _told(reading: Reading, ways: Ways) -> FieldUse:
     """What was read, put together."""
     return FieldUse(
@@ -386,7 +370,8 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         zeroes=frozenset(key for key, _, number in reading.constants if not number),
         constants=frozenset(reading.constants),
         copied=frozenset(copied_within((one[1:] for one in reading.stored), reading.copied)),
-        wipes=tuple(dict.fromkeys(_wiped(reading))),
+        wipes=tuple(dict.fromkeys(filled(reading, copied=False))),
+        copied_over=tuple(dict.fromkeys(filled(reading, copied=True))),
         fills=frozenset(reading.filled),
         made=frozenset(reading.made),
         passed=frozenset(reading.passed),

@@ -27,6 +27,7 @@ from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 
 _GIVES_UP = re.compile(r"(?:^|_)k?v?(?:free|destroy|release|put|unregister|del)(?!_user)(?:_|$)")
+_WORD = 8
 _One = TypeVar("_One")
 
 
@@ -62,6 +63,8 @@ class FieldDoers:
     """Of each of these, where: behind the instructions."""
     belied: tuple[str, ...] = ()
     """Of these, those that store something else beside the field than is there."""
+    copies_null: tuple[str, ...] = ()
+    """Copy there what a variable holds, which is NULL, and do not compare it with that."""
     clear_by: tuple[str, ...] = ()
     """The same, or call those that do."""
     fill_by: tuple[str, ...] = ()
@@ -175,6 +178,7 @@ def field_doers(
             lambda _, one: one.what == "returned" and not one.tested and one.checked
         ),
         numbers=field.storing_numbers(read),
+        copies_null=field.copying_null(read),
         handed_on=field.storing(lambda _, one: one.what == "value" and one.loaded),
         frees_only=field.freeing_only(),
         checks=field.checking(_giving_up(code)),
@@ -251,7 +255,15 @@ class _Field:
 
         :param makers: functions of the module that allocate
         """
-        return {
+        wiping = {
+            name
+            for name, use in self._uses.items()
+            if any(
+                not is_new(one.into, makers) and one.covers(self._keys.all_of(use)) is not None
+                for one in use.wipes
+            )
+        }
+        return wiping | {
             name
             for name, _, one in self.stores
             if one.what == "zero"
@@ -277,6 +289,27 @@ class _Field:
             for name in clears
             if belied(read, self._uses[name], self.cleared_at(name), at, moved)
         )
+
+    def copying_null(self, read: Read) -> tuple[str, ...]:
+        """Functions that copy there what lies in a variable, where that holds NULL."""
+
+        def is_null(at: int | None) -> bool:
+            known = at is not None and in_kernel_half(at)
+            return known and read(at or 0, _WORD) == bytes(_WORD)
+
+        found: dict[str, None] = {}
+        for name, use in self._uses.items():
+            keys = self._keys.all_of(use)
+            for one in use.copied_over:
+                far = one.covers(keys)
+                if far is not None and one.source is not None and is_null(one.source + far):
+                    found[name] = None
+            untested = {one.key for one in use.stores if one.what == "value" and one.loaded}
+            for key, value in use.pointers:
+                variable = value.kind == "loaded" and value.of is None
+                if key in keys & untested and variable and is_null(value.number):
+                    found[name] = None
+        return tuple(found)
 
     def storing_numbers(self, read: Read) -> tuple[str, ...]:
         """Functions that store a number in it, where others store a pointer; as memory agrees."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.modules.code_values import Reading, Value, signed, within
+from oopsight.evidence.modules.code_values import Reading, Value, into_what, signed, within
+from oopsight.evidence.modules.counting import place_of
 from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.stored_numbers import Put
 
@@ -39,6 +40,25 @@ class Mark:
         return (there if self.mask is None else there & self.mask) == self.value
 
 
+@dataclass(frozen=True)
+class Wiped:
+    """Memory that is filled with zeros, or with what lies elsewhere."""
+
+    size: int | None
+    """In bytes, if that is known."""
+    into: str | None
+    """What had returned it, if that is new to the function."""
+    key: int = 0
+    """How far it is from what the function has a pointer to; of a variable its address."""
+    source: int | None = None
+    """The address of the variable that is copied there, if it is one."""
+
+    def covers(self, keys: Iterable[int]) -> int | None:
+        """How far within it the field is that has one of some keys."""
+        inside = range(self.key, self.key + (self.size or 0) - _WORD + 1)
+        return next((one - self.key for one in keys if one in inside), None)
+
+
 class Trail(NamedTuple):
     """Which numbers a function stores in objects, and how its code goes on."""
 
@@ -49,6 +69,24 @@ class Trail(NamedTuple):
     """Where it is left."""
     calls: tuple[int, ...] = ()
     """Where it calls another, which may take its time."""
+
+
+def filled(reading: Reading, *, copied: bool) -> Iterator[Wiped]:
+    """What is filled as a whole, other than on the stack.
+
+    :param copied: with what lies elsewhere, and not with zeros
+    """
+    known: list[tuple[Value, int | None, Value | None]]
+    if copied:
+        known = [(to, size, source) for to, source, size in reading.copied]
+    else:
+        known = [
+            (to, size.number if size.kind == "number" else None, None) for to, size in reading.wiped
+        ]
+    for to, size, source in known:
+        if within(to)[0].kind != "stack":
+            variable = source.number if source is not None and source.kind == "number" else None
+            yield Wiped(size, into_what(to), place_of(to), variable)
 
 
 def addresses_given(reading: Reading) -> Iterator[Mark]:

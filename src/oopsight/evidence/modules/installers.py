@@ -30,6 +30,8 @@ def installing(
         return ()
     if any(way.ended != "loaded" for way in ways[:2]):
         return ()
+    if ways[1].held_in is not None and ways[1].held_in.kind == "stack":
+        return ()  # no field, but a variable of whoever called
     inner, outer = FieldKeys(ways[0], uses), FieldKeys(ways[1], uses)
     walker = base_name(ways[1].function)
     refers = {at for one in code if base_name(one.name) == walker for at in one.refers}
