@@ -22,6 +22,7 @@ NAMES = {
     0x9E00: "mempool_free",
     0x9F00: "call_rcu",
     0xA000: "memcpy",
+    0xA100: "__list_add_valid_or_report",
 }
 START = 0x1000
 

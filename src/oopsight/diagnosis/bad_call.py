@@ -23,8 +23,6 @@ from oopsight.evidence.modules.chosen_handlers import ChosenHandler
 from oopsight.evidence.modules.index_writers import IndexWriters
 from oopsight.evidence.modules.modules import Modules
 
-FIRST_PAGE = 4096
-
 
 def _call(flow: DataFlow | Missing) -> DataFlow | None:
     return flow if isinstance(flow, DataFlow) and flow.subject == "target" else None
@@ -40,7 +38,7 @@ def target_of(fault: Fault, flow: DataFlow | Missing) -> Address | None:
 
 def is_null(target: Address | None) -> bool:
     """Whether the function pointer was NULL rather than wrong."""
-    return target is not None and target < FIRST_PAGE
+    return target == 0
 
 
 def _choosing(chosen: ChosenHandler | Missing | None) -> list[Culprit]:

@@ -40,6 +40,11 @@ def test_the_table_that_lacks_the_function_comes_second() -> None:
     assert [c.module for c in finding.culprits][:1] == ["panel"]
     assert "segment" in [c.module for c in finding.culprits]
     assert "NULL" in finding.title
+    # A small number is no NULL pointer.
+    counter = replace(NULL, address=Address(0xC3), pc=Address(0xC3))
+    flow = data_flow(way(flow_step("loaded", "refresh", 0xC3, "panel")), subject="target")
+    assert isinstance(null_dereference(counter, backtrace(), flow, *[ABSENT] * 16), Clear)
+    assert isinstance(bad_function_pointer(counter, backtrace(), flow, *[ABSENT] * 7), Finding)
 
 
 def test_who_chose_the_kernel_s_function_comes_before_who_had_it_called() -> None:

@@ -61,6 +61,21 @@ def test_the_object_says_who_was_the_last(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(found(monkeypatch, 3, made.list_report(REPORT)), Missing)
 
 
+def test_who_had_added_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    adds = ("mov rbx, rdi", "lea rdi, [rdi + 8]", "call 0xa100", "test al, al", "je 0x1018", "nop ")
+    late = use(*adds, "mov eax, dword ptr [rbx + 4]", "and eax, 0xfffffffe", "or eax, 4",
+               "mov dword ptr [rbx + 4], eax")  # fmt: skip
+    done = use(*adds, "mov eax, dword ptr [rbx + 4]", "and eax, 0xfffffffe", "or eax, 2",
+               "mov dword ptr [rbx + 4], eax")  # fmt: skip
+    monkeypatch.setitem(USES, "lift_late", late)
+    monkeypatch.setitem(USES, "lift_done", done)
+    twice = "list_add double add: new=ffff888003400008, prev=ffff888003400008, "
+    twice += "next=ffffffffc0301030."
+    one = found(monkeypatch, 4, made.list_report(twice))
+    assert isinstance(one, TakenOffBefore)
+    assert (one.functions, one.belied, one.added) == (("lift_late",), ("lift_done",), True)
+
+
 def test_the_poison_that_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = BytesPointer(Address(OBJECT + 0x10), "00" * 8)
     step = made.flow_step("loaded", "lift_serve", 0xDEAD000000000122, "lift", memory=memory)

@@ -134,6 +134,14 @@ def test_who_gives_a_place_within_the_object(
     found = collect(machine.session, asked, MODULES)
     assert isinstance(found, WrongMember)
     assert (found.givers, found.other, found.meant) == (("dualq_probe",), AT, AT + 0x50)
+    # Where only one makes it known, it need not tell how far that is: the cursor of a list.
+    uses.clear()
+    uses["dualq_start"] = hands("kthread_create_on_node", Value("number", TX), ARGUMENT)
+    found = collect(machine.session, asked, MODULES)
+    assert isinstance(found, WrongMember)
+    assert found.givers == ("dualq_start",)
+    uses["dualq_other"] = uses["dualq_start"]
+    assert isinstance(collect(machine.session, asked, MODULES), Missing)
 
 
 def test_who_gives_the_member_of_another_kind_of_object(

@@ -345,6 +345,17 @@ def test_who_makes_an_object_and_does_not_set_what_others_do(
     # It may be the kernel that sets it up.
     uses["rec_create"] = use(sets=frozenset(range(0, 24, 4)))
     assert doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code) == ("rec_clone",)
+    # What the kernel allocates for drivers it made itself, with all before the driver's own.
+    monkeypatch.setattr(omitting, "allocating", lambda *_: ((), True))
+    nets = {
+        "net_trunk": use(sets=frozenset([4]), fills=frozenset(["alloc_netdev_mqs"])),
+        "net_stub": use(fills=frozenset(["alloc_netdev_mqs"])),
+        "net_other": use(fills=frozenset(["kobject_create"])),
+    }
+    named = [function(name) for name in nets]
+    found = doers._omitting(session, MODULES, MODULES.loaded[0], flow, nets, named)
+    assert found == ("net_stub",)
+    monkeypatch.setattr(omitting, "allocating", lambda *_: (tuple(names), True))
     # Where nobody sets it, all leave it to somebody else.
     uses["rec_create"] = use()
     assert doers._omitting(session, MODULES, MODULES.loaded[0], flow, uses, code) == ()

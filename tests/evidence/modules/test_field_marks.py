@@ -89,3 +89,22 @@ def test_what_is_stored_beside_a_field() -> None:
     again = ("mov rbx, rdi", "mov byte ptr [rbx + 8], 0", "mov qword ptr [rbx + 0x20], 0",
              "call 0x9000", "mov byte ptr [rbx + 8], al")  # fmt: skip
     assert beside(use(*again)) == ()
+
+
+def test_bits_that_are_changed_in_a_register() -> None:
+    change = ("mov eax, dword ptr [rdi + 8]", "and eax, 0xfffffffe", "or eax, 4")
+    clear = "mov qword ptr [rdi + 0x20], 0"
+    (one,) = beside(use(clear, *change, "mov dword ptr [rdi + 8], eax"))
+    assert (one.offset, one.value, one.mask) == (-0x18, 4, 5)
+    # To another place, or of another's number, nothing is known.
+    assert beside(use(clear, *change, "mov dword ptr [rdi + 0xc], eax")) == ()
+    assert beside(use(clear, *change, "add eax, 1", "mov dword ptr [rdi + 8], eax")) == ()
+
+
+def test_what_is_filled_with_its_first_and_last_word_apart() -> None:
+    found = use("mov rbx, rdi", "lea rdi, [rbx + 0x14]", "mov qword ptr [rbx + 0xc], 0",
+                "and rdi, 0xfffffffffffffff8", "mov qword ptr [rbx + 0x30], 0", "xor eax, eax",
+                "shr ecx, 3", "rep stosq qword ptr [rdi], rax")  # fmt: skip
+    (one,) = found.wipes
+    assert (one.key, one.size) == (0xC, 0x2C)
+    assert (one.covers([0x10]), one.covers([0x34])) == (4, None)

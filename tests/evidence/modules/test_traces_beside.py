@@ -6,7 +6,7 @@ import pytest
 from handmade_fields import use
 
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.traces_beside import belied, counted
+from oopsight.evidence.modules.traces_beside import belied, counted, stores
 
 FIELD = 0xFFFF888003400020
 CLEAR = "mov qword ptr [rdi + 0x20], 0"
@@ -20,7 +20,7 @@ def asked(found: FieldUse, state: bytes | None, moved: frozenset[int] = frozense
 
     ends = [end for end, (key, _) in zip(found.stored_at, found.written, strict=True)
             if key == 0x20]  # fmt: skip
-    return belied(read, found, ends, FIELD, set(moved))
+    return belied(read, found, stores(found, ends), FIELD, set(moved))
 
 
 @pytest.mark.parametrize(("state", "said"), [(b"\0", False), (b"\1", True), (None, False)])

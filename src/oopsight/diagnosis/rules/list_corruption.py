@@ -155,14 +155,15 @@ def _owners(report: ListReport | Missing, modules: Modules | Missing) -> list[Cu
 
 
 def _took_off_before(before: TakenOffBefore | Missing, backtrace: Backtrace) -> list[Culprit]:
-    """Who can have left the entry as it is, where the one that took it off again cannot."""
+    """Who can have left the entry as it is, where the one that did the same again cannot."""
     if isinstance(before, Missing):
         return []
     own = (frame for frame in backtrace.blamable if frame.module == before.module)
     worked = {base_name(frame.function) for frame in own}
     if worked & {*before.functions}:
         return []
-    why = "takes such entries off, and leaves the object as it is"
+    does = "adds such entries to lists" if before.added else "takes such entries off"
+    why = f"{does}, and leaves the object as it is"
     return [Culprit(before.module, name, None, None, why) for name in before.functions]
 
 

@@ -18,9 +18,10 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner, Reference, SlabObject, neighbour, owner_of
 from oopsight.evidence.modules.code_uses import uses_of
-from oopsight.evidence.modules.code_values import Value, signed, within
+from oopsight.evidence.modules.code_values import Value, within
 from oopsight.evidence.modules.module_roles import inner_functions, tables_with
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.operand_keys import signed
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.plumbing import base_name
@@ -104,11 +105,10 @@ class _Giving:
         if given is None or not 0 < far < one.size or not one.address <= meant <= one.end - 8:
             return None
         value = _pointer_at(self._session, self._modules, meant)
-        read = int(held.address)
-        if value is None or _is_pointer_in_others(self._session, self._modules, one, read):
+        if value is None or self._others_have_one(one, int(held.address)):
             return None
         path = {base_name(way.function), *(base_name(one.function) for one in way.steps)}
-        names = tuple(dict.fromkeys(self._handing(far, path)))
+        names = tuple(self._handing(far, path))
         if not names:
             return None
         return WrongMember(
@@ -123,19 +123,33 @@ class _Giving:
             givers=names,
         )
 
-    def _handing(self, far: int, path: set[str]) -> Iterator[str]:
-        """Who makes something known with such a place and a table of what was called."""
+    def _others_have_one(self, one: SlabObject, read: int) -> bool:
+        """Whether other objects of the kind, as far as that can be told, have a pointer there."""
+        refers = one.refers
+        return bool(refers) and _is_pointer_in_others(
+            self._session, self._modules, one, read, refers
+        )
+
+    def _handing(self, far: int, path: set[str]) -> list[str]:
+        """Who makes something known with such a place and a table of what was called.
+
+        Or the only one who makes that known at all.
+        """
         starts = {one.start for one in self._code if base_name(one.name) in path}
         starts |= {one.start for one in self._code if one.refers & starts}
         tables = (tables_with(self._session, self._module, start) for start in starts)
         starts = starts.union(*tables)
+        found: dict[str, bool] = {}
         for name, use in self._uses.items():
             for call in use.handed:
                 if call.own or not PUBLISHES.match(call.name):
                     continue
                 numbers = {one.number for one in call.arguments if one.kind == "number"}
-                if numbers & starts and far in map(_distance, call.arguments):
-                    yield name
+                if numbers & starts:
+                    known = far in map(_distance, call.arguments)
+                    found[name] = found.get(name, False) or known
+        # Of a list's cursor the code does not tell how far it is from the object's beginning.
+        return [name for name, known in found.items() if known or len(found) == 1]
 
     def other_kind(self, flow: DataFlow, held: Owner, one: SlabObject) -> WrongMember | None:
         """Where its member is not that of the objects which others have the callback called for."""
@@ -263,7 +277,7 @@ def _is_pointer_in_others(
     modules: Modules,
     one: SlabObject,
     read: int,
-    refs: tuple[Reference, ...] = (),
+    refs: tuple[Reference, ...],
 ) -> bool:
     """Whether other objects of the kind have a pointer where the nonsense is: then it is damage."""
     for steps in _OTHERS:

@@ -34,10 +34,11 @@ from oopsight.evidence.modules.operand_keys import (
     displacement,
     entry_key,
     in_table,
+    signed,
 )
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.modules.stack_slots import Slots
-from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER, Put, changed, put
+from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER, Bits, Put, changed, put
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
@@ -107,7 +108,7 @@ class Reading:
         self.registers: dict[str, Value] = {}
         self.freed: list[tuple[int, Value]] = []
         self.numbers: list[Put] = []
-        self.slots = Slots()
+        self.slots, self.bits = Slots(), Bits()
         self.jumps: list[tuple[int, int]] = []  # within the function, from and to
         self.ends: list[int] = []  # where the function is left
         self.calls: list[int] = []
@@ -398,8 +399,7 @@ class Reading:
             self.passed.add((where[0], ARGUMENTS[value.number - 1]))
         if value.kind != "number" and place.startswith("qword"):
             self.wide |= {where[0], where[0] + 4}
-        known = value.number if value.kind == "number" else None
-        self.numbers += put(end, where, place, known)
+        self.numbers += put(end, where, place, self.bits.stored(value, where))
         if not place.startswith("qword"):
             self.copied += taken_over(where[0], value, where[1], place)
             return
@@ -445,7 +445,8 @@ class Reading:
             where = displacement(entry) & MASK, self._value(entry["base"])
         if where is None:
             other = "computed" if mnemonic in counting.COMPUTES else "unknown"
-            return self._entry(second) if mnemonic == "mov" else self._new(other)
+            made = self._entry(second) if mnemonic == "mov" else self._new(other)
+            return self.bits.after(mnemonic, before, second, made)
         key, base = where
         if base is not None and _steps_to(base) >= _MOST_STEPS:
             return self._new("unknown")
@@ -492,8 +493,3 @@ def within(value: Value) -> tuple[Value, int]:
         distance += signed(value.number)
         value = value.of
     return value, distance
-
-
-def signed(number: int) -> int:
-    """Of 64 bits."""
-    return number - (1 << 64) if number >> 63 else number

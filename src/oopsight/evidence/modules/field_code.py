@@ -17,7 +17,6 @@ from oopsight.evidence.modules.code_values import (
     Value,
     into_what,
     root_of,
-    signed,
     within,
 )
 from oopsight.evidence.modules.counting import copied_within
@@ -31,7 +30,7 @@ from oopsight.evidence.modules.field_marks import (
     marks,
     on_every_way,
 )
-from oopsight.evidence.modules.operand_keys import MASK
+from oopsight.evidence.modules.operand_keys import MASK, signed
 from oopsight.evidence.modules.stored_kinds import given, kind
 
 _WORD = 8

@@ -22,7 +22,7 @@ from oopsight.evidence.modules.module_roles import allocates, reaching
 from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
 from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
-from oopsight.evidence.modules.traces_beside import Read, belied, counted
+from oopsight.evidence.modules.traces_beside import Read, belied, counted, stores
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
 
@@ -259,7 +259,7 @@ class _Field:
             name
             for name, use in self._uses.items()
             if any(
-                not is_new(one.into, makers) and one.covers(self._keys.all_of(use)) is not None
+                not is_new(one.into, makers) and one.covers(self._keys.candidates(use)) is not None
                 for one in use.wipes
             )
         }
@@ -287,7 +287,7 @@ class _Field:
         return tuple(
             name
             for name in clears
-            if belied(read, self._uses[name], self.cleared_at(name), at, moved)
+            if belied(read, use := self._uses[name], stores(use, self.cleared_at(name)), at, moved)
         )
 
     def copying_null(self, read: Read) -> tuple[str, ...]:
@@ -301,7 +301,7 @@ class _Field:
         for name, use in self._uses.items():
             keys = self._keys.all_of(use)
             for one in use.copied_over:
-                far = one.covers(keys)
+                far = one.covers(self._keys.candidates(use))
                 if far is not None and one.source is not None and is_null(one.source + far):
                     found[name] = None
             untested = {one.key for one in use.stores if one.what == "value" and one.loaded}
@@ -327,7 +327,7 @@ class _Field:
         return tuple(
             name
             for name, ends in places.items()
-            if not belied(read, self._uses[name], ends, at, counts)
+            if not belied(read, use := self._uses[name], stores(use, ends), at, counts)
         )
 
     def checking(self, but: set[str]) -> tuple[str, ...]:

@@ -14,9 +14,15 @@ import re
 from typing import Any, NamedTuple
 
 from oopsight.evidence.flow.ways import Way
-from oopsight.evidence.modules.code_values import signed
 from oopsight.evidence.modules.field_code import FieldUse
-from oopsight.evidence.modules.operand_keys import MASK, PLACE, displacement, in_table, key_of
+from oopsight.evidence.modules.operand_keys import (
+    MASK,
+    PLACE,
+    displacement,
+    in_table,
+    key_of,
+    signed,
+)
 from oopsight.plumbing import base_name
 
 _LARGEST_OBJECT = 1 << 16

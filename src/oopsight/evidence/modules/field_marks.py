@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.modules.code_values import Reading, Value, into_what, signed, within
+from oopsight.evidence.modules.code_values import Reading, Value, into_what, within
 from oopsight.evidence.modules.counting import place_of
 from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.operand_keys import MASK, signed
 from oopsight.evidence.modules.stored_numbers import Put
 
 UNLINKED = 0xDEAD000000000122
@@ -84,9 +85,28 @@ def filled(reading: Reading, *, copied: bool) -> Iterator[Wiped]:
             (to, size.number if size.kind == "number" else None, None) for to, size in reading.wiped
         ]
     for to, size, source in known:
-        if within(to)[0].kind != "stack":
-            variable = source.number if source is not None and source.kind == "number" else None
-            yield Wiped(size, into_what(to), place_of(to), variable)
+        root, begin = within(to)[0], place_of(to)
+        if root.kind == "stack":
+            continue
+        begin, length = (begin, size) if size else _to_last_zero(reading, root, begin)
+        variable = source.number if source is not None and source.kind == "number" else None
+        yield Wiped(length, into_what(to), begin, variable)
+
+
+def _to_last_zero(reading: Reading, root: Value, begin: int) -> tuple[int, int | None]:
+    """Where what is filled begins, and its size, if the first and last words are stored first.
+
+    So compilers do it where the memory may begin at any address.
+    """
+    words = [
+        offset
+        for one, offset in _stored_in(reading.numbers, root)
+        if one.size == _WORD and one.number == 0 and one.mask == MASK
+    ]
+    first = begin - _WORD
+    if min(words, default=begin) != first or max(words) <= begin:
+        return begin, None
+    return first, max(words) + _WORD - first
 
 
 def addresses_given(reading: Reading) -> Iterator[Mark]:

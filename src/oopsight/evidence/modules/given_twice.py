@@ -12,12 +12,13 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator
 
 from oopsight.cheap import dataclass
-from oopsight.evidence.modules.code_values import Handed, Value, signed, within
+from oopsight.evidence.modules.code_values import Handed, Value, within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handing import DEPTH, Place, Uses, given_back
 from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Module, Modules
+from oopsight.evidence.modules.operand_keys import signed
 from oopsight.evidence.modules.ownership import Ownership, plain
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.machine_code import direct_target

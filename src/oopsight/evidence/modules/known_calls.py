@@ -10,6 +10,11 @@ ALLOCATES = (
     *("alloc_skb", "netdev_alloc_skb", "napi_alloc_skb"),
 )
 """What the names of functions that allocate begin with."""
+ALLOCATES_WHOLE = re.compile(
+    r"(?:devm_)?(?:alloc_(?:netdev|etherdev)|input_allocate_device|scsi_host_alloc|snd_card_new"
+    r"|iio_device_alloc|spi_alloc_(?:host|master)|ieee80211_alloc_hw|wiphy_new|hid_allocate_device)"
+)
+"""Functions of the kernel that allocate an object of its own with room for a driver's behind it."""
 FREES_MEMORY = {
     **dict.fromkeys(("kfree", "kvfree", "vfree", "kfree_sensitive", "kvfree_sensitive"), "rdi"),
     **dict.fromkeys(("kfree_const", "vfree_atomic", "free_percpu", "free_pages"), "rdi"),

@@ -11,7 +11,7 @@ from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handed_member import Member
-from oopsight.evidence.modules.known_calls import ALLOCATES, PREPARES
+from oopsight.evidence.modules.known_calls import ALLOCATES, ALLOCATES_WHOLE, PREPARES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.ownership import Ownership, plain
@@ -54,7 +54,9 @@ def omitting(
     def setting(use: FieldUse) -> bool:
         return _sets(use, offset, size) or (member is not None and member.set_by(use))
 
-    for name in makers([one.function for one in made], uses, setting):
+    # What has the kernel's own part before the driver's, the kernel allocates.
+    whole = [name for name, use in uses.items() if any(map(ALLOCATES_WHOLE.match, use.fills))]
+    for name in makers([one.function for one in made] or whole, uses, setting):
         calls = {base_name(c) for one in code if base_name(one.name) == name for c in one.calls}
         reach = [uses[one] for one in (name, *calls) if one in uses]
         sets[name] = any(map(setting, reach))

@@ -28,23 +28,45 @@ class Put(NamedTuple):
     """The bits that are set to those of the number; none where it is not known."""
 
 
-def put(end: int, where: tuple[int, Value | None], place: str, number: int | None) -> list[Put]:
-    """A plain store; ``None`` for what does not stand in the code."""
+class Bits:
+    """What is known of numbers that the code makes of those in memory, by ``and`` and ``or``."""
+
+    def __init__(self) -> None:
+        self._known: dict[Value, tuple[Value, int, int]] = {}
+
+    def after(self, mnemonic: str, before: Value, by: str, made: Value) -> Value:
+        """Behind an instruction, which has made one value of another."""
+        of, number, mask = self._known.get(before, (before, 0, 0))
+        found = _bits(mnemonic, by)
+        if found is not None and of.kind == "loaded":
+            self._known[made] = (of, (number & ~found[1]) | found[0], mask | found[1])
+        return made
+
+    def stored(self, value: Value, where: tuple[int, Value | None]) -> tuple[int, int]:
+        """Which bits of what is stored are known: of a number, or of what was there before."""
+        if value.kind == "number":
+            return value.number, MASK
+        of, number, mask = self._known.get(value, (value, 0, 0))
+        return (number, mask) if (of.kind, of.number, of.of) == ("loaded", *where) else (0, 0)
+
+
+def _bits(mnemonic: str, by: str) -> tuple[int, int] | None:
+    """The bits that an instruction sets, and those that are known then."""
+    if mnemonic not in ("and", "or") or not NUMBER.fullmatch(by):
+        return None
+    number = int(by, 0) & MASK
+    return (number, number) if mnemonic == "or" else (0, ~number & MASK)
+
+
+def put(end: int, where: tuple[int, Value | None], place: str, known: tuple[int, int]) -> list[Put]:
+    """A store of a number of which some bits are known."""
     key, base = where
     size = BYTES.get(place.partition(" ")[0])
-    if size is None or base is None:
-        return []
-    known = (0, 0) if number is None else (number, MASK)
-    return [Put(end, key, size, base, *known)]
+    return [] if size is None or base is None else [Put(end, key, size, base, *known)]
 
 
 def changed(
     end: int, where: tuple[int, Value | None], place: str, mnemonic: str, by: str
 ) -> list[Put]:
     """What is known of what an instruction leaves that reads memory and writes it."""
-    found = put(end, where, place, None)
-    number = int(by, 0) & MASK if NUMBER.fullmatch(by) else None
-    if number is None or mnemonic not in ("and", "or"):
-        return found
-    known = (number, number) if mnemonic == "or" else (0, ~number & MASK)
-    return [Put(*one[:4], *known) for one in found]
+    return put(end, where, place, _bits(mnemonic, by) or (0, 0))

@@ -16,10 +16,11 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.flow.data_flow import DataFlow, Way
 from oopsight.evidence.memory.owner import SlabObject
-from oopsight.evidence.modules.code_values import Value, root_of, signed, within
+from oopsight.evidence.modules.code_values import Value, root_of, within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handing import DEPTH, Done, Place, Uses, by_helpers, calls, freed
 from oopsight.evidence.modules.known_calls import ALLOCATES, HANDS_ON
+from oopsight.evidence.modules.operand_keys import signed
 from oopsight.evidence.modules.publishing import PUBLISHES
 
 _ENDS = re.compile(
