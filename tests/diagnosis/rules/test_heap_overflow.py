@@ -41,6 +41,17 @@ MORE = (ABSENT,) * 8
 """Stores by an index, or of a byte, from the object beside it."""
 
 
+def test_what_runs_over_a_pointer_within_one_object_may_be_its_owner_s_own() -> None:
+    within = replace(overrun(), within=True)
+    made = replace(users(slab_object()), question="overrun", overrun=within)
+    answer = heap_overflow(
+        fault(None), backtrace(), FLOW, made, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, *MORE
+    )
+    assert isinstance(answer, Finding)
+    assert answer.certainty is Certainty.POSSIBLE
+    assert answer.cause_certainty is None
+
+
 def test_the_module_that_owns_the_first_object_is_blamed() -> None:
     made = replace(users(slab_object()), question="overrun", overrun=overrun())
     answer = heap_overflow(

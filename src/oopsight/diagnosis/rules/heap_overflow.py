@@ -41,24 +41,25 @@ How it is decided
 When it is wrong
     Binary data that is neither a series of numbers nor a copy of a module's data is only
     *possible*: others of the object's kind hold good pointers there. Text that legitimately fills
-    both objects up to their borders would look the same, but would not be a pointer. Which function
-    wrote is chosen by what the module's functions can do, and one that stores a byte behind those
-    before it, by a count without a limit, is asked as well; of several alike, by whose calls have
-    left their return addresses on stacks. A caller that allows it more than was written comes
-    before it, and so does a function that it asks whether the number fits; so does who computes the
-    size of such objects, where the writer goes as far as fields tell. One whose limits are numbers
-    in its code may be right, and the object too small: who makes such objects comes next, or first
-    if others of the module go as far. All these are *possible*. Where nothing binds a module to the
-    object, those that allocate such objects, or whose code has the number that fills it, are
-    *possible*; before them goes a driver that the object leads to and that told the kernel how
-    large such objects are to be, if it writes without a limit and they do not. Where the module
-    whose object it is writes nowhere at length, a driver that does, and that objects of it lead to,
-    is *possible*. What a store by an index can reach is *possible* as well. Whether an area of
-    vmalloc was too small or an access too long is *possible* as well, if two functions of a module
-    did that, or if the kernel allocated it: by a number that another function of the module may
-    have told. Those in one table of functions with the first that do nothing but return something
-    come next, and before it those that read none of the fields by which it went. So it is where
-    KFENCE's record has nobody of the module on the way to the allocation.
+    both objects up to their borders would look the same, but would not be a pointer. What runs over
+    a pointer within one object is only *possible*: the object may be another's by now. Which
+    function wrote is chosen by what the module's functions can do, and one that stores a byte
+    behind those before it, by a count without a limit, is asked as well; of several alike, by whose
+    calls have left their return addresses on stacks. A caller that allows it more than was written
+    comes before it, and so does a function that it asks whether the number fits; so does who
+    computes the size of such objects, where the writer goes as far as fields tell. One whose limits
+    are numbers in its code may be right, and the object too small: who makes such objects comes
+    next, or first if others of the module go as far. All these are *possible*. Where nothing binds
+    a module to the object, those that allocate such objects, or whose code has the number that
+    fills it, are *possible*; before them goes a driver that the object leads to and that told the
+    kernel how large such objects are to be, if it writes without a limit and they do not. Where the
+    module whose object it is writes nowhere at length, a driver that does, and that objects of it
+    lead to, is *possible*. What a store by an index can reach is *possible* as well. Whether an
+    area of vmalloc was too small or an access too long is *possible* as well, if two functions of a
+    module did that, or if the kernel allocated it: by a number that another function of the module
+    may have told. Those in one table of functions with the first that do nothing but return
+    something come next, and before it those that read none of the fields by which it went. So it is
+    where KFENCE's record has nobody of the module on the way to the allocation.
 
 Example
     A name of 60 bytes is copied into 24 at the end of a slot; the next slot's timer becomes text.
@@ -281,12 +282,13 @@ def _slab(
     blamable = tuple(culprits or flow_culprits(flow, backtrace, what="the overwritten pointer"))
     named = _is_named(users, overrun) and not by_others
     ended = isinstance(flow, DataFlow) and flow.bad is not None and flow.bad.kind == "null"
+    doubtful = overrun.within or (overrun.binary and not overrun.sure)
     return Finding(
         title=title,
         summary=f"{blamed} wrote past the end of {past}; {user} then followed a pointer made of "
         f"{overrun.kind.rstrip(',')}.",
         certainty=Certainty.INFERRED if named else Certainty.POSSIBLE,
-        cause_certainty=Certainty.INFERRED if not overrun.binary or overrun.sure else None,
+        cause_certainty=None if doubtful else Certainty.INFERRED,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=blamable,
@@ -329,8 +331,12 @@ def _past(one: SlabObject, overrun: Overrun) -> tuple[str, str]:
 
 
 def _is_named(users: ObjectUsers, overrun: Overrun) -> bool:
-    """Whether something names the writer; the overflow itself is in the memory for all to see."""
-    if any(use.guessed or use.lends for use in users.modules):
+    """Whether something names the writer; the overflow itself is in the memory for all to see.
+
+    Not within one object: what lies there may be what its owner has there, and the pointer to it
+    stale, or no pointer to such an object at all.
+    """
+    if overrun.within or any(use.guessed or use.lends for use in users.modules):
         return False
     able = [name for use in users.modules for name in use.writes]
     if overrun.binary:
