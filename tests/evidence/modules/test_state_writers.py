@@ -16,6 +16,7 @@ from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules import field_writers, state_writers
 from oopsight.evidence.modules.able_writers import Ability, AbleWriters
 from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.counting import Copied
 from oopsight.evidence.modules.field_code import FieldUse, Wiped
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.state_writers import StateWriters, collect
@@ -254,17 +255,30 @@ def test_who_undoes_what_else_the_one_did_that_had_set_it(monkeypatch: pytest.Mo
     assert (found.functions, found.undoing) == (("rec_on", "rec_off"), ("rec_on",))
 
 
-def test_what_was_copied_with_all_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("brought", "found"),
+    [
+        (False, ("rec_define", "rec_select")),
+        # What the kernel has brought, the module's others have not written.
+        (True, ("rec_select",)),
+    ],
+)
+def test_what_was_copied_with_all_around_it(
+    monkeypatch: pytest.MonkeyPatch, brought: bool, found: tuple[str, ...]
+) -> None:
+    copied = frozenset([Copied(0, 0x40, 16, brought)])
     uses = {
-        "rec_select": FieldUse((), (), counts=False, copied=frozenset([(0, 0x40, 16)])),
+        "rec_select": FieldUse(
+            (), (), counts=False, copied=copied, changes=frozenset([8] if brought else [])
+        ),
         "rec_define": FieldUse((), (), counts=False, changes=frozenset([0x48])),
         "rec_name": FieldUse((), (), counts=False, changes=frozenset([0x40])),
     }
     monkeypatch.setattr(state_writers, "inner_functions", lambda *_: [])
     monkeypatch.setattr(state_writers, "uses_of", lambda *_: uses)
-    found = collect(Machine().session, CHECKED, MODULES, PATH)
-    assert isinstance(found, StateWriters)
-    assert found.functions == ("rec_define", "rec_select")
+    writers = collect(Machine().session, CHECKED, MODULES, PATH)
+    assert isinstance(writers, StateWriters)
+    assert writers.functions == found
 
 
 def test_who_makes_such_objects_and_leaves_zero_there(monkeypatch: pytest.MonkeyPatch) -> None:

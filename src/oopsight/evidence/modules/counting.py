@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from oopsight.evidence.modules.operand_keys import MASK, PLACE, displacement
 from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER
@@ -28,6 +28,17 @@ IN_PLACE = ("add", "sub", "inc", "dec", "or", "and", "xor", "neg", "not", "shl",
 IN_PAIR = ("mul", "div", "idiv")
 """Their results are in ``rax`` and ``rdx``."""
 COMPUTES = ("add", "sub", "or", "and", "xor", "neg", "not", "shl", "shr", "sar", "imul", "lea")
+
+
+class Copied(NamedTuple):
+    """What is copied, by the keys of where to and where from."""
+
+    to: int
+    source: int
+    size: int
+    """In bytes."""
+    brought: bool = False
+    """Whether that is in another object, which the function was handed."""
 
 
 def extended(number: str, register: str) -> int:
@@ -78,12 +89,11 @@ def taken_over(
 
 def copied_within(
     words: Iterable[tuple[int, Value, Value | None]], copies: Iterable[tuple[Value, Value, int]]
-) -> Iterator[tuple[int, int, int]]:
+) -> Iterator[Copied]:
     """Copies from one place to another in an object, and of more than a word from any other.
 
     :param words: that are stored: the key, the value, and the pointer to what has the field
     :param copies: where to, where from, and how many bytes
-    :return: the keys of where to and where from, and how many bytes
     """
     from oopsight.evidence.modules.code_values import root_of, within
 
@@ -92,17 +102,23 @@ def copied_within(
         if base is None or value.kind != "loaded" or (value.of, value.number) == (base, key):
             continue
         if root_of(value) == root_of(base):
-            yield key, value.number, _WORD
+            yield Copied(key, value.number, _WORD)
         else:
             runs.setdefault((value.of, base, key - value.number), []).append(key)
-    for (_, _, far), keys in runs.items():
+    for (source, base, far), keys in runs.items():
         # One word by itself is a pointer, or a number, that is taken over.
         if len(keys) > 1:
-            yield min(keys), min(keys) - far & MASK, max(keys) + _WORD - min(keys)
+            brought = source is not None and _is_brought(root_of(source), root_of(base))
+            size = max(keys) + _WORD - min(keys)
+            yield Copied(min(keys), min(keys) - far & MASK, size, brought)
     for to, taken, size in copies:
         root, other = within(to)[0], within(taken)[0]
         if not {root.kind, other.kind} & {"stack", "unknown"}:
-            yield place_of(to), place_of(taken), size
+            yield Copied(place_of(to), place_of(taken), size, _is_brought(other, root))
+
+
+def _is_brought(source: Value, to: Value) -> bool:
+    return source.kind == "argument" and source != to
 
 
 def place_of(value: Value) -> int:

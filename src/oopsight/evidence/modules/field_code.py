@@ -19,7 +19,7 @@ from oopsight.evidence.modules.code_values import (
     root_of,
     within,
 )
-from oopsight.evidence.modules.counting import copied_within
+from oopsight.evidence.modules.counting import Copied, copied_within
 from oopsight.evidence.modules.field_marks import (
     UNLINKED,
     Mark,
@@ -30,8 +30,9 @@ from oopsight.evidence.modules.field_marks import (
     marks,
     on_every_way,
 )
-from oopsight.evidence.modules.operand_keys import MASK, signed
+from oopsight.evidence.modules.operand_keys import MASK
 from oopsight.evidence.modules.stored_kinds import given, kind
+from oopsight.kernel.addresses import signed
 
 _WORD = 8
 _NOWHERE = -1
@@ -125,8 +126,8 @@ class FieldUse:
     """Keys of those of them that it sets to zero, by a number that stands in the code."""
     constants: frozenset[tuple[int, int, int]] = frozenset()
     """Keys of those that it sets to a number of the code's own, its size in bytes, the number."""
-    copied: frozenset[tuple[int, int, int]] = frozenset()
-    """What it copies within an object or variables: the keys of where to and where from, bytes."""
+    copied: frozenset[Copied] = frozenset()
+    """What it copies as a whole, or takes over, other than on the stack."""
     wipes: tuple[Wiped, ...] = ()
     copied_over: tuple[Wiped, ...] = ()
     """What it copies other memory over as a whole."""

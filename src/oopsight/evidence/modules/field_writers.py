@@ -331,16 +331,21 @@ class FieldWriters:
     def _copying(self) -> tuple[dict[str, int], dict[str, int]]:
         """Who copies it with what is around it, and who writes to where that is taken from.
 
+        Not who takes it from what the kernel has brought: nobody of the module writes there.
+
         :return: of each the key
         """
         copiers: dict[str, int] = {}
         sources: set[int] = set()
+        called = {base_name(c.name) for use in self._uses.values() for c in use.handed if c.own}
         for name, use in self._uses.items():
-            for to, taken, size in use.copied:
+            for one in use.copied:
+                if one.brought and name not in called:
+                    continue
                 for key in self._candidates(name):
-                    if to <= key < to + size:
+                    if one.to <= key < one.to + one.size:
                         copiers[name] = key
-                        sources.add((taken + key - to) & MASK)
+                        sources.add((one.source + key - one.to) & MASK)
         told = {
             name: key
             for name, use in self._uses.items()
