@@ -12,7 +12,7 @@ from oopsight.evidence.modules.modules import Modules
 # By whether the check of its list found it wrong.
 _SIGNS = {
     False: "was on a queue, and its state says that it is on none",
-    True: "is on a queue, where its neighbours of before still lead to it, but not it to them",
+    True: "is on a queue, and a neighbour leads to it to which it does not lead",
 }
 _MET = {
     False: "A worker took {item} off a queue, and it belongs to none",

@@ -82,7 +82,9 @@ def on_list(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "_setting_up", lambda *_: setting["able"])
     monkeypatch.setattr(module, "owner_of", lambda _s, _m, where: made.owner(where, "slab"))
     monkeypatch.setattr(drgn, "offsetof", lambda *_: 8)
-    reader = SimpleNamespace(code_symbol=lambda _: ("gw_send", HANDLER, 16))
+    reader = SimpleNamespace(
+        code_symbol=lambda _: ("gw_send", HANDLER, 16), read=lambda _, size: bytes(range(size))
+    )
     monkeypatch.setattr(module, "SessionReader", lambda _: reader)
     return setting
 
@@ -103,6 +105,7 @@ def test_a_work_item_that_its_neighbour_is_led_to_by(on_list: Any) -> None:
     assert isinstance(one, RequeuedWork)
     assert one.listed
     assert int(one.work.address) == WORK
+    assert (int(one.memory.address), one.memory.bytes) == (WORK + 8, bytes(range(16)).hex())
     assert one.functions == ("gw_prepare",)
     assert on_list["able"]
 

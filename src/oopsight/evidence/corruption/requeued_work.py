@@ -21,11 +21,14 @@ from oopsight.evidence.memory.owner import Owner, owner_of
 from oopsight.evidence.modules.module_roles import inner_functions, named
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.kernel.machine_code import MASK
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _RUNNER, _ARGUMENT = "process_one_work", "rsi"
 _FIRST_PAGE = 4096
+_ENTRY = 16
+"""Bytes of a ``struct list_head``."""
 # include/linux/workqueue.h
 _QUEUED = 1 << 2
 """Set in a work item's state while that is the address of its queue."""
@@ -37,7 +40,7 @@ class RequeuedWork:
 
     work: Owner
     memory: BytesPointer
-    """Its state."""
+    """Its state; if it is :attr:`listed`, where its list entry leads."""
     handler: str
     """The function that it names."""
     module: str
@@ -98,26 +101,28 @@ def _on_broken_list(session: Session, modules: Modules, report: ListReport) -> R
     known = _work(session, at)
     if known is None:
         return None
-    data, function, place = known
+    _, function, place = known
     module = modules.owner(function)
     name = SessionReader(session).code_symbol(function)
     if module is None or not module.taints or name is None or name[1] != function:
         return None
     functions = _setting_up(session, modules, module.name, function, place)
-    if not functions:
+    leads = SessionReader(session).read(place, _ENTRY)
+    if not functions or leads is None:
         return None
-    memory = BytesPointer(Address(at), data.to_bytes(8, "little", signed=data < 0).hex())
+    memory = BytesPointer(Address(place), leads.hex())
     owner = owner_of(session, modules, at)
     return RequeuedWork(owner, memory, base_name(name[0]), module.name, functions, listed=True)
 
 
 def _work(session: Session, at: int) -> tuple[int, int, int] | None:
-    """State and function of a work item, and where its list entry is."""
+    """State and function of a work item, as 64 bits each, and where its list entry is."""
     from drgn import FaultError, Object
 
     try:
         work: Any = Object(session.prog, "struct work_struct", address=at)
-        return work.data.counter.value_(), work.func.value_(), work.entry.address_of_().value_()
+        state = work.data.counter.value_() & MASK
+        return state, work.func.value_(), work.entry.address_of_().value_()
     except (FaultError, LookupError, AttributeError, SymbolError, OverflowError):
         return None
 
