@@ -1,4 +1,4 @@
-"""Which numbers can be addresses in the kernel's half of the address space. x86-64."""
+"""Numbers as addresses: which can be in the kernel's half, and distances with a sign. x86-64."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ def in_kernel_half(number: int) -> bool:
     (False, False)
     """
     return number >= _LOWEST
+
+
+def signed(value: int, bits: int = 64) -> int:
+    """A two's complement number.
+
+    >>> signed(0xFFFFFFFFFFFFFFF8), signed(0x7F, 8)
+    (-8, 127)
+    """
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value

@@ -79,16 +79,6 @@ def cpus(spec: str, every: list[int]) -> list[int]:
     return sorted(found)
 
 
-def signed(value: int, bits: int = 64) -> int:
-    """The value taken as a signed number.
-
-    >>> signed(0xffffffffffffffff)
-    -1
-    """
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >> (bits - 1) else value
-
-
 def duration(seconds: int) -> str:
     """Days, hours, minutes and seconds.
 

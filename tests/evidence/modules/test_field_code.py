@@ -467,34 +467,6 @@ def test_a_function_of_the_module_that_makes_the_object_known_first() -> None:
     assert use(*other, own=own, announcing=own).stores[0].after is None
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ("mov qword ptr gs:[rip + 0x33000], 0",),
-        # per_cpu(): of any CPU.
-        ("mov rbp, 0x34004", "mov qword ptr [rdx + rbp], 0"),
-        ("mov rbp, 0x34004", "mov qword ptr [rbp + rdx], 0"),
-    ],
-)
-def test_a_per_cpu_variable_has_one_key(lines: tuple[str, ...]) -> None:
-    assert 0x33000 + START + 4 == 0x34004
-    assert 0x34004 in use(*lines, "ret ").zeroes
-
-
-def test_neither_the_stacks_canary_nor_two_pointers_have_a_key() -> None:
-    found = use("mov qword ptr gs:[0x28], 0", "mov qword ptr [rdx + rbp], 0", "ret ")
-    assert not found.zeroes
-
-
-def test_the_entry_of_a_table_is_reckoned_by_an_addition() -> None:
-    # rbx = &table[i & 3], whose entries have 16 bytes
-    found = use("shl rbx, 4", "add rbx, -0x3fa6bfe0", "mov qword ptr [rdi + 8], rbx",
-                "shl rcx, 4", "add rcx, 0x10", "mov qword ptr [rdi + 0x10], rcx")  # fmt: skip
-    assert [value.kind for _, value in found.pointers] == ["inner", "inner"]
-    found = use("shl rbx, 4", "add rbx, 0x10", "mov qword ptr [rdi + 8], rbx")
-    assert [value.kind for _, value in found.pointers] == ["computed"]
-
-
 def test_what_is_copied_over_as_a_whole() -> None:
     copies = use("lea rdi, [rdi + 0x10]", "mov rsi, 0xffffffffc0301000", "mov ecx, 5",
                  "rep movsq qword ptr [rdi], qword ptr [rsi]")  # fmt: skip
@@ -502,14 +474,3 @@ def test_what_is_copied_over_as_a_whole() -> None:
     assert copies.wipes == ()
     calls = use("mov rdi, 0xffffffffc0302000", "mov rsi, r12", "mov edx, 0x18", "call 0xa000")
     assert calls.copied_over == (Wiped(0x18, None, 0xFFFFFFFFC0302000),)
-
-
-def test_what_is_kept_on_the_stack_over_a_call() -> None:
-    keeps = ("call 0x9200", "mov qword ptr [rsp + 8], rax", "call 0x9000",
-             "mov rax, qword ptr [rsp + 8]", "mov qword ptr [rbx + 0x18], rax")  # fmt: skip
-    (one,) = use(*keeps).stores
-    assert (one.what, one.called) == ("returned", "crypto_alloc_shash")
-    # Another may have written there, or it is another slot.
-    for between in ("lea rdi, [rsp + 8]", "push rdi"):
-        (one,) = use(*keeps[:2], between, *keeps[2:]).stores
-        assert one.what == "value"

@@ -19,8 +19,8 @@ How it is decided
 When it is wrong
     A pointer overwritten by chance can look like a user address; one that the task does not map,
     and that did not come with the system call, is left to other rules, as is one where the module
-    stores numbers that it computes. What a thread of the kernel
-    met is only *possible*, and so is who stored a pointer that was kept.
+    stores numbers that it computes. What a thread of the kernel met is only *possible*, and so is
+    who stored a pointer that was kept.
 
 Example
     ``strscpy(label, (char *)argument, size)`` in an ioctl handler.

@@ -20,11 +20,11 @@ from oopsight.evidence.flow.effects import (
     Place,
     Returned,
     Slot,
-    signed,
     slot_of,
 )
 from oopsight.evidence.flow.instructions import Instruction, Memory, whole_register
 from oopsight.evidence.modules.known_calls import GIVES_BACK
+from oopsight.kernel.addresses import signed
 
 _MASK = (1 << 64) - 1
 _MOST_STEPS = 24

@@ -19,9 +19,9 @@ from oopsight.evidence.corruption.index_limits import (
 )
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import Function
-from oopsight.evidence.flow.effects import MASK, signed, slot_of
+from oopsight.evidence.flow.effects import MASK, slot_of
 from oopsight.evidence.flow.instructions import Instruction, Memory
-from oopsight.kernel.addresses import in_kernel_half
+from oopsight.kernel.addresses import in_kernel_half, signed
 
 POINTER = 8
 _BITS = 64

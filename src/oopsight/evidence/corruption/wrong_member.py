@@ -21,9 +21,9 @@ from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.code_values import Value, within
 from oopsight.evidence.modules.module_roles import inner_functions, tables_with
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.modules.operand_keys import signed
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.kernel.addresses import signed
 from oopsight.plumbing import base_name
 from oopsight.session import Session, read_word
 

@@ -21,6 +21,7 @@ from oopsight.evidence.modules.modules import Modules
 from oopsight.session import Session
 
 _COMPARES = ("cmp", "test", "bt")
+_KEEP_FLAGS = ("mov", "lea", "push", "pop", "nop", "set", "cmov", "j")
 LOW, HIGH = "low", "high"
 _BELOW = ("jb", "jbe", "jl", "jle", "js")
 _ABOVE = ("ja", "jae", "jg", "jge", "jns")
@@ -244,7 +245,7 @@ def _jump_to(code: Function, at: int) -> int | None:
 
 
 def comparison_before(code: Function, at: int) -> int | None:
-    """What set the flags for a jump."""
+    """The comparison that set the flags for an instruction."""
     for _ in range(_MOST_BACK):
         before = code.before[at]
         if len(before) != 1:
@@ -253,7 +254,7 @@ def comparison_before(code: Function, at: int) -> int | None:
         row = code.instructions[at]
         if row.mnemonic in _COMPARES:
             return at
-        if row.is_call or row.is_jump:
+        if row.is_call or not row.mnemonic.startswith(_KEEP_FLAGS):
             return None
     return None
 

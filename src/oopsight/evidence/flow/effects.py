@@ -14,6 +14,7 @@ from oopsight.evidence.flow.instructions import (
     Operand,
     whole_register,
 )
+from oopsight.kernel.addresses import signed
 
 MASK = (1 << 64) - 1
 
@@ -90,16 +91,6 @@ class Lost:
 
 
 Effect = Union[Copy, Load, Constant, Returned, Either, Operation, Lost]  # noqa: UP007
-
-
-def signed(value: int, bits: int = 64) -> int:
-    """A two's complement number.
-
-    >>> signed(0xFFFFFFFFFFFFFFF8), signed(0x7F, 8)
-    (-8, 127)
-    """
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >> (bits - 1) else value
 
 
 def narrowed(value: int, what: Copy) -> int:

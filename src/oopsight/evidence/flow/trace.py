@@ -25,8 +25,8 @@ from oopsight.evidence.flow.values import PROLOGUE, Values
 
 MOST_STEPS = 64
 FARTHEST_WALK = 1 << 20
-# seq_printf, seq_vprintf, vsnprintf: so many calls carry a list of arguments.
 _FIRST_PAGE = 4096
+# seq_printf, seq_vprintf, vsnprintf: so many calls carry a list of arguments.
 _VARIADIC_CALLS = 4
 _NESTED_CALLS = 4
 """Between a function that reads a variable through a pointer and the one whose variable it is."""

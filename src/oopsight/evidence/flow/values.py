@@ -17,7 +17,6 @@ from oopsight.evidence.flow.effects import (
     Slot,
     effect,
     narrowed,
-    signed,
     slot_of,
     sources_of,
 )
@@ -25,6 +24,7 @@ from oopsight.evidence.flow.history import LOW, history
 from oopsight.evidence.flow.instructions import ARGUMENTS, CALLEE_SAVED, Memory
 from oopsight.evidence.flow.lookups import entries, is_lookup
 from oopsight.evidence.flow.moves import Context, Definition
+from oopsight.kernel.addresses import signed
 
 DEEPEST_VALUE = 12
 ENTRY = -1

@@ -16,13 +16,13 @@ from enum import Enum
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.flow.code import Function
-from oopsight.evidence.flow.effects import signed
 from oopsight.evidence.flow.instructions import (
     ARGUMENTS,
     CALL_CLOBBERS,
     Instruction,
     whole_register,
 )
+from oopsight.kernel.addresses import signed
 from oopsight.kernel.lock_functions import ALL_ACQUIRES, RELEASES
 
 GETS = re.compile(

@@ -13,12 +13,9 @@ from collections.abc import Collection, Iterable, Iterator
 from oopsight.evidence.address import error_number
 from oopsight.evidence.corruption.index_limits import Root, operand_of
 from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.checked_value import comparison_before
 from oopsight.evidence.flow.code import Function
-from oopsight.evidence.flow.effects import (
-    Copy,
-    signed,
-    slot_of,
-)
+from oopsight.evidence.flow.effects import Copy, slot_of
 from oopsight.evidence.flow.instructions import Instruction, Memory
 from oopsight.evidence.modules.number_sources import (
     FIELD,
@@ -26,7 +23,6 @@ from oopsight.evidence.modules.number_sources import (
     WRAPPED,
     Number,
     Source,
-    compared_before,
     is_below_zero,
     is_field,
     known,
@@ -36,6 +32,7 @@ from oopsight.evidence.modules.number_sources import (
     sources,
     taken,
 )
+from oopsight.kernel.addresses import signed
 
 _MASK = (1 << 64) - 1
 _POINTER = 8
@@ -250,7 +247,7 @@ class AbleWriters:
         row, ways = code.instructions[at], code.after[at]
         if not row.is_jump or row.mnemonic == "jmp" or len(ways) < 2:
             return ways
-        compared = compared_before(code, at)
+        compared = comparison_before(code, at)
         told = None
         if compared is not None:
             told = self._decides(code, compared, row.mnemonic[1:], source, number)

@@ -34,12 +34,11 @@ from oopsight.evidence.modules.operand_keys import (
     displacement,
     entry_key,
     in_table,
-    signed,
 )
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.evidence.modules.stack_slots import Slots
 from oopsight.evidence.modules.stored_numbers import BYTES, NUMBER, Bits, Put, changed, put
-from oopsight.kernel.addresses import in_kernel_half
+from oopsight.kernel.addresses import in_kernel_half, signed
 from oopsight.kernel.calling_convention import ARGUMENTS, CALLER_SAVED
 from oopsight.plumbing import base_name
 

@@ -21,8 +21,9 @@ from oopsight.evidence.modules.operand_keys import (
     displacement,
     in_table,
     key_of,
-    signed,
 )
+from oopsight.evidence.modules.stored_numbers import BYTES
+from oopsight.kernel.addresses import signed
 from oopsight.plumbing import base_name
 
 _LARGEST_OBJECT = 1 << 16
@@ -33,7 +34,6 @@ _PRIVATE = 0x400
 _ALIGNED = 32
 """A network device's own begins at a multiple of this: include/linux/netdevice.h."""
 _SIZE = re.compile(r"\b(byte|word|dword|qword) ptr ")
-_SIZES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
 _DEVICES = {
     "device": "",
     **dict.fromkeys(("platform_device", "pci_dev", "i2c_client", "spi_device"), "dev."),
@@ -174,7 +174,7 @@ def size_read(way: Way) -> int | None:
     if way.ended != "loaded" or way.end is None:
         return None
     found = _SIZE.search(way.end.instruction.text)
-    return _SIZES[found[1]] if found is not None else None
+    return BYTES[found[1]] if found is not None else None
 
 
 def _by_kernel(way: Way, text: int | None) -> bool:

@@ -12,8 +12,9 @@ from oopsight.cheap import dataclass
 from oopsight.evidence.modules.code_values import Reading, Value, into_what, within
 from oopsight.evidence.modules.counting import place_of
 from oopsight.evidence.modules.known_calls import ALLOCATES
-from oopsight.evidence.modules.operand_keys import MASK, signed
+from oopsight.evidence.modules.operand_keys import MASK
 from oopsight.evidence.modules.stored_numbers import Put
+from oopsight.kernel.addresses import signed
 
 UNLINKED = 0xDEAD000000000122
 """LIST_POISON2 on x86-64, of list_del() and hlist_del()."""

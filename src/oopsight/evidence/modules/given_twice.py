@@ -18,8 +18,8 @@ from oopsight.evidence.modules.handing import DEPTH, Place, Uses, given_back
 from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.modules import Module, Modules
-from oopsight.evidence.modules.operand_keys import signed
 from oopsight.evidence.modules.ownership import Ownership, plain
+from oopsight.kernel.addresses import signed
 from oopsight.kernel.calling_convention import ARGUMENTS
 from oopsight.kernel.machine_code import direct_target
 from oopsight.plumbing import base_name

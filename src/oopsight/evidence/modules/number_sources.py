@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from oopsight.evidence.corruption.index_limits import Root, Sum, operand_sum
 from oopsight.evidence.flow.calls import Calls
+from oopsight.evidence.flow.checked_value import comparison_before
 from oopsight.evidence.flow.code import Function
 from oopsight.evidence.flow.effects import (
     Constant,
@@ -28,7 +29,6 @@ from oopsight.evidence.flow.instructions import Memory, Operand, whole_register
 _MASK = (1 << 64) - 1
 MOST_STEPS = 16
 _LARGEST_VARIABLE = 64
-_NO_FLAGS = ("mov", "lea", "push", "pop", "nop", "set", "cmov", "j")
 WRAPPED = "wrapped"
 FIELD: Root = ("field", 0)
 
@@ -95,7 +95,7 @@ def _of_either(
 ) -> Iterator[Source]:
     """Of one of two numbers, with what must have been decided."""
     row = code.instructions[at]
-    compared = compared_before(code, at) if row.mnemonic.startswith("cmov") else None
+    compared = comparison_before(code, at) if row.mnemonic.startswith("cmov") else None
     for taken, held in ((what.first, False), (what.second, True)):
         for one in sources(calls, code, taken, at, wanted, number, left):
             if compared is None:
@@ -219,18 +219,3 @@ def is_field(code: Function, at: int, memory: Memory, number: Number) -> bool:
     # Of a variable the address is told already.
     begin = memory.displacement + (row.end if memory.base == "rip" else 0)
     return (begin - number.key) & _MASK == 0 and memory.size == number.size
-
-
-def compared_before(code: Function, at: int) -> int | None:
-    """The comparison that set the flags for an instruction."""
-    for _ in range(MOST_STEPS):
-        before = code.before[at]
-        if len(before) != 1:
-            return None
-        (at,) = before
-        row = code.instructions[at]
-        if row.mnemonic in ("cmp", "test"):
-            return at
-        if row.is_call or not row.mnemonic.startswith(_NO_FLAGS):
-            return None
-    return None

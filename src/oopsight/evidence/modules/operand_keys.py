@@ -56,8 +56,3 @@ def displacement(found: re.Match[str]) -> int:
     """Of an operand that one of these has matched, with its sign."""
     offset = int(found["offset"] or "0", 0)
     return -offset if found["sign"] == "-" else offset
-
-
-def signed(number: int) -> int:
-    """Of 64 bits."""
-    return number - (1 << 64) if number >> 63 else number

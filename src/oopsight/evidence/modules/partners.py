@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from oopsight.evidence.modules.code_values import within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.known_calls import LOCKS, UNLINKS
-from oopsight.evidence.modules.operand_keys import MASK, signed
+from oopsight.evidence.modules.operand_keys import MASK
+from oopsight.kernel.addresses import signed
 from oopsight.plumbing import base_name
 
 _MOST = 2

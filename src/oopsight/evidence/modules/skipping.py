@@ -39,10 +39,15 @@ def skipping(
     :param uses: what the module's functions do with fields, by their names
     :param known: of the kernel's structures
     """
-    if way.ended != "loaded" or way.end is None or way.end.value != 0:
+    if not _kept_null(way):
         return ()
     setting = filling(way, uses, known)
     return tuple(_skipping(Ownership(session, modules, module), setting)) if setting else ()
+
+
+def _kept_null(way: Way) -> bool:
+    """Whether NULL was read from memory."""
+    return way.ended == "loaded" and way.end is not None and way.end.value == 0
 
 
 def filling(way: Way, uses: dict[str, FieldUse], known: Layout) -> dict[str, int]:
@@ -72,7 +77,7 @@ def keeping_silent(
     :param uses: what the module's functions do with fields, by their names
     :param known: of the kernel's structures
     """
-    if way.ended != "loaded" or way.end is None or way.end.value != 0:
+    if not _kept_null(way):
         return ()
     setting = filling(way, uses, known)
     code = Ownership(session, modules, module)
@@ -102,7 +107,7 @@ def not_listening(
     :param uses: what the module's functions do with fields, by their names
     :param known: of the kernel's structures
     """
-    if way.ended != "loaded" or way.end is None or way.end.value != 0:
+    if not _kept_null(way):
         return ()
     setting = filling(way, uses, known)
     code = Ownership(session, modules, module) if setting else None

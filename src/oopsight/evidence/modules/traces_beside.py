@@ -12,7 +12,7 @@ from typing import NamedTuple
 from oopsight.evidence.modules.code_values import Value
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.field_marks import Mark, marks_beside
-from oopsight.evidence.modules.operand_keys import signed
+from oopsight.kernel.addresses import signed
 
 Read = Callable[[int, int], bytes | None]
 """Memory, by address and size."""

@@ -20,8 +20,8 @@ from oopsight.evidence.modules.code_values import Value, root_of, within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.handing import DEPTH, Done, Place, Uses, by_helpers, calls, freed
 from oopsight.evidence.modules.known_calls import ALLOCATES, HANDS_ON
-from oopsight.evidence.modules.operand_keys import signed
 from oopsight.evidence.modules.publishing import PUBLISHES
+from oopsight.kernel.addresses import signed
 
 _ENDS = re.compile(
     r"(?:^|_)(?:del|delete|destroy|cancel|remove|unregister|deregister|detach|erase|kill|shutdown"

@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from oopsight.shell.numbers import decimal_first, signed, with_unit
+from oopsight.kernel.addresses import signed
+from oopsight.shell.numbers import decimal_first, with_unit
 from oopsight.shell.output import readable_errors
 
 if TYPE_CHECKING:

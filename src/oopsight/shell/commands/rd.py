@@ -30,9 +30,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oopsight.evidence import Address
+from oopsight.kernel.addresses import signed
 from oopsight.shell.code import one_address
 from oopsight.shell.memory import dump
-from oopsight.shell.numbers import decimal_first, hexadecimal, signed
+from oopsight.shell.numbers import decimal_first, hexadecimal
 from oopsight.shell.output import Gap, gap_from, readable_errors
 from oopsight.text import printable
 
