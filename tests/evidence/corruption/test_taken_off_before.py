@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import handmade_facts as made
 import pytest
+from handmade_code import START, assemble
 from handmade_fields import use
 from handmade_session import Machine
 
@@ -14,7 +16,9 @@ from oopsight.evidence import Address, Missing
 from oopsight.evidence.corruption import taken_off_before
 from oopsight.evidence.corruption.taken_off_before import TakenOffBefore, collect
 from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.flow.code import function
 from oopsight.evidence.modules.field_marks import UNLINKED
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
 
 OBJECT = 0xFFFF888003400000
@@ -31,7 +35,11 @@ REPORT = "list_del corruption, ffff888003400008->next is LIST_POISON1 (dead00000
 
 
 def found(
-    monkeypatch: pytest.MonkeyPatch, flags: int, report: Any, flow: Any = made.ABSENT
+    monkeypatch: pytest.MonkeyPatch,
+    flags: int,
+    report: Any,
+    flow: Any = made.ABSENT,
+    code: Sequence[ModuleFunction] = (),
 ) -> TakenOffBefore | Missing:
     machine = Machine()
     machine.memory[OBJECT] = b"".join(
@@ -44,7 +52,7 @@ def found(
     )
     own = made.frame(0, "lift_reset", Role.FAULT, "lift")
     path = replace(made.backtrace(), frames=(own,))
-    monkeypatch.setattr(taken_off_before, "inner_functions", lambda *_: [])
+    monkeypatch.setattr(taken_off_before, "inner_functions", lambda *_: list(code))
     monkeypatch.setattr(taken_off_before, "uses_of", lambda *_: USES)
     return collect(machine.session, report, flow, path, MODULES)
 
@@ -83,3 +91,22 @@ def test_the_poison_that_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     one = found(monkeypatch, 1, made.ABSENT, flow)
     assert isinstance(one, TakenOffBefore)
     assert isinstance(found(monkeypatch, 1, made.ABSENT), Missing)
+
+
+def test_who_does_it_again_without_a_look_at_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As plot_next() sets the state, and plot_cancel() takes off whatever that says.
+    monkeypatch.setitem(USES, "lift_call", use(*POISON, "mov dword ptr [rdi + 4], 1"))
+    monkeypatch.setitem(USES, "lift_reset", use(*POISON, "mov dword ptr [rdi + 4], 2"))
+    for name in ("lift_serve", "lift_cancel"):
+        monkeypatch.delitem(USES, name)
+    code = [ModuleFunction("lift_reset", MODULE, frozenset(), frozenset(), copies=False)]
+    for line, at, blamed in (
+        ("8b 47 20", False, ()),  # mov eax, [rdi + 0x20]
+        ("83 7f 04 01", True, ("lift_call",)),  # cmp dword ptr [rdi + 4], 1
+        ("83 4f 04 01", False, ()),  # or dword ptr [rdi + 4], 1
+    ):
+        again = function("lift_reset", (START, assemble(line)))
+        monkeypatch.setattr(taken_off_before.Calls, "function", lambda *_, a=again: a)
+        one = found(monkeypatch, 1, made.list_report(REPORT), code=code)
+        assert isinstance(one, TakenOffBefore) is at
+        assert (one.functions if isinstance(one, TakenOffBefore) else ()) == blamed

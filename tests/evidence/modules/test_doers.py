@@ -410,6 +410,13 @@ def test_who_registered_the_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doers._registering(session, module, null, trace, [code[0], *given]) == ("rec_probe",)
     assert doers._registering(session, module, FLOW, trace, code) == ()
     assert doers._registering(session, module, null, made.ABSENT, code) == ()
+    # A list of work items is the kernel's; the module's own per-CPU variables it fills itself.
+    for reader, of_module in ((None, False), ("recorder", True)):
+        step = made.flow_step("loaded", "worker_thread", 0, reader)
+        outer = made.way(step, held_in=made.owner(0xFFFF888007E013A8, "per-cpu"))
+        ways = replace(of_one, ways=(*of_one.ways[:1], outer))
+        found = doers._registering(session, module, ways, trace, code)
+        assert found == (() if of_module else ("rec_probe",))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from oopsight.evidence.address import error_number
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
+from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.copied_mappings import CopiedMapping, copied_mappings
@@ -338,8 +339,7 @@ def _registering(
     held = flow.first.held_in
     if isinstance(backtrace, Missing) or end is None or end.value != 0:
         return ()
-    ways = [way.held_in for way in flow.ways]
-    if any(one is not None and one.kind in ("module", "kernel", "per-cpu") for one in ways):
+    if any(_from_variable(way, module) for way in flow.ways):
         return ()  # it did not come with what was registered
     frames = [frame for frame in backtrace.crash_path if not frame.inline]
     inside = itertools.dropwhile(lambda frame: frame.module != module.name, frames)
@@ -352,6 +352,17 @@ def _registering(
     # What the object points to of the module was given with it.
     given = {int(ref.value) for ref in held.slab.refers} if held and held.slab else set()
     return named(sorted(found, key=lambda one: not one.refers & given))
+
+
+def _from_variable(way: Way, module: Module) -> bool:
+    """Whether a value was read from a variable; of the per-CPU ones, by the module itself.
+
+    The kernel has its own there, such as lists of work items to be carried out.
+    """
+    held, end = way.held_in, way.end
+    if held is None or held.kind != "per-cpu":
+        return held is not None and held.kind in ("module", "kernel")
+    return end is not None and end.module == module.name
 
 
 def _helpers(uses: dict[str, FieldUse], code: list[ModuleFunction]) -> tuple[str, ...]:

@@ -153,6 +153,18 @@ def marks_beside(trail: Trail, end: int, key: int, base: Value | None) -> tuple[
     return _left_in((one, offset) for one, offset in found if offset not in at_times)
 
 
+def states_beside(trail: Trail, key: int, base: Value | None) -> set[int]:
+    """How far from a field a function stores numbers, on whichever way, that are no pointers."""
+    if base is None:
+        return set()
+    root, distance = within(base)
+    return {
+        offset - signed(key) - distance
+        for one, offset in _stored_in(trail.numbers, root)
+        if one.size < _WORD and one.number & one.mask
+    }
+
+
 def _stored_in(numbers: Iterable[Put], root: Value) -> Iterator[tuple[Put, int]]:
     """The stores to an object, and how far from its beginning."""
     for one in numbers:
