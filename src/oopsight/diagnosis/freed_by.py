@@ -13,7 +13,6 @@ from oopsight.evidence.memory.object_users import ObjectUsers
 from oopsight.evidence.memory.owner import SlabObject
 from oopsight.evidence.memory.slab_tracks import Track
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
-from oopsight.evidence.use_after_free.registrants import Registrants
 from oopsight.plumbing import base_name, why_plumbing
 
 _JUMPED = "frees as its last act, by a jump: so it is not in the record, which lacks who freed it"
@@ -88,6 +87,11 @@ def not_taken_out(free: list[Culprit], users: ObjectUsers) -> tuple[list[Culprit
         for use in users.modules
         if use.takes_out is not None
         for name in use.takes_out.leaves
+    ]
+    left += [
+        Culprit(use.module, one.function, None, None, f"frees what it has told {one.by}() of")
+        for use in users.modules
+        for one in use.registered
     ]
     again = "sets up what others may have already, which then have it twice, and give it up once"
     left += [
@@ -203,16 +207,3 @@ def leavers(left: LeftBehind | Missing) -> list[Culprit]:
         return []
     why = f"frees such objects, and does not take them out with {left.taken_out_by}"
     return [Culprit(left.module, name, None, None, why) for name in left.functions]
-
-
-def registered(registrants: Registrants | Missing, near: list[Culprit]) -> list[Culprit]:
-    """Who registers entries of the kind that was freed; of modules near the crash, these alone."""
-    if isinstance(registrants, Missing):
-        return []
-    suspected = {culprit.module for culprit in near}
-    found = [one for one in registrants.modules if one.module.name in suspected]
-    return [
-        Culprit(one.module.name, name, None, None, f"puts such entries there by {one.by}()")
-        for one in found or registrants.modules
-        for name in one.functions
-    ]

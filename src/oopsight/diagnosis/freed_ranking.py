@@ -23,7 +23,6 @@ from oopsight.diagnosis.freed_by import (
     not_taken_out,
     outlived,
     record,
-    registered,
     waiting_last,
     with_inlined,
 )
@@ -37,7 +36,6 @@ from oopsight.evidence.modules.prints import Prints
 from oopsight.evidence.use_after_free.asked_provider import AskedProvider
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.out_of_section import OutOfSection
-from oopsight.evidence.use_after_free.registrants import Registrants
 from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
 AGAIN = ("reused", "refilled", "listed")
@@ -50,7 +48,6 @@ class Hints:
 
     left: LeftBehind | Missing
     doers: Doers | Missing
-    registrants: Registrants | Missing
     footprints: Footprints | Missing
     prints: Prints | Missing
     copies: SlotCopies | Missing
@@ -272,5 +269,4 @@ def _in_order(
         # The kernel's own modules use what is theirs for whoever calls them.
         had_it = {use.module for use in users.modules}
         culprits = [one for one in culprits if one.module in had_it] or culprits
-    near = registered(hints.registrants, culprits)
-    return with_inlined(function_first(merge(near, managers(hints.doers), culprits)), users)
+    return with_inlined(function_first(merge(managers(hints.doers), culprits)), users)

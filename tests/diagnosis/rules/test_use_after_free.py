@@ -60,7 +60,6 @@ def judged(**facts: Any) -> Any:
             "left",
             "modules",
             "doers",
-            "registrants",
             "footprints",
             "prints",
             "copies",

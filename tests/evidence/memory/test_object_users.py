@@ -16,7 +16,7 @@ from oopsight.evidence.memory.object_users import ObjectUsers, collect
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
-from oopsight.evidence.use_after_free import claims, reused
+from oopsight.evidence.use_after_free import claims, embedding, reused
 from oopsight.evidence.use_after_free.anothers import Anothers
 
 ONE = made.slab_object()
@@ -150,6 +150,7 @@ def test_the_entry_of_a_registry_that_a_text_fills(
     monkeypatch.setitem(
         CODE, "cam", code(VICTIM, cam_start="mod_timer", cam_stop="del_timer", cam_drop="kfree")
     )
+    monkeypatch.setattr(embedding, "allocating", lambda *_: ((), False))
     machine.words(VICTIM, 1, 2, 0)
     machine.memory[int(ONE.address)] = text
     step = made.flow_step("loaded", "__run_timers", int.from_bytes(text[:8], "little"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ from handmade_session import Machine
 from oopsight.evidence import Address
 from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules import module_roles
+from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import publishes, tables_with, who_fills
 from oopsight.evidence.pointers import BytesPointer
@@ -105,3 +108,18 @@ def test_a_size_that_the_compiler_knows_is_not_computed() -> None:
     inner += code(e="__kmalloc_noprof", f="__kmalloc_cache_noprof")
     chosen = [one.name for one in inner if any(map(module_roles.allocates_by_size, one.outside))]
     assert chosen == ["a", "c", "e"]
+
+
+def test_what_is_freed_of_a_cache() -> None:
+    one, packet = Value("argument", 1), Value("argument", 2)
+    handed = (Handed(1, "kfree", own=False, arguments=(one,)),)
+    handed += (Handed(5, "napi_consume_skb", own=False, arguments=(packet,)),)
+    uses = {"poll": FieldUse((), (), counts=False, handed=handed, freed=((1, one), (5, packet)))}
+    assert module_roles.of_cache(uses, "kmalloc-512")["poll"].freed == ((1, one),)
+    assert module_roles.of_cache(uses, "skbuff_head_cache")["poll"].freed == ((5, packet),)
+
+
+def test_who_gives_areas_back() -> None:
+    inner = code(add="misc_register", drop="vunmap", load="release_firmware", free="kfree")
+    inner[0] = replace(inner[0], calls=frozenset({"misc_register", "vfree"}))
+    assert [one.name for one in module_roles.area_freers(inner)] == ["drop", "load", "add"]

@@ -9,8 +9,10 @@ from handmade_session import Machine
 
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.modules import module_roles
+from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
+from oopsight.evidence.use_after_free import lost_memory
 from oopsight.evidence.use_after_free.lost_memory import LostMemory, collect
 
 PAGE = 0xFFFF888002000000
@@ -82,6 +84,31 @@ def test_a_pointer_that_is_kept_no_more_says_nothing(machine: Machine) -> None:
 
 def test_a_good_pointer_in_the_page_says_nothing(machine: Machine) -> None:
     assert isinstance(collect(machine.session, flow(bad="slab"), MODULES), Missing)
+
+
+def test_who_gives_areas_back_of_whomever_it_has_them(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several, who has the pointer kept comes first; who frees other memory is none."""
+    code = {"desc_free": "kfree", "desc_drop": "vunmap", "desc_load": "release_firmware"}
+    monkeypatch.setattr(
+        module_roles,
+        "functions",
+        lambda *_: [
+            ModuleFunction(name, VICTIM + 32 + at, frozenset([called]), frozenset(), copies=False)
+            for at, (name, called) in enumerate(code.items())
+        ],
+    )
+    sets = {"desc_load": frozenset({VICTIM + 8})}
+    uses = {name: FieldUse((), (), counts=False, sets=sets.get(name, frozenset())) for name in code}
+    monkeypatch.setattr(lost_memory, "uses_of", lambda *_: uses)
+    gone = 0xFFFFC90000100000
+    kept = BytesPointer(Address(VICTIM + 8), gone.to_bytes(8, "little").hex())
+    step = made.flow_step("loaded", "desc_show", gone, "desc", agrees=True, memory=kept)
+    held = made.owner(VICTIM + 8, "module")
+    bad = made.owner(gone, "vmalloc-hole")
+    flow = made.data_flow(made.way(step, name="desc_cursor", held_in=held), bad=bad)
+    assert lost(machine, flow).frees == ("desc_load", "desc_drop")
 
 
 def test_an_area_of_vmalloc_that_is_gone(machine: Machine) -> None:

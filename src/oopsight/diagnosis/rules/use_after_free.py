@@ -32,8 +32,9 @@ How it is decided
     it for, or in whose object the kernel found the pointer. SLUB's report of a free object that was
     written to, and KFENCE's of an access to one, carry the record of who freed it. Pages and
     vmalloc areas count too: a pointer that a module still keeps leads to a free page, to a page
-    that a variable of another module points to, or to where no area is any more. A packet or
-    request that the kernel alone met may be one that its driver had given up, if the driver's
+    that a variable of another module points to, or to where no area is any more; first comes who
+    gives areas back, firmware and mappings too, and has the pointer kept in the same call. A packet
+    or request that the kernel alone met may be one that its driver had given up, if the driver's
     handler can do so and answer that it has not taken it; a workqueue was destroyed, if it was
     handed to the kernel and is none of those that this knows. So do a lock that somebody waits for
     in a free object, and a lock or queue entry on the stack of a task that is in another function
@@ -52,22 +53,23 @@ When it is wrong
     only: modules may share objects through the kernel. Of pages and vmalloc areas a wrong pointer
     may merely look so: there too it is mostly so. Without the allocator's records the freeing
     function is chosen by what it can do, not by what it did, and the verdict is only *possible*.
-    First comes who leaves the pointer in two fields, each of which somebody frees it by, then who
-    frees such objects after it may have waited in vain for their completion, then who leaves with
-    others a member of theirs, by which these still knew it, where another function takes that out;
-    who waits for readers under RCU comes after those who do not. Then comes who frees outright what
-    others have from the same place and count the references to, then who gives back a reference to
-    what the field held and on some ways leaves the pointer there, then who takes such objects out
-    of another field or off a list, where it was put as well, and does not look at this one, then
-    who frees what it held and leaves it, then who frees and allocates nothing; who uses it only
-    where none stands out. Of memory that the kernel frees as a device is unbound, the driver's
-    function that is called before. That an object was given to somebody else is also told by what
-    it lacks: functions and variables whose addresses all who make such objects put into them. A
-    function that stores something in what it frees is less suspect if the freed object holds other
-    bytes there, and so is one that stops the timer, work or thread that then used the object,
-    unless it does so before it stops what starts that again, and one that frees only what had the
-    pointer to it, and still has; of two alike comes first whose bytes are there, then whose call
-    still has its return address on some stack, or who has printed something.
+    First comes who frees what it has told the kernel of, and has not taken that back, then who
+    leaves the pointer in two fields, each of which somebody frees it by, then who frees such
+    objects after it may have waited in vain for their completion, then who leaves with others a
+    member of theirs, by which these still knew it, where another function takes that out; who waits
+    for readers under RCU comes after those who do not. Then comes who frees outright what others
+    have from the same place and count the references to, then who gives back a reference to what
+    the field held and on some ways leaves the pointer there, then who takes such objects out of
+    another field or off a list, where it was put as well, and does not look at this one, then who
+    frees what it held and leaves it, then who frees and allocates nothing; who uses it only where
+    none stands out. Of memory that the kernel frees as a device is unbound, the driver's function
+    that is called before. That an object was given to somebody else is also told by what it lacks:
+    functions and variables whose addresses all who make such objects put into them. A function that
+    stores something in what it frees is less suspect if the freed object holds other bytes there,
+    and so is one that stops the timer, work or thread that then used the object, unless it does so
+    before it stops what starts that again, and one that frees only what had the pointer to it, and
+    still has; of two alike comes first whose bytes are there, then whose call still has its return
+    address on some stack, or who has printed something.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds
@@ -107,7 +109,6 @@ from oopsight.evidence.use_after_free.handed_back import HandedBack
 from oopsight.evidence.use_after_free.left_behind import LeftBehind
 from oopsight.evidence.use_after_free.lost_memory import LostMemory
 from oopsight.evidence.use_after_free.out_of_section import OutOfSection
-from oopsight.evidence.use_after_free.registrants import Registrants
 from oopsight.evidence.use_after_free.slot_copies import SlotCopies
 
 _WHILE_FREE = (Mistake.USE_AFTER_FREE, Mistake.WRITTEN_FREE)
@@ -138,7 +139,6 @@ def use_after_free(
     left: LeftBehind | Missing,
     modules: Modules | Missing,
     doers: Doers | Missing,
-    registrants: Registrants | Missing,
     footprints: Footprints | Missing,
     prints: Prints | Missing,
     copies: SlotCopies | Missing,
@@ -175,7 +175,7 @@ def use_after_free(
         return Clear("the bad value was not read from freed memory, as far as it can be followed")
     steps = _met(fault, report, flow, pattern)
     followers = flow_culprits(flow, backtrace, what="the pointer to freed memory")
-    hints = Hints(left, doers, registrants, footprints, prints, copies, section, asked)
+    hints = Hints(left, doers, footprints, prints, copies, section, asked)
     if freed is None:
         return unfound_finding(fault, steps, followers, flow, hints, modules, _REFINED)
     ranking = rank(freed, followers, flow, backtrace, hints)

@@ -44,6 +44,7 @@ from oopsight.evidence.modules.module_roles import (
     holding_variables,
     inner_functions,
     named,
+    of_cache,
 )
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.sizes import freed_sizes
@@ -51,6 +52,7 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.callback_registries import registry_met
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
 from oopsight.evidence.use_after_free.frees_after import CodeWays
+from oopsight.evidence.use_after_free.still_registered import StillRegistered, still_registered
 from oopsight.evidence.use_after_free.taking_out import (
     TakingOut,
     hurrying,
@@ -109,6 +111,8 @@ class ModuleUse:
     what they hand over."""
     takes_out: TakingOut | None = None
     """Who of it takes out of others' hands by what these still knew the object, and who not."""
+    registered: tuple[StillRegistered, ...] = ()
+    """Who of it frees such objects while the kernel still knows them, as it had been told."""
     sets_again: tuple[str, ...] = ()
     """Where all take it out: who has it set up in objects that are there already. What was pending
     then is with others twice, and is taken out once."""
@@ -195,14 +199,15 @@ def collect(
         suspects = _suspects(session, modules, path, known_flow, met.subject)
     reader = SessionReader(session)
     uses = _uses(session, modules, reader, suspects, met)
-    if met.question == "freed" and not uses:
-        places = _with_place(met, known_flow, places_in(met.object, known_flow, listed))
+    inside = _with_place(met, known_flow, places_in(met.object, known_flow, listed))
+    if met.question in ("freed", "refilled") and not uses:
+        registry = registry_met(known_flow.ways) if known_flow is not None else None
+        found = embedders(session, modules, reader, met.object, inside, registry)
+        found = [one for one in found if one.module != met.has_it] or found
         uses = [
             ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
-            for e in embedders(session, modules, reader, met.object, places)[:MOST_SUSPECT_MODULES]
+            for e in found[:MOST_SUSPECT_MODULES]
         ]
-    if met.question == "refilled" and not uses and known_flow is not None:
-        uses = _registrants(session, modules, reader, known_flow, met.object)
     if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
@@ -219,7 +224,7 @@ def collect(
             uses = [*_guessed(able), *uses]
     else:
         places = _with_place(met, known_flow, places_met(met.object, known_flow, listed))
-        uses = [_with_ends(session, modules, reader, use, met, places) for use in uses]
+        uses = [_with_ends(session, modules, reader, use, met, places, inside) for use in uses]
     return ObjectUsers(
         met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
     )
@@ -327,23 +332,6 @@ def _lending(
     return replace(use, why=why, uses=use.uses if use.writes else (), lends=found[1])
 
 
-def _registrants(
-    session: Session, modules: Modules, reader: SessionReader, flow: DataFlow, one: SlabObject
-) -> list[ModuleUse]:
-    """Modules from outside the kernel that have entries where the kernel met this one, and free."""
-    registry = registry_met(flow.ways)
-    if registry is None:
-        return []
-    why = f"its code has to do with such, the kernel took it for {registry.what}"
-    found: list[ModuleUse] = []
-    for module in modules.loaded:
-        inner = inner_functions(session, module, reader) if module.taints else []
-        frees = freers(inner, one.cache)
-        if frees and any(registry.handles(function) for function in inner):
-            found.append(ModuleUse(module.name, why, None, frees, (), (), guessed=True))
-    return found[:MOST_SUSPECT_MODULES]
-
-
 def _ranks(able: list[tuple[int, ModuleFunction]]) -> tuple[int, ...]:
     """Of each name the first; the parts of a function are one."""
     ranks: dict[str, int] = {}
@@ -369,13 +357,18 @@ def _with_ends(
     use: ModuleUse,
     met: InQuestion,
     places: tuple[int, ...],
+    inside: tuple[int, ...],
 ) -> ModuleUse:
-    """The same, with who ends what others do with the object before it is freed."""
+    """The same, with who ends what others do with the object before it is freed.
+
+    :param places: where in the object its address was known
+    :param inside: these, and where else the kernel met it
+    """
     module = next((m for m in modules.loaded if m.name == use.module and m.taints), None)
     if module is None or not use.frees:
         return use
     code = inner_functions(session, module, reader)
-    uses = uses_of(reader, code)
+    uses = of_cache(uses_of(reader, code), met.subject.cache)
     waits = tuple(name for name in waiting(uses) if name in use.frees)
     size = met.object.size
     far = max(places, default=0)
@@ -396,6 +389,7 @@ def _with_ends(
         hurries=hurrying(uses, met.running, others) if met.running is not None else (),
         takes_out=taken,
         sets_again=again,
+        registered=still_registered(uses, {*places, *inside}, ways, others),
     )
 
 

@@ -42,6 +42,16 @@ FREES = {
     "crypto_destroy_tfm": "rsi",
 }
 """Functions that free what a register points to."""
+FREES_AREAS = frozenset(
+    (
+        *("vfree", "vfree_atomic", "kvfree", "kvfree_sensitive", "vunmap", "vm_unmap_ram"),
+        *("iounmap", "pci_iounmap", "devm_iounmap", "memunmap", "devm_memunmap"),
+        *("dma_free_attrs", "dma_free_coherent", "dma_vunmap_noncontiguous", "dma_buf_vunmap"),
+        *("dma_buf_vunmap_unlocked", "drm_gem_vunmap", "drm_gem_vunmap_unlocked"),
+        *("release_firmware", "relay_close", "vb2_ops_vunmap"),
+    )
+)
+"""Functions that give an area of the vmalloc range back, of whomever they have it."""
 AFTER_READERS = ("kvfree_call_rcu", "kfree_call_rcu", "call_rcu", "call_rcu_hurry")
 """Of these, those that are told a member; the first two in Linux 6.1 how far that is."""
 # Which register tells how much.

@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from oopsight.cheap import replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.modules.known_calls import (
     ALLOCATES,
+    FREES,
+    FREES_AREAS,
     FREES_MEMORY,
     FREES_PACKETS,
     LIST_ADDS,
@@ -30,6 +33,7 @@ from oopsight.text import printable
 
 if TYPE_CHECKING:
     from oopsight.evidence.memory.owner import SlabObject
+    from oopsight.evidence.modules.field_code import FieldUse
 
 _MOST_TABLES = 64
 _READ = "oopsight:functions-of-modules"
@@ -294,3 +298,34 @@ def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
         )
     found = named(one for one in inner if _does(one, frees))
     return found or named(one for one in inner if _does(one, _DESTROYS))
+
+
+def area_freers(inner: list[ModuleFunction]) -> list[ModuleFunction]:
+    """Those that give areas of the vmalloc range back; last who makes things known.
+
+    That one frees where it fails.
+    """
+    return [one for one in sorted(inner, key=publishes) if _does(one, (*FREES_AREAS,))]
+
+
+def of_cache(uses: dict[str, FieldUse], cache: str) -> dict[str, FieldUse]:
+    """What functions do, without what they free that is in no such slab cache: packets, or others.
+
+    :param cache: the slab cache of the memory in question
+    """
+    packets = cache.startswith(PACKETS)
+    return {
+        name: replace(use, freed=tuple(one for one in use.freed if one[0] not in other))
+        if (other := _freeing(use, packets=not packets))
+        else use
+        for name, use in uses.items()
+    }
+
+
+def _freeing(use: FieldUse, *, packets: bool) -> set[int]:
+    """Addresses of the calls of a function that free packets, or anything else."""
+    return {
+        call.at
+        for call in use.handed
+        if (name := call.name.lstrip("_")) in FREES and (name in FREES_PACKETS) is packets
+    }

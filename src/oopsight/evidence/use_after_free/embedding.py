@@ -17,9 +17,14 @@ from oopsight.evidence.exhaustion.allocators import allocating
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import SlabObject
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.handing import Uses
+from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import ModuleFunction, instructions
 from oopsight.evidence.modules.module_roles import allocates, freers, inner_functions
 from oopsight.evidence.modules.modules import Modules
+from oopsight.evidence.use_after_free.callback_registries import Registry
+from oopsight.evidence.use_after_free.still_registered import makes_known
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -56,26 +61,37 @@ def embedders(
     reader: SessionReader,
     one: SlabObject,
     places: Iterable[int],
+    registry: Registry | None = None,
 ) -> list[Embedder]:
     """Modules from outside the kernel that have objects of such a size, with something there.
 
-    Those that do both come alone; else those that do the one, and free anything.
+    Those of which most says so come alone; all free anything.
+
+    :param places: where in the object the kernel met it
+    :param registry: that the kernel took it for an entry of
     """
-    wanted = {at - back for at in places for back in (0, _BEFORE_ENTRY) if at - back > 0}
+    met = {*places}
+    wanted = {at - back for at in met for back in (0, _BEFORE_ENTRY) if at - back > 0}
     found: list[tuple[int, Embedder]] = []
     for module in [m for m in modules.loaded if m.taints][:_MOST_MODULES]:
         code = inner_functions(session, module, reader)
         at = next((hit for function in code for hit in _hits(reader, function, wanted)), None)
+        if at is None and 0 in met:
+            at = next(_handed_new(uses_of(reader, code)), None)
         made, whole = allocating(session, modules, module, one.cache_address, one.size)
         if whole and not made:
             continue
         frees = _freeing(code, one.cache)
-        score = bool(made) + bool(at)
+        has = registry is not None and any(registry.handles(function) for function in code)
+        score = bool(made) + bool(at) + has
         if not score or not frees:
             continue
         reasons = [f"its {made[0].function} allocates such objects"] if made else []
         if at is not None:
-            reasons.append(f"its {at[0]} computes the address of what lies there, {at[1]:#x} on")
+            what = f"computes the address of what lies there, {at[1]:#x} on"
+            reasons.append(f"its {at[0]} {what if at[1] else 'makes known what it has allocated'}")
+        if registry is not None and has:
+            reasons.append(f"it has to do with what the kernel took it for, {registry.what}")
         why = " and ".join(reasons)
         found.append((score, Embedder(module.name, why, frees, bool(made))))
     best = max((score for score, _ in found), default=0)
@@ -85,6 +101,14 @@ def embedders(
 def _freeing(code: list[ModuleFunction], cache: str) -> tuple[str, ...]:
     makers = {base_name(one.name) for one in code if allocates(one)}
     return tuple(sorted(freers(code, cache), key=lambda name: name in makers))
+
+
+def _handed_new(uses: Uses) -> Iterator[tuple[str, int]]:
+    """Where a function makes known to the kernel what it has allocated, by the beginning of it."""
+    for name, use in uses.items():
+        told = (value.called for _, value in makes_known(use) if value.kind == "returned")
+        if any((called or "").lstrip("_").startswith(ALLOCATES) for called in told):
+            yield name, 0
 
 
 def _hits(

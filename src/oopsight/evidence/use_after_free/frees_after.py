@@ -5,17 +5,19 @@ What an error path frees that a failed call leads to has not come to be known to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from oopsight.evidence.flow.calls import Calls
 from oopsight.evidence.flow.code import MOST_VISITED, Function, leads_to
-from oopsight.evidence.flow.instructions import Instruction
+from oopsight.evidence.flow.instructions import GENERAL, Instruction
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.plumbing import base_name
 
 _FREES = ("kfree", "kvfree", "kmem_cache_free", "vfree")
 _NEAR = 6
 """Instructions between a call and the jump that depends on what it returned."""
+_CHECKED = {"jns": True, "jbe": True, "js": False, "ja": False}
+"""Jumps on the result's sign, or on whether it is an error code: whether where there is none."""
 
 
 class CodeWays:
@@ -33,11 +35,14 @@ class CodeWays:
             frees_after(self._calls, one, lambda n: base_name(n).removesuffix("_noprof") == called)
         )
 
-    def onwards(self, name: str, site: int, freed_at: int, *, known: bool) -> bool:
+    def onwards(
+        self, name: str, site: int, freed_at: int, *, known: bool, past: Collection[int] = ()
+    ) -> bool:
         """Whether a function comes from an instruction to one that frees.
 
         :param site: its address; of a call, where that succeeded
         :param known: also of a call whose result is not looked at
+        :param past: addresses that it does not come to in between
         """
         one = self._functions.get(name)
         code = self._calls.function(one.start) if one is not None else None
@@ -46,7 +51,8 @@ class CodeWays:
             return known
         begin = _succeeded(code, at) if code.instructions[at].is_call else at
         begin = at if begin is None and known else begin
-        return begin is not None and (begin == free or leads_to(code, begin, free))
+        stops = {code.index(one) for one in past}
+        return begin is not None and begin not in stops and _leads(code, begin, {free}, stops)
 
     def past(self, name: str, sites: set[int], frees: set[int]) -> bool:
         """Whether it comes past all of some calls to one of those that free, by their addresses."""
@@ -85,12 +91,18 @@ def passes_by(calls: Calls, start: int, sites: set[int], frees: set[int]) -> boo
     :param frees: addresses of those that free
     """
     code = calls.function(start)
-    stops = {code.index(site) for site in sites} if code is not None else {None}
+    stops: set[int | None] = {None}
+    if code is not None:
+        stops = {code.index(site) for site in sites}
     if code is None or None in stops:
         return False
-    ends = {code.index(site) for site in frees}
-    seen: set[int | None] = {0, *stops}
-    work = [0]
+    return _leads(code, 0, {code.index(site) for site in frees}, stops)
+
+
+def _leads(code: Function, begin: int, ends: set[int | None], stops: set[int | None]) -> bool:
+    """Whether one instruction is one of some others, or leads there past all that are to stop."""
+    seen: set[int | None] = {begin, *stops}
+    work = [begin]
     while work and len(seen) < MOST_VISITED:
         at = work.pop()
         if at in ends:
@@ -108,11 +120,21 @@ def _called(calls: Calls, row: Instruction) -> str:
 
 
 def _succeeded(code: Function, call: int) -> int | None:
-    """Where a function goes on if what a call returned is zero; ``None`` if that is not tested."""
+    """Where a function goes on if a call succeeded; ``None`` if what it returned is not tested.
+
+    It returned no error code: zero, or a pointer.
+    """
+    pointer = False
     for at in range(call + 1, min(call + 1 + _NEAR, len(code.instructions))):
         row = code.instructions[at]
-        if row.mnemonic in ("jne", "js"):
-            return at + 1
-        if row.mnemonic in ("je", "jns") and row.target is not None:
-            return code.index(row.target)
+        if row.mnemonic == "test":
+            # A pointer has all of a register, and is none where it failed.
+            pointer = row.operands[0].register in GENERAL
+        if row.mnemonic in ("je", "jne"):
+            jumps = (row.mnemonic == "jne") == pointer
+        elif row.mnemonic in _CHECKED:
+            jumps = _CHECKED[row.mnemonic]
+        else:
+            continue
+        return at + 1 if not jumps else code.index(row.target) if row.target is not None else None
     return None

@@ -9,15 +9,13 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.crash.log import Log
-from oopsight.evidence.modules.module_roles import inner_functions, named, publishes
+from oopsight.evidence.modules.module_roles import area_freers, inner_functions, named
 from oopsight.evidence.modules.modules import Modules
-from oopsight.evidence.modules.ownership import plain
 from oopsight.evidence.pointers import LogPointer
 from oopsight.session import Session
 
 _SAID = ("from vmalloc 'no area'", "to vmalloc 'no area'")
 """mm/usercopy.c, check_heap_object()."""
-_FREES = ("vfree", "kvfree", "vfree_atomic", "kvfree_sensitive")
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,7 @@ def collect(session: Session, log: Log, modules: Modules) -> GoneArea | Missing:
     if line is None:
         return Missing(Why.NOT_APPLICABLE, "no copy was to an area of vmalloc that is gone")
     found = {
-        module.name: named(
-            one
-            # Who makes things known frees where that fails.
-            for one in sorted(inner_functions(session, module), key=publishes)
-            if any(plain(name) in _FREES for name in one.outside)
-        )
+        module.name: named(area_freers(inner_functions(session, module)))
         for module in modules.loaded
         if module.taints
     }

@@ -8,12 +8,19 @@ from __future__ import annotations
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.modules.code_uses import uses_of
+from oopsight.evidence.modules.field_keys import FieldKeys
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import (
+    area_freers,
     freers,
     holding_variables,
     inner_functions,
+    named,
     publishes,
+    reaching,
 )
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import BytesPointer
@@ -104,6 +111,19 @@ def _lost(
         other=other[0],
         other_variable=other[1],
         other_pointer=other[2],
+        frees=(_area_freers(session, code, way) if kind == "vmalloc area" else ())
         # Who makes things known frees where that fails.
-        frees=freers(sorted(code, key=publishes)),
+        or freers(sorted(code, key=publishes)),
     )
+
+
+def _area_freers(session: Session, code: list[ModuleFunction], way: Way) -> tuple[str, ...]:
+    """Who gives areas back; first who, in the same call, has the pointer kept that is left."""
+    able = named(area_freers(code))
+    if len(able) < 2:
+        return able
+    uses = uses_of(SessionReader(session), code)
+    keys = FieldKeys(way, uses)
+    setting = {name for name, use in uses.items() if not use.sets.isdisjoint(keys.candidates(use))}
+    keeping = {*reaching(setting, code)}
+    return tuple(sorted(able, key=lambda name: name not in keeping))

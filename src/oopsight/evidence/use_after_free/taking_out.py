@@ -25,7 +25,7 @@ from oopsight.kernel.addresses import signed
 
 _ENDS = re.compile(
     r"(?:^|_)(?:del|delete|destroy|cancel|remove|unregister|deregister|detach|erase|kill|shutdown"
-    r"|exit|stop|unlink|cleanup|uninit|deactivate|disconnect|unbind|leave|unhash|unsubscribe)(?:_|$)"
+    r"|exit|stop|unlink|cleanup|uninit|deactivate|disconnect|unbind|leave|unhash|unsubscribe|unreg)(?:_|$)|(?:^|_)free_irq"
 )
 _BEGINS = re.compile(
     r"(?:^|_)(?:add|register|insert|link|start|queue|mod|attach|subscribe|schedule|enqueue)(?:_|$)"
@@ -41,7 +41,7 @@ _NO_WAIT = frozenset(
     ]
 )
 """Functions that take a work item or timer out, and do not wait for what runs for it."""
-_LARGEST_MEMBER = 512
+LARGEST_MEMBER = 512
 _LARGEST_TIMER = 64
 _WORD = 8
 
@@ -221,7 +221,7 @@ def _apart(
     return {
         at - begin: called
         for root, begin in frees[name]
-        for other, far, called, _ in _ended(uses[name], helpers)
+        for other, far, called, _ in ended(uses[name], helpers)
         for at in _from(root, other, far, kept)
     }
 
@@ -262,7 +262,7 @@ def _frees(use: FieldUse, uses: Uses) -> list[Place]:
 def _begin(place: int, ends: dict[str, dict[int, str]], touched: set[int]) -> int | None:
     """Where the member begins that a place is in, of those that anybody takes out."""
     known = {at: name for found in ends.values() for at, name in found.items()}
-    begin = max((at for at in known if at <= place < at + _LARGEST_MEMBER), default=None)
+    begin = max((at for at in known if at <= place < at + LARGEST_MEMBER), default=None)
     if begin is None or _WITH_PARTS.search(known[begin]):
         return begin
     return None if any(begin < at <= place for at in touched) else begin
@@ -315,10 +315,10 @@ def _at_times(code: Code, name: str, use: FieldUse, begin: int) -> bool:
     return False
 
 
-def _ended(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
+def ended(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
     """What a function takes out of others' hands, itself or by helpers, and by which call."""
     yield from ((*one, "", 0) for one in use.taken_off)
     for call in use.handed:
         if not call.own and _ENDS.search(call.name):
             yield from ((*within(value), call.name, call.at) for value in call.arguments[:3])
-    yield from by_helpers(use, uses, depth, _ended)
+    yield from by_helpers(use, uses, depth, ended)
