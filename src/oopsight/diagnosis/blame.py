@@ -403,10 +403,9 @@ def track_culprits(track: Track | None, why: str, most: int = 2) -> list[Culprit
 def track_step(track: Track, thing: str) -> Step:
     """The allocator's record as a step of the proof."""
     calls = " <- ".join(where(f.function, f.module) for f in track.calls[:6])
-    return Step(
-        f"{thing} was {track.what} by process {track.pid} on CPU {track.cpu}: {calls}",
-        (track.memory,),
-    )
+    process = "" if track.pid is None else f" by process {track.pid}"
+    cpu = "" if track.cpu is None else f" on CPU {track.cpu}"
+    return Step(f"{thing} was {track.what}{process}{cpu}: {calls}", (track.memory,))
 
 
 def reference_step(one: SlabObject) -> Step | None:

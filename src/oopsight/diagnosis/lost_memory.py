@@ -10,6 +10,8 @@ from oopsight.diagnosis.blame import (
     frame_culprits,
     innocent,
     merge,
+    track_culprits,
+    track_step,
     where,
 )
 from oopsight.evidence import Missing
@@ -53,20 +55,25 @@ def lost_memory_finding(
                 (lost.other_pointer,),
             )
         )
+    steps += [track_step(one, "the page") for one in lost.records]
+    recorded = track_culprits(
+        lost.record("freed"), "freed the page, after the page allocator's record"
+    )
     only = len(lost.frees) == 1
     why = "the only function of the module that frees memory" if only else "can free memory"
     freers = [Culprit(lost.module, name, None, None, why) for name in lost.frees]
     followers = flow_culprits(flow, backtrace, what="the pointer to memory that was given back")
     # An area of vmalloc has no other user than who keeps a pointer to it.
     freed = only or (lost.kind == "vmalloc area" and len(freers) <= _FEW)
-    culprits = merge(freers, followers) if freed else merge(followers, freers)
-    # In a page the allocator keeps who freed it no more than whose it was.
+    culprits = merge(recorded, freers if freed else [], followers, freers)
+    # Without page_owner the allocator keeps who freed a page no more than whose it was.
+    sure = recorded or (lost.kind == "free page" and only)
     return Finding(
         title=f"use of memory that was given back in {fault.function}",
         summary=f"{where(fault.function, fault.module)} followed a pointer into {_WHAT[lost.kind]}"
         + (f": {lost.other}." if lost.other else "."),
-        certainty=Certainty.POSSIBLE,
-        cause_certainty=Certainty.INFERRED if lost.kind == "free page" and only else None,
+        certainty=Certainty.INFERRED if len(recorded) == 1 else Certainty.POSSIBLE,
+        cause_certainty=Certainty.INFERRED if sure else None,
         depth=Depth.ROOT_CAUSE,
         chain=tuple(steps),
         culprits=tuple(culprits),

@@ -195,4 +195,4 @@ def _frames(page: _Page, backtrace: dict[str, Any]) -> None:
         inner = role
         mark = ">" if role == "fault" else " "
         style = "bold" if role == "fault" else "dim" if role != "caller" else ""
-        page.line(frame_text(frame), f"  {mark} #{frame['index']:<3}", style)
+        page.line(frame_text(frame), f"  {mark} #{frame['index']:<2} ", style)

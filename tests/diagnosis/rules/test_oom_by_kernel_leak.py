@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handmade_exhaustion import CACHE, COUNTER, HINT, MODULE, use
-from handmade_facts import ABSENT, backtrace
+from handmade_facts import ABSENT, backtrace, track
 from handmade_waits import symptom
 
 from oopsight.diagnosis import Certainty, Clear, Finding, Undecided
@@ -19,7 +19,9 @@ from oopsight.evidence.exhaustion.losers import Losers
 from oopsight.evidence.exhaustion.loss_signs import Loser
 from oopsight.evidence.exhaustion.memory_use import MemoryUse
 from oopsight.evidence.exhaustion.packet_handlers import PacketHandler
+from oopsight.evidence.exhaustion.page_takers import PageTaker, PageTakers
 from oopsight.evidence.exhaustion.takers import Taker, Takers
+from oopsight.evidence.pointers import BytesPointer
 from oopsight.kinds import Kind
 
 OOM = symptom(Kind.OOM, "ls invoked oom-killer: gfp_mask=0x1100cca")
@@ -31,7 +33,7 @@ def with_cache(**changes: object) -> MemoryUse:
 
 
 def found_in(memory: MemoryUse) -> Finding:
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert all(step.because for step in found.chain)
     return found
@@ -75,7 +77,7 @@ def test_a_shared_cache_belongs_to_whom_most_objects_point_to() -> None:
 def test_functions_that_allocate_from_it_go_first() -> None:
     allocators = Allocators("drv", (Allocator("send", "send+0x18"),))
     found = oom_by_kernel_leak(
-        OOM, with_cache(hint=HINT), allocators, ABSENT, ABSENT, ABSENT, ABSENT
+        OOM, with_cache(hint=HINT), allocators, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
     assert [c.function for c in found.culprits] == ["send", None]
@@ -83,7 +85,7 @@ def test_functions_that_allocate_from_it_go_first() -> None:
 
 def losing(losers: Losers, memory: MemoryUse) -> Finding:
     allocators = Allocators("drv", (Allocator("send", "send+0x18"),))
-    found = oom_by_kernel_leak(OOM, memory, allocators, ABSENT, ABSENT, ABSENT, losers)
+    found = oom_by_kernel_leak(OOM, memory, allocators, ABSENT, ABSENT, ABSENT, losers, ABSENT)
     assert isinstance(found, Finding)
     assert all(step.because for step in found.chain)
     return found
@@ -125,18 +127,46 @@ def test_pages_taken_one_by_one_have_no_owner() -> None:
     assert found.certainty is Certainty.POSSIBLE
 
 
+def taken(pages: int, *functions: str) -> PageTaker:
+    calls = (track("allocated", name, "drv").calls[0] for name in functions)
+    return PageTaker(pages, tuple(calls), BytesPointer(Address(0xFFFF888000100000), "00" * 8))
+
+
+def of_pages(*takers: PageTaker) -> Finding:
+    known = PageTakers(takers, 10_000)
+    memory = use(unaccounted=8000)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, known)
+    assert isinstance(found, Finding)
+    return found
+
+
+def test_the_pages_own_records_tell_who_took_them() -> None:
+    found = of_pages(taken(6000, "drv_fill", "drv_open"), taken(100, "drv_log"))
+    assert [one.function for one in found.culprits] == ["drv_fill", "drv_open"]
+    assert found.cause_certainty is Certainty.INFERRED
+    assert "drv_fill [drv] took" in found.chain[-1].claim
+    # Nobody has much of it; or what a file's or a process's page is, which is counted elsewhere.
+    assert of_pages(taken(1000, "drv_fill")).culprits == ()
+    assert of_pages(taken(6000, "filemap_alloc_folio", "drv_fill")).culprits == ()
+
+
 def test_clear_and_undecided() -> None:
     assert isinstance(
-        oom_by_kernel_leak(symptom(Kind.BUG), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        oom_by_kernel_leak(
+            symptom(Kind.BUG), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT
+        ),
+        Clear,
     )
     assert isinstance(
-        oom_by_kernel_leak(OOM, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Undecided
+        oom_by_kernel_leak(OOM, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Undecided
     )
     assert isinstance(
-        oom_by_kernel_leak(OOM, use(hog=8000), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        oom_by_kernel_leak(OOM, use(hog=8000), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT),
+        Clear,
     )
     assert isinstance(
-        oom_by_kernel_leak(OOM, use(cache=1000), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        oom_by_kernel_leak(OOM, use(cache=1000), ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT),
+        Clear,
     )
 
 
@@ -148,7 +178,7 @@ def asking(memory: MemoryUse, *names: str) -> Finding:
         replace(f, module="udptap" if f.function == "tap_make" else None) for f in path.frames
     )
     found = oom_by_kernel_leak(
-        OOM, memory, ABSENT, replace(path, frames=frames), ABSENT, ABSENT, ABSENT
+        OOM, memory, ABSENT, replace(path, frames=frames), ABSENT, ABSENT, ABSENT, ABSENT
     )
     assert isinstance(found, Finding)
     return found
@@ -175,28 +205,37 @@ def test_who_is_known_to_have_it_goes_before_who_asks() -> None:
 def test_who_takes_such_things_at_all_is_possible_where_nothing_else_is_known() -> None:
     packets = Takers("packets", (Taker(MODULE, "drv_hook", "skb_copy"),))
     memory = use(cache=4000)
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, packets, ABSENT, ABSENT)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, packets, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [("drv", "drv_hook")]
     assert found.certainty is Certainty.POSSIBLE
     keeps = PacketHandler(MODULE, "drv_rcv", memory.caches[0].because[0], "drv_rcv+0x3f")
     frees = replace(keeps, function="drv_tap", returns_at=None)
     handed = oom_by_kernel_leak(
-        OOM, memory, ABSENT, ABSENT, replace(packets, handlers=(keeps, frees)), ABSENT, ABSENT
+        OOM,
+        memory,
+        ABSENT,
+        ABSENT,
+        replace(packets, handlers=(keeps, frees)),
+        ABSENT,
+        ABSENT,
+        ABSENT,
     )
     assert isinstance(handed, Finding)
     assert [one.function for one in handed.culprits] == ["drv_rcv"]
     assert handed.certainty is Certainty.POSSIBLE
     alone = Takers("packets", (), (frees,))
-    given = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, alone, ABSENT, ABSENT)
+    given = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, alone, ABSENT, ABSENT, ABSENT)
     assert isinstance(given, Finding)
     assert [one.function for one in given.culprits] == ["drv_tap"]
     others = replace(frees, module=replace(MODULE, name="other"))
     either = replace(alone, handlers=(frees, others))
-    unknown = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, either, ABSENT, ABSENT)
+    unknown = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, either, ABSENT, ABSENT, ABSENT)
     assert isinstance(unknown, Finding)
     assert unknown.culprits == ()
-    nobody = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, Takers("packets", ()), ABSENT, ABSENT)
+    nobody = oom_by_kernel_leak(
+        OOM, memory, ABSENT, ABSENT, Takers("packets", ()), ABSENT, ABSENT, ABSENT
+    )
     assert isinstance(nobody, Finding)
     assert nobody.culprits == ()
 
@@ -204,18 +243,18 @@ def test_who_takes_such_things_at_all_is_possible_where_nothing_else_is_known() 
 def test_deleted_files_that_nobody_has_open_are_the_kernels() -> None:
     held = DeletedFiles(40, 6000, (CACHE.because[0],))
     memory = use(shmem=6000)
-    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, held, ABSENT)
+    found = oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, held, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert "40 deleted files" in found.title
     assert isinstance(oom_by_userspace(OOM, memory, ABSENT, held), Clear)
     assert isinstance(
-        oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
+        oom_by_kernel_leak(OOM, memory, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT), Clear
     )
 
 
 def test_who_alone_allocates_from_it_is_possible() -> None:
     alone = Allocators("drv", (Allocator("send", "send+0x18"),), pointer=MODULE, sure=False)
-    found = oom_by_kernel_leak(OOM, with_cache(), alone, ABSENT, ABSENT, ABSENT, ABSENT)
+    found = oom_by_kernel_leak(OOM, with_cache(), alone, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT)
     assert isinstance(found, Finding)
     assert [(c.module, c.function) for c in found.culprits] == [("drv", "send")]
     assert found.certainty is Certainty.POSSIBLE

@@ -252,6 +252,12 @@ def test_a_free_page_that_is_used_was_given_back_by_whoever_can() -> None:
     assert LOST.pointer in [pointer for step in answer.chain for pointer in step.because]
 
 
+def test_who_freed_a_page_is_taken_from_the_page_allocators_record() -> None:
+    answer = lost(records=(track("freed", "desc_shrink", "desc"),), frees=("one", "two"))
+    assert (answer.certainty, answer.culprits[0].function) == (Certainty.INFERRED, "desc_shrink")
+    assert "the page was freed by process 7" in answer.chain[-1].claim
+
+
 def test_a_page_that_another_has_is_only_possibly_given_back() -> None:
     held = BytesPointer(Address(0xFFFFFFFFC0500100), "00" * 8)
     answer = lost(

@@ -56,6 +56,20 @@ def test_what_follows_a_return_to_nowhere_are_no_frames(monkeypatch: pytest.Monk
     assert found == ["do_exit", "0xa5d"]
 
 
+def test_the_stack_of_the_process_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a dump has it, the unwinder finds hundreds of frames in it by following rbp."""
+    inside = [
+        frame(None, interrupted=not number, pc=0x47B7A0 * (not number)) for number in range(9)
+    ]
+    write = frame("ksys_write")
+    monkeypatch.setattr("drgn.helpers.linux.panic.panic_task", lambda _: None)
+    monkeypatch.setattr(backtrace, "load_debug_files", lambda *_: False)
+    monkeypatch.setattr(backtrace, "_user", lambda one: one.pc < 1 << 63)
+    prog = SimpleNamespace(stack_trace=lambda _: [write, *inside], symbol=lambda _: None)
+    found = crashed_trace(cast("Session", SimpleNamespace(prog=prog)))
+    assert found == [write, inside[0]]
+
+
 def test_panic_that_was_interrupted_itself_is_not_what_crashed() -> None:
     """A dump taken from outside may stop it in a thunk, from where another trace begins."""
     stopped = frame("panic", interrupted=True, pc=KERNEL + 1)

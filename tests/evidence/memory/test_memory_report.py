@@ -1,4 +1,4 @@
-"""SLUB's and KFENCE's reports, as the log has them."""
+"""Reports of SLUB, KFENCE and KASAN, as the log has them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from handmade_session import Machine
 
 from oopsight.evidence import Missing
 from oopsight.evidence.crash.log import Log
-from oopsight.evidence.memory.memory_report import MemoryReport, Mistake, collect, parse
+from oopsight.evidence.memory import memory_report
+from oopsight.evidence.memory.memory_report import (
+    MemoryReport,
+    Mistake,
+    blamable,
+    collect,
+    parse,
+)
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.oops import parse as parse_text
@@ -66,6 +73,40 @@ freed by task 31 on cpu 0 at 7.123999s:
 CPU: 0 PID: 31 Comm: kworker/0:1 Tainted: G           OE      6.12.117 #1
 ==================================================================
 """
+KASAN = """\
+==================================================================
+BUG: KASAN: {what} in rec_count+0xa/0x20 [stage]
+Read of size 4 at addr ff11000000b4da00 by task cat/71
+
+CPU: 1 UID: 0 PID: 71 Comm: cat Tainted: G           O       6.12.117 #1
+Call Trace:
+ <TASK>
+ dump_stack_lvl+0x53/0x70
+ print_report+0xd2/0x650
+ kasan_report+0xc6/0xf0
+ rec_count+0xa/0x20 [stage]
+ vfs_read+0x190/0x590
+ </TASK>
+
+Allocated by task 60:
+ kasan_save_stack+0x33/0x50
+ __kasan_kmalloc+0x87/0x90
+ rec_make+0x23/0x40 [stage]
+ vfs_write+0x190/0x590
+
+Freed by task 61:
+ kasan_save_stack+0x33/0x50
+ __kasan_slab_free+0x37/0x50
+ kfree+0xc9/0x300
+ rec_drop+0xf3/0x110 [stage]
+ vfs_write+0x190/0x590
+
+The buggy address belongs to the object at ff11000000b4da00
+ which belongs to the cache kmalloc-64 of size 64
+The buggy address is located 0 bytes inside of
+ freed 64-byte region [ff11000000b4da00, ff11000000b4da40)
+==================================================================
+"""
 
 
 def logged(text: str) -> Log:
@@ -97,6 +138,12 @@ def names(frames: Any) -> list[str]:
         ("BUG dentry (Not tainted): Invalid object pointer 0x0000000012", Mistake.INVALID_FREE),
         ("BUG: KFENCE: out-of-bounds write in crf_seal+0x2/0x9", Mistake.OUT_OF_BOUNDS),
         ("BUG: KFENCE: memory corruption in kfree+0x2/0x9", Mistake.OVERWRITTEN),
+        ("BUG: KASAN: slab-use-after-free in crf_seal+0x2/0x9", Mistake.USE_AFTER_FREE),
+        ("BUG: KASAN: use-after-free in crf_seal+0x2/0x9", Mistake.USE_AFTER_FREE),
+        ("BUG: KASAN: slab-out-of-bounds in crf_seal+0x2/0x9", Mistake.OUT_OF_BOUNDS),
+        ("BUG: KASAN: double-free in crf_seal+0x2/0x9", Mistake.DOUBLE_FREE),
+        ("BUG: KASAN: double-free or invalid-free in kfree+0x2/0x9", Mistake.INVALID_FREE),
+        ("BUG: KASAN: stack-out-of-bounds in crf_seal+0x2/0x9", None),
         ("BUG: unable to handle page fault for address: ffff", None),
         ("BUG dentry (Not tainted): Objects remaining on __kmem_cache_shutdown()", None),
     ],
@@ -151,6 +198,28 @@ def test_kfence_tells_a_double_free_by_who_had_freed_it() -> None:
     assert found(KFENCE.format(what="invalid free")).mistake is Mistake.DOUBLE_FREE
     never = KFENCE[: KFENCE.index("freed by")] + KFENCE[KFENCE.index("CPU: 0") :]
     assert found(never.format(what="invalid free")).mistake is Mistake.INVALID_FREE
+
+
+def test_kasan_tells_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def owner_of(_session: Any, _modules: Any, address: int) -> Any:
+        asked.append(address)
+        return made.owner(address, "slab")
+
+    monkeypatch.setattr(memory_report, "owner_of", owner_of)
+    report = found(KASAN.format(what="slab-use-after-free"))
+    assert (report.checker, report.mistake) == ("KASAN", Mistake.USE_AFTER_FREE)
+    assert report.cache == "kmalloc-64"
+    assert asked == [0xFF11000000B4DA00]
+    assert names(report.blamable)[0] == "rec_count"
+    assert [names(blamable(one))[0] for one in (report.allocated, report.freed)] == [
+        "rec_make",
+        "rec_drop",
+    ]
+    # Until Linux 5.18 one headline stood for both; that somebody had freed it tells them apart.
+    either = "double-free or invalid-free"
+    assert found(KASAN.format(what=either)).mistake is Mistake.DOUBLE_FREE
 
 
 def test_who_can_have_written_beside_an_object(monkeypatch: pytest.MonkeyPatch) -> None:

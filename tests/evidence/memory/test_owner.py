@@ -28,7 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found.words(KERNEL, 1)
     found.words(MODULE, *range(64))
     monkeypatch.setattr(owner, "_slab", lambda *_: None)
-    monkeypatch.setattr(owner, "_other", lambda _, where, **__: made.owner(where, "other"))
+    monkeypatch.setattr(owner, "_other", lambda _, __, where, **___: made.owner(where, "other"))
     monkeypatch.setattr(owner, "user_area", lambda *_: None)
     monkeypatch.setattr(owner, "tracks", lambda *_: ())
     return found

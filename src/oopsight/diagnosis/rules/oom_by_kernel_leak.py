@@ -10,8 +10,9 @@ Why it happens
 How it is decided
     The kernel panicked for lack of memory, and its largest single holder is in the kernel. Whose it
     is: for ``vmalloc()`` the caller is recorded; a cache is somebody's whose constructor lies in a
-    module, or whose address a module's variable holds; of a cache that all share, a sample of its
-    objects is read, and the module that most of them point into is suspect. Failing all these, a
+    module, or whose address a module's variable holds; of pages the allocator's records tell
+    (``page_owner``); of a cache that all share, a sample of its objects is read, and the module
+    that most of them point into is suspect. Failing all these, a
     module that was asking for more of the same as the memory ran out is *possible*, and where none
     was, the one from outside the kernel that allocates from the cache, or those that take such
     things at all: packets, pages, directory entries; of packets first the handlers that can return
@@ -57,6 +58,7 @@ from oopsight.evidence.exhaustion.deleted_files import DeletedFiles
 from oopsight.evidence.exhaustion.losers import Losers
 from oopsight.evidence.exhaustion.memory_use import CacheUse, MemoryUse, VmallocUse
 from oopsight.evidence.exhaustion.packet_handlers import PacketHandler
+from oopsight.evidence.exhaustion.page_takers import PageTakers
 from oopsight.evidence.exhaustion.takers import Takers
 from oopsight.evidence.pointers import Pointer
 from oopsight.kinds import Kind
@@ -82,6 +84,7 @@ def oom_by_kernel_leak(
     takers: Takers | Missing,
     deleted: DeletedFiles | Missing,
     losers: Losers | Missing,
+    page_takers: PageTakers | Missing,
 ) -> Finding | Clear | Undecided:
     """Decide whether one holder in the kernel has the memory."""
     if symptom.kind is not Kind.OOM:
@@ -101,7 +104,7 @@ def oom_by_kernel_leak(
             (*use.pages.because, *(share.source.because if share.source is not None else ())),
         )
     )
-    proof, culprits, certainty = _whose(share)
+    proof, culprits, certainty = _whose(use, share, page_takers)
     steps += proof
     if isinstance(share.source, CacheUse) and isinstance(allocators, Allocators) and proof:
         culprits = _allocating(allocators, share.source, culprits)
@@ -132,11 +135,15 @@ def oom_by_kernel_leak(
     )
 
 
-def _whose(share: Share) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:
+def _whose(
+    use: MemoryUse, share: Share, page_takers: PageTakers | Missing
+) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:
     if isinstance(share.source, VmallocUse):
         return _of_vmalloc(share.source)
     if isinstance(share.source, CacheUse):
         return _of_cache(share.source)
+    if share.source is None and isinstance(page_takers, PageTakers):
+        return _of_pages(use, share, page_takers)
     return [], (), Certainty.POSSIBLE
 
 
@@ -239,6 +246,29 @@ def _keeping(handlers: list[PacketHandler]) -> tuple[list[Step], tuple[Culprit, 
         )
         for one in handlers[:_SHOWN]
     )
+
+
+def _of_pages(
+    use: MemoryUse, share: Share, known: PageTakers
+) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:
+    """Who has the pages that the kernel took one by one, by the page allocator's own records."""
+    for one in known.takers:
+        able = one.blamable
+        if one.pages < MUCH * share.pages:
+            break
+        if not able or not {frame.function for frame in one.calls}.isdisjoint(_COUNTED):
+            continue
+        first = able[0]
+        where = f"{first.function} [{first.module}]" if first.module else first.function
+        step = Step(f"{where} took {size(use, one.pages)}, by the pages' records", (one.record,))
+        why = f"took {one.pages} of the pages, by their records"
+        found = [
+            Culprit(frame.module, base_name(frame.function), None, None, why)
+            for frame in able[:_SHOWN]
+            if frame.module == first.module
+        ]
+        return [step], tuple(found), Certainty.INFERRED
+    return [], (), Certainty.POSSIBLE
 
 
 def _of_vmalloc(use: VmallocUse) -> tuple[list[Step], tuple[Culprit, ...], Certainty]:

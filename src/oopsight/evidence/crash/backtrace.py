@@ -272,13 +272,14 @@ def _panic_trace(session: Session) -> StackTrace:
 
 
 def _until_astray(frames: list[StackFrame]) -> list[StackFrame]:
-    """The frames up to the first that returns to outside the kernel, without what follows it.
+    """The frames up to the first that is outside the kernel, without what follows it.
 
     Where there are no unwind data, as in a trampoline of ftrace, the unwinder follows rbp, which
-    then may be any value, and what it finds there may lead in circles.
+    then may be any value, and what it finds there may lead in circles. So it does in the stack of a
+    process, where the dump has that: only where the kernel was entered is known there.
     """
     for position, frame in enumerate(frames):
-        if frame.pc < 1 << 63 and not frame.interrupted and not _user(frame):
+        if frame.pc < 1 << 63 and (_user(frame) or not frame.interrupted):
             return frames[: position + 1]
     return frames
 

@@ -1,4 +1,4 @@
-"""What the kernel's own checks of the heap reported: SLUB's (``slub_debug``) and KFENCE's.
+"""What the kernel's own checks of the heap reported: SLUB (``slub_debug``), KFENCE and KASAN.
 
 Each report names the mistake, and mostly who made the access, who allocated the object and who
 freed it. The text is taken as it stands in the log: whatever followed comes of it.
@@ -51,7 +51,7 @@ _SLUB = re.compile(r"BUG (?P<cache>\S.{0,79}?) ?\((?:Not tainted|Tainted.{0,80}?
 _CORRUPT = "Object corrupt"
 _BEFORE = re.compile(r"\[(?P<what>[\w ]{3,40} overwritten)\] 0x")
 _LINES_BEFORE = 12
-_KFENCE = re.compile(r"BUG: KFENCE: (?P<what>.+)")
+_OTHERS = re.compile(r"BUG: (?P<checker>KFENCE|KASAN): (?P<what>.+)")
 _MISTAKES: tuple[tuple[str, re.Pattern[str], Mistake], ...] = tuple(
     (checker, re.compile(pattern), mistake)
     for checker, pattern, mistake in (
@@ -66,17 +66,27 @@ _MISTAKES: tuple[tuple[str, re.Pattern[str], Mistake], ...] = tuple(
         ("KFENCE", r"use-after-free", Mistake.USE_AFTER_FREE),
         ("KFENCE", r"invalid free", Mistake.INVALID_FREE),
         ("KFENCE", r"memory corruption", Mistake.OVERWRITTEN),
+        # mm/kasan/report.c, report_generic.c
+        ("KASAN", r"(?:slab-)?use-after-free", Mistake.USE_AFTER_FREE),
+        ("KASAN", r"slab-out-of-bounds", Mistake.OUT_OF_BOUNDS),
+        ("KASAN", r"(?:double-free or )?invalid-free", Mistake.INVALID_FREE),
+        ("KASAN", r"double-free", Mistake.DOUBLE_FREE),
     )
 )
 # Elsewhere addresses are hashed, and below those of the kernel.
-_OBJECT = re.compile(r"\b(?:Object|object pointer|free of) 0x(?P<address>f[0-9a-f]{15})\b")
-_CACHE = re.compile(r"kfence-#\d+: .{0,80}\bcache=(?P<cache>\S{1,80})")
+_OBJECT = re.compile(
+    r"\b(?:(?:Object|object pointer|free of) 0x|belongs to the object at )"
+    r"(?P<address>f[0-9a-f]{15})\b"
+)
+_CACHE = re.compile(
+    r"(?:kfence-#\d+: .{0,80}\bcache=|which belongs to the cache )(?P<cache>\S{1,80})"
+)
 # "Poison overwritten. 0x... - 0x... @offset=.. First byte 0x.. instead of 0x..", and its like.
 _BYTES = re.compile(
     r"0x(?P<start>f[0-9a-f]{15})-0x(?P<last>f[0-9a-f]{15}).{0,40}"
     r"First byte 0x(?P<byte>[0-9a-f]{1,2})"
 )
-_LINES = 48
+_LINES = 96
 """Of a report, in which what is looked for stands."""
 _RED_ZONE = (0xBB, 0xCC)  # SLUB_RED_INACTIVE, SLUB_RED_ACTIVE: include/linux/poison.h
 _MOST_RED_ZONE = 4096
@@ -87,7 +97,7 @@ class MemoryReport:
     """The first such report."""
 
     checker: str
-    """``SLUB`` or ``KFENCE``."""
+    """``SLUB``, ``KFENCE`` or ``KASAN``."""
     mistake: Mistake
     text: LogPointer
     cache: str | None
@@ -162,10 +172,11 @@ def parse(text: str, before: Iterable[str] = ()) -> tuple[str, Mistake, str | No
     >>> parse("BUG: unable to handle page fault") is None
     True
     """
-    slub, kfence = _SLUB.search(text), _KFENCE.search(text)
-    match, checker = (slub, "SLUB") if slub else (kfence, "KFENCE")
+    slub = _SLUB.search(text)
+    match = slub or _OTHERS.search(text)
     if match is None:
         return None
+    checker = "SLUB" if slub else match["checker"]
     said = match["what"]
     if slub is not None and said.startswith(_CORRUPT):
         said = next((m["what"] for line in before if (m := _BEFORE.search(line))), said)
@@ -225,7 +236,7 @@ def _read(
     one = _object(session, modules, lines)
     stacks = _stacks(session, modules, backtrace, report, lines, one)
     freed = any(True for _ in stack_of(session, modules, report, "freed"))
-    if mistake is Mistake.INVALID_FREE and checker == "KFENCE" and freed:
+    if mistake is Mistake.INVALID_FREE and checker != "SLUB" and freed:
         mistake = Mistake.DOUBLE_FREE
     start, length, byte = _overwritten(lines)
     before, because = _damaged_before(session, modules, one, start)

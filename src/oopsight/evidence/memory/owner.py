@@ -14,6 +14,7 @@ from oopsight.cheap import dataclass
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address
 from oopsight.evidence.address import nonsense
+from oopsight.evidence.memory import kasan, page_owner
 from oopsight.evidence.memory.slab_tracks import Track, tracks
 from oopsight.evidence.memory.user_area import user_area
 from oopsight.evidence.modules.modules import Modules
@@ -73,7 +74,7 @@ class SlabObject:
     head: BytesPointer | None
     """Its first bytes, as they are in the dump."""
     tracks: tuple[Track, ...]
-    """Who allocated and who freed it last, where slub_debug=U keeps that."""
+    """Who allocated and who freed it last, where slub_debug=U or KASAN keeps that."""
     refers: tuple[Reference, ...]
     """Its pointers to modules, the first :data:`MOST_REFERENCES`."""
     merged: bool = False
@@ -114,6 +115,8 @@ class Owner:
     slab: SlabObject | None = None
     mapped: bool = False
     """Whether the memory there can be read."""
+    tracks: tuple[Track, ...] = ()
+    """Of a page: who allocated and who freed it, where the kernel records that."""
 
     @property
     def is_memory(self) -> bool:
@@ -196,7 +199,9 @@ def slab_object(session: Session, modules: Modules | None, info: Any) -> SlabObj
         return None
     if not 0 < size <= stride:
         return None
-    state = {True: "allocated", False: "free", None: "unknown"}[info.allocated]
+    kept_back = kasan.freed(session.prog, cache, info.address)
+    allocated = False if kept_back else info.allocated
+    state = {True: "allocated", False: "free", None: "unknown"}[allocated]
     data = b""
     with contextlib.suppress(FaultError):
         data = session.read(info.address, min(size, _MOST_OBJECT_BYTES))
@@ -216,7 +221,8 @@ def slab_object(session: Session, modules: Modules | None, info: Any) -> SlabObj
         poisoned=poisoned,
         cache_address=Address(cache.value_()),
         head=head,
-        tracks=tracks(session, modules, cache, info.address),
+        tracks=tracks(session, modules, cache, info.address)
+        or kasan.records(session, modules, cache, info.address),
         refers=_references(session, modules, info.address, data),
         merged=_merged(cache),
     )
@@ -321,7 +327,7 @@ def owner_of(session: Session, modules: Modules | None, address: int) -> Owner:
         if found.merged and not found.cache.startswith("kmalloc"):
             text += ", which others share"
         return Owner(where, "slab", text, offset=begin, slab=found, mapped=mapped)
-    return _other(session, where, mapped=mapped)
+    return _other(session, modules, where, mapped=mapped)
 
 
 def _five_levels(session: Session) -> bool:
@@ -342,7 +348,7 @@ def _symbol(session: Session, address: int) -> tuple[str | None, int | None]:
     return printable(symbol.name), address - symbol.address
 
 
-def _other(session: Session, where: Address, *, mapped: bool) -> Owner:
+def _other(session: Session, modules: Modules | None, where: Address, *, mapped: bool) -> Owner:
     """Stacks, vmalloc areas and pages."""
     from drgn import FaultError
     from drgn.helpers.linux.mm import find_vmap_area, in_direct_map
@@ -359,7 +365,8 @@ def _other(session: Session, where: Address, *, mapped: bool) -> Owner:
         if not mapped:
             return Owner(where, "unknown", "a page that is not in the dump")
         kind, text = _page(session, where)
-        return Owner(where, kind, text, mapped=mapped)
+        kept = page_owner.records(session, modules, where)
+        return Owner(where, kind, text, mapped=mapped, tracks=kept)
     try:
         area = find_vmap_area(prog, where)
     except (FaultError, LookupError, ValueError, AttributeError, SymbolError):

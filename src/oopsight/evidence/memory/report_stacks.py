@@ -25,6 +25,8 @@ _REPORTERS = (
     "slab_bug",
     "check_bytes_and_report",
     "kfence_report_error",
+    "kasan_report",
+    "kasan_report_invalid_free",
     "free_debug_processing",
     "free_to_partial_list",
     "check_object",

@@ -1,7 +1,8 @@
-"""SLUB's own record of who allocated and who freed an object (slub_debug=U)."""
+"""The kernel's records of who allocated and who freed; SLUB's own of an object (slub_debug=U)."""
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any
 
 from oopsight.cheap import dataclass, replace
@@ -35,7 +36,7 @@ class TrackFrame:
 
 @dataclass(frozen=True)
 class Track:
-    """A ``struct track`` behind an object."""
+    """A record of who allocated or freed: of SLUB, of KASAN or of the page allocator."""
 
     what: str
     """``allocated`` or ``freed``."""
@@ -43,9 +44,10 @@ class Track:
     """Of the record itself."""
     caller: TrackFrame | None
     """Who called the allocator."""
-    pid: int
-    cpu: int
-    jiffies: int
+    pid: int | None
+    cpu: int | None
+    jiffies: int | None
+    """``None`` where the record does not tell one of these."""
     frames: tuple[TrackFrame, ...]
     """Innermost first; empty where no stack was recorded."""
 
@@ -86,25 +88,75 @@ def _frame(prog: Program, modules: Modules | None, pc: int) -> TrackFrame:
 
 def _frames(prog: Program, modules: Modules | None, track: Any) -> tuple[TrackFrame, ...]:
     from drgn import FaultError
-    from drgn.helpers.linux.stackdepot import stack_depot_fetch
 
-    pcs: list[int] = []
     try:
         # Since Linux 5.19 (commit 5cf909c553e9) the stack is in the depot.
-        handle = track.handle
-    except AttributeError:
-        try:
-            pcs = [pc.value_() for pc in track.addrs]
-        except (AttributeError, FaultError):
-            return ()
-    else:
-        try:
-            trace = stack_depot_fetch(handle.read_()) if handle else None
-            # drgn adds a frame for each inlined call.
-            pcs = [frame.pc for frame in trace if not frame.is_inline] if trace is not None else []
-        except (FaultError, LookupError, ValueError, AttributeError, IndexError, SymbolError):
-            return ()
+        return depot_frames(prog, modules, track.handle.value_())
+    except (AttributeError, FaultError):
+        pass
+    try:
+        pcs = [pc.value_() for pc in track.addrs]
+    except (AttributeError, FaultError):
+        return ()
     return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)
+
+
+def depot_frames(prog: Program, modules: Modules | None, handle: int) -> tuple[TrackFrame, ...]:
+    """A stack that the kernel keeps in its depot, innermost first; empty where it has none.
+
+    :param handle: a ``depot_stack_handle_t``
+    """
+    from drgn import FaultError, Object
+    from drgn.helpers.linux.stackdepot import stack_depot_fetch
+
+    try:
+        stack = Object(prog, "depot_stack_handle_t", handle)
+        trace = stack_depot_fetch(stack) if handle else None
+        # drgn adds a frame for each inlined call.
+        pcs = [frame.pc for frame in trace if not frame.is_inline] if trace is not None else []
+    except (FaultError, LookupError, ValueError, AttributeError, IndexError, SymbolError):
+        return ()
+    return tuple(_frame(prog, modules, pc) for pc in pcs[:_MOST_FRAMES] if pc)
+
+
+def of_depot(
+    session: Session,
+    modules: Modules | None,
+    what: str,
+    record: tuple[int, int],
+    pid: int | None,
+    handle: int,
+) -> Track:
+    """A record that has no more than a process and a stack in the depot.
+
+    What KASAN runs to record it is left out.
+
+    :param record: where it lies, and its size in bytes
+    :param handle: of that stack
+    :raises drgn.FaultError: if the record cannot be read
+    """
+    address, size = record
+    made = Track(
+        what=what,
+        address=Address(address),
+        caller=None,
+        pid=pid,
+        cpu=None,
+        jiffies=None,
+        frames=tuple(dropwhile(_recording, depot_frames(session.prog, modules, handle))),
+        memory=BytesPointer(Address(address), session.read(address, min(size, 32)).hex()),
+    )
+    return _with_jump(session.prog, modules, made)
+
+
+def _recording(frame: TrackFrame) -> bool:
+    return frame.module is None and frame.function.lstrip("_").startswith("kasan_")
+
+
+def _with_jump(prog: Program, modules: Modules | None, made: Track) -> Track:
+    first = next(iter(made.blamable), None)
+    jumped, by = handed_on(prog, modules, first) if first is not None else (False, None)
+    return replace(made, handed_on=jumped, by=by)
 
 
 def handed_on(
@@ -195,9 +247,7 @@ def tracks(
                     session.read(address + end + number * size, min(size, 32)).hex(),
                 ),
             )
-            first = next(iter(made.blamable), None)
-            jumped, by = handed_on(prog, modules, first) if first is not None else (False, None)
-            result.append(replace(made, handed_on=jumped, by=by))
+            result.append(_with_jump(prog, modules, made))
         except (FaultError, AttributeError):
             continue
     return tuple(result)

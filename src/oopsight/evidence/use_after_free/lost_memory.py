@@ -10,6 +10,8 @@ from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
+from oopsight.evidence.memory.owner import Owner
+from oopsight.evidence.memory.slab_tracks import Track
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.field_keys import FieldKeys
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -51,6 +53,12 @@ class LostMemory:
     other_pointer: BytesPointer | None
     frees: tuple[str, ...]
     """Functions of the module that free memory, initialisation and exit left out."""
+    records: tuple[Track, ...] = ()
+    """Who allocated the page, and who freed it if it is free, where the kernel records that."""
+
+    def record(self, what: str) -> Track | None:
+        """The one of ``allocated`` or ``freed``."""
+        return next((one for one in self.records if one.what == what), None)
 
 
 def collect(session: Session, flow: DataFlow, modules: Modules) -> LostMemory | Missing:
@@ -63,7 +71,7 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> LostMemory | 
         kept = _kept(way)
         if kept is None:
             return none
-        return _lost(session, modules, "vmalloc area", int(bad.address), way, kept)
+        return _lost(session, modules, "vmalloc area", bad, way, kept)
     held = way.held_in
     if held is None or held.kind not in ("page", "free-page") or bad.kind not in _NONSENSE:
         return none
@@ -73,12 +81,12 @@ def collect(session: Session, flow: DataFlow, modules: Modules) -> LostMemory | 
     if base is None or base.module is None or kept is None:
         return none
     if held.kind == "free-page":
-        return _lost(session, modules, "free page", int(held.address), base, kept)
+        return _lost(session, modules, "free page", held, base, kept)
     begin = held.address & -_PAGE
     for module, _, symbol, memory in holding_variables(session, modules, begin, begin + _PAGE):
         if module.name != base.module:
             other = (module.name, symbol, memory)
-            return _lost(session, modules, "page of another", int(held.address), base, kept, other)
+            return _lost(session, modules, "page of another", held, base, kept, other)
     return none
 
 
@@ -94,7 +102,7 @@ def _lost(
     session: Session,
     modules: Modules,
     kind: str,
-    address: int,
+    held: Owner,
     way: Way,
     kept: BytesPointer,
     other: tuple[str, str, BytesPointer] | tuple[None, None, None] = (None, None, None),
@@ -104,7 +112,7 @@ def _lost(
     code = inner_functions(session, module) if module is not None else []
     return LostMemory(
         kind=kind,
-        address=Address(address),
+        address=held.address,
         module=name,
         kept=way.name,
         pointer=kept,
@@ -114,6 +122,7 @@ def _lost(
         frees=(_area_freers(session, code, way) if kind == "vmalloc area" else ())
         # Who makes things known frees where that fails.
         or freers(sorted(code, key=publishes)),
+        records=held.tracks,
     )
 
 

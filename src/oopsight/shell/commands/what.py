@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from oopsight.evidence import Address, Missing
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.memory.owner import Owner, SlabObject, neighbour, owner_of
+from oopsight.evidence.memory.slab_tracks import Track
 from oopsight.evidence.modules.modules import Modules
 from oopsight.shell.code import one_address
 
@@ -80,6 +81,8 @@ def show(shell: Shell, address: int, register: str | None, out: Out) -> None:
             out.line(f"  {line}")
     if owner.slab is not None:
         _slab(shell, known, owner, owner.slab, out)
+    for track in owner.tracks:
+        out.line(f"  {_record(track)}")
     out.row(
         None,
         address=Address(address),
@@ -104,9 +107,7 @@ def _slab(shell: Shell, modules: Modules | None, owner: Owner, one: SlabObject, 
     if one.poisoned:
         out.line("  filled with the pattern of freed objects")
     for track in one.tracks:
-        caller = track.caller
-        by = f" by {caller}" if caller else ""
-        out.line(f"  {track.what}{by}, pid {track.pid}, CPU {track.cpu}, jiffies {track.jiffies}")
+        out.line(f"  {_record(track)}")
     for step, word in ((-1, "before"), (1, "behind")):
         other = neighbour(shell.session, modules, one, step)
         if other is not None:
@@ -115,6 +116,16 @@ def _slab(shell: Shell, modules: Modules | None, owner: Owner, one: SlabObject, 
         out.line(
             f"  holds at {reference.offset:#x} a pointer to {reference.symbol} [{reference.module}]"
         )
+
+
+def _record(track: Track) -> str:
+    """Who allocated or freed, in one line."""
+    able = track.blamable or track.calls
+    by = f" by {able[0].function}" if able else ""
+    module = f" [{able[0].module}]" if able and able[0].module else ""
+    pid = "" if track.pid is None else f", pid {track.pid}"
+    when = "" if track.cpu is None else f", CPU {track.cpu}, jiffies {track.jiffies}"
+    return f"{track.what}{by}{module}{pid}{when}"
 
 
 def typed_member(shell: Shell, cache: str, offset: int) -> str | None:
