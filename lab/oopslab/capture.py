@@ -1,4 +1,9 @@
-"""The two ways to a dump: from outside through QEMU's monitor, or by the crashed kernel's kdump."""
+"""The ways to a dump: from outside through QEMU's monitor, or by the crashed kernel's kdump.
+
+From outside there are three. ``qmp`` filters what QEMU has written as makedumpfile does it on a
+host; ``libvirt`` and ``libvirt-kdump`` leave it as it is, as ``virsh dump --memory-only`` and its
+``--format kdump-zlib`` do, of a guest that has not told its hypervisor of VMCOREINFO.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,9 @@ from oopslab.kernel import Kernel
 from oopslab.qemu import Guest
 from oopslab.scenario import Scenario
 
-CAPTURES = ("qmp", "kdump")
+CAPTURES = ("qmp", "kdump", "libvirt", "libvirt-kdump")
+UNTOLD = {"libvirt": "elf", "libvirt-kdump": "kdump-zlib"}
+"""QEMU's format of the dumps that it writes of a guest it knows nothing of."""
 
 # Elf64_Ehdr from e_phoff to e_shstrndx: phoff shoff flags ehsize phentsize phnum shentsize ...
 _ELF_HEADER_SIZE = 64
@@ -48,6 +55,22 @@ def by_qmp(guest: Guest, work: Path, level: int, timeout: float, end: str) -> Pa
     _mend_elf_header(raw)
     vmcore = work / "vmcore"
     run([*makedumpfile(level), raw, vmcore])
+    raw.unlink()
+    return vmcore
+
+
+def by_libvirt(guest: Guest, work: Path, kind: str, timeout: float, end: str) -> Path:
+    """Wait for the panic and have QEMU write the memory, all of it.
+
+    :param kind: one of :data:`UNTOLD`'s formats
+    """
+    guest.wait_for(end, timeout)
+    guest.monitor.execute("stop")
+    raw, vmcore = work / "memory", work / "vmcore"
+    target = f"file:{raw}"
+    guest.monitor.execute("dump-guest-memory", paging=False, protocol=target, format=kind)
+    guest.monitor.execute("quit")
+    run(["cp", "--sparse=always", raw, vmcore])
     raw.unlink()
     return vmcore
 

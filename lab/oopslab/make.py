@@ -16,7 +16,9 @@ from oopslab.cache import locked, new_directory, root
 from oopslab.capture import (
     CAPTURES,
     CRASH_MEMORY,
+    UNTOLD,
     by_kdump,
+    by_libvirt,
     by_qmp,
     dump_level,
     makedumpfile,
@@ -80,7 +82,7 @@ def ensure(
     """The dump of *scenario*, made now unless it is in the cache.
 
     :param kernel: the series, one of :data:`oopslab.kernel.SERIES`
-    :param capture: ``qmp`` or ``kdump``
+    :param capture: one of :data:`CAPTURES`
     :param rename: with this seed, modules and functions get names drawn at random
     :param force: make it again
     :param debug: also provide the kernel's debug symbols
@@ -153,6 +155,7 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
         cpu=settings.cpu,
         disks=disks,
         pokable=any(action.poke for action in settings.actions),
+        told=capture not in UNTOLD,
     )
     try:
         with machine.running() as guest:
@@ -164,6 +167,8 @@ def _crash(scenario: Scenario, kernel: Kernel, capture: str, target: Path) -> No
                     poke(guest, work, kernel, scenario.texts[action.poke])
             if kdump:
                 vmcore = by_kdump(guest, work, disks[1], patience)
+            elif capture in UNTOLD:
+                vmcore = by_libvirt(guest, work, UNTOLD[capture], patience, settings.end)
             else:
                 vmcore = by_qmp(guest, work, level, patience, settings.end)
     except LabError as error:

@@ -74,6 +74,7 @@ class Machine:
     cpu: str  # QEMU's model with its options
     disks: list[Path] = field(default_factory=list)
     pokable: bool = False  # its memory is written from outside
+    told: bool = True  # whether it has the device by which a guest tells of VMCOREINFO
 
     @property
     def console(self) -> Path:
@@ -86,7 +87,8 @@ class Machine:
             str(tool("qemu-system-x86_64")),
             *("-accel", "tcg", "-cpu", self.cpu, "-m", str(self.memory), "-smp", str(self.cpus)),
             *("-nodefaults", "-display", "none", "-no-reboot", "-no-user-config"),
-            *("-device", "vmcoreinfo", "-serial", f"file:{self.console}"),
+            *(("-device", "vmcoreinfo") if self.told else ()),
+            *("-serial", f"file:{self.console}"),
             *("-qmp", "unix:qmp,server=on,wait=off"),
             *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", self.cmdline),
         ]

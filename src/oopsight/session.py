@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oopsight import engine
 from oopsight.cheap import dataclass
 from oopsight.dump import DumpInfo, identify
 from oopsight.errors import DamagedDumpError, SymbolError
+from oopsight.lost_vmcoreinfo import program, with_vmcoreinfo
 from oopsight.symbols import DumpMemory, SymbolStatus, Wanted, find_vmlinux, package_hint
 from oopsight.symbols.lookup import SymbolTable, install, install_modules
 from oopsight.symbols.module_btf import ModuleTypes
@@ -141,7 +141,7 @@ def open_session(
     :raises NoSymbolsError: if no symbols of its build are found
     :raises SymbolError: if what was given cannot be used
     """
-    info = identify(path)
+    info = with_vmcoreinfo(identify(path))
     programs: list[Program] = []
 
     def opened(*, small: bool = True) -> Program:
@@ -181,7 +181,7 @@ def own_pack(path: str | os.PathLike[str]) -> tuple[str, bytes]:
     :raises DumpError: if the dump cannot be opened
     :raises SymbolError: if it lacks what a pack is made of
     """
-    info = identify(path)
+    info = with_vmcoreinfo(identify(path))
     from oopsight.symbols.sources.dump import build
 
     image = build(raw_memory(info))
@@ -202,7 +202,7 @@ def _open(
     *,
     small: bool = False,
 ) -> Program:
-    prog = engine.load(small=small).Program()
+    prog = program(info, small=small)
     try:
         _set_core_dump(prog, info)
     except Exception as error:  # noqa: BLE001  # libkdumpfile's errors are of the base class

@@ -93,6 +93,11 @@ class DumpInfo:
     machine: str | None
     """``x86_64``, ``aarch64`` …; ``None`` where the headers do not say."""
     vmcoreinfo: VmcoreInfo = field(repr=False, default_factory=lambda: VmcoreInfo(b""))
+    recovered: bool = False
+    """Whether the file lacks that note, and it was found in the memory."""
+    memory: tuple[tuple[int, int], ...] = ()
+    """Ranges of the machine's memory, physical address and bytes, within which all is that the
+    file holds."""
     compression: str | None = None
     dump_level: int | None = None
     """makedumpfile's ``-d``: which kinds of pages were left out, ``None`` where unknown."""

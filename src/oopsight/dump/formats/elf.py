@@ -53,5 +53,6 @@ def read(file: BinaryIO, path: Path) -> DumpInfo:
         size=size,
         machine=elf.machine,
         vmcoreinfo=VmcoreInfo(vmcoreinfo),
+        memory=tuple((s.physical, min(s.file_size, size)) for s in memory),
         problems=tuple(problems),
     )

@@ -104,13 +104,17 @@ def read_from(file: Readable, path: Path, size: int) -> DumpInfo:
         raise DamagedDumpError(f"{path}: the dump header is cut off; copy the dump again")
     version = struct.unpack_from("<i", header, 8)[0]
     utsname = [_string(header[12 + 65 * i : 77 + 65 * i]) for i in range(6)]
-    status, block_size, sub_blocks, bitmap_blocks = struct.unpack_from("<IiiI", header, 424)
+    status, block_size, sub_blocks, bitmap_blocks, highest = struct.unpack_from(
+        "<IiiII", header, 424
+    )
     if block_size < 4096 or block_size > 1 << 20 or block_size & (block_size - 1):
         raise DamagedDumpError(f"{path}: the dump header is damaged (block size {block_size})")
     file.seek(block_size)
     sub_header = file.read(SUB_HEADER_SIZE)
     if len(sub_header) < SUB_HEADER_SIZE:
         raise DamagedDumpError(f"{path}: the dump's second header is cut off; copy it again")
+    if version >= 6:
+        highest = struct.unpack_from("<Q", sub_header, 96)[0]
     dump_level, split = struct.unpack_from("<ii", sub_header, 8)
     vmcoreinfo = b""
     if version >= 3:
@@ -148,6 +152,7 @@ def read_from(file: Readable, path: Path, size: int) -> DumpInfo:
         size=size,
         machine=utsname[4],
         vmcoreinfo=VmcoreInfo(vmcoreinfo),
+        memory=((0, min(highest, bitmap * 4) * block_size),),  # a bit for each page, twice
         compression=next((name for bit, name in _COMPRESSION.items() if status & bit), None),
         dump_level=dump_level if version >= 1 else None,
         minicore=minicore,
