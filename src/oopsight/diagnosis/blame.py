@@ -66,6 +66,8 @@ def fault_step(fault: Fault) -> Step:
     if operand is not None and register is not None and operand.base_value is not None:
         text += f" with {register} = {operand.base_value}"
         because.append(RegisterPointer(register, operand.base_value))
+    if fault.check is not None:
+        text += f"; KASAN's check of that, at {fault.check}, met the exception in its place"
     return Step(text, tuple(because))
 
 

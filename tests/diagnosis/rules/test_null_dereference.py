@@ -300,3 +300,12 @@ def test_who_raises_the_number_of_entries_in_vain_comes_first() -> None:
         assert isinstance(finding, Finding)
         assert finding.culprits[0].function == first
         assert finding.certainty is Certainty.POSSIBLE
+
+
+def test_an_address_that_stands_in_the_code_needs_no_register() -> None:
+    known = dataclasses.replace(
+        FAULT, operand=Operand(None, None, None, 0x38, Address(0x38)), check=Address(FAULT.pc - 8)
+    )
+    answer = decided(known, TRACE, NONE, NONE, NONE)
+    assert isinstance(answer, Finding)
+    assert "KASAN's check of that, at 0xffffffffc03fffff" in answer.chain[0].claim

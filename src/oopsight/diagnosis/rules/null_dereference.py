@@ -114,8 +114,10 @@ _NONE_GIVEN = Missing(Why.NOT_APPLICABLE, "no callback was given another object"
 
 
 def _zero(fault: Fault, flow: DataFlow | Missing) -> str | None:
-    """How the zero is known: ``register`` or ``flow``; ``None`` where the pointer was none."""
+    """How the zero is known: ``code``, ``register`` or ``flow``; ``None`` where there was none."""
     operand = fault.operand
+    if operand is not None and operand.address == fault.address and operand.absolute:
+        return "code"  # the compiler knew it
     if isinstance(flow, DataFlow) and flow.subject == "operand":
         end = flow.first.end
         if end is not None and end.how != "lost" and end.value is not None:

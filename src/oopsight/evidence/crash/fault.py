@@ -6,10 +6,11 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
-from oopsight.cheap import dataclass
+from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.backtrace import INTERRUPT, Backtrace, Role, crashed_trace
+from oopsight.evidence.crash.kasan_check import checked_access
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.pointers import FramePointer, Unmapped
 from oopsight.session import Session
@@ -29,6 +30,7 @@ _SERVES = ("handle_mm_fault", "__handle_mm_fault")
 _ERROR_WRITE = 1 << 1
 _ERROR_FETCH = 1 << 4
 _LONGEST_INSTRUCTION = 15
+_CANONICAL = 47  # from this bit on, all are the same
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Operand:
     """What the operand comes to; ``None`` where a register is not known."""
     index_value: Address | None = None
     scale: int = 1
+
+    @property
+    def absolute(self) -> bool:
+        """Whether the address stands in the code."""
+        return self.base is None and self.index is None and self.address is not None
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,9 @@ class Fault:
     unmapped: Unmapped | None
     """Set where the page tables confirm that nothing is mapped at ``address``."""
     frame: FramePointer
+    check: Address | None = None
+    """Where KASAN's check met the exception in place of the access, at :attr:`pc`, which was to
+    follow. What is told then is what the access would have met."""
 
 
 def disassemble(
@@ -220,7 +230,7 @@ def collect(session: Session, backtrace: Backtrace, log: Log | Missing) -> Fault
             access = decoded[3]
         if address is None and operand:
             address = operand.address
-    return Fault(
+    found = Fault(
         exception=exception,
         address=_address(address),
         access=access,
@@ -232,4 +242,29 @@ def collect(session: Session, backtrace: Backtrace, log: Log | Missing) -> Fault
         operand=operand,
         unmapped=_unmapped(session, address) if address is not None else None,
         frame=frame.pointer,
+    )
+    return _of_access(session, found, dict(backtrace.registers))
+
+
+def _of_access(session: Session, fault: Fault, registers: dict[str, int]) -> Fault:
+    """The fault that an access would have met, had not KASAN's check before it met one."""
+    shadow = fault.operand.address if fault.operand is not None else None
+    row = checked_access(session, fault.pc, registers, shadow)
+    decoded = disassemble(row.bytes, row.address, registers) if row is not None else None
+    if row is None or decoded is None:
+        return fault
+    instruction, code, operand, access = decoded
+    address = operand.address
+    canonical = address is not None and address >> _CANONICAL in (0, (1 << 64 - _CANONICAL) - 1)
+    return replace(
+        fault,
+        exception=PAGE_FAULT if canonical else GENERAL_PROTECTION,
+        address=address if canonical else None,
+        access=access,
+        pc=Address(row.address),
+        instruction=instruction,
+        code=code,
+        operand=operand,
+        unmapped=_unmapped(session, address) if address is not None and canonical else None,
+        check=fault.pc,
     )

@@ -107,7 +107,7 @@ def _start(fault: Fault, found: Calls) -> tuple[Context, str | Memory, int | Non
     context = found.context(0)
     if context is None:
         return None
-    row = context.function.instructions[context.at]
+    row = faulting(fault, context)
     if row.mnemonic in ("call", "jmp") and row.operands and row.operands[0].register:
         register = row.operands[0].register
         return context, register, context.registers.get(register), "target"
@@ -119,6 +119,14 @@ def _start(fault: Fault, found: Calls) -> tuple[Context, str | Memory, int | Non
     # What is no number at all, poison or text, is looked at as a pointer is.
     number = value is not None and (in_kernel_half(value) or not value >> 47)
     return context, place, value, "index" if place in indexes and number else "operand"
+
+
+def faulting(fault: Fault, context: Context) -> Instruction:
+    """The instruction that could not be carried out; KASAN's check of it is where the frame is."""
+    rows = context.function.instructions
+    if fault.check is None:
+        return rows[context.at]
+    return next((row for row in rows if row.address == fault.pc), rows[context.at])
 
 
 def bit_number(row: Instruction) -> str | None:
@@ -150,7 +158,7 @@ def _wanted(fault: Fault, typed: tuple[Type, int] | None) -> tuple[str | None, s
 
 def bad_register(fault: Fault, context: Context) -> str | None:
     """The register that made the operand's address bad: base or index, or a string pointer."""
-    row = context.function.instructions[context.at]
+    row = faulting(fault, context)
     bit = bit_number(row)
     if bit is not None and context.registers.get(bit, 0) >= _BITS_OF_A_PAGE:
         return bit

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.errors import SymbolError
+from oopsight.evidence.crash.kasan_check import shadow_of
 from oopsight.evidence.memory.slab_tracks import Track, of_depot
 from oopsight.evidence.modules.modules import Modules
 from oopsight.session import Session
@@ -16,9 +17,6 @@ from oopsight.session import Session
 if TYPE_CHECKING:
     from drgn import Program
 
-# arch/x86/Kconfig, KASAN_SHADOW_OFFSET; one shadow byte stands for eight of memory.
-_SHADOW_OFFSET, _SHADOW_SHIFT = 0xDFFFFC0000000000, 3
-_MASK = (1 << 64) - 1
 # mm/kasan/kasan.h: freed, with the record of that at the object's beginning, or without.
 _FREED_RECORDED, _FREED = 0xFA, 0xFB
 _NO_FREE_RECORD = 0x7FFFFFFF  # KASAN_NO_FREE_META
@@ -38,7 +36,7 @@ def _shadow(prog: Program, cache: Any, address: int) -> int | None:
 
     try:
         _ = cache.kasan_info
-        return int(prog.read_u8(((address >> _SHADOW_SHIFT) + _SHADOW_OFFSET) & _MASK))
+        return int(prog.read_u8(shadow_of(address)))
     except (AttributeError, LookupError, FaultError, SymbolError):
         return None
 
