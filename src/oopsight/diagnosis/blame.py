@@ -67,7 +67,7 @@ def fault_step(fault: Fault) -> Step:
         text += f" with {register} = {operand.base_value}"
         because.append(RegisterPointer(register, operand.base_value))
     if fault.check is not None:
-        text += f"; KASAN's check of that, at {fault.check}, met the exception in its place"
+        text += f"; KASAN's check of that, at {fault.check}, stopped the machine before"
     return Step(text, tuple(because))
 
 

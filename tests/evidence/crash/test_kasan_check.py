@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from handmade_facts import ABSENT, frame
+from handmade_facts import ABSENT, frame, log
 from handmade_session import Machine
 
 from oopsight.evidence import Address
-from oopsight.evidence.crash.backtrace import Backtrace, Role
+from oopsight.evidence.crash.backtrace import KASAN, Backtrace, Role
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault, collect
-from oopsight.evidence.crash.kasan_check import OFFSET, checked_access, shadow_of
+from oopsight.evidence.crash.kasan_check import (
+    OFFSET,
+    checked_access,
+    refused,
+    reported_access,
+    reported_address,
+    shadow_of,
+)
 
 CODE = 0xFFFFFFFFC0400000
 ACCESS = CODE + 12
@@ -93,3 +100,53 @@ def test_a_wild_pointer_stays_what_it_is(machine: Machine, monkeypatch: pytest.M
     assert (fault.exception, fault.address, fault.check) == (GENERAL_PROTECTION, None, CODE)
     assert fault.operand is not None
     assert fault.operand.base_value == WILD
+
+
+REPORT = (
+    "BUG: KASAN: null-ptr-deref in crane_lift+0x9/0x10 [wharf]",
+    "Read of size 4 at addr 0000000000000008 by task init/1",
+)
+
+
+def test_the_address_that_was_reported() -> None:
+    assert reported_address(log(*REPORT)) == 8
+    freed = "BUG: KASAN: slab-use-after-free in crane_lift+0x9/0x10 [wharf]"
+    assert reported_address(log(freed, "Read of size 4 at addr ff11000000b4da00 by task")) is None
+    assert reported_address(log(*REPORT, freed, REPORT[1])) is None  # another came after it
+    assert reported_address(log(REPORT[1])) is None
+    assert reported_address(ABSENT) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "position"),
+    [
+        (("panic", "end_report", "kasan_report", "crane_lift", "crane_write"), 3),
+        (("panic", "kasan_report", "kasan_check_range", "__asan_memcpy", "crane_lift"), 4),
+        (("panic", "crane_lift"), None),
+        (("panic", "kasan_report"), None),
+    ],
+)
+def test_whose_access_it_was(names: tuple[str, ...], position: int | None) -> None:
+    assert refused(names) == position
+
+
+def test_the_access_behind_the_call_that_checked_it(machine: Machine) -> None:
+    """The address is in a register that calls keep: mov eax, dword ptr [rbx]."""
+    machine.memory[CODE] = bytes.fromhex("8b4304" + "8b03" + "5b" + "c3").ljust(512, b"\xcc")
+    row = reported_access(machine.session, CODE, {"rbx": WILD}, WILD)
+    assert row is not None
+    assert row.text == "mov eax, dword ptr [rbx]"
+    assert reported_access(machine.session, CODE, {"rbx": 0}, WILD) is None
+
+
+def test_what_was_reported_is_told_as_what_it_would_have_been(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oopsight.evidence.crash.fault._unmapped", lambda *_: None)
+    machine.memory[CODE] = bytes.fromhex("8b4308" + "5b" + "c3").ljust(512, b"\xcc")
+    stopped = replace(frame(3, "crane_lift", Role.FAULT), pc=Address(CODE))
+    known = (("rbx", Address(0)),)
+    path = Backtrace((stopped,), known, interrupted=True, exception=KASAN)
+    fault = collect(machine.session, path, log(*REPORT))
+    assert isinstance(fault, Fault)
+    assert (fault.exception, fault.address, fault.check) == (PAGE_FAULT, 8, CODE)

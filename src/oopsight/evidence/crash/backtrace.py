@@ -11,6 +11,8 @@ from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
 from oopsight.evidence.crash.cpu_registers import panic_registers
 from oopsight.evidence.crash.jumped_on import JumpedOn, blamable, jumped_on, names_its_call
+from oopsight.evidence.crash.kasan_check import refused, reported_address
+from oopsight.evidence.crash.log import Log
 from oopsight.evidence.modules.module_files import load_debug_files
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import FramePointer
@@ -92,10 +94,12 @@ class Backtrace:
     frames: tuple[Frame, ...]
     registers: tuple[tuple[str, Address], ...]
     interrupted: bool
-    """Whether an exception interrupted kernel code; a deliberate panic is called instead."""
+    """Whether an exception interrupted kernel code, or KASAN stopped it; a deliberate panic is
+    called instead."""
     exception: str | None
     """After its entry point: ``page_fault``, ``general_protection``, ``divide_error`` …; or
-    :data:`INTERRUPT`, where a device's or timer's interrupt led to the panic."""
+    :data:`INTERRUPT`, where a device's or timer's interrupt led to the panic, or :data:`KASAN`,
+    whose check of an access did."""
 
     @property
     def crash_path(self) -> tuple[Frame, ...]:
@@ -135,6 +139,7 @@ _INTERRUPTS = (
     "ret_from_intr",
 )
 INTERRUPT = "interrupt"
+KASAN = "kasan"
 # The kernel's own functions that carry out a panic: they end the panic path of a call that was not
 # interrupted. kernel/panic.c, kernel/kexec_core.c and the delay and restart code they wait in.
 _PANIC_CODE = ("panic", "__crash_kexec", "crash_kexec", "crash_setup_regs", "machine_kexec")
@@ -363,13 +368,17 @@ def ends_in_call(code: bytes) -> bool:
     )
 
 
-def collect(session: Session, modules: Modules) -> Backtrace | Missing:
+def collect(session: Session, modules: Modules, log: Log | Missing) -> Backtrace | Missing:
     """Unwind the panic task."""
     frames = crashed_trace(session)
     if not frames:
         return Missing(Why.UNREADABLE, "the crashed task's stack cannot be unwound")
     found = _exception_entry(session, frames, modules)
     entry, exception = found or (None, None)
+    checked = None
+    if entry is None and reported_address(log) is not None:
+        checked = entry = refused([frame.name or "" for frame in frames])
+        exception = KASAN if entry is not None else None
     panic_end = entry
     if panic_end is None:
         named = [i for i, f in enumerate(frames) if f.name in _PANIC_CODE]
@@ -386,7 +395,11 @@ def collect(session: Session, modules: Modules) -> Backtrace | Missing:
             role = Role.INTERRUPTED
         elif index < panic_end:
             role = Role.PANIC_PATH
-        elif entry is not None and frame.interrupted and frame.pc == frames[entry].pc:
+        elif (
+            entry is not None
+            and frame.pc == frames[entry].pc
+            and (frame.interrupted or checked is not None)
+        ):
             role = Role.FAULT
         else:
             role = Role.CALLER

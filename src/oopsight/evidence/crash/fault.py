@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 from oopsight.cheap import dataclass, replace
 from oopsight.errors import SymbolError
 from oopsight.evidence import Address, Missing, Why
-from oopsight.evidence.crash.backtrace import INTERRUPT, Backtrace, Role, crashed_trace
-from oopsight.evidence.crash.kasan_check import checked_access
+from oopsight.evidence.crash.backtrace import INTERRUPT, KASAN, Backtrace, Role, crashed_trace
+from oopsight.evidence.crash.kasan_check import (
+    checked_access,
+    reported_access,
+    reported_address,
+)
 from oopsight.evidence.crash.log import Log
 from oopsight.evidence.pointers import FramePointer, Unmapped
 from oopsight.session import Session
@@ -77,8 +81,8 @@ class Fault:
     """Set where the page tables confirm that nothing is mapped at ``address``."""
     frame: FramePointer
     check: Address | None = None
-    """Where KASAN's check met the exception in place of the access, at :attr:`pc`, which was to
-    follow. What is told then is what the access would have met."""
+    """Where KASAN's check stopped the machine before the access, at :attr:`pc`. What is told then
+    is what the access would have met."""
 
 
 def disassemble(
@@ -243,13 +247,20 @@ def collect(session: Session, backtrace: Backtrace, log: Log | Missing) -> Fault
         unmapped=_unmapped(session, address) if address is not None else None,
         frame=frame.pointer,
     )
-    return _of_access(session, found, dict(backtrace.registers))
+    return _of_access(session, found, dict(backtrace.registers), log)
 
 
-def _of_access(session: Session, fault: Fault, registers: dict[str, int]) -> Fault:
-    """The fault that an access would have met, had not KASAN's check before it met one."""
+def _of_access(
+    session: Session, fault: Fault, registers: dict[str, int], log: Log | Missing
+) -> Fault:
+    """The fault that an access would have met, had not KASAN's check before it stopped it."""
     shadow = fault.operand.address if fault.operand is not None else None
-    row = checked_access(session, fault.pc, registers, shadow)
+    reported = reported_address(log) if fault.exception == KASAN else None
+    row = (
+        checked_access(session, fault.pc, registers, shadow)
+        if reported is None
+        else reported_access(session, fault.pc, registers, reported)
+    )
     decoded = disassemble(row.bytes, row.address, registers) if row is not None else None
     if row is None or decoded is None:
         return fault

@@ -1,15 +1,20 @@
-"""The access that KASAN was to check when its own look at the shadow failed.
+"""The access that KASAN was to check, where its check stopped the machine.
 
 A kernel built with ``CONFIG_KASAN_INLINE`` reads, before an access, the byte of shadow that stands
 for what is accessed. Of an address that is none, NULL as well, there is no shadow: reading it is a
-general protection fault, at ``0xdffffc0000000000`` plus an eighth of the address. What the machine
-could not do is the access that follows.
+general protection fault, at ``0xdffffc0000000000`` plus an eighth of the address. With
+``CONFIG_KASAN_OUTLINE`` a function is called, which reports such an address and, with
+``panic_on_warn``, ends it there. What the machine could not do is the access that follows.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from oopsight.evidence import Missing
+from oopsight.evidence.crash.log import Log
 from oopsight.session import Session
 
 if TYPE_CHECKING:
@@ -19,6 +24,13 @@ if TYPE_CHECKING:
 OFFSET, SHIFT = 0xDFFFFC0000000000, 3
 _MASK = (1 << 64) - 1
 _END = OFFSET + (1 << 64 - SHIFT)
+_REPORTER = "kasan_report"
+_CHECKS = ("kasan_", "__asan_", "__kasan_", "check_region_inline", "check_memory_region")
+_MOST_FRAMES = 32
+_REPORT = re.compile(r"BUG: KASAN: (?P<what>[\w-]+) in ")
+_ACCESS = re.compile(r"(?:Read|Write) of size \d+ at addr (?P<address>[0-9a-f]{16})\b")
+# Of addresses without shadow, by get_wild_bug_type() in mm/kasan/report_generic.c.
+_NONSENSE = ("null-ptr-deref", "user-memory-access", "wild-memory-access")
 _WINDOW = 256  # bytes of code behind the check
 _MOST_TARGETS = 4
 
@@ -35,7 +47,7 @@ def shadow_of(address: int) -> int:
 def checked_access(
     session: Session, pc: int, registers: dict[str, int], shadow: int | None
 ) -> Instruction | None:
-    """The instruction whose access was to be checked.
+    """The instruction whose access was to be checked by a look at the shadow.
 
     :param pc: of the instruction that read the shadow
     :param registers: as they were there
@@ -44,10 +56,58 @@ def checked_access(
     """
     if shadow is None or not OFFSET <= shadow < _END or not _has_kasan(session):
         return None
+
+    def stands_for(address: int, size: int) -> bool:
+        return shadow in (shadow_of(address), shadow_of((address + size - 1) & _MASK))
+
     rows = _rows(session, pc)
     targets = [row.target for row in rows[:8] if row.is_jump and row.target is not None]
     ways = [rows[1:], *(_rows(session, target) for target in targets[:_MOST_TARGETS])]
-    return next((row for way in ways for row in way if _accesses(row, registers, shadow)), None)
+    return next((row for way in ways for row in way if _accesses(row, registers, stands_for)), None)
+
+
+def reported_access(
+    session: Session, pc: int, registers: dict[str, int], reported: int
+) -> Instruction | None:
+    """The instruction whose access was reported by a function that was called before it.
+
+    :param pc: where that function was to return to
+    :param registers: that such a call keeps
+    :param reported: the address
+    """
+
+    def begins_there(address: int, size: int) -> bool:
+        return address <= reported < address + size
+
+    return next(
+        (row for row in _rows(session, pc) if _accesses(row, registers, begins_there)), None
+    )
+
+
+def reported_address(log: Log | Missing) -> int | None:
+    """The address of the last access that KASAN reported as one to no memory at all."""
+    if isinstance(log, Missing):
+        return None
+    nonsense = False
+    found = None
+    for line in log.lines:
+        if (head := _REPORT.match(line.text)) is not None:
+            nonsense, found = head["what"] in _NONSENSE, None
+        elif nonsense and (access := _ACCESS.match(line.text)) is not None:
+            found = int(access["address"], 16)
+    return found
+
+
+def refused(names: Sequence[str]) -> int | None:
+    """The frame whose access KASAN reported as the panic's cause.
+
+    :param names: of the frames, innermost first
+    """
+    reports = [index for index, name in enumerate(names[:_MOST_FRAMES]) if name == _REPORTER]
+    if not reports:
+        return None
+    checks = range(reports[-1] + 1, len(names))
+    return next((index for index in checks if not names[index].startswith(_CHECKS)), None)
 
 
 def address_of(memory: Memory, registers: dict[str, int], end: int) -> int | None:
@@ -84,15 +144,15 @@ def _rows(session: Session, start: int) -> tuple[Instruction, ...]:
         return ()
 
 
-def _accesses(row: Instruction, registers: dict[str, int], shadow: int) -> bool:
+def _accesses(
+    row: Instruction, registers: dict[str, int], wanted: Callable[[int, int], bool]
+) -> bool:
+    """Whether an instruction accesses memory of which *wanted* approves, by address and size."""
     for operand in row.operands:
         memory = operand.memory
         if memory is None or not (operand.reads or operand.writes):
             continue
         address = address_of(memory, registers, row.end)
-        if address is not None and shadow in (
-            shadow_of(address),
-            shadow_of((address + max(memory.size, 1) - 1) & _MASK),
-        ):
+        if address is not None and wanted(address, max(memory.size, 1)):
             return True
     return False
