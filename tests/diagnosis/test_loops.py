@@ -130,3 +130,14 @@ def test_who_leaves_a_bit_set_that_the_loop_looks_for() -> None:
 
 def test_who_fills_what_the_loop_has_found_and_does_not_count() -> None:
     assert names(replace(STATE, fills=("import",)))[:2] == ["import", "shrink"]
+
+
+def test_one_that_counts_in_too_few_bits_is_to_blame_itself() -> None:
+    narrow = replace(STATE, narrow=(255, 256))
+    assert names(narrow) == ["account", "shrink", "put"]
+    step = caught_in(STACK, LOOP, ABSENT, LoopStates((narrow,))).steps[-1]
+    assert step.claim == "account counts to 255 at most, begins anew then, and is to count to 256"
+
+
+def test_one_that_goes_on_by_a_zero_that_nobody_wrote_is_to_blame_itself() -> None:
+    assert names(replace(STATE, zeros=(BytesPointer(LOCK_A, "0000"),)))[0] == "account"

@@ -154,3 +154,15 @@ def test_a_number_that_was_given_is_no_pointer() -> None:
 )
 def test_how_far_it_counts(code: tuple[str, ...], at: int, bounds: list[Bound]) -> None:
     assert list(ended(code, START + at).bounds) == bounds
+
+
+def test_how_far_a_loop_can_count_in_a_part_of_a_register() -> None:
+    # xor ecx, ecx; 1: add ecx, 1; movzx eax, cl; cmp eax, esi; jb 1b; ret
+    code = ("31c9 83c101 {} 39f0 72f6 c3", "0fb6c1", "0fb7c1")
+    found = ended((code[0].format(code[1]),), START + 2)
+    assert found.bounds == (Bound("rax", "rsi", 4, 0xFF),)
+    found = ended((code[0].format(code[2]),), START + 2)
+    assert found.bounds == (Bound("rax", "rsi", 4, 0xFFFF),)
+    # 1: mov cl, [rdi]; movzx eax, cl; cmp eax, esi; jb 1b; ret
+    found = ended(("8a0f 0fb6c1 39f0 72f7 c3",), START)
+    assert found.bounds == (Bound("rax", "rsi", 4),)

@@ -35,7 +35,8 @@ def caught_in(
 
     A loop from object to object ends as these are linked, one that reads from memory as that is:
     others may have done that wrong. One that goes round without a change of what ends it is to
-    blame itself, and so is one that goes on by more than one and ends by equality alone.
+    blame itself; so is one that goes on by more than one and ends by equality alone, one that
+    counts in too few bits, and one that goes on by a zero in memory, which it does not look at.
     """
     ring = rings.of(stack.task.address, call.function) if isinstance(rings, RingMakers) else None
     ring = ring if ring is not None and len(ring.makers) <= _MOST_MAKERS else None
@@ -48,6 +49,7 @@ def caught_in(
             _state_step(state),
             _unset_step(state),
             _zero_step(state),
+            _narrow_step(state),
             _asked_step(stack, state, caller),
         )
         if state
@@ -93,8 +95,13 @@ def _asked_step(stack: TaskStack, state: LoopState, caller: Call | None) -> Step
 
 
 def _at_fault(state: LoopState) -> bool:
-    """Whether a loop changes nothing, or steps over where it should end, and nobody misled it."""
-    return state.stands_still or (state.stride is not None and not state.uneven)
+    """Whether a loop changes nothing, cannot come to where it should end, or goes on by nothing.
+
+    Who misled one that steps over its end, or filled with zeros what it goes by, comes before it.
+    """
+    over = state.stride is not None and not state.uneven
+    nothing = bool(state.zeros) and not state.wipes
+    return state.stands_still or state.narrow is not None or over or nothing
 
 
 def _reason(call: Call) -> str:
@@ -188,6 +195,15 @@ def _zero_step(state: LoopState) -> Step | None:
     at = f"{state.zeros[0].address:#x}"
     text = f"{state.function} goes on by a number at {at}, which is zero{which}"
     return Step(text, (*state.zeros, state.module))
+
+
+def _narrow_step(state: LoopState) -> Step | None:
+    """That a loop cannot count as far as it is to."""
+    if state.narrow is None:
+        return None
+    most, last = state.narrow
+    text = f"{state.function} counts to {most} at most, begins anew then, and is to count to {last}"
+    return Step(text, (state.task, state.module))
 
 
 def _changing(state: LoopState) -> list[Culprit]:

@@ -76,6 +76,8 @@ class Bound(NamedTuple):
     """The register that holds it, which the loop leaves alone; ``None``: it counts down to zero."""
     size: int
     """In bytes."""
+    most: int | None = None
+    """The greatest number that it can count to, if it does so in less than it compares."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,26 @@ def _bounds(function: Function, inner: frozenset[int]) -> Iterator[Bound]:
         if row.mnemonic == "cmp" and len(names) == 2:
             counter, limit = names if names[0] in written else names[::-1]
             if counter in written and limit is not None and limit not in written:
-                yield Bound(counter, limit, operands[0].size)
+                yield Bound(counter, limit, operands[0].size, _most(rows, row, counter))
         elif row.mnemonic in ("sub", "dec") and _step(row) == 1 and names[0] is not None:
             yield Bound(names[0], None, operands[0].size)
+
+
+def _most(rows: list[Instruction], end: Instruction, counter: str) -> int | None:
+    """How far a loop can count in the part of a register of which it compares the whole.
+
+    :param rows: of the loop
+    :param end: where it compares
+    """
+    made = [row for row in rows if row.address < end.address and counter in row.written][-1:]
+    for row in made:
+        narrow = row.operands[1] if row.mnemonic == "movzx" else None
+        if narrow is None or narrow.type != REGISTER:
+            return None
+        name = register_of(narrow.reg)
+        if any(name in one.written and _step(one) is not None for one in rows):
+            return (1 << 8 * narrow.size) - 1
+    return None
 
 
 def _step(row: Instruction) -> int | None:

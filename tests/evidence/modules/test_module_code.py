@@ -132,16 +132,19 @@ def test_the_same_room_however_far_on_it_begins() -> None:
     assert found == {"runs": True, "too": True, "less": False, "field": False}
 
 
-def test_what_sscanf_fills_is_its_third() -> None:
+def test_what_sscanf_fills_is_its_third_and_all_behind() -> None:
     text = Copies(
         # mov rdi,rbx; lea rdx,[rsp+8]; call sscanf; ret
         ("local", "4889df 488d542408" + call(KFREE + 64, START + 8) + "c3"),
         # mov rdi,rsp; lea rdx,[rbx+8]; call sscanf; ret
         ("other", "4889e7 488d5308" + call(KFREE + 64, START + 16 + 7) + "c3"),
+        # lea rcx,[rbp+36]; lea rdx,[rsp+4]; call sscanf; ret
+        ("later", "488d4d24 488d542404" + call(KFREE + 64, START + 32 + 9) + "c3"),
     )
-    module = Module("m", Address(START), ((Address(START), Address(START + 32)),), "O")
-    local, other = functions(text, module)
+    module = Module("m", Address(START), ((Address(START), Address(START + 48)),), "O")
+    local, other, later = functions(text, module)
     assert (local.to_stack, other.to_stack) == ({"sscanf"}, frozenset())
+    assert not later.to_stack
 
 
 def test_functions_are_looked_for_on_each_page() -> None:

@@ -24,13 +24,14 @@ How it is decided
     come first: those that put something else there before those that only go on from what is there;
     before these, if the loop keeps its own number within a limit, those that do not. One that goes
     on by more than one and ends by equality alone may step over its end, and comes first itself,
-    unless one of several others does not go on by that number. Where it counts how far its caller
+    unless one of several others does not go on by that number; so does one that counts in fewer
+    bits than the number has which it is to count to. Where it counts how far its caller
     told it, and that is so far away yet that nobody means it, the caller comes first. Where it goes
     from place to place and the number there is zero in memory, those that fill memory in use with
-    zeros come before the rest. Where it looks for a free place in a table, those come first that
-    fill one and do not compare how many are in use with a limit, as others do. Where it changes
-    nothing itself and a field is zero that nobody sets any more, those that make such objects and
-    leave it so come first.
+    zeros come before the rest; where nobody does, the loop itself, which does not look at it. Where
+    it looks for a free place in a table, those come first that fill one and do not compare how many
+    are in use with a limit, as others do. Where it changes nothing itself and a field is zero that
+    nobody sets any more, those that make such objects and leave it so come first.
 
 When it is wrong
     The dump is one sample: the loop may be further out than the one caught. A loop that goes from

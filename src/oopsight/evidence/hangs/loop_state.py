@@ -82,6 +82,8 @@ class LoopState:
     """Whether who called the function gave it a number that ends it."""
     remaining: int | None = None
     """Turns that it would still have to take by its own count."""
+    narrow: tuple[int, int] | None = None
+    """How far it can count, where that is less than the number that it counts to; and that."""
     lowering: tuple[str, ...] = ()
     """Those of them that take from a number which is below zero, if it has a sign."""
     keeps: tuple[str, ...] = ()
@@ -176,6 +178,7 @@ def _state(
         given=end.given,
         keeps=keeps,
         remaining=_remaining(session, reader, cpu, call, end),
+        narrow=_narrow(session, reader, cpu, call, end),
         unset=leaving_unset(
             session,
             modules,
@@ -222,13 +225,26 @@ def _remaining(
     if call.index >= len(frames):
         return None
     found = []
-    for counter, limit, size in end.bounds:
+    for counter, limit, size, _ in end.bounds:
         at = reader.value(frames, call.index, counter)
         last = reader.value(frames, call.index, limit) if limit is not None else 0
         if at is not None and last is not None:
             away = last - at if limit is not None else at
             found.append(away & ((1 << 8 * size) - 1))
     return min(found, default=None)
+
+
+def _narrow(
+    session: Session, reader: StackReader, cpu: Cpu, call: Call, end: LoopEnd
+) -> tuple[int, int] | None:
+    """How far the loop can count and is to count, where it cannot count so far."""
+    frames = _frames(session, reader, cpu)
+    for bound in end.bounds if call.index < len(frames) else ():
+        last = reader.value(frames, call.index, bound.limit) if bound.limit is not None else None
+        last = last & ((1 << 8 * bound.size) - 1) if last is not None else None
+        if bound.most is not None and last is not None and last > bound.most:
+            return bound.most, last
+    return None
 
 
 def _frames(session: Session, reader: StackReader, cpu: Cpu) -> list[Any]:

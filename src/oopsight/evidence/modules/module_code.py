@@ -52,6 +52,8 @@ _ROOM_IN = {
     **dict.fromkeys(("strscpy", "sized_strscpy", "strncpy", "strlcpy"), "rdx"),
 }
 """Of functions that are told how much room there is, the register that says it."""
+_PARTS = ("rcx", "r8", "r9")
+"""What ``sscanf()`` fills behind the first."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _function(reader: Reader, module: Module, name: str, start: int, code: bytes
                 calls.add(called[0])
                 if any(low <= target < high for low, high in module.ranges):
                     own.add(called[0])
-                if filled_by(called[0]) not in stack:
+                if any(one not in stack for one in _filled_at(called[0], last)):
                     filled.add(called[0])
                 if _runs_on(called[0], last):
                     runs_on.add(called[0])
@@ -220,6 +222,16 @@ def _referred(end: int, operands: str) -> Iterator[int]:
 def filled_by(called: str) -> str:
     """The register with the address of what a function fills."""
     return "rdx" if called.lstrip("_") in ("sscanf", "vsscanf") else "rdi"
+
+
+def _filled_at(called: str, last: dict[str, tuple[str, str]]) -> list[str]:
+    """The registers with what a function fills; of a text that is taken apart, all that were set.
+
+    :param last: what set each register since the last call
+    """
+    first = filled_by(called)
+    more = _PARTS if called.lstrip("_") == "sscanf" else ()
+    return [first, *(one for one in more if one in last)]
 
 
 def _runs_on(called: str, last: dict[str, tuple[str, str]]) -> bool:
