@@ -102,8 +102,14 @@ def test_who_makes_the_object_and_leaves_out_the_timer(monkeypatch: pytest.Monke
     call = Handed(8, "init_timer_key", own=False, arguments=(channel,))
     later = FieldUse((), (), counts=False, handed=(call,))
     monkeypatch.setattr(warned_object, "uses_of", lambda *_: {"drv_set_mode": later})
+    monkeypatch.setattr(warned_object, "Ownership", lambda *_: None)
+    monkeypatch.setattr(warned_object, "siblings", lambda *_: ())
     one = found(monkeypatch, trace("__mod_timer"), rdi=int(held.address))
     assert one.setters == ("drv_set_mode",)
+    # Another is handed it in its place.
+    monkeypatch.setattr(warned_object, "siblings", lambda *_: ("drv_set_plain",))
+    one = found(monkeypatch, trace("__mod_timer"), rdi=int(held.address))
+    assert one.setters == ("drv_set_plain",)
 
 
 def test_what_the_call_was_told(monkeypatch: pytest.MonkeyPatch) -> None:

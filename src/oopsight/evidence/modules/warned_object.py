@@ -23,6 +23,8 @@ from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, inner_functions, named
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.omitting import omitting, setting_at_times
+from oopsight.evidence.modules.ownership import Ownership
+from oopsight.evidence.modules.siblings import siblings
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
@@ -185,6 +187,10 @@ def _makers(
         setting = _setting_up(family, uses, owner.offset)
         if setting and not {*found} & {*setting}:
             found, why = setting, "sets that up, which who makes such objects does not"
+            spared = siblings(Ownership(session, modules, module), setting, uses)
+            if spared:
+                found = spared
+                why = "is handed such objects in place of who sets that up, and does not"
     return (found, why) if len(found) <= _MOST else ((), "")
 
 
