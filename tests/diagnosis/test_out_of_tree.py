@@ -13,6 +13,7 @@ from oopsight.evidence.crash.system import System
 from oopsight.evidence.modules.modules import Module, Modules
 from oopsight.evidence.modules.unloaded_modules import UnloadedModule, UnloadedModules
 from oopsight.evidence.pointers import ModulePointer
+from oopsight.kinds import Kind
 
 
 def system(tainted: str) -> System:
@@ -115,3 +116,8 @@ def test_where_no_rule_explains_it_the_only_module_is_named_as_well() -> None:
     allowed = allow_for_out_of_tree(None, one, TAINTED, loaded(mod="OE"), NONE_GONE)
     assert suspects(allowed) == [("mod", None)]
     assert allowed.certainty is Certainty.UNKNOWN
+
+
+def test_where_nothing_crashed_nobody_is_suspect() -> None:
+    well = replace(finding(certainty=Certainty.UNKNOWN), kind=Kind.NOT_A_CRASH)
+    assert allow_for_out_of_tree(None, well, TAINTED, loaded(drv="O"), NONE_GONE) is well

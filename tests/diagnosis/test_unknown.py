@@ -7,6 +7,8 @@ from handmade_facts import backtrace, evidence, fault
 from oopsight.diagnosis import Certainty
 from oopsight.diagnosis.unknown import unknown
 from oopsight.evidence.crash.backtrace import Role
+from oopsight.evidence.crash.symptom import Symptom
+from oopsight.kinds import Kind
 
 
 def test_it_says_how_far_the_analysis_came_and_whom_it_suspects() -> None:
@@ -22,3 +24,11 @@ def test_it_says_how_far_the_analysis_came_and_whom_it_suspects() -> None:
 def test_with_nothing_at_all_it_blames_nobody() -> None:
     finding = unknown(evidence())
     assert (finding.chain, finding.culprits) == ((), ())
+
+
+def test_a_machine_that_is_well_has_not_crashed() -> None:
+    known = evidence()
+    known.facts[Symptom] = Symptom(Kind.NOT_A_CRASH, "no crash", "tasks", None, None)
+    finding = unknown(known)
+    assert (finding.title, finding.kind, finding.culprits) == ("no crash", Kind.NOT_A_CRASH, ())
+    assert "stopped from outside" in finding.summary

@@ -14,6 +14,7 @@ from oopsight.evidence import Missing
 from oopsight.evidence.crash.system import System
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.modules.unloaded_modules import UnloadedModules
+from oopsight.kinds import Kind
 
 _BROUGHT_ABOUT = frozenset(
     [
@@ -69,7 +70,7 @@ def allow_for_out_of_tree(
     """
     if isinstance(system, Missing) or _OUT_OF_TREE not in system.tainted:
         return finding
-    if cause is not None and cause not in _BROUGHT_ABOUT:
+    if cause not in (None, *_BROUGHT_ABOUT) or finding.kind is Kind.NOT_A_CRASH:
         return finding
     if finding.certainty in _CONFIDENT:
         if any(one.module is not None for one in finding.culprits):

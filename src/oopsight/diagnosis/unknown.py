@@ -9,8 +9,14 @@ from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.flow.data_flow import DataFlow
+from oopsight.kinds import Kind
 
 _MOST_SUSPECTS = 3
+_UNEXPLAINED = "No rule explains this crash; the steps below are how far the analysis came."
+_NO_CRASH = (
+    "The machine was stopped from outside: its kernel had not panicked, its log holds no crash "
+    "report, and nothing in it had stood still for long."
+)
 
 
 def unknown(evidence: Evidence) -> Finding:
@@ -56,10 +62,11 @@ def unknown(evidence: Evidence) -> Finding:
                     (suspects[0].pointer,),
                 )
             )
-    title = symptom.title if not isinstance(symptom, Missing) else "unknown crash"
+    well = not isinstance(symptom, Missing) and symptom.kind is Kind.NOT_A_CRASH
     return Finding(
-        title=title,
-        summary="No rule explains this crash; the steps below are how far the analysis came.",
+        title="unknown crash" if isinstance(symptom, Missing) else symptom.title,
+        summary=_NO_CRASH if well else _UNEXPLAINED,
+        kind=Kind.NOT_A_CRASH if well else None,
         certainty=Certainty.UNKNOWN,
         depth=Depth.SYMPTOM,
         chain=tuple(steps),

@@ -84,3 +84,14 @@ def test_clear_and_undecided() -> None:
     assert isinstance(
         soft_lockup(STUCK, cpus(cpu(1, stack(1, PLUMBING))), ABSENT, ABSENT), Undecided
     )
+
+
+def test_a_cpu_that_none_panicked_for() -> None:
+    """The machine was stopped from outside, and its tasks tell which CPU did not come on."""
+    silent = replace(symptom(Kind.SOFT_LOCKUP), cpu=1)
+    machine = cpus(
+        cpu(0, stack(1, call(3, "idle"))), cpu(1, stack(9, PLUMBING, DRIVER, CALLER, state="R"))
+    )
+    found = soft_lockup(silent, machine, ABSENT, ABSENT)
+    assert isinstance(found, Finding)
+    assert found.culprits[0].function == "find"

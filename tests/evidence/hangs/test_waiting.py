@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 from handmade_waits import LOCK_A, LOCK_B, call, held, lock, stack, symptom, waits
 
 from oopsight.evidence.hangs.stacks import HeldLock
 from oopsight.evidence.hangs.waiting import Wait, hung, kinds
-from oopsight.evidence.hangs.waiting.collector import _has_ended, waits_for
+from oopsight.evidence.hangs.waiting.collector import waits_for
 from oopsight.kinds import Kind
 
 ONE = Wait(stack(1, call(3, "f", holds=(held(LOCK_B),))), lock(LOCK_A, 2), 9.0)
@@ -109,12 +108,3 @@ def test_of_those_that_may_signal_an_event_one_in_a_circle_is_told_from_the_othe
     assert waiter.lock is not None
     kept = [h.task.pid for h in waiter.lock.holders if waits_for(graph, h, waiter)]
     assert kept == [2]
-
-
-def test_a_task_that_only_waits_to_be_reaped_has_ended() -> None:
-    def task(state: int) -> SimpleNamespace:
-        return SimpleNamespace(exit_state=SimpleNamespace(value_=lambda: state))
-
-    assert _has_ended(task(0x20))  # EXIT_ZOMBIE
-    assert not _has_ended(task(0))
-    assert not _has_ended(SimpleNamespace())

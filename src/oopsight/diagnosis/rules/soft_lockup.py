@@ -120,7 +120,8 @@ def soft_lockup(
 def _stuck(symptom: Symptom, cpus: Cpus) -> Cpu | None:
     """The CPU that was reported; another that loops in a module, where it is in no loop itself."""
     match = _STUCK.search(symptom.headline.text) if symptom.headline is not None else None
-    cpu = cpus.number(int(match[1])) if match else cpus.panicking
+    number = int(match[1]) if match else symptom.cpu
+    cpu = cpus.number(number) if number is not None else cpus.panicking
     if cpu is None or not cpu.stack.calls:
         return None
     waits = not _loops(cpu) and not any(call.module for call in cpu.stack.calls)

@@ -13,6 +13,7 @@ from oopsight.evidence.crash.cpu_registers import panic_registers
 from oopsight.evidence.crash.jumped_on import JumpedOn, blamable, jumped_on, names_its_call
 from oopsight.evidence.crash.kasan_check import refused, reported_address
 from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.standstill import NO_PANIC, Standstill
 from oopsight.evidence.modules.module_files import load_debug_files
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import FramePointer
@@ -368,8 +369,12 @@ def ends_in_call(code: bytes) -> bool:
     )
 
 
-def collect(session: Session, modules: Modules, log: Log | Missing) -> Backtrace | Missing:
+def collect(
+    session: Session, modules: Modules, log: Log | Missing, still: Standstill | Missing
+) -> Backtrace | Missing:
     """Unwind the panic task."""
+    if isinstance(still, Standstill):
+        return Missing(Why.NOT_APPLICABLE, NO_PANIC)
     frames = crashed_trace(session)
     if not frames:
         return Missing(Why.UNREADABLE, "the crashed task's stack cannot be unwound")

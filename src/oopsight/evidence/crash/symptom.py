@@ -16,6 +16,7 @@ from oopsight.evidence.crash.fault import (
     Fault,
 )
 from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.standstill import Standstill
 from oopsight.evidence.pointers import LogPointer
 from oopsight.kinds import Kind
 from oopsight.oops import CrashReport
@@ -62,11 +63,13 @@ class Symptom:
     kind: Kind
     title: str
     origin: str
-    """``log``, ``fault`` or ``backtrace``: where it was read."""
+    """``log``, ``fault``, ``backtrace`` or ``tasks``: where it was read."""
     headline: LogPointer | None
     """The line of the log that opens the report."""
     report: CrashReport | None
     """The whole report, where the log holds it."""
+    cpu: int | None = None
+    """The CPU that does not come on, where none has panicked for it."""
 
 
 def _of_fault(fault: Fault) -> Symptom:
@@ -76,6 +79,23 @@ def _of_fault(fault: Fault) -> Symptom:
     name = (fault.exception or "exception").replace("_", " ")
     at = f" for address {fault.address}" if fault.address is not None else ""
     return Symptom(kind, f"{name}{at} in {fault.function}", "fault", None, None)
+
+
+def _of_standstill(still: Standstill) -> Symptom | None:
+    """A CPU that does not come on; else the tasks that do not, which may wait for it."""
+    if still.on_cpu is not None:
+        who = f"{still.on_cpu.comm} (pid {still.on_cpu.pid})"
+        title = f"the kernel has not panicked, but CPU {still.cpu} does not get away from {who}"
+        return Symptom(Kind.SOFT_LOCKUP, title, "tasks", None, None, still.cpu)
+    if not still.tasks:
+        return None
+    first, others = still.tasks[0], len(still.tasks) - 1
+    also = f", and {others} others" if others else ""
+    title = (
+        f"the kernel has not panicked, but {first.comm} (pid {first.pid}) has been blocked for "
+        f"{still.seconds:.0f} s{also}"
+    )
+    return Symptom(Kind.HUNG_TASK, title, "tasks", None, None)
 
 
 # What a busy machine or a slow disk makes the kernel report, and gets over.
@@ -114,11 +134,23 @@ def _seconds(report: CrashReport) -> float:
 
 
 def collect(
-    log: Log | Missing, fault: Fault | Missing, backtrace: Backtrace | Missing
+    log: Log | Missing,
+    fault: Fault | Missing,
+    backtrace: Backtrace | Missing,
+    still: Standstill | Missing,
 ) -> Symptom | Missing:
-    """Take the log's word where there is one; a dump whose log is lost still has its stack."""
-    if isinstance(log, Log) and log.crashes:
-        report = decisive(log.crashes)
+    """Take the log's word where there is one; a dump whose log is lost still has its stack.
+
+    Where the kernel has not panicked, what stands still tells more than what it had complained of.
+    """
+    reports = log.crashes if isinstance(log, Log) else ()
+    report = decisive(reports) if reports else None
+    harmless = report is None or report.kind in _HARMLESS
+    if isinstance(still, Standstill) and harmless:
+        found = _of_standstill(still)
+        if found is not None:
+            return found
+    if report is not None and isinstance(log, Log):
         at = report.first_line
         headline = log.lines[at] if at < len(log.lines) else None
         return Symptom(report.kind, report.title, "log", headline, report)
@@ -131,4 +163,6 @@ def collect(
                 return Symptom(kind, f"panic by {frame.function}", "backtrace", None, None)
         if any(frame.function in ("panic", "vpanic") for frame in backtrace.frames):
             return Symptom(Kind.PANIC_OTHER, "kernel panic", "backtrace", None, None)
+    if isinstance(still, Standstill):
+        return Symptom(Kind.NOT_A_CRASH, "no crash", "tasks", None, None)
     return Missing(Why.UNREADABLE, "neither the log nor the crashed task's stack tells")

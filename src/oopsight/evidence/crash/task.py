@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from oopsight.cheap import dataclass
-from oopsight.evidence import Address, Missing, missing_from
+from oopsight.evidence import Address, Missing, Why, missing_from
+from oopsight.evidence.crash.standstill import NO_PANIC, Standstill
 from oopsight.evidence.pointers import FileReference, TaskPointer
 from oopsight.kernel.paths import path_of
 from oopsight.session import Session
@@ -97,8 +98,10 @@ def _files(task: Any) -> tuple[tuple[FileReference, ...], Missing | None]:
     return tuple(found), missing
 
 
-def collect(session: Session) -> CrashedTask:
+def collect(session: Session, still: Standstill | Missing) -> CrashedTask | Missing:
     """Read the panic task."""
+    if isinstance(still, Standstill):
+        return Missing(Why.NOT_APPLICABLE, NO_PANIC)
     from drgn.helpers.linux.panic import panic_task
     from drgn.helpers.linux.sched import task_cpu
 

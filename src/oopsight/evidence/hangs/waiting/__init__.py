@@ -11,10 +11,10 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 from oopsight.cheap import dataclass
 from oopsight.evidence import Address, Missing, Why, missing_from
+from oopsight.evidence.crash.standstill import LONG
 from oopsight.evidence.crash.symptom import Symptom
 from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import Call, HeldLock, TaskStack, task_pointer
@@ -24,12 +24,9 @@ from oopsight.evidence.pointers import Memory, TaskPointer
 from oopsight.kinds import Kind
 from oopsight.session import Session
 
-MOST_TASKS = 1_000_000
 MOST_STACKS = 400
 """Blocked tasks whose stacks are read, those that have waited longest first."""
 _KERNEL, _ALIGNMENT = 1 << 63, 8
-NOLOAD = 0x400
-"""TASK_NOLOAD: sleeps without end on purpose, and is not counted as blocked."""
 _LOCKING = (
     "__mutex_lock*",
     "mutex_lock*",
@@ -279,16 +276,12 @@ class Waits:
         return sorted(piles, key=lambda pile: -len(pile[1]))
 
 
-_LONG = 10.0
-"""Seconds for which nobody waits on a machine that is well."""
-
-
 def hung(symptom: Symptom, waits: Waits) -> bool:
     """Whether it went down because of tasks that hang: by the kernel, or by a sysrq for them."""
     if symptom.kind is Kind.HUNG_TASK:
         return True
     asked = symptom.kind is Kind.PANIC_OTHER and "sysrq triggered" in symptom.title
-    return asked and any((wait.seconds or 0) >= _LONG for wait in waits.victims)
+    return asked and any((wait.seconds or 0) >= LONG for wait in waits.victims)
 
 
 def kinds() -> Iterator[ModuleType]:
@@ -316,18 +309,6 @@ def waits_of(session: Session, cpus: Cpus | Missing, modules: Modules | Missing)
     from oopsight.evidence.hangs.waiting.collector import Collector
 
     return Collector(session, cpus, modules).collect()
-
-
-def task_state(task: Any) -> int:
-    """The state bits of a task.
-
-    :param task: ``struct task_struct *``
-    """
-    try:
-        # Since Linux 5.14 (commit 2f064a59a11f).
-        return int(task.member_("__state"))
-    except LookupError:
-        return int(task.state)
 
 
 def holder(scan: Scan, task: int, known_by: str) -> tuple[Holder, ...]:

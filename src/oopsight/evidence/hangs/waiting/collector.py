@@ -12,8 +12,6 @@ from oopsight.evidence.hangs.cpus import Cpus
 from oopsight.evidence.hangs.stacks import StackReader, TaskStack
 from oopsight.evidence.hangs.waiting import (
     MOST_STACKS,
-    MOST_TASKS,
-    NOLOAD,
     Holder,
     Lock,
     Wait,
@@ -22,7 +20,6 @@ from oopsight.evidence.hangs.waiting import (
     completion,
     kinds,
     queued,
-    task_state,
     timer,
 )
 from oopsight.evidence.hangs.waiting.givers import (
@@ -37,13 +34,11 @@ from oopsight.evidence.hangs.waiting.scan import Scan, stack_size
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.modules.modules import Modules
 from oopsight.evidence.pointers import TaskPointer
+from oopsight.kernel.blocked_tasks import blocked_tasks, seconds_since_run
 from oopsight.plumbing import base_name
 from oopsight.session import Session
 
 _MOST_HOLDERS = 64
-_UNINTERRUPTIBLE = 0x2
-_RTLOCK_WAIT = 0x1000
-"""TASK_RTLOCK_WAIT: with PREEMPT_RT, of a task that sleeps for a spinlock."""
 PF_WQ_WORKER = 0x20
 
 
@@ -63,7 +58,7 @@ class Collector:
 
     def collect(self) -> Waits:
         """Those that wait or spin, and those behind whom they do."""
-        blocked = self._blocked()
+        blocked, self.alive, self.whole = blocked_tasks(self.prog)
         running = {int(cpu.task.address) for cpu in self.cpus}
         for cpu in self.cpus:
             if cpu.spins_on is not None:
@@ -84,37 +79,6 @@ class Collector:
         self._strike_readers()
         ordered = sorted(self.waits.values(), key=lambda w: (-(w.seconds or 0), w.task.pid))
         return Waits(tuple(ordered), len(self.alive), len(blocked), self.whole)
-
-    def _blocked(self) -> list[tuple[float, Any]]:
-        """Tasks in uninterruptible sleep, or behind a spinlock that sleeps, longest first.
-
-        Each with the seconds since it ran.
-        """
-        from drgn import FaultError
-        from drgn.helpers.linux.pid import for_each_task
-
-        found: list[tuple[float, Any]] = []
-        try:
-            for task in for_each_task(self.prog):
-                if not _has_ended(task):
-                    self.alive.add(task.value_())
-                if len(self.alive) >= MOST_TASKS:
-                    break
-                state = task_state(task)
-                if state & (_UNINTERRUPTIBLE | _RTLOCK_WAIT) and not state & NOLOAD:
-                    found.append((self._seconds(task) or 0.0, task))
-        except FaultError:
-            self.whole = False  # what was found before stands
-        return sorted(found, key=lambda item: -item[0])
-
-    def _seconds(self, task: Any) -> float | None:
-        from drgn import FaultError
-        from drgn.helpers.linux.sched import task_since_last_arrival_ns
-
-        try:
-            return round(task_since_last_arrival_ns(task) / 1e9, 3)
-        except (FaultError, LookupError, AttributeError):
-            return None
 
     def _add(self, task: Any, seconds: float | None, *, victim: bool) -> Wait | None:
         from drgn import FaultError
@@ -342,7 +306,7 @@ class Collector:
                 self.waits[wanted] = Wait(running.stack, None, None, victim=False)
                 continue
             task = Object(self.prog, "struct task_struct *", wanted)
-            if self._add(task, self._seconds(task), victim=False) is None:
+            if self._add(task, seconds_since_run(task), victim=False) is None:
                 pointer = TaskPointer(0, "?", Address(wanted))
                 self.waits[wanted] = Wait(
                     TaskStack(pointer, -1, "?", (), None), None, None, victim=False
@@ -354,14 +318,3 @@ def waits_for(graph: Waits, holder: Holder, wait: Wait) -> bool:
     first = graph.of(holder.task.address)
     chain = graph.chain(first)[0] if first is not None else []
     return any(one.task.address == wait.task.address for one in chain)
-
-
-def _has_ended(task: Any) -> bool:
-    """Whether a task only waits to be reaped: its parent is to read how it ended.
-
-    :param task: ``struct task_struct *``
-    """
-    try:
-        return bool(task.exit_state.value_())
-    except AttributeError:
-        return False

@@ -86,8 +86,8 @@ def sleepers(prog: Any, modules: Modules, tasks: Iterable[Any]) -> list[Any]:
     """
     from drgn import FaultError
 
-    from oopsight.evidence.hangs.waiting import NOLOAD, task_state
     from oopsight.evidence.hangs.waiting.scan import stack_size
+    from oopsight.kernel.blocked_tasks import NOLOAD, task_state
 
     ranges = [r for module in modules.loaded for r in module.ranges]
     if not ranges:

@@ -7,10 +7,11 @@ from itertools import islice
 from typing import Any
 
 from oopsight.evidence import Address
-from oopsight.evidence.hangs.waiting import Holder, Lock, task_state
+from oopsight.evidence.hangs.waiting import Holder, Lock
 from oopsight.evidence.hangs.waiting.scan import Scan, held_by_readers
 from oopsight.evidence.memory.slab_caches import memory_of
 from oopsight.evidence.pointers import Memory
+from oopsight.kernel.blocked_tasks import task_state
 from oopsight.kernel.rcu_readers import blocking_readers
 
 _MOST_READERS = 16

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from oopsight.evidence.hangs.stacks import task_pointer
-from oopsight.evidence.hangs.waiting import Holder, task_state
+from oopsight.evidence.hangs.waiting import Holder
+from oopsight.kernel.blocked_tasks import task_state
 
 _NOT_RUNNING = 0x8 | 0x40 | 0x80 | 0x100
 """kernel/workqueue.c: WORKER_PREP, WORKER_CPU_INTENSIVE, WORKER_UNBOUND, WORKER_REBOUND. Since
