@@ -29,6 +29,7 @@ from oopsight.diagnosis.doers import (
     traces_of,
     uncounted,
     who_gives_back_before,
+    who_miscounts,
     who_takes_and_gives_back,
 )
 from oopsight.diagnosis.left_null import null_by_right, who_left_it_null
@@ -181,6 +182,22 @@ def test_who_freed_it_before() -> None:
     lost = replace(DOERS, fields=(), twice=("rule_load",))
     assert [one.function for one in freed_before(lost)] == ["rule_load"]
     assert freed_before(ABSENT) == []
+
+
+def test_who_has_freed_what_it_had_stored_itself_comes_before_who_frees_it_now() -> None:
+    field = replace(FIELD, way=1, leaves=("parch_kill",), leaves_own=("parch_fill", "parch_kill"))
+    doers = replace(DOERS, fields=(field,))
+    assert freed_before(doers) == []
+    found = freed_before(doers, {"parch_kill"}, 1)
+    assert [one.function for one in found] == ["parch_fill"]
+    found = freed_before(doers, (), 1)
+    assert [one.function for one in found] == ["parch_kill", "parch_fill", "parch_kill"]
+
+
+def test_who_gives_back_more_than_was_taken() -> None:
+    doers = replace(DOERS, again=("seat_tune",), unheld=("seat_by_row",))
+    assert [one.function for one in who_miscounts(doers)] == ["seat_tune", "seat_by_row"]
+    assert who_miscounts(ABSENT) == []
 
 
 def test_who_frees_objects_of_another_size_comes_last() -> None:

@@ -18,6 +18,10 @@ from oopsight.evidence.pointers import LogPointer
 
 _LEAVES = "frees what the field holds, and leaves the pointer there"
 _AT_TIMES = "frees what the field holds, and on some ways leaves the pointer there"
+_LEAVES_COUNTED = (
+    "frees what the table holds, and changes no number by which others that do so take it out"
+)
+_LEAVES_OWN = "frees what it has put in the field itself, and leaves the pointer there"
 _PUTS_AT_TIMES = "gives back what the field holds, and on some ways leaves the pointer there"
 _FREES = "frees memory, and allocates none"
 _IN_VAIN = "ends what calls it before what may start that again"
@@ -116,8 +120,10 @@ def _more_by_code(
     return [
         Culprit(doers.module, name, None, None, why)
         for names, why in (
+            (field.leaves_counted if field is not None else (), _LEAVES_COUNTED),
             (field.leaves if field is not None else (), _LEAVES),
             (field.at_times if field is not None else (), _AT_TIMES),
+            (field.leaves_own if field is not None else (), _LEAVES_OWN),
             (doers.past_count, _PAST_COUNT),
         )
         for name in names
@@ -186,7 +192,8 @@ def _made(freer: Culprit, footprints: Footprints | Missing) -> Footprint | None:
 def _ranked(doers: Doers, field: FieldDoers | None) -> tuple[tuple[str, ...], ...]:
     of_field: tuple[tuple[str, ...], ...] = ()
     if field is not None:
-        of_field = (field.leaves, field.at_times, field.puts_at_times, field.frees)
+        at_times = (field.at_times, field.leaves_own, field.puts_at_times)
+        of_field = (field.leaves_counted, field.leaves, *at_times, field.frees)
     # What frees a member of the freed object frees the object with it.
     inner = doers.fields[0].frees if doers.fields and doers.fields[0] is not field else ()
     return (*of_field, inner, doers.frees, doers.allocates)
@@ -376,6 +383,16 @@ def helpers_that_give_back(
     ]
 
 
+def who_miscounts(doers: Doers | Missing) -> list[Culprit]:
+    """Who gives the same back twice on one way, and who takes none of what others give back."""
+    if isinstance(doers, Missing):
+        return []
+    why = "gives the same back twice on one way, or frees what it has given back"
+    again = [Culprit(doers.module, name, None, None, why) for name in doers.again]
+    why = "takes no reference to what it returns, and those that call it give one back"
+    return [*again, *(Culprit(doers.module, name, None, None, why) for name in doers.unheld)]
+
+
 def who_gives_back_before(doers: Doers | Missing) -> list[Culprit]:
     """Who gives back what a field holds, and has a helper do so again with all around it."""
     if isinstance(doers, Missing):
@@ -451,17 +468,33 @@ def managers(doers: Doers | Missing) -> list[Culprit]:
     return [*(Culprit(doers.module, name, None, None, why) for name in doers.unbinds), *had]
 
 
-def freed_before(doers: Doers | Missing) -> list[Culprit]:
-    """Who frees what the field holds, and leaves both the pointer and what has the field."""
+def freed_before(
+    doers: Doers | Missing, on_stack: Collection[str] = (), way: int = 0
+) -> list[Culprit]:
+    """Who frees what a field holds, and leaves both the pointer and what has the field.
+
+    Who frees now and leaves the pointer itself is no less suspect than others that do, but less
+    than who frees what it has stored there itself.
+
+    :param on_stack: functions at work
+    :param way: whose value the field held
+    """
     if not isinstance(doers, Doers):
         return []
-    field = doers.field(0)
+    field = doers.field(way)
     # Where the trace of the pointer is lost, a function that does both tells itself.
-    names = field.leaves if field is not None else doers.twice
+    names = field.leaves if field is not None else () if way else doers.twice
     at_times = field.at_times if field is not None else ()
-    return [
+    leaving = [
         *(Culprit(doers.module, name, None, None, _LEAVES) for name in names),
         *(Culprit(doers.module, name, None, None, _AT_TIMES) for name in at_times),
+    ]
+    own = [name for name in field.leaves_own if name not in on_stack] if field is not None else []
+    counted = field.leaves_counted if field is not None else ()
+    return [
+        *(Culprit(doers.module, name, None, None, _LEAVES_COUNTED) for name in counted),
+        *([] if any(one.function in on_stack for one in leaving) else leaving),
+        *(Culprit(doers.module, name, None, None, _LEAVES_OWN) for name in own),
     ]
 
 

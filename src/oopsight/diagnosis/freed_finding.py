@@ -141,6 +141,7 @@ _STORIES = {
     "any longer than that lasts.",
     Story.SHARED: "{thing} was used after its last reference had been given back: {role}. {blamed} "
     "may have taken none.",
+    Story.MISCOUNTED: "{used}: {role}. {blamed} may have had a reference given back too often.",
     Story.TWO_PLACES: "{used}: {role}. {blamed} leaves such in two places of a table, and who "
     "frees them takes them out of one.",
     Story.TWO_FIELDS: "{used}: {role}. {blamed} leaves the pointer in two fields, each of which "

@@ -14,6 +14,7 @@ from oopsight.diagnosis.doers import (
     owned_twice,
     putters_leaving,
     uncounted,
+    who_miscounts,
 )
 from oopsight.diagnosis.freed_by import (
     allocated_in_use,
@@ -62,6 +63,7 @@ class Story(Enum):
     OUTSIDE = "who used it had got it in a read section, and had left that"
     LENT = "the kernel took back what a module had had from it"
     OUTLIVED = "its owner gave back the last reference while another used it"
+    MISCOUNTED = "somebody gives back more than was taken"
     SHARED = "somebody shares it without a reference"
     TWO_PLACES = "somebody leaves such in two places of a table"
     TWO_FIELDS = "somebody leaves such in two fields, each of which somebody frees it by"
@@ -106,7 +108,8 @@ def rank(
     free, doubtful = _candidates(users, flow, backtrace)
     makers, handed = _made_by(users)
     free = [freer for freer in free if freer.module in makers] or free
-    several = not certain and len(free) != 1 and users.question != "listed" and not handed
+    several = len(free) != 1 or _are_helpers(free, hints.doers)
+    several = several and not certain and users.question != "listed" and not handed
     users_first = several and any(f.module for f in followers)
     went_on = not certain and gave_back_itself(followers, hints.doers)
     if several and not went_on:
@@ -128,9 +131,10 @@ def rank(
     left = _left_in_table(hints.copies, free)
     twice = [] if certain else _owned_twice(hints.doers, users, free)
     second = [] if certain else _second_copies(hints.doers, users)
+    again = [] if certain else who_miscounts(hints.doers)
     if not borrowed and not kept:
         leaving = [] if certain else putters_leaving(hints.doers, one)
-        culprits = merge(sharing, left, twice, leaving, second, culprits)
+        culprits = merge(again, sharing, left, twice, leaving, second, culprits)
     outside = _out_of_section(hints.section)
     told = _told(hints.asked)
     culprits = merge(told, outside, culprits)
@@ -142,6 +146,7 @@ def rank(
         Story.OUTSIDE: outside,
         Story.LENT: borrowed,
         Story.OUTLIVED: kept,
+        Story.MISCOUNTED: again,
         Story.SHARED: sharing,
         Story.TWO_PLACES: left,
         Story.TWO_FIELDS: twice,
@@ -253,10 +258,20 @@ def _candidates(
 def _by_code(users: ObjectUsers, free: list[Culprit], hints: Hints) -> tuple[list[Culprit], bool]:
     """Those who can have freed it in the order that their code tells, and if one stands out."""
     found, singled = freers_by_code(free, hints.doers, users.object, hints.footprints, hints.prints)
-    leaving = leavers(hints.left)
+    others = {(use.module, name) for use in users.modules for name in use.frees_others}
+    leaving = [one for one in leavers(hints.left) if (one.module, one.function) not in others]
     left_it = {(leaver.module, leaver.function) for leaver in leaving}
     left_in = any((freer.module, freer.function) in left_it for freer in found)
+    # Who calls a helper that frees is to take the object out.
+    left_in = left_in or (bool(leaving) and _are_helpers(free, hints.doers))
     return (merge(leaving, found) if left_in else found), singled or left_in
+
+
+def _are_helpers(free: list[Culprit], doers: Doers | Missing) -> bool:
+    """Whether all that can have freed an object do so for others of their module."""
+    if isinstance(doers, Missing):
+        return False
+    return all(one.module == doers.module and one.function in doers.helpers for one in free)
 
 
 def _in_order(

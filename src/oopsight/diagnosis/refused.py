@@ -33,11 +33,13 @@ def refused_finding(
     backtrace: Backtrace,
     refused: RefusedObject,
     reports: tuple[Pointer, ...],
+    earlier: list[Culprit],
     modules: Modules | Missing,
 ) -> Finding:
     """A free object was given to the allocator, as its own check says.
 
     :param reports: what the allocator said of it in the log
+    :param earlier: others that can have freed it before, by their code
     """
     one = refused.object
     thing = f"{one.cache} object {one.address}"
@@ -51,7 +53,7 @@ def refused_finding(
     if refused.table is not None:
         text = f"{freer} was called through the table to which the object points, and jumped on"
         steps.append(Step(text, (refused.table,)))
-    first = still_known(refused)
+    first = merge(still_known(refused), earlier)
     before = f"; {blamed_first(first, '')} may have freed it before" if first else ""
     culprits = merge(
         first,

@@ -190,3 +190,11 @@ def test_who_may_have_moved_all_entries_away(
     twice = collect(machine.session, replace(report, entries=entries), MODULES, made.ABSENT)
     assert isinstance(twice, TwoLists)
     assert twice.splicers == found
+
+
+def test_where_nobody_adds_what_is_there_already_who_makes_entries_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert found(monkeypatch, CODE).makers == ()
+    twice = found(monkeypatch, CODE[1:])
+    assert (twice.adders, twice.makers) == ((), ("jobs_submit",))

@@ -92,3 +92,11 @@ def test_one_crash_has_one_budget() -> None:
     assert len(steps.of(Copy("rax"), at)) <= 10
     assert steps._values.budget == 0
     assert not steps.complete
+
+
+def test_an_index_of_a_hash_is_one_of_few() -> None:
+    # call f1; shr eax,29; mov rax,[rbx+rax*8]; nop
+    machine = Machine("e8fb0f0000 c1e81d 488b04c3 90", "c3")
+    machine.words |= {OBJECT + 8 * number: 0x100 + number for number in range(16)}
+    entry, at = found(machine, 12, rbx=OBJECT)
+    assert entry.of(Copy("rax"), at) == list(range(0x100, 0x108))

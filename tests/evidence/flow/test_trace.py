@@ -465,3 +465,25 @@ def test_who_saved_its_arguments_before_one_of_several_jumped_on() -> None:
     moves = trace(machine, "rdx", 3, (1, 14, STACK + 8), (1, 14, STACK + 0x28), rdx=BAD)
     assert ways(moves)[:1] == ["saved"]
     assert moves[0].context.function.name == "f1"
+
+
+def test_what_the_function_has_counted_up_since_is_undone() -> None:
+    # mov eax,[rdi]; add dword ptr [rdi],1; mov rax,[rbx+rax*8]; mov rax,[rax]
+    machine = Machine("8b07 830701 488b04c3 488b00")
+    machine.words |= {OBJECT: 5, OBJECT + 0x100 + 4 * 8: BAD, OBJECT + 0x100 + 5 * 8: 0}
+    moves = trace(machine, "rax", 9, rax=BAD, rbx=OBJECT + 0x100, rdi=OBJECT)
+    assert (moves[0].address, moves[0].found) == (OBJECT + 0x100 + 4 * 8, BAD)
+
+
+def test_what_was_received_is_what_is_kept_and_not_what_the_caller_would_read_now() -> None:
+    # f0: mov rdi,[rsi]; call f1; f1: push rbx; mov rbx,rdi; xor edi,edi; mov eax,[rdi]
+    machine = Machine("488b3e e8f80f0000 c3", "53 4889fb 31ff 8b07")
+    machine.words[OBJECT] = 0
+    frames = [
+        PhysicalFrame(0, machine.start(1) + 6, STACK, {"rbx": BAD, "rdi": 0}, faulted=True),
+        PhysicalFrame(1, TEXT + 8, STACK + 16, {"rsi": OBJECT}, faulted=False),
+    ]
+    calls = Calls(machine, frames, {})
+    context = calls.context(0)
+    assert context is not None
+    assert calls.tracer.entering(context, "rdi") == BAD

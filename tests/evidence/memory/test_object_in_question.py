@@ -11,6 +11,7 @@ from handmade_session import Machine
 
 from oopsight.cheap import replace
 from oopsight.evidence import Missing, Why
+from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.memory import object_in_question
 from oopsight.evidence.memory.object_in_question import InQuestion, with_handler
@@ -60,3 +61,24 @@ def test_what_fills_it_is_anothers_if_it_begins_in_it(
 def test_only_where_memory_was_met(monkeypatch: pytest.MonkeyPatch) -> None:
     assert handled(monkeypatch, None, made.fault(None, exception="invalid_op")) is None
     assert handled(monkeypatch, None, Missing(Why.NOT_APPLICABLE, "by hand")) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, True),
+        ({"makers": ()}, False),
+        ({"splicers": ("drv_flush",)}, False),
+        ({"deleted": True}, False),
+        ({"entry": made.owner(1, "slab", slab=made.slab_object("free"))}, False),
+    ],
+)
+def test_an_entry_that_was_allocated_anew_while_it_was_on_the_list(
+    changes: dict[str, Any], found: bool
+) -> None:
+    entry = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
+    word: Any = None
+    twice = TwoLists(entry, word, word, None, "drv", (), only=False, makers=("drv_add",))
+    its = object_in_question._made_anew(replace(twice, **changes))
+    assert (its is not None and (its.question, its.doubted) == ("listed", True)) is found
+    assert object_in_question._made_anew(made.ABSENT) is None

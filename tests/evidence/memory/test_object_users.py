@@ -67,9 +67,7 @@ def flow(slab: Any, **changes: Any) -> Any:
 
 
 def users(machine: Machine, flow: Any) -> ObjectUsers:
-    found = collect(
-        machine.session, MODULES, flow, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
-    )
+    found = collect(machine.session, MODULES, flow, *[made.ABSENT] * 5)
     assert isinstance(found, ObjectUsers)
     return found
 
@@ -89,7 +87,7 @@ def test_where_a_good_argument_was_kept_is_no_matter(machine: Machine) -> None:
     assert users(machine, freed).question == "freed"
     good = replace(freed, bad=made.owner(0xFFFF888000090000, "slab", slab=made.slab_object()))
     assert isinstance(
-        collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        collect(machine.session, MODULES, good, *[made.ABSENT] * 5),
         Missing,
     )
 
@@ -100,7 +98,7 @@ def test_what_held_a_good_pointer_may_be_freed(machine: Machine) -> None:
     inner = replace(first, held_in=held)
     good = replace(flow(ONE), ways=(inner, first))
     assert isinstance(
-        collect(machine.session, MODULES, good, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        collect(machine.session, MODULES, good, *[made.ABSENT] * 5),
         Missing,
     )
     nowhere = replace(inner, held_in=made.owner(0xFFFF888000090000, "free-page"))
@@ -109,9 +107,7 @@ def test_what_held_a_good_pointer_may_be_freed(machine: Machine) -> None:
 
 
 def test_an_allocated_object_of_one_owner_is_nobodys_mistake(machine: Machine) -> None:
-    found = collect(
-        machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
-    )
+    found = collect(machine.session, MODULES, flow(ONE), *[made.ABSENT] * 5)
     assert isinstance(found, Missing)
 
 
@@ -129,9 +125,7 @@ def test_a_text_from_the_first_byte_on_is_anothers(machine: Machine) -> None:
     assert found.question == "refilled"
     assert "topic/sensors" in found.role
     machine.memory[int(ONE.address)] = b"\0opic/sensors/hall-3/temperature" + bytes(32)
-    found_ = collect(
-        machine.session, MODULES, flow(ONE), made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
-    )
+    found_ = collect(machine.session, MODULES, flow(ONE), *[made.ABSENT] * 5)
     assert isinstance(found_, Missing)
 
 
@@ -158,9 +152,7 @@ def test_the_entry_of_a_registry_that_a_text_fills(
     walk = made.data_flow(
         made.way(step, held_in=held), bad=made.owner(int(step.value or 0), "non-canonical")
     )
-    answer = collect(
-        machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
-    )
+    answer = collect(machine.session, MODULES, walk, *[made.ABSENT] * 5)
     assert isinstance(answer, ObjectUsers) == refilled
     if isinstance(answer, ObjectUsers):
         # Of the modules that free memory, the one that has timers.
@@ -186,15 +178,13 @@ def test_one_byte_from_the_first_on_is_anothers(
     assert (found.question, found.object) == ("refilled", ONE)
     assert f"the byte {byte:#x} fills it" in found.role
     monkeypatch.setattr(reused, "_poisons", lambda *_: True)
-    answer = collect(
-        machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
-    )
+    answer = collect(machine.session, MODULES, walk, *[made.ABSENT] * 5)
     # The allocator's own pattern where it writes any: memory that was never set up.
     assert isinstance(answer, Missing) == (byte == 0x5A)
     filled[0:8] = bytes(8)
     machine.memory[int(ONE.address)] = bytes(filled)
     assert isinstance(
-        collect(machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT),
+        collect(machine.session, MODULES, walk, *[made.ABSENT] * 5),
         Missing,
     )
 
@@ -227,9 +217,7 @@ def test_a_list_entry_that_does_not_lead_back_is_anothers(
     for back, previous in ((node, head), (0, 3), (0, int(before.address))):
         machine.words(stale, 0xFFFFFFFF, back)
         machine.words(node, stale, previous)
-        answer = collect(
-            machine.session, MODULES, walk, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
-        )
+        answer = collect(machine.session, MODULES, walk, *[made.ABSENT] * 5)
         assert isinstance(answer, Missing)
 
 
@@ -297,9 +285,7 @@ def test_a_list_pointer_that_was_run_over_is_looked_at(
     slab = made.owner(int(ONE.address), "slab", slab=ONE)
     entries = tuple(replace(e, owner=slab) if e.role == "next" else e for e in report.entries)
     listed = replace(report, entries=entries)
-    found = collect(
-        machine.session, MODULES, made.ABSENT, listed, made.ABSENT, made.ABSENT, made.ABSENT
-    )
+    found = collect(machine.session, MODULES, made.ABSENT, listed, *[made.ABSENT] * 4)
     assert isinstance(found, ObjectUsers)
     assert found.question == "overrun"
     assert asked == [int(ONE.address) + 8]
@@ -322,14 +308,18 @@ def test_an_entry_that_was_run_over_is_found_where_its_trace_is_lost(
         bad=made.owner(TEXT, "non-canonical"),
     )
     path = replace(made.backtrace(), frames=(made.frame(0, "cam_show", Role.FAULT, "cam"),))
-    found = collect(machine.session, MODULES, lost, made.ABSENT, path, made.ABSENT, made.ABSENT)
+    found = collect(
+        machine.session, MODULES, lost, made.ABSENT, path, made.ABSENT, made.ABSENT, made.ABSENT
+    )
     assert isinstance(found, ObjectUsers)
     assert found.question == "overrun"
     assert asked == [(["cam"], TEXT)]
     # Its module writes nowhere at length: before it comes one that it uses, and that does.
     able = WriterModule("log", "its objects lead to it", ("log_put",), None)
     monkeypatch.setattr(object_users, "used_writers", lambda *_: [able])
-    again = collect(machine.session, MODULES, lost, made.ABSENT, path, made.ABSENT, made.ABSENT)
+    again = collect(
+        machine.session, MODULES, lost, made.ABSENT, path, made.ABSENT, made.ABSENT, made.ABSENT
+    )
     assert isinstance(again, ObjectUsers)
     assert again.modules[0].writes == ("log_put",)
     assert again.modules[0].guessed
@@ -341,9 +331,7 @@ def test_a_variable_that_was_to_be_freed_was_good_whatever_held_it(machine: Mach
     assert users(machine, held).question == "freed"
     variable = replace(held, bad=made.owner(VICTIM, "module"))
     assert isinstance(
-        collect(
-            machine.session, MODULES, variable, made.ABSENT, made.ABSENT, made.ABSENT, made.ABSENT
-        ),
+        collect(machine.session, MODULES, variable, *[made.ABSENT] * 5),
         Missing,
     )
 
@@ -371,9 +359,7 @@ def test_whoever_the_allocator_recorded_is_bound_most_closely(machine: Machine) 
 
 def test_an_object_on_a_list_counts_as_in_use(machine: Machine) -> None:
     report = made.list_report("list_add corruption. prev->next should be next")
-    found = collect(
-        machine.session, MODULES, made.ABSENT, report, made.ABSENT, made.ABSENT, made.ABSENT
-    )
+    found = collect(machine.session, MODULES, made.ABSENT, report, *[made.ABSENT] * 4)
     assert isinstance(found, Missing)
 
 
@@ -397,13 +383,13 @@ def test_memory_that_was_allocated_again_while_a_list_led_to_it(machine: Machine
     step = made.flow_step("returned", "cam_new", int(ONE.address), "cam")
     fresh = made.way(step, returned_by="__kmalloc_cache_noprof", value=Address(int(ONE.address)))
     added = made.data_flow(fresh, subject="argument", bad=slab)
-    found = collect(machine.session, MODULES, added, report, made.ABSENT, made.ABSENT, made.ABSENT)
+    found = collect(machine.session, MODULES, added, report, *[made.ABSENT] * 4)
     assert isinstance(found, ObjectUsers)
     assert found.question == "listed"
     got = made.way(step, returned_by="cam_lookup", value=Address(int(ONE.address)))
     known = replace(added, ways=(got,))
     assert isinstance(
-        collect(machine.session, MODULES, known, report, made.ABSENT, made.ABSENT, made.ABSENT),
+        collect(machine.session, MODULES, known, report, *[made.ABSENT] * 4),
         Missing,
     )
 

@@ -474,3 +474,19 @@ def test_what_is_copied_over_as_a_whole() -> None:
     assert copies.wipes == ()
     calls = use("mov rdi, 0xffffffffc0302000", "mov rsi, r12", "mov edx, 0x18", "call 0xa000")
     assert calls.copied_over == (Wiped(0x18, None, 0xFFFFFFFFC0302000),)
+
+
+@pytest.mark.parametrize(
+    ("before", "freed"),
+    [
+        (("mov qword ptr [rbx + 0x20], rax",), True),
+        # Before it is stored, another is stored there since, or the next was had.
+        ((), False),
+        (("mov qword ptr [rbx + 0x20], rax", "mov qword ptr [rbx + 0x20], r12"), False),
+        (("mov qword ptr [rbx + 0x20], rax", "call 0x9100", "mov rax, r13"), True),
+    ],
+)
+def test_what_it_has_stored_itself_is_freed(before: tuple[str, ...], freed: bool) -> None:
+    lines = ("mov rbx, rdi", "call 0x9100", "mov r13, rax", *before, "mov rdi, r13", "call 0x9000")
+    found = use(*lines, "ret ")
+    assert [(one.key, one.own) for one in found.frees] == ([(0x20, True)] if freed else [])

@@ -103,6 +103,13 @@ def test_packets_are_freed_by_functions_of_their_own() -> None:
     assert module_roles.freers(inner[1:], "kmalloc-cg-4k") == ("nic_off",)
 
 
+def test_what_comes_from_a_slab_cache_is_not_given_back_as_pages() -> None:
+    inner = code(ring_shrink="__free_pages", ring_close="kfree", ring_end="kmem_cache_free")
+    assert module_roles.freers(inner, "kmalloc-192") == ("ring_close", "ring_end")
+    assert module_roles.freers(inner, "ring_entry") == ("ring_end",)
+    assert module_roles.freers(inner) == ("ring_shrink", "ring_close", "ring_end")
+
+
 def test_a_size_that_the_compiler_knows_is_not_computed() -> None:
     inner = code(a="__kmalloc", b="kmalloc_trace", c="__kvmalloc_node_noprof", d="kfree")
     inner += code(e="__kmalloc_noprof", f="__kmalloc_cache_noprof")

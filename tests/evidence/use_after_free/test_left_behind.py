@@ -87,6 +87,29 @@ def test_who_takes_it_out_of_another_tree_leaves_it_in_this_one(
     assert answer.functions == ("drv_close", "drv_new")
 
 
+def test_who_has_a_helper_free_it_is_to_take_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = {
+        "drv_free": frozenset({"kfree"}),
+        "drv_close": frozenset({"idr_remove", "drv_free"}),
+        "drv_ban": frozenset({"drv_free"}),
+    }
+    code = tuple(
+        ModuleFunction(
+            name, START + at, called, frozenset(), copies=False, own=called & {"drv_free"}
+        )
+        for at, (name, called) in enumerate(calls.items())
+    )
+    freeing = FieldUse((), (), counts=False, roots=frozenset({"argument"}))
+    monkeypatch.setattr(module_roles, "functions", lambda *_: code)
+    monkeypatch.setattr(left_behind, "uses_of", lambda *_: {"drv_free": freeing})
+    step = flow_step("loaded", "drv_submit", POISON, "drv")
+    got = flow_step("returned", "drv_submit", 0, "drv")
+    ways = (way(step), way(got, returned_by="idr_find", module="drv"))
+    answer = found(data_flow(*ways, bad=owner(POISON, "poison")))
+    assert isinstance(answer, LeftBehind)
+    assert answer.functions == ("drv_ban",)
+
+
 def test_a_walk_hands_on_what_was_left_there() -> None:
     passed = flow_step("passed", "idr_for_each", 0x1000)
     ways = (way(flow_step("loaded", "drv_tell", POISON, "drv"), module="drv"), way(passed))

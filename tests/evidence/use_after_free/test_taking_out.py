@@ -136,6 +136,11 @@ def test_where_the_address_of_an_object_was_kept() -> None:
     assert places_met(ONE, flow, None) == (0x10,)
     plain = replace(way, steps=(replace(inside, value=Address(ONE.address)),))
     assert places_met(ONE, made.data_flow(plain, subject="operand"), None) == ()
+    # A node of a tree that begins an object has its children behind its colour.
+    for offset, places in ((0x10, (0,)), (0x18, ())):
+        parent = made.owner(ONE.address + 0x200 + offset, "slab", offset=offset, slab=ONE)
+        node = replace(plain, held_in=parent)
+        assert places_met(ONE, made.data_flow(node, subject="operand"), None) == places
 
 
 def test_who_is_handed_a_member_finds_the_object_by_its_own_address_in_it() -> None:

@@ -19,18 +19,20 @@ How it is decided
     vm area", and at the address in the vmalloc range nothing is mapped now.
 
 When it is wrong
-    Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel.
-    Who freed it first is known only from the allocator's records. Unless the same function freed it
+    Without ``slub_debug`` only two frees of the same object in a row are noticed by the kernel. Who
+    freed it first is known only from the allocator's records. Unless the same function freed it
     both times, the first of the two may be the one too many: who is to blame is *possible* only, as
     it is where the object cannot be read. Where two modules freed it, the one that had not
     allocated it is suspect. Without a record, first named is who frees what the field holds, and
     leaves the pointer. Before all comes who frees such objects and has not first called what takes
-    them back from others, as the function at work has: these may have had it freed again.
-    Where another object held the pointer, who duplicates such objects as a whole comes first; then
-    who frees what a field holds before a helper does so again; then a helper that frees on some
-    ways what it is handed, and on others leaves that to its caller, who frees it now; then who has
-    put it into a second field, by which another frees it; then who else has the helper at work free
-    the same, and keeps what held it.
+    them back from others, as the function at work has: these may have had it freed again; and who
+    gives the same back twice on one way, or frees outright what it has put. What lies in an object
+    that is free as well was freed with it: then who left the pointer to that one. Where another
+    object held the pointer, who duplicates such objects as a whole comes first; then who frees what
+    a field holds before a helper does so again; then a helper that frees on some ways what it is
+    handed, and on others leaves that to its caller, who frees it now; then who has put it into a
+    second field, by which another frees it; then who else has the helper at work free the same, and
+    keeps what held it.
 
 Example
     A failed upload frees its buffer and leaves the pointer; closing the file frees it again.
@@ -66,6 +68,7 @@ from oopsight.diagnosis.doers import (
     left_threads,
     owned_twice,
     who_gives_back_before,
+    who_miscounts,
 )
 from oopsight.diagnosis.memory_report import freed_twice
 from oopsight.diagnosis.refused import refused_finding, still_known
@@ -127,9 +130,12 @@ def double_free(
     slab = known.bad.slab if known is not None and known.bad is not None else None
     if known is None or slab is None:
         if isinstance(refused, RefusedObject):
-            return refused_finding(fault, backtrace, refused, reports, modules)
+            earlier = _with_first_free([], known, backtrace, doers, None) if known else []
+            return refused_finding(fault, backtrace, refused, reports, earlier, modules)
         if known is not None and (known.checker or "").lstrip("_").startswith(_FREES):
-            helping = helpers_that_give_back(doers, _on_stack(backtrace))
+            helping = merge(
+                who_miscounts(doers), helpers_that_give_back(doers, _on_stack(backtrace))
+            )
             earlier = merge(helping, freed_before(doers))
             return _unseen(fault, backtrace, known, earlier, modules)
         return Undecided("what was passed to the allocator is not known to be one of its objects")
@@ -273,7 +279,8 @@ def _freed_again(
     elif track is None or not _by_itself(track, culprits):
         # The first free may be the one too many.
         certainty = Certainty.POSSIBLE
-        leaving = merge(still_known(refused), left_threads(doers, slab))
+        again = [one for one in who_miscounts(doers) if one.function in _on_stack(backtrace)]
+        leaving = merge(again, still_known(refused), left_threads(doers, slab))
         culprits = merge(leaving, _with_first_free(culprits, flow, backtrace, doers, track))
     return Finding(
         title=f"double free of an object of {slab.cache} by {blamed}",
@@ -331,14 +338,18 @@ def _with_first_free(
     kept = flow.first.held_in
     copying = [] if kept is None or kept.slab is None else copiers(doers, kept.slab)
     on_stack = _on_stack(backtrace)
-    leaving = freed_before(doers)
-    helping = merge(who_gives_back_before(doers), helpers_that_give_back(doers, on_stack))
-    # Who frees now and leaves the pointer itself is no less suspect than others that do.
-    earlier = [] if any(one.function in on_stack for one in leaving) else leaving
+    # What lies in an object that is free was freed with it.
+    outer = kept is not None and kept.slab is not None and kept.slab.freed
+    leaving = freed_before(doers, on_stack, 1 if outer else 0)
+    helping = merge(
+        who_miscounts(doers),
+        who_gives_back_before(doers),
+        helpers_that_give_back(doers, on_stack),
+    )
     now = _inlined_last(callers_first(culprits, doers), backtrace)
     field = doers.field(0) if isinstance(doers, Doers) else None
     twice = owned_twice(field, on_stack)
-    before = merge(helping, twice, keepers_of_freed(doers, on_stack), earlier)
+    before = merge(helping, twice, keepers_of_freed(doers, on_stack), leaving)
     if track is not None:
         names = {base_name(frame.function) for frame in track.blamable}
         before = [one for one in before if one.function in names]

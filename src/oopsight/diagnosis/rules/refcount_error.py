@@ -57,6 +57,7 @@ from oopsight.diagnosis.doers import (
     putters_of_others,
     sharers,
     who_gives_back_before,
+    who_miscounts,
     who_takes_and_gives_back,
 )
 from oopsight.diagnosis.file_count import file_count_finding
@@ -203,7 +204,9 @@ def _by_code(
     :param text: of the kernel's report; empty where the machine lived on after it
     :return: who gives back too much; who takes nothing, or has it taken; and others
     """
-    before = merge(who_gives_back_before(doers), helpers_that_give_back(doers))
+    before = merge(
+        who_miscounts(doers), who_gives_back_before(doers), helpers_that_give_back(doers)
+    )
     if text.startswith("addition on 0"):
         return [], [], merge(makers_that_omit(doers), before)
     if not text.startswith(_TOO_FEW):

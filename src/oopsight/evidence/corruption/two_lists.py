@@ -63,6 +63,9 @@ class TwoLists:
     splicers: tuple[str, ...] = ()
     """The module's functions that move all entries of a list away and leave its head as it is, if
     neither entry that the list leads to leads back."""
+    makers: tuple[str, ...] = ()
+    """The module's functions that add to that list what they have allocated, where no other adds
+    and takes off none."""
 
 
 def collect(
@@ -111,7 +114,13 @@ def collect(
         adders=adders,
         only=only and found is not None,
         splicers=splicers(session, module, report) if module is not None else (),
+        makers=_makers(session, module) if module is not None and not adders else (),
     )
+
+
+def _makers(session: Session, module: Module) -> tuple[str, ...]:
+    code = inner_functions(session, module)
+    return named(one for one in code if adds_to_lists(one) and allocates(one))
 
 
 def splicers(session: Session, module: Module, report: ListReport) -> tuple[str, ...]:

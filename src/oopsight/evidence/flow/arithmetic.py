@@ -48,6 +48,19 @@ def compute(name: str, inputs: tuple[int, ...], size: int) -> int:
     return _BINARY[name](numbers[0], numbers[1], bits) & mask
 
 
+def bound(name: str, number: int, size: int) -> int | None:
+    """Below what the result lies of an operation with a number; ``None`` where it tells nothing.
+
+    :param size: of the operands, bytes
+
+    >>> bound("shr", 28, 4), bound("and", 0xF, 8), bound("add", 4, 8)
+    (16, 16, None)
+    """
+    if name == "shr" and 0 < number < 8 * size:
+        return 1 << (8 * size - number)
+    return number + 1 if name == "and" and not number >> (8 * size - 1) else None
+
+
 def invert(name: str, result: int, position: int, other: int | None, size: int) -> int | None:
     """What one input was; ``None`` where the result does not tell.
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from oopsight.evidence.flow.arithmetic import compute
+from oopsight.evidence.flow.arithmetic import bound, compute
 from oopsight.evidence.flow.code import repeated
 from oopsight.evidence.flow.effects import (
     MASK,
@@ -107,6 +107,11 @@ class Candidates:
                 continue
             if isinstance(one.effect, Returned):
                 self._add_returned(key, one.index)
+                continue
+            few = _few(one.effect)
+            if few is not None:
+                for value in range(few):
+                    self._add(key, value)
                 continue
             if not _followed(one.effect):
                 self.complete = False
@@ -207,6 +212,14 @@ class Candidates:
         most = MOST_VALUES if all(length <= 1 for length in lengths[:-1]) else MOST_COMBINED
         self.complete &= math.prod(lengths) <= most
         return itertools.islice(itertools.product(*lists), most)
+
+
+def _few(what: Effect) -> int | None:
+    """How many values an operation can give at most, where that is few: an index of a hash."""
+    if not isinstance(what, Operation) or not isinstance(what.inputs[-1], Constant):
+        return None
+    most = bound(what.name, what.inputs[-1].value, what.size)
+    return most if most is not None and most <= MOST_COMBINED else None
 
 
 def _followed(what: Effect) -> bool:

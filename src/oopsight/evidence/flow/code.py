@@ -6,13 +6,20 @@ import functools
 from collections.abc import Callable, Sequence
 
 from oopsight.cheap import dataclass, field, replace
-from oopsight.evidence.flow.instructions import MOST_INSTRUCTIONS, Instruction, Operand, decode
+from oopsight.evidence.flow.instructions import (
+    MOST_INSTRUCTIONS,
+    Instruction,
+    Memory,
+    Operand,
+    decode,
+)
 
 # No kernel function that matters is longer; a hostile symbol table could claim any size.
 LONGEST_FUNCTION = 64 << 10
 MOST_VISITED = 4000
 """Instructions that are looked at on the ways from one to another."""
 _RETURN_ADDRESS = 8
+_COUNTS = {"add": 1, "inc": 1, "sub": -1, "dec": -1}
 _MASK = (1 << 64) - 1
 
 
@@ -48,6 +55,18 @@ class Function:
                 mask = row.operands[1].immediate
                 return 0 if mask is None else -mask & _MASK
         return 0
+
+    @functools.cached_property
+    def counts(self) -> tuple[tuple[int, Memory, int], ...]:
+        """Instructions that add a number to memory: which, to what, and how much."""
+        found = []
+        for index, row in enumerate(self.instructions):
+            sign = _COUNTS.get(row.mnemonic)
+            memory = row.operands[0].memory if sign is not None and row.operands else None
+            more = row.operands[1].immediate if len(row.operands) > 1 else 1
+            if sign is not None and memory is not None and more is not None:
+                found.append((index, memory, sign * more))
+        return tuple(found)
 
     def aligned(self, skipped: int) -> Function:
         """As this, where its frame was aligned by skipping so many bytes."""

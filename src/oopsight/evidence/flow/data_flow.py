@@ -206,10 +206,25 @@ def _argument(
     if target is None or "x86_indirect" in target[0]:
         return None
     results = [
-        follower.ways(context, register, found.tracer.value(context, register, context.at))
+        follower.ways(context, register, _handed_value(found, context, register))
         for register in ARGUMENTS[:2]
     ]
     return target[:2], results[0], tuple(ways for ways in results[1:] if ways)
+
+
+def _handed_value(found: Calls, context: Context, register: str) -> int | None:
+    """What a call handed over, as who was called still has it; else as the caller's code tells.
+
+    What that reads may have changed since: an index, once it was used.
+    """
+    target = context.function.instructions[context.at].target
+    frames = (found.context(position) for position in range(len(found.frames)))
+    inner = next((one for one in frames if one is not None and one.caller() is context), None)
+    if inner is not None and inner.function.start == target:
+        value = found.tracer.entering(inner, register)
+        if value is not None:
+            return value
+    return found.tracer.value(context, register, context.at)
 
 
 def _handed_gone(

@@ -218,10 +218,11 @@ class Values:
 
     def entering(self, context: Context, register: str) -> int | None:
         """What a function received in an argument register, where it or its caller still has it."""
-        value = self.value(context, register, 0)
+        value = self._remembered(context, register, 0)
         if value is not None:
             return value
-        # Functions copy what they need after a call to a register that calls preserve, or spill it.
+        # What is computed anew is from memory that may have changed. Functions copy what they need
+        # after a call to a register that calls preserve, or spill it.
         for kept in CALLEE_SAVED:
             if kept in context.registers and self._is_copy(context, kept, register):
                 return context.registers[kept]
@@ -234,7 +235,7 @@ class Values:
             found = self.definitions(context.function, slot, context.at)
             if found is not None and [one.index for one in found] == [index]:
                 return self.slot_value(context, slot)
-        return None
+        return self.value(context, register, 0)
 
     def _is_copy(self, context: Context, place: Place, register: str) -> bool:
         """Whether a place holds at the context's end what the function received in a register."""
@@ -300,13 +301,24 @@ class Values:
             address = self.address(context, what.memory, at, depth)
             if address is None:
                 return None
-            return self.number(address, what.memory.size, signed_=what.signed)
+            number = self.number(address, what.memory.size, signed_=what.signed)
+            return None if number is None else number - self._counted(context, at, what, address)
         if isinstance(what, Operation):
             inputs = [self.evaluate(context, at, one, depth) for one in what.inputs]
             numbers = tuple(number for number in inputs if number is not None)
             if len(numbers) == len(inputs):
                 return compute(what.name, numbers, what.size)
         return None
+
+    def _counted(self, context: Context, at: int, load: Load, address: int) -> int:
+        """By how much the function itself has counted up what a load read, since it did so."""
+        code, by = context.function, 0
+        for index, memory, more in code.counts:
+            if memory.size != load.memory.size or leads_to(code, at, context.at, past=index):
+                continue
+            if leads_to(code, at, index) and self.address(context, memory, index) == address:
+                by += more
+        return by
 
     def callees(self, context: Context, at: int) -> list[Context]:
         """What a call called, as it returned: one context for each of its ends."""

@@ -14,6 +14,7 @@ from oopsight.evidence.corruption.list_report import ListReport
 from oopsight.evidence.corruption.overrun import Overrun, overrun_of, run_within
 from oopsight.evidence.corruption.text_behind import text_behind
 from oopsight.evidence.corruption.text_writers import letters
+from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.corruption.written_over import written_over
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import GENERAL_PROTECTION, PAGE_FAULT, Fault
@@ -68,6 +69,8 @@ class InQuestion:
     """Where in it the timer or work item is for which a handler was running."""
     freed_by: tuple[str, ...] = ()
     """Functions of the kernel by which alone it can have been freed, where that is known."""
+    doubted: bool = False
+    """Whether it counts only where somebody frees such and leaves a member of it with others."""
 
     @property
     def subject(self) -> SlabObject:
@@ -83,6 +86,7 @@ def in_question(
     backtrace: Backtrace | Missing,
     fault: Fault | Missing,
     task: CrashedTask | Missing,
+    twice: TwoLists | Missing,
 ) -> InQuestion | None:
     """Find the object that was freed or overwritten."""
     reused = given_away(session, flow) or read_while_free(session, flow)
@@ -119,6 +123,7 @@ def in_question(
         return InQuestion("overrun", *ran)
     return (
         _free(session, modules, flow, report)
+        or _made_anew(twice)
         or _by_place(session, modules, flow)
         or _unmade(session, modules, flow, backtrace)
     )
@@ -224,6 +229,20 @@ def _free(
     if freed == fresh:
         return InQuestion("listed", *freed)
     return InQuestion("freed" if freed[1].freed else "reused", *freed)
+
+
+def _made_anew(twice: TwoLists | Missing) -> InQuestion | None:
+    """An entry on two lists, where those who add there have allocated what they add.
+
+    Who allocated it anew added it, while its memory was on the list since its former life.
+    """
+    if isinstance(twice, Missing) or twice.deleted or twice.splicers or not twice.makers:
+        return None
+    slab = twice.entry.slab
+    if slab is None or slab.freed:
+        return None
+    role = "its memory was still on the list when it was allocated again, and added to one"
+    return InQuestion("listed", role, slab, doubted=True)
 
 
 def _dead_workqueue(session: Session, flow: DataFlow | None) -> InQuestion | None:

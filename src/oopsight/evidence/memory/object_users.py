@@ -22,6 +22,7 @@ from oopsight.evidence.corruption.overrun_writers import (
     writing_modules,
 )
 from oopsight.evidence.corruption.set_up_again import set_again
+from oopsight.evidence.corruption.two_lists import TwoLists
 from oopsight.evidence.crash.backtrace import Backtrace
 from oopsight.evidence.crash.fault import Fault
 from oopsight.evidence.crash.task import CrashedTask
@@ -52,6 +53,7 @@ from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free.callback_registries import registry_met
 from oopsight.evidence.use_after_free.embedding import embedders, places_in
 from oopsight.evidence.use_after_free.frees_after import CodeWays
+from oopsight.evidence.use_after_free.present_freers import present_freers
 from oopsight.evidence.use_after_free.still_registered import StillRegistered, still_registered
 from oopsight.evidence.use_after_free.taking_out import (
     TakingOut,
@@ -116,6 +118,8 @@ class ModuleUse:
     sets_again: tuple[str, ...] = ()
     """Where all take it out: who has it set up in objects that are there already. What was pending
     then is with others twice, and is taken out once."""
+    frees_others: tuple[str, ...] = ()
+    """Its functions that free, but no such objects."""
 
 
 @dataclass(frozen=True)
@@ -180,11 +184,12 @@ def collect(
     backtrace: Backtrace | Missing,
     fault: Fault | Missing,
     task: CrashedTask | Missing,
+    twice: TwoLists | Missing,
 ) -> ObjectUsers | Missing:
     """Find the object, then the modules bound to it, then what their code does."""
     known_flow = flow if isinstance(flow, DataFlow) else None
     listed = report if isinstance(report, ListReport) else None
-    met = in_question(session, modules, known_flow, listed, backtrace, fault, task)
+    met = in_question(session, modules, known_flow, listed, backtrace, fault, task, twice)
     met = with_handler(met, session, modules, backtrace, fault, task)
     if met is None:
         return Missing(Why.NOT_APPLICABLE, "no freed or overwritten object is involved")
@@ -225,6 +230,8 @@ def collect(
     else:
         places = _with_place(met, known_flow, places_met(met.object, known_flow, listed))
         uses = [_with_ends(session, modules, reader, use, met, places, inside) for use in uses]
+    if met.doubted and not any(use.takes_out and use.takes_out.leaves for use in uses):
+        return Missing(Why.NOT_APPLICABLE, "nobody is seen to free what is on such a list")
     return ObjectUsers(
         met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
     )
@@ -373,6 +380,11 @@ def _with_ends(
     size = met.object.size
     far = max(places, default=0)
     others = {known.function for known in freed_sizes(uses) if not known.fits(size, far)}
+    others |= {*freers(code)} - {*freers(code, met.subject.cache)}
+    if met.question == "refilled" and met.foreign is None:
+        present = present_freers(session, modules, module, met.object, uses)
+        # Where all do, a variable may still lead to what the object was.
+        others |= present if {*use.frees} - present - others else set()
     ways = CodeWays(Calls(reader, (), {}), code)
     # What nobody has come to know by then, nobody uses.
     unable = {*new_only(uses, ways), *others} if len(use.frees) > 1 else set()
@@ -390,6 +402,7 @@ def _with_ends(
         takes_out=taken,
         sets_again=again,
         registered=still_registered(uses, {*places, *inside}, ways, others),
+        frees_others=tuple(sorted(others)),
     )
 
 

@@ -113,6 +113,8 @@ class Reading:
         self.calls: list[int] = []
         self._carried: dict[int, tuple[dict[str, Value], str | None]] = {}
         """The registers at the first jump to a place, and what had been called by then."""
+        self.changed_at: list[int] = []
+        """Where memory other than its own stack is written to: behind the instructions."""
         self.stored: list[tuple[int, int, Value, Value | None]] = []
         self.published: str | None = None
         self.late: list[str | None] = []  # of each of "stored"
@@ -353,6 +355,7 @@ class Reading:
         if where is None:
             return
         self.changed.add(where[0])
+        self.changed_at.append(end)
         if not place.startswith("qword"):
             self.narrow.add(where[0])
         name = mnemonic.removeprefix("lock ")
@@ -376,6 +379,7 @@ class Reading:
             self.slots.put(place, self._source(source))
             return
         self.keys.add(where[0])
+        self.changed_at.append(end)
         into = into_what(where[1])
         into = None if into in self._finding or FINDS.match(into or "") else into
         if into is None:

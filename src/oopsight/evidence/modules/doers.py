@@ -19,6 +19,7 @@ from oopsight.evidence.flow.data_flow import DataFlow
 from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.flow.ways import Way
 from oopsight.evidence.memory.object_users import ObjectUsers
+from oopsight.evidence.modules.back_twice import getting_unheld, giving_back_twice
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.copied_mappings import CopiedMapping, copied_mappings
 from oopsight.evidence.modules.field_code import FieldUse
@@ -31,7 +32,12 @@ from oopsight.evidence.modules.given_twice import (
     kept_after,
 )
 from oopsight.evidence.modules.handed_member import Member, handed_member, leaving_unfinished
-from oopsight.evidence.modules.handing import leaving_at_times, putting_untaken
+from oopsight.evidence.modules.handing import (
+    callers_of,
+    freeing_helpers,
+    leaving_at_times,
+    putting_untaken,
+)
 from oopsight.evidence.modules.installers import installing
 from oopsight.evidence.modules.left_in import LeftIn, left_in
 from oopsight.evidence.modules.module_code import ModuleFunction
@@ -156,6 +162,10 @@ class Doers:
     """Give back what a field holds, and then have a helper do so again with all around it."""
     kept_after: tuple[GivenTwice, ...] = ()
     """Have a helper free what an object's fields hold, which leaves the pointers, and keep that."""
+    again: tuple[str, ...] = ()
+    """Give the same back twice on one way, or free outright what they have given back."""
+    unheld: tuple[str, ...] = ()
+    """Take no reference to what they return, where those that call them give one back."""
     left: tuple[LeftIn, ...] = ()
     """Of those that write into what they free, what the freed object says to that."""
 
@@ -190,7 +200,7 @@ def collect(
     uses = uses_of(reader, inner)
     makers = {base_name(one.name) for one in inner if allocates(one)}
     able = freers(inner)
-    helpers = _helpers(uses, inner)
+    helpers = tuple(freeing_helpers(uses, inner))
     busy = makers | {base_name(one.name) for one in inner if moves(one)}
     stops = stopping(backtrace, inner)
     at_times = stopping_at_times(reader, backtrace, inner)
@@ -220,7 +230,7 @@ def collect(
         stops_at_times=at_times,
         stops_in_vain=stopping_in_vain(reader, backtrace, inner, _callbacks(users, module)),
         unstopped=_unstopped(reader, backtrace, fields, inner),
-        stops_for_others=tuple(name for name in at_times if name in _called(inner)),
+        stops_for_others=tuple(name for name in at_times if name in callers_of(inner)),
         managed=named(managed),
         unbinds=unbinding(session, module, managed, inner, stops),
         threads=threads_of(session, reader, inner, uses),
@@ -250,6 +260,8 @@ def collect(
         silent=keeping_silent(session, modules, module, flow.first, uses, known),
         deaf=not_listening(session, modules, module, flow.first, uses, known),
         twice_given=given_twice(session, modules, module, uses),
+        again=giving_back_twice(uses),
+        unheld=getting_unheld(uses),
         left=left_in(session, users, uses) if isinstance(users, ObjectUsers) else (),
     )
 
@@ -363,19 +375,6 @@ def _from_variable(way: Way, module: Module) -> bool:
     if held is None or held.kind != "per-cpu":
         return held is not None and held.kind in ("module", "kernel")
     return end is not None and end.module == module.name
-
-
-def _helpers(uses: dict[str, FieldUse], code: list[ModuleFunction]) -> tuple[str, ...]:
-    """Who frees what it was given, or what that holds, and nothing else, and is called for that."""
-    given = {"argument"}
-    called = _called(code)
-    return tuple(name for name, use in uses.items() if use.roots == given and name in called)
-
-
-def _called(code: list[ModuleFunction]) -> set[str]:
-    """Names of what the functions of a module call; a part that goes on elsewhere calls nothing."""
-    calls = {(base_name(one.name), base_name(name)) for one in code for name in one.calls}
-    return {called for by, called in calls if by != called}
 
 
 def _omitting(

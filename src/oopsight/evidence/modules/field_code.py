@@ -8,7 +8,6 @@ serves to put suspects in order, never to convict one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from oopsight.cheap import dataclass
 from oopsight.evidence.modules.code_values import (
@@ -28,7 +27,14 @@ from oopsight.evidence.modules.field_marks import (
     addresses_given,
     filled,
     marks,
-    on_every_way,
+)
+from oopsight.evidence.modules.field_ways import (
+    Ways,
+    always,
+    cleared,
+    leaving,
+    left_at_times,
+    stored_before,
 )
 from oopsight.evidence.modules.operand_keys import MASK
 from oopsight.evidence.modules.stored_kinds import given, kind
@@ -39,14 +45,6 @@ _NOWHERE = -1
 
 
 _Row = tuple[int, bytes, str, str]
-
-
-class Ways(NamedTuple):
-    """Where the code of a function can go on."""
-
-    onwards: dict[int, list[int]]
-    """By the address of an instruction; nowhere where the function is left."""
-    ends: dict[int, int]  # by where an instruction ends, where it begins
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,8 @@ class Freed:
     """The key of the field that the pointer to what has the field was itself loaded from."""
     at_times: bool = False
     """Whether it is cleared, but a way from this call leads out of the function without that."""
+    own: bool = False
+    """Whether the function itself had got it by a call, and stored it in that field before."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,10 @@ class FieldUse:
     """Addresses that it stores in what it has allocated: of functions, variables, texts."""
     trail: Trail = Trail()
     """All numbers that it stores in objects."""
+    changed_at: tuple[int, ...] = ()
+    """Where it writes to memory other than its own stack: the ends of the instructions."""
+    ways: Ways | None = None
+    """Where its code can go on."""
 
     @property
     def touches(self) -> frozenset[int]:
@@ -239,6 +243,8 @@ def joined(one: FieldUse, other: FieldUse) -> FieldUse:
         cleared=one.cleared,
         trail=one.trail,
         given=one.given + other.given,
+        changed_at=one.changed_at,
+        ways=one.ways,
     )
 
 
@@ -310,18 +316,25 @@ def _go_back(reading: Reading, read: dict[int, _Row], to: int) -> None:
 
 def _freed(reading: Reading, ways: Ways) -> list[Freed]:
     """What fields hold that is freed."""
-    whole = {one for _, one in reading.freed}
+    whole = {within(one)[0] for _, one in reading.freed}
+    held = [(at, one, False) for at, one in reading.freed if one.kind == "loaded"]
+    held += [
+        (at, Value("loaded", key, base), True)
+        for at, one in reading.freed
+        if one.kind == "returned"
+        for key, base in stored_before(reading, ways, at, one)
+    ]
     return [
         Freed(
             one.number,
-            _cleared(reading, at, one),
-            one.of in whole,
-            _always(reading, at, one),
+            cleared(reading, at, one),
+            one.of is not None and within(one.of)[0] in whole,
+            always(reading, at, one),
             one.of.number if one.of is not None and one.of.kind == "loaded" else None,
-            _cleared(reading, at, one) and _left_at_times(reading, ways, at, one),
+            cleared(reading, at, one) and left_at_times(reading, ways, at, one),
+            own,
         )
-        for at, one in reading.freed
-        if one.kind == "loaded"
+        for at, one, own in held
     ]
 
 
@@ -389,7 +402,7 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
         freed=tuple(reading.freed),
         put=tuple(reading.put),
         taken=tuple(reading.taken),
-        left_at_times=frozenset(_left(reading, ways)),
+        left_at_times=frozenset(leaving(reading, ways)),
         taken_off=tuple(_taken_off(reading)),
         written=tuple((key, base) for _, key, _, base in reading.stored),
         pointers=tuple((key, value) for _, key, value, _ in reading.stored),
@@ -410,6 +423,8 @@ def _told(reading: Reading, ways: Ways) -> FieldUse:
             tuple(reading.ends),
             tuple(reading.calls),
         ),
+        changed_at=tuple(reading.changed_at),
+        ways=ways,
     )
 
 
@@ -421,59 +436,6 @@ def _taken_off(reading: Reading) -> Iterator[tuple[Value, int]]:
             if value == Value("loaded", first, base.of):
                 root, distance = within(base.of)
                 yield root, distance + signed(first)
-
-
-def _always(reading: Reading, freed_at: int, freed: Value) -> bool:
-    """Whether what a freed pointer was read from is freed on every way after it."""
-    return any(
-        not any(freed_at < end < at for end in reading.ends)
-        and all(not freed_at < source < at or to <= at for source, to in reading.jumps)
-        for at, value in reading.freed
-        if value == freed.of and at > freed_at
-    )
-
-
-def _cleared(reading: Reading, freed_at: int, freed: Value) -> bool:
-    """Whether another pointer is stored where the freed one was, or none."""
-    return any(
-        key == freed.number
-        and (value == Value("number", 0) or (at > freed_at and base == freed.of))
-        for at, key, value, base in reading.stored
-    )
-
-
-def _left(reading: Reading, ways: Ways) -> Iterator[tuple[int, Value]]:
-    """What is put, or handed on, and stays on some ways in a field that stays as well."""
-    gone = {within(one)[0] for _, one in (*reading.freed, *reading.put)}
-    handed = [(call.at, call.arguments[0]) for call in reading.handed if call.own]
-    for at, one in (*reading.put, *handed):
-        kept = one.kind == "loaded" and one.of not in gone
-        stored = any((key, base) == (one.number, one.of) for _, key, _, base in reading.stored)
-        if kept and stored and _left_at_times(reading, ways, at, one):
-            yield at, one
-
-
-def _left_at_times(reading: Reading, ways: Ways, freed_at: int, freed: Value) -> bool:
-    """Whether a way from a call leads out of the function past all stores to where that was."""
-    before = [at for at, key, _, base in reading.stored if key == freed.number and base == freed.of]
-    if any(on_every_way(reading, at, freed_at) for at in before if at <= freed_at):
-        return False
-    stores = {
-        ways.ends.get(at)
-        for at, key, _, base in reading.stored
-        if key == freed.number and base == freed.of
-    }
-    seen: set[int] = set()
-    left = list(ways.onwards.get(freed_at, ()))
-    while left:
-        at = left.pop()
-        if at in seen or at in stores or at not in ways.onwards:
-            continue
-        seen.add(at)
-        if not ways.onwards[at]:
-            return True
-        left += ways.onwards[at]
-    return False
 
 
 def _compared(reading: Reading) -> frozenset[int]:

@@ -22,6 +22,7 @@ from oopsight.evidence.modules.module_roles import allocates, reaching
 from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
 from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
+from oopsight.evidence.modules.slot_counts import leaving_counted
 from oopsight.evidence.modules.traces_beside import Read, belied, counted, stores
 from oopsight.kernel.addresses import in_kernel_half
 from oopsight.plumbing import base_name
@@ -98,6 +99,11 @@ class FieldDoers:
     on some ways, and on others leave it."""
     at_times: tuple[str, ...] = ()
     """Of :attr:`frees`, those that leave the pointer there on some ways."""
+    leaves_own: tuple[str, ...] = ()
+    """Of :attr:`frees`, those that free what they have stored there themselves, and leave it."""
+    leaves_counted: tuple[str, ...] = ()
+    """Free an entry of the table that it is, and leave alone the number by which all others that do
+    so take the entry out."""
     owned_twice: tuple[OwnedTwice, ...] = ()
     """Who has what it holds in a field of another object as well, where both are freed."""
     second_copies: tuple[SecondCopy, ...] = ()
@@ -128,7 +134,8 @@ def field_doers(
     if not field.known:
         return None
     stores = field.stores
-    leaves = field.freeing(lambda one: not one.cleared and not one.whole)
+    leaves = field.freeing(lambda one: not one.cleared and not one.whole and not one.own)
+    leaves_own = field.freeing(lambda one: not one.cleared and not one.whole and one.own)
     freeing = field.freeing(lambda one: not (one.always and _in_use(way)))
     at_times = field.freeing(lambda one: one.at_times and not one.whole)
     clears = field.clearing({base_name(one.name) for one in code if allocates(one)})
@@ -139,6 +146,8 @@ def field_doers(
         module=module.name,
         leaves=leaves,
         at_times=tuple(name for name in at_times if name not in leaves),
+        leaves_counted=leaving_counted(uses, field.freed_at()),
+        leaves_own=tuple(name for name in leaves_own if name not in leaves),
         frees=tuple(name for name in freeing if name not in leaves),
         keeps=_once(
             KeptBy(name, one.called or "", one.checked)
@@ -220,6 +229,10 @@ class _Field:
     def freeing(self, which: Callable[[Freed], bool]) -> tuple[str, ...]:
         """Functions that free what it holds, in that way."""
         return tuple(name for name, calls in self._frees.items() if any(map(which, calls)))
+
+    def freed_at(self) -> dict[str, int]:
+        """Functions that free what it holds, and the key that they have for it."""
+        return {name: calls[0].key for name, calls in self._frees.items() if calls}
 
     def freeing_only(self) -> tuple[str, ...]:
         """Functions that free what it holds, and nothing else."""

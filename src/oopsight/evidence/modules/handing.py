@@ -7,11 +7,12 @@ By the values that their code has, read in the order of its addresses: see
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from oopsight.evidence.modules.code_values import Handed, Value, within
 from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.plumbing import base_name
 
 DEPTH = 3
@@ -176,6 +177,25 @@ def _is_new(root: Value) -> bool:
 def calls(use: FieldUse, name: str) -> bool:
     """Whether a function calls one of its module's own."""
     return any(call.own and base_name(call.name) == name for call in use.handed)
+
+
+def callers_of(code: Iterable[ModuleFunction]) -> dict[str, set[str]]:
+    """Who calls each of a module's functions; a part that goes on elsewhere calls nothing."""
+    found: dict[str, set[str]] = {}
+    for one in code:
+        for called in {base_name(name) for name in one.calls} - {base_name(one.name)}:
+            found.setdefault(called, set()).add(base_name(one.name))
+    return found
+
+
+def freeing_helpers(uses: Uses, code: Iterable[ModuleFunction]) -> dict[str, set[str]]:
+    """Who frees what it is given, or what that holds, and nothing else, and who calls it."""
+    callers = callers_of(code)
+    return {
+        name: callers[name]
+        for name, use in uses.items()
+        if use.roots == {"argument"} and name in callers
+    }
 
 
 def _handed(call: Handed, argument: Value) -> Place | None:

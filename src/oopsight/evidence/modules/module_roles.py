@@ -39,6 +39,8 @@ _MOST_TABLES = 64
 _READ = "oopsight:functions-of-modules"
 _MOVES = ("krealloc", "kvrealloc", "krealloc_node_align")
 """Functions that free memory where it lay, and may not be where it lies then."""
+_NO_SLAB = ("vfree", "free_pages", "free_percpu", "dma_pool_free")
+"""Beginnings of the names of those that free what no slab cache has."""
 PACKETS = ("skbuff_", "skb_")  # beginnings of the names of the caches of socket buffers
 # Functions that free what is not theirs to call kfree() for.
 _DESTROYS = (
@@ -291,11 +293,10 @@ def freers(inner: list[ModuleFunction], cache: str = "") -> tuple[str, ...]:
     frees: tuple[str, ...] = (*FREES_MEMORY, *_MOVES)
     if cache.startswith(PACKETS):
         frees = (*FREES_PACKETS,)
-    elif cache and "kmalloc" not in cache:
+    elif cache:
         # What comes from a cache of its own is not given to kfree().
-        frees = tuple(
-            name for name in FREES_MEMORY if not name.startswith(("kfree", "kvfree", "vfree"))
-        )
+        others = _NO_SLAB if "kmalloc" in cache else (*_NO_SLAB, "kfree", "kvfree")
+        frees = tuple(name for name in frees if not name.startswith(others))
     found = named(one for one in inner if _does(one, frees))
     return found or named(one for one in inner if _does(one, _DESTROYS))
 

@@ -61,19 +61,27 @@ class CodeWays:
 
 
 def frees_after(
-    calls: Calls, one: ModuleFunction, makes_known: Callable[[str], bool]
+    calls: Calls,
+    one: ModuleFunction,
+    makes_known: Callable[[str], bool],
+    helpers: Collection[str] = (),
 ) -> bool | None:
     """Whether a function can come from such a call that succeeded to one that frees.
 
     ``None`` where its code cannot be read.
 
     :param makes_known: whether a function of the kernel does so, by its name
+    :param helpers: functions of the module that free what they are given
     """
     code = calls.function(one.start)
     if code is None:
         return None
     named = [(at, _called(calls, row)) for at, row in enumerate(code.instructions)]
-    free = [at for at, name in named if name.lstrip("_").startswith(_FREES)]
+    free = [
+        at
+        for at, name in named
+        if name.lstrip("_").startswith(_FREES) or base_name(name) in helpers
+    ]
     known = (_succeeded(code, at) for at, name in named if makes_known(name))
     return any(
         leads_to(code, begin, at) or begin == at

@@ -7,6 +7,8 @@ list check met it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from oopsight.cheap import dataclass
 from oopsight.evidence import Missing, Why
 from oopsight.evidence.corruption.list_report import ListReport
@@ -17,7 +19,7 @@ from oopsight.evidence.flow.frames import SessionReader
 from oopsight.evidence.memory.owner import Owner
 from oopsight.evidence.modules.code_uses import uses_of
 from oopsight.evidence.modules.code_values import within
-from oopsight.evidence.modules.handing import DEPTH, Uses
+from oopsight.evidence.modules.handing import DEPTH, Uses, freeing_helpers
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import freers, inner_functions, named
 from oopsight.evidence.modules.modules import Modules
@@ -89,14 +91,23 @@ def collect(
             continue
         code = _code(session, modules, module)
         removal = _LOOKUPS[lookup]
-        able = set(freers(code))
-        trees = _Trees(uses_of(SessionReader(session), code))
+        uses = uses_of(SessionReader(session), code)
+        trees = _Trees(uses)
+        takes = {base_name(f.name) for f in code if trees.takes_out(f, removal, way, lookup)}
+        able, helpers = set(freers(code)), freeing_helpers(uses, code)
+        for helper, callers in helpers.items():
+            if callers & takes:
+                # Who calls it is to take the object out.
+                able = (able - {helper}) | callers
         left = [
             one
             for one in code
-            if base_name(one.name) in able
-            and not trees.takes_out(one, removal, way, lookup)
-            and (_puts_in(session, one) if _calls(one, _PUTS_IN) else not _calls(one, _ALLOCATES))
+            if base_name(one.name) in able - takes
+            and (
+                _puts_in(session, one, helpers)
+                if _calls(one, _PUTS_IN)
+                else not _calls(one, _ALLOCATES)
+            )
         ]
         # Who puts new ones in frees those that have no place there, too.
         left.sort(key=lambda one: _calls(one, _ALLOCATES))
@@ -195,10 +206,10 @@ def _code(session: Session, modules: Modules, name: str) -> list[ModuleFunction]
     return [] if module is None else inner_functions(session, module)
 
 
-def _puts_in(session: Session, one: ModuleFunction) -> bool:
+def _puts_in(session: Session, one: ModuleFunction, helpers: Collection[str]) -> bool:
     """Whether a function frees after it has put something in, and not just where that failed."""
     calls = Calls(SessionReader(session), (), {})
-    return frees_after(calls, one, lambda name: name.startswith(_PUTS_IN)) is not False
+    return frees_after(calls, one, lambda name: name.startswith(_PUTS_IN), helpers) is not False
 
 
 def _calls(one: ModuleFunction, names: tuple[str, ...]) -> bool:

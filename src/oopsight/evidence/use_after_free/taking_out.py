@@ -23,7 +23,7 @@ from oopsight.evidence.modules.known_calls import ALLOCATES, HANDS_ON
 from oopsight.evidence.modules.publishing import PUBLISHES
 from oopsight.kernel.addresses import signed
 
-_ENDS = re.compile(
+ENDS = re.compile(
     r"(?:^|_)(?:del|delete|destroy|cancel|remove|unregister|deregister|detach|erase|kill|shutdown"
     r"|exit|stop|unlink|cleanup|uninit|deactivate|disconnect|unbind|leave|unhash|unsubscribe|unreg)(?:_|$)|(?:^|_)free_irq"
 )
@@ -95,7 +95,10 @@ def places_met(
 def _from_entry(way: Way, one: SlabObject) -> bool:
     held = way.held_in
     kept = held.slab if held is not None else None
-    return kept is not None and kept.cache_address == one.cache_address and not held.offset  # type: ignore[union-attr]
+    if held is None or kept is None or kept.cache_address != one.cache_address:
+        return False
+    # A tree's node has its colour first, and then the pointers to the nodes below it.
+    return (held.offset or 0) <= 2 * _WORD
 
 
 def taking_out(
@@ -307,7 +310,7 @@ def _at_times(code: Code, name: str, use: FieldUse, begin: int) -> bool:
             call.at
             for call in use.handed
             if not call.own
-            and _ENDS.search(call.name)
+            and ENDS.search(call.name)
             and (root, far + begin) in map(within, call.arguments[:3])
         }
         if sites and code.past(name, sites, {at}):
@@ -319,6 +322,6 @@ def ended(use: FieldUse, uses: Uses, depth: int = DEPTH) -> Iterator[Done]:
     """What a function takes out of others' hands, itself or by helpers, and by which call."""
     yield from ((*one, "", 0) for one in use.taken_off)
     for call in use.handed:
-        if not call.own and _ENDS.search(call.name):
+        if not call.own and ENDS.search(call.name):
             yield from ((*within(value), call.name, call.at) for value in call.arguments[:3])
     yield from by_helpers(use, uses, depth, ended)
