@@ -265,6 +265,17 @@ def owned_twice(field: FieldDoers | None, on_stack: Collection[str] = ()) -> lis
     return merge(copy, free)
 
 
+def copied_along(field: FieldDoers | None) -> list[Culprit]:
+    """Who copies a part of an object to another, and with it the pointer that each frees.
+
+    :param field: that the pointer was read from
+    """
+    if field is None:
+        return []
+    why = "copies what such an object holds to another, the pointer as well: each owns it then"
+    return [Culprit(field.module, name, None, None, why) for name in field.copied_along]
+
+
 def freers_unseen(doers: Doers | Missing) -> list[Culprit]:
     """The one function that frees memory in the module which met freed memory, if one stands out.
 

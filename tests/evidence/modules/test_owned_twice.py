@@ -9,9 +9,10 @@ import handmade_facts as made
 import pytest
 
 from oopsight.evidence.modules.code_values import Handed, Value
+from oopsight.evidence.modules.counting import Copied
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import FieldKeys
-from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
+from oopsight.evidence.modules.owned_twice import OwnedTwice, copied_along, owned_twice
 
 KEY, PREPARED = 0xC0, 0x18
 FROM = Value("argument", 2)
@@ -74,3 +75,27 @@ def test_who_only_borrows_is_no_owner() -> None:
     assert found(KEY, "lock_show", lock_destroy=use()) == ()
     # Another takes it out of the first field.
     assert found(KEY, "lock_show", lock_show=use(zeroes=frozenset([PREPARED]))) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "copies"),
+    [
+        ({"copied": Copied(to=0, source=0x8, size=40, brought=True)}, True),  # exports it
+        ({"copied": Copied(to=0x8, source=0, size=40, brought=True)}, True),  # brings it back
+        ({"copied": Copied(to=0x40, source=0x20, size=40, brought=True)}, False),  # not that part
+        ({"copied": Copied(to=0, source=0x18, size=8, brought=True)}, False),  # a pointer alone
+        # Each has its own afterwards, or the reference is counted.
+        ({"copied": Copied(0, 0x8, 40), "pointers": ((0x10, Value("returned", 1)),)}, False),
+        ({"copied": Copied(0, 0x8, 40), "zeroes": frozenset([0x10])}, False),
+        ({"copied": Copied(0, 0x8, 40), "counts": True}, False),
+    ],
+)
+def test_who_copies_the_pointer_along_with_the_rest(changes: dict[str, Any], copies: bool) -> None:
+    known = {**changes, "copied": frozenset([changes["copied"]])}
+    uses = {"digest_final": freeing(PREPARED), "digest_export": use(**known)}
+    freed = made.flow_step("loaded", "digest_final", 0)
+    way = replace(
+        made.way(freed), function="digest_final", held_in=made.owner(0, "slab", offset=PREPARED)
+    )
+    found = copied_along(uses, FieldKeys(way, uses))
+    assert found == (("digest_export",) if copies else ())

@@ -28,7 +28,8 @@ When it is wrong
     them back from others, as the function at work has: these may have had it freed again; and who
     gives the same back twice on one way, or frees outright what it has put. What lies in an object
     that is free as well was freed with it: then who left the pointer to that one. Where another
-    object held the pointer, who duplicates such objects as a whole comes first; then who frees what
+    object held the pointer, who duplicates such objects as a whole comes first, or copies a part of
+    one to another with the pointer in it; then who frees what
     a field holds before a helper does so again; then a helper that frees on some ways what it is
     handed, and on others leaves that to its caller, who frees it now; then who has put it into a
     second field, by which another frees it; then who else has the helper at work free the same, and
@@ -61,6 +62,7 @@ from oopsight.diagnosis.blame import (
 )
 from oopsight.diagnosis.doers import (
     callers_first,
+    copied_along,
     copiers,
     freed_before,
     helpers_that_give_back,
@@ -348,6 +350,7 @@ def _with_first_free(
     )
     now = _inlined_last(callers_first(culprits, doers), backtrace)
     field = doers.field(0) if isinstance(doers, Doers) else None
+    copying = merge(copying, copied_along(field))
     twice = owned_twice(field, on_stack)
     before = merge(helping, twice, keepers_of_freed(doers, on_stack), leaving)
     if track is not None:

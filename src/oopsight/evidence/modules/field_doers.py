@@ -20,7 +20,7 @@ from oopsight.evidence.modules.known_calls import ALLOCATES
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, reaching
 from oopsight.evidence.modules.modules import Module
-from oopsight.evidence.modules.owned_twice import OwnedTwice, owned_twice
+from oopsight.evidence.modules.owned_twice import OwnedTwice, copied_along, owned_twice
 from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
 from oopsight.evidence.modules.slot_counts import leaving_counted
 from oopsight.evidence.modules.traces_beside import Read, belied, counted, stores
@@ -106,6 +106,8 @@ class FieldDoers:
     so take the entry out."""
     owned_twice: tuple[OwnedTwice, ...] = ()
     """Who has what it holds in a field of another object as well, where both are freed."""
+    copied_along: tuple[str, ...] = ()
+    """Copy a part of what has the field to another object, with the pointer in it."""
     second_copies: tuple[SecondCopy, ...] = ()
     """Who takes out elsewhere what it holds, and leaves the pointer there."""
 
@@ -192,6 +194,7 @@ def field_doers(
         frees_only=field.freeing_only(),
         checks=field.checking(_giving_up(code)),
         owned_twice=owned_twice(uses, FieldKeys(way, uses, known)),
+        copied_along=copied_along(uses, FieldKeys(way, uses, known)),
         second_copies=second_copies(uses, FieldKeys(way, uses, known)),
     )
 
