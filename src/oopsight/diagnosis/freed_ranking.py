@@ -210,9 +210,11 @@ def _second_copies(doers: Doers | Missing, users: ObjectUsers) -> list[Culprit]:
     if field is None:
         return []
     why = "takes such objects out of where {} puts them, and not of the field that it sets as well"
+    undoes = "counts down what {} counts up, and leaves the pointer in the field that it sets then"
     return [
-        Culprit(field.module, two.leaver, None, None, why.format(two.copier))
-        for two in field.second_copies
+        Culprit(field.module, two.leaver, None, None, text.format(two.copier))
+        for found, text in ((field.second_copies, why), (field.half_undone, undoes))
+        for two in found
     ]
 
 

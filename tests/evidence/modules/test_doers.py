@@ -476,3 +476,14 @@ def test_who_stops_it_on_some_ways_only() -> None:
     trace = made.backtrace(rec_tick=made.Role.FAULT, call_timer_fn=made.Role.CALLER)
     assert stoppers.stopping_at_times(machine, trace, code) == ("rec_idle", "rec_drop")
     assert stoppers.stopping_at_times(machine, made.ABSENT, code) == ()
+
+
+def test_what_is_new_and_may_be_an_error_code_is_kept_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(NAMES, GET, "memdup_user")
+    found = collect(Machine().session, FLOW, MODULES, made.backtrace(), made.ABSENT)
+    assert isinstance(found, Doers)
+    field = found.field(0)
+    assert field is not None
+    assert [one.called for one in field.keeps] == ["memdup_user"]

@@ -61,16 +61,17 @@ When it is wrong
     who waits for readers under RCU comes after those who do not. Then comes who frees outright what
     others have from the same place and count the references to, then who gives back a reference to
     what the field held and on some ways leaves the pointer there, then who takes such objects out
-    of another field or off a list, where it was put as well, and does not look at this one, then
-    who frees what it held and leaves it, then who frees and allocates nothing; who uses it only
-    where none stands out. Of memory that the kernel frees as a device is unbound, the driver's
-    function that is called before. That an object was given to somebody else is also told by what
-    it lacks: functions and variables whose addresses all who make such objects put into them. A
-    function that stores something in what it frees is less suspect if the freed object holds other
-    bytes there, and so is one that stops the timer, work or thread that then used the object,
-    unless it does so before it stops what starts that again, and one that frees only what had the
-    pointer to it, and still has; of two alike comes first whose bytes are there, then whose call
-    still has its return address on some stack, or who has printed something.
+    of another field or off a list, where it was put as well, or counts down what was counted up
+    with that, and does not look at this one, then who frees what it held and leaves it, then who
+    frees and allocates nothing; who uses it only where none stands out. Of memory that the kernel
+    frees as a device is unbound, the driver's function that is called before. That an object was
+    given to somebody else is also told by what it lacks: functions and variables whose addresses
+    all who make such objects put into them. A function that stores something in what it frees is
+    less suspect if the freed object holds other bytes there, and so is one that stops the timer,
+    work or thread that then used the object, unless it does so before it stops what starts that
+    again, and one that frees only what had the pointer to it, and still has; of two alike comes
+    first whose bytes are there, then whose call still has its return address on some stack, or who
+    has printed something.
 
 Example
     A device's ``release`` frees a structure whose timer is still pending; the timer softirq finds

@@ -16,12 +16,12 @@ from oopsight.evidence.modules.code_values import Value, within
 from oopsight.evidence.modules.field_code import FieldUse, Freed, Stored
 from oopsight.evidence.modules.field_keys import UNKNOWN, FieldKeys, Layout
 from oopsight.evidence.modules.handing import got, leaving_at_times, putting
-from oopsight.evidence.modules.known_calls import ALLOCATES
+from oopsight.evidence.modules.known_calls import ALLOCATES, FRESH_OR_ERROR
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.modules.module_roles import allocates, reaching
 from oopsight.evidence.modules.modules import Module
 from oopsight.evidence.modules.owned_twice import OwnedTwice, copied_along, owned_twice
-from oopsight.evidence.modules.second_copy import SecondCopy, second_copies
+from oopsight.evidence.modules.second_copy import SecondCopy, half_undone, second_copies
 from oopsight.evidence.modules.slot_counts import leaving_counted
 from oopsight.evidence.modules.traces_beside import Read, belied, counted, stores
 from oopsight.kernel.addresses import in_kernel_half
@@ -110,6 +110,8 @@ class FieldDoers:
     """Copy a part of what has the field to another object, with the pointer in it."""
     second_copies: tuple[SecondCopy, ...] = ()
     """Who takes out elsewhere what it holds, and leaves the pointer there."""
+    half_undone: tuple[SecondCopy, ...] = ()
+    """Who undoes all that another does as it sets it, but that."""
 
 
 def field_doers(
@@ -154,7 +156,7 @@ def field_doers(
         keeps=_once(
             KeptBy(name, one.called or "", one.checked)
             for name, _, one in stores
-            if one.what == "returned"
+            if one.what == "returned" or FRESH_OR_ERROR.match(one.called or "")
         ),
         shares=field.storing(
             lambda use, one: (
@@ -196,6 +198,7 @@ def field_doers(
         owned_twice=owned_twice(uses, FieldKeys(way, uses, known)),
         copied_along=copied_along(uses, FieldKeys(way, uses, known)),
         second_copies=second_copies(uses, FieldKeys(way, uses, known)),
+        half_undone=half_undone(uses, FieldKeys(way, uses, known)),
     )
 
 

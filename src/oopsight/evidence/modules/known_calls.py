@@ -10,6 +10,8 @@ ALLOCATES = (
     *("alloc_skb", "netdev_alloc_skb", "napi_alloc_skb"),
 )
 """What the names of functions that allocate begin with."""
+FRESH_OR_ERROR = re.compile(r"v?memdup_(?:array_)?user(?:_nul)?")
+"""Those of them that return an error code where they fail, and no NULL."""
 ALLOCATES_WHOLE = re.compile(
     r"(?:devm_)?(?:alloc_(?:netdev|etherdev)|input_allocate_device|scsi_host_alloc|snd_card_new"
     r"|iio_device_alloc|spi_alloc_(?:host|master)|ieee80211_alloc_hw|wiphy_new|hid_allocate_device)"

@@ -1,7 +1,8 @@
 """Pointers to an object that stay in a second place when it is taken out of the first.
 
 ``table[i] = clip; if (!dev->lead) dev->lead = clip;`` puts it in two. Whoever takes it out of the
-table, or off the list, and does not look at the other place leaves it there.
+table, or off the list, and does not look at the other place leaves it there. So does who undoes the
+rest of what was done with it: ``dev->lead = clip; clip->uses++;`` and then ``clip->uses--`` alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class SecondCopy:
     copier: str
     """Puts an object into the field, and into another or onto a list as well."""
     leaver: str
-    """Takes such out of the other, or off the list, and neither sets nor compares the field."""
+    """Takes such out of the other, or off the list, or undoes the rest of it, and neither sets nor
+    compares the field."""
 
 
 def second_copies(uses: Uses, keys: FieldKeys) -> tuple[SecondCopy, ...]:
@@ -42,6 +44,25 @@ def second_copies(uses: Uses, keys: FieldKeys) -> tuple[SecondCopy, ...]:
         if leaver not in looks and _takes_out(its, fields, members)
     ]
     return tuple(dict.fromkeys(found))
+
+
+def half_undone(uses: Uses, keys: FieldKeys) -> tuple[SecondCopy, ...]:
+    """Who counts down all that another counts up as it sets the field, and leaves that as it is.
+
+    :param keys: of the field
+    """
+    found = []
+    for copier, use in uses.items():
+        mine = keys.all_of(use)
+        counted = use.raises - mine
+        sets = any(one.key in mine and one.what == "value" and one.given for one in use.stores)
+        if sets and counted:
+            found += [
+                SecondCopy(copier, leaver)
+                for leaver, its in uses.items()
+                if counted <= its.lowers and not _looks(its, keys)
+            ]
+    return tuple(found)
 
 
 def _looks(use: FieldUse, keys: FieldKeys) -> bool:
