@@ -74,6 +74,13 @@ def test_another_that_can_have_added_leaves_it_open(
     assert (twice.adders, twice.only) == (("jobs_ready",), False)
 
 
+def test_who_has_a_helper_take_the_entry_off_does_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    tick = function("jobs_tick", 0x40, ADD, "jobs_cancel")
+    twice = found(monkeypatch, [*CODE, tick])
+    assert (twice.adders, twice.only) == (("jobs_ready",), False)
+    assert found(monkeypatch, [*CODE[1:], tick]).adders == ("jobs_tick",)
+
+
 def test_a_pointer_to_where_nothing_leads_back_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(found(monkeypatch, CODE, NEXT), Missing)
 

@@ -228,6 +228,7 @@ def _adders(session: Session, module: Module, head: int | None) -> tuple[tuple[s
     all_ = [f for f in code if adds_to_lists(f)]
     all_ = [f for f in all_ if any(begin <= at < end for at in f.refers)] or all_
     able = [f for f in all_ if _can_only_add(f)]
+    able = [f for f in able if not _has_helper_take_off(f, code)] or able
     callers = [f for f in code if able and able[0].name in f.calls]
     helper = len(callers) > 1 or any(allocates(f) for f in callers)
     sure = len(all_) == len(able) == 1 and not helper
@@ -236,6 +237,11 @@ def _adders(session: Session, module: Module, head: int | None) -> tuple[tuple[s
 
 def _can_only_add(one: ModuleFunction) -> bool:
     return not takes_off_lists(one) and not allocates(one)
+
+
+def _has_helper_take_off(one: ModuleFunction, code: list[ModuleFunction]) -> bool:
+    """Whether a function calls another of its module that takes entries off lists."""
+    return any(f.name in one.calls and f is not one and takes_off_lists(f) for f in code)
 
 
 def _by_need(
