@@ -13,11 +13,13 @@ from oopsight.evidence.crash.backtrace import Role
 from oopsight.evidence.exhaustion.allocators import Allocator
 from oopsight.evidence.memory import object_in_question, object_users
 from oopsight.evidence.memory.object_users import ObjectUsers, collect
+from oopsight.evidence.memory.owner import Reference
 from oopsight.evidence.modules import module_roles
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.pointers import BytesPointer
 from oopsight.evidence.use_after_free import claims, embedding, reused
 from oopsight.evidence.use_after_free.anothers import Anothers
+from oopsight.evidence.use_after_free.embedding import Embedder
 
 ONE = made.slab_object()
 VICTIM, OTHER = 0xFFFFFFFFC0400000, 0xFFFFFFFFC0500000
@@ -467,3 +469,20 @@ def test_what_its_owner_has_there_did_not_run_over_it(
     held = made.owner(int(ONE.address) + 8, "slab", slab=ONE)
     met = made.data_flow(made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical"))
     assert users(machine, met).question == question
+
+
+def test_what_a_text_stands_in_names_whose_it_is_and_not_whose_it_was(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.memory[int(ONE.address)] = b"topic/sensors/hall-3/temperature" + bytes(32)
+    machine.words(VICTIM, 1, 2, 0)
+    head = BytesPointer(Address(int(ONE.address) + 0x30), "00" * 8)
+    one = replace(ONE, refers=(Reference(0x30, Address(OTHER + 8), "log_lines", "log", head),))
+    embedder = Embedder("cam", "by hand", ("cam_close",), makes=True)
+    monkeypatch.setattr(object_users, "embedders", lambda *_: [embedder])
+    step = made.flow_step("loaded", "__wake_up_common", TEXT, agrees=True)
+    held = made.owner(int(ONE.address) + 8, "slab", slab=one)
+    walk = made.data_flow(made.way(step, held_in=held), bad=made.owner(TEXT, "non-canonical"))
+    found = users(machine, walk)
+    assert (found.question, found.has_it) == ("refilled", "log")
+    assert [use.module for use in found.modules] == ["cam", "log"]

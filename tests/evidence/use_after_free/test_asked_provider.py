@@ -15,6 +15,7 @@ from oopsight.evidence.modules.field_code import FieldUse
 from oopsight.evidence.modules.module_code import ModuleFunction
 from oopsight.evidence.use_after_free import asked_provider
 from oopsight.evidence.use_after_free.asked_provider import AskedProvider, collect
+from oopsight.evidence.use_after_free.still_registered import StillRegistered
 
 MODULES = made.modules(
     made.module("zone", 0xFFFFFFFFC0300000, 0xFFFFFFFFC0301000, "O"),
@@ -33,7 +34,7 @@ def function(name: str, *calls: str) -> ModuleFunction:
     return ModuleFunction(name, 0x1000, frozenset(calls), frozenset(), copies=False)
 
 
-def found(monkeypatch: pytest.MonkeyPatch, told: str, given: Value = ZONE) -> Any:
+def found(monkeypatch: pytest.MonkeyPatch, told: str, given: Value = ZONE, **changes: Any) -> Any:
     call = Handed(8, told, own=False, arguments=(Value("number", 1), given))
     uses = {
         "zone": {"zone_drop": use(freed=((0x10, ZONE),), handed=(call,))},
@@ -55,7 +56,7 @@ def found(monkeypatch: pytest.MonkeyPatch, told: str, given: Value = ZONE) -> An
     monkeypatch.setattr(
         asked_provider, "uses_of", lambda _, c: uses["hub" if len(c) > 1 else "zone"]
     )
-    frees = ModuleUse("zone", "by hand", None, ("zone_drop",), (), ())
+    frees = ModuleUse("zone", "by hand", None, ("zone_drop",), (), (), **changes)
     users = ObjectUsers("freed", "by hand", made.slab_object("free"), None, (frees,))
     return collect(Machine().session, users, FLOW, MODULES)
 
@@ -64,6 +65,11 @@ def test_who_should_have_forgotten_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(monkeypatch, "hub_unsubscribe") == AskedProvider(
         "hub", "hub_unsubscribe", "zone_drop"
     )
+
+
+def test_who_was_told_by_one_only_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = (StillRegistered("zone_add", "hub_subscribe"),)
+    assert isinstance(found(monkeypatch, "hub_unsubscribe", registered=other), Missing)
 
 
 def test_who_was_told_of_another_or_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

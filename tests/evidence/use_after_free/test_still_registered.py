@@ -91,3 +91,11 @@ def test_a_name_is_copied() -> None:
 def test_what_only_lets_go_leaves_what_is_under_way() -> None:
     calls = ("usb_submit_urb", (ZONE,)), ("usb_free_urb", (ZONE,))
     assert not found(add=use(*calls, freed=None))
+
+
+def test_what_another_function_undoes_by_its_name_makes_known() -> None:
+    attach = ("hub_attach", (at(0x20),))
+    assert not found(add=use(attach))
+    drop = use(("hub_detach", (at(0x20, LANE),)), freed=LANE)
+    assert found(add=use(attach), drop=drop) == [("add", "hub_attach")]
+    assert not found(add=use(attach, ("hub_detach", (at(0x20),))), drop=drop)

@@ -187,3 +187,12 @@ def test_who_frees_nothing_but_what_nobody_knows_yet() -> None:
     sets_up = {"pointers": ((8, at(8, NEW)),), "written": ((8, NEW),), "stored_at": (0x40,)}
     alone = {"attach": use(("init_timer_key", at(0x18, NEW)), freed=NEW, **sets_up)}
     assert new_only(alone, Ways(past="attach")) == ("attach",)
+
+
+def test_what_was_handed_to_whom_the_code_does_not_name_may_be_known() -> None:
+    unbind = use(("eventfd_ctx_remove_wait_queue", at(0x18)))
+    new = use(("", at(0x40, NEW)), freed=NEW)
+    uses = {"unbind": unbind, "bind": new}
+    assert taking_out(uses, (0x30,), Ways(past="bind")) == TakingOut(0x18, ("unbind",), ("bind",))
+    assert new_only(uses, Ways(past="bind")) == ()
+    assert new_only(uses, WAYS) == ("bind",)

@@ -19,6 +19,7 @@ from oopsight.evidence.flow.effects import (
     slot_of,
 )
 from oopsight.evidence.flow.instructions import ARGUMENTS
+from oopsight.evidence.flow.list_walk import walked
 from oopsight.evidence.flow.moves import Context, Definition, How, Move
 from oopsight.evidence.flow.parts import Part, part
 from oopsight.evidence.flow.values import PROLOGUE, Values
@@ -193,6 +194,9 @@ class Tracer(Values):
                     moves.append(saved)
                     context, place, at, value = saved.context, str(saved.source), saved.index, last
                     continue
+                along = walked(self, context, place, found, value)
+                if along:
+                    return [*moves, *along]
                 where = sorted({row.index for row in found})
                 why = f"{len(where)} ways lead here, and the dump does not tell which was taken"
                 moves.append(Move(How.LOST, context, at, place, None, value, why=why))

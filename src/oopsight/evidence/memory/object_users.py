@@ -67,6 +67,7 @@ from oopsight.session import Session
 
 MOST_SUSPECT_MODULES = 3
 _MOST_MAKERS = 16
+_POINTS = "the object points to"
 _HELD_BY = "the object that held the pointer to it"
 _Suspect = tuple[str, str, BytesPointer | None, Address | None]
 """Module, reason, what says so, and the address of a variable that holds the object."""
@@ -152,7 +153,7 @@ def _suspects(
             if frame.module is not None:
                 yield frame.module, f"{track.what} it", track.memory, None
     for reference in one.refers:
-        text = f"the object points to its {reference.symbol}"
+        text = f"{_POINTS} its {reference.symbol}"
         yield reference.module, text, reference.memory, None
     for module, at, symbol, memory in holding_variables(
         session, modules, one.address, one.address + one.size
@@ -205,14 +206,7 @@ def collect(
     reader = SessionReader(session)
     uses = _uses(session, modules, reader, suspects, met)
     inside = _with_place(met, known_flow, places_in(met.object, known_flow, listed))
-    if met.question in ("freed", "refilled") and not uses:
-        registry = registry_met(known_flow.ways) if known_flow is not None else None
-        found = embedders(session, modules, reader, met.object, inside, registry)
-        found = [one for one in found if one.module != met.has_it] or found
-        uses = [
-            ModuleUse(e.module, e.why, None, e.frees, (), (), guessed=True)
-            for e in found[:MOST_SUSPECT_MODULES]
-        ]
+    uses, has_it = _with_embedders(session, modules, reader, uses, met, known_flow, inside)
     if met.question == "freed" and uses and not met.object.tracks and not met.object.refers:
         uses = _with_makers(session, modules, reader, uses, met.subject)
     uses = [replace(use, inlined=_inlined(session, modules, reader, use)) for use in uses]
@@ -230,11 +224,43 @@ def collect(
     else:
         places = _with_place(met, known_flow, places_met(met.object, known_flow, listed))
         uses = [_with_ends(session, modules, reader, use, met, places, inside) for use in uses]
-    if met.doubted and not any(use.takes_out and use.takes_out.leaves for use in uses):
+    if met.doubted and not any(_leaves_it(use) for use in uses):
         return Missing(Why.NOT_APPLICABLE, "nobody is seen to free what is on such a list")
-    return ObjectUsers(
-        met.question, met.role, met.object, met.overrun, tuple(uses), has_it=met.has_it
-    )
+    return ObjectUsers(met.question, met.role, met.object, met.overrun, tuple(uses), has_it=has_it)
+
+
+def _leaves_it(use: ModuleUse) -> bool:
+    """Whether some function of a module frees such objects and leaves them with others."""
+    return bool(use.registered or (use.takes_out is not None and use.takes_out.leaves))
+
+
+def _with_embedders(
+    session: Session,
+    modules: Modules,
+    reader: SessionReader,
+    uses: list[ModuleUse],
+    met: InQuestion,
+    flow: DataFlow | None,
+    places: tuple[int, ...],
+) -> tuple[list[ModuleUse], str | None]:
+    """The same, with who has such objects where none is bound to it; and whose it is now.
+
+    :param places: where in the object the kernel met it
+    """
+    # What is in it by now tells whose it is, and not whose it was.
+    by_content = met.question == "refilled" and all(use.why.startswith(_POINTS) for use in uses)
+    if not by_content and (met.question != "freed" or uses):
+        return uses, met.has_it
+    registry = registry_met(flow.ways) if flow is not None else None
+    found = embedders(session, modules, reader, met.object, places, registry)
+    found = [one for one in found if one.module != met.has_it] or found
+    guessed = [
+        ModuleUse(one.module, one.why, None, one.frees, (), (), guessed=True)
+        for one in found[:MOST_SUSPECT_MODULES]
+    ]
+    others = [use for use in uses if use.module not in {one.module for one in guessed}]
+    owner = others[0].module if guessed and len(others) == 1 else None
+    return [*guessed, *others], met.has_it or owner
 
 
 def _with_place(met: InQuestion, flow: DataFlow | None, places: tuple[int, ...]) -> tuple[int, ...]:

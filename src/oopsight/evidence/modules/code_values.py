@@ -75,7 +75,8 @@ class Handed(NamedTuple):
 
     at: int
     name: str
-    """With what the compiler has added, of the module's own functions."""
+    """With what the compiler has added, of the module's own functions; empty where it is called
+    through a pointer."""
     own: bool
     arguments: tuple[Value, ...]
     result: Value | None = None
@@ -255,8 +256,9 @@ class Reading:
         if size is not None and size.kind == "number":
             result = result._replace(size=size.number)
         self.registers["rax"] = result
-        if called is not None:
-            self.handed.append(Handed(at, called if own else name, own, arguments, result))
+        unseen = called is None or known.startswith("__x86_indirect")
+        shown = "" if unseen else called if own and called else name
+        self.handed.append(Handed(at, shown, own, arguments, result))
 
     def _freed(self, called: str, register: str) -> Value:
         """What a call frees; what is told by a member for later is what that is in."""

@@ -49,7 +49,8 @@ def collect(
     for use in users.modules:
         client = next((one for one in modules.loaded if one.name == use.module), None)
         others = [m for m in modules.loaded if m.name in handed_on - {use.module} and m.taints]
-        if client is None or not client.taints or not others:
+        if client is None or not client.taints or not others or use.registered:
+            # Another function of it frees such objects and tells nobody.
             continue
         found = next(_told(session, client, others, use), None)
         if found is not None:

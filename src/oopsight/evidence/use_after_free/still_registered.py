@@ -19,6 +19,14 @@ from oopsight.evidence.modules.publishing import COPIES_NAME, HOLDS_OTHERS, KEEP
 from oopsight.evidence.use_after_free.taking_out import LARGEST_MEMBER, ended
 
 _TOLD = 3  # arguments, one of which becomes known: queue_work_on(cpu, queue, work)
+_PAIRS = (
+    ("add", ("del", "delete", "remove")),
+    ("register", ("unregister", "deregister")),
+    *(("attach", ("detach",)), ("subscribe", ("unsubscribe",)), ("join", ("leave",))),
+    *(("insert", ("erase", "remove", "delete")), ("link", ("unlink",)), ("bind", ("unbind",))),
+    *(("connect", ("disconnect",)), ("enroll", ("withdraw",)), ("watch", ("unwatch",))),
+)
+"""Words in names of functions that make something known, and in those that take it back."""
 _LETS_GO = frozenset(["usb_free_urb"])
 """Functions that free what nobody else has a reference to: what is under way stays."""
 
@@ -55,13 +63,14 @@ def still_registered(
     :param others: functions that free objects of other sizes
     """
     found: dict[str, StillRegistered] = {}
+    pairs = paired(uses)
     for name, use in uses.items():
         lets_go = {call.at for call in use.handed if call.name in _LETS_GO}
         for at, value in use.freed if name not in others else ():
             if at in lets_go:
                 continue
             root, begin = within(value)
-            for call, far in _made_known(use, root):
+            for call, far in _made_known(use, root, pairs):
                 taken = _taken_back(use, uses, root, far, call)
                 if _is_there(far - begin, places) and code.onwards(
                     name, call.at, at, known=True, past=taken
@@ -70,13 +79,16 @@ def still_registered(
     return tuple(found.values())
 
 
-def makes_known(use: FieldUse, root: Value | None = None) -> Iterator[tuple[Handed, Value]]:
+def makes_known(
+    use: FieldUse, root: Value | None = None, pairs: Collection[str] = ()
+) -> Iterator[tuple[Handed, Value]]:
     """The calls of a function that make something known, and the address that each tells.
 
     :param root: only what lies in what this leads to
+    :param pairs: further functions that make something known
     """
     for call in use.handed:
-        if not call.own and PUBLISHES.match(call.name):
+        if not call.own and (call.name in pairs or PUBLISHES.match(call.name)):
             yield from ((call, one) for one in _told(call) if root in (None, within(one)[0]))
 
 
@@ -89,8 +101,26 @@ def _told(call: Handed) -> tuple[Value, ...]:
     return () if other else call.arguments[:_TOLD]
 
 
-def _made_known(use: FieldUse, root: Value) -> Iterator[tuple[Handed, int]]:
-    return ((call, within(one)[1]) for call, one in makes_known(use, root))
+def paired(uses: Uses) -> set[str]:
+    """Functions of others that a module calls, as well as one that undoes what they do.
+
+    By their names: ``hub_attach()`` and ``hub_detach()``, of another module or of the kernel.
+    """
+    called = {call.name for use in uses.values() for call in use.handed if not call.own}
+    return {
+        name
+        for name in called
+        for begins, ends in _PAIRS
+        if begins in name.split("_") and called & {_other(name, begins, one) for one in ends}
+    }
+
+
+def _other(name: str, word: str, by: str) -> str:
+    return "_".join(by if one == word else one for one in name.split("_"))
+
+
+def _made_known(use: FieldUse, root: Value, pairs: set[str]) -> Iterator[tuple[Handed, int]]:
+    return ((call, within(one)[1]) for call, one in makes_known(use, root, pairs))
 
 
 def _is_there(begin: int, places: Collection[int]) -> bool:

@@ -130,7 +130,7 @@ def taking_out(
             if name not in does
             and name not in relying
             and (
-                any(_was_in(code, name, uses[name], value, begin) for _, value in uses[name].freed)
+                any(_was_in(code, name, uses[name], one, begin) for one in uses[name].freed)
                 or any(calls(uses[name], other) for other in relying)
             )
         )
@@ -173,7 +173,7 @@ def _handed_out(code: Code, name: str, use: FieldUse, freed_at: int, freed: Valu
     return any(
         code.onwards(name, call.at, freed_at, known=not call.own)
         for call in handed
-        if call.own or call.name in HANDS_ON or PUBLISHES.match(call.name)
+        if call.own or not call.name or call.name in HANDS_ON or PUBLISHES.match(call.name)
     )
 
 
@@ -286,9 +286,12 @@ def _is_new(root: Value) -> bool:
     return (root.called or "").lstrip("_").startswith(ALLOCATES)
 
 
-def _was_in(code: Code, name: str, use: FieldUse, freed: Value, begin: int) -> bool:
-    """Whether an object's member was made known before it is freed: what is new may not yet be."""
-    root, at = within(freed)
+def _was_in(code: Code, name: str, use: FieldUse, freed: tuple[int, Value], begin: int) -> bool:
+    """Whether an object's member was made known before it is freed: what is new may not yet be.
+
+    What was called through a pointer with any of it, as to poll a file, may have done so.
+    """
+    root, at = within(freed[1])
     # What is read back from something new was put there as well by now.
     if not _is_new(root_of(root)):
         return True
@@ -299,7 +302,10 @@ def _was_in(code: Code, name: str, use: FieldUse, freed: Value, begin: int) -> b
         for call in use.handed
         if _BEGINS.search(call.name) and (root, at + begin) in map(within, call.arguments[:3])
     }
-    return any(code.after(name, called) for called in known)
+    handed = [c for c in use.handed if root in [within(value)[0] for value in c.arguments[:3]]]
+    return any(code.after(name, called) for called in known) or any(
+        code.onwards(name, call.at, freed[0], known=True) for call in handed if not call.name
+    )
 
 
 def _at_times(code: Code, name: str, use: FieldUse, begin: int) -> bool:
