@@ -64,6 +64,7 @@ from __future__ import annotations
 
 import itertools
 
+from oopsight.cheap import dataclass
 from oopsight.diagnosis import Certainty, Clear, Culprit, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.bad_call import bad_call, is_null, target_of, with_index
 from oopsight.diagnosis.blame import (
@@ -159,13 +160,13 @@ def null_dereference(
     if other is not None:
         return other
     if fault.access == "execute" or fault.address == fault.pc:
-        if is_null(target_of(fault, flow)):
-            left_by = _left_open(flow, backtrace, doers, prints)
-            outcome = bad_call(fault, backtrace, flow, modules, left_by, chosen)
-            if isinstance(outcome, Finding):
-                return with_index(outcome, index, beyond=not left_by or _in_data(flow))
-            return outcome
-        return Clear("a call went astray, and not to NULL")
+        if not is_null(target_of(fault, flow)):
+            return Clear("a call went astray, and not to NULL")
+        left_by = _left_open(flow, backtrace, doers, prints)
+        outcome = bad_call(fault, backtrace, flow, modules, left_by, chosen)
+        if isinstance(outcome, Finding):
+            return with_index(outcome, index, beyond=not left_by or _in_data(flow))
+        return outcome
     if isinstance(entry, HeadTaken):
         doers = Missing(Why.NOT_APPLICABLE, "what was read there is no field of an entry")
     known = _zero(fault, flow)
@@ -175,63 +176,112 @@ def null_dereference(
     culprits = owners_first(found, flow, modules)
     # Whose mistake it is that the kernel met it there is one conclusion more.
     established = Certainty.SHOWN if culprits == found else Certainty.INFERRED
-    of_cause: Certainty | None = established
-    steps, source = _met(fault, flow, modules), _came_from(flow)
-    sure = False
+    account = _Account(culprits, _met(fault, flow, modules), _came_from(flow), established)
     if isinstance(flow, Missing) or flow.first.ended == "lost":
-        of_cause = None  # where it came from is not known
+        account.of_cause = None  # where it came from is not known
     elif _kept(flow):
-        # Who should have set it, or has cleared it, may be to blame as well as who did not check.
-        culprits, said, told = _kept_null(flow, backtrace, culprits, doers, prints)
+        account.add_keepers(flow, backtrace, doers, prints)
         left = _left_open(flow, backtrace, doers, prints)
-        culprits = chosen_by(culprits, index, steps, beyond=not left or _index_is_wrong(index))
-        culprits = _limit_first(culprits, limit, steps)
-        if not told:
-            culprits = _guard_first(culprits, guard, steps)
-        steps, source = steps + said, source + told
+        beyond = not left or _index_is_wrong(index)
+        account.culprits = chosen_by(account.culprits, index, account.steps, beyond=beyond)
+        account.culprits = _limit_first(account.culprits, limit, account.steps)
+        if not account.compared:
+            account.culprits = _guard_first(account.culprits, guard, account.steps)
     elif isinstance(unfilled, Unfilled):
-        culprits = merge([_left_unfilled(unfilled)], culprits)
-        source += f" {unfilled.function} was called to put another pointer there."
+        account.culprits = merge([_left_unfilled(unfilled)], account.culprits)
+        account.source += f" {unfilled.function} was called to put another pointer there."
     else:
-        # Who is called with NULL on purpose may be the one who should have looked; who asked a
-        # lookup of the module's own may be right to expect it: a key was changed, an entry lost.
-        sure = flow.first.returner_module is None
-        sure = sure and (flow.first.ended != "set" or not flow.first.passed_by)
-        if isinstance(key, LookupKey):
-            # What it meant may have been taken away meanwhile, and the number left.
-            sure = False
-            culprits = _with_key(culprits, key, steps)
-        # So it is of what one of the module's own computed from NULL, and returned.
-        sure = sure and all(step.how != "returned" for step in flow.first.steps[:-1])
-    if isinstance(zeroed, ZeroedObject):
-        sure, of_cause = False, None
-        source += " All of that object is zero: it may have been freed and allocated anew since."
-        steps.append(_all_zero(zeroed))
-    if isinstance(head, EmptyHead):
-        sure = False
-        source += " It is that of a list's head which was never set up."
-        steps += never_set_up(head)
-        culprits = merge(should_have_set_up(head, doers), culprits)
+        account.add_giver(flow, key)
+    account.add_surroundings(zeroed, head, doers)
+    steps = account.steps
     # That NULL lies where a callback looks, and a pointer elsewhere, is no sign by itself.
     given = member if isinstance(member, WrongMember) and member.givers else _NONE_GIVEN
     mistaken = merge(
         taken_for_another(given, steps), taken_for_own(taken, steps), head_taken(entry, steps)
     )
-    culprits = merge(mistaken, culprits)
+    culprits = merge(mistaken, account.culprits)
     culprits = warned_first(casts_first(culprits, data, steps), complaints, steps)
     followed = where(fault.function, fault.module)
     blamed = blamed_first(culprits, followed)
+    wanted = _wanted(fault, flow)
     return Finding(
         title=f"NULL pointer dereference in {fault.function}",
-        summary=f"{followed} followed a NULL pointer; it wanted {_wanted(fault, flow)}.{source}",
-        certainty=established if sure else Certainty.POSSIBLE,
-        cause_certainty=None if sure else of_cause,
+        summary=f"{followed} followed a NULL pointer; it wanted {wanted}.{account.source}",
+        certainty=established if account.sure else Certainty.POSSIBLE,
+        cause_certainty=None if account.sure else account.of_cause,
         depth=Depth.MECHANISM,
         chain=tuple(steps),
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
         advice=(f"Find who leaves the pointer NULL, and check it in {blamed} before it is used.",),
     )
+
+
+@dataclass
+class _Account:
+    """What is told of the pointer; each part of the evidence adds to it."""
+
+    culprits: list[Culprit]
+    steps: list[Step]
+    source: str
+    """Sentences on where it came from."""
+    of_cause: Certainty | None
+    sure: bool = False
+    """Whether it is clear who is to blame."""
+    compared: bool = False
+    """Whether others compare it with NULL."""
+
+    def add_keepers(
+        self,
+        flow: DataFlow,
+        backtrace: Backtrace,
+        doers: Doers | Missing,
+        prints: Prints | Missing,
+    ) -> None:
+        """Of one that was kept in memory: who left it NULL, or did not check as others do."""
+        left_by = _left_open(flow, backtrace, doers, prints)
+        self.steps += [step for one in left_by[:1] for step in said_steps(one, prints)]
+        knowing = () if _registering(backtrace, doers) else _knowing(backtrace, doers)
+        self.compared = bool(knowing)
+        if knowing:
+            self.source += f" Others, as {knowing[0]}, compare it with NULL before they use it."
+            self.culprits = merge(self.culprits, left_by)
+        else:
+            self.culprits = merge(left_by, self.culprits)
+
+    def add_giver(self, flow: DataFlow, key: LookupKey | Missing) -> None:
+        """Of one that was returned or set: who may have been right to expect another.
+
+        Who is called with NULL on purpose may be the one who should have looked; who asked a lookup
+        of the module's own may be right to expect it: a key was changed, an entry lost.
+        """
+        way = flow.first
+        self.sure = way.returner_module is None and (way.ended != "set" or not way.passed_by)
+        if isinstance(key, LookupKey):
+            # What it meant may have been taken away meanwhile, and the number left.
+            self.sure = False
+            self.culprits = _with_key(self.culprits, key, self.steps)
+        # So it is of what one of the module's own computed from NULL, and returned.
+        self.sure = self.sure and all(step.how != "returned" for step in way.steps[:-1])
+
+    def add_surroundings(
+        self,
+        zeroed: ZeroedObject | Missing,
+        head: EmptyHead | Missing,
+        doers: Doers | Missing,
+    ) -> None:
+        """What the memory round it tells: it is all zero, or a list's head."""
+        if isinstance(zeroed, ZeroedObject):
+            self.sure, self.of_cause = False, None
+            self.source += (
+                " All of that object is zero: it may have been freed and allocated anew since."
+            )
+            self.steps.append(_all_zero(zeroed))
+        if isinstance(head, EmptyHead):
+            self.sure = False
+            self.source += " It is that of a list's head which was never set up."
+            self.steps += never_set_up(head)
+            self.culprits = merge(should_have_set_up(head, doers), self.culprits)
 
 
 def _other_than_null(fault: Fault) -> Clear | None:
@@ -297,23 +347,6 @@ def _kept(flow: DataFlow) -> bool:
     if held is None:
         return flow.first.ended == "loaded"
     return held.kind in ("slab", "module", "per-cpu", "page", "vmalloc")
-
-
-def _kept_null(
-    flow: DataFlow,
-    backtrace: Backtrace,
-    culprits: list[Culprit],
-    doers: Doers | Missing,
-    prints: Prints | Missing,
-) -> tuple[list[Culprit], list[Step], str]:
-    """Culprits of a NULL pointer that was kept in memory, steps on the first, and a sentence."""
-    left_by = _left_open(flow, backtrace, doers, prints)
-    said = [step for one in left_by[:1] for step in said_steps(one, prints)]
-    knowing = () if _registering(backtrace, doers) else _knowing(backtrace, doers)
-    if not knowing:
-        return merge(left_by, culprits), said, ""
-    told = f" Others, as {knowing[0]}, compare it with NULL before they use it."
-    return merge(culprits, left_by), said, told
 
 
 def _left_open(
