@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from handmade_session import Machine
 
+from oopsight.kernel import slab_objects
 from oopsight.kernel.slab_objects import slab_object_info
 
 SLAB, OBJECT, STRIDE, LINK, SECRET = 0xFFFFEA0000040000, 0xFFFF888003400100, 64, 32, 0x1234567
@@ -86,3 +87,19 @@ def test_a_list_that_leads_nowhere_is_not_followed(
 ) -> None:
     machine.words(OTHER + LINK, stored(OBJECT ^ 1 << 46, OTHER))
     assert info(machine, monkeypatch, OBJECT).allocated is True
+
+
+def test_the_first_of_a_list_whose_link_is_gone_is_free(
+    machine: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing tells which objects behind it are."""
+
+    def state(address: int) -> Any:
+        cache = SimpleNamespace(prog_=machine)
+        found = SimpleNamespace(slab_cache=cache, slab=Value(0), address=address, allocated=None)
+        monkeypatch.setattr("drgn.helpers.linux.slab.slab_object_info", lambda *_: found)
+        return slab_object_info(machine, address).allocated
+
+    monkeypatch.setattr(slab_objects, "_free_lists", lambda _: iter([OTHER]))
+    assert state(OTHER) is False
+    assert state(OBJECT) is None

@@ -8,6 +8,7 @@ lists. A CPU that was taken offline in good order has given its lists back.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 MOST_FREE = 1 << 15
@@ -16,10 +17,14 @@ _MASK = (1 << 64) - 1
 _STOPPED = "oopsight:cpus-not-online"
 _MOST_CPUS = 4096
 _MOST_SLABS = 4096
+_MOST_LISTS = 1 << 16
 
 
 def slab_object_info(prog: Any, address: int) -> Any:
     """As drgn's function of that name; what is on a stopped CPU's list is free.
+
+    So is the first of a list whose link to the next was destroyed, as ``init_on_free`` does when an
+    object is freed again.
 
     :return: ``SlabObjectInfo``, ``None`` where no slab object is
     :raises drgn.FaultError: if the page's or the cache's structure cannot be read
@@ -27,9 +32,16 @@ def slab_object_info(prog: Any, address: int) -> Any:
     from drgn.helpers.linux.slab import slab_object_info as of_online
 
     info = of_online(prog, address)
-    if info is not None and info.allocated and _on_a_stopped_cpu(prog, info):
+    if info is None:
+        return None
+    stopped = info.allocated and _on_a_stopped_cpu(prog, info)
+    if stopped or (info.allocated is None and _heads_a_list(info)):
         info.allocated = False
     return info
+
+
+def _heads_a_list(info: Any) -> bool:
+    return any(start == info.address for start in islice(_free_lists(info.slab_cache), _MOST_LISTS))
 
 
 def follow_free(cache: Any, start: int, most: int = MOST_FREE) -> set[int]:
