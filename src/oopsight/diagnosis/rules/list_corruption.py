@@ -266,12 +266,8 @@ def list_corruption(
         return Clear("no list check reported, and the bad value is no list poison")
     steps, meaning, depth = _proof(fault, flow, report, head, again, twice)
     spliced = _splicers(twice, stale)
-    added = [] if spliced else _adders(twice)
     without = _without_lock(unlocked)
-    if len(added) > 1:
-        # Two that add at once leave an entry that looks as if it was on two lists.
-        names = {one.function for one in added}
-        added = merge([one for one in without if one.function in names], added)
+    added = [] if spliced else _adding(twice, without)
     brought = flow_culprits(flow, backtrace, what="the entry")
     worked = frame_culprits(backtrace, "worked on the list when it was found broken")
     # Who adds what it is handed is not to blame for that.
@@ -290,28 +286,21 @@ def list_corruption(
     owners = [] if own else _owners(report, modules)
     culprits = merge(owners, culprits)
     blamed = blamed_first(culprits, fault.function)
-    shown = depth is Depth.ROOT_CAUSE and not owners
     # That the list is broken is shown; who broke it only where the entry tells it itself.
-    certainty = Certainty.SHOWN if shown else Certainty.POSSIBLE
-    of_cause = None
-    if shown and (_called(culprits, backtrace) or not _alone(report, doers, culprits)):
-        # Which of two deletions, or additions, is the one too many is open.
-        certainty, of_cause = Certainty.POSSIBLE, Certainty.SHOWN
-    if isinstance(again, SetUpAgain) and again.pending:
-        certainty, of_cause = Certainty.POSSIBLE, None  # what it is in may have been freed
-    if spliced:
-        depth = Depth.ROOT_CAUSE
+    certainty, of_cause = Certainty.POSSIBLE, None
     if added:
-        depth = Depth.ROOT_CAUSE
-        sure = isinstance(twice, TwoLists) and twice.only
-        certainty = Certainty.INFERRED if sure else Certainty.POSSIBLE
+        only = isinstance(twice, TwoLists) and twice.only
+        certainty = Certainty.INFERRED if only else Certainty.POSSIBLE
+    if depth is Depth.ROOT_CAUSE and not owners:
+        told, of_cause = _told_by_entry(culprits, backtrace, report, doers, again)
+        certainty = certainty if added else told
     does = _does(again, head, added=bool(added), spliced=bool(spliced))
     return Finding(
         title=f"list corruption in {blamed}",
         summary=f"{blamed} {does}: {meaning}.",
         certainty=certainty,
         cause_certainty=of_cause,
-        depth=depth,
+        depth=Depth.ROOT_CAUSE if added or spliced else depth,
         chain=tuple(steps),
         culprits=tuple(culprits),
         innocent=innocent(modules, culprits),
@@ -321,6 +310,32 @@ def list_corruption(
         ),
         refines=("wild_pointer",),
     )
+
+
+def _adding(twice: TwoLists | Missing, without: list[Culprit]) -> list[Culprit]:
+    """Who adds to a list what is on another; two that add at once leave what looks like that.
+
+    :param without: who works on the list without the lock that others hold
+    """
+    added = _adders(twice)
+    names = {one.function for one in added} if len(added) > 1 else set()
+    return merge([one for one in without if one.function in names], added)
+
+
+def _told_by_entry(
+    culprits: list[Culprit],
+    backtrace: Backtrace,
+    report: ListReport | Missing,
+    doers: Doers | Missing,
+    again: SetUpAgain | Missing,
+) -> tuple[Certainty, Certainty | None]:
+    """How sure it is who broke the list, and of the cause by itself, where the entry tells that."""
+    if isinstance(again, SetUpAgain) and again.pending:
+        return Certainty.POSSIBLE, None  # what it is in may have been freed
+    if _called(culprits, backtrace) or not _alone(report, doers, culprits):
+        # Which of two deletions, or additions, is the one too many is open.
+        return Certainty.POSSIBLE, Certainty.SHOWN
+    return Certainty.SHOWN, None
 
 
 def _proof(
