@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oopsight.evidence import Address
+from oopsight.evidence.crash.standstill import Standstill
 from oopsight.shell.show import task_data
 from oopsight.shell.tasks import cpus_of, current_tasks
 
@@ -97,7 +98,8 @@ def _state(shell: Shell, task: Any) -> str:
     exited = int(task.exit_state.value_())
     # Whether a sleeper may be frozen is no state of its own (TASK_FREEZABLE and its kin).
     name = _EXIT.get(exited) or _STATES.get(value & ~0xF000) or f"{value:#x}"
-    if task.value_() == shell.panic_task().value_():
+    panicked = not isinstance(shell.evidence.get(Standstill), Standstill)
+    if panicked and task.value_() == shell.panic_task().value_():
         return f"{name} (PANIC)"
     active = {t.value_() for t in current_tasks(shell.prog).values()}
     return f"{name} (ACTIVE)" if task.value_() in active else name

@@ -1,0 +1,37 @@
+"""Dumps that a hypervisor made of guests which had told it nothing, and had not all panicked."""
+
+from __future__ import annotations
+
+import pytest
+from lab_dumps import Case, Maker, analysed, opened
+
+from oopsight.cli import main
+from oopsight.dump import identify
+
+HANGS: Case = ("hang-unreported", "6.1", "libvirt-kdump")
+
+
+@pytest.mark.parametrize("case", [HANGS, ("sysrq", "6.1", "libvirt")])
+def test_the_note_is_found_in_the_memory(maker: Maker, case: Case) -> None:
+    dump = maker.get(case)
+    assert identify(dump.vmcore).release is None
+    info = opened(dump).info
+    assert info.recovered
+    assert info.release == dump.truth["release"]
+
+
+def test_what_hangs_is_judged_though_nothing_was_reported(maker: Maker) -> None:
+    report = analysed(opened(maker.get(HANGS)))
+    assert report["verdict"]["kind"] == "hung-task"
+    assert "panic" not in [entry["what"] for entry in report["timeline"]]
+    absent = report["evidence"]["backtrace"]["missing"]
+    assert absent["why"] == "not-applicable"
+
+
+def test_no_task_is_told_to_have_panicked(maker: Maker, capsys: pytest.CaptureFixture[str]) -> None:
+    dump = maker.get(HANGS)
+    line = ["shell", str(dump.vmcore), "--debug-dir", str(dump.debug_dir), "-c", "set"]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "TASK_RUNNING (ACTIVE)" in said
+    assert "PANIC" not in said
