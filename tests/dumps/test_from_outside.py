@@ -35,3 +35,18 @@ def test_no_task_is_told_to_have_panicked(maker: Maker, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "TASK_RUNNING (ACTIVE)" in said
     assert "PANIC" not in said
+
+
+@pytest.mark.parametrize("series", ["6.1", "6.12"])
+def test_an_oops_that_the_machine_lived_on_after_is_judged_by_the_logs_registers(
+    maker: Maker, series: str
+) -> None:
+    report = analysed(opened(maker.get(("oops-outlived", series, "libvirt-kdump"))))
+    assert report["verdict"]["cause"] == "null_dereference"
+    frames = report["evidence"]["backtrace"]["frames"]
+    assert [one["function"] for one in frames[:3]] == [
+        "baroscope_correct",
+        "baroscope_read",
+        "proc_reg_read",
+    ]
+    assert report["evidence"]["fault"]["address"] == "0x8"

@@ -21,6 +21,7 @@ def traced(monkeypatch: pytest.MonkeyPatch, *frames: Any) -> list[str | None]:
     """Names of the frames found where the unwinder gives these."""
     monkeypatch.setattr("drgn.helpers.linux.panic.panic_task", lambda _: None)
     monkeypatch.setattr(backtrace, "load_debug_files", lambda *_: False)
+    monkeypatch.setattr(backtrace, "outlived", lambda _: None)
     monkeypatch.setattr(backtrace, "_user", lambda _: False)
     monkeypatch.setattr(backtrace, "_is_code", lambda _, pc: pc >= KERNEL)
     monkeypatch.setattr(backtrace, "_beyond_bad_counter", lambda *_: [OUTER])
@@ -64,6 +65,7 @@ def test_the_stack_of_the_process_is_not_followed(monkeypatch: pytest.MonkeyPatc
     write = frame("ksys_write")
     monkeypatch.setattr("drgn.helpers.linux.panic.panic_task", lambda _: None)
     monkeypatch.setattr(backtrace, "load_debug_files", lambda *_: False)
+    monkeypatch.setattr(backtrace, "outlived", lambda _: None)
     monkeypatch.setattr(backtrace, "_user", lambda one: one.pc < 1 << 63)
     prog = SimpleNamespace(stack_trace=lambda _: [write, *inside], symbol=lambda _: None)
     found = crashed_trace(cast("Session", SimpleNamespace(prog=prog)))

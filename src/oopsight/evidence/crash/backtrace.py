@@ -13,6 +13,7 @@ from oopsight.evidence.crash.cpu_registers import panic_registers
 from oopsight.evidence.crash.jumped_on import JumpedOn, blamable, jumped_on, names_its_call
 from oopsight.evidence.crash.kasan_check import refused, reported_address
 from oopsight.evidence.crash.log import Log
+from oopsight.evidence.crash.outlived import Outlived, outlived, still_there
 from oopsight.evidence.crash.standstill import NO_PANIC, Standstill
 from oopsight.evidence.modules.module_files import load_debug_files
 from oopsight.evidence.modules.modules import Modules
@@ -257,17 +258,24 @@ def crashed_trace(session: Session) -> list[StackFrame]:
             beyond = _beyond_bad_counter(session, frame)
             frames = frames[: position + 1] + beyond[:MOST_FRAMES] if beyond else frames
             break
-    return _until_astray(follow(session.prog, frames, MOST_FRAMES))
+    whole = _until_astray(follow(session.prog, frames, MOST_FRAMES))
+    before = outlived(session)
+    return whole if before is None else still_there(whole, before)
 
 
 def _panic_trace(session: Session) -> StackTrace:
     """The whole stack of the task that crashed; without the task, of the CPU that panicked.
 
-    :raises drgn.FaultError: if neither can be read
+    Where none has panicked, the one of which the log has an oops that the machine lived on after.
+
+    :raises drgn.FaultError: if none of them can be read
     """
     from drgn import FaultError
     from drgn.helpers.linux.panic import panic_task
 
+    before = outlived(session)
+    if before is not None:
+        return session.prog.stack_trace(before.registers)
     try:
         return session.prog.stack_trace(panic_task(session.prog))
     except FaultError:
@@ -373,12 +381,13 @@ def collect(
     session: Session, modules: Modules, log: Log | Missing, still: Standstill | Missing
 ) -> Backtrace | Missing:
     """Unwind the panic task."""
-    if isinstance(still, Standstill):
+    if isinstance(still, Standstill) and outlived(session) is None:
         return Missing(Why.NOT_APPLICABLE, NO_PANIC)
     frames = crashed_trace(session)
     if not frames:
         return Missing(Why.UNREADABLE, "the crashed task's stack cannot be unwound")
-    found = _exception_entry(session, frames, modules)
+    before = outlived(session)
+    found = (0, before.exception) if before else _exception_entry(session, frames, modules)
     entry, exception = found or (None, None)
     checked = None
     if entry is None and reported_address(log) is not None:
@@ -419,6 +428,8 @@ def collect(
         if role is Role.FAULT and not _is_code(session, row.pc):
             row = replace(row, plumbing="no code is there")
         rows.append(row)
+    if before is not None:
+        rows += _told(session, before, rows)
     registers = frames[entry].registers() if entry is not None else {}
     return Backtrace(
         frames=tuple(rows),
@@ -426,6 +437,35 @@ def collect(
         interrupted=entry is not None,
         exception=exception,
     )
+
+
+def _told(session: Session, before: Outlived, rows: list[Frame]) -> list[Frame]:
+    """The outer frames of an oops that the machine lived on after, whose stack another has now."""
+    found = []
+    beyond = before.trace[len({row.sp for row in rows}) :]
+    for index, one in enumerate(beyond, len(rows)):
+        name = _function(one.function)
+        try:
+            pc = session.prog.symbol(one.function).address + (one.offset or 0)
+        except LookupError:
+            pc = 0
+        reason = why_plumbing(name, None, one.module)
+        symbol = f"{one.function}+{one.offset or 0:#x}"
+        found.append(
+            Frame(
+                index,
+                Address(pc),
+                Address(0),
+                name,
+                symbol,
+                one.module,
+                None,
+                inline=False,
+                role=Role.CALLER,
+                plumbing=reason,
+            )
+        )
+    return found
 
 
 # What the compiler made of a function and named after it: a part, a clone, its unlikely half.

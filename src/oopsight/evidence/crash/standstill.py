@@ -39,15 +39,12 @@ class Standstill:
 
 def collect(session: Session) -> Standstill | Missing:
     """Look at all tasks, where no CPU has panicked."""
-    from drgn import FaultError
-
     from oopsight.evidence.hangs.stacks import task_pointer
     from oopsight.kernel.blocked_tasks import blocked_tasks
 
     prog: Any = session.prog
-    try:
-        panicked = prog["panic_cpu"].counter.value_() != _NO_CPU
-    except (LookupError, FaultError, SymbolError):
+    panicked = has_panicked(prog)
+    if panicked is None:
         return Missing(Why.UNREADABLE, "whether the kernel has panicked cannot be read")
     if panicked:
         return Missing(Why.NOT_APPLICABLE, "the kernel has panicked")
@@ -60,6 +57,16 @@ def collect(session: Session) -> Standstill | Missing:
         cpu,
         task_pointer(on_cpu) if on_cpu is not None else None,
     )
+
+
+def has_panicked(prog: Any) -> bool | None:
+    """Whether a CPU has panicked; ``None`` where that cannot be read."""
+    from drgn import FaultError
+
+    try:
+        return bool(prog["panic_cpu"].counter.value_() != _NO_CPU)
+    except (LookupError, FaultError, SymbolError):
+        return None
 
 
 def _stuck(prog: Any) -> tuple[int, Any] | None:

@@ -118,7 +118,7 @@ def calls(
             no_code=no_code and row.role is Role.FAULT,
         )
         for row in backtrace.frames
-        if row.role in (Role.FAULT, Role.CALLER) and not row.inline
+        if row.role in (Role.FAULT, Role.CALLER) and not row.inline and row.index < len(frames)
     ]
     # Code of the crash path is decoded once for all that follow values through it.
     functions = session.prog.cache.setdefault(_DECODED, {})
