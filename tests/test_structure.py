@@ -26,7 +26,7 @@ LAYERS["diagnosis"] = {"evidence", *LAYERS["evidence"]}
 LAYERS["signature"] = {"diagnosis", *LAYERS["diagnosis"]}
 LAYERS["report"] = {"signature", *LAYERS["signature"]}
 LAYERS["shell"] = LAYERS["fleet"] = {"report", *LAYERS["report"]}
-LAYERS["minicore"] = {"shell", *LAYERS["shell"]}
+LAYERS["minicore"] = {"lost_vmcoreinfo", "shell", *LAYERS["shell"]}
 LAYERS["cli"] = {"minicore", "report", "shell", "fleet", "kdump", *LAYERS["report"]}
 # Vocabulary that every layer but kdump may use.
 COMMON = {"cheap", "errors", "kinds", "plumbing", "text", "walk"}

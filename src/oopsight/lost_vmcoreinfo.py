@@ -90,7 +90,7 @@ def _candidates(read: Read, memory: Ranges) -> Iterator[bytes]:
                 page = at - at % _PAGE
                 # The note may end in the next page.
                 rest = data[at : page + _PAGE] + (read(start + page + _PAGE, _PAGE) or b"")
-                yield rest[:_PAGE].partition(b"\0")[0].strip(b"\n")
+                yield rest[:_PAGE].partition(b"\0")[0]
             at = data.find(_BEGINS, at + 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from lab_dumps import Case, Maker, analysed, opened
 
@@ -18,6 +20,16 @@ def test_the_note_is_found_in_the_memory(maker: Maker, case: Case) -> None:
     info = opened(dump).info
     assert info.recovered
     assert info.release == dump.truth["release"]
+
+
+@pytest.mark.parametrize("case", [HANGS, ("sysrq", "6.1", "libvirt")])
+def test_a_minicore_of_one_has_the_note(maker: Maker, case: Case, tmp_path: Path) -> None:
+    dump, small = maker.get(case), tmp_path / "small.vmcore"
+    line = [str(dump.vmcore), "--debug-dir", str(dump.debug_dir), "-o", str(small)]
+    assert main(["minicore", *line]) == 0
+    assert identify(small).release == dump.truth["release"]
+    whole = analysed(opened(dump))
+    assert analysed(opened(dump, small))["verdict"]["title"] == whole["verdict"]["title"]
 
 
 def test_what_hangs_is_judged_though_nothing_was_reported(maker: Maker) -> None:

@@ -34,3 +34,14 @@ def raw_notes(info: DumpInfo) -> bytes:
         offset, size = struct.unpack_from("<qQ", sub_header, 48)
         source.seek(max(offset, 0))
         return source.read(min(size, _MOST)) if offset > 0 else b""
+
+
+def vmcoreinfo_note(data: bytes) -> bytes:
+    r"""VMCOREINFO as the ELF note that a dump of kdump has.
+
+    >>> vmcoreinfo_note(b"PAGESIZE")[:12].hex(), vmcoreinfo_note(b"PAGESIZE")[12:]
+    ('0b0000000800000000000000', b'VMCOREINFO\x00\x00PAGESIZE')
+    """
+    name = b"VMCOREINFO\0"
+    head = struct.pack("<III", len(name), len(data), 0)
+    return head + b"".join(part.ljust(-(-len(part) // 4) * 4, b"\0") for part in (name, data))

@@ -15,7 +15,7 @@ from pathlib import Path
 from oopsight.cheap import dataclass, replace
 from oopsight.dump.formats.kdump_compressed import MINICORE
 from oopsight.dump.kdump_writer import Header, write_kdump
-from oopsight.dump.notes import raw_notes
+from oopsight.dump.notes import raw_notes, vmcoreinfo_note
 from oopsight.errors import OutputError
 from oopsight.evidence import Evidence
 from oopsight.evidence.crash.backtrace import Backtrace, Role
@@ -139,15 +139,17 @@ def _header(session: Session) -> Header:
     info, uts = session.info, session.prog["init_uts_ns"].name
     names = ("sysname", "nodename", "release", "version", "machine", "domainname")
     texts = [c_string(uts.member_(name)).decode("utf-8", "replace") for name in names]
-    base = info.vmcoreinfo.get("NUMBER(phys_base)", "0")
+    known = info.vmcoreinfo
+    base = known.get("NUMBER(phys_base)", "0")
     return Header(
         node=texts[1],
         utsname=(texts[0], *texts[2:]),
-        vmcoreinfo=info.vmcoreinfo.raw,
-        notes=raw_notes(info),
+        vmcoreinfo=known.raw,
+        # Where the dump itself has no VMCOREINFO, its notes have none either.
+        notes=raw_notes(info) + (vmcoreinfo_note(known.raw) if info.recovered else b""),
         cpus=sum(1 for _ in for_each_present_cpu(session.prog)),
         physical_base=int(base) & (1 << 64) - 1,
-        seconds=info.vmcoreinfo.crash_time or 0,
+        seconds=known.crash_time or 0,
         remark=MINICORE,
     )
 

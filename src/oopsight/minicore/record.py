@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from oopsight.dump import DumpInfo
+from oopsight.lost_vmcoreinfo import program
 from oopsight.session import RECORDER
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Recorder:
         """Have a program that has just been given its dump read through this recorder."""
         import drgn
 
-        raw = drgn.Program()
+        raw = program(info)
         raw.set_core_dump(info.path)
         walker = drgn.Program(prog.platform)
         walker.add_memory_segment(0, _PHYSICAL, self._read_physical, True)
