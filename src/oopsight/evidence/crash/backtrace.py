@@ -387,12 +387,7 @@ def collect(
     if not frames:
         return Missing(Why.UNREADABLE, "the crashed task's stack cannot be unwound")
     before = outlived(session)
-    found = (0, before.exception) if before else _exception_entry(session, frames, modules)
-    entry, exception = found or (None, None)
-    checked = None
-    if entry is None and reported_address(log) is not None:
-        checked = entry = refused([frame.name or "" for frame in frames])
-        exception = KASAN if entry is not None else None
+    entry, exception = _stopped_at(session, frames, modules, log) or (None, None)
     panic_end = entry
     if panic_end is None:
         named = [i for i, f in enumerate(frames) if f.name in _PANIC_CODE]
@@ -409,11 +404,7 @@ def collect(
             role = Role.INTERRUPTED
         elif index < panic_end:
             role = Role.PANIC_PATH
-        elif (
-            entry is not None
-            and frame.pc == frames[entry].pc
-            and (frame.interrupted or checked is not None)
-        ):
+        elif entry is not None and _is_of(frame, frames[entry]):
             role = Role.FAULT
         else:
             role = Role.CALLER
@@ -437,6 +428,26 @@ def collect(
         interrupted=entry is not None,
         exception=exception,
     )
+
+
+def _stopped_at(
+    session: Session, frames: list[StackFrame], modules: Modules, log: Log | Missing
+) -> tuple[int, str | None] | None:
+    """The frame that an exception interrupted, or KASAN stopped, and what did it."""
+    before = outlived(session)
+    if before is not None:
+        return 0, before.exception
+    found = _exception_entry(session, frames, modules)
+    if found is not None:
+        return found
+    names = [frame.name or "" for frame in frames]
+    checked = refused(names) if reported_address(log) is not None else None
+    return None if checked is None else (checked, KASAN)
+
+
+def _is_of(frame: StackFrame, stopped: StackFrame) -> bool:
+    """Whether a frame is the one that was stopped, or of a function that was inlined into that."""
+    return bool(frame.pc == stopped.pc and frame.interrupted == stopped.interrupted)
 
 
 def _told(session: Session, before: Outlived, rows: list[Frame]) -> list[Frame]:
