@@ -68,6 +68,12 @@ def test_the_note_that_goes_on_in_the_next_page(memory: Memory) -> None:
     assert len(found.raw) > PAGE - 30
 
 
+def test_a_note_that_does_not_tell_where_the_names_are(memory: Memory) -> None:
+    told = f"OFFSET(uts_namespace.name)={OFFSET}\n".encode()
+    memory.put(0x345000, note("6.1.0").replace(told, b""))
+    assert search(memory.read, memory.ranges) is not None
+
+
 def test_missing_pages_are_passed_over(memory: Memory) -> None:
     memory.missing = {0x300, 0x346}
     memory.put(0x345000, note("6.1.0"))

@@ -26,6 +26,9 @@ _NOTHING = (
 )
 _LINUX, _RELEASE, _FIELD = b"Linux\0", 2 * 65, 65  # struct new_utsname
 
+_UNTOLD = (0, 4)
+"""Where the names are in ``struct uts_namespace``: kernels as old as 5.10 do not tell."""
+
 Ranges = Iterable[tuple[int, int]]
 """Physical addresses, and bytes from there on."""
 Read = Callable[[int, int], bytes | None]
@@ -113,13 +116,16 @@ def _pieces(read: Read, memory: Ranges) -> Iterator[tuple[int, bytes]]:
 def _is_of(found: VmcoreInfo, read: Read) -> bool:
     """Whether the kernel's own name and release are where a note says."""
     names = found.symbol("init_uts_ns")
-    offset = found.get("OFFSET(uts_namespace.name)", "")
     physical = found.image_physical(names) if names is not None else None
-    if physical is None or not offset.isdigit() or found.get("PAGESIZE") != str(_PAGE):
+    if physical is None or found.get("PAGESIZE") != str(_PAGE):
         return False
-    data = read(physical + int(offset), _RELEASE + _FIELD) or b""
-    release = data[_RELEASE:].partition(b"\0")[0]
-    return data.startswith(_LINUX) and release == found.get("OSRELEASE", "").encode()
+    told = found.get("OFFSET(uts_namespace.name)", "")
+    release = found.get("OSRELEASE", "").encode()
+    for offset in [int(told)] if told.isdigit() else _UNTOLD:
+        data = read(physical + offset, _RELEASE + _FIELD) or b""
+        if data.startswith(_LINUX) and data[_RELEASE:].partition(b"\0")[0] == release:
+            return True
+    return False
 
 
 def _reader(prog: Any) -> Read:
