@@ -41,6 +41,8 @@ Look next
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from oopsight.diagnosis import Certainty, Clear, Depth, Finding, Step, Undecided
 from oopsight.diagnosis.places import (
     askers,
@@ -55,7 +57,7 @@ from oopsight.diagnosis.places import (
     wrote_state,
 )
 from oopsight.evidence import Missing
-from oopsight.evidence.crash.backtrace import Backtrace
+from oopsight.evidence.crash.backtrace import Backtrace, Frame
 from oopsight.evidence.crash.bug_site import BugSite, where
 from oopsight.evidence.crash.called_before import CalledBefore
 from oopsight.evidence.crash.fault import INVALID_OPCODE, Fault
@@ -102,30 +104,10 @@ def bug_on(
     if not blamed:
         return Undecided("no function on the crash path can be to blame")
     checked = next((f for f in backtrace.frames if f.index == fault.frame.index), blamed[0])
-    steps = [Step(f"BUG() in {title_of(checked)}{where(site)}", _first(symptom, fault.frame))]
-    steps += _conditions(site)
-    line = log.find(*_EXPLANATIONS) if isinstance(log, Log) else None
-    if line is not None:
-        steps.append(Step(f"the kernel explained: {line.text}", (line,)))
     innocent = blamed[0].index != checked.index and not checked.module
-    if innocent:
-        steps.append(
-            Step(
-                f"the check serves all; it was called for {title_of(blamed[0])}",
-                (blamed[0].pointer,),
-            )
-        )
     asked = askers(backtrace, blamed) if checked.module else ()
-    if asked:
-        steps.append(
-            Step(
-                f"{title_of(blamed[-1])} was called by name from another module, by "
-                f"{title_of(asked[0])}: it checks what others ask of it",
-                (asked[0].pointer,),
-            )
-        )
-    elif len(blamed) > 1 and not innocent:
-        steps.append(Step(f"it was called by {title_of(blamed[1])}", (blamed[1].pointer,)))
+    steps = [Step(f"BUG() in {title_of(checked)}{where(site)}", _first(symptom, fault.frame))]
+    steps += [*_conditions(site), *_explained(log), *_called(blamed, asked, innocent=innocent)]
     found = culprits(asked, "called another module's function whose check failed") or culprits(
         blamed,
         "called the kernel's function whose check failed" if innocent else "its check failed",
@@ -155,6 +137,33 @@ def bug_on(
         culprits=found,
         advice=("Read the check at its place, and find out who brought the state about.",),
     )
+
+
+def _explained(log: Log | Missing) -> list[Step]:
+    """What the kernel said of it itself."""
+    line = log.find(*_EXPLANATIONS) if isinstance(log, Log) else None
+    return [] if line is None else [Step(f"the kernel explained: {line.text}", (line,))]
+
+
+def _called(blamed: Sequence[Frame], asked: Sequence[Frame], *, innocent: bool) -> list[Step]:
+    """For whom the check was made.
+
+    :param asked: of another module, who had the checking function called by name
+    :param innocent: whether the check is the kernel's, for all
+    """
+    steps = []
+    if innocent:
+        claim = f"the check serves all; it was called for {title_of(blamed[0])}"
+        steps.append(Step(claim, (blamed[0].pointer,)))
+    if asked:
+        claim = (
+            f"{title_of(blamed[-1])} was called by name from another module, by "
+            f"{title_of(asked[0])}: it checks what others ask of it"
+        )
+        steps.append(Step(claim, (asked[0].pointer,)))
+    elif len(blamed) > 1 and not innocent:
+        steps.append(Step(f"it was called by {title_of(blamed[1])}", (blamed[1].pointer,)))
+    return steps
 
 
 def _first(symptom: Symptom, frame: Pointer) -> tuple[Pointer, ...]:
