@@ -37,4 +37,5 @@ def file_count_finding(symptom: Symptom, givers: FileGivers, modules: Modules | 
         advice=(
             "A file that a descriptor was installed for is the process's: put it only before.",
         ),
+        refines=("use_after_free", "bug_on"),
     )

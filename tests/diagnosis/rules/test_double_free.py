@@ -102,6 +102,11 @@ def test_a_helper_that_frees_for_its_caller_on_some_ways_comes_first() -> None:
     assert isinstance(answer, Finding)
     assert [c.function for c in answer.culprits[:2]] == ["up_install", "up_release"]
     assert answer.certainty is Certainty.POSSIBLE
+    # Also where its caller is told to give the same back twice: it does so by the helper.
+    twice = replace(told, again=("up_release",))
+    answer = decided(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, twice)
+    assert isinstance(answer, Finding)
+    assert [c.function for c in answer.culprits[:2]] == ["up_install", "up_release"]
     # Whether what another caller has is freed twice is another matter.
     told = replace(told, twice_given=(GivenTwice("up_install", "up_write"),))
     answer = decided(STOPPED, trace(), flow("free"), ABSENT, ABSENT, ABSENT, told)

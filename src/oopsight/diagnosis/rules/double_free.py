@@ -281,7 +281,10 @@ def _freed_again(
     elif track is None or not _by_itself(track, culprits):
         # The first free may be the one too many.
         certainty = Certainty.POSSIBLE
-        again = [one for one in who_miscounts(doers) if one.function in _on_stack(backtrace)]
+        on_stack = _on_stack(backtrace)
+        again = [one for one in who_miscounts(doers) if one.function in on_stack]
+        # Who does so by a helper that frees on some ways only may be right to think it never does.
+        again = merge(helpers_that_give_back(doers, on_stack) if again else [], again)
         leaving = merge(again, still_known(refused), left_threads(doers, slab))
         culprits = merge(leaving, _with_first_free(culprits, flow, backtrace, doers, track))
     return Finding(
